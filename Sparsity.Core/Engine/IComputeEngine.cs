@@ -1,0 +1,199 @@
+namespace Sparsity.Core.Engine;
+
+/// <summary>The normalisation before a sublayer (spec section 1).</summary>
+public enum NormKind
+{
+    /// <summary>x / sqrt(mean(x^2) + 1.1920929e-7) * weight.</summary>
+    RmsNorm,
+
+    /// <summary>(x - mean(x)) / sqrt(var(x) + 1e-5) * weight + bias.</summary>
+    LayerNorm,
+}
+
+/// <summary>The elementwise nonlinearity.</summary>
+public enum ActivationKind
+{
+    /// <summary>x * Phi(x) with the exact normal distribution function (erf), not its tanh approximation.</summary>
+    Gelu,
+
+    /// <summary>max(x, 0); the derivative at 0 is 0.</summary>
+    Relu,
+}
+
+/// <summary>
+/// The one seam between the method and the devices: memory, and every operation of the model with its backward. Letters as in the
+/// specification: B sequences, T tokens, C channels, N = B*T. Each output is said to be overwritten or accumulated into.
+/// Operations run in the order of the calls; results do not depend on the number of threads, and two runs agree bit for bit.
+/// </summary>
+public interface IComputeEngine : IDisposable
+{
+    /// <summary>The engine in a word or two, such as "cpu".</summary>
+    string Name { get; }
+
+    /// <summary>The device, its vector width, its threads: one line for reports.</summary>
+    string Description { get; }
+
+    // Memory. All of it is zero when allocated.
+
+    WeightTensor AllocateWeights(string name, int rows, int columns);
+
+    ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels);
+
+    /// <summary>Bits for the AbsTopK of activations of this shape.</summary>
+    SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels);
+
+    TokenTensor AllocateTokens(string name, int sequences, int tokens);
+
+    void Write(WeightTensor target, ReadOnlySpan<float> values);
+
+    void Read(WeightTensor source, Span<float> values);
+
+    /// <param name="target">Overwritten.</param>
+    /// <param name="values">[B,T,C] in row-major order.</param>
+    void Write(ActivationTensor target, ReadOnlySpan<float> values);
+
+    /// <param name="source">[B,T,C].</param>
+    /// <param name="values">Receives [B,T,C] in row-major order.</param>
+    void Read(ActivationTensor source, Span<float> values);
+
+    /// <param name="target">Overwritten.</param>
+    /// <param name="values">[B,T] in row-major order.</param>
+    void Write(TokenTensor target, ReadOnlySpan<int> values);
+
+    void Zero(WeightTensor target);
+
+    void Zero(ActivationTensor target);
+
+    /// <summary>[B,T,C]: overwrites <paramref name="target"/>.</summary>
+    void Copy(ActivationTensor source, ActivationTensor target);
+
+    // The residual stream.
+
+    /// <summary>[B,T,C]: overwrites <paramref name="sum"/> with a + b; it may be either of them.</summary>
+    void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum);
+
+    /// <summary>[B,T,D]: overwrites <paramref name="output"/> with the row of each token's embedding, plus the row of its position if there are such.</summary>
+    void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output);
+
+    /// <summary>Accumulates the rows of <paramref name="outputGradient"/> [B,T,D] into the gradients of the embeddings.</summary>
+    void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient);
+
+    /// <summary>[B,T,C]: overwrites <paramref name="output"/> with row t of <paramref name="positionEmbedding"/> [block, C] at every sequence's position t.</summary>
+    void PositionForward(WeightTensor positionEmbedding, ActivationTensor output);
+
+    /// <summary>Accumulates the sum over sequences of <paramref name="outputGradient"/> [B,T,C] into the position embedding's gradient.</summary>
+    void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient);
+
+    // Norm.
+
+    /// <summary>[B,T,C]: overwrites <paramref name="output"/>, and <paramref name="statistics"/> [B,T,2] with each token's mean (0 for RMSNorm) and reciprocal deviation.</summary>
+    void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics);
+
+    /// <summary>Accumulates into <paramref name="inputGradient"/> [B,T,C] and, where given, into the gradients of weight and bias.</summary>
+    void NormBackward(
+        NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
+        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient);
+
+    // Linear: weight [O, I], bias [O].
+
+    /// <summary>Overwrites <paramref name="output"/> [B,T,O] with input [B,T,I] * weight^T + bias.</summary>
+    void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output);
+
+    /// <summary>Overwrites <paramref name="inputGradient"/> [B,T,I] with outputGradient [B,T,O] * weight.</summary>
+    void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient);
+
+    /// <summary>Accumulates outputGradient^T * input into <paramref name="weightGradient"/> [O,I] and the sum over tokens into <paramref name="biasGradient"/> [O].</summary>
+    void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient, WeightTensor? biasGradient);
+
+    // AbsTopK.
+
+    /// <summary>
+    /// [B,T,C], in place: per token, keeps the <paramref name="keep"/> entries of largest magnitude and zeroes the rest; ties go to the lower channel.
+    /// Overwrites <paramref name="selection"/> with what was kept, exact zeros included.
+    /// </summary>
+    void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection);
+
+    /// <summary>[B,T,C], in place: zeroes the gradient of every entry that was not kept.</summary>
+    void AbsTopKBackward(SelectionTensor selection, ActivationTensor gradient);
+
+    // Nonlinearity.
+
+    /// <summary>[B,T,C]: overwrites <paramref name="output"/>; it may be the input.</summary>
+    void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output);
+
+    /// <summary>[B,T,C], in place: multiplies <paramref name="gradient"/> by the derivative at <paramref name="input"/> (for ReLU the output serves as well).</summary>
+    void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient);
+
+    // Attention: H heads of Dh channels; causal; scale 1/sqrt(Dh).
+
+    /// <summary>
+    /// Overwrites <paramref name="output"/> [B,T,H*Dh] and <paramref name="logSumExp"/> [B,T,H], the logarithm of each softmax's denominator.
+    /// <paramref name="sinkLogits"/> [H], if given, joins each denominator with a zero value vector (official SDPAWithSink).
+    /// </summary>
+    void AttentionForward(
+        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp);
+
+    /// <summary>Overwrites the gradients of query, key and value [B,T,H*Dh]; accumulates into <paramref name="sinkGradient"/> [H] where given.</summary>
+    void AttentionBackward(
+        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp,
+        ActivationTensor outputGradient, ActivationTensor queryGradient, ActivationTensor keyGradient, ActivationTensor valueGradient, WeightTensor? sinkGradient);
+
+    // Logits and loss.
+
+    /// <summary>Adds to <paramref name="logits"/> [B,T,V] the row of <paramref name="table"/> [V,V] of each token.</summary>
+    void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits);
+
+    /// <summary>Accumulates into <paramref name="tableGradient"/> [V,V]; its last row never receives any (padding index -1 of the official code).</summary>
+    void BigramBackward(TokenTensor tokens, ActivationTensor logitsGradient, WeightTensor tableGradient);
+
+    /// <summary>
+    /// Overwrites <paramref name="losses"/> [B,T,1] with -log softmax(logits)[target], 0 where the target is negative, and, where given,
+    /// <paramref name="logitsGradient"/> [B,T,V] (may be the logits) with <paramref name="gradientScale"/> * (softmax - onehot), 0 where the target is negative.
+    /// </summary>
+    void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale);
+
+    /// <summary>Overwrites <paramref name="output"/> [B,P,C] with the tokens of <paramref name="input"/> [B,T,C] at <paramref name="positions"/> [B,P].</summary>
+    void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output);
+
+    /// <summary>Overwrites <paramref name="inputGradient"/> [B,T,C]: the backward of <see cref="GatherTokens"/>; positions of one sequence must differ.</summary>
+    void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient);
+
+    // Node masks (spec section 4).
+
+    /// <summary>Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the input.</summary>
+    void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output);
+
+    /// <summary>In place: gradient *= mask; before that accumulates sum over tokens of gradient * (input - mean) into <paramref name="maskGradient"/> [1,C].</summary>
+    void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient);
+
+    /// <summary>Adds to <paramref name="sums"/> [C] the sum over all B*T tokens of each channel of <paramref name="input"/> [B,T,C].</summary>
+    void ChannelSums(ActivationTensor input, Span<double> sums);
+
+    // Optimiser.
+
+    /// <summary>Square root of the mean square over all entries of all <paramref name="tensors"/> together, summed in a fixed order.</summary>
+    double RootMeanSquare(IReadOnlyList<WeightTensor> tensors);
+
+    /// <summary>
+    /// One Adam step (bias-corrected, dense moments) on <paramref name="weights"/> with the gradient times <paramref name="gradientScale"/>;
+    /// overwrites weights and moments: m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= rate * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + epsilon).
+    /// </summary>
+    /// <param name="step">t, from 1.</param>
+    void AdamStep(
+        WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
+        float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step);
+
+    /// <summary>In place: weights *= <paramref name="factor"/>.</summary>
+    void Scale(WeightTensor weights, float factor);
+
+    /// <summary>
+    /// In place: zeroes all but <paramref name="keep"/> entries: first the <paramref name="minimumAlive"/> largest of every row (axis 1) or column (axis 0),
+    /// then the largest of the rest; ties go to the lower index. Protected entries count inside keep even where they are zero.
+    /// </summary>
+    /// <param name="aliveAxis">1: every row keeps its minimum; 0: every column; null: no minimum.</param>
+    /// <exception cref="NumericalException">A weight is NaN.</exception>
+    void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive);
+
+    /// <summary>Number of entries that are not zero.</summary>
+    int CountNonzero(WeightTensor weights);
+}

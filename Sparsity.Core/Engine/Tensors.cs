@@ -1,0 +1,58 @@
+namespace Sparsity.Core.Engine;
+
+/// <summary>
+/// Memory that belongs to a compute engine. Where and in which order the numbers lie is the engine's own affair;
+/// everyone else reads and writes them through <see cref="IComputeEngine"/> in the logical order each type states.
+/// </summary>
+public abstract class DeviceTensor(string name) : IDisposable
+{
+    /// <summary>What the tensor holds, for messages.</summary>
+    public string Name { get; } = name;
+
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected abstract void Dispose(bool disposing);
+}
+
+/// <summary>Parameters, their gradients or their moments: float32 [Rows, Columns] in row-major logical order; a vector is one row.</summary>
+public abstract class WeightTensor(string name, int rows, int columns) : DeviceTensor(name)
+{
+    public int Rows { get; } = rows;
+
+    public int Columns { get; } = columns;
+
+    /// <summary>Rows * Columns.</summary>
+    public int Length => checked(Rows * Columns);
+}
+
+/// <summary>One number per token and channel: float32 [Sequences, Tokens, Channels], logical order row-major.</summary>
+public abstract class ActivationTensor(string name, int sequences, int tokens, int channels) : DeviceTensor(name)
+{
+    public int Sequences { get; } = sequences;
+
+    /// <summary>Tokens of each sequence.</summary>
+    public int Tokens { get; } = tokens;
+
+    public int Channels { get; } = channels;
+
+    /// <summary>Sequences * Tokens * Channels.</summary>
+    public int Length => checked(Sequences * Tokens * Channels);
+
+    /// <summary>A view of channels <paramref name="first"/> .. <paramref name="first"/> + <paramref name="count"/> - 1 of the same memory.</summary>
+    public abstract ActivationTensor Slice(int first, int count);
+}
+
+/// <summary>Which entries of an activation [Sequences, Tokens, Channels] AbsTopK kept: one bit each.</summary>
+public abstract class SelectionTensor(string name) : DeviceTensor(name);
+
+/// <summary>Token ids or positions: int32 [Sequences, Tokens], logical order row-major.</summary>
+public abstract class TokenTensor(string name, int sequences, int tokens) : DeviceTensor(name)
+{
+    public int Sequences { get; } = sequences;
+
+    public int Tokens { get; } = tokens;
+}

@@ -1,0 +1,228 @@
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using Sparsity.Core.Engine;
+
+namespace Sparsity.Kernels.Cpu;
+
+/// <summary>The engine for the CPU: vectors of 16 tokens, a fixed set of threads, results that do not depend on their number.</summary>
+public sealed unsafe class CpuEngine : IComputeEngine
+{
+    private readonly WorkerPool _pool;
+
+    /// <param name="threads">Threads to use, from 1; 0 for all processors.</param>
+    public CpuEngine(int threads = 0)
+    {
+        Threads = threads > 0 ? threads : Environment.ProcessorCount;
+        _pool = new WorkerPool(Threads);
+    }
+
+    public int Threads { get; }
+
+    public string Name => "cpu";
+
+    public string Description =>
+        $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
+        + (Fma.IsSupported || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported ? "" : " without fused multiply-add");
+
+    public void Dispose() => _pool.Dispose();
+
+    public WeightTensor AllocateWeights(string name, int rows, int columns) => new CpuWeights(name, rows, columns);
+
+    public ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels) => new CpuActivations(name, sequences, tokens, channels);
+
+    public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new CpuSelection(name, sequences, tokens, channels);
+
+    public TokenTensor AllocateTokens(string name, int sequences, int tokens) => new CpuTokens(name, sequences, tokens);
+
+    public void Write(WeightTensor target, ReadOnlySpan<float> values)
+    {
+        RequireLength(target, target.Length, values.Length);
+        values.CopyTo(Of(target).Values);
+        Of(target).Changed();
+    }
+
+    public void Read(WeightTensor source, Span<float> values)
+    {
+        RequireLength(source, source.Length, values.Length);
+        Of(source).Values.CopyTo(values);
+    }
+
+    public void Write(ActivationTensor target, ReadOnlySpan<float> values)
+    {
+        RequireLength(target, target.Length, values.Length);
+        CpuActivations cpu = Of(target);
+        for (int tile = 0; tile < cpu.Tiles; tile++)
+        {
+            int valid = cpu.ValidLanes(tile);
+            int token = FirstToken(cpu, tile);
+            for (int channel = 0; channel < cpu.Channels; channel++)
+            {
+                float* lanes = cpu.Lanes(tile, channel);
+                for (int lane = 0; lane < cpu.Width; lane++)
+                {
+                    lanes[lane] = lane < valid ? values[((token + lane) * cpu.Channels) + channel] : 0f;
+                }
+            }
+        }
+    }
+
+    public void Read(ActivationTensor source, Span<float> values)
+    {
+        RequireLength(source, source.Length, values.Length);
+        CpuActivations cpu = Of(source);
+        for (int tile = 0; tile < cpu.Tiles; tile++)
+        {
+            int valid = cpu.ValidLanes(tile);
+            int token = FirstToken(cpu, tile);
+            for (int channel = 0; channel < cpu.Channels; channel++)
+            {
+                float* lanes = cpu.Lanes(tile, channel);
+                for (int lane = 0; lane < valid; lane++)
+                {
+                    values[((token + lane) * cpu.Channels) + channel] = lanes[lane];
+                }
+            }
+        }
+    }
+
+    public void Write(TokenTensor target, ReadOnlySpan<int> values)
+    {
+        RequireLength(target, target.Sequences * target.Tokens, values.Length);
+        values.CopyTo(new Span<int>(Of(target).Data, values.Length));
+    }
+
+    public void Zero(WeightTensor target)
+    {
+        Of(target).Values.Clear();
+        Of(target).Changed();
+    }
+
+    public void Zero(ActivationTensor target)
+    {
+        CpuActivations cpu = Of(target);
+        for (int tile = 0; tile < cpu.Tiles; tile++)
+        {
+            new Span<float>(cpu.Lanes(tile, 0), cpu.Channels * cpu.Width).Clear();
+        }
+    }
+
+    public void Copy(ActivationTensor source, ActivationTensor target) => Elementwise.Copy(_pool, Of(source), Of(target));
+
+    public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_pool, Of(a), Of(b), Of(sum));
+
+    public void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output) =>
+        Embedding.Forward(_pool, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Of(output));
+
+    public void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient) =>
+        Embedding.Backward(_pool, Of(tokens), Of(outputGradient), Of(tokenEmbeddingGradient), OfOptional(positionEmbeddingGradient));
+
+    public void PositionForward(WeightTensor positionEmbedding, ActivationTensor output) => Embedding.PositionForward(_pool, Of(positionEmbedding), Of(output));
+
+    public void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient) =>
+        Embedding.PositionBackward(_pool, Of(outputGradient), Of(positionEmbeddingGradient));
+
+    public void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics) =>
+        Norm.Forward(_pool, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics));
+
+    public void NormBackward(
+        NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
+        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient) =>
+        Norm.Backward(
+            _pool, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), OfOptional(weightGradient), OfOptional(biasGradient));
+
+    public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
+        Linear.Forward(_pool, Of(input), Of(weight), OfOptional(bias), Of(output));
+
+    public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
+        Linear.BackwardInput(_pool, Of(weight), Of(outputGradient), Of(inputGradient));
+
+    public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient, WeightTensor? biasGradient) =>
+        Linear.BackwardWeight(_pool, Of(input), Of(outputGradient), Of(weightGradient), OfOptional(biasGradient));
+
+    public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) => AbsTopK.Forward(_pool, Of(values), keep, (CpuSelection)selection);
+
+    public void AbsTopKBackward(SelectionTensor selection, ActivationTensor gradient) => AbsTopK.Backward(_pool, (CpuSelection)selection, Of(gradient));
+
+    public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) => Activation.Forward(_pool, kind, Of(input), Of(output));
+
+    public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) => Activation.Backward(_pool, kind, Of(input), Of(gradient));
+
+    public void AttentionForward(
+        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp) =>
+        Attention.Forward(_pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp));
+
+    public void AttentionBackward(
+        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp,
+        ActivationTensor outputGradient, ActivationTensor queryGradient, ActivationTensor keyGradient, ActivationTensor valueGradient, WeightTensor? sinkGradient) =>
+        Attention.Backward(
+            _pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp),
+            Of(outputGradient), Of(queryGradient), Of(keyGradient), Of(valueGradient), OfOptional(sinkGradient));
+
+    public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) => Loss.BigramForward(_pool, Of(tokens), Of(table), Of(logits));
+
+    public void BigramBackward(TokenTensor tokens, ActivationTensor logitsGradient, WeightTensor tableGradient) =>
+        Loss.BigramBackward(_pool, Of(tokens), Of(logitsGradient), Of(tableGradient));
+
+    public void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
+        Loss.CrossEntropy(_pool, Of(logits), Of(targets), Of(losses), logitsGradient is null ? null : Of(logitsGradient), gradientScale);
+
+    public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_pool, Of(input), Of(positions), Of(output));
+
+    public void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient) =>
+        Embedding.ScatterGradient(_pool, Of(outputGradient), Of(positions), Of(inputGradient));
+
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output) =>
+        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output));
+
+    public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
+        Gate.Backward(_pool, Of(input), Of(mask), Of(mean), Of(gradient), Of(maskGradient));
+
+    public void ChannelSums(ActivationTensor input, Span<double> sums)
+    {
+        RequireLength(input, input.Channels, sums.Length);
+        ChannelReduction.AddChannelSums(_pool, Of(input), sums);
+    }
+
+    public double RootMeanSquare(IReadOnlyList<WeightTensor> tensors) => AdamW.RootMeanSquare(_pool, tensors);
+
+    public void AdamStep(
+        WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
+        float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step)
+    {
+        AdamW.Step(_pool, Of(weights), Of(gradient), Of(firstMoment), Of(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
+        Of(weights).Changed();
+    }
+
+    public void Scale(WeightTensor weights, float factor)
+    {
+        AdamW.Scale(Of(weights), factor);
+        Of(weights).Changed();
+    }
+
+    public void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive)
+    {
+        WeightTopK.KeepLargest(_pool, Of(weights), keep, aliveAxis, minimumAlive);
+        Of(weights).Changed();
+    }
+
+    public int CountNonzero(WeightTensor weights) => Elementwise.CountNonzero(Of(weights).Values);
+
+    private static CpuWeights Of(WeightTensor tensor) => (CpuWeights)tensor;
+
+    private static CpuWeights? OfOptional(WeightTensor? tensor) => (CpuWeights?)tensor;
+
+    private static CpuActivations Of(ActivationTensor tensor) => (CpuActivations)tensor;
+
+    private static CpuTokens Of(TokenTensor tensor) => (CpuTokens)tensor;
+
+    private static int FirstToken(CpuActivations tensor, int tile) =>
+        (tile / tensor.TilesPerSequence * tensor.Tokens) + (tile % tensor.TilesPerSequence * tensor.Width);
+
+    private static void RequireLength(DeviceTensor tensor, int expected, int given)
+    {
+        if (expected != given)
+        {
+            throw new ArgumentException($"{tensor.Name} holds {expected} numbers, but {given} were given.");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+using System.Runtime.InteropServices;
+using Sparsity.Core.Engine;
+
+namespace Sparsity.Kernels.Cpu;
+
+/// <summary>A block of zeroed, 64-byte aligned memory outside the garbage collector's heap.</summary>
+internal sealed unsafe class AlignedMemory : IDisposable
+{
+    public AlignedMemory(long bytes)
+    {
+        Pointer = NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, 64), 64);
+        NativeMemory.Clear(Pointer, (nuint)bytes);
+    }
+
+    ~AlignedMemory() => Free();
+
+    public void* Pointer { get; private set; }
+
+    public void Dispose()
+    {
+        Free();
+        GC.SuppressFinalize(this);
+    }
+
+    private void Free()
+    {
+        NativeMemory.AlignedFree(Pointer);
+        Pointer = null;
+    }
+}
+
+/// <summary>Row-major parameters, with the lists of their nonzero entries where they are sparse.</summary>
+internal sealed unsafe class CpuWeights(string name, int rows, int columns) : WeightTensor(name, rows, columns)
+{
+    private readonly AlignedMemory _memory = new((long)rows * columns * sizeof(float));
+
+    public float* Data => (float*)_memory.Pointer;
+
+    public Span<float> Values => new(Data, Length);
+
+    /// <summary>The nonzero entries; made anew on first use after <see cref="Changed"/>.</summary>
+    public SparseWeights Sparse { get; } = new();
+
+    /// <summary>To be called by every operation that writes the values.</summary>
+    public void Changed() => Sparse.IsCurrent = false;
+
+    protected override void Dispose(bool disposing)
+    {
+        _memory.Dispose();
+        Sparse.Dispose();
+    }
+}
+
+/// <summary>
+/// Activations in tiles: [tile][channel][lane], the lanes of a tile being up to 64 neighbouring tokens of one sequence. So a channel of a tile is
+/// 1 to 4 vectors of 16 tokens, a weight multiplies all of them, and reductions over channels need no shuffles. A sequence whose length is no multiple of
+/// the width ends in padding lanes: finite in activations, zero in gradients.
+/// </summary>
+internal sealed unsafe class CpuActivations : ActivationTensor
+{
+    public const int VectorLanes = 16;
+    public const int MaximumWidth = 64;
+
+    private readonly AlignedMemory? _memory;
+    private readonly float* _data;
+
+    public CpuActivations(string name, int sequences, int tokens, int channels)
+        : base(name, sequences, tokens, channels)
+    {
+        Width = TileWidth(tokens);
+        TilesPerSequence = (tokens + Width - 1) / Width;
+        Tiles = sequences * TilesPerSequence;
+        TileStride = (long)channels * Width;
+        _memory = new AlignedMemory(Tiles * TileStride * sizeof(float));
+        _data = (float*)_memory.Pointer;
+    }
+
+    private CpuActivations(CpuActivations whole, int first, int count)
+        : base(whole.Name, whole.Sequences, whole.Tokens, count)
+    {
+        Width = whole.Width;
+        TilesPerSequence = whole.TilesPerSequence;
+        Tiles = whole.Tiles;
+        TileStride = whole.TileStride;
+        _data = whole._data + ((long)first * Width);
+    }
+
+    /// <summary>Lanes of a tile: 16, 32, 48 or 64.</summary>
+    public int Width { get; }
+
+    public int TilesPerSequence { get; }
+
+    public int Tiles { get; }
+
+    /// <summary>Floats from one tile to the next.</summary>
+    public long TileStride { get; }
+
+    public static int TileWidth(int tokens) =>
+        Math.Min(MaximumWidth, (tokens + VectorLanes - 1) / VectorLanes * VectorLanes);
+
+    /// <summary>The lanes of one channel of one tile: Width floats.</summary>
+    public float* Lanes(int tile, int channel) => _data + (tile * TileStride) + ((long)channel * Width);
+
+    /// <summary>How many lanes of a tile are tokens; the rest is padding.</summary>
+    public int ValidLanes(int tile) => Math.Min(Width, Tokens - (tile % TilesPerSequence * Width));
+
+    public override ActivationTensor Slice(int first, int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(first);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(first + count, Channels);
+        return new CpuActivations(this, first, count);
+    }
+
+    protected override void Dispose(bool disposing) => _memory?.Dispose();
+}
+
+/// <summary>AbsTopK's choice: for each tile and channel a word whose bit i is lane i.</summary>
+internal sealed unsafe class CpuSelection : SelectionTensor
+{
+    private readonly AlignedMemory _memory;
+    private readonly int _channels;
+
+    public CpuSelection(string name, int sequences, int tokens, int channels)
+        : base(name)
+    {
+        int width = CpuActivations.TileWidth(tokens);
+        _channels = channels;
+        _memory = new AlignedMemory((long)sequences * ((tokens + width - 1) / width) * channels * sizeof(ulong));
+    }
+
+    public ulong* Words(int tile) => (ulong*)_memory.Pointer + ((long)tile * _channels);
+
+    protected override void Dispose(bool disposing) => _memory.Dispose();
+}
+
+/// <summary>Token ids or positions [B,T].</summary>
+internal sealed unsafe class CpuTokens(string name, int sequences, int tokens) : TokenTensor(name, sequences, tokens)
+{
+    private readonly AlignedMemory _memory = new((long)sequences * tokens * sizeof(int));
+
+    public int* Data => (int*)_memory.Pointer;
+
+    protected override void Dispose(bool disposing) => _memory.Dispose();
+}

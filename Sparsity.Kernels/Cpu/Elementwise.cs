@@ -1,0 +1,53 @@
+using System.Numerics.Tensors;
+using System.Runtime.Intrinsics;
+
+namespace Sparsity.Kernels.Cpu;
+
+/// <summary>Operations on each entry by itself, and the count of nonzero entries.</summary>
+internal static unsafe class Elementwise
+{
+    /// <summary>Overwrites sum with a + b, activations of equal shape.</summary>
+    public static void Add(WorkerPool pool, CpuActivations a, CpuActivations b, CpuActivations sum) => pool.Run(a.Tiles, new AddJob(a, b, sum));
+
+    /// <summary>Overwrites target with source, activations of equal shape.</summary>
+    public static void Copy(WorkerPool pool, CpuActivations source, CpuActivations target) => pool.Run(source.Tiles, new CopyJob(source, target));
+
+    public static int CountNonzero(ReadOnlySpan<float> values)
+    {
+        int zeros = 0;
+        int i = 0;
+        fixed (float* data = values)
+        {
+            for (; i <= values.Length - Vector512<float>.Count; i += Vector512<float>.Count)
+            {
+                zeros += System.Numerics.BitOperations.PopCount(Vector512.Equals(Vector512.Load(data + i), Vector512<float>.Zero).ExtractMostSignificantBits());
+            }
+        }
+
+        for (; i < values.Length; i++)
+        {
+            zeros += values[i] == 0 ? 1 : 0;
+        }
+
+        return values.Length - zeros;
+    }
+
+    private readonly struct AddJob(CpuActivations a, CpuActivations b, CpuActivations sum) : IParallelJob
+    {
+        public void Execute(int tile, int worker)
+        {
+            int count = a.Channels * a.Width;
+            TensorPrimitives.Add(
+                new ReadOnlySpan<float>(a.Lanes(tile, 0), count), new ReadOnlySpan<float>(b.Lanes(tile, 0), count), new Span<float>(sum.Lanes(tile, 0), count));
+        }
+    }
+
+    private readonly struct CopyJob(CpuActivations source, CpuActivations target) : IParallelJob
+    {
+        public void Execute(int tile, int worker)
+        {
+            int count = source.Channels * source.Width;
+            new ReadOnlySpan<float>(source.Lanes(tile, 0), count).CopyTo(new Span<float>(target.Lanes(tile, 0), count));
+        }
+    }
+}

@@ -1,0 +1,121 @@
+namespace Sparsity.Kernels.Cpu;
+
+/// <summary>Token and position embeddings; picking single tokens out of sequences.</summary>
+internal static unsafe class Embedding
+{
+    private const int ChannelsOfItem = 16;
+
+    /// <summary>Overwrites output [B,T,D]: tokenEmbedding[token] (+ positionEmbedding[t]).</summary>
+    public static void Forward(WorkerPool pool, CpuTokens tokens, CpuWeights tokenEmbedding, CpuWeights? positionEmbedding, CpuActivations output) =>
+        pool.Run(output.Tiles, new ForwardJob(tokens.Data, tokenEmbedding.Data, positionEmbedding is null ? null : positionEmbedding.Data, output));
+
+    /// <summary>Accumulates into the gradients of both embeddings.</summary>
+    public static void Backward(WorkerPool pool, CpuTokens tokens, CpuActivations outputGradient, CpuWeights tokenGradient, CpuWeights? positionGradient)
+    {
+        pool.Run(Blocks(outputGradient), new BackwardJob(tokens.Data, outputGradient, tokenGradient.Data));
+        if (positionGradient is not null)
+        {
+            PositionBackward(pool, outputGradient, positionGradient);
+        }
+    }
+
+    /// <summary>Overwrites output [B,T,C] with positionEmbedding[t].</summary>
+    public static void PositionForward(WorkerPool pool, CpuWeights positionEmbedding, CpuActivations output) =>
+        pool.Run(output.Tiles, new ForwardJob(null, null, positionEmbedding.Data, output));
+
+    /// <summary>Accumulates into the position embedding's gradient.</summary>
+    public static void PositionBackward(WorkerPool pool, CpuActivations outputGradient, CpuWeights positionGradient) =>
+        pool.Run(Blocks(outputGradient), new BackwardJob(null, outputGradient, positionGradient.Data));
+
+    /// <summary>Overwrites output [B,P,C] with input at positions [B,P].</summary>
+    public static void Gather(WorkerPool pool, CpuActivations input, CpuTokens positions, CpuActivations output) =>
+        pool.Run(output.Sequences, new GatherJob(input, positions, output, scatter: false));
+
+    /// <summary>Overwrites inputGradient [B,T,C]: zero but for the gathered positions.</summary>
+    public static void ScatterGradient(WorkerPool pool, CpuActivations outputGradient, CpuTokens positions, CpuActivations inputGradient) =>
+        pool.Run(inputGradient.Sequences, new GatherJob(inputGradient, positions, outputGradient, scatter: true));
+
+    private static int Blocks(CpuActivations gradient) => (gradient.Channels + ChannelsOfItem - 1) / ChannelsOfItem;
+
+    private readonly struct ForwardJob(int* tokens, float* tokenEmbedding, float* positionEmbedding, CpuActivations output) : IParallelJob
+    {
+        public void Execute(int tile, int worker)
+        {
+            int channels = output.Channels;
+            int valid = output.ValidLanes(tile);
+            int position = tile % output.TilesPerSequence * output.Width;
+            int token = (tile / output.TilesPerSequence * output.Tokens) + position;
+            for (int channel = 0; channel < channels; channel++)
+            {
+                float* lanes = output.Lanes(tile, channel);
+                for (int lane = 0; lane < valid; lane++)
+                {
+                    float value = tokens == null ? 0f : tokenEmbedding[((long)tokens[token + lane] * channels) + channel];
+                    lanes[lane] = positionEmbedding == null ? value : value + positionEmbedding[((long)(position + lane) * channels) + channel];
+                }
+
+                new Span<float>(lanes + valid, output.Width - valid).Clear();
+            }
+        }
+    }
+
+    /// <summary>An item is a block of channels over all tokens in order. Without tokens the row is the position.</summary>
+    private readonly struct BackwardJob(int* tokens, CpuActivations outputGradient, float* gradient) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            int channels = outputGradient.Channels;
+            int first = item * ChannelsOfItem;
+            int end = Math.Min(first + ChannelsOfItem, channels);
+            for (int tile = 0; tile < outputGradient.Tiles; tile++)
+            {
+                int valid = outputGradient.ValidLanes(tile);
+                int position = tile % outputGradient.TilesPerSequence * outputGradient.Width;
+                int token = (tile / outputGradient.TilesPerSequence * outputGradient.Tokens) + position;
+                for (int lane = 0; lane < valid; lane++)
+                {
+                    float* row = gradient + ((long)(tokens == null ? position + lane : tokens[token + lane]) * channels);
+                    for (int channel = first; channel < end; channel++)
+                    {
+                        row[channel] += outputGradient.Lanes(tile, channel)[lane];
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>An item is one sequence.</summary>
+    private readonly struct GatherJob(CpuActivations whole, CpuTokens positions, CpuActivations picked, bool scatter) : IParallelJob
+    {
+        public void Execute(int sequence, int worker)
+        {
+            if (scatter)
+            {
+                for (int tile = sequence * whole.TilesPerSequence; tile < (sequence + 1) * whole.TilesPerSequence; tile++)
+                {
+                    new Span<float>(whole.Lanes(tile, 0), whole.Channels * whole.Width).Clear();
+                }
+            }
+
+            for (int i = 0; i < positions.Tokens; i++)
+            {
+                int position = positions.Data[(sequence * positions.Tokens) + i];
+                int wholeTile = (sequence * whole.TilesPerSequence) + (position / whole.Width);
+                int pickedTile = (sequence * picked.TilesPerSequence) + (i / picked.Width);
+                for (int channel = 0; channel < whole.Channels; channel++)
+                {
+                    ref float inWhole = ref whole.Lanes(wholeTile, channel)[position % whole.Width];
+                    ref float inPicked = ref picked.Lanes(pickedTile, channel)[i % picked.Width];
+                    if (scatter)
+                    {
+                        inWhole = inPicked;
+                    }
+                    else
+                    {
+                        inPicked = inWhole;
+                    }
+                }
+            }
+        }
+    }
+}

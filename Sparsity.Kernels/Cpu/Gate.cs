@@ -1,0 +1,57 @@
+using System.Runtime.Intrinsics;
+
+namespace Sparsity.Kernels.Cpu;
+
+/// <summary>Node masks with mean ablation (spec section 4): y = x * mask + mean * (1 - mask), dmask = sum over tokens of dy * (x - mean), dx = dy * mask.</summary>
+internal static unsafe class Gate
+{
+    /// <summary>Overwrites output [B,T,C], which may be the input.</summary>
+    public static void Forward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations output) =>
+        pool.Run(input.Tiles, new ForwardJob(input, mask.Data, mean.Data, output));
+
+    /// <summary>In place on gradient [B,T,C]; accumulates into maskGradient [C].</summary>
+    public static void Backward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations gradient, CpuWeights maskGradient) =>
+        pool.Run(input.Channels, new BackwardJob(input, mask.Data, mean.Data, gradient, maskGradient.Data));
+
+    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output) : IParallelJob
+    {
+        public void Execute(int tile, int worker)
+        {
+            for (int channel = 0; channel < input.Channels; channel++)
+            {
+                float* x = input.Lanes(tile, channel);
+                float* y = output.Lanes(tile, channel);
+                Vector512<float> keep = Vector512.Create(mask[channel]);
+                Vector512<float> replacement = Vector512.Create(mean[channel] * (1 - mask[channel]));
+                for (int lane = 0; lane < input.Width; lane += CpuActivations.VectorLanes)
+                {
+                    Vector512.FusedMultiplyAdd(Vector512.Load(x + lane), keep, replacement).Store(y + lane);
+                }
+            }
+        }
+    }
+
+    /// <summary>An item is one channel.</summary>
+    private readonly struct BackwardJob(CpuActivations input, float* mask, float* mean, CpuActivations gradient, float* maskGradient) : IParallelJob
+    {
+        public void Execute(int channel, int worker)
+        {
+            Vector512<float> keep = Vector512.Create(mask[channel]);
+            Vector512<float> average = Vector512.Create(mean[channel]);
+            Vector512<float> sum = default;
+            for (int tile = 0; tile < input.Tiles; tile++)
+            {
+                float* x = input.Lanes(tile, channel);
+                float* g = gradient.Lanes(tile, channel);
+                for (int lane = 0; lane < input.Width; lane += CpuActivations.VectorLanes)
+                {
+                    Vector512<float> incoming = Vector512.Load(g + lane);
+                    sum = Vector512.FusedMultiplyAdd(incoming, Vector512.Load(x + lane) - average, sum);
+                    (incoming * keep).Store(g + lane);
+                }
+            }
+
+            maskGradient[channel] += Vector512.Sum(sum);
+        }
+    }
+}

@@ -1,0 +1,357 @@
+using System.Runtime.Intrinsics;
+
+namespace Sparsity.Kernels.Cpu;
+
+/// <summary>
+/// output [O] = weight [O,I] * input [I] + bias, for every token. Sparse weights go over their nonzero entries, one multiply-add for a vector
+/// of 16 tokens each; dense weights through register tiles of 6 rows by 64 tokens.
+/// </summary>
+internal static unsafe class Linear
+{
+    private const int RowsOfItem = 96;
+
+    /// <summary>Overwrites output [B,T,O].</summary>
+    public static void Forward(WorkerPool pool, CpuActivations input, CpuWeights weight, CpuWeights? bias, CpuActivations output)
+    {
+        weight.Sparse.Update(weight);
+        float* biases = bias is null ? null : bias.Data;
+        if (weight.Sparse.IsUseful)
+        {
+            RunSparse(pool, weight.Sparse.ByRows, input, output, biases);
+        }
+        else
+        {
+            RunDense(pool, weight.Data, input, output, biases);
+        }
+    }
+
+    /// <summary>Overwrites inputGradient [B,T,I] with weight^T * outputGradient.</summary>
+    public static void BackwardInput(WorkerPool pool, CpuWeights weight, CpuActivations outputGradient, CpuActivations inputGradient)
+    {
+        weight.Sparse.Update(weight);
+        if (weight.Sparse.IsUseful)
+        {
+            RunSparse(pool, weight.Sparse.ByColumns, outputGradient, inputGradient, null);
+            return;
+        }
+
+        float* transposed = pool.Shared(weight.Length);
+        pool.Run((weight.Columns + 15) / 16, new TransposeJob(weight, transposed));
+        RunDense(pool, transposed, outputGradient, inputGradient, null);
+    }
+
+    /// <summary>Accumulates outputGradient * input^T over tokens into weightGradient [O,I], and outputGradient over tokens into biasGradient [O].</summary>
+    public static void BackwardWeight(WorkerPool pool, CpuActivations input, CpuActivations outputGradient, CpuWeights weightGradient, CpuWeights? biasGradient)
+    {
+        int blocks = (outputGradient.Channels + 3) / 4;
+        pool.Run(blocks, new WeightGradientJob(input, outputGradient, weightGradient.Data));
+        if (biasGradient is not null)
+        {
+            ChannelReduction.AccumulateSums(pool, outputGradient, biasGradient.Data);
+        }
+    }
+
+    private static void RunSparse(WorkerPool pool, NonzeroList rows, CpuActivations input, CpuActivations output, float* bias)
+    {
+        int blocks = (output.Channels + RowsOfItem - 1) / RowsOfItem;
+        pool.Run(output.Tiles * blocks, new SparseJob(rows, input, output, bias, blocks));
+    }
+
+    private static void RunDense(WorkerPool pool, float* weight, CpuActivations input, CpuActivations output, float* bias)
+    {
+        int blocks = (output.Channels + RowsOfItem - 1) / RowsOfItem;
+        pool.Run(output.Tiles * blocks, new DenseJob(weight, input, output, bias));
+    }
+
+    private readonly struct SparseJob(NonzeroList rows, CpuActivations input, CpuActivations output, float* bias, int blocks) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            int tile = item / blocks;
+            int first = item % blocks * RowsOfItem;
+            int end = Math.Min(first + RowsOfItem, output.Channels);
+            int width = input.Width;
+            float* x = input.Lanes(tile, 0);
+            for (int row = first; row < end; row++)
+            {
+                int start = rows.Starts[row];
+                int stop = rows.Starts[row + 1];
+                Vector512<float> initial = Vector512.Create(bias == null ? 0f : bias[row]);
+                float* y = output.Lanes(tile, row);
+                if (width == CpuActivations.MaximumWidth)
+                {
+                    Vector512<float> s0 = initial, s1 = initial, s2 = initial, s3 = initial;
+                    for (int i = start; i < stop; i++)
+                    {
+                        float* lanes = x + ((long)rows.Indices[i] * CpuActivations.MaximumWidth);
+                        Vector512<float> w = Vector512.Create(rows.Values[i]);
+                        s0 = Vector512.FusedMultiplyAdd(w, Vector512.Load(lanes), s0);
+                        s1 = Vector512.FusedMultiplyAdd(w, Vector512.Load(lanes + 16), s1);
+                        s2 = Vector512.FusedMultiplyAdd(w, Vector512.Load(lanes + 32), s2);
+                        s3 = Vector512.FusedMultiplyAdd(w, Vector512.Load(lanes + 48), s3);
+                    }
+
+                    s0.Store(y);
+                    s1.Store(y + 16);
+                    s2.Store(y + 32);
+                    s3.Store(y + 48);
+                    continue;
+                }
+
+                for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
+                {
+                    Vector512<float> sum = initial;
+                    for (int i = start; i < stop; i++)
+                    {
+                        sum = Vector512.FusedMultiplyAdd(Vector512.Create(rows.Values[i]), Vector512.Load(x + ((long)rows.Indices[i] * width) + lane), sum);
+                    }
+
+                    sum.Store(y + lane);
+                }
+            }
+        }
+    }
+
+    private readonly struct DenseJob(float* weight, CpuActivations input, CpuActivations output, float* bias) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            // Items run tile by tile within a block of rows, so that a block's weights stay in the cache.
+            int tile = item % output.Tiles;
+            int row = item / output.Tiles * RowsOfItem;
+            int end = Math.Min(row + RowsOfItem, output.Channels);
+            int inner = input.Channels;
+            int width = input.Width;
+            float* x = input.Lanes(tile, 0);
+            if (width == CpuActivations.MaximumWidth)
+            {
+                for (; row + 6 <= end; row += 6)
+                {
+                    SixRows(weight + ((long)row * inner), inner, x, output.Lanes(tile, row), bias == null ? null : bias + row);
+                }
+            }
+
+            for (; row < end; row++)
+            {
+                for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
+                {
+                    OneRow(weight + ((long)row * inner), inner, x + lane, width, bias == null ? 0f : bias[row]).Store(output.Lanes(tile, row) + lane);
+                }
+            }
+        }
+
+        private static Vector512<float> OneRow(float* w, int inner, float* x, int width, float bias)
+        {
+            // Four sums, so that the multiply-adds do not wait for one another.
+            Vector512<float> s0 = Vector512.Create(bias), s1 = default, s2 = default, s3 = default;
+            int i = 0;
+            for (; i + 4 <= inner; i += 4, x += 4 * width)
+            {
+                s0 = Vector512.FusedMultiplyAdd(Vector512.Create(w[i]), Vector512.Load(x), s0);
+                s1 = Vector512.FusedMultiplyAdd(Vector512.Create(w[i + 1]), Vector512.Load(x + width), s1);
+                s2 = Vector512.FusedMultiplyAdd(Vector512.Create(w[i + 2]), Vector512.Load(x + (2 * width)), s2);
+                s3 = Vector512.FusedMultiplyAdd(Vector512.Create(w[i + 3]), Vector512.Load(x + (3 * width)), s3);
+            }
+
+            for (; i < inner; i++, x += width)
+            {
+                s0 = Vector512.FusedMultiplyAdd(Vector512.Create(w[i]), Vector512.Load(x), s0);
+            }
+
+            return (s0 + s1) + (s2 + s3);
+        }
+
+        private static void SixRows(float* w, int inner, float* x, float* y, float* bias)
+        {
+            Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default;
+            Vector512<float> b0 = default, b1 = default, b2 = default, b3 = default;
+            Vector512<float> c0 = default, c1 = default, c2 = default, c3 = default;
+            Vector512<float> d0 = default, d1 = default, d2 = default, d3 = default;
+            Vector512<float> e0 = default, e1 = default, e2 = default, e3 = default;
+            Vector512<float> f0 = default, f1 = default, f2 = default, f3 = default;
+            float* wb = w + inner;
+            float* wc = wb + inner;
+            float* wd = wc + inner;
+            float* we = wd + inner;
+            float* wf = we + inner;
+            for (int i = 0; i < inner; i++, x += CpuActivations.MaximumWidth)
+            {
+                Vector512<float> x0 = Vector512.Load(x);
+                Vector512<float> x1 = Vector512.Load(x + 16);
+                Vector512<float> x2 = Vector512.Load(x + 32);
+                Vector512<float> x3 = Vector512.Load(x + 48);
+                Vector512<float> v = Vector512.Create(w[i]);
+                a0 = Vector512.FusedMultiplyAdd(v, x0, a0);
+                a1 = Vector512.FusedMultiplyAdd(v, x1, a1);
+                a2 = Vector512.FusedMultiplyAdd(v, x2, a2);
+                a3 = Vector512.FusedMultiplyAdd(v, x3, a3);
+                v = Vector512.Create(wb[i]);
+                b0 = Vector512.FusedMultiplyAdd(v, x0, b0);
+                b1 = Vector512.FusedMultiplyAdd(v, x1, b1);
+                b2 = Vector512.FusedMultiplyAdd(v, x2, b2);
+                b3 = Vector512.FusedMultiplyAdd(v, x3, b3);
+                v = Vector512.Create(wc[i]);
+                c0 = Vector512.FusedMultiplyAdd(v, x0, c0);
+                c1 = Vector512.FusedMultiplyAdd(v, x1, c1);
+                c2 = Vector512.FusedMultiplyAdd(v, x2, c2);
+                c3 = Vector512.FusedMultiplyAdd(v, x3, c3);
+                v = Vector512.Create(wd[i]);
+                d0 = Vector512.FusedMultiplyAdd(v, x0, d0);
+                d1 = Vector512.FusedMultiplyAdd(v, x1, d1);
+                d2 = Vector512.FusedMultiplyAdd(v, x2, d2);
+                d3 = Vector512.FusedMultiplyAdd(v, x3, d3);
+                v = Vector512.Create(we[i]);
+                e0 = Vector512.FusedMultiplyAdd(v, x0, e0);
+                e1 = Vector512.FusedMultiplyAdd(v, x1, e1);
+                e2 = Vector512.FusedMultiplyAdd(v, x2, e2);
+                e3 = Vector512.FusedMultiplyAdd(v, x3, e3);
+                v = Vector512.Create(wf[i]);
+                f0 = Vector512.FusedMultiplyAdd(v, x0, f0);
+                f1 = Vector512.FusedMultiplyAdd(v, x1, f1);
+                f2 = Vector512.FusedMultiplyAdd(v, x2, f2);
+                f3 = Vector512.FusedMultiplyAdd(v, x3, f3);
+            }
+
+            StoreRow(y, bias, 0, a0, a1, a2, a3);
+            StoreRow(y, bias, 1, b0, b1, b2, b3);
+            StoreRow(y, bias, 2, c0, c1, c2, c3);
+            StoreRow(y, bias, 3, d0, d1, d2, d3);
+            StoreRow(y, bias, 4, e0, e1, e2, e3);
+            StoreRow(y, bias, 5, f0, f1, f2, f3);
+        }
+
+        private static void StoreRow(float* y, float* bias, int row, Vector512<float> s0, Vector512<float> s1, Vector512<float> s2, Vector512<float> s3)
+        {
+            Vector512<float> b = Vector512.Create(bias == null ? 0f : bias[row]);
+            y += row * CpuActivations.MaximumWidth;
+            (s0 + b).Store(y);
+            (s1 + b).Store(y + 16);
+            (s2 + b).Store(y + 32);
+            (s3 + b).Store(y + 48);
+        }
+    }
+
+    /// <summary>An item transposes 16 columns.</summary>
+    private readonly struct TransposeJob(CpuWeights weight, float* transposed) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            int end = Math.Min((item + 1) * 16, weight.Columns);
+            for (int row = 0; row < weight.Rows; row++)
+            {
+                float* source = weight.Data + ((long)row * weight.Columns);
+                for (int column = item * 16; column < end; column++)
+                {
+                    transposed[((long)column * weight.Rows) + row] = source[column];
+                }
+            }
+        }
+    }
+
+    /// <summary>An item is four rows of the gradient: 4 by 4 dot products over all tokens at a time.</summary>
+    private readonly struct WeightGradientJob(CpuActivations input, CpuActivations outputGradient, float* weightGradient) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            int row = item * 4;
+            int columns = input.Channels;
+            if (row + 4 > outputGradient.Channels)
+            {
+                for (; row < outputGradient.Channels; row++)
+                {
+                    for (int column = 0; column < columns; column++)
+                    {
+                        weightGradient[((long)row * columns) + column] += Dot(row, column);
+                    }
+                }
+
+                return;
+            }
+
+            int block = 0;
+            for (; block + 4 <= columns; block += 4)
+            {
+                FourByFour(row, block);
+            }
+
+            for (; block < columns; block++)
+            {
+                for (int i = 0; i < 4; i++)
+                {
+                    weightGradient[((long)(row + i) * columns) + block] += Dot(row + i, block);
+                }
+            }
+        }
+
+        private float Dot(int row, int column)
+        {
+            Vector512<float> sum = default;
+            for (int tile = 0; tile < input.Tiles; tile++)
+            {
+                float* dy = outputGradient.Lanes(tile, row);
+                float* x = input.Lanes(tile, column);
+                for (int lane = 0; lane < input.Width; lane += CpuActivations.VectorLanes)
+                {
+                    sum = Vector512.FusedMultiplyAdd(Vector512.Load(dy + lane), Vector512.Load(x + lane), sum);
+                }
+            }
+
+            return Vector512.Sum(sum);
+        }
+
+        private void FourByFour(int row, int column)
+        {
+            Vector512<float> s00 = default, s01 = default, s02 = default, s03 = default;
+            Vector512<float> s10 = default, s11 = default, s12 = default, s13 = default;
+            Vector512<float> s20 = default, s21 = default, s22 = default, s23 = default;
+            Vector512<float> s30 = default, s31 = default, s32 = default, s33 = default;
+            int width = input.Width;
+            for (int tile = 0; tile < input.Tiles; tile++)
+            {
+                float* dy = outputGradient.Lanes(tile, row);
+                float* x = input.Lanes(tile, column);
+                for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
+                {
+                    Vector512<float> x0 = Vector512.Load(x + lane);
+                    Vector512<float> x1 = Vector512.Load(x + lane + width);
+                    Vector512<float> x2 = Vector512.Load(x + lane + (2 * width));
+                    Vector512<float> x3 = Vector512.Load(x + lane + (3 * width));
+                    Vector512<float> g = Vector512.Load(dy + lane);
+                    s00 = Vector512.FusedMultiplyAdd(g, x0, s00);
+                    s01 = Vector512.FusedMultiplyAdd(g, x1, s01);
+                    s02 = Vector512.FusedMultiplyAdd(g, x2, s02);
+                    s03 = Vector512.FusedMultiplyAdd(g, x3, s03);
+                    g = Vector512.Load(dy + lane + width);
+                    s10 = Vector512.FusedMultiplyAdd(g, x0, s10);
+                    s11 = Vector512.FusedMultiplyAdd(g, x1, s11);
+                    s12 = Vector512.FusedMultiplyAdd(g, x2, s12);
+                    s13 = Vector512.FusedMultiplyAdd(g, x3, s13);
+                    g = Vector512.Load(dy + lane + (2 * width));
+                    s20 = Vector512.FusedMultiplyAdd(g, x0, s20);
+                    s21 = Vector512.FusedMultiplyAdd(g, x1, s21);
+                    s22 = Vector512.FusedMultiplyAdd(g, x2, s22);
+                    s23 = Vector512.FusedMultiplyAdd(g, x3, s23);
+                    g = Vector512.Load(dy + lane + (3 * width));
+                    s30 = Vector512.FusedMultiplyAdd(g, x0, s30);
+                    s31 = Vector512.FusedMultiplyAdd(g, x1, s31);
+                    s32 = Vector512.FusedMultiplyAdd(g, x2, s32);
+                    s33 = Vector512.FusedMultiplyAdd(g, x3, s33);
+                }
+            }
+
+            AddRow(row, column, s00, s01, s02, s03);
+            AddRow(row + 1, column, s10, s11, s12, s13);
+            AddRow(row + 2, column, s20, s21, s22, s23);
+            AddRow(row + 3, column, s30, s31, s32, s33);
+        }
+
+        private void AddRow(int row, int column, Vector512<float> s0, Vector512<float> s1, Vector512<float> s2, Vector512<float> s3)
+        {
+            float* target = weightGradient + ((long)row * input.Channels) + column;
+            target[0] += Vector512.Sum(s0);
+            target[1] += Vector512.Sum(s1);
+            target[2] += Vector512.Sum(s2);
+            target[3] += Vector512.Sum(s3);
+        }
+    }
+}
