@@ -1,0 +1,88 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+
+namespace Sparsity.Core;
+
+/// <summary>How this program reads and writes JSON: unknown fields are refused, numbers do not depend on the culture, and every failure is one clear line.</summary>
+public static class JsonText
+{
+    /// <summary>The options behind every JSON file of this project: indented, names as the records state them, or snake_case.</summary>
+    public static JsonSerializerOptions Options { get; } = new()
+    {
+        WriteIndented = true,
+        NewLine = "\n",
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false) },
+        RespectNullableAnnotations = true,
+    };
+
+    /// <summary>The same on one line, for metrics and tables.</summary>
+    public static JsonSerializerOptions OneLine { get; } = new(Options) { WriteIndented = false };
+
+    /// <exception cref="BadInputException">The text is not a JSON object.</exception>
+    public static JsonObject ParseObject(string json, string source)
+    {
+        try
+        {
+            return JsonNode.Parse(json, documentOptions: new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false }) as JsonObject
+                ?? throw new BadInputException($"{source}: expected a JSON object.");
+        }
+        catch (JsonException e)
+        {
+            throw new BadInputException($"{source}: not valid JSON ({FirstSentence(e)}).", e);
+        }
+    }
+
+    /// <exception cref="BadInputException">A field is unknown, missing or of another type.</exception>
+    public static T Read<T>(JsonNode node, string source)
+    {
+        try
+        {
+            return node.Deserialize<T>(Options) ?? throw new BadInputException($"{source}: expected an object, found null.");
+        }
+        catch (JsonException e)
+        {
+            throw new BadInputException($"{source}: {FirstSentence(e)}.", e);
+        }
+    }
+
+    /// <exception cref="BadInputException">The file is missing, not readable, or does not hold a <typeparamref name="T"/>.</exception>
+    public static T ReadFile<T>(string path) => Read<T>(ParseObject(ReadAllText(path), path), path);
+
+    /// <exception cref="BadInputException">The file is missing or not readable.</exception>
+    public static string ReadAllText(string path)
+    {
+        try
+        {
+            return File.ReadAllText(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new BadInputException($"{path}: cannot be read ({e.Message}). Check the path.", e);
+        }
+    }
+
+    public static string Write<T>(T value) => JsonSerializer.Serialize(value, Options) + "\n";
+
+    public static string WriteLine<T>(T value) => JsonSerializer.Serialize(value, OneLine) + "\n";
+
+    /// <summary>The exception's message without its trailing position and without naming types of this program.</summary>
+    private static string FirstSentence(JsonException e)
+    {
+        string message = e.Message.ReplaceLineEndings(" ");
+        const string Unmapped = "The JSON property '";
+        if (message.StartsWith(Unmapped, StringComparison.Ordinal))
+        {
+            return $"unknown field '{message[Unmapped.Length..message.IndexOf('\'', Unmapped.Length)]}'; check the spelling or remove it";
+        }
+
+        string where = string.IsNullOrEmpty(e.Path) || e.Path == "$" ? "" : $"{e.Path.TrimStart('$', '.')}: ";
+        int cut = message.IndexOf(" Path:", StringComparison.Ordinal);
+        message = cut < 0 ? message : message[..cut];
+        return where + (message.StartsWith("The JSON value could not be converted", StringComparison.Ordinal) ? "has a value of the wrong type" : message.TrimEnd('.'));
+    }
+}

@@ -1,0 +1,191 @@
+using Sparsity.Core.Engine;
+
+namespace Sparsity.Core.Model;
+
+/// <summary>The activations of one pass over a batch [B,T], kept for the backward pass; allocated once per batch shape and used again and again.</summary>
+public sealed class ForwardState : IDisposable
+{
+    private readonly List<DeviceTensor> _owned = [];
+    private readonly IComputeEngine _engine;
+
+    /// <param name="engine">Where they live.</param>
+    /// <param name="config">The model.</param>
+    /// <param name="sequences">B.</param>
+    /// <param name="tokens">T, at most block_size.</param>
+    public ForwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens)
+    {
+        _engine = engine;
+        Sequences = sequences;
+        Tokens = tokens;
+        TokenIds = Own(engine.AllocateTokens("token ids", sequences, tokens));
+        Residuals = [.. Enumerable.Range(0, (2 * config.NLayer) + 1).Select(i => Activation($"residual {i}", config.DModel))];
+        Attention = [.. Enumerable.Range(0, config.NLayer).Select(layer => new AttentionState(this, config, layer))];
+        Mlp = [.. Enumerable.Range(0, config.NLayer).Select(layer => new MlpState(this, config, layer))];
+        ResidualDelta = Activation("residual delta", config.DModel);
+        if (config.DPosEmb is { } channels)
+        {
+            Positions = Activation("position embeddings", channels);
+        }
+
+        Selections = Site.AllOf(config)
+            .Where(site => config.KeptAt(site) is not null)
+            .ToDictionary(site => site, site => Own(engine.AllocateSelection($"AbsTopK of {site}", sequences, tokens, config.ChannelsAt(site.Kind))));
+    }
+
+    /// <summary>B.</summary>
+    public int Sequences { get; }
+
+    /// <summary>T.</summary>
+    public int Tokens { get; }
+
+    /// <summary>[B,T], to be written before the pass.</summary>
+    public TokenTensor TokenIds { get; }
+
+    /// <summary>What looks at or changes activations, in the order it is called; backward in reverse.</summary>
+    public IList<ISiteHook> Hooks { get; } = [];
+
+    /// <summary>[B,T,D] each: entry i is read by sublayer i; the last is final_resid.</summary>
+    internal IReadOnlyList<ActivationTensor> Residuals { get; }
+
+    internal IReadOnlyList<AttentionState> Attention { get; }
+
+    internal IReadOnlyList<MlpState> Mlp { get; }
+
+    /// <summary>[B,T,D], what the sublayer in progress adds.</summary>
+    internal ActivationTensor ResidualDelta { get; }
+
+    /// <summary>[B,T,d_pos_emb] where positions are concatenated.</summary>
+    internal ActivationTensor? Positions { get; }
+
+    internal IReadOnlyDictionary<Site, SelectionTensor> Selections { get; }
+
+    /// <summary>final_resid [B,T,D].</summary>
+    public ActivationTensor FinalResidual => Residuals[^1];
+
+    public void Dispose() => _owned.ForEach(tensor => tensor.Dispose());
+
+    internal ActivationTensor Activation(string name, int channels) => Own(_engine.AllocateActivations(name, Sequences, Tokens, channels));
+
+    private T Own<T>(T tensor)
+        where T : DeviceTensor
+    {
+        _owned.Add(tensor);
+        return tensor;
+    }
+}
+
+/// <summary>The normed input of a sublayer, with concatenated positions where the model has them.</summary>
+internal abstract class SublayerState(ForwardState owner, ModelConfig config, string name)
+{
+    private readonly ActivationTensor _input = owner.Activation(name + ".act_in", config.SublayerInputChannels);
+
+    /// <summary>[B,T,2].</summary>
+    public ActivationTensor NormStatistics { get; } = owner.Activation(name + " norm", 2);
+
+    /// <summary>[B,T,2] of the positions' own norm.</summary>
+    public ActivationTensor? PositionStatistics { get; } = config.DPosEmb is null ? null : owner.Activation(name + " position norm", 2);
+
+    /// <summary>act_in [B,T,D+d_pos_emb].</summary>
+    public ActivationTensor Input => _input;
+
+    /// <summary>Its first D channels, and the rest.</summary>
+    public (ActivationTensor Residual, ActivationTensor? Positions) InputParts => field.Residual is null
+        ? field = (_input.Slice(0, config.DModel), config.DPosEmb is { } channels ? _input.Slice(config.DModel, channels) : null)
+        : field;
+}
+
+internal sealed class AttentionState : SublayerState
+{
+    public AttentionState(ForwardState owner, ModelConfig config, int layer)
+        : base(owner, config, $"{layer}.attn")
+    {
+        int channels = config.AttentionChannels;
+        QueryKeyValue = owner.Activation($"{layer}.attn.qkv", 3 * channels);
+        Query = QueryKeyValue.Slice(0, channels);
+        Key = QueryKeyValue.Slice(channels, channels);
+        Value = QueryKeyValue.Slice(2 * channels, channels);
+        Output = owner.Activation($"{layer}.attn.y", channels);
+        LogSumExp = owner.Activation($"{layer}.attn log-sum-exp", config.NHead);
+    }
+
+    public ActivationTensor QueryKeyValue { get; }
+
+    public ActivationTensor Query { get; }
+
+    public ActivationTensor Key { get; }
+
+    public ActivationTensor Value { get; }
+
+    /// <summary>y [B,T,H*Dh].</summary>
+    public ActivationTensor Output { get; }
+
+    public ActivationTensor LogSumExp { get; }
+}
+
+internal sealed class MlpState(ForwardState owner, ModelConfig config, int layer) : SublayerState(owner, config, $"{layer}.mlp")
+{
+    /// <summary>[B,T,F] before the nonlinearity.</summary>
+    public ActivationTensor PreActivation { get; } = owner.Activation($"{layer}.mlp.pre_act", config.DMlp);
+
+    /// <summary>post_act [B,T,F].</summary>
+    public ActivationTensor PostActivation { get; } = owner.Activation($"{layer}.mlp.post_act", config.DMlp);
+}
+
+/// <summary>The gradients in flight during a backward pass over a batch [B,T].</summary>
+public sealed class BackwardState : IDisposable
+{
+    private readonly List<ActivationTensor> _owned = [];
+
+    public BackwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens)
+    {
+        Residual = Allocate("gradient of the residual", config.DModel);
+        ResidualDelta = Allocate("gradient of the residual delta", config.DModel);
+        Input = Allocate("gradient of act_in", config.SublayerInputChannels);
+        InputResidual = Input.Slice(0, config.DModel);
+        QueryKeyValue = Allocate("gradient of qkv", 3 * config.AttentionChannels);
+        Query = QueryKeyValue.Slice(0, config.AttentionChannels);
+        Key = QueryKeyValue.Slice(config.AttentionChannels, config.AttentionChannels);
+        Value = QueryKeyValue.Slice(2 * config.AttentionChannels, config.AttentionChannels);
+        AttentionOutput = Allocate("gradient of y", config.AttentionChannels);
+        Neurons = Allocate("gradient of post_act", config.DMlp);
+        if (config.DPosEmb is { } channels)
+        {
+            InputPositions = Input.Slice(config.DModel, channels);
+            Positions = Allocate("gradient of position embeddings", channels);
+        }
+
+        ActivationTensor Allocate(string name, int count)
+        {
+            ActivationTensor tensor = engine.AllocateActivations(name, sequences, tokens, count);
+            _owned.Add(tensor);
+            return tensor;
+        }
+    }
+
+    /// <summary>[B,T,D]: gradient of the residual at the place the pass has reached.</summary>
+    public ActivationTensor Residual { get; }
+
+    internal ActivationTensor ResidualDelta { get; }
+
+    internal ActivationTensor Input { get; }
+
+    internal ActivationTensor InputResidual { get; }
+
+    internal ActivationTensor? InputPositions { get; }
+
+    internal ActivationTensor QueryKeyValue { get; }
+
+    internal ActivationTensor Query { get; }
+
+    internal ActivationTensor Key { get; }
+
+    internal ActivationTensor Value { get; }
+
+    internal ActivationTensor AttentionOutput { get; }
+
+    internal ActivationTensor Neurons { get; }
+
+    internal ActivationTensor? Positions { get; }
+
+    public void Dispose() => _owned.ForEach(tensor => tensor.Dispose());
+}

@@ -1,0 +1,215 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+using Sparsity.Core.Engine;
+
+namespace Sparsity.Core.Model;
+
+/// <summary>The model's configuration: the official <c>beeg_config.json</c>, field by field under its own names (spec section 1; GPTConfig).</summary>
+public sealed record ModelConfig
+{
+    /// <summary>Longest context in tokens, from 1; row count of wpe.</summary>
+    [JsonPropertyName("block_size")]
+    public int BlockSize { get; init; } = 1024;
+
+    /// <summary>V, vocabulary entries, from 2.</summary>
+    [JsonPropertyName("vocab_size")]
+    public int VocabSize { get; init; } = 50304;
+
+    /// <summary>L, layers, from 1.</summary>
+    [JsonPropertyName("n_layer")]
+    public int NLayer { get; init; } = 12;
+
+    /// <summary>H, attention heads, from 1.</summary>
+    [JsonPropertyName("n_head")]
+    public int NHead { get; init; } = 12;
+
+    /// <summary>Dh, channels of a head; null means d_model / n_head. H*Dh need not equal D.</summary>
+    [JsonPropertyName("d_head")]
+    public int? DHeadField { get; init; }
+
+    /// <summary>D, residual channels.</summary>
+    [JsonPropertyName("d_model")]
+    public int DModel { get; init; } = 768;
+
+    /// <summary>F, MLP neurons; null means 4 * d_model. Older files call it n_mlp.</summary>
+    [JsonPropertyName("d_mlp")]
+    public int? DMlpField { get; init; }
+
+    /// <summary>Dropout probability; only 0 is supported.</summary>
+    [JsonPropertyName("dropout")]
+    public double Dropout { get; init; }
+
+    /// <summary>Whether c_attn, c_fc and both c_proj have biases.</summary>
+    [JsonPropertyName("bias")]
+    public bool Bias { get; init; } = true;
+
+    /// <summary>Whether LayerNorm has a bias; RMSNorm has none.</summary>
+    [JsonPropertyName("ln_bias")]
+    public bool LnBias { get; init; } = true;
+
+    /// <summary>RMSNorm instead of LayerNorm.</summary>
+    [JsonPropertyName("rms_norm")]
+    public bool RmsNorm { get; init; }
+
+    /// <summary>identity, or relu: a ReLU on the residual after each sublayer's addition.</summary>
+    [JsonPropertyName("residual_activation_type")]
+    public string ResidualActivationType { get; init; } = "identity";
+
+    /// <summary>gelu or relu.</summary>
+    [JsonPropertyName("activation_type")]
+    public string ActivationType { get; init; } = "gelu";
+
+    /// <summary>Fraction of channels AbsTopK keeps, in (0, 1]; null for no AbsTopK.</summary>
+    [JsonPropertyName("afrac")]
+    public double? Afrac { get; init; }
+
+    /// <summary>Comma-separated places where AbsTopK acts; see <see cref="SiteKinds"/>.</summary>
+    [JsonPropertyName("afrac_loctypes")]
+    public string AfracLoctypes { get; init; } = "attn_in,attn_out,mlp_in,mlp_out";
+
+    /// <summary>Whether lm_head.weight is wte.weight.</summary>
+    [JsonPropertyName("tied_unembed")]
+    public bool TiedUnembed { get; init; } = true;
+
+    /// <summary>Name of the tokenizer, for the record.</summary>
+    [JsonPropertyName("tokenizer_name")]
+    public string TokenizerName { get; init; } = "tinypython_2k";
+
+    /// <summary>Whether a dense V x V table, row = current token, is added to the logits.</summary>
+    [JsonPropertyName("enable_bigram_table")]
+    public bool EnableBigramTable { get; init; }
+
+    /// <summary>Whether the bigram table is trained.</summary>
+    [JsonPropertyName("learnable_bigram_table")]
+    public bool LearnableBigramTable { get; init; }
+
+    /// <summary>Width of position embeddings concatenated to each sublayer's normed input; null adds wpe to the token embedding instead.</summary>
+    [JsonPropertyName("d_pos_emb")]
+    public int? DPosEmb { get; init; }
+
+    /// <summary>Whether the concatenated position embeddings are fixed sinusoids.</summary>
+    [JsonPropertyName("sinusoidal_cat_pos_emb")]
+    public bool SinusoidalCatPosEmb { get; init; }
+
+    /// <summary>Whether each softmax denominator has one learned logit per head.</summary>
+    [JsonPropertyName("sink")]
+    public bool Sink { get; init; }
+
+    // Execution details of the official program: no meaning here, kept when the file is written again.
+
+    [JsonPropertyName("dropout_cat_pos_emb")]
+    public bool DropoutCatPosEmb { get; init; }
+
+    [JsonPropertyName("debug_nans")]
+    public bool DebugNans { get; init; }
+
+    [JsonPropertyName("grad_checkpointing")]
+    public bool GradCheckpointing { get; init; } = true;
+
+    [JsonPropertyName("enable_sparse_kernels")]
+    public bool EnableSparseKernels { get; init; }
+
+    [JsonPropertyName("flash")]
+    public bool Flash { get; init; } = true;
+
+    /// <summary>Dh: channels of a head.</summary>
+    [JsonIgnore]
+    public int DHead => DHeadField ?? DModel / NHead;
+
+    /// <summary>F: MLP neurons.</summary>
+    [JsonIgnore]
+    public int DMlp => DMlpField ?? 4 * DModel;
+
+    /// <summary>H*Dh: channels of each of q, k, v and y.</summary>
+    [JsonIgnore]
+    public int AttentionChannels => NHead * DHead;
+
+    /// <summary>Channels that c_attn and c_fc read: D, plus d_pos_emb where positions are concatenated.</summary>
+    [JsonIgnore]
+    public int SublayerInputChannels => DModel + (DPosEmb ?? 0);
+
+    [JsonIgnore]
+    public NormKind NormKind => RmsNorm ? NormKind.RmsNorm : NormKind.LayerNorm;
+
+    [JsonIgnore]
+    public ActivationKind ActivationKind => ActivationType == "relu" ? ActivationKind.Relu : ActivationKind.Gelu;
+
+    /// <summary>Channels at a site.</summary>
+    public int ChannelsAt(SiteKind kind) => kind switch
+    {
+        SiteKind.AttnActIn or SiteKind.MlpActIn => SublayerInputChannels,
+        SiteKind.AttnQ or SiteKind.AttnK or SiteKind.AttnV or SiteKind.AttnY => AttentionChannels,
+        SiteKind.MlpPostAct => DMlp,
+        _ => DModel,
+    };
+
+    /// <summary>How many entries AbsTopK keeps at a site, floor(afrac * channels); null where it does not act.</summary>
+    public int? KeptAt(Site site)
+    {
+        string? place = site.AbsTopKPlace;
+        return Afrac is { } fraction && place is not null && AfracLoctypes.Split(',').Contains(place) ? (int)(fraction * ChannelsAt(site.Kind)) : null;
+    }
+
+    /// <summary>Checks every field.</summary>
+    /// <exception cref="BadInputException">A field is out of range or contradicts another.</exception>
+    public ModelConfig Validated(string source = "model configuration")
+    {
+        Require(BlockSize >= 1, "block_size", BlockSize, "at least 1");
+        Require(VocabSize is >= 2 and <= 65536, "vocab_size", VocabSize, "2 to 65536");
+        Require(NLayer is >= 1 and <= 1000, "n_layer", NLayer, "1 to 1000");
+        Require(NHead >= 1, "n_head", NHead, "at least 1");
+        Require(DModel >= 1, "d_model", DModel, "at least 1");
+        Require(DHead >= 1, "d_head", DHead, "at least 1");
+        Require(DMlp >= 1, "d_mlp", DMlp, "at least 1");
+        Require(DPosEmb is null or >= 1, "d_pos_emb", DPosEmb, "null or at least 1");
+        Require(Dropout == 0, "dropout", Dropout, "0, as no released model uses another");
+        Require(ResidualActivationType is "identity" or "relu", "residual_activation_type", ResidualActivationType, "identity or relu");
+        Require(ActivationType is "gelu" or "relu", "activation_type", ActivationType, "gelu or relu");
+        Require(Afrac is null or (> 0 and <= 1), "afrac", Afrac, "null or in (0, 1]");
+        Require(!SinusoidalCatPosEmb || DPosEmb is not null, "sinusoidal_cat_pos_emb", SinusoidalCatPosEmb, "false unless d_pos_emb is set");
+        Require(!LearnableBigramTable || EnableBigramTable, "learnable_bigram_table", true, "false unless enable_bigram_table is true");
+        foreach (string place in AfracLoctypes.Split(','))
+        {
+            Require(SiteKinds.AbsTopKPlaces.Contains(place), "afrac_loctypes", place, "a comma list of " + string.Join(", ", SiteKinds.AbsTopKPlaces));
+        }
+
+        return this;
+
+        void Require(bool holds, string field, object? given, string expected)
+        {
+            if (!holds)
+            {
+                throw new BadInputException($"{source}: {field} is {given ?? "null"}, but must be {expected}.");
+            }
+        }
+    }
+
+    /// <summary>Reads the official JSON, old field names included.</summary>
+    /// <param name="json">A flat JSON object.</param>
+    /// <param name="source">Where it came from, for messages.</param>
+    /// <exception cref="BadInputException">It is not such an object, has an unknown field, or a value is out of range.</exception>
+    public static ModelConfig Parse(string json, string source)
+    {
+        JsonObject fields = JsonText.ParseObject(json, source);
+        if (fields.Remove("n_mlp", out JsonNode? oldName))
+        {
+            if (fields.ContainsKey("d_mlp"))
+            {
+                throw new BadInputException($"{source}: has both d_mlp and its old name n_mlp. Remove one.");
+            }
+
+            fields["d_mlp"] = oldName;
+        }
+
+        if (fields.Remove("use_tied_aux_matrix", out JsonNode? auxiliary) && auxiliary?.GetValueKind() == JsonValueKind.True)
+        {
+            throw new BadInputException($"{source}: use_tied_aux_matrix is true, a kind of model that was never released. Use another model.");
+        }
+
+        return JsonText.Read<ModelConfig>(fields, source).Validated(source);
+    }
+
+    /// <summary>The official JSON.</summary>
+    public string ToJson() => JsonText.Write(this);
+}

@@ -1,0 +1,109 @@
+namespace Sparsity.Core.Model;
+
+/// <summary>
+/// The places of a layer where activations can be seen and changed, in the order they are computed. Eight of them are node locations (spec section 4).
+/// AbsTopK, node masks, recording and interventions all act at these and nowhere else.
+/// </summary>
+public enum SiteKind
+{
+    ResidIn,
+    AttnActIn,
+    AttnQ,
+    AttnK,
+    AttnV,
+    AttnY,
+    AttnResidDelta,
+    ResidMid,
+    MlpActIn,
+    MlpPostAct,
+    MlpResidDelta,
+    FinalResid,
+}
+
+/// <summary>What is known of each <see cref="SiteKind"/>.</summary>
+public static class SiteKinds
+{
+    private static readonly (string Suffix, string? AbsTopKPlace, bool IsNode)[] Table =
+    [
+        ("resid_in", "resid_post_mlp", false),
+        ("attn.act_in", "attn_in", true),
+        ("attn.q", "attn_q", true),
+        ("attn.k", "attn_k", true),
+        ("attn.v", "attn_v", true),
+        ("attn.y", null, false),
+        ("attn.resid_delta", "attn_out", true),
+        ("resid_mid", "resid_post_attn", false),
+        ("mlp.act_in", "mlp_in", true),
+        ("mlp.post_act", "mlp_neuron", true),
+        ("mlp.resid_delta", "mlp_out", true),
+        ("final_resid", "resid_post_mlp", false),
+    ];
+
+    /// <summary>Every kind, in the order of computation.</summary>
+    public static IReadOnlyList<SiteKind> All { get; } = Enum.GetValues<SiteKind>();
+
+    /// <summary>The eight node locations, in the order of computation.</summary>
+    public static IReadOnlyList<SiteKind> Nodes { get; } = [.. All.Where(kind => kind.IsNode())];
+
+    /// <summary>The ten names that afrac_loctypes may list.</summary>
+    public static IReadOnlyList<string> AbsTopKPlaces { get; } = [.. Table.Select(row => row.AbsTopKPlace).OfType<string>().Distinct()];
+
+    /// <summary>The official hook name without its layer, such as "attn.act_in".</summary>
+    public static string Suffix(this SiteKind kind) => Table[(int)kind].Suffix;
+
+    /// <summary>Whether the channels here are nodes of circuits.</summary>
+    public static bool IsNode(this SiteKind kind) => Table[(int)kind].IsNode;
+
+    internal static string? AbsTopKPlace(this SiteKind kind) => Table[(int)kind].AbsTopKPlace;
+}
+
+/// <summary>One place in the model.</summary>
+/// <param name="Layer">0-based; for <see cref="SiteKind.FinalResid"/> the number of layers.</param>
+/// <param name="Kind">Which place of the layer.</param>
+public readonly record struct Site(int Layer, SiteKind Kind) : IComparable<Site>
+{
+    /// <summary>The official hook name, such as "3.mlp.post_act" or "final_resid".</summary>
+    public string Name => Kind == SiteKind.FinalResid ? Kind.Suffix() : $"{Layer}.{Kind.Suffix()}";
+
+    /// <summary>The name by which afrac_loctypes asks for AbsTopK here; null where it never acts.</summary>
+    public string? AbsTopKPlace => Kind == SiteKind.ResidIn && Layer == 0 ? null : Kind.AbsTopKPlace();
+
+    /// <summary>All sites of a model, in the order of computation.</summary>
+    public static IEnumerable<Site> AllOf(ModelConfig config) =>
+        Enumerable.Range(0, config.NLayer)
+            .SelectMany(layer => SiteKinds.All.Where(kind => kind != SiteKind.FinalResid).Select(kind => new Site(layer, kind)))
+            .Append(new Site(config.NLayer, SiteKind.FinalResid));
+
+    /// <summary>The sites whose channels are nodes, in the order of computation.</summary>
+    public static IEnumerable<Site> NodeSitesOf(ModelConfig config) => AllOf(config).Where(site => site.Kind.IsNode());
+
+    /// <summary>Reads <see cref="Name"/>.</summary>
+    /// <exception cref="BadInputException">The model has no such site.</exception>
+    public static Site Parse(string name, ModelConfig config)
+    {
+        foreach (Site site in AllOf(config))
+        {
+            if (site.Name == name)
+            {
+                return site;
+            }
+        }
+
+        throw new BadInputException($"'{name}' is no site of this model. Sites are LAYER.SUFFIX with layer 0 to {config.NLayer - 1} and suffix one of "
+            + $"{string.Join(", ", SiteKinds.All.Where(kind => kind != SiteKind.FinalResid).Select(kind => kind.Suffix()))}; or final_resid.");
+    }
+
+    public int CompareTo(Site other) => (Layer, Kind).CompareTo((other.Layer, other.Kind));
+
+    public override string ToString() => Name;
+}
+
+/// <summary>Something that looks at or changes activations during a pass. Added to <see cref="ForwardState.Hooks"/>.</summary>
+public interface ISiteHook
+{
+    /// <summary>Called when the activation [B,T,C] at a site is final, after AbsTopK; may change it in place.</summary>
+    void Forward(Site site, Engine.ActivationTensor activation);
+
+    /// <summary>Called with the gradient [B,T,C] of the loss with respect to what <see cref="Forward"/> left; must turn it in place into that of what Forward found.</summary>
+    void Backward(Site site, Engine.ActivationTensor gradient);
+}

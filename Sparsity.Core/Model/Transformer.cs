@@ -1,0 +1,169 @@
+using Sparsity.Core.Engine;
+
+namespace Sparsity.Core.Model;
+
+/// <summary>
+/// The model of spec section 1, sublayer by sublayer: sublayer 2l is layer l's attention, 2l+1 its MLP. Whoever composes calls them in order, and may
+/// start from any residual. Backward goes the same way back; gradients of parameters accumulate wherever these have them.
+/// </summary>
+public sealed class Transformer
+{
+    private readonly IComputeEngine _engine;
+    private readonly AttentionSublayer[] _attention;
+    private readonly MlpSublayer[] _mlp;
+
+    public Transformer(ModelParameters parameters)
+    {
+        Parameters = parameters;
+        Config = parameters.Config;
+        _engine = parameters.Engine;
+        _attention = [.. Enumerable.Range(0, Config.NLayer).Select(layer => new AttentionSublayer(this, layer))];
+        _mlp = [.. Enumerable.Range(0, Config.NLayer).Select(layer => new MlpSublayer(this, layer))];
+        Head = new OutputHead(parameters);
+    }
+
+    public ModelParameters Parameters { get; }
+
+    public ModelConfig Config { get; }
+
+    public OutputHead Head { get; }
+
+    /// <summary>2L.</summary>
+    public int Sublayers => 2 * Config.NLayer;
+
+    public ForwardState CreateForwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
+
+    public BackwardState CreateBackwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
+
+    /// <summary>From token ids to final_resid.</summary>
+    public void Forward(ForwardState state)
+    {
+        Embed(state);
+        for (int sublayer = 0; sublayer < Sublayers; sublayer++)
+        {
+            ForwardSublayer(state, sublayer);
+        }
+    }
+
+    /// <summary>From the gradient of final_resid, in <paramref name="gradients"/>.Residual, to the embeddings.</summary>
+    public void Backward(ForwardState state, BackwardState gradients)
+    {
+        if (gradients.Positions is not null)
+        {
+            _engine.Zero(gradients.Positions);
+        }
+
+        for (int sublayer = Sublayers - 1; sublayer >= 0; sublayer--)
+        {
+            BackwardSublayer(state, gradients, sublayer);
+        }
+
+        BackwardEmbed(state, gradients);
+    }
+
+    /// <summary>Token ids to the first residual; overwrites it.</summary>
+    public void Embed(ForwardState state)
+    {
+        bool concatenated = Config.DPosEmb is not null;
+        WeightTensor positions = Parameters[ParameterNames.Position].Value;
+        _engine.EmbeddingForward(state.TokenIds, Parameters[ParameterNames.Token].Value, concatenated ? null : positions, state.Residuals[0]);
+        if (concatenated)
+        {
+            _engine.PositionForward(positions, state.Positions!);
+        }
+
+        AfterSite(state, SiteOfResidual(0), state.Residuals[0]);
+    }
+
+    /// <summary>Reads residual <paramref name="sublayer"/>, overwrites the next.</summary>
+    public void ForwardSublayer(ForwardState state, int sublayer)
+    {
+        ActivationTensor input = state.Residuals[sublayer];
+        ActivationTensor output = state.Residuals[sublayer + 1];
+        if (sublayer % 2 == 0)
+        {
+            _attention[sublayer / 2].Forward(state, input);
+        }
+        else
+        {
+            _mlp[sublayer / 2].Forward(state, input);
+        }
+
+        _engine.Add(input, state.ResidualDelta, output);
+        if (Config.ResidualActivationType == "relu")
+        {
+            _engine.ActivationForward(ActivationKind.Relu, output, output);
+        }
+
+        AfterSite(state, SiteOfResidual(sublayer + 1), output);
+    }
+
+    /// <summary>Turns gradients.Residual from the gradient of residual <paramref name="sublayer"/> + 1 into that of residual <paramref name="sublayer"/>.</summary>
+    public void BackwardSublayer(ForwardState state, BackwardState gradients, int sublayer)
+    {
+        BeforeSite(state, SiteOfResidual(sublayer + 1), gradients.Residual);
+        if (Config.ResidualActivationType == "relu")
+        {
+            // The output is zero wherever the sum was not positive; where AbsTopK zeroed it the gradient is zero already.
+            _engine.ActivationBackward(ActivationKind.Relu, state.Residuals[sublayer + 1], gradients.Residual);
+        }
+
+        _engine.Copy(gradients.Residual, gradients.ResidualDelta);
+        if (sublayer % 2 == 0)
+        {
+            _attention[sublayer / 2].Backward(state, gradients, state.Residuals[sublayer]);
+        }
+        else
+        {
+            _mlp[sublayer / 2].Backward(state, gradients, state.Residuals[sublayer]);
+        }
+    }
+
+    /// <summary>From the gradient of the first residual into those of the embeddings.</summary>
+    public void BackwardEmbed(ForwardState state, BackwardState gradients)
+    {
+        BeforeSite(state, SiteOfResidual(0), gradients.Residual);
+        WeightTensor? positionGradient = Parameters[ParameterNames.Position].Gradient;
+        if (Parameters[ParameterNames.Token].Gradient is { } tokenGradient)
+        {
+            _engine.EmbeddingBackward(state.TokenIds, gradients.Residual, tokenGradient, Config.DPosEmb is null ? positionGradient : null);
+        }
+
+        if (gradients.Positions is not null && positionGradient is not null)
+        {
+            _engine.PositionBackward(gradients.Positions, positionGradient);
+        }
+    }
+
+    /// <summary>The site at which residual i is seen.</summary>
+    public Site SiteOfResidual(int i) =>
+        i == Sublayers ? new Site(Config.NLayer, SiteKind.FinalResid) : new Site(i / 2, i % 2 == 0 ? SiteKind.ResidIn : SiteKind.ResidMid);
+
+    /// <summary>Everything that acts at a site, forward: AbsTopK, then the hooks.</summary>
+    internal void AfterSite(ForwardState state, Site site, ActivationTensor activation)
+    {
+        if (state.Selections.TryGetValue(site, out SelectionTensor? selection))
+        {
+            _engine.AbsTopKForward(activation, Config.KeptAt(site)!.Value, selection);
+        }
+
+        for (int i = 0; i < state.Hooks.Count; i++)
+        {
+            state.Hooks[i].Forward(site, activation);
+        }
+    }
+
+    /// <summary>Everything that acts at a site, backward: the hooks in reverse, then AbsTopK.</summary>
+    internal void BeforeSite(ForwardState state, Site site, ActivationTensor gradient)
+    {
+        for (int i = state.Hooks.Count - 1; i >= 0; i--)
+        {
+            state.Hooks[i].Backward(site, gradient);
+        }
+
+        if (state.Selections.TryGetValue(site, out SelectionTensor? selection))
+        {
+            _engine.AbsTopKBackward(selection, gradient);
+        }
+    }
+}
