@@ -8,10 +8,10 @@ public enum SparsityGroup
     /// <summary>Never made sparse: norm weights, sink logits, the bigram table, concatenated wpe.</summary>
     Dense,
 
-    /// <summary>Attention and MLP matrices: fraction pfrac / (E*E_mlp).</summary>
+    /// <summary>Attention and MLP matrices, and added wpe (as the official script has it): fraction pfrac / (E*E_mlp).</summary>
     Matrix,
 
-    /// <summary>wte, lm_head and added wpe: fraction pfrac' / E.</summary>
+    /// <summary>wte and lm_head: fraction pfrac' / E.</summary>
     Embedding,
 
     /// <summary>Biases of linear layers: fraction pfrac' / E where sparse_biases is on.</summary>
@@ -58,7 +58,7 @@ public sealed record ParameterSpec(
         list.Add(new(ParameterNames.Token, [config.VocabSize, d], SparsityGroup.Embedding, IsDecayed: true, InitialDeviation: Deviation));
         list.Add(config.DPosEmb is { } positionChannels
             ? new(ParameterNames.Position, [config.BlockSize, positionChannels], IsDecayed: true, InitialDeviation: Deviation, IsBuffer: config.SinusoidalCatPosEmb)
-            : new(ParameterNames.Position, [config.BlockSize, d], SparsityGroup.Embedding, IsDecayed: true, InitialDeviation: Deviation));
+            : new(ParameterNames.Position, [config.BlockSize, d], SparsityGroup.Matrix, IsDecayed: true, InitialDeviation: Deviation));
         for (int layer = 0; layer < config.NLayer; layer++)
         {
             string prefix = ParameterNames.Layer(layer);

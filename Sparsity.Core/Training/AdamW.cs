@@ -1,0 +1,78 @@
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+
+namespace Sparsity.Core.Training;
+
+/// <summary>Steps 3 to 6 of a training step (spec section 2): scale the gradient, Adam with dense moments, top-k, decoupled weight decay of the matrices.</summary>
+public sealed class AdamW : IDisposable
+{
+    private readonly IComputeEngine _engine;
+    private readonly TrainingConfig _config;
+    private readonly WeightSparsity _sparsity;
+    private readonly List<WeightTensor> _gradients;
+
+    public AdamW(ModelParameters parameters, TrainingConfig config, WeightSparsity sparsity)
+    {
+        _engine = parameters.Engine;
+        _config = config;
+        _sparsity = sparsity;
+        Moments =
+        [
+            .. parameters.Trained.Select(parameter => new AdamMoments(
+                parameter,
+                _engine.AllocateWeights("first moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns),
+                _engine.AllocateWeights("second moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns))),
+        ];
+        _gradients = [.. Moments.Select(moments => moments.Parameter.Gradient!)];
+    }
+
+    /// <summary>The trained parameters with their moments, in the order of the parameter list.</summary>
+    public IReadOnlyList<AdamMoments> Moments { get; }
+
+    /// <summary>Root mean square over all entries of all gradients together.</summary>
+    public double GradientRms() => _engine.RootMeanSquare(_gradients);
+
+    /// <summary>Applies the gradients, and clears them for the next step.</summary>
+    /// <param name="step">0-based.</param>
+    /// <param name="gradientRms">Of <see cref="GradientRms"/>, finite.</param>
+    public void Step(int step, double gradientRms)
+    {
+        const double NormalizeEpsilon = 1e-5;
+        double scale = _config.GradientScaling switch
+        {
+            GradientScaling.Normalize => 1 / (gradientRms + NormalizeEpsilon),
+            GradientScaling.Clip => Math.Min(1, _config.GradientClipRms / gradientRms),
+            _ => 1,
+        };
+        double rate = _sparsity.Schedule.LearningRate(step);
+        foreach (AdamMoments moments in Moments)
+        {
+            _engine.AdamStep(
+                moments.Parameter.Value, moments.Parameter.Gradient!, moments.First, moments.Second,
+                (float)scale, (float)rate, (float)_config.AdamBeta1, (float)_config.AdamBeta2, (float)_config.Eps, step + 1);
+            _engine.Zero(moments.Parameter.Gradient!);
+        }
+
+        _sparsity.Apply(step);
+        var decay = (float)(1 - (_config.WeightDecay * rate));
+        foreach (AdamMoments moments in Moments)
+        {
+            if (moments.Parameter.Spec.IsDecayed)
+            {
+                _engine.Scale(moments.Parameter.Value, decay);
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (AdamMoments moments in Moments)
+        {
+            moments.First.Dispose();
+            moments.Second.Dispose();
+        }
+    }
+}
+
+/// <summary>A trained parameter with Adam's running means of its gradient and of the gradient's square.</summary>
+public sealed record AdamMoments(Parameter Parameter, WeightTensor First, WeightTensor Second);
