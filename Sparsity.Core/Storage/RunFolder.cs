@@ -1,0 +1,149 @@
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+
+namespace Sparsity.Core.Storage;
+
+/// <summary>The files of a run (see docs/formats.md): config.json and model.safetensors are enough for other tools to read the model.</summary>
+/// <param name="directory">The run's folder.</param>
+public sealed class RunFolder(string directory)
+{
+    public const int FormatVersion = 1;
+
+    public string Directory { get; } = directory;
+
+    /// <summary>The model's configuration under the official names.</summary>
+    public string ConfigPath => Path.Combine(Directory, "config.json");
+
+    /// <summary>The weights under the official names.</summary>
+    public string ModelPath => Path.Combine(Directory, "model.safetensors");
+
+    /// <summary>Weights and moments of the last checkpoint: all that resuming needs.</summary>
+    public string StatePath => Path.Combine(Directory, "train_state.safetensors");
+
+    /// <summary>Resolved settings, versions and device.</summary>
+    public string RunPath => Path.Combine(Directory, "run.json");
+
+    /// <summary>One JSON object per line.</summary>
+    public string MetricsPath => Path.Combine(Directory, "metrics.jsonl");
+
+    public string TokenizerPath => Path.Combine(Directory, "tokenizer");
+
+    /// <summary>Creates the folder, or takes an empty one.</summary>
+    /// <exception cref="BadInputException">It holds files already, or cannot be created.</exception>
+    public static RunFolder Create(string directory)
+    {
+        try
+        {
+            if (File.Exists(directory))
+            {
+                throw new BadInputException($"{directory}: is a file. Choose another --out.");
+            }
+
+            if (System.IO.Directory.Exists(directory) && System.IO.Directory.EnumerateFileSystemEntries(directory).Any())
+            {
+                throw new BadInputException($"{directory}: already holds files, and nothing is overwritten. Choose another --out, remove the folder, or continue a run with --resume.");
+            }
+
+            System.IO.Directory.CreateDirectory(directory);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new BadInputException($"{directory}: cannot be created ({e.Message}). Choose another --out.", e);
+        }
+
+        return new RunFolder(directory);
+    }
+
+    /// <summary>Writes config.json and model.safetensors.</summary>
+    public void WriteModel(ModelParameters parameters, int step)
+    {
+        AtomicFile.WriteText(ConfigPath, parameters.Config.ToJson());
+        WriteTensors(ModelPath, [.. parameters.All.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value))], parameters.Engine, step);
+    }
+
+    /// <summary>Reads the model of a run into an engine's memory, without gradients.</summary>
+    /// <exception cref="BadInputException">A file is missing or damaged, or a tensor has another shape than the configuration says.</exception>
+    public ModelParameters ReadModel(IComputeEngine engine)
+    {
+        ModelConfig config = ReadConfig();
+        var parameters = new ModelParameters(engine, config);
+        Fill(ModelPath, [.. parameters.All.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value))], engine);
+        return parameters;
+    }
+
+    /// <summary>Reads config.json.</summary>
+    public ModelConfig ReadConfig()
+    {
+        if (!System.IO.Directory.Exists(Directory))
+        {
+            throw new BadInputException($"{Directory}: no such folder. Give the folder of a run.");
+        }
+
+        return ModelConfig.Parse(JsonText.ReadAllText(ConfigPath), ConfigPath);
+    }
+
+    /// <summary>Writes train_state.safetensors.</summary>
+    public void WriteState(ModelParameters parameters, Training.AdamW optimizer, int nextStep) =>
+        WriteTensors(StatePath, StateTensors(parameters, optimizer), parameters.Engine, nextStep);
+
+    /// <summary>Reads train_state.safetensors; returns the step to do next.</summary>
+    public int ReadState(ModelParameters parameters, Training.AdamW optimizer)
+    {
+        IReadOnlyDictionary<string, string> metadata = Fill(StatePath, StateTensors(parameters, optimizer), parameters.Engine);
+        return metadata.TryGetValue("step", out string? text) && int.TryParse(text, out int step) && step >= 0
+            ? step
+            : throw new BadInputException($"{StatePath}: does not say at which step it was written. Use another checkpoint.");
+    }
+
+    private static List<(string Name, ParameterSpec Spec, WeightTensor Tensor)> StateTensors(ModelParameters parameters, Training.AdamW optimizer) =>
+    [
+        .. parameters.All.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value)),
+        .. optimizer.Moments.Select(moments => ("adam_m/" + moments.Parameter.Spec.Name, moments.Parameter.Spec, moments.First)),
+        .. optimizer.Moments.Select(moments => ("adam_v/" + moments.Parameter.Spec.Name, moments.Parameter.Spec, moments.Second)),
+    ];
+
+    private static void WriteTensors(string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine, int step) =>
+        Safetensors.Write(
+            path,
+            [.. tensors.Select(entry => (entry.Name, entry.Spec.Shape))],
+            tensors.Select(entry =>
+            {
+                var values = new float[entry.Tensor.Length];
+                engine.Read(entry.Tensor, values);
+                return values;
+            }),
+            new Dictionary<string, string> { ["format"] = "pt", ["format_version"] = $"{FormatVersion}", ["step"] = $"{step}" });
+
+    private static IReadOnlyDictionary<string, string> Fill(string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine)
+    {
+        (IReadOnlyList<StoredTensor> stored, IReadOnlyDictionary<string, string> metadata) = Safetensors.Read(path);
+        if (metadata.TryGetValue("format_version", out string? version) && (!int.TryParse(version, out int number) || number > FormatVersion))
+        {
+            throw new BadInputException($"{path}: has format version {version}, but this program reads up to {FormatVersion}. Use a newer program.");
+        }
+
+        Dictionary<string, StoredTensor> byName = stored.ToDictionary(tensor => tensor.Name);
+        foreach ((string name, ParameterSpec spec, WeightTensor target) in tensors)
+        {
+            if (!byName.Remove(name, out StoredTensor? tensor))
+            {
+                throw new BadInputException($"{path}: lacks {name}, which the configuration asks for. Check that the files belong together.");
+            }
+
+            if (!tensor.Shape.SequenceEqual(spec.Shape))
+            {
+                throw new BadInputException(
+                    $"{path}: {name} has shape [{string.Join(", ", tensor.Shape)}], but the configuration asks for [{string.Join(", ", spec.Shape)}]. Check that the files belong together.");
+            }
+
+            engine.Write(target, tensor.Values);
+        }
+
+        if (byName.Count > 0)
+        {
+            throw new BadInputException($"{path}: has {byName.Keys.Order(StringComparer.Ordinal).First()}, which the configuration knows nothing of. Check that the files belong together.");
+        }
+
+        return metadata;
+    }
+}

@@ -1,0 +1,38 @@
+using System.Text.Json.Serialization;
+
+namespace Sparsity.Core.Training;
+
+/// <summary>One line of metrics.jsonl. The fields from validation_loss on are there every evaluate_every steps only.</summary>
+public sealed record TrainingMetrics
+{
+    /// <summary>0-based step, measured before its update.</summary>
+    public required int Step { get; init; }
+
+    /// <summary>Tokens seen, this step's included.</summary>
+    public required long Tokens { get; init; }
+
+    /// <summary>Mean training loss in nats of this step's batch.</summary>
+    public required double Loss { get; init; }
+
+    public required double LearningRate { get; init; }
+
+    /// <summary>Nonzero budget relative to the base model; null for a dense model.</summary>
+    public double? Pfrac { get; init; }
+
+    /// <summary>Root mean square of the whole gradient before scaling.</summary>
+    public required double GradientRms { get; init; }
+
+    /// <summary>Since the last line.</summary>
+    public required double TokensPerSecond { get; init; }
+
+    /// <summary>In nats, after this step's update.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? ValidationLoss { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ModelStatistics? Statistics { get; init; }
+
+    /// <summary>Mean over channels of E[(x-mu)^4]/sigma^4 of final_resid, on the last validation batch.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? FinalResidualKurtosis { get; init; }
+}

@@ -1,0 +1,188 @@
+using System.Diagnostics;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+using Sparsity.Core.Storage;
+
+namespace Sparsity.Core.Training;
+
+/// <summary>A run from its first step to its last, or from a checkpoint on: data, metrics, validation, checkpoints.</summary>
+public sealed class TrainingRun : IDisposable
+{
+    private readonly RunFolder _folder;
+    private readonly BatchSource _training;
+    private readonly BatchSource _validation;
+    private readonly Trainer _trainer;
+    private int _nextStep;
+
+    /// <param name="engine">Where it trains.</param>
+    /// <param name="model">Validated.</param>
+    /// <param name="training">Resolved.</param>
+    /// <param name="folder">Where metrics and checkpoints go.</param>
+    /// <param name="trainingTokens">The training stream.</param>
+    /// <param name="validationTokens">The validation stream.</param>
+    /// <param name="resume">Whether to go on from the folder's checkpoint.</param>
+    public TrainingRun(
+        IComputeEngine engine, ModelConfig model, TrainingConfig training, RunFolder folder,
+        ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false)
+    {
+        RequireLength(trainingTokens.Length, training.ContextTokens, "training");
+        RequireLength(validationTokens.Length, training.ContextTokens * training.BatchSequences, "validation");
+        _folder = folder;
+        _training = new BatchSource(trainingTokens, training.BatchSequences, training.ContextTokens);
+        _validation = new BatchSource(validationTokens, training.BatchSequences, training.ContextTokens);
+        _trainer = new Trainer(engine, model, training);
+        if (resume)
+        {
+            _nextStep = folder.ReadState(_trainer.Parameters, _trainer.Optimizer);
+            KeepMetricsBefore(_nextStep);
+        }
+        else
+        {
+            _trainer.Initialise();
+        }
+    }
+
+    public ModelParameters Parameters => _trainer.Parameters;
+
+    public int NextStep => _nextStep;
+
+    /// <summary>Trains to the end, or until asked to stop; then writes a checkpoint.</summary>
+    /// <param name="onMetrics">Called for every line of metrics.</param>
+    /// <param name="stop">Finishes the step in progress and checkpoints.</param>
+    /// <returns>Whether the run reached its last step.</returns>
+    /// <exception cref="NumericalException">A number is not finite; the last checkpoint stands.</exception>
+    public bool Run(Action<TrainingMetrics>? onMetrics = null, CancellationToken stop = default)
+    {
+        TrainingConfig config = _trainer.Config;
+        int lastStep = config.LastStep();
+        long tokensPerStep = (long)config.BatchSequences * config.ContextTokens;
+        long started = Stopwatch.GetTimestamp();
+        int sinceLine = 0;
+        while (_nextStep <= lastStep && !stop.IsCancellationRequested)
+        {
+            int step = _nextStep;
+            (double loss, double rms) = _trainer.Step(step, _training.Random(config.Seed, step));
+            _nextStep++;
+            sinceLine++;
+            bool evaluate = step % config.EvaluateEvery == 0 || step == lastStep;
+            if (evaluate || step % config.LogEvery == 0)
+            {
+                double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+                var metrics = new TrainingMetrics
+                {
+                    Step = step,
+                    Tokens = (step + 1) * tokensPerStep,
+                    Loss = loss,
+                    LearningRate = _trainer.Sparsity.Schedule.LearningRate(step),
+                    Pfrac = config.Pfrac is null ? null : _trainer.Sparsity.Schedule.Pfrac(step),
+                    GradientRms = rms,
+                    TokensPerSecond = Math.Round(sinceLine * tokensPerStep / seconds, 1),
+                };
+                if (evaluate)
+                {
+                    metrics = metrics with
+                    {
+                        ValidationLoss = ValidationLoss(),
+                        Statistics = ModelStatistics.Of(_trainer.Parameters),
+                        FinalResidualKurtosis = _trainer.FinalResidualKurtosis(),
+                    };
+                }
+
+                AppendMetrics(metrics);
+                onMetrics?.Invoke(metrics);
+                started = Stopwatch.GetTimestamp();
+                sinceLine = 0;
+            }
+
+            if (_nextStep % config.CheckpointEvery == 0 && _nextStep <= lastStep)
+            {
+                WriteCheckpoint();
+            }
+        }
+
+        WriteCheckpoint();
+        return _nextStep > lastStep;
+    }
+
+    /// <summary>Mean loss over the first validation_tokens tokens, in whole batches of consecutive windows.</summary>
+    public double ValidationLoss()
+    {
+        double sum = 0;
+        int batches = ValidationBatches;
+        for (int i = 0; i < batches; i++)
+        {
+            sum += _trainer.Loss(_validation.Consecutive(i));
+        }
+
+        return sum / batches;
+    }
+
+    /// <summary>The loss of the best bigram predictor on the same validation windows.</summary>
+    public static double BigramLoss(TrainingConfig training, int vocabulary, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens)
+    {
+        var source = new BatchSource(validationTokens, training.BatchSequences, training.ContextTokens);
+        var windows = new List<int>();
+        for (int i = 0; i < CountValidationBatches(source, training); i++)
+        {
+            windows.AddRange(source.Consecutive(i));
+        }
+
+        return BigramBaseline.Loss(trainingTokens.Span, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(windows), training.ContextTokens, vocabulary);
+    }
+
+    public void Dispose() => _trainer.Dispose();
+
+    private int ValidationBatches => CountValidationBatches(_validation, _trainer.Config);
+
+    private static int CountValidationBatches(BatchSource source, TrainingConfig config) =>
+        Math.Min(source.ConsecutiveBatches, Math.Max(1, config.ValidationTokens / config.BatchSequences / config.ContextTokens));
+
+    private static void RequireLength(int given, int needed, string what)
+    {
+        if (given < needed)
+        {
+            throw new BadInputException($"The {what} data has {given} tokens, but one batch of it needs {needed}. Give more text, or lower batch_sequences or context_tokens.");
+        }
+    }
+
+    private void WriteCheckpoint()
+    {
+        _folder.WriteModel(_trainer.Parameters, _nextStep);
+        _folder.WriteState(_trainer.Parameters, _trainer.Optimizer, _nextStep);
+    }
+
+    private void AppendMetrics(TrainingMetrics metrics)
+    {
+        try
+        {
+            File.AppendAllText(_folder.MetricsPath, JsonText.WriteLine(metrics));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new BadInputException($"{_folder.MetricsPath}: cannot be written ({e.Message}). The last checkpoint stands; free space and use --resume.", e);
+        }
+    }
+
+    /// <summary>Drops lines of steps that will be done again, so that none stands twice.</summary>
+    private void KeepMetricsBefore(int step)
+    {
+        if (File.Exists(_folder.MetricsPath))
+        {
+            AtomicFile.WriteText(
+                _folder.MetricsPath,
+                string.Concat(File.ReadLines(_folder.MetricsPath).Where(line => StepOf(line) < step).Select(line => line + "\n")));
+        }
+    }
+
+    private static int StepOf(string line)
+    {
+        try
+        {
+            return (int?)System.Text.Json.Nodes.JsonNode.Parse(line)?["step"] ?? int.MaxValue;
+        }
+        catch (System.Text.Json.JsonException)
+        {
+            return int.MaxValue; // a line cut short when the run was killed
+        }
+    }
+}
