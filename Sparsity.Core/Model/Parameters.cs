@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
 using Sparsity.Core.Engine;
 
 namespace Sparsity.Core.Model;
@@ -223,6 +226,19 @@ public sealed class ModelParameters : IDisposable
         var values = new float[parameter.Spec.Length];
         Engine.Read(parameter.Value, values);
         return values;
+    }
+
+    /// <summary>Hexadecimal SHA-256 over names and values of all parameters: tells whether two files hold the same model.</summary>
+    public string Fingerprint()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (Parameter parameter in All)
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes(parameter.Spec.Name));
+            hash.AppendData(MemoryMarshal.AsBytes<float>(Read(parameter.Spec.Name)));
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
     public void Dispose()

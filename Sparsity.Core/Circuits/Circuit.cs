@@ -1,0 +1,75 @@
+using Sparsity.Core.Pruning;
+
+namespace Sparsity.Core.Circuits;
+
+/// <summary>A node of a circuit.</summary>
+/// <param name="Name">LAYER.LOCATION.CHANNEL.</param>
+/// <param name="Tau">The trained mask parameter, in [-1, 1]; larger is more important.</param>
+/// <param name="Mean">Mean activation over pretraining tokens.</param>
+/// <param name="Bias">Bias of the linear layer that computes it; null where it has none. Shown, not counted.</param>
+public sealed record CircuitNode(string Name, double Tau, double Mean, double? Bias);
+
+/// <summary>A nonzero weight between two nodes of a circuit.</summary>
+public sealed record CircuitEdge(string From, string To, double Weight);
+
+/// <summary>What was measured of a circuit, on test prompts unless said otherwise; losses in nats.</summary>
+/// <param name="LossFullModel">Task loss of the whole model.</param>
+/// <param name="Loss">Task loss of the circuit, everything else frozen.</param>
+/// <param name="LossCalibrated">The same with the fitted scale and shift.</param>
+/// <param name="LossWithoutCircuit">Task loss with only the circuit frozen: necessity.</param>
+/// <param name="LossEmpty">Task loss with every node frozen.</param>
+/// <param name="Accuracy">Share of prompts at which the circuit prefers the right answer.</param>
+/// <param name="AccuracyFullModel">The same of the whole model.</param>
+/// <param name="SelectionLoss">Task loss on the training prompts the circuit was chosen on.</param>
+public sealed record CircuitMeasurements(
+    double LossFullModel, double Loss, double LossCalibrated, double LossWithoutCircuit, double LossEmpty, double Accuracy, double AccuracyFullModel, double SelectionLoss);
+
+/// <summary>The part of a model that does one task: circuit.json. Nodes and edges stand in the order of computation, so that files can be compared line by line.</summary>
+public sealed record Circuit
+{
+    public const int CurrentFormatVersion = 1;
+
+    public int FormatVersion { get; init; } = CurrentFormatVersion;
+
+    public required string Task { get; init; }
+
+    /// <summary>The model's run folder as it was given.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>SHA-256 of the model's weights.</summary>
+    public required string ModelFingerprint { get; init; }
+
+    /// <summary>Penalty per node with which it was found.</summary>
+    public required double KCoef { get; init; }
+
+    /// <summary>Whether it meets the target on the prompts it was chosen on.</summary>
+    public required bool MeetsTarget { get; init; }
+
+    public required int TotalNodes { get; init; }
+
+    /// <summary>Edges of the whole model.</summary>
+    public required int TotalEdges { get; init; }
+
+    public required CircuitMeasurements Measurements { get; init; }
+
+    /// <summary>Scale and shift of the logit difference, fitted on the prompts the circuit was chosen on.</summary>
+    public required CalibrationResult Calibration { get; init; }
+
+    public required PruningConfig Settings { get; init; }
+
+    public required IReadOnlyList<CircuitNode> Nodes { get; init; }
+
+    public required IReadOnlyList<CircuitEdge> Edges { get; init; }
+
+    /// <exception cref="BadInputException">The file is missing, damaged or of a newer version.</exception>
+    public static Circuit Load(string path)
+    {
+        System.Text.Json.Nodes.JsonObject json = JsonText.ParseObject(JsonText.ReadAllText(path), path);
+        if (json["format_version"]?.GetValueKind() == System.Text.Json.JsonValueKind.Number && (double)json["format_version"]! > CurrentFormatVersion)
+        {
+            throw new BadInputException($"{path}: has format version {json["format_version"]}, but this program reads up to {CurrentFormatVersion}. Use a newer program.");
+        }
+
+        return JsonText.Read<Circuit>(json, path);
+    }
+}

@@ -1,0 +1,117 @@
+using Sparsity.Core.Model;
+using Sparsity.Core.Pruning;
+
+namespace Sparsity.Core.Circuits;
+
+/// <summary>
+/// The graph between nodes that a model's weights make (spec section 4): act_in -> q, k, v (c_attn), v -> attn.resid_delta (attention's c_proj),
+/// act_in -> post_act (c_fc), post_act -> mlp.resid_delta (the MLP's c_proj). Residual writes and later reads meet by channel and are no edges.
+/// </summary>
+public sealed class CircuitGraph
+{
+    private readonly IReadOnlyList<Connection> _connections;
+
+    public CircuitGraph(ModelParameters parameters)
+    {
+        Layout = new NodeLayout(parameters.Config);
+        _connections = [.. Enumerable.Range(0, parameters.Config.NLayer).SelectMany(layer => ConnectionsOf(parameters, layer))];
+    }
+
+    public NodeLayout Layout { get; }
+
+    /// <summary>Every nonzero weight whose ends both are in <paramref name="nodes"/>, in the order of layers, matrices, outputs, inputs.</summary>
+    /// <param name="nodes">One per node of the layout.</param>
+    public IEnumerable<(int From, int To, float Weight)> Edges(bool[] nodes)
+    {
+        foreach (Connection connection in _connections)
+        {
+            for (int output = 0; output < connection.Outputs; output++)
+            {
+                if (!nodes[connection.FirstTo + output])
+                {
+                    continue;
+                }
+
+                for (int input = 0; input < connection.Inputs; input++)
+                {
+                    float weight = connection.Weights[((connection.FirstRow + output) * connection.Inputs) + input];
+                    if (weight != 0 && nodes[connection.FirstFrom + input])
+                    {
+                        yield return (connection.FirstFrom + input, connection.FirstTo + output, weight);
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>The bias of the linear layer that computes a node; null for act_in, or where the model has none.</summary>
+    public float? BiasOf(int node)
+    {
+        foreach (Connection connection in _connections)
+        {
+            if (node >= connection.FirstTo && node < connection.FirstTo + connection.Outputs)
+            {
+                return connection.Biases?[connection.FirstRow + node - connection.FirstTo];
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>
+    /// Drops, again and again, every act_in, v and post_act that no edge leaves. That changes no number of the circuit: such a node feeds only frozen ones.
+    /// </summary>
+    public bool[] WithoutDeadEnds(bool[] nodes)
+    {
+        bool[] kept = [.. nodes];
+        while (true)
+        {
+            var leaves = new bool[kept.Length];
+            foreach ((int from, _, _) in Edges(kept))
+            {
+                leaves[from] = true;
+            }
+
+            int dropped = 0;
+            for (int i = 0; i < kept.Length; i++)
+            {
+                if (kept[i] && !leaves[i] && Layout[i].Site.Kind is (SiteKind.AttnActIn or SiteKind.AttnV or SiteKind.MlpActIn or SiteKind.MlpPostAct))
+                {
+                    kept[i] = false;
+                    dropped++;
+                }
+            }
+
+            if (dropped == 0)
+            {
+                return kept;
+            }
+        }
+    }
+
+    private IEnumerable<Connection> ConnectionsOf(ModelParameters parameters, int layer)
+    {
+        int attention = parameters.Config.AttentionChannels;
+        int attentionInput = First(SiteKind.AttnActIn);
+        yield return Between(attentionInput, SiteKind.AttnQ, "attn.c_attn", 0);
+        yield return Between(attentionInput, SiteKind.AttnK, "attn.c_attn", attention);
+        yield return Between(attentionInput, SiteKind.AttnV, "attn.c_attn", 2 * attention);
+        yield return Between(First(SiteKind.AttnV), SiteKind.AttnResidDelta, "attn.c_proj", 0);
+        yield return Between(First(SiteKind.MlpActIn), SiteKind.MlpPostAct, "mlp.c_fc", 0);
+        yield return Between(First(SiteKind.MlpPostAct), SiteKind.MlpResidDelta, "mlp.c_proj", 0);
+
+        int First(SiteKind kind) => Layout.IndexOf(new Node(new Site(layer, kind), 0));
+
+        Connection Between(int from, SiteKind to, string name, int firstRow)
+        {
+            Parameter weight = parameters[$"{ParameterNames.Layer(layer)}{name}.weight"];
+            string bias = $"{ParameterNames.Layer(layer)}{name}.bias";
+            return new Connection(
+                from, First(to), weight.Spec.Columns, parameters.Config.ChannelsAt(to), firstRow, parameters.Read(weight.Spec.Name),
+                parameters.Find(bias) is null ? null : parameters.Read(bias));
+        }
+    }
+
+    /// <summary>Rows FirstRow .. FirstRow+Outputs-1 of a weight matrix, between two runs of nodes.</summary>
+    private sealed record Connection(int FirstFrom, int FirstTo, int Inputs, int Outputs, int FirstRow, float[] Weights, float[]? Biases);
+}

@@ -1,0 +1,102 @@
+using Sparsity.Core.Tasks;
+
+namespace Sparsity.Core.Pruning;
+
+/// <summary>
+/// Trains one tau per node (spec section 4): mask = 1 where tau >= 0; the loss is the task's plus k_coef per kept node; backward takes the derivative of
+/// sigmoid(tau / temperature) for that of the step function. AdamW, gradient clipping, tau clamped to [-1, 1] after each step.
+/// </summary>
+public sealed class MaskTraining
+{
+    private readonly PruningConfig _config;
+    private readonly TaskRunner _runner;
+    private readonly NodeGates _gates;
+    private readonly double _kCoef;
+    private readonly double[] _first;
+    private readonly double[] _second;
+    private readonly float[] _mask;
+    private readonly float[] _maskGradient;
+
+    /// <param name="runner">Of batch_pairs pairs, with <paramref name="gates"/> among its hooks.</param>
+    /// <param name="gates">Over all nodes of the frozen model.</param>
+    /// <param name="config">Validated.</param>
+    /// <param name="kCoef">Penalty per kept node.</param>
+    public MaskTraining(TaskRunner runner, NodeGates gates, PruningConfig config, double kCoef)
+    {
+        _runner = runner;
+        _gates = gates;
+        _config = config;
+        _kCoef = kCoef;
+        int nodes = gates.Layout.Count;
+        Tau = new double[nodes];
+        _first = new double[nodes];
+        _second = new double[nodes];
+        _mask = new float[nodes];
+        _maskGradient = new float[nodes];
+        var random = RandomSource.For(config.Seed, "initial mask");
+        for (int i = 0; i < nodes; i++)
+        {
+            Tau[i] = Math.Clamp(config.InitialBias + (config.InitialScale * random.NextNormal()), -1, 1);
+        }
+    }
+
+    /// <summary>One per node, in [-1, 1].</summary>
+    public double[] Tau { get; }
+
+    /// <summary>Nodes with tau >= 0.</summary>
+    public int Kept => Tau.Count(tau => tau >= 0);
+
+    /// <summary>One step; returns the task loss before it.</summary>
+    /// <param name="step">0-based, below the configuration's steps.</param>
+    /// <param name="pairs">At most batch_pairs.</param>
+    public double Step(int step, IReadOnlyList<TokenizedPair> pairs)
+    {
+        for (int i = 0; i < _mask.Length; i++)
+        {
+            _mask[i] = Tau[i] >= 0 ? 1 : 0;
+        }
+
+        _gates.SetMask(_mask);
+        ReadOnlySpan<double> differences = _runner.Differences(pairs);
+        double loss = BinaryLoss.Mean(differences);
+        var gradients = new double[differences.Length];
+        BinaryLoss.Gradient(differences, gradients);
+        _runner.Backward(gradients);
+        _gates.TakeMaskGradient(_maskGradient);
+        Update(step);
+        return loss;
+    }
+
+    private void Update(int step)
+    {
+        double squares = 0;
+        var gradient = new double[Tau.Length];
+        for (int i = 0; i < gradient.Length; i++)
+        {
+            double sigmoid = 1 / (1 + Math.Exp(-Tau[i] / _config.Temperature));
+            gradient[i] = (_maskGradient[i] + _kCoef) * sigmoid * (1 - sigmoid) / _config.Temperature;
+            squares += gradient[i] * gradient[i];
+        }
+
+        double clip = Math.Min(1, _config.GradientClipNorm / (Math.Sqrt(squares) + 1e-6));
+        double rate = Rate(step);
+        double firstCorrection = 1 - Math.Pow(_config.Beta1, step + 1);
+        double secondCorrection = 1 - Math.Pow(_config.Beta2, step + 1);
+        for (int i = 0; i < gradient.Length; i++)
+        {
+            double g = gradient[i] * clip;
+            _first[i] += (1 - _config.Beta1) * (g - _first[i]);
+            _second[i] += (1 - _config.Beta2) * ((g * g) - _second[i]);
+            double decayed = Tau[i] * (1 - (rate * _config.WeightDecay));
+            double updated = decayed - (rate * (_first[i] / firstCorrection) / (Math.Sqrt(_second[i] / secondCorrection) + _config.Epsilon));
+            Tau[i] = Math.Clamp(updated, -1, 1);
+        }
+    }
+
+    /// <summary>Rises over the warm-up, then falls linearly to 0 after the last step.</summary>
+    private double Rate(int step)
+    {
+        double warmup = _config.LrWarmupFrac * _config.Steps;
+        return step < warmup ? _config.Lr * (step + 1) / warmup : _config.Lr * (_config.Steps - step) / (_config.Steps - warmup);
+    }
+}

@@ -1,0 +1,54 @@
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Core.Pruning;
+
+/// <summary>The mean activation of every node over pretraining tokens: what masked nodes are frozen at.</summary>
+public static class MeanActivations
+{
+    /// <summary>One mean per node, over all positions of <paramref name="batches"/> random windows of the stream.</summary>
+    /// <param name="model">The frozen model.</param>
+    /// <param name="layout">Its nodes.</param>
+    /// <param name="tokens">Pretraining tokens.</param>
+    /// <param name="contextTokens">T of the windows.</param>
+    /// <param name="batches">Batches of 16 windows.</param>
+    /// <param name="seed">Chooses the windows.</param>
+    public static float[] Measure(Transformer model, NodeLayout layout, ReadOnlyMemory<ushort> tokens, int contextTokens, int batches, ulong seed)
+    {
+        const int Sequences = 16;
+        IComputeEngine engine = model.Parameters.Engine;
+        using ForwardState state = model.CreateForwardState(Sequences, contextTokens);
+        var sums = new Sums(engine, layout);
+        state.Hooks.Add(sums);
+        var source = new BatchSource(tokens, Sequences, contextTokens);
+        for (int i = 0; i < batches; i++)
+        {
+            engine.Write(state.TokenIds, source.Random(seed, i));
+            model.Forward(state);
+        }
+
+        double count = (double)batches * Sequences * contextTokens;
+        return [.. sums.Total.Select(sum => (float)(sum / count))];
+    }
+
+    private sealed class Sums(IComputeEngine engine, NodeLayout layout) : ISiteHook
+    {
+        public double[] Total { get; } = new double[layout.Count];
+
+        public void Forward(Site site, ActivationTensor activation)
+        {
+            for (int i = 0; i < layout.Sites.Count; i++)
+            {
+                if (layout.Sites[i] == site)
+                {
+                    engine.ChannelSums(activation, Total.AsSpan(layout.RangeOf(i)));
+                }
+            }
+        }
+
+        public void Backward(Site site, ActivationTensor gradient)
+        {
+        }
+    }
+}

@@ -1,0 +1,89 @@
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+
+namespace Sparsity.Core.Pruning;
+
+/// <summary>
+/// A mask over all nodes as a site hook: x * mask + replacement * (1 - mask) at each node location, the same for all prompts and positions, and the gradient
+/// of the loss with respect to the mask, taken as real numbers.
+/// </summary>
+public sealed class NodeGates : ISiteHook, IDisposable
+{
+    private readonly IComputeEngine _engine;
+    private readonly Dictionary<Site, Gate> _gates = [];
+
+    /// <param name="engine">The model's.</param>
+    /// <param name="layout">All nodes.</param>
+    /// <param name="replacements">What a masked node is frozen at: its mean activation, or 0; one per node.</param>
+    /// <param name="sequences">B of the batches.</param>
+    /// <param name="tokens">T of the batches.</param>
+    public NodeGates(IComputeEngine engine, NodeLayout layout, ReadOnlySpan<float> replacements, int sequences, int tokens)
+    {
+        _engine = engine;
+        Layout = layout;
+        for (int i = 0; i < layout.Sites.Count; i++)
+        {
+            Site site = layout.Sites[i];
+            int channels = layout.Config.ChannelsAt(site.Kind);
+            var gate = new Gate(
+                engine.AllocateWeights($"mask of {site}", 1, channels),
+                engine.AllocateWeights($"means of {site}", 1, channels),
+                engine.AllocateWeights($"mask gradient of {site}", 1, channels),
+                engine.AllocateActivations($"{site} before its mask", sequences, tokens, channels));
+            engine.Write(gate.Mean, replacements[layout.RangeOf(i)]);
+            _gates[site] = gate;
+        }
+    }
+
+    public NodeLayout Layout { get; }
+
+    /// <param name="mask">One per node; 1 keeps it, 0 freezes it.</param>
+    public void SetMask(ReadOnlySpan<float> mask)
+    {
+        for (int i = 0; i < Layout.Sites.Count; i++)
+        {
+            _engine.Write(_gates[Layout.Sites[i]].Mask, mask[Layout.RangeOf(i)]);
+        }
+    }
+
+    /// <summary>Overwrites <paramref name="gradient"/>, one per node, with what the backward passes since the last call accumulated, and clears it.</summary>
+    public void TakeMaskGradient(Span<float> gradient)
+    {
+        for (int i = 0; i < Layout.Sites.Count; i++)
+        {
+            Gate gate = _gates[Layout.Sites[i]];
+            _engine.Read(gate.MaskGradient, gradient[Layout.RangeOf(i)]);
+            _engine.Zero(gate.MaskGradient);
+        }
+    }
+
+    public void Forward(Site site, ActivationTensor activation)
+    {
+        if (_gates.TryGetValue(site, out Gate? gate))
+        {
+            _engine.Copy(activation, gate.Before);
+            _engine.GateForward(gate.Before, gate.Mask, gate.Mean, activation);
+        }
+    }
+
+    public void Backward(Site site, ActivationTensor gradient)
+    {
+        if (_gates.TryGetValue(site, out Gate? gate))
+        {
+            _engine.GateBackward(gate.Before, gate.Mask, gate.Mean, gradient, gate.MaskGradient);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (Gate gate in _gates.Values)
+        {
+            gate.Mask.Dispose();
+            gate.Mean.Dispose();
+            gate.MaskGradient.Dispose();
+            gate.Before.Dispose();
+        }
+    }
+
+    private sealed record Gate(WeightTensor Mask, WeightTensor Mean, WeightTensor MaskGradient, ActivationTensor Before);
+}

@@ -1,0 +1,83 @@
+using Sparsity.Core.Model;
+
+namespace Sparsity.Core.Pruning;
+
+/// <summary>A node of circuits: one channel of a node location, for instance 10.attn.resid_delta.83.</summary>
+/// <param name="Site">One of the eight node locations of a layer.</param>
+/// <param name="Channel">0-based.</param>
+public readonly record struct Node(Site Site, int Channel) : IComparable<Node>
+{
+    public string Name => $"{Site.Name}.{Channel}";
+
+    public int CompareTo(Node other) => (Site, Channel).CompareTo((other.Site, other.Channel));
+
+    public override string ToString() => Name;
+}
+
+/// <summary>Numbers all nodes of a model, in the order of computation: masks, means and scores of all nodes are arrays in this order.</summary>
+public sealed class NodeLayout
+{
+    private readonly int[] _starts;
+
+    public NodeLayout(ModelConfig config)
+    {
+        Config = config;
+        Sites = [.. Site.NodeSitesOf(config)];
+        _starts = new int[Sites.Count + 1];
+        for (int i = 0; i < Sites.Count; i++)
+        {
+            _starts[i + 1] = _starts[i] + config.ChannelsAt(Sites[i].Kind);
+        }
+    }
+
+    public ModelConfig Config { get; }
+
+    /// <summary>The node locations of every layer.</summary>
+    public IReadOnlyList<Site> Sites { get; }
+
+    /// <summary>All nodes of the model.</summary>
+    public int Count => _starts[^1];
+
+    /// <summary>Where the nodes of <see cref="Sites"/>[i] lie in arrays over all nodes.</summary>
+    public Range RangeOf(int site) => _starts[site].._starts[site + 1];
+
+    public Node this[int index]
+    {
+        get
+        {
+            int site = Array.BinarySearch(_starts, index);
+            site = site >= 0 ? site : ~site - 1;
+            return new Node(Sites[site], index - _starts[site]);
+        }
+    }
+
+    public int IndexOf(Node node)
+    {
+        for (int i = 0; i < Sites.Count; i++)
+        {
+            if (Sites[i] == node.Site)
+            {
+                return _starts[i] + node.Channel;
+            }
+        }
+
+        throw new ArgumentException($"{node} is no node of this model.");
+    }
+
+    /// <summary>Reads a node's name.</summary>
+    /// <exception cref="BadInputException">The model has no such node.</exception>
+    public Node Parse(string name)
+    {
+        int dot = name.LastIndexOf('.');
+        if (dot > 0 && int.TryParse(name[(dot + 1)..], out int channel) && channel >= 0)
+        {
+            var node = new Node(Site.Parse(name[..dot], Config), channel);
+            if (node.Site.Kind.IsNode() && channel < Config.ChannelsAt(node.Site.Kind))
+            {
+                return node;
+            }
+        }
+
+        throw new BadInputException($"'{name}' is no node of this model. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12.");
+    }
+}

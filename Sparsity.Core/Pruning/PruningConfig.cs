@@ -1,0 +1,120 @@
+namespace Sparsity.Core.Pruning;
+
+/// <summary>What a node outside the circuit is frozen at.</summary>
+public enum Ablation
+{
+    /// <summary>Its mean activation over pretraining tokens: the paper.</summary>
+    Mean,
+
+    /// <summary>Zero.</summary>
+    Zero,
+}
+
+/// <summary>How a circuit is searched (spec section 4). The paper's values are centres of a search; defaults marked "small" are what small models need.</summary>
+public sealed record PruningConfig
+{
+    /// <summary>Seed of the initial mask and of the prompts drawn.</summary>
+    public ulong Seed { get; init; } = 1;
+
+    /// <summary>Steps of mask training, from 1. Small: 300.</summary>
+    public int Steps { get; init; } = 300;
+
+    /// <summary>Pairs of prompts of a step, from 1. The paper: 64; small: 8.</summary>
+    public int BatchPairs { get; init; } = 8;
+
+    /// <summary>Longest prompt in tokens; longer draws are drawn again. The paper: 256.</summary>
+    public int MaxTokens { get; init; } = 64;
+
+    /// <summary>Penalties per kept node, tried one after another; the smallest circuit that passes is kept. The paper: 1e-4; small: 5e-4 to 3e-3.</summary>
+    public IReadOnlyList<double> KCoef { get; init; } = [5e-4, 1e-3, 2e-3, 3e-3];
+
+    /// <summary>Largest learning rate of AdamW; falls linearly to 0. The paper: 3e-3; small: 1e-2.</summary>
+    public double Lr { get; init; } = 1e-2;
+
+    /// <summary>Share of steps over which the rate rises linearly: the paper's text says 0, its table 0.05.</summary>
+    public double LrWarmupFrac { get; init; }
+
+    /// <summary>Decoupled decay of tau, as a multiple of the learning rate.</summary>
+    public double WeightDecay { get; init; } = 1e-3;
+
+    /// <summary>Adam's decay of the first moment.</summary>
+    public double Beta1 { get; init; } = 0.9;
+
+    /// <summary>Adam's decay of the second moment: 1 - 0.05.</summary>
+    public double Beta2 { get; init; } = 0.95;
+
+    /// <summary>Adam's epsilon.</summary>
+    public double Epsilon { get; init; } = 1e-8;
+
+    /// <summary>Largest Euclidean norm of the gradient of tau; larger ones are scaled down.</summary>
+    public double GradientClipNorm { get; init; } = 1;
+
+    /// <summary>Mean of the initial tau: above 0, so that every node starts in the circuit.</summary>
+    public double InitialBias { get; init; } = 0.1;
+
+    /// <summary>Standard deviation of the initial tau.</summary>
+    public double InitialScale { get; init; } = 0.01;
+
+    /// <summary>Temperature of the sigmoid whose derivative stands for that of the step function.</summary>
+    public double Temperature { get; init; } = 1;
+
+    /// <summary>What a node outside the circuit is frozen at.</summary>
+    public Ablation Ablation { get; init; } = Ablation.Mean;
+
+    /// <summary>Task loss in nats that the circuit must not exceed.</summary>
+    public double TargetLoss { get; init; } = 0.15;
+
+    /// <summary>The circuit is chosen to reach this share of the target on the training prompts: choosing on the prompts one reports on overfits.</summary>
+    public double SelectionMargin { get; init; } = 0.8;
+
+    /// <summary>Task loss that removing the circuit from the model should at least cause; candidates below it are kept only if none reaches it.</summary>
+    public double NecessityLoss { get; init; } = 0.6;
+
+    /// <summary>Pairs of training prompts on which circuits are chosen.</summary>
+    public int SelectionPairs { get; init; } = 128;
+
+    /// <summary>Pairs of test prompts on which circuits are reported.</summary>
+    public int TestPairs { get; init; } = 256;
+
+    /// <summary>Batches of 16 windows of pretraining tokens behind the mean activations.</summary>
+    public int MeanBatches { get; init; } = 32;
+
+    /// <summary>Steps of L-BFGS that fit the scale and shift of the logit difference.</summary>
+    public int CalibrationSteps { get; init; } = 16;
+
+    /// <summary>Checks every field.</summary>
+    /// <exception cref="BadInputException">A field is out of range.</exception>
+    public PruningConfig Validated(string source = "pruning configuration")
+    {
+        Require(Steps >= 1, "steps", Steps, "at least 1");
+        Require(BatchPairs >= 1, "batch_pairs", BatchPairs, "at least 1");
+        Require(MaxTokens >= 2, "max_tokens", MaxTokens, "at least 2");
+        Require(KCoef.Count > 0 && KCoef.All(k => k >= 0), "k_coef", string.Join(", ", KCoef), "a list of numbers from 0");
+        Require(Lr > 0, "lr", Lr, "above 0");
+        Require(LrWarmupFrac is >= 0 and < 1, "lr_warmup_frac", LrWarmupFrac, "in [0, 1)");
+        Require(WeightDecay >= 0, "weight_decay", WeightDecay, "at least 0");
+        Require(Beta1 is >= 0 and < 1, "beta1", Beta1, "in [0, 1)");
+        Require(Beta2 is >= 0 and < 1, "beta2", Beta2, "in [0, 1)");
+        Require(Epsilon > 0, "epsilon", Epsilon, "above 0");
+        Require(GradientClipNorm > 0, "gradient_clip_norm", GradientClipNorm, "above 0");
+        Require(InitialBias is >= -1 and <= 1, "initial_bias", InitialBias, "in [-1, 1]");
+        Require(InitialScale >= 0, "initial_scale", InitialScale, "at least 0");
+        Require(Temperature > 0, "temperature", Temperature, "above 0");
+        Require(TargetLoss > 0, "target_loss", TargetLoss, "above 0");
+        Require(SelectionMargin is > 0 and <= 1, "selection_margin", SelectionMargin, "in (0, 1]");
+        Require(NecessityLoss >= 0, "necessity_loss", NecessityLoss, "at least 0");
+        Require(SelectionPairs >= 1, "selection_pairs", SelectionPairs, "at least 1");
+        Require(TestPairs >= 1, "test_pairs", TestPairs, "at least 1");
+        Require(MeanBatches >= 1, "mean_batches", MeanBatches, "at least 1");
+        Require(CalibrationSteps >= 0, "calibration_steps", CalibrationSteps, "at least 0");
+        return this;
+
+        void Require(bool holds, string field, object given, string expected)
+        {
+            if (!holds)
+            {
+                throw new BadInputException(FormattableString.Invariant($"{source}: {field} is {given}, but must be {expected}."));
+            }
+        }
+    }
+}
