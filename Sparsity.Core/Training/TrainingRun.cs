@@ -84,7 +84,7 @@ public sealed class TrainingRun : IDisposable
                     {
                         ValidationLoss = ValidationLoss(),
                         Statistics = ModelStatistics.Of(_trainer.Parameters),
-                        FinalResidualKurtosis = _trainer.FinalResidualKurtosis(),
+                        FinalResidualKurtosis = _trainer.Loss.FinalResidualKurtosis(),
                     };
                 }
 
@@ -105,17 +105,7 @@ public sealed class TrainingRun : IDisposable
     }
 
     /// <summary>Mean loss over the first validation_tokens tokens, in whole batches of consecutive windows.</summary>
-    public double ValidationLoss()
-    {
-        double sum = 0;
-        int batches = ValidationBatches;
-        for (int i = 0; i < batches; i++)
-        {
-            sum += _trainer.Loss(_validation.Consecutive(i));
-        }
-
-        return sum / batches;
-    }
+    public double ValidationLoss() => _trainer.Loss.MeanOver(_validation, CountValidationBatches(_validation, _trainer.Config));
 
     /// <summary>The loss of the best bigram predictor on the same validation windows.</summary>
     public static double BigramLoss(TrainingConfig training, int vocabulary, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens)
@@ -132,9 +122,8 @@ public sealed class TrainingRun : IDisposable
 
     public void Dispose() => _trainer.Dispose();
 
-    private int ValidationBatches => CountValidationBatches(_validation, _trainer.Config);
-
-    private static int CountValidationBatches(BatchSource source, TrainingConfig config) =>
+    /// <summary>How many batches measure the validation loss.</summary>
+    public static int CountValidationBatches(BatchSource source, TrainingConfig config) =>
         Math.Min(source.ConsecutiveBatches, Math.Max(1, config.ValidationTokens / config.BatchSequences / config.ContextTokens));
 
     private static void RequireLength(int given, int needed, string what)

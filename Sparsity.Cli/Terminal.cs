@@ -1,0 +1,70 @@
+using System.Globalization;
+using Spectre.Console;
+
+namespace Sparsity.Cli;
+
+/// <summary>What the program prints: a status line that rewrites itself on a terminal, plain lines otherwise, and tables.</summary>
+internal static class Terminal
+{
+    private static bool _statusShown;
+
+    private static bool IsInteractive => !Console.IsOutputRedirected;
+
+    /// <summary>A line that stays.</summary>
+    public static void Line(FormattableString text)
+    {
+        ClearStatus();
+        Console.Out.WriteLine(text.ToString(CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>How far long work has come: replaces the last such line on a terminal, and is left out of redirected output unless <paramref name="always"/>.</summary>
+    public static void Status(FormattableString text, bool always = false)
+    {
+        string line = text.ToString(CultureInfo.InvariantCulture);
+        if (!IsInteractive)
+        {
+            if (always)
+            {
+                Console.Out.WriteLine(line);
+            }
+
+            return;
+        }
+
+        ClearStatus();
+        Console.Out.Write(line[..Math.Min(line.Length, Math.Max(1, Console.WindowWidth - 1))]);
+        _statusShown = true;
+    }
+
+    /// <summary>A table with right-aligned columns from the second on.</summary>
+    public static void Table(IReadOnlyList<string> headings, IEnumerable<IReadOnlyList<string>> rows)
+    {
+        ClearStatus();
+        var table = new Table().Border(TableBorder.Simple);
+        for (int i = 0; i < headings.Count; i++)
+        {
+            var column = new TableColumn(Markup.Escape(headings[i])) { NoWrap = true };
+            table.AddColumn(i == 0 ? column : column.RightAligned());
+        }
+
+        foreach (IReadOnlyList<string> row in rows)
+        {
+            table.AddRow([.. row.Select(cell => new Text(cell))]);
+        }
+
+        AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 160);
+        AnsiConsole.Write(table);
+    }
+
+    /// <summary>A number for a table, in the invariant culture.</summary>
+    public static string Number(double value, string format = "0.000") => value.ToString(format, CultureInfo.InvariantCulture);
+
+    private static void ClearStatus()
+    {
+        if (_statusShown)
+        {
+            Console.Out.Write("\r" + new string(' ', Math.Max(1, Console.WindowWidth - 1)) + "\r");
+            _statusShown = false;
+        }
+    }
+}

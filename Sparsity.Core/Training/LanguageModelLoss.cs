@@ -1,0 +1,119 @@
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+
+namespace Sparsity.Core.Training;
+
+/// <summary>The mean next-token cross-entropy of a model on batches [B,T] of one shape, and its gradient.</summary>
+public sealed class LanguageModelLoss : IDisposable
+{
+    private readonly Transformer _model;
+    private readonly IComputeEngine _engine;
+    private readonly ForwardState _forward;
+    private readonly HeadState _head;
+    private readonly int[] _targets;
+
+    /// <param name="model">The model.</param>
+    /// <param name="sequences">B.</param>
+    /// <param name="contextTokens">T.</param>
+    public LanguageModelLoss(Transformer model, int sequences, int contextTokens)
+    {
+        _model = model;
+        _engine = model.Parameters.Engine;
+        Sequences = sequences;
+        ContextTokens = contextTokens;
+        _forward = model.CreateForwardState(sequences, contextTokens);
+        _head = new HeadState(_engine, model.Config, sequences, contextTokens, _forward.TokenIds);
+        _targets = new int[sequences * contextTokens];
+    }
+
+    /// <summary>B.</summary>
+    public int Sequences { get; }
+
+    /// <summary>T.</summary>
+    public int ContextTokens { get; }
+
+    /// <summary>Mean loss in nats over the T-1 predicted positions of each sequence.</summary>
+    /// <param name="tokens">[B,T].</param>
+    /// <param name="withGradient">Whether <see cref="Backward"/> follows.</param>
+    public double Evaluate(ReadOnlySpan<int> tokens, bool withGradient = false)
+    {
+        for (int i = 0; i < _targets.Length; i++)
+        {
+            _targets[i] = i % ContextTokens == ContextTokens - 1 ? -1 : tokens[i + 1];
+        }
+
+        _engine.Write(_forward.TokenIds, tokens);
+        _engine.Write(_head.Targets, _targets);
+        _model.Forward(_forward);
+        _model.Head.Forward(_forward.FinalResidual, _head);
+        int counted = Sequences * (ContextTokens - 1);
+        _head.CrossEntropy(counted, withGradient);
+        return _head.ReadLossSum() / counted;
+    }
+
+    /// <summary>Accumulates the gradients of the last <see cref="Evaluate"/> into the parameters'.</summary>
+    public void Backward(BackwardState gradients)
+    {
+        _model.Head.Backward(_forward.FinalResidual, _head, gradients.Residual);
+        _model.Backward(_forward, gradients);
+    }
+
+    /// <summary>Mean loss over the first <paramref name="batches"/> batches of consecutive windows.</summary>
+    public double MeanOver(BatchSource source, int batches)
+    {
+        double sum = 0;
+        for (int i = 0; i < batches; i++)
+        {
+            sum += Evaluate(source.Consecutive(i));
+        }
+
+        return sum / batches;
+    }
+
+    /// <summary>
+    /// Kurtosis of the last batch's final residual: the mean over channels of E[(x - mu)^4] / sigma^4 over tokens; 3 for a normal distribution.
+    /// The paper's figure 10 shows it rising with sparsity.
+    /// </summary>
+    public double FinalResidualKurtosis()
+    {
+        int channels = _model.Config.DModel;
+        var values = new float[_forward.FinalResidual.Length];
+        _engine.Read(_forward.FinalResidual, values);
+        int tokens = values.Length / channels;
+        double sum = 0;
+        int counted = 0;
+        for (int channel = 0; channel < channels; channel++)
+        {
+            double mean = 0;
+            for (int t = 0; t < tokens; t++)
+            {
+                mean += values[(t * channels) + channel];
+            }
+
+            mean /= tokens;
+            double second = 0;
+            double fourth = 0;
+            for (int t = 0; t < tokens; t++)
+            {
+                double square = Math.Pow(values[(t * channels) + channel] - mean, 2);
+                second += square;
+                fourth += square * square;
+            }
+
+            if (second > 0)
+            {
+                // A channel that nothing writes has no kurtosis.
+                sum += fourth / tokens / Math.Pow(second / tokens, 2);
+                counted++;
+            }
+        }
+
+        return counted == 0 ? 0 : sum / counted;
+    }
+
+    public void Dispose()
+    {
+        _head.Dispose();
+        _forward.Dispose();
+    }
+}
