@@ -1,0 +1,140 @@
+using System.Diagnostics;
+using CommandLine;
+using Sparsity.Cli.Report;
+using Sparsity.Core;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Data;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+using Sparsity.Core.Pruning;
+using Sparsity.Core.Storage;
+using Sparsity.Core.Tasks;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Cli.Verbs;
+
+[Verb("demo", HelpText = "The whole story in minutes on a CPU: corpus, tokenizer, a sparse and a dense model, their circuits, a report.")]
+internal sealed class DemoVerb : EngineVerb
+{
+    private const int Vocabulary = 512;
+
+    private static readonly string[] TaskNames = ["single_double_quote", "bracket_counting"];
+
+    [Option("out", Default = "runs/demo", HelpText = "Folder to make.")]
+    public string Out { get; set; } = "";
+
+    [Option("seed", Default = 1UL, HelpText = "Seed of everything.")]
+    public ulong Seed { get; set; }
+
+    [Option("minutes", Default = 5.0, HelpText = "Rough budget on two cores; sets how many tokens are trained on, never what is done.")]
+    public double Minutes { get; set; }
+
+    [Option("no-dense", HelpText = "Leave out the dense model.")]
+    public bool NoDense { get; set; }
+
+    public override int Run(CancellationToken stop)
+    {
+        if (!(Minutes is > 0 and <= 10_000))
+        {
+            throw new BadInputException(FormattableString.Invariant($"--minutes is {Minutes}, but must be above 0 and at most 10000."));
+        }
+
+        long started = Stopwatch.GetTimestamp();
+        using IComputeEngine engine = CreateEngine();
+        string root = RunFolder.Create(Out).Directory;
+        string dataPath = Path.Combine(root, "data");
+        Terminal.Line($"corpus and tokenizer");
+        CorpusVerb.WriteSynthetic(dataPath, 12, Seed);
+        DataFolder data = DataFolder.Tokenize(dataPath, null, Vocabulary);
+        Terminal.Line($"{data.Training.Length} training tokens, {data.Validation.Length} validation tokens, vocabulary {data.Tokenizer.VocabularySize}");
+
+        TrainedModel sparse = Train(engine, Path.Combine(root, "sparse"), data, dense: false, stop);
+        TrainedModel? dense = NoDense ? null : Train(engine, Path.Combine(root, "dense"), data, dense: true, stop);
+        var circuits = new List<ReportCircuit>();
+        foreach (TrainedModel model in dense is null ? [sparse] : new[] { sparse, dense })
+        {
+            circuits.AddRange(Prune(engine, model, data, root, stop));
+        }
+
+        TrainingMetrics last = sparse.Metrics[^1];
+        var summary = new DemoSummary
+        {
+            Seconds = Math.Round(Stopwatch.GetElapsedTime(started).TotalSeconds, 1),
+            TokensPerSecond = Math.Round(sparse.Metrics.Average(metrics => metrics.TokensPerSecond), 0),
+            TrainTokens = last.Tokens,
+            ValidationLoss = last.ValidationLoss!.Value,
+            BigramLoss = sparse.Record.BigramLoss,
+            NonzeroFraction = last.Statistics!.NonzeroFraction,
+            DenseValidationLoss = dense?.Metrics[^1].ValidationLoss,
+            Circuits = [.. circuits.Select(entry => DemoCircuit.Of(entry.Model, entry.Circuit))],
+        };
+        AtomicFile.WriteText(Path.Combine(root, "summary.json"), JsonText.Write(summary));
+        AtomicFile.WriteText(
+            Path.Combine(root, "report.html"),
+            ReportPage.Render(summary, [.. (dense is null ? [sparse] : new[] { sparse, dense }).Select(model => new TrainingCurve(model.Name, model.Metrics))], circuits));
+        Print(summary, root);
+        return 0;
+    }
+
+    private TrainedModel Train(IComputeEngine engine, string directory, DataFolder data, bool dense, CancellationToken stop)
+    {
+        string name = dense ? "dense" : "sparse";
+        ModelConfig model = TrainVerb.SmallModel(data.Tokenizer.VocabularySize);
+        model = dense ? model with { Afrac = null } : model;
+        TrainingConfig training = new TrainingConfig
+        {
+            Seed = Seed,
+            Lr = dense ? 0.01 : 0.03,
+            Density = dense ? null : 1.0 / 16,
+            TotalTokens = (long)(Minutes / 5 * (dense ? 1_500_000 : 2_000_000)),
+            PositionEmbeddings = PositionEmbeddings.Learned,
+        }.Resolved(model);
+        Terminal.Line($"training the {name} model on {training.TotalTokens} tokens");
+        var metrics = new List<TrainingMetrics>();
+        if (!TrainVerb.Start(engine, RunFolder.Create(directory), data, model, training, stop, metrics.Add))
+        {
+            throw new OperationCanceledException();
+        }
+
+        return new TrainedModel(name, directory, metrics);
+    }
+
+    private List<ReportCircuit> Prune(IComputeEngine engine, TrainedModel model, DataFolder data, string root, CancellationToken stop)
+    {
+        using var run = new OpenedRun(model.Directory, engine);
+        var config = new PruningConfig { Seed = Seed };
+        float[] means = MeanActivations.Measure(run.Model, new NodeLayout(run.Model.Config), data.Training, config.MaxTokens, config.MeanBatches, Seed);
+        var found = new List<ReportCircuit>();
+        foreach (string task in TaskNames)
+        {
+            Terminal.Line($"pruning the {model.Name} model to {task}");
+            Circuit circuit = PruneVerb.Find(run.Model, run.Tokenizer, means, config, TaskCatalogue.Find(task), model.Name, stop);
+            RunFolder folder = RunFolder.Create(Path.Combine(root, "circuits", model.Name, task));
+            AtomicFile.WriteText(Path.Combine(folder.Directory, "circuit.json"), JsonText.Write(circuit));
+            found.Add(new ReportCircuit(model.Name, circuit));
+        }
+
+        return found;
+    }
+
+    private static void Print(DemoSummary summary, string root)
+    {
+        Terminal.Table(["circuit", "nodes", "edges", "loss", "full model", "without it", "empty", "accuracy"], summary.Circuits.Select(circuit => new[]
+        {
+            $"{circuit.Model} {circuit.Task}", $"{circuit.Nodes}/{circuit.TotalNodes}", $"{circuit.Edges}/{circuit.TotalEdges}", Terminal.Number(circuit.Loss),
+            Terminal.Number(circuit.LossFullModel), Terminal.Number(circuit.LossWithoutCircuit), Terminal.Number(circuit.LossEmpty), Terminal.Number(100 * circuit.Accuracy, "0.0") + " %",
+        }));
+        Terminal.Line(
+            $"validation loss: sparse {summary.ValidationLoss:0.000} with {100 * summary.NonzeroFraction:0.00} % of weights, dense {summary.DenseValidationLoss:0.000}, best bigram {summary.BigramLoss:0.000}; {summary.Seconds:0} s");
+        Terminal.Line($"report: {Path.Combine(root, "report.html")}");
+        if (summary.EdgeRatio is { } ratio)
+        {
+            Terminal.Line($"The sparse model's circuits have {ratio:0.0} times fewer edges than the dense model's (geometric mean over {TaskNames.Length} tasks).");
+        }
+    }
+
+    private sealed record TrainedModel(string Name, string Directory, IReadOnlyList<TrainingMetrics> Metrics)
+    {
+        public RunRecord Record => JsonText.ReadFile<RunRecord>(new RunFolder(Directory).RunPath);
+    }
+}

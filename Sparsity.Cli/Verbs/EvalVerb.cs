@@ -1,0 +1,41 @@
+using CommandLine;
+using Sparsity.Core.Data;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Cli.Verbs;
+
+[Verb("eval", HelpText = "Loss and statistics of a model on validation tokens.")]
+internal sealed class EvalVerb : EngineVerb
+{
+    [Option("model", Required = true, HelpText = "Run folder.")]
+    public string Model { get; set; } = "";
+
+    [Option("data", HelpText = "Data folder. (Default: the run's own)")]
+    public string? Data { get; set; }
+
+    public override int Run(CancellationToken stop)
+    {
+        using IComputeEngine engine = CreateEngine();
+        using var run = new OpenedRun(Model, engine);
+        DataFolder data = run.OpenData(Data);
+        TrainingConfig training = run.Record.Training;
+        var source = new BatchSource(data.Validation, training.BatchSequences, training.ContextTokens);
+        int batches = TrainingRun.CountValidationBatches(source, training);
+        using var loss = new LanguageModelLoss(run.Model, training.BatchSequences, training.ContextTokens);
+        double validation = loss.MeanOver(source, batches);
+        ModelStatistics statistics = ModelStatistics.Of(run.Model.Parameters);
+        Terminal.Table(["measure", "value"],
+        [
+            ["validation loss (nats per token)", Terminal.Number(validation, "0.0000")],
+            ["validation tokens", $"{batches * training.BatchSequences * training.ContextTokens}"],
+            ["best bigram predictor's loss", Terminal.Number(TrainingRun.BigramLoss(training, run.Model.Config.VocabSize, data.Training, data.Validation), "0.0000")],
+            ["nonzero parameters (L0)", $"{statistics.Nonzero}"],
+            ["nonzero without embeddings", $"{statistics.NonzeroWithoutEmbeddings}"],
+            ["nonzero share of attention and MLP matrices", Terminal.Number(statistics.NonzeroFraction, "0.00000")],
+            ["alive neurons per layer", $"{string.Join(", ", statistics.AliveNeurons)} of {run.Model.Config.DMlp}"],
+            ["kurtosis of the final residual", Terminal.Number(loss.FinalResidualKurtosis(), "0.00")],
+        ]);
+        return 0;
+    }
+}

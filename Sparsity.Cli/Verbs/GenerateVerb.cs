@@ -1,0 +1,53 @@
+using CommandLine;
+using Sparsity.Core;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Generation;
+
+namespace Sparsity.Cli.Verbs;
+
+[Verb("generate", HelpText = "Text from a model.")]
+internal sealed class GenerateVerb : EngineVerb
+{
+    [Option("model", Required = true, HelpText = "Run folder.")]
+    public string Model { get; set; } = "";
+
+    [Option("prompt", Default = "def ", HelpText = "What the text begins with.")]
+    public string Prompt { get; set; } = "";
+
+    [Option("tokens", Default = 64, HelpText = "Most new tokens.")]
+    public int Tokens { get; set; }
+
+    [Option("temperature", Default = 0.8, HelpText = "Divides the logits; 0 always takes the likeliest token.")]
+    public double Temperature { get; set; }
+
+    [Option("top-k", HelpText = "Only the k likeliest tokens. (Default: all)")]
+    public int? TopK { get; set; }
+
+    [Option("top-p", Default = 0.95, HelpText = "Only the likeliest tokens that together reach this probability.")]
+    public double TopP { get; set; }
+
+    [Option("seed", Default = 1UL, HelpText = "Seed of the draws.")]
+    public ulong Seed { get; set; }
+
+    public override int Run(CancellationToken stop)
+    {
+        SamplingConfig sampling = new SamplingConfig { Temperature = Temperature, TopK = TopK, TopP = TopP }.Validated();
+        if (Tokens < 1)
+        {
+            throw new BadInputException($"--tokens is {Tokens}, but must be at least 1.");
+        }
+
+        using IComputeEngine engine = CreateEngine();
+        using var run = new OpenedRun(Model, engine);
+        int[] prompt = run.Tokenizer.Encode(Prompt);
+        if (prompt.Length == 0)
+        {
+            prompt = [run.Tokenizer.EndOfText];
+        }
+
+        using var generator = new TextGenerator(run.Model, prompt.Length + Tokens);
+        int[] continuation = [.. generator.Continue(prompt, Tokens, sampling, Seed, run.Tokenizer.EndOfText).TakeWhile(_ => !stop.IsCancellationRequested)];
+        Terminal.Line($"{Prompt}{run.Tokenizer.DecodeText(continuation)}");
+        return 0;
+    }
+}

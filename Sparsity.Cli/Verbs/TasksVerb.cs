@@ -1,0 +1,98 @@
+using CommandLine;
+using Sparsity.Core;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Pruning;
+using Sparsity.Core.Tasks;
+
+namespace Sparsity.Cli.Verbs;
+
+[Verb("tasks", HelpText = "list: the tasks. show NAME: sample prompts. eval [NAME...]: a model's loss and accuracy on them.")]
+internal sealed class TasksVerb : EngineVerb
+{
+    [Value(0, MetaName = "action", Required = true, HelpText = "list, show or eval.")]
+    public string Action { get; set; } = "";
+
+    [Value(1, MetaName = "names", HelpText = "Task names; for eval all when none is given.")]
+    public IEnumerable<string> Names { get; set; } = [];
+
+    [Option("model", HelpText = "eval: run folder.")]
+    public string? Model { get; set; }
+
+    [Option("pairs", Default = 128, HelpText = "eval: pairs of prompts per task; show: how many to show.")]
+    public int Pairs { get; set; }
+
+    [Option("max-tokens", Default = 64, HelpText = "eval: longest prompt in tokens.")]
+    public int MaxTokens { get; set; }
+
+    [Option("seed", Default = 1UL, HelpText = "Seed of the prompts.")]
+    public ulong Seed { get; set; }
+
+    public override int Run(CancellationToken stop)
+    {
+        if (Pairs < 1)
+        {
+            throw new BadInputException($"--pairs is {Pairs}, but must be at least 1.");
+        }
+
+        IReadOnlyList<PromptTask> tasks = Names.Any() ? [.. Names.Select(TaskCatalogue.Find)] : TaskCatalogue.All;
+        switch (Action)
+        {
+            case "list":
+                Terminal.Table(["task", "what decides", "templates (train + test)"], TaskCatalogue.All.Select(task => new[]
+                {
+                    task.Name, task.Description, $"{task.TrainTemplates.Count} + {task.TestTemplates.Count}",
+                }));
+                return 0;
+            case "show":
+                foreach (PromptTask task in Names.Any() ? tasks : throw new BadInputException("tasks show needs the name of a task; 'sparsity tasks list' shows them."))
+                {
+                    Show(task);
+                }
+
+                return 0;
+            case "eval":
+                Evaluate(tasks, stop);
+                return 0;
+            default:
+                throw new BadInputException($"tasks: '{Action}' is no action; use list, show or eval.");
+        }
+    }
+
+    private void Show(PromptTask task)
+    {
+        var random = RandomSource.For(Seed, "show " + task.Name);
+        for (int i = 0; i < Math.Min(Pairs, 20); i++)
+        {
+            PromptPair pair = random.Pick(i % 2 == 0 ? task.TrainTemplates : task.TestTemplates)(random);
+            Terminal.Line($"--- {task.Name}, {(i % 2 == 0 ? "train" : "test")} template\n{pair.First}[{pair.AnswerA}]\n- against\n{pair.Second}[{pair.AnswerB}]");
+        }
+    }
+
+    private void Evaluate(IReadOnlyList<PromptTask> tasks, CancellationToken stop)
+    {
+        if (Model is null)
+        {
+            throw new BadInputException("tasks eval needs --model DIR.");
+        }
+
+        using IComputeEngine engine = CreateEngine();
+        using var run = new OpenedRun(Model, engine);
+        int longest = Math.Min(MaxTokens, run.Model.Config.BlockSize);
+        using var runner = new TaskRunner(run.Model, 32, longest);
+        var rows = new List<string[]>();
+        foreach (PromptTask task in tasks)
+        {
+            stop.ThrowIfCancellationRequested();
+            if (!TokenizedTask.TryCreate(task, run.Tokenizer, longest, out TokenizedTask? tokenized, out string? reason))
+            {
+                rows.Add([task.Name, "skipped: " + reason, ""]);
+                continue;
+            }
+
+            double[] differences = runner.AllDifferences(tokenized.Sample(TaskSplit.Test, Seed, Pairs).Pairs);
+            rows.Add([task.Name, Terminal.Number(BinaryLoss.Mean(differences)), Terminal.Number(100 * BinaryLoss.Accuracy(differences), "0.0") + " %"]);
+        }
+
+        Terminal.Table(["task", "loss (nats)", "accuracy"], rows);
+    }
+}

@@ -1,0 +1,57 @@
+using CommandLine;
+using Sparsity.Core;
+using Sparsity.Core.Corpora;
+using Sparsity.Core.Storage;
+using Sparsity.Core.Tokenization;
+
+namespace Sparsity.Cli.Verbs;
+
+[Verb("tokenizer", HelpText = "train: a byte-level BPE on a data folder's text. import: check and copy an encoder.json + vocab.bpe. show: text as tokens.")]
+internal sealed class TokenizerVerb : Verb
+{
+    [Value(0, MetaName = "action", Required = true, HelpText = "train, import or show.")]
+    public string Action { get; set; } = "";
+
+    [Option("from", Required = true, HelpText = "train: a data folder. import, show: a folder with encoder.json and vocab.bpe.")]
+    public string From { get; set; } = "";
+
+    [Option("vocabulary", Default = 2048, HelpText = "train: tokens in all, from 257.")]
+    public int Vocabulary { get; set; }
+
+    [Option("text", HelpText = "show: the text.")]
+    public string Text { get; set; } = "";
+
+    [Option("out", HelpText = "train, import: folder to make.")]
+    public string? Out { get; set; }
+
+    public override int Run(CancellationToken stop)
+    {
+        switch (Action)
+        {
+            case "train":
+                return Save(BytePairTrainer.Train(CorpusFolder.ReadTrain(From), Vocabulary));
+            case "import":
+                return Save(BytePairTokenizer.Load(From));
+            case "show":
+                BytePairTokenizer tokenizer = BytePairTokenizer.Load(From);
+                int[] ids = tokenizer.Encode(Text);
+                Terminal.Line($"{ids.Length} tokens of {tokenizer.VocabularySize}");
+                foreach (int id in ids)
+                {
+                    Terminal.Line($"{id,6}  {tokenizer.Describe(id)}");
+                }
+
+                return 0;
+            default:
+                throw new BadInputException($"tokenizer: '{Action}' is no action; use train, import or show.");
+        }
+    }
+
+    private int Save(BytePairTokenizer tokenizer)
+    {
+        string directory = Out ?? throw new BadInputException($"tokenizer {Action} needs --out DIR.");
+        tokenizer.Save(RunFolder.Create(directory).Directory);
+        Terminal.Line($"{directory}: {tokenizer.VocabularySize} tokens, {tokenizer.Merges.Count} merges");
+        return 0;
+    }
+}

@@ -1,0 +1,227 @@
+using System.Reflection;
+using CommandLine;
+using Sparsity.Core;
+using Sparsity.Core.Data;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+using Sparsity.Core.Storage;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Cli.Verbs;
+
+[Verb("train", HelpText = "Train a weight-sparse (or, with --dense, an ordinary) transformer on a data folder.")]
+internal sealed class TrainVerb : EngineVerb
+{
+    [Option("data", HelpText = "Data folder made by 'corpus'.")]
+    public string? Data { get; set; }
+
+    [Option("out", HelpText = "Run folder to make.")]
+    public string? Out { get; set; }
+
+    [Option("resume", HelpText = "Run folder to continue, with the settings it has.")]
+    public string? Resume { get; set; }
+
+    [Option("config", HelpText = "JSON file {\"model\": {official names}, \"training\": {...}}; flags below override it.")]
+    public string? Config { get; set; }
+
+    [Option("seed", HelpText = "Seed of weights and data order. (Default: 1)")]
+    public ulong? Seed { get; set; }
+
+    [Option("tokens", HelpText = "Tokens to train on. (Default: 1500000)")]
+    public long? Tokens { get; set; }
+
+    [Option("batch", HelpText = "Sequences of a batch. (Default: 16)")]
+    public int? Batch { get; set; }
+
+    [Option("context", HelpText = "Tokens of a sequence. (Default: 64)")]
+    public int? Context { get; set; }
+
+    [Option("lr", HelpText = "Largest learning rate before sharkfin. (Default: 0.03)")]
+    public double? LearningRate { get; set; }
+
+    [Option("density", HelpText = "Share of nonzero weights in attention and MLP matrices. (Default: 0.0625)")]
+    public double? Density { get; set; }
+
+    [Option("minimum-alive", HelpText = "Weights that every neuron and attention channel keeps. (Default: 4)")]
+    public int? MinimumAlive { get; set; }
+
+    [Option("dense", HelpText = "An ordinary model: no weight sparsity, no AbsTopK.")]
+    public bool Dense { get; set; }
+
+    [Option("layers", HelpText = "Layers. (Default: 2)")]
+    public int? Layers { get; set; }
+
+    [Option("d-model", HelpText = "Residual channels. (Default: 128)")]
+    public int? DModel { get; set; }
+
+    [Option("d-mlp", HelpText = "MLP neurons. (Default: 4 * d-model)")]
+    public int? DMlp { get; set; }
+
+    [Option("d-head", HelpText = "Channels of an attention head. (Default: 16)")]
+    public int? DHead { get; set; }
+
+    [Option("heads", HelpText = "Attention heads. (Default: d-model / d-head)")]
+    public int? Heads { get; set; }
+
+    [Option("sink", HelpText = "Attention sinks.")]
+    public bool Sink { get; set; }
+
+    [Option("position-embeddings", HelpText = "none or learned. (Default: learned)")]
+    public PositionEmbeddings? PositionEmbeddings { get; set; }
+
+    public override int Run(CancellationToken stop)
+    {
+        using IComputeEngine engine = CreateEngine();
+        if (Resume is not null)
+        {
+            return Continue(engine, new RunFolder(Resume), stop);
+        }
+
+        if (Data is null || Out is null)
+        {
+            throw new BadInputException("train needs --data DIR and --out DIR, or --resume DIR.");
+        }
+
+        DataFolder data = DataFolder.Open(Data);
+        (ModelConfig model, TrainingConfig training) = Settings(data);
+        return Start(engine, RunFolder.Create(Out), data, model, training, stop) ? 0 : Stopped(Out);
+    }
+
+    /// <summary>Begins a run in an empty folder; returns whether it reached its last step.</summary>
+    internal static bool Start(
+        IComputeEngine engine, RunFolder folder, DataFolder data, ModelConfig model, TrainingConfig training, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null)
+    {
+        ReadOnlyMemory<ushort> tokens = data.Training;
+        ReadOnlyMemory<ushort> validation = data.Validation;
+        using var run = new TrainingRun(engine, model, training, folder, tokens, validation);
+        data.Tokenizer.Save(folder.TokenizerPath);
+        AtomicFile.WriteText(folder.RunPath, JsonText.Write(new RunRecord
+        {
+            Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
+            Device = engine.Description,
+            Data = Path.GetFullPath(data.Directory),
+            TokenizerFingerprint = data.Tokenizer.Fingerprint,
+            BigramLoss = TrainingRun.BigramLoss(training, model.VocabSize, tokens, validation),
+            Training = training,
+        }));
+        return run.Run(metrics => Report(metrics, training.LastStep(), onMetrics), stop);
+    }
+
+    private static int Continue(IComputeEngine engine, RunFolder folder, CancellationToken stop)
+    {
+        ModelConfig model = folder.ReadConfig();
+        RunRecord record = JsonText.ReadFile<RunRecord>(folder.RunPath);
+        DataFolder data = DataFolder.Open(record.Data);
+        if (data.Tokenizer.Fingerprint != record.TokenizerFingerprint)
+        {
+            throw new BadInputException($"{record.Data}: now holds tokens of another tokenizer than the run in {folder.Directory} began with. Restore the data folder.");
+        }
+
+        using var run = new TrainingRun(engine, model, record.Training, folder, data.Training, data.Validation, resume: true);
+        Terminal.Line($"continuing {folder.Directory} at step {run.NextStep} of {record.Training.LastStep()}");
+        return run.Run(metrics => Report(metrics, record.Training.LastStep(), null), stop) ? 0 : Stopped(folder.Directory);
+    }
+
+    private static void Report(TrainingMetrics metrics, int lastStep, Action<TrainingMetrics>? onMetrics)
+    {
+        if (metrics.ValidationLoss is { } validation)
+        {
+            Terminal.Line($"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, validation {validation:0.000}, nonzero {metrics.Statistics!.NonzeroFraction:0.0000}, {metrics.TokensPerSecond:0} tokens/s");
+        }
+        else
+        {
+            Terminal.Status($"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, {metrics.TokensPerSecond:0} tokens/s");
+        }
+
+        onMetrics?.Invoke(metrics);
+    }
+
+    private static int Stopped(string directory)
+    {
+        Terminal.Line($"stopped; continue with: sparsity train --resume {directory}");
+        return 0;
+    }
+
+    private (ModelConfig Model, TrainingConfig Training) Settings(DataFolder data)
+    {
+        ModelConfig model = SmallModel(data.Tokenizer.VocabularySize);
+        var training = new TrainingConfig { Lr = 0.03, Density = 1.0 / 16, PositionEmbeddings = Core.Training.PositionEmbeddings.Learned };
+        if (Config is not null)
+        {
+            System.Text.Json.Nodes.JsonObject json = JsonText.ParseObject(JsonText.ReadAllText(Config), Config);
+            foreach ((string name, _) in json)
+            {
+                if (name is not ("model" or "training"))
+                {
+                    throw new BadInputException($"{Config}: unknown field '{name}'; expected model and training.");
+                }
+            }
+
+            model = json["model"] is { } given ? ModelConfig.Parse(given.ToJsonString(), Config) : model;
+            training = json["training"] is { } settings ? JsonText.Read<TrainingConfig>(settings, Config) : training;
+            if (model.VocabSize < data.Tokenizer.VocabularySize)
+            {
+                throw new BadInputException($"{Config}: vocab_size is {model.VocabSize}, but the data folder's tokenizer has {data.Tokenizer.VocabularySize} tokens. Raise vocab_size.");
+            }
+        }
+
+        int width = DModel ?? model.DModel;
+        int head = DHead ?? model.DHead;
+        bool reshaped = DModel is not null || DHead is not null;
+        model = model with
+        {
+            NLayer = Layers ?? model.NLayer,
+            DModel = width,
+            DMlpField = DMlp ?? (DModel is null ? model.DMlp : 4 * width),
+            DHeadField = head,
+            NHead = Heads ?? (reshaped ? width / Math.Max(head, 1) : model.NHead),
+            BlockSize = Math.Max(model.BlockSize, Context ?? training.ContextTokens),
+            Sink = Sink || model.Sink,
+        };
+        if (Dense)
+        {
+            model = model with { Afrac = null };
+            training = training with { Density = null, Pfrac = null };
+        }
+
+        training = training with
+        {
+            Seed = Seed ?? training.Seed,
+            TotalTokens = Tokens ?? training.TotalTokens,
+            BatchSequences = Batch ?? training.BatchSequences,
+            ContextTokens = Context ?? training.ContextTokens,
+            Lr = LearningRate ?? training.Lr,
+            Density = Density ?? training.Density,
+            Pfrac = Density is null ? training.Pfrac : null,
+            MinimumAlivePerNeuron = MinimumAlive ?? training.MinimumAlivePerNeuron,
+            PositionEmbeddings = PositionEmbeddings ?? training.PositionEmbeddings,
+        };
+        if (Dense && Density is not null)
+        {
+            throw new BadInputException("train: --dense and --density contradict each other. Give one.");
+        }
+
+        model = model.Validated();
+        return (model, training.Resolved(model));
+    }
+
+    /// <summary>The small model that trains in minutes on a laptop: the paper's kind with learned positions.</summary>
+    internal static ModelConfig SmallModel(int vocabulary) => new()
+    {
+        BlockSize = 64,
+        VocabSize = vocabulary,
+        NLayer = 2,
+        NHead = 8,
+        DHeadField = 16,
+        DModel = 128,
+        DMlpField = 512,
+        RmsNorm = true,
+        Afrac = 0.25,
+        AfracLoctypes = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
+        TiedUnembed = false,
+        TokenizerName = "byte_level_bpe",
+        EnableBigramTable = true,
+        LearnableBigramTable = true,
+        GradCheckpointing = false,
+    };
+}

@@ -1,0 +1,48 @@
+using Sparsity.Core.Corpora;
+using Sparsity.Core.Tokenization;
+
+namespace Sparsity.Core.Data;
+
+/// <summary>What models are trained on: text/ (the corpus), tokenizer/, and its tokens in train.bin and validation.bin.</summary>
+public sealed class DataFolder
+{
+    private DataFolder(string directory, BytePairTokenizer tokenizer)
+    {
+        Directory = directory;
+        Tokenizer = tokenizer;
+    }
+
+    public string Directory { get; }
+
+    public BytePairTokenizer Tokenizer { get; }
+
+    /// <summary>The training stream; documents end in the end-of-text token.</summary>
+    public ReadOnlyMemory<ushort> Training => TokenFile.Open(Path.Combine(Directory, "train.bin"), Tokenizer).Tokens;
+
+    /// <summary>The validation stream.</summary>
+    public ReadOnlyMemory<ushort> Validation => TokenFile.Open(Path.Combine(Directory, "validation.bin"), Tokenizer).Tokens;
+
+    /// <exception cref="BadInputException">It is not such a folder, or a file is damaged.</exception>
+    public static DataFolder Open(string directory)
+    {
+        if (!System.IO.Directory.Exists(directory))
+        {
+            throw new BadInputException($"{directory}: no such folder. Make one with 'sparsity corpus --out {directory}'.");
+        }
+
+        return new DataFolder(directory, BytePairTokenizer.Load(Path.Combine(directory, "tokenizer")));
+    }
+
+    /// <summary>Makes tokenizer and tokens from the text that is there already.</summary>
+    /// <param name="directory">A corpus folder.</param>
+    /// <param name="tokenizer">The one to use; null trains one on the training text.</param>
+    /// <param name="vocabularySize">Of the one to train.</param>
+    public static DataFolder Tokenize(string directory, BytePairTokenizer? tokenizer, int vocabularySize)
+    {
+        tokenizer ??= BytePairTrainer.Train(CorpusFolder.ReadTrain(directory), vocabularySize);
+        tokenizer.Save(Path.Combine(directory, "tokenizer"));
+        TokenFile.Write(Path.Combine(directory, "train.bin"), tokenizer, CorpusFolder.ReadTrain(directory));
+        TokenFile.Write(Path.Combine(directory, "validation.bin"), tokenizer, CorpusFolder.ReadValidation(directory));
+        return new DataFolder(directory, tokenizer);
+    }
+}
