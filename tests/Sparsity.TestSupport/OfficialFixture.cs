@@ -1,0 +1,76 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+
+namespace Sparsity.TestSupport;
+
+/// <summary>Numbers from the official code: NAME.json names the tensors in NAME.bin (tests/fixtures/official/README.md).</summary>
+public sealed class OfficialFixture
+{
+    private readonly JsonElement _tensors;
+    private readonly byte[] _data;
+    private readonly string _path;
+
+    private OfficialFixture(string path)
+    {
+        _path = path;
+        JsonElement root = JsonDocument.Parse(File.ReadAllBytes(path + ".json")).RootElement;
+        Meta = root.GetProperty("meta");
+        _tensors = root.GetProperty("tensors");
+        _data = File.ReadAllBytes(path + ".bin");
+    }
+
+    /// <summary>Settings and scalar results.</summary>
+    public JsonElement Meta { get; }
+
+    public IEnumerable<string> TensorNames => _tensors.EnumerateObject().Select(property => property.Name);
+
+    /// <param name="name">Without extension, below tests/fixtures/official: "units/apply_topk".</param>
+    public static OfficialFixture Open(string name) => new(Path.Combine(RepositoryRoot(), "tests", "fixtures", "official", Path.Combine(name.Split('/'))));
+
+    public bool Contains(string tensor) => _tensors.TryGetProperty(tensor, out _);
+
+    public int[] Shape(string tensor) => [.. Entry(tensor).GetProperty("shape").EnumerateArray().Select(size => size.GetInt32())];
+
+    public float[] Floats(string tensor) => Values<float>(tensor, "f32");
+
+    public int[] Integers(string tensor) => Values<int>(tensor, "i32");
+
+    public byte[] Bytes(string tensor) => Values<byte>(tensor, "u8");
+
+    /// <summary>The tolerance the fixtures' README states: 20 times the official code's own float32 error, plus 1e-6 of the largest magnitude.</summary>
+    public double Tolerance(string tensor)
+    {
+        JsonElement entry = Entry(tensor);
+        return (20 * entry.GetProperty("max_abs_diff_f64").GetDouble()) + (1e-6 * entry.GetProperty("max_abs").GetDouble());
+    }
+
+    private static string RepositoryRoot()
+    {
+        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
+            if (File.Exists(Path.Combine(folder.FullName, "CircuitSparsity.sln")))
+            {
+                return folder.FullName;
+            }
+        }
+
+        throw new DirectoryNotFoundException($"No folder above {AppContext.BaseDirectory} holds CircuitSparsity.sln: run the tests inside the repository.");
+    }
+
+    private JsonElement Entry(string tensor) => _tensors.TryGetProperty(tensor, out JsonElement entry)
+        ? entry
+        : throw new KeyNotFoundException($"{_path}.json has no tensor {tensor}.");
+
+    private T[] Values<T>(string tensor, string type)
+        where T : unmanaged
+    {
+        JsonElement entry = Entry(tensor);
+        string? given = entry.GetProperty("dtype").GetString();
+        if (given != type)
+        {
+            throw new InvalidDataException($"{_path}.json: {tensor} is {given}, not {type}.");
+        }
+
+        return MemoryMarshal.Cast<byte, T>(_data.AsSpan(entry.GetProperty("offset").GetInt32(), entry.GetProperty("nbytes").GetInt32())).ToArray();
+    }
+}
