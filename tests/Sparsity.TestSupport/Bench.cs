@@ -6,7 +6,7 @@ namespace Sparsity.TestSupport;
 /// An engine with tensors for one test. To show what an operation must not depend on or touch, it fills everything that is not an input with
 /// <see cref="Garbage"/>: outputs before they are written, the channels beside a slice, and (on engines that have any) the padding lanes of activations.
 /// </summary>
-public sealed class Bench(string engine) : IDisposable
+public sealed class Bench(IComputeEngine engine) : IDisposable
 {
     /// <summary>What unwritten memory holds: finite, as the contract for padding lanes is, and far from any result.</summary>
     public const float Garbage = 7777;
@@ -17,7 +17,12 @@ public sealed class Bench(string engine) : IDisposable
     private readonly List<IDisposable> _owned = [];
     private readonly List<(ActivationTensor Whole, int Channels)> _sliced = [];
 
-    public IComputeEngine Engine { get; } = Engines.Create(engine);
+    public Bench(string engine)
+        : this(Engines.Create(engine))
+    {
+    }
+
+    public IComputeEngine Engine { get; } = engine;
 
     public WeightTensor Weights(double[,] values, string name = "weights")
     {
