@@ -37,8 +37,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public void Write(WeightTensor target, ReadOnlySpan<float> values)
     {
         RequireLength(target, target.Length, values.Length);
-        values.CopyTo(Of(target).Values);
-        Of(target).Changed();
+        values.CopyTo(Changed(target).Values);
     }
 
     public void Read(WeightTensor source, Span<float> values)
@@ -91,11 +90,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
         values.CopyTo(new Span<int>(Of(target).Data, values.Length));
     }
 
-    public void Zero(WeightTensor target)
-    {
-        Of(target).Values.Clear();
-        Of(target).Changed();
-    }
+    public void Zero(WeightTensor target) => Changed(target).Values.Clear();
 
     public void Zero(ActivationTensor target)
     {
@@ -114,12 +109,12 @@ public sealed unsafe class CpuEngine : IComputeEngine
         Embedding.Forward(_pool, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Of(output));
 
     public void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient) =>
-        Embedding.Backward(_pool, Of(tokens), Of(outputGradient), Of(tokenEmbeddingGradient), OfOptional(positionEmbeddingGradient));
+        Embedding.Backward(_pool, Of(tokens), Of(outputGradient), Changed(tokenEmbeddingGradient), ChangedOptional(positionEmbeddingGradient));
 
     public void PositionForward(WeightTensor positionEmbedding, ActivationTensor output) => Embedding.PositionForward(_pool, Of(positionEmbedding), Of(output));
 
     public void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient) =>
-        Embedding.PositionBackward(_pool, Of(outputGradient), Of(positionEmbeddingGradient));
+        Embedding.PositionBackward(_pool, Of(outputGradient), Changed(positionEmbeddingGradient));
 
     public void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics) =>
         Norm.Forward(_pool, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics));
@@ -128,7 +123,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
         NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
         ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient) =>
         Norm.Backward(
-            _pool, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), OfOptional(weightGradient), OfOptional(biasGradient));
+            _pool, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), ChangedOptional(weightGradient), ChangedOptional(biasGradient));
 
     public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
         Linear.Forward(_pool, Of(input), Of(weight), OfOptional(bias), Of(output));
@@ -137,7 +132,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
         Linear.BackwardInput(_pool, Of(weight), Of(outputGradient), Of(inputGradient));
 
     public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient, WeightTensor? biasGradient) =>
-        Linear.BackwardWeight(_pool, Of(input), Of(outputGradient), Of(weightGradient), OfOptional(biasGradient));
+        Linear.BackwardWeight(_pool, Of(input), Of(outputGradient), Changed(weightGradient), ChangedOptional(biasGradient));
 
     public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) => AbsTopK.Forward(_pool, Of(values), keep, (CpuSelection)selection);
 
@@ -156,12 +151,12 @@ public sealed unsafe class CpuEngine : IComputeEngine
         ActivationTensor outputGradient, ActivationTensor queryGradient, ActivationTensor keyGradient, ActivationTensor valueGradient, WeightTensor? sinkGradient) =>
         Attention.Backward(
             _pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp),
-            Of(outputGradient), Of(queryGradient), Of(keyGradient), Of(valueGradient), OfOptional(sinkGradient));
+            Of(outputGradient), Of(queryGradient), Of(keyGradient), Of(valueGradient), ChangedOptional(sinkGradient));
 
     public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) => Loss.BigramForward(_pool, Of(tokens), Of(table), Of(logits));
 
     public void BigramBackward(TokenTensor tokens, ActivationTensor logitsGradient, WeightTensor tableGradient) =>
-        Loss.BigramBackward(_pool, Of(tokens), Of(logitsGradient), Of(tableGradient));
+        Loss.BigramBackward(_pool, Of(tokens), Of(logitsGradient), Changed(tableGradient));
 
     public void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
         Loss.CrossEntropy(_pool, Of(logits), Of(targets), Of(losses), logitsGradient is null ? null : Of(logitsGradient), gradientScale);
@@ -175,7 +170,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
         Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output));
 
     public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
-        Gate.Backward(_pool, Of(input), Of(mask), Of(mean), Of(gradient), Of(maskGradient));
+        Gate.Backward(_pool, Of(input), Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
 
     public void ChannelSums(ActivationTensor input, Span<double> sums)
     {
@@ -187,29 +182,30 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public void AdamStep(
         WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
-        float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step)
-    {
-        AdamW.Step(_pool, Of(weights), Of(gradient), Of(firstMoment), Of(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
-        Of(weights).Changed();
-    }
+        float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step) =>
+        AdamW.Step(
+            _pool, Changed(weights), Of(gradient), Changed(firstMoment), Changed(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
 
-    public void Scale(WeightTensor weights, float factor)
-    {
-        AdamW.Scale(Of(weights), factor);
-        Of(weights).Changed();
-    }
+    public void Scale(WeightTensor weights, float factor) => AdamW.Scale(Changed(weights), factor);
 
-    public void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive)
-    {
-        WeightTopK.KeepLargest(_pool, Of(weights), keep, aliveAxis, minimumAlive);
-        Of(weights).Changed();
-    }
+    public void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive) =>
+        WeightTopK.KeepLargest(_pool, Changed(weights), keep, aliveAxis, minimumAlive);
 
     public int CountNonzero(WeightTensor weights) => Elementwise.CountNonzero(Of(weights).Values);
 
     private static CpuWeights Of(WeightTensor tensor) => (CpuWeights)tensor;
 
     private static CpuWeights? OfOptional(WeightTensor? tensor) => (CpuWeights?)tensor;
+
+    /// <summary>For weights that the operation writes: their lists of nonzero entries are to be made anew.</summary>
+    private static CpuWeights Changed(WeightTensor tensor)
+    {
+        CpuWeights weights = Of(tensor);
+        weights.Changed();
+        return weights;
+    }
+
+    private static CpuWeights? ChangedOptional(WeightTensor? tensor) => tensor is null ? null : Changed(tensor);
 
     private static CpuActivations Of(ActivationTensor tensor) => (CpuActivations)tensor;
 

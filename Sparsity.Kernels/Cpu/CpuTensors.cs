@@ -61,7 +61,8 @@ internal sealed unsafe class CpuActivations : ActivationTensor
     public const int VectorLanes = 16;
     public const int MaximumWidth = 64;
 
-    private readonly AlignedMemory? _memory;
+    private readonly AlignedMemory _memory; // a slice holds its whole's, so that it outlives the whole
+    private readonly bool _isSlice;
     private readonly float* _data;
 
     public CpuActivations(string name, int sequences, int tokens, int channels)
@@ -82,6 +83,8 @@ internal sealed unsafe class CpuActivations : ActivationTensor
         TilesPerSequence = whole.TilesPerSequence;
         Tiles = whole.Tiles;
         TileStride = whole.TileStride;
+        _memory = whole._memory;
+        _isSlice = true;
         _data = whole._data + ((long)first * Width);
     }
 
@@ -111,7 +114,13 @@ internal sealed unsafe class CpuActivations : ActivationTensor
         return new CpuActivations(this, first, count);
     }
 
-    protected override void Dispose(bool disposing) => _memory?.Dispose();
+    protected override void Dispose(bool disposing)
+    {
+        if (!_isSlice)
+        {
+            _memory.Dispose();
+        }
+    }
 }
 
 /// <summary>AbsTopK's choice: for each tile and channel a word whose bit i is lane i.</summary>

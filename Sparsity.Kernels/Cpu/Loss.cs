@@ -95,14 +95,15 @@ internal static unsafe class Loss
                 sum += Vector512.Exp(Vector512.Load(z + (v * width)) - maximum);
             }
 
-            Vector512<float> logSumExp = maximum + Vector512.Log(sum);
+            // Not max + log(sum): next to large logits that would round log(sum) away.
+            Vector512<float> logSum = Vector512.Log(sum);
             float* loss = losses.Lanes(tile, 0) + lane;
             float* counted = stackalloc float[CpuActivations.VectorLanes];
             for (int i = 0; i < CpuActivations.VectorLanes; i++)
             {
                 bool counts = i < valid && wanted[i] >= 0;
                 counted[i] = counts ? scale : 0f;
-                loss[i] = counts ? logSumExp[i] - z[(wanted[i] * width) + i] : 0f;
+                loss[i] = counts ? maximum[i] - z[(wanted[i] * width) + i] + logSum[i] : 0f;
             }
 
             if (logitsGradient is null)
@@ -115,7 +116,7 @@ internal static unsafe class Loss
             for (int v = 0; v < vocabulary; v++)
             {
                 // A product of 0 and NaN would spread from padding: select instead.
-                Vector512<float> gradient = Vector512.Exp(Vector512.Load(z + (v * width)) - logSumExp) * perLane;
+                Vector512<float> gradient = Vector512.Exp(Vector512.Load(z + (v * width)) - maximum - logSum) * perLane;
                 Vector512.ConditionalSelect(Vector512.Equals(perLane, Vector512<float>.Zero), Vector512<float>.Zero, gradient).Store(dz + (v * width));
             }
 

@@ -1,70 +1,83 @@
 using System.Runtime.InteropServices;
-using System.Text.Json.Nodes;
+using System.Text.Json;
 
 namespace Sparsity.TestSupport;
 
-/// <summary>Numbers made with the official code: expected.json and expected.bin of tests/fixtures/official (see the README there).</summary>
+/// <summary>Numbers from the official code: NAME.json names the tensors in NAME.bin (tests/fixtures/official/README.md).</summary>
 public sealed class OfficialFixture
 {
-    private readonly byte[] _bytes;
-    private readonly JsonObject _tensors;
+    private readonly JsonElement _tensors;
+    private readonly byte[] _data;
+    private readonly string _path;
 
-    public OfficialFixture(string jsonPath)
+    private OfficialFixture(string path)
     {
-        JsonObject json = JsonNode.Parse(File.ReadAllText(jsonPath))!.AsObject();
-        Meta = json["meta"]!.AsObject();
-        _tensors = json["tensors"]!.AsObject();
-        _bytes = File.ReadAllBytes(Path.ChangeExtension(jsonPath, ".bin"));
+        _path = path;
+        JsonElement root = JsonDocument.Parse(File.ReadAllBytes(path + ".json")).RootElement;
+        Meta = root.GetProperty("meta");
+        _tensors = root.GetProperty("tensors");
+        _data = File.ReadAllBytes(path + ".bin");
     }
+
+    /// <summary>Settings and scalar results.</summary>
+    public JsonElement Meta { get; }
+
+    public IEnumerable<string> TensorNames => _tensors.EnumerateObject().Select(property => property.Name);
+
+    /// <param name="name">Without extension, below tests/fixtures/official: "units/apply_topk".</param>
+    public static OfficialFixture Open(string name) => new(Path.Combine(Root, Path.Combine(name.Split('/'))));
 
     /// <summary>The folder of the fixtures in this repository.</summary>
     public static string Root { get; } = Path.Combine(RepositoryRoot(), "tests", "fixtures", "official");
 
-    public JsonObject Meta { get; }
+    public bool Contains(string tensor) => _tensors.TryGetProperty(tensor, out _);
 
-    public IEnumerable<string> Names => _tensors.Select(pair => pair.Key);
+    public int[] Shape(string tensor) => [.. Entry(tensor).GetProperty("shape").EnumerateArray().Select(size => size.GetInt32())];
 
-    public bool Has(string name) => _tensors.ContainsKey(name);
+    public float[] Floats(string tensor) => Values<float>(tensor, "f32");
 
-    public int[] Shape(string name) => [.. _tensors[name]!["shape"]!.AsArray().Select(n => (int)n!)];
+    public int[] Integers(string tensor) => Values<int>(tensor, "i32");
 
-    public float[] Floats(string name) => Read<float>(name, "f32");
-
-    public int[] Integers(string name) => Read<int>(name, "i32");
-
-    public byte[] Bytes(string name) => Read<byte>(name, "u8");
+    public byte[] Bytes(string tensor) => Values<byte>(tensor, "u8");
 
     /// <summary>
-    /// The fixture's own tolerance: 20 times the difference between float32 and float64 runs, plus a millionth of the largest value; for tensors without
-    /// the former (Adam's moments after 61 steps), 1e-5 of the largest value.
+    /// The tolerance the fixtures' README states: 20 times the official code's own float32 error, plus 1e-6 of the largest magnitude; for tensors without
+    /// the former (Adam's moments after 61 steps), 1e-5 of the largest magnitude.
     /// </summary>
-    public double Tolerance(string name)
+    public double Tolerance(string tensor)
     {
-        JsonNode tensor = _tensors[name]!;
-        double largest = (double?)tensor["max_abs"] ?? Floats(name).Max(Math.Abs);
-        return (double?)tensor["max_abs_diff_f64"] is { } difference ? (20 * difference) + (1e-6 * largest) : 1e-5 * largest;
+        JsonElement entry = Entry(tensor);
+        double largest = entry.TryGetProperty("max_abs", out JsonElement stated) ? stated.GetDouble() : Floats(tensor).Max(Math.Abs);
+        return entry.TryGetProperty("max_abs_diff_f64", out JsonElement error) ? (20 * error.GetDouble()) + (1e-6 * largest) : 1e-5 * largest;
     }
 
     private static string RepositoryRoot()
     {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "CircuitSparsity.sln")))
+        for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {
-            folder = Path.GetDirectoryName(folder);
+            if (File.Exists(Path.Combine(folder.FullName, "CircuitSparsity.sln")))
+            {
+                return folder.FullName;
+            }
         }
 
-        return folder ?? throw new InvalidOperationException("The tests must run inside the repository.");
+        throw new DirectoryNotFoundException($"No folder above {AppContext.BaseDirectory} holds CircuitSparsity.sln: run the tests inside the repository.");
     }
 
-    private T[] Read<T>(string name, string type)
+    private JsonElement Entry(string tensor) => _tensors.TryGetProperty(tensor, out JsonElement entry)
+        ? entry
+        : throw new KeyNotFoundException($"{_path}.json has no tensor {tensor}.");
+
+    private T[] Values<T>(string tensor, string type)
         where T : unmanaged
     {
-        JsonNode tensor = _tensors[name] ?? throw new KeyNotFoundException(name);
-        if ((string)tensor["dtype"]! != type)
+        JsonElement entry = Entry(tensor);
+        string? given = entry.GetProperty("dtype").GetString();
+        if (given != type)
         {
-            throw new InvalidOperationException($"{name} is {tensor["dtype"]}, not {type}.");
+            throw new InvalidDataException($"{_path}.json: {tensor} is {given}, not {type}.");
         }
 
-        return MemoryMarshal.Cast<byte, T>(_bytes.AsSpan((int)tensor["offset"]!, (int)tensor["nbytes"]!)).ToArray();
+        return MemoryMarshal.Cast<byte, T>(_data.AsSpan(entry.GetProperty("offset").GetInt32(), entry.GetProperty("nbytes").GetInt32())).ToArray();
     }
 }

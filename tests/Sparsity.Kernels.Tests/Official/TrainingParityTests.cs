@@ -1,8 +1,7 @@
-using System.Text.Json.Nodes;
+using System.Text.Json;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
-using Sparsity.Kernels.Cpu;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests.Official;
@@ -10,59 +9,61 @@ namespace Sparsity.Kernels.Tests.Official;
 [Trait("Category", "OfficialParity")]
 public class TrainingParityTests
 {
-    public static TheoryData<string> Folders() => [.. Directory.GetDirectories(Path.Combine(OfficialFixture.Root, "train")).Select(path => Path.GetFileName(path)!).Order()];
+    public static TheoryData<string, string> Folders() =>
+        Engines.With([.. Directory.GetDirectories(Path.Combine(OfficialFixture.Root, "train")).Select(path => Path.GetFileName(path)!).Order()]);
 
     [Theory]
     [MemberData(nameof(Folders))]
-    public void SixtyOneStepsFollowTheOfficialScript(string folder)
+    public void SixtyOneStepsFollowTheOfficialScript(string engineName, string folder)
     {
-        var fixture = new OfficialFixture(Path.Combine(OfficialFixture.Root, "train", folder, "expected.json"));
-        ModelConfig model = ModelConfig.Parse(fixture.Meta["config"]!.ToJsonString(), folder);
-        JsonNode h = fixture.Meta["hparams"]!;
-        int batch = (int)fixture.Meta["batch"]!;
-        int context = (int)fixture.Meta["n_ctx"]!;
-        int lastStep = (int)fixture.Meta["total_steps"]!;
+        var fixture = OfficialFixture.Open($"train/{folder}/expected");
+        ModelConfig model = ModelConfig.Parse(fixture.Meta.GetProperty("config").GetRawText(), folder);
+        JsonElement h = fixture.Meta.GetProperty("hparams");
+        int batch = fixture.Meta.GetProperty("batch").GetInt32();
+        int context = fixture.Meta.GetProperty("n_ctx").GetInt32();
+        int lastStep = fixture.Meta.GetProperty("total_steps").GetInt32();
         TrainingConfig training = new TrainingConfig
         {
             TotalTokens = (long)lastStep * batch * context,
             BatchSequences = batch,
             ContextTokens = context,
-            Lr = (double)h["lr"]!,
-            WeightDecay = (double)h["weight_decay"]!,
-            AdamBeta1 = (double)h["adam_beta1"]!,
-            AdamBeta2 = (double)h["adam_beta2"]!,
-            Eps = (double)h["eps"]!,
-            LrWarmupFrac = (double?)h["lr_warmup_frac"],
-            Pfrac = (double)h["pfrac"]!,
-            PfracAnneal = (bool)h["pfrac_anneal"]!,
-            PfracAnnealStartFrac = (double)h["pfrac_anneal_start_frac"]!,
-            PfracAnnealStopFrac = (double)h["pfrac_anneal_stop_frac"]!,
-            MinimumAlivePerNeuron = (int)h["minimum_alive_per_neuron"]!,
-            ExpansionFactor = (double)h["expansion_factor"]!,
-            ExpansionFactorMlp = (double)h["expansion_factor_mlp"]!,
+            Lr = h.GetProperty("lr").GetDouble(),
+            WeightDecay = h.GetProperty("weight_decay").GetDouble(),
+            AdamBeta1 = h.GetProperty("adam_beta1").GetDouble(),
+            AdamBeta2 = h.GetProperty("adam_beta2").GetDouble(),
+            Eps = h.GetProperty("eps").GetDouble(),
+            LrWarmupFrac = h.GetProperty("lr_warmup_frac").GetDouble(),
+            Pfrac = h.GetProperty("pfrac").GetDouble(),
+            PfracAnneal = h.GetProperty("pfrac_anneal").GetBoolean(),
+            PfracAnnealStartFrac = h.GetProperty("pfrac_anneal_start_frac").GetDouble(),
+            PfracAnnealStopFrac = h.GetProperty("pfrac_anneal_stop_frac").GetDouble(),
+            MinimumAlivePerNeuron = h.GetProperty("minimum_alive_per_neuron").GetInt32(),
+            ExpansionFactor = h.GetProperty("expansion_factor").GetDouble(),
+            ExpansionFactorMlp = h.GetProperty("expansion_factor_mlp").GetDouble(),
             SparseBiases = false,
             PositionEmbeddings = PositionEmbeddings.Learned,
         }.Resolved(model);
 
-        using var engine = new CpuEngine(2);
+        using IComputeEngine engine = Engines.Create(engineName);
         using var trainer = new Trainer(engine, model, training);
-        foreach (Parameter parameter in trainer.Parameters.All.Where(parameter => fixture.Has("init/" + parameter.Spec.Name)))
+        foreach (Parameter parameter in trainer.Parameters.All.Where(parameter => fixture.Contains("init/" + parameter.Spec.Name)))
         {
             engine.Write(parameter.Value, fixture.Floats("init/" + parameter.Spec.Name));
         }
 
         int[] tokens = fixture.Integers("tokens");
-        JsonArray log = fixture.Meta["log"]!.AsArray();
+        JsonElement log = fixture.Meta.GetProperty("log");
         for (int step = 0; step <= lastStep; step++)
         {
-            Assert.Equal((double)log[step]!["lr"]!, trainer.Sparsity.Schedule.LearningRate(step), 1e-12);
-            Assert.Equal((double)log[step]!["pfrac"]!, trainer.Sparsity.Schedule.Pfrac(step), 1e-12);
+            Assert.Equal(log[step].GetProperty("lr").GetDouble(), trainer.Sparsity.Schedule.LearningRate(step), 1e-12);
+            Assert.Equal(log[step].GetProperty("pfrac").GetDouble(), trainer.Sparsity.Schedule.Pfrac(step), 1e-12);
             (double loss, double rms) = trainer.Step(step, tokens.AsSpan(step * batch * context, batch * context));
-            Assert.Equal((double)log[step]!["loss"]!, loss, 2e-5);
-            Assert.Equal((double)log[step]!["grad_rms"]!, rms, 1e-5 * rms);
-            foreach (Parameter parameter in trainer.Parameters.All.Where(parameter => log[step]!["nnz"]![parameter.Spec.Name] is not null))
+            Assert.Equal(log[step].GetProperty("loss").GetDouble(), loss, 2e-5);
+            Assert.Equal(log[step].GetProperty("grad_rms").GetDouble(), rms, 1e-5 * rms);
+            foreach (JsonProperty nonzero in log[step].GetProperty("nnz").EnumerateObject())
             {
-                Assert.Equal((parameter.Spec.Name, (int)log[step]!["nnz"]![parameter.Spec.Name]!), (parameter.Spec.Name, engine.CountNonzero(parameter.Value)));
+                Parameter parameter = trainer.Parameters[nonzero.Name];
+                Assert.Equal((nonzero.Name, nonzero.Value.GetInt32()), (nonzero.Name, engine.CountNonzero(parameter.Value)));
                 AssertMatches(fixture, $"after_step_{step}/{parameter.Spec.Name}", engine, parameter.Value);
             }
         }
@@ -78,7 +79,7 @@ public class TrainingParityTests
     /// <summary>Equal support, and values within the fixture's tolerance; nothing where the fixture has no such tensor.</summary>
     private static void AssertMatches(OfficialFixture fixture, string name, IComputeEngine engine, WeightTensor tensor)
     {
-        if (!fixture.Has(name))
+        if (!fixture.Contains(name))
         {
             return;
         }

@@ -1,0 +1,181 @@
+using System.Text.Json;
+using Sparsity.Core.Engine;
+using Sparsity.TestSupport;
+
+namespace Sparsity.Kernels.Tests;
+
+/// <summary>Weight selection computes nothing: every comparison here is exact.</summary>
+public class KeepLargestTests
+{
+    public static TheoryData<string> AllEngines => Engines.All;
+
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void AgreesWithASortOnRandomMatrices(string engine)
+    {
+        ulong seed = 1;
+        foreach ((int rows, int columns) in new[] { (1, 1), (1, 7), (7, 1), (5, 4), (24, 7), (3, 65), (130, 24) })
+        {
+            foreach (int? axis in new int?[] { null, 0, 1 })
+            {
+                var random = new RandomArrays(seed++);
+                int lines = axis is null ? 0 : axis == 1 ? rows : columns;
+                int alive = axis is null ? 0 : random.Integer((axis == 1 ? columns : rows) + 1);
+                int least = lines * alive;
+                int length = rows * columns;
+                foreach (int keep in new[] { least, least + ((length - least) / 3), length - Math.Min(1, length - least), length }.Distinct())
+                {
+                    Check(engine, random.Matrix(rows, columns), keep, axis, alive);
+                    Check(engine, random.Matrix(rows, columns, 0.2), keep, axis, alive);
+                }
+            }
+        }
+    }
+
+    /// <summary>Few different magnitudes of either sign: almost every threshold and every protected line has ties.</summary>
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void AgreesWithASortWhereNearlyAllAreTied(string engine)
+    {
+        double[] values = [-2, -1, double.NegativeZero, 0, 1, 2, float.Epsilon, -float.Epsilon];
+        for (ulong seed = 1; seed <= 60; seed++)
+        {
+            var random = new RandomArrays(seed);
+            var weights = new double[1 + random.Integer(12), 1 + random.Integer(12)];
+            foreach (ref double value in Flat.Of(weights))
+            {
+                value = values[random.Integer(values.Length)];
+            }
+
+            int? axis = random.Integer(3) is var choice && choice == 2 ? null : choice;
+            int lineLength = axis == 1 ? weights.GetLength(1) : weights.GetLength(0);
+            int alive = axis is null ? 0 : random.Integer(lineLength + 1);
+            int least = alive * (weights.Length / lineLength);
+            Check(engine, weights, least + random.Integer(weights.Length - least + 1), axis, alive);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void TiesGoToTheLowerIndex(string engine)
+    {
+        Assert.Equal([0, 3, -3, 0, 0, 0], Keep(engine, new double[,] { { 1, 3, -3 }, { 3, -3, 2 } }, 2, null, 0));
+        Assert.Equal([0, 3, 0, 3, 0, 0], Keep(engine, new double[,] { { 1, 3, -3 }, { 3, -3, 2 } }, 2, 1, 1));
+        Assert.Equal([0, 3, -3, 3, 0, 0], Keep(engine, new double[,] { { 1, 3, -3 }, { 3, -3, 2 } }, 3, 0, 1));
+    }
+
+    /// <summary>A row of zeros is protected all the same, and takes its share of k from the others.</summary>
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void ProtectedZerosCountInsideKeep(string engine)
+    {
+        double[,] weights = { { 0, 0, 0, 0 }, { 5, 4, 3, 2 } };
+        Assert.Equal([0, 0, 0, 0, 5, 4, 0, 0], Keep(engine, weights, 4, 1, 2));
+        Assert.Equal([0, 0, 0, 0, 5, 4, 3, 0], Keep(engine, weights, 5, 1, 2));
+    }
+
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void NothingOrEverythingIsKept(string engine)
+    {
+        double[,] weights = { { 1, -2 }, { 0, 4 } };
+        Assert.Equal([0, 0, 0, 0], Keep(engine, weights, 0, null, 0));
+        Assert.Equal([1, -2, 0, 4], Keep(engine, weights, 4, null, 0));
+    }
+
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void InfinityIsTheLargest(string engine)
+    {
+        double[,] weights = { { 1, double.NegativeInfinity }, { float.MaxValue, 4 } };
+        Assert.Equal([0, float.NegativeInfinity, 0, 0], Keep(engine, weights, 1, null, 0));
+        Assert.Equal([0, float.NegativeInfinity, float.MaxValue, 0], Keep(engine, weights, 2, 1, 1));
+    }
+
+    /// <summary>NaN has no place in an order: the tensor is named, and left as it was.</summary>
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void NotANumberIsRefusedByName(string engine)
+    {
+        foreach (int? axis in new int?[] { null, 0, 1 })
+        {
+            using var bench = new Bench(engine);
+            double[,] values = { { 1, 2, 3 }, { 4, 5, double.NaN } };
+            WeightTensor weights = bench.Weights(values, "transformer.h.3.mlp.c_fc.weight");
+            var failure = Assert.Throws<NumericalException>(() => bench.Engine.KeepLargest(weights, 3, axis, axis is null ? 0 : 1));
+            Assert.Contains("transformer.h.3.mlp.c_fc.weight", failure.Message, StringComparison.Ordinal);
+            Comparison.SameBits(Flat.Floats(values), bench.Read(weights), "weights after the refusal");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void ImpossibleRequestsAreRefused(string engine)
+    {
+        using var bench = new Bench(engine);
+        WeightTensor weights = bench.Weights(new double[3, 4], "the matrix");
+        Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, -1, null, 0));
+        Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 13, null, 0));
+        Assert.Contains("the matrix", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 5, 1, 2)).Message, StringComparison.Ordinal);
+        Assert.Contains("the matrix", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 7, 0, 2)).Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>Official apply_topk_: c_attn and c_fc protect rows, c_proj columns, embeddings nothing. It never zeroes 1-D parameters, so those are not here.</summary>
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void OfficialMasksAreReproduced(string engine)
+    {
+        OfficialFixture fixture = OfficialFixture.Open("units/apply_topk");
+        int matrices = 0;
+        foreach (JsonElement settings in fixture.Meta.GetProperty("cases").EnumerateArray())
+        {
+            int number = settings.GetProperty("case").GetInt32();
+            bool minimumIsOn = settings.GetProperty("achyuta_mixed_neuronwise_v2").GetBoolean();
+            int minimumAlive = minimumIsOn ? settings.GetProperty("minimum_alive_per_neuron").GetInt32() : 0;
+            foreach (JsonProperty parameter in settings.GetProperty("k").EnumerateObject())
+            {
+                string before = $"case{number}/before/{parameter.Name}";
+                int[] shape = fixture.Shape(before);
+                if (shape.Length != 2 || parameter.Value.ValueKind == JsonValueKind.Null)
+                {
+                    continue;
+                }
+
+                int? axis = parameter.Name.Contains("c_attn", StringComparison.Ordinal) || parameter.Name.Contains("c_fc", StringComparison.Ordinal) ? 1
+                    : parameter.Name.Contains("c_proj", StringComparison.Ordinal) ? 0
+                    : null;
+                using var bench = new Bench(engine);
+                using WeightTensor weights = bench.Engine.AllocateWeights(parameter.Name, shape[0], shape[1]);
+                float[] values = fixture.Floats(before);
+                bench.Engine.Write(weights, values);
+                bench.Engine.KeepLargest(weights, parameter.Value.GetInt32(), axis, axis is null ? 0 : minimumAlive);
+
+                byte[] kept = fixture.Bytes($"case{number}/kept/{parameter.Name}");
+                float[] expected = [.. values.Zip(kept, (value, keep) => keep != 0 ? value : 0)];
+                Comparison.SameBits(expected, bench.Read(weights), $"{engine}: {before}");
+                int nonzero = settings.GetProperty("nnz").GetProperty(parameter.Name).GetInt32();
+                Assert.Equal(nonzero, bench.Engine.CountNonzero(weights));
+                matrices++;
+            }
+        }
+
+        Assert.True(matrices >= 40, $"Only {matrices} matrices of the fixture were compared.");
+    }
+
+    private static float[] Keep(string engine, double[,] values, int keep, int? axis, int alive)
+    {
+        using var bench = new Bench(engine);
+        WeightTensor weights = bench.Weights(values);
+        bench.Engine.KeepLargest(weights, keep, axis, alive);
+        return bench.Read(weights);
+    }
+
+    private static void Check(string engine, double[,] values, int keep, int? axis, int alive)
+    {
+        bool[] kept = Reference.KeepLargest(values, keep, axis, alive);
+        float[] expected = [.. Flat.Floats(values).Zip(kept, (value, isKept) => isKept ? value : 0)];
+        Comparison.SameBits(
+            expected, Keep(engine, values, keep, axis, alive),
+            $"{engine}: [{values.GetLength(0)},{values.GetLength(1)}], k = {keep}, axis {axis?.ToString() ?? "none"}, {alive} alive");
+    }
+}

@@ -1,0 +1,39 @@
+using Sparsity.Core.Engine;
+using Sparsity.Kernels.Cpu;
+
+namespace Sparsity.TestSupport;
+
+/// <summary>
+/// Every engine present: tests of the seam run their one body over <see cref="All"/>. Names stand for engines, so that a test's name says which it ran on.
+/// </summary>
+public static class Engines
+{
+    private static readonly (string Name, Func<IComputeEngine> Create)[] Present =
+    [
+        ("cpu, 1 thread", () => new CpuEngine(1)),
+        ("cpu, 2 threads", () => new CpuEngine(2)),
+        ("cpu, 3 threads", () => new CpuEngine(3)),
+    ];
+
+    /// <summary>The names, for MemberData.</summary>
+    public static TheoryData<string> All => [.. Names];
+
+    /// <summary>The names, each with every one of <paramref name="values"/>, for MemberData.</summary>
+    public static TheoryData<string, T> With<T>(params T[] values)
+    {
+        var data = new TheoryData<string, T>();
+        foreach (string name in Names)
+        {
+            foreach (T value in values)
+            {
+                data.Add(name, value);
+            }
+        }
+
+        return data;
+    }
+
+    private static IEnumerable<string> Names => Present.Select(engine => engine.Name);
+
+    public static IComputeEngine Create(string name) => Present.Single(engine => engine.Name == name).Create();
+}
