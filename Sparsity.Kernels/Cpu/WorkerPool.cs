@@ -17,7 +17,7 @@ internal interface IParallelJob
 /// </summary>
 internal sealed unsafe class WorkerPool : IDisposable
 {
-    private const int SpinsBeforeSleep = 2000;
+    private const int SpinsBeforeSleep = 100;
 
     private readonly Thread[] _threads;
     private readonly object _gate = new();
