@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using CommandLine;
-using Sparsity.Cli.Report;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Data;
@@ -69,9 +68,6 @@ internal sealed class DemoVerb : EngineVerb
             Circuits = [.. circuits.Select(entry => DemoCircuit.Of(entry.Model, entry.Circuit))],
         };
         AtomicFile.WriteText(Path.Combine(root, "summary.json"), JsonText.Write(summary));
-        AtomicFile.WriteText(
-            Path.Combine(root, "report.html"),
-            ReportPage.Render(summary, [.. (dense is null ? [sparse] : new[] { sparse, dense }).Select(model => new TrainingCurve(model.Name, model.Metrics))], circuits));
         Print(summary, root);
         return 0;
     }
