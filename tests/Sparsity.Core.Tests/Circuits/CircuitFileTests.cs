@@ -1,0 +1,68 @@
+using System.Xml.Linq;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Pruning;
+using Sparsity.TestSupport;
+
+namespace Sparsity.Core.Tests.Circuits;
+
+public class CircuitFileTests
+{
+    private static readonly Circuit Example = new()
+    {
+        Task = "quotes \"and\" <more>",
+        Model = "runs/x",
+        ModelFingerprint = "00ff",
+        KCoef = 0.001,
+        MeetsTarget = true,
+        TotalNodes = 22,
+        TotalEdges = 11,
+        Measurements = new CircuitMeasurements(0.1, 0.12, 0.11, 0.9, 1.5, 0.98, 0.99, 0.118),
+        Calibration = new CalibrationResult(1.5, -0.25, 0.12, 0.11),
+        Settings = new PruningConfig(),
+        Nodes = [new CircuitNode("0.attn.act_in.2", 0.5, 1e-7, null), new CircuitNode("0.attn.v.0", 0.25, -0.125, 0.0625)],
+        Edges = [new CircuitEdge("0.attn.act_in.2", "0.attn.v.0", -0.1f)],
+    };
+
+    [Fact]
+    public void AFileReadAgainIsTheSameText()
+    {
+        using var folder = new TemporaryFolder();
+        string text = JsonText.Write(Example);
+        File.WriteAllText(folder["circuit.json"], text);
+        Assert.Equal(text, JsonText.Write(Circuit.Load(folder["circuit.json"])));
+    }
+
+    [Theory]
+    [InlineData("\"format_version\": 1", "\"format_version\": 2", "newer")]
+    [InlineData("\"nodes\"", "\"knots\"", "knots")]
+    [InlineData("\"edges\": [", "\"edges\": [[", "JSON")]
+    [InlineData("\"task\"", "\"task\": \"x\", \"task\"", "JSON")]
+    public void DamageIsOneClearLine(string old, string replacement, string named)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["circuit.json"], JsonText.Write(Example).Replace(old, replacement, StringComparison.Ordinal));
+        var failure = Assert.Throws<BadInputException>(() => Circuit.Load(folder["circuit.json"]));
+        Assert.Contains(named, failure.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain('\n', failure.Message);
+    }
+
+    [Fact]
+    public void ExportsHoldEveryNodeAndEdge()
+    {
+        Assert.Equal("from,to,weight\n0.attn.act_in.2,0.attn.v.0,-0.10000000149011612\n", CircuitExport.Csv(Example));
+        XElement graph = XDocument.Parse(CircuitExport.GraphMl(Example)).Root!.Elements().Last();
+        Assert.Equal(["0.attn.act_in.2", "0.attn.v.0"], graph.Elements().Where(e => e.Name.LocalName == "node").Select(e => e.Attribute("id")!.Value));
+        Assert.Equal("0.attn.v.0", graph.Elements().Single(e => e.Name.LocalName == "edge").Attribute("target")!.Value);
+        Assert.Contains("digraph \"quotes \\\"and\\\" <more>\"", CircuitExport.Dot(Example), StringComparison.Ordinal);
+        Assert.Contains("\"0.attn.act_in.2\" -> \"0.attn.v.0\"", CircuitExport.Dot(Example), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void OverlapIsWhatBothHave()
+    {
+        Circuit other = Example with { Nodes = [Example.Nodes[1], new CircuitNode("0.attn.q.1", 0, 0, 0)], Edges = [] };
+        CircuitOverlap overlap = CircuitOverlap.Of(Example, other);
+        Assert.Equal(["0.attn.v.0"], overlap.Nodes);
+        Assert.Empty(overlap.Edges);
+    }
+}
