@@ -33,6 +33,7 @@ public static class TinyModels
         TotalTokens = 40 * 3 * 12,
         BatchSequences = 3,
         ContextTokens = 12,
+        Lr = 0.1,
         Density = 0.25,
         MinimumAlivePerNeuron = 2,
         PositionEmbeddings = PositionEmbeddings.Learned,
