@@ -15,8 +15,8 @@ internal static class CircuitDrawing
         var layout = new CircuitLayout(circuit);
         PlacedNode[] nodes = [.. layout.Lines.SelectMany(line => line.Groups).SelectMany(group => group.Nodes)];
         double largest = circuit.Edges.Select(edge => Math.Abs(edge.Weight)).DefaultIfEmpty(1).Max();
-        double widestLabel = DigitWidth * nodes.Select(node => Number(node).Length).DefaultIfEmpty(1).Max();
-        bool rotated = widestLabel + 4 > layout.Slot;
+        HashSet<PlacedNode> upwards = [.. layout.Edges.Select(edge => edge.From)];
+        HashSet<PlacedNode> downwards = [.. layout.Edges.Select(edge => edge.To)];
         return Svg(
             layout.Width,
             layout.Height,
@@ -25,7 +25,7 @@ internal static class CircuitDrawing
             layout.Links.Select(link => DrawLink(link.From, link.To, layout.LinesBetween(link.From, link.To))),
             layout.Edges.Select(edge => DrawEdge(edge.From, edge.To, edge.Edge, largest)),
             nodes.Select(DrawNode),
-            nodes.Select(node => DrawChannel(node, rotated)),
+            layout.Lines.SelectMany(line => DrawChannels(line, upwards, downwards)),
             layout.Lines.SelectMany(line => line.Groups.Where(group => group.ShortName is not null).Select(group => Label("note middle", group.NameX, line.Y + 4, group.ShortName!))));
     }
 
@@ -35,7 +35,7 @@ internal static class CircuitDrawing
         const double Up = CircuitLayout.LineHeight * 0.4;
         foreach (IGrouping<int, PlacedLine> layer in layout.Lines.GroupBy(line => line.Layer))
         {
-            double top = layer.Min(line => line.Y) - Up;
+            double top = layer.Min(line => line.Y) - Up - CircuitLayout.LayerGap;
             double bottom = layer.Max(line => line.Y) - Up + CircuitLayout.LineHeight;
             yield return E("rect", A("class", "band"), A("x", 0), A("y", top + 2), A("width", layout.Width), A("height", bottom - top - 4), A("rx", 6));
             if (layer.Key >= 0)
@@ -75,16 +75,31 @@ internal static class CircuitDrawing
     private static string Describe(CircuitNode node) =>
         $"{node.Name}: tau {Markup.Number(node.Tau)}, mean {Markup.Number(node.Mean)}, {(node.Bias is { } bias ? "bias " + Markup.Number(bias) : "no bias")}";
 
-    /// <summary>Under its node; slanted where neighbours would touch.</summary>
-    private static XElement DrawChannel(PlacedNode node, bool rotated)
+    /// <summary>A node's channel stands on the side that its edges leave free, beside it where they leave neither; slanted where neighbours would touch.</summary>
+    private static IEnumerable<XElement> DrawChannels(PlacedLine line, HashSet<PlacedNode> upwards, HashSet<PlacedNode> downwards)
     {
-        XElement label = Label(rotated ? "channel" : "channel middle", rotated ? node.X - 4 : node.X, node.Y + 17, Number(node));
-        if (rotated)
+        PlacedNode[] nodes = [.. line.Groups.SelectMany(group => group.Nodes)];
+        double widest = DigitWidth * nodes.Max(node => Number(node).Length);
+        foreach (PlacedNode node in nodes)
         {
-            label.Add(A("transform", Format($"rotate(55 {node.X - 4:0.##} {node.Y + 15:0.##})")));
+            bool above = downwards.Contains(node) && !upwards.Contains(node);
+            if (downwards.Contains(node) && upwards.Contains(node) && widest + (2 * Radius) + 8 <= line.Slot)
+            {
+                yield return Label("channel", node.X + Radius + 3, node.Y + 4, Number(node));
+            }
+            else if (widest + 4 <= line.Slot)
+            {
+                yield return Label("channel middle", node.X, above ? node.Y - Radius - 4 : node.Y + Radius + 12, Number(node));
+            }
+            else
+            {
+                double x = above ? node.X + 3 : node.X - 4;
+                double y = above ? node.Y - Radius - 4 : node.Y + Radius + 9;
+                XElement label = Label("channel", x, y, Number(node));
+                label.Add(A("transform", Format($"rotate({(above ? -55 : 55)} {x:0.##} {y:0.##})")));
+                yield return label;
+            }
         }
-
-        return label;
     }
 
     private static string Number(PlacedNode node) => Format($"{node.Channel}");

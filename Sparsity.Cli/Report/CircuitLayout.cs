@@ -32,6 +32,9 @@ internal sealed record PlacedLine(int Layer, string Name, IReadOnlyList<PlacedGr
 {
     public double Y { get; set; }
 
+    /// <summary>Pixels between neighbours.</summary>
+    public double Slot { get; set; }
+
     public int Slots => Groups.Sum(group => group.Slots);
 }
 
@@ -42,7 +45,10 @@ internal sealed record PlacedLine(int Layer, string Name, IReadOnlyList<PlacedGr
 internal sealed class CircuitLayout
 {
     public const double Gutter = 150;
-    public const double LineHeight = 64;
+    public const double LineHeight = 76;
+
+    /// <summary>Room above each layer for its name.</summary>
+    public const double LayerGap = 20;
     private const double Margin = 14;
     private const double NarrowestSlot = 20;
     private const double WidestSlot = 52;
@@ -104,14 +110,14 @@ internal sealed class CircuitLayout
 
         int slots = Math.Max(1, lines.Select(line => line.Slots).DefaultIfEmpty(1).Max());
         double field = Math.Clamp(slots * WidestSlot, NarrowestField, WidestField);
-        Slot = Math.Min(WidestSlot, field / slots);
+        double slot = Math.Min(WidestSlot, field / slots);
         Width = Gutter + field + Margin;
-        Height = (lines.Count * LineHeight) + (2 * Margin);
-        Place(field);
+        Height = (lines.Count * LineHeight) + (lines.Select(line => line.Layer).Distinct().Count() * LayerGap) + (2 * Margin);
+        Place(field, slot);
         for (int sweep = 0; sweep < Sweeps; sweep++)
         {
             Sort(upwards: sweep % 2 == 0);
-            Place(field);
+            Place(field, slot);
         }
     }
 
@@ -122,9 +128,6 @@ internal sealed class CircuitLayout
 
     /// <summary>What meets in the residual stream by channel: an embedding or a write, and every later read.</summary>
     public IReadOnlyList<(PlacedNode From, PlacedNode To)> Links { get; }
-
-    /// <summary>Pixels between neighbours on the fullest line.</summary>
-    public double Slot { get; }
 
     public double Width { get; }
 
@@ -186,22 +189,25 @@ internal sealed class CircuitLayout
         }
     }
 
-    /// <summary>Every line centred in the field, the first one at the bottom.</summary>
-    private void Place(double field)
+    /// <summary>Every line centred in the field and spread out up to twice, the first one at the bottom.</summary>
+    private void Place(double field, double slot)
     {
+        int gaps = 0;
         for (int i = 0; i < Lines.Count; i++)
         {
             PlacedLine line = Lines[i];
-            line.Y = Height - Margin - (LineHeight * (i + 0.6));
-            double x = Gutter + ((field - (line.Slots * Slot)) / 2) + (Slot / 2);
+            gaps += i > 0 && line.Layer != Lines[i - 1].Layer ? 1 : 0;
+            line.Y = Height - Margin - (LineHeight * (i + 0.6)) - (LayerGap * gaps);
+            line.Slot = Math.Clamp(field / line.Slots, slot, 2 * slot);
+            double x = Gutter + ((field - (line.Slots * line.Slot)) / 2) + (line.Slot / 2);
             foreach (PlacedGroup group in line.Groups)
             {
                 group.NameX = x;
-                x += group.ShortName is null ? 0 : Slot;
+                x += group.ShortName is null ? 0 : line.Slot;
                 foreach (PlacedNode node in group.Nodes)
                 {
                     (node.X, node.Y) = (x, line.Y);
-                    x += Slot;
+                    x += line.Slot;
                 }
             }
         }

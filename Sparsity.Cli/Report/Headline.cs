@@ -22,7 +22,7 @@ internal static class Headline
         string[] missed = [.. circuits.Where(entry => !Holds(entry.Circuit)).Select(entry => $"{entry.Circuit.Task} ({entry.Model}, {Verdict(entry.Circuit)})")];
         if (missed.Length > 0)
         {
-            string without = pairs.Length == 0 ? "" : held.Length == 0 ? " No task has two circuits that meet it, so read the comparison with care." : $" Over only the tasks where both do: {Comparison(held)}";
+            string without = pairs.Length == 0 ? "" : held.Length == 0 ? " No task has two circuits that meet it, so read the comparison with care." : $" Over only the tasks where both meet it: {Comparison(held)}";
             yield return E("p", E("span", A("class", "bad"), "Missed its target: "), string.Join("; ", missed) + "." + without);
         }
         else if (circuits.Count > 0)
@@ -60,9 +60,11 @@ internal static class Headline
         double ratio = Math.Exp(counted.Average(pair => Math.Log((double)pair.Dense.Edges.Count / pair.Sparse.Edges.Count)));
         string tasks = counted.Length == 1 ? "on one task" : Format($"geometric mean over {counted.Length} tasks");
         return ratio >= 1
-            ? $"Circuits of the sparse model have {Number(ratio)} times fewer edges than those of the dense model ({tasks}).{left}"
-            : $"Circuits of the sparse model have {Number(1 / ratio)} times more edges than those of the dense model ({tasks}).{left}";
+            ? $"Circuits of the sparse model have {Times(ratio)} times fewer edges than those of the dense model ({tasks}).{left}"
+            : $"Circuits of the sparse model have {Times(1 / ratio)} times more edges than those of the dense model ({tasks}).{left}";
     }
+
+    private static string Times(double ratio) => Number(ratio >= 100 ? Math.Round(ratio) : Math.Round(ratio, 1));
 
     private static string Alone(Circuit[] sparse) => sparse.Length switch
     {

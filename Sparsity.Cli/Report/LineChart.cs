@@ -50,7 +50,7 @@ internal sealed class LineChart
             Width,
             height,
             Title,
-            Label("note", 4, top - 10, YLabel),
+            Label("note", 4, top - 10, y.IsLogarithmic ? YLabel + ", log scale" : YLabel),
             y.Ticks.Select(tick => new[] { Line("grid", Left, y.At(tick), Width - Right, y.At(tick)), Label("tick end", Left - 6, y.At(tick) + 4, Number(tick)) }),
             x.Ticks.Select(tick => new[] { Line("axis", x.At(tick), floor, x.At(tick), floor + 4), Label("tick middle", x.At(tick), floor + 17, Number(tick)) }),
             Line("axis", Left, floor, Width - Right, floor),

@@ -13,6 +13,7 @@ internal static class LossBars
     private const double Bar = 15;
     private const double Group = 30 + (4 * Bar) + 14;
     private const double Top = 10;
+    private const double ValueWidth = 38;
 
     public static XElement Draw(IReadOnlyList<ReportCircuit> circuits)
     {
@@ -34,16 +35,16 @@ internal static class LossBars
         return E(
             "g",
             Label("group", 4, top + 20, $"{entry.Circuit.Task}, {entry.Model}"),
-            Bars(entry.Circuit).Select((bar, i) => DrawBar(bar.Name, bar.Style, bar.Loss, axis, first + (i * Bar))),
+            Bars(entry.Circuit).Select((bar, i) => DrawBar(bar.Name, bar.Style, bar.Loss, axis, axis.At(target), first + (i * Bar))),
             Line("target", axis.At(target), first - 6, axis.At(target), first + (4 * Bar) + 4, E("title", $"target {Loss(target)}")));
     }
 
-    private static IEnumerable<XElement> DrawBar(string name, string style, double loss, PlotAxis axis, double y)
+    private static IEnumerable<XElement> DrawBar(string name, string style, double loss, PlotAxis axis, double target, double y)
     {
         double end = double.IsFinite(loss) ? axis.At(Math.Max(0, loss)) : axis.At(0);
         yield return Label("tick end", Left - 6, y + 10, name);
         yield return E("rect", A("class", style), A("x", axis.At(0)), A("y", y), A("width", end - axis.At(0)), A("height", Bar - 3), E("title", $"{name}: {Loss(loss)}"));
-        yield return Label("tick value", end + 5, y + 10, Loss(loss));
+        yield return Label("tick value", end < target && end + 5 + ValueWidth > target ? target + 5 : end + 5, y + 10, Loss(loss));
     }
 
     private static IEnumerable<(string Name, string Style, double Loss)> Bars(Circuit circuit) =>

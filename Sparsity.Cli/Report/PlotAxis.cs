@@ -7,7 +7,6 @@ internal sealed class PlotAxis
     private readonly double _high;
     private readonly double _from;
     private readonly double _to;
-    private readonly bool _logarithmic;
 
     /// <param name="values">What has to fit on it.</param>
     /// <param name="from">Pixel of the low end.</param>
@@ -18,15 +17,15 @@ internal sealed class PlotAxis
     {
         double[] finite = [.. values.Where(double.IsFinite)];
         (_from, _to) = (from, to);
-        _logarithmic = logarithmic && finite.Length > 0 && finite.Min() > 0;
-        double low = finite.Length == 0 || (withZero && !_logarithmic) ? Math.Min(0, finite.DefaultIfEmpty(0).Min()) : finite.Min();
+        IsLogarithmic = logarithmic && finite.Length > 0 && finite.Min() > 0;
+        double low = finite.Length == 0 || (withZero && !IsLogarithmic) ? Math.Min(0, finite.DefaultIfEmpty(0).Min()) : finite.Min();
         double high = finite.DefaultIfEmpty(1).Max();
         if (!(high > low))
         {
             high = low == 0 ? 1 : low + Math.Abs(low);
         }
 
-        if (_logarithmic)
+        if (IsLogarithmic)
         {
             Ticks = [.. LogarithmicTicks(low, high)];
         }
@@ -44,9 +43,11 @@ internal sealed class PlotAxis
 
     public IReadOnlyList<double> Ticks { get; }
 
+    public bool IsLogarithmic { get; }
+
     public double At(double value) => _from + ((_to - _from) * (Scaled(value) - Scaled(_low)) / (Scaled(_high) - Scaled(_low)));
 
-    private double Scaled(double value) => _logarithmic ? Math.Log(value) : value;
+    private double Scaled(double value) => IsLogarithmic ? Math.Log(value) : value;
 
     /// <summary>1, 2 or 5 times a power of ten.</summary>
     private static double NiceStep(double step)

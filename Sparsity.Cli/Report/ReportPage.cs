@@ -56,7 +56,7 @@ public static class ReportPage
             E(
                 "div",
                 A("class", "pair"),
-                shares.Length == 0 ? null : Scroll(Small("Nonzero budget and share of nonzero matrix entries over training steps", "fraction, log scale", shares, logarithmic: true)),
+                shares.Length == 0 ? null : Scroll(Small("Nonzero budget and share of nonzero matrix entries over training steps", "fraction", shares, logarithmic: true)),
                 Scroll(Small("Learning rate over training steps", "learning rate", rates, logarithmic: false))));
     }
 
@@ -68,12 +68,12 @@ public static class ReportPage
         E("h2", "Circuits"),
         Markup.Table(
             "Losses in nats on test prompts. Accuracy: share of prompts at which the circuit prefers the right answer.",
-            ["task", "model", "nodes", "of", "edges", "of", "loss, full model", "loss, circuit", "loss without circuit", "loss, empty", "target", "target", "accuracy"],
+            ["task", "model", "nodes", "edges", "loss, full model", "loss, circuit", "loss without circuit", "loss, empty", "target loss", "target", "accuracy"],
             circuits.Select(entry => Row(entry.Model, entry.Circuit))));
 
     private static object[] Row(string model, Circuit circuit) =>
     [
-        circuit.Task, model, Number(circuit.Nodes.Count), Number(circuit.TotalNodes), Number(circuit.Edges.Count), Number(circuit.TotalEdges),
+        circuit.Task, model, $"{Number(circuit.Nodes.Count)} of {Number(circuit.TotalNodes)}", $"{Number(circuit.Edges.Count)} of {Number(circuit.TotalEdges)}",
         Loss(circuit.Measurements.LossFullModel), Loss(circuit.Measurements.Loss), Loss(circuit.Measurements.LossWithoutCircuit), Loss(circuit.Measurements.LossEmpty),
         Loss(circuit.Settings.TargetLoss), E("span", A("class", Headline.Holds(circuit) ? "ok" : "bad"), Headline.Verdict(circuit)), Percent(circuit.Measurements.Accuracy),
     ];
@@ -92,7 +92,7 @@ public static class ReportPage
         E("h2", "Drawings"),
         E(
             "p",
-            "Computation runs upwards. Circles are nodes under which stands their channel; squares are the embedding of a residual channel. Lines are nonzero weights: "
+            "Computation runs upwards. Circles are nodes with their channel; squares are the embedding of a residual channel. Lines are nonzero weights: "
             + "blue positive, red negative, wider the larger. Grey dashed arcs join what writes a residual channel with what reads it later; they are no edges. "
             + "Queries (q) and keys (k) steer where values (v) are taken from. Point at a node or line for its name and numbers."),
         circuits.Select(entry => Drawing(entry.Model, entry.Circuit)));

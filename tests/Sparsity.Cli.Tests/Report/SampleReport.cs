@@ -16,10 +16,10 @@ internal static class SampleReport
     ];
 
     /// <summary>A circuit with <paramref name="perLocation"/> nodes at each location of each layer, and up to three edges out of each.</summary>
-    public static Circuit Circuit(string task, int perLocation, int layers = 2, double loss = 0.11, bool meetsTarget = true, int edgesPerNode = 3)
+    public static Circuit Circuit(string task, int perLocation, int layers = 2, double loss = 0.11, bool meetsTarget = true, int edgesPerNode = 3, int channels = 16)
     {
         var random = new Random(task.Length + perLocation);
-        int channels = Math.Max(16, perLocation + 4);
+        channels = Math.Max(channels, perLocation + 4);
         var names = new Dictionary<(int Layer, SiteKind Kind), string[]>();
         foreach (int layer in Enumerable.Range(0, layers))
         {
