@@ -1,56 +1,62 @@
-using System.Text.Json.Serialization;
 using Sparsity.Core.Circuits;
 
 namespace Sparsity.Cli;
 
-/// <summary>summary.json of the demo. Losses in nats: of the models per validation token, of circuits the task loss on test prompts.</summary>
-internal sealed record DemoSummary
+/// <summary>What a run of <c>sparsity demo</c> came to: summary.json. The field order here is the field order of the file; losses in nats.</summary>
+/// <param name="Seconds">Wall-clock time of the whole demo.</param>
+/// <param name="TokensPerSecond">Training throughput of the sparse model.</param>
+/// <param name="TrainTokens">Training tokens of each model.</param>
+/// <param name="ValidationLoss">Of the sparse model at the end of training.</param>
+/// <param name="BigramLoss">Validation loss of the bigram baseline.</param>
+/// <param name="NonzeroFraction">Share of nonzero entries of the sparse model's attention and MLP matrices.</param>
+/// <param name="DenseValidationLoss">Of the dense model; null where none was trained (--no-dense).</param>
+/// <param name="Circuits">One per model and task.</param>
+public sealed record DemoSummary(
+    double Seconds,
+    double TokensPerSecond,
+    long TrainTokens,
+    double ValidationLoss,
+    double BigramLoss,
+    double NonzeroFraction,
+    double? DenseValidationLoss,
+    IReadOnlyList<DemoCircuit> Circuits);
+
+/// <summary>A circuit in a <see cref="DemoSummary"/>; losses in nats on test prompts.</summary>
+/// <param name="Model"><see cref="Sparse"/> or <see cref="Dense"/>.</param>
+/// <param name="TotalEdges">Edges of the whole model.</param>
+/// <param name="TargetLoss">What <paramref name="Loss"/> was to stay below.</param>
+/// <param name="Accuracy">Share of prompts at which the circuit prefers the right answer.</param>
+public sealed record DemoCircuit(
+    string Model,
+    string Task,
+    int Nodes,
+    int Edges,
+    int TotalNodes,
+    int TotalEdges,
+    double LossFullModel,
+    double Loss,
+    double LossWithoutCircuit,
+    double LossEmpty,
+    double TargetLoss,
+    double Accuracy)
 {
-    public required double Seconds { get; init; }
+    public const string Sparse = "sparse";
 
-    /// <summary>Of the sparse model's training.</summary>
-    public required double TokensPerSecond { get; init; }
+    public const string Dense = "dense";
 
-    /// <summary>Of the sparse model.</summary>
-    public required long TrainTokens { get; init; }
-
-    public required double ValidationLoss { get; init; }
-
-    /// <summary>Of the best bigram predictor counted on the training tokens.</summary>
-    public required double BigramLoss { get; init; }
-
-    /// <summary>Share of nonzero weights in the sparse model's attention and MLP matrices.</summary>
-    public required double NonzeroFraction { get; init; }
-
-    public required double? DenseValidationLoss { get; init; }
-
-    public required IReadOnlyList<DemoCircuit> Circuits { get; init; }
-
-    /// <summary>How many times fewer edges the sparse model's circuits have: geometric mean over the tasks that both models have a circuit for; null without a dense model.</summary>
-    [JsonIgnore]
-    public double? EdgeRatio
-    {
-        get
-        {
-            double[] ratios =
-            [
-                .. from sparse in Circuits.Where(circuit => circuit.Model == "sparse")
-                   join dense in Circuits.Where(circuit => circuit.Model == "dense") on sparse.Task equals dense.Task
-                   select (double)dense.Edges / Math.Max(sparse.Edges, 1),
-            ];
-            return ratios.Length == 0 ? null : Math.Exp(ratios.Average(Math.Log));
-        }
-    }
-}
-
-/// <summary>A circuit in summary.json.</summary>
-internal sealed record DemoCircuit(
-    string Model, string Task, int Nodes, int Edges, int TotalNodes, int TotalEdges, double LossFullModel, double Loss, double LossWithoutCircuit, double LossEmpty,
-    double TargetLoss, double Accuracy)
-{
-    /// <param name="model">"sparse" or "dense".</param>
-    /// <param name="circuit">What was found in it.</param>
+    /// <summary>The entry of one circuit.</summary>
+    /// <param name="model"><see cref="Sparse"/> or <see cref="Dense"/>.</param>
     public static DemoCircuit Of(string model, Circuit circuit) => new(
-        model, circuit.Task, circuit.Nodes.Count, circuit.Edges.Count, circuit.TotalNodes, circuit.TotalEdges, circuit.Measurements.LossFullModel, circuit.Measurements.Loss,
-        circuit.Measurements.LossWithoutCircuit, circuit.Measurements.LossEmpty, circuit.Settings.TargetLoss, circuit.Measurements.Accuracy);
+        model,
+        circuit.Task,
+        circuit.Nodes.Count,
+        circuit.Edges.Count,
+        circuit.TotalNodes,
+        circuit.TotalEdges,
+        circuit.Measurements.LossFullModel,
+        circuit.Measurements.Loss,
+        circuit.Measurements.LossWithoutCircuit,
+        circuit.Measurements.LossEmpty,
+        circuit.Settings.TargetLoss,
+        circuit.Measurements.Accuracy);
 }

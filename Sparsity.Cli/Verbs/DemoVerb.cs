@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using CommandLine;
+using Sparsity.Cli.Report;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Data;
@@ -50,31 +51,33 @@ internal sealed class DemoVerb : EngineVerb
         TrainedModel sparse = Train(engine, Path.Combine(root, "sparse"), data, dense: false, stop);
         TrainedModel? dense = NoDense ? null : Train(engine, Path.Combine(root, "dense"), data, dense: true, stop);
         var circuits = new List<ReportCircuit>();
-        foreach (TrainedModel model in dense is null ? [sparse] : new[] { sparse, dense })
+        TrainedModel[] models = dense is null ? [sparse] : [sparse, dense];
+        foreach (TrainedModel model in models)
         {
             circuits.AddRange(Prune(engine, model, data, root, stop));
         }
 
         TrainingMetrics last = sparse.Metrics[^1];
-        var summary = new DemoSummary
-        {
-            Seconds = Math.Round(Stopwatch.GetElapsedTime(started).TotalSeconds, 1),
-            TokensPerSecond = Math.Round(sparse.Metrics.Average(metrics => metrics.TokensPerSecond), 0),
-            TrainTokens = last.Tokens,
-            ValidationLoss = last.ValidationLoss!.Value,
-            BigramLoss = sparse.Record.BigramLoss,
-            NonzeroFraction = last.Statistics!.NonzeroFraction,
-            DenseValidationLoss = dense?.Metrics[^1].ValidationLoss,
-            Circuits = [.. circuits.Select(entry => DemoCircuit.Of(entry.Model, entry.Circuit))],
-        };
+        var summary = new DemoSummary(
+            Seconds: Math.Round(Stopwatch.GetElapsedTime(started).TotalSeconds, 1),
+            TokensPerSecond: Math.Round(sparse.Metrics.Average(metrics => metrics.TokensPerSecond), 0),
+            TrainTokens: last.Tokens,
+            ValidationLoss: last.ValidationLoss!.Value,
+            BigramLoss: sparse.Record.BigramLoss,
+            NonzeroFraction: last.Statistics!.NonzeroFraction,
+            DenseValidationLoss: dense?.Metrics[^1].ValidationLoss,
+            Circuits: [.. circuits.Select(entry => DemoCircuit.Of(entry.Model, entry.Circuit))]);
         AtomicFile.WriteText(Path.Combine(root, "summary.json"), JsonText.Write(summary));
-        Print(summary, root);
+        AtomicFile.WriteText(
+            Path.Combine(root, "report.html"),
+            ReportPage.Render(summary, [.. models.Select(model => new TrainingCurve(model.Name, model.Metrics))], circuits));
+        Print(summary, circuits, root);
         return 0;
     }
 
     private TrainedModel Train(IComputeEngine engine, string directory, DataFolder data, bool dense, CancellationToken stop)
     {
-        string name = dense ? "dense" : "sparse";
+        string name = dense ? DemoCircuit.Dense : DemoCircuit.Sparse;
         ModelConfig model = TrainVerb.SmallModel(data.Tokenizer.VocabularySize);
         model = dense ? model with { Afrac = null } : model;
         TrainingConfig training = new TrainingConfig
@@ -113,19 +116,20 @@ internal sealed class DemoVerb : EngineVerb
         return found;
     }
 
-    private static void Print(DemoSummary summary, string root)
+    private static void Print(DemoSummary summary, IReadOnlyList<ReportCircuit> circuits, string root)
     {
         Terminal.Table(["circuit", "nodes", "edges", "loss", "full model", "without it", "empty", "accuracy"], summary.Circuits.Select(circuit => new[]
         {
             $"{circuit.Model} {circuit.Task}", $"{circuit.Nodes}/{circuit.TotalNodes}", $"{circuit.Edges}/{circuit.TotalEdges}", Terminal.Number(circuit.Loss),
             Terminal.Number(circuit.LossFullModel), Terminal.Number(circuit.LossWithoutCircuit), Terminal.Number(circuit.LossEmpty), Terminal.Number(100 * circuit.Accuracy, "0.0") + " %",
         }));
+        string dense = summary.DenseValidationLoss is { } loss ? $", dense {Terminal.Number(loss)}" : "";
         Terminal.Line(
-            $"validation loss: sparse {summary.ValidationLoss:0.000} with {100 * summary.NonzeroFraction:0.00} % of weights, dense {summary.DenseValidationLoss:0.000}, best bigram {summary.BigramLoss:0.000}; {summary.Seconds:0} s");
+            $"validation loss: sparse {summary.ValidationLoss:0.000} with {100 * summary.NonzeroFraction:0.00} % of weights{dense}, best bigram {summary.BigramLoss:0.000}; {summary.Seconds:0} s");
         Terminal.Line($"report: {Path.Combine(root, "report.html")}");
-        if (summary.EdgeRatio is { } ratio)
+        if (Headline.EdgeComparison(circuits) is { } sentence)
         {
-            Terminal.Line($"The sparse model's circuits have {ratio:0.0} times fewer edges than the dense model's (geometric mean over {TaskNames.Length} tasks).");
+            Terminal.Line($"{sentence}");
         }
     }
 

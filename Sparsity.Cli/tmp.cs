@@ -1,3 +1,0 @@
-namespace Sparsity.Cli;
-using Sparsity.Core.Circuits;
-internal sealed record ReportCircuit(string Model, Circuit Circuit);

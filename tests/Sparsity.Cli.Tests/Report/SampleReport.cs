@@ -1,0 +1,82 @@
+using Sparsity.Cli.Report;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Model;
+using Sparsity.Core.Pruning;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Cli.Tests.Report;
+
+/// <summary>Invented data in the shape of a demo's.</summary>
+internal static class SampleReport
+{
+    private static readonly (SiteKind From, SiteKind To)[] Matrices =
+    [
+        (SiteKind.AttnActIn, SiteKind.AttnQ), (SiteKind.AttnActIn, SiteKind.AttnK), (SiteKind.AttnActIn, SiteKind.AttnV),
+        (SiteKind.AttnV, SiteKind.AttnResidDelta), (SiteKind.MlpActIn, SiteKind.MlpPostAct), (SiteKind.MlpPostAct, SiteKind.MlpResidDelta),
+    ];
+
+    /// <summary>A circuit with <paramref name="perLocation"/> nodes at each location of each layer, and up to three edges out of each.</summary>
+    public static Circuit Circuit(string task, int perLocation, int layers = 2, double loss = 0.11, bool meetsTarget = true, int edgesPerNode = 3, int channels = 16)
+    {
+        var random = new Random(task.Length + perLocation);
+        channels = Math.Max(channels, perLocation + 4);
+        var names = new Dictionary<(int Layer, SiteKind Kind), string[]>();
+        foreach (int layer in Enumerable.Range(0, layers))
+        {
+            foreach (SiteKind kind in SiteKinds.Nodes)
+            {
+                int count = Math.Max(1, perLocation - random.Next(2));
+                names[(layer, kind)] = [.. Enumerable.Range(0, channels).OrderBy(_ => random.Next()).Take(count).Order().Select(channel => $"{layer}.{kind.Suffix()}.{channel}")];
+            }
+        }
+
+        var edges = new List<CircuitEdge>();
+        foreach (int layer in Enumerable.Range(0, layers))
+        {
+            foreach ((SiteKind from, SiteKind to) in Matrices)
+            {
+                foreach (string source in names[(layer, from)])
+                {
+                    edges.AddRange(names[(layer, to)].OrderBy(_ => random.Next()).Take(edgesPerNode).Select(target => new CircuitEdge(source, target, random.NextDouble() - 0.5)));
+                }
+            }
+        }
+
+        return new Circuit
+        {
+            Task = task,
+            Model = "runs/sample",
+            ModelFingerprint = "0",
+            KCoef = 1e-3,
+            MeetsTarget = meetsTarget,
+            TotalNodes = 5000,
+            TotalEdges = 12345,
+            Measurements = new CircuitMeasurements(0.021, loss, loss - 0.01, 1.87, 0.71, 0.97, 0.995, loss),
+            Calibration = new CalibrationResult(1, 0, loss, loss),
+            Settings = new PruningConfig(),
+            Nodes = [.. names.Values.SelectMany(group => group).Select((name, i) => new CircuitNode(name, 0.5, -0.25, i % 2 == 0 ? 0.125 : null))],
+            Edges = edges,
+        };
+    }
+
+    public static TrainingCurve Curve(string model, int lines = 300) => new(
+        model,
+        [.. Enumerable.Range(0, lines).Select(i => new TrainingMetrics
+        {
+            Step = i * 10,
+            Tokens = i * 40960L,
+            Loss = (model == DemoCircuit.Sparse ? 2.2 : 2.0) + (3 * Math.Exp(-i / 40.0)) + (0.1 * Math.Sin(i * 1.7)),
+            LearningRate = 1e-3 * Math.Min(1, i / 30.0) * (1 - (i / (double)lines)),
+            Pfrac = model == DemoCircuit.Sparse ? Math.Pow(0.03, Math.Min(1, i / (lines / 2.0))) : null,
+            GradientRms = 1,
+            TokensPerSecond = 9000,
+            ValidationLoss = i % 25 == 24 ? (model == DemoCircuit.Sparse ? 2.25 : 2.05) + (3 * Math.Exp(-i / 40.0)) : null,
+            Statistics = i % 25 == 24 ? new ModelStatistics(1, 1, model == DemoCircuit.Sparse ? Math.Pow(0.03, Math.Min(1, i / (lines / 2.0))) : 1, [1]) : null,
+        })]);
+
+    public static DemoSummary Summary(IEnumerable<ReportCircuit> circuits, double? denseLoss = 2.05) =>
+        new(183.4, 41234.5, 12288000, 2.25, 3.1, 0.031, denseLoss, [.. circuits.Select(entry => DemoCircuit.Of(entry.Model, entry.Circuit))]);
+
+    public static string Page(params ReportCircuit[] circuits) =>
+        ReportPage.Render(Summary(circuits), [Curve(DemoCircuit.Sparse), Curve(DemoCircuit.Dense)], circuits);
+}
