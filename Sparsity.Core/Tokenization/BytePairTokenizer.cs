@@ -1,0 +1,218 @@
+using System.Buffers;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Sparsity.Core.Tokenization;
+
+/// <summary>
+/// Byte-level byte-pair encoding as in GPT-2: ids 0 to 255 are the single bytes in the order of GPT-2's files, then one id for each merge in the order
+/// of its rank, then the end-of-text token. Every sequence of bytes, valid UTF-8 or not, comes back from its ids exactly. Immutable; safe for several threads.
+/// </summary>
+public sealed class BytePairTokenizer
+{
+    /// <summary>The one special token. It separates documents and is never produced from text, not even from its own name.</summary>
+    public const string EndOfTextName = "<|endoftext|>";
+
+    /// <summary>The longest token, in bytes, that a file may define or training makes.</summary>
+    public const int MaximumTokenBytes = 512;
+
+    private const int CacheSlots = 1 << 15;
+    private const int CachedPieceBytes = 64;
+    private readonly byte[][] _tokens;
+    private readonly (int Left, int Right)[] _merges;
+    private readonly BytePairMerger _merger;
+    private readonly Lazy<string> _fingerprint;
+
+    // Each slot holds the latest piece whose hash fell there. Entries are immutable and replaced whole, so threads need no lock.
+    private readonly CacheEntry?[] _cache = new CacheEntry?[CacheSlots];
+
+    /// <param name="tokens">The bytes of every token but the end of text, no two equal; the first 256 in the order of <see cref="ByteSymbols"/>.</param>
+    /// <param name="merges">The two ids that token 256 + i was made of, both lower than it.</param>
+    internal BytePairTokenizer(byte[][] tokens, (int Left, int Right)[] merges)
+    {
+        _tokens = tokens;
+        _merges = merges;
+        _merger = new BytePairMerger(tokens);
+        Merges = Array.AsReadOnly(merges);
+        _fingerprint = new Lazy<string>(ComputeFingerprint);
+    }
+
+    /// <summary>Number of ids, the end of text included.</summary>
+    public int VocabularySize => _tokens.Length + 1;
+
+    /// <summary>The last id.</summary>
+    public int EndOfText => _tokens.Length;
+
+    /// <summary>The two parts of token 256 + i, at i.</summary>
+    public IReadOnlyList<(int Left, int Right)> Merges { get; }
+
+    /// <summary>SHA-256 of vocabulary and merges, as 64 lower-case hexadecimal digits: equal if and only if text gets the same ids.</summary>
+    public string Fingerprint => _fingerprint.Value;
+
+    /// <summary>The ids of a text. An unpaired surrogate, which UTF-8 cannot express, counts as U+FFFD.</summary>
+    public int[] Encode(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var ids = new List<int>((text.Length / 3) + 4);
+        byte[] utf8 = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length));
+        try
+        {
+            Encode(utf8.AsSpan(0, Encoding.UTF8.GetBytes(text, utf8)), ids);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(utf8);
+        }
+
+        return [.. ids];
+    }
+
+    /// <summary>Adds the ids of <paramref name="utf8"/> to <paramref name="into"/>. Bytes that are no valid UTF-8 are kept as they are.</summary>
+    public void Encode(ReadOnlySpan<byte> utf8, List<int> into)
+    {
+        ArgumentNullException.ThrowIfNull(into);
+        while (!utf8.IsEmpty)
+        {
+            int length = PreTokenScanner.NextLength(utf8);
+            into.AddRange(IdsOfPiece(utf8[..length]));
+            utf8 = utf8[length..];
+        }
+    }
+
+    /// <summary>The bytes of these ids; the end of text gives its name.</summary>
+    /// <exception cref="BadInputException">An id is not of this vocabulary.</exception>
+    public byte[] Decode(ReadOnlySpan<int> ids)
+    {
+        var bytes = new ArrayBufferWriter<byte>((ids.Length * 3) + 1);
+        foreach (int id in ids)
+        {
+            bytes.Write(BytesOf(id));
+        }
+
+        return bytes.WrittenSpan.ToArray();
+    }
+
+    /// <summary>The text of these ids; bytes that are no valid UTF-8, such as half a character, show as U+FFFD.</summary>
+    /// <inheritdoc cref="Decode" path="/exception"/>
+    public string DecodeText(ReadOnlySpan<int> ids) => Encoding.UTF8.GetString(Decode(ids));
+
+    /// <summary>True, and its id, if <paramref name="text"/> is exactly one token.</summary>
+    public bool TryGetSingleToken(string text, out int id)
+    {
+        int[] ids = Encode(text);
+        id = ids.Length == 1 ? ids[0] : -1;
+        return ids.Length == 1;
+    }
+
+    /// <summary>
+    /// A token for reports, on one line and unambiguous: in single quotes, with \n, \r, \t, \', \\, \u{...} for what does not print,
+    /// and \xNN for bytes that are no whole character. The end of text has no quotes.
+    /// </summary>
+    /// <inheritdoc cref="Decode" path="/exception"/>
+    public string Describe(int id)
+    {
+        ReadOnlySpan<byte> bytes = BytesOf(id);
+        if (id == EndOfText)
+        {
+            return EndOfTextName;
+        }
+
+        var text = new StringBuilder("'");
+        while (!bytes.IsEmpty)
+        {
+            if (Rune.DecodeFromUtf8(bytes, out Rune rune, out int size) == OperationStatus.Done)
+            {
+                AppendEscaped(text, rune);
+            }
+            else
+            {
+                size = 1;
+                text.Append(CultureInfo.InvariantCulture, $"\\x{bytes[0]:x2}");
+            }
+
+            bytes = bytes[size..];
+        }
+
+        return text.Append('\'').ToString();
+    }
+
+    /// <summary>Writes <c>encoder.json</c> and <c>vocab.bpe</c>, as GPT-2 has them, into <paramref name="directory"/>, which is made if missing.</summary>
+    /// <exception cref="BadInputException">The files cannot be written.</exception>
+    public void Save(string directory) => BytePairFiles.Save(this, directory);
+
+    /// <summary>Reads <c>encoder.json</c> and <c>vocab.bpe</c> from <paramref name="directory"/>.</summary>
+    /// <exception cref="BadInputException">A file is missing or damaged, or the two do not describe the same vocabulary.</exception>
+    public static BytePairTokenizer Load(string directory) => BytePairFiles.Load(directory);
+
+    /// <exception cref="BadInputException">The id is not of this vocabulary.</exception>
+    internal ReadOnlySpan<byte> BytesOf(int id) =>
+        (uint)id < (uint)_tokens.Length ? _tokens[id]
+        : id == EndOfText ? "<|endoftext|>"u8
+        : throw new BadInputException($"Token id {id} is not in the vocabulary; expected 0 to {EndOfText}. Use the tokenizer the ids were made with.");
+
+    private int[] IdsOfPiece(ReadOnlySpan<byte> piece)
+    {
+        if (piece.Length > CachedPieceBytes)
+        {
+            return _merger.Merge(piece);
+        }
+
+        ref CacheEntry? slot = ref _cache[ByteSequenceComparer.Hash(piece) & (CacheSlots - 1)];
+        CacheEntry? entry = Volatile.Read(ref slot);
+        if (entry is null || !piece.SequenceEqual(entry.Piece))
+        {
+            entry = new CacheEntry(piece.ToArray(), _merger.Merge(piece));
+            Volatile.Write(ref slot, entry);
+        }
+
+        return entry.Ids;
+    }
+
+    private static void AppendEscaped(StringBuilder text, Rune rune)
+    {
+        switch (rune.Value)
+        {
+            case '\n':
+                text.Append("\\n");
+                break;
+            case '\r':
+                text.Append("\\r");
+                break;
+            case '\t':
+                text.Append("\\t");
+                break;
+            case '\'' or '\\':
+                text.Append('\\').Append((char)rune.Value);
+                break;
+            case ' ':
+                text.Append(' ');
+                break;
+            default:
+                bool prints = Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.OtherNotAssigned
+                    or UnicodeCategory.PrivateUse or UnicodeCategory.SpaceSeparator or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
+                    or UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark);
+                _ = prints ? text.Append(rune.ToString()) : text.Append(CultureInfo.InvariantCulture, $"\\u{{{rune.Value:x}}}");
+                break;
+        }
+    }
+
+    private string ComputeFingerprint()
+    {
+        var text = new StringBuilder();
+        foreach (byte[] token in _tokens)
+        {
+            text.Append(ByteSymbols.ToText(token)).Append('\n');
+        }
+
+        text.Append(EndOfTextName).Append('\n');
+        foreach ((int left, int right) in _merges)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"{left} {right}\n");
+        }
+
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));
+    }
+
+    private sealed record CacheEntry(byte[] Piece, int[] Ids);
+}
