@@ -1,0 +1,114 @@
+using System.Diagnostics.CodeAnalysis;
+using Sparsity.Core.Tokenization;
+
+namespace Sparsity.Core.Tasks;
+
+/// <summary>
+/// A task in the tokens of one tokenizer. Each pair keeps what the task means: both answers are single tokens, and they stand where the tokenizer
+/// puts a boundary, so that prompt and answer together encode to the prompt's tokens and then the answer's.
+/// </summary>
+public sealed class TokenizedTask
+{
+    private const int MostDraws = 400;
+
+    private readonly BytePairTokenizer _tokenizer;
+    private readonly int _maxTokens;
+
+    private TokenizedTask(PromptTask task, BytePairTokenizer tokenizer, int maxTokens)
+    {
+        Task = task;
+        _tokenizer = tokenizer;
+        _maxTokens = maxTokens;
+    }
+
+    public PromptTask Task { get; }
+
+    /// <summary>Puts <paramref name="task"/> into tokens, if every template of it can give pairs that fit.</summary>
+    /// <param name="maxTokens">The longest prompt the model reads, in tokens.</param>
+    /// <param name="reason">If not: why, in one line that begins with the task's name.</param>
+    public static bool TryCreate(PromptTask task, BytePairTokenizer tokenizer, int maxTokens, [NotNullWhen(true)] out TokenizedTask? tokenized, [NotNullWhen(false)] out string? reason)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxTokens);
+        var candidate = new TokenizedTask(task, tokenizer, maxTokens);
+        tokenized = null;
+        foreach (TaskSplit split in Enum.GetValues<TaskSplit>())
+        {
+            IReadOnlyList<Func<RandomSource, PromptPair>> templates = task.Templates(split);
+            for (int i = 0; i < templates.Count; i++)
+            {
+                if (candidate.Draw(templates[i], RandomSource.For(0, $"fit of {task.Name} {split}", i), out string problem) is null)
+                {
+                    reason = $"{task.Name}: {split.ToString().ToLowerInvariant()} template {i + 1} of {templates.Count} gave no usable pair in {MostDraws} draws: {problem}.";
+                    return false;
+                }
+            }
+        }
+
+        tokenized = candidate;
+        reason = null;
+        return true;
+    }
+
+    /// <summary>Draws pairs. The i-th pair depends on the split, the seed and i only, so that a smaller sample is the start of a larger one.</summary>
+    /// <exception cref="BadInputException">A template gave no pair that fits in many draws.</exception>
+    public TaskBatch Sample(TaskSplit split, ulong seed, int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
+        var pairs = new TokenizedPair[count];
+        for (int i = 0; i < count; i++)
+        {
+            RandomSource random = RandomSource.For(seed, $"task {Task.Name} {split}", i);
+            Func<RandomSource, PromptPair> template = random.Pick(Task.Templates(split));
+            pairs[i] = Draw(template, random, out string problem)
+                ?? throw new BadInputException($"Task {Task.Name}: no usable pair in {MostDraws} draws ({problem}). Use a longer context or another tokenizer.");
+        }
+
+        return new TaskBatch(pairs);
+    }
+
+    /// <summary>A pair in tokens, or why it cannot be used.</summary>
+    internal TokenizedPair? Tokenize(PromptPair pair, out string problem)
+    {
+        if (!_tokenizer.TryGetSingleToken(pair.AnswerA, out int a) || !_tokenizer.TryGetSingleToken(pair.AnswerB, out int b))
+        {
+            string answer = _tokenizer.TryGetSingleToken(pair.AnswerA, out _) ? pair.AnswerB : pair.AnswerA;
+            problem = $"the answer {Shown(answer)} is not a single token of the tokenizer";
+            return null;
+        }
+
+        int[] first = _tokenizer.Encode(pair.First);
+        int[] second = _tokenizer.Encode(pair.Second);
+        int longest = Math.Max(first.Length, second.Length);
+        problem = a == b ? $"both answers are the token {Shown(pair.AnswerA)}"
+            : Math.Min(first.Length, second.Length) == 0 ? "a prompt is empty"
+            : longest > _maxTokens ? $"a prompt has {longest} tokens and at most {_maxTokens} are read"
+            : !EndsAtBoundary(pair.First, first, pair.AnswerA, a) ? NoBoundary(pair.AnswerA)
+            : !EndsAtBoundary(pair.Second, second, pair.AnswerB, b) ? NoBoundary(pair.AnswerB)
+            : "";
+        return problem.Length == 0 ? new TokenizedPair(first, second, a, b) : null;
+    }
+
+    private TokenizedPair? Draw(Func<RandomSource, PromptPair> template, RandomSource random, out string problem)
+    {
+        problem = "";
+        for (int draw = 0; draw < MostDraws; draw++)
+        {
+            if (Tokenize(template(random), out problem) is { } pair)
+            {
+                return pair;
+            }
+        }
+
+        return null;
+    }
+
+    private bool EndsAtBoundary(string prompt, int[] tokens, string answer, int answerToken)
+    {
+        int[] whole = _tokenizer.Encode(prompt + answer);
+        return whole.Length == tokens.Length + 1 && whole[^1] == answerToken && whole.AsSpan(0, tokens.Length).SequenceEqual(tokens);
+    }
+
+    private static string NoBoundary(string answer) => $"the answer {Shown(answer)} does not begin where the tokenizer puts a boundary";
+
+    private static string Shown(string text) => "'" + text.Replace("\n", "\\n", StringComparison.Ordinal) + "'";
+}
