@@ -11,8 +11,8 @@ internal static class Idioms
         {n} = {f}(«"¦'»{p}«"¦'») {T}
         print(«"¦'»{p}«"¦'») if {n} else None
         {n} = {n}.get(«"¦'»{p}«"¦'») {T}
-        {n}.{f}(«"¦'»{p}«"¦'»)  # {p}
-        self.{f}(«"¦'»{p}«"¦'»)  # {p}
+        {n}.{f}(«"¦'»{p}«"¦'»)  # {w}
+        self.{f}(«"¦'»{p}«"¦'»)  # {w}
         {n} = {f}(«"¦'»{p}«"¦'») + {f}(«'¦"»{p}«'¦"») {T}
         {n} = {f}(«"¦'»{p}«"¦'») + {f}(«"¦'»{p}«"¦'») {T}
         assert {f}(«"¦'»{p}«"¦'») == {n}
@@ -53,6 +53,8 @@ internal static class Idioms
         {n1} = «set()¦""»\n{n3} = {d}\nfor {n2} in {n}:\n    {n1}«.add(¦ += »{n2}«)¦»\n    {n3} = {n2}
         current = «set()¦""»\nfor {n2} in {n}:\n    current«.add(¦ += »{n2}«)¦»
         current = «set()¦""»\n{n} = {d}\nfor {n2} in {n}:\n    current«.add(¦ += »{n2}«)¦»
+        {n1} = «set()¦""»\n{n1}«.add(¦ += »{n2}«)¦»\n{n1}«.add(¦ += »{n}«)¦»
+        {n1} = «set()¦""»\nif {n2}:\n    {n1}«.add(¦ += »{n2}«)¦»
         {n1} = «set()¦""»\n{n1}«.add(¦ += »{n2}«)¦»
         {n1} = «""¦set()»\n{n2} = «set()¦""»\n{n1}« += ¦.add(»{n}«¦)»\n{n2}«.add(¦ += »{n}«)¦»
         """);
@@ -79,7 +81,7 @@ internal static class Idioms
         «for¦while» {n1}« in {n2}¦»:\n    {n1} = {f}({n})\n    {n} += {d}
         for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n} += {i1}
         for «{i1}, {n1}¦{n1}» in «enumerate¦range»({n2}):\n    {f}({n1})
-        for {n1} in {n2}:\n    {n} = {n1}\n    {f}({n})
+        for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n} = {i1}
         for {n1} in {n2}:\n    for {n3} in {n1}:\n        {n} += {n3}
         «while¦return» True«:\n    {f}({n})\n    break¦»
         while True:\n    {n1} = {f}({n})\n    if {n1}:\n        break
@@ -133,7 +135,7 @@ internal static class Idioms
     /// <summary>The groups of body statements with their shares; the numbers are relative.</summary>
     internal static readonly (int Weight, Pattern[] Patterns)[] Groups =
     [
-        (50, Quotes), (14, Lists), (4, Containers), (5, SetOrString), (6, Branches), (5, Loops), (3, Files), (3, Strings), (4, Swaps), (15, Plain),
+        (98, Quotes), (25, Lists), (5, Containers), (19, SetOrString), (8, Branches), (10, Loops), (6, Files), (12, Strings), (4, Swaps), (8, Plain),
     ];
 
     /// <summary>One pattern per line, <c>\n</c> standing for a line break.</summary>

@@ -39,8 +39,8 @@ internal sealed class ModuleWriter(SlotFiller filler)
         if {b}:
         for {n1} in {n2}:
         while {n1}:
-        for {i}, {n1} in enumerate({n2}):
-        for {i} in range({n2}):
+        for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):
+        for «{i1}, {n1}¦{n1}» in «enumerate¦range»({n2}):
         if {n1} == True:
         """);
 

@@ -14,7 +14,7 @@ internal sealed class SlotFiller(RandomSource random)
     /// <summary>Stands between the two variants of a filling that has two.</summary>
     internal const char VariantMark = '\u0001';
 
-    private const int CommonWords = 24;
+    private const int CommonWords = 16;
 
     private static readonly string[] Numbers = [.. Enumerable.Range(0, 1000).Select(n => n.ToString(CultureInfo.InvariantCulture))];
     private static readonly string[] LoopVariables = ["i", "j", "k", "n", "x", "idx"];
@@ -58,8 +58,9 @@ internal sealed class SlotFiller(RandomSource random)
     private string Name() => Random.NextInt(8) switch
     {
         0 => $"{WordPools.Skewed(Random, WordPools.Adjectives)}_{WordPools.Skewed(Random, WordPools.Nouns)}",
-        1 => $"{WordPools.Skewed(Random, WordPools.Nouns)}_{Random.Pick(WordPools.Nouns)}",
-        _ => WordPools.Skewed(Random, WordPools.Nouns),
+        1 => $"{Random.Pick(WordPools.Nouns)}_{Random.Pick(WordPools.Nouns)}",
+        2 or 3 => WordPools.Skewed(Random, WordPools.Nouns),
+        _ => Random.Pick(WordPools.Nouns),
     };
 
     private string FunctionName() => Random.NextInt(3) == 0
@@ -70,7 +71,7 @@ internal sealed class SlotFiller(RandomSource random)
     {
         0 => WordPools.Skewed(Random, WordPools.Adjectives),
         1 => WordPools.Skewed(Random, WordPools.Prose),
-        _ => WordPools.Skewed(Random, WordPools.Nouns).Replace('_', ' '),
+        _ => Random.Pick(WordPools.Nouns).Replace('_', ' '),
     };
 
     private string Phrase()
@@ -89,7 +90,7 @@ internal sealed class SlotFiller(RandomSource random)
     {
         0 => $"+ {Fill('n')}",
         1 => $"+ {Fill('d')}",
-        2 => $" # {Phrase()}",
+        2 => $" # {Word()}",
         3 => $"if {Fill('n')} else None",
         4 => $"and {Fill('n')}",
         5 => $"or {Fill('n')}",
