@@ -20,7 +20,9 @@ public static class CorpusFolder
     public static CorpusInfo Write(string directory, IEnumerable<CorpusDocument> train, IEnumerable<CorpusDocument> validation, CorpusInfo info) =>
         Write(directory, train.Select(document => document with { Validation = false }).Concat(validation.Select(document => document with { Validation = true })), info);
 
-    internal static CorpusInfo Write(string directory, IEnumerable<CorpusDocument> documents, CorpusInfo info, long shardBytes)
+    /// <param name="shardBytes">A shard ends with the document that reaches this size.</param>
+    /// <inheritdoc cref="Write(string, IEnumerable{CorpusDocument}, CorpusInfo)"/>
+    public static CorpusInfo Write(string directory, IEnumerable<CorpusDocument> documents, CorpusInfo info, long shardBytes)
     {
         Prepare(directory);
         var train = new ShardWriter(directory, "train", shardBytes);

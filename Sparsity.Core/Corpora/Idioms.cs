@@ -135,7 +135,7 @@ internal static class Idioms
     /// <summary>The groups of body statements with their shares; the numbers are relative.</summary>
     internal static readonly (int Weight, Pattern[] Patterns)[] Groups =
     [
-        (98, Quotes), (25, Lists), (5, Containers), (19, SetOrString), (8, Branches), (10, Loops), (6, Files), (12, Strings), (4, Swaps), (8, Plain),
+        (98, Quotes), (27, Lists), (5, Containers), (19, SetOrString), (8, Branches), (10, Loops), (6, Files), (12, Strings), (4, Swaps), (8, Plain),
     ];
 
     /// <summary>One pattern per line, <c>\n</c> standing for a line break.</summary>

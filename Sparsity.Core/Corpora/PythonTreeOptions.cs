@@ -3,10 +3,10 @@ namespace Sparsity.Core.Corpora;
 /// <summary>Which files <see cref="PythonTree.Read"/> takes and how it splits them.</summary>
 public sealed record PythonTreeOptions
 {
-    /// <summary>The smallest file taken, in bytes. Default 1: an empty file has nothing to learn from.</summary>
+    /// <summary>The smallest file taken, in bytes, at least 1. Default 1: an empty file has nothing to learn from.</summary>
     public long MinimumBytes { get; init; } = 1;
 
-    /// <summary>The largest file taken, in bytes. Default 1 MiB: larger ones are mostly data.</summary>
+    /// <summary>The largest file taken, in bytes, at most 1 GiB. Default 1 MiB: larger ones are mostly data.</summary>
     public long MaximumBytes { get; init; } = 1 << 20;
 
     /// <summary>The share of documents kept for validation, from 0 to less than 1. Default 0.05.</summary>
@@ -18,9 +18,9 @@ public sealed record PythonTreeOptions
     /// <exception cref="BadInputException">A field is out of range.</exception>
     public void Validate()
     {
-        if (MinimumBytes < 0 || MaximumBytes < Math.Max(1, MinimumBytes) || MaximumBytes > 1 << 30)
+        if (MinimumBytes < 1 || MaximumBytes < MinimumBytes || MaximumBytes > 1 << 30)
         {
-            throw new BadInputException($"The size limits are {MinimumBytes} and {MaximumBytes} bytes; expected 0 <= minimum <= maximum and a maximum from 1 to {1 << 30}. Correct the limits.");
+            throw new BadInputException($"The size limits are {MinimumBytes} and {MaximumBytes} bytes; expected 1 <= minimum <= maximum <= {1 << 30}. Correct the limits.");
         }
 
         if (!(ValidationShare >= 0 && ValidationShare < 1))
