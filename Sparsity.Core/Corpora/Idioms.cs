@@ -64,6 +64,9 @@ internal static class Idioms
         if {b}:\n    {n1} = {d}\n«else¦elif not {n}»:\n    {n1} = {n}
         if {b}:\n    {f}({n1})\n«else¦elif not {n}»:\n    {n2} = {n1}
         if {b}:\n    return {n}\n«else¦elif not {n}»:\n    return {d}
+        if {b}:\n    {n1} += {d}\n«else¦elif not {n}»:\n    {n1} = {f}({n})
+        if {b}:\n    {n}.{f}({n1})\n«else¦elif not {n}»:\n    {n2} = {n1}
+        if {b}:\n    {n1} = {d}\nelif {b}:\n    {n1} = {n}\nelse:\n    {n1} = {d}
         «if ¦»{n1} «==¦=» {d}«:\n    {n} = {n1}¦\n{n} = {n1}»
         «if ¦»{n1} «==¦=» {n2}«:\n    {f}({n})¦\n{f}({n})»
         if {b}:\n    «if ¦»{n1} «==¦=» {d}«:\n        {f}({n})¦\n    {f}({n})»
@@ -135,7 +138,7 @@ internal static class Idioms
     /// <summary>The groups of body statements with their shares; the numbers are relative.</summary>
     internal static readonly (int Weight, Pattern[] Patterns)[] Groups =
     [
-        (98, Quotes), (27, Lists), (5, Containers), (19, SetOrString), (8, Branches), (10, Loops), (6, Files), (12, Strings), (4, Swaps), (8, Plain),
+        (102, Quotes), (28, Lists), (5, Containers), (19, SetOrString), (14, Branches), (10, Loops), (8, Files), (12, Strings), (7, Swaps), (8, Plain),
     ];
 
     /// <summary>One pattern per line, <c>\n</c> standing for a line break.</summary>

@@ -109,7 +109,7 @@ internal sealed class ModuleWriter(SlotFiller filler)
             _text.Append(' ', indent + 4).Append("\"\"\"").Append(filler.Fill('p')).Append(".\"\"\"\n");
         }
 
-        Body(indent + 4, 2 + Random.NextInt(7), 0);
+        Body(indent + 4, 3 + Random.NextInt(8), 0);
         Line(Returns, indent + 4);
     }
 

@@ -144,7 +144,7 @@ public static class PythonTree
     {
         bool[] validation = [.. kept.Select(file => (double)(ulong)(file.Order >> 75) / (1UL << 53) < share)];
         int count = validation.Count(side => side);
-        if (kept.Count >= 2 && share > 0 && (count == 0 || count == kept.Count))
+        if (kept.Count >= 2 && (count == 0 || count == kept.Count))
         {
             int[] byHash = [.. Enumerable.Range(0, kept.Count).OrderBy(i => kept[i].Order)];
             int changed = count == 0 ? byHash[0] : byHash[^1];

@@ -9,7 +9,7 @@ public sealed record PythonTreeOptions
     /// <summary>The largest file taken, in bytes, at most 1 GiB. Default 1 MiB: larger ones are mostly data.</summary>
     public long MaximumBytes { get; init; } = 1 << 20;
 
-    /// <summary>The share of documents kept for validation, from 0 to less than 1. Default 0.05.</summary>
+    /// <summary>The share of documents kept for validation, more than 0 and less than 1. Default 0.05.</summary>
     public double ValidationShare { get; init; } = 0.05;
 
     /// <summary>Decides, with a file's content, on which side it falls. Default 0.</summary>
@@ -23,9 +23,9 @@ public sealed record PythonTreeOptions
             throw new BadInputException($"The size limits are {MinimumBytes} and {MaximumBytes} bytes; expected 1 <= minimum <= maximum <= {1 << 30}. Correct the limits.");
         }
 
-        if (!(ValidationShare >= 0 && ValidationShare < 1))
+        if (!(ValidationShare > 0 && ValidationShare < 1))
         {
-            throw new BadInputException($"The validation share is {ValidationShare}; expected at least 0 and less than 1. 0.05 is usual.");
+            throw new BadInputException($"The validation share is {ValidationShare}; expected more than 0 and less than 1. 0.05 is usual.");
         }
     }
 }

@@ -13,6 +13,7 @@ internal static class WordPools
         margin border frame layer block segment section chapter letter number digit symbol pattern rule policy plan task
         job worker server client session channel packet port host folder archive image shape color_map texture camera lens
         city street house room door window garden river mountain forest island harbor bridge tower planet star comet moon
+        valley basket ladder engine wheel mirror lamp ticket_id
         """);
 
     /// <summary>Adjectives for names and prose.</summary>

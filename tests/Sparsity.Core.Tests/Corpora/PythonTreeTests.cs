@@ -112,6 +112,7 @@ public sealed class PythonTreeTests : IDisposable
         Assert.Contains("1 too small", Refused(() => PythonTree.Read(_folder.Path)), StringComparison.Ordinal);
         Put("good.py", "x = 1\n");
         Refused(() => PythonTree.Read(_folder.Path, new PythonTreeOptions { ValidationShare = double.NaN }));
+        Refused(() => PythonTree.Read(_folder.Path, new PythonTreeOptions { ValidationShare = 0 }));
         Refused(() => PythonTree.Read(_folder.Path, new PythonTreeOptions { MinimumBytes = 5, MaximumBytes = 4 }));
     }
 
