@@ -37,7 +37,8 @@ internal static class ContainerTasks
             if {n}:\n    {n} = {f}(«"¦'»{p}
             self.{n} = {f}(«"¦'»{p}
             {f}(«'¦"»{w}«'¦"»)\n{n} = {n} + {f}(«"¦'»{p}
-            """),
+            """,
+            new AnswerPair("\")\n", "')\n")),
         PatternTask.Create(
             "bracket_counting",
             "a flat list closes with ], a nested one with ]]",
@@ -68,7 +69,8 @@ internal static class ContainerTasks
             if {b}:\n    {n} = [{M}
             while {n} != [{M}
             {n1} = {n2} = [{M}
-            """),
+            """,
+            new AnswerPair("]\n", "]]\n")),
         PatternTask.Create(
             "set_or_string",
             "a variable that began as set() goes on with .add, one that began as \"\" with +=",

@@ -16,11 +16,11 @@ internal static class FunctionTasks
             def {f}({n1}«=None¦», {n2}«=None¦», {n3}«=None¦», {n4}
             # {p}\ndef {f}({n1}«=None¦», {n2}
             # {p}\ndef {f}({n1}«=None¦», {n2}«=None¦», {n3}
-            {n} = {d}\n\n\ndef {f}({n1}«=None¦», {n2}
-            {n} = {d}\n\n\ndef {f}({n1}«=None¦», {n2}«=None¦», {n3}
-            return {n}\n\n\ndef {f}({n1}«=None¦», {n2}
-            return {n}\n\n\ndef {f}({n1}«=None¦», {n2}«=None¦», {n3}
-            return {n}\n\n\ndef {f}({n1}«=None¦», {n2}«=None¦», {n3}«=None¦», {n4}
+                {n} = {d}\n\n\ndef {f}({n1}«=None¦», {n2}
+                {n} = {d}\n\n\ndef {f}({n1}«=None¦», {n2}«=None¦», {n3}
+                return {n}\n\n\ndef {f}({n1}«=None¦», {n2}
+                return {n}\n\n\ndef {f}({n1}«=None¦», {n2}«=None¦», {n3}
+                return {n}\n\n\ndef {f}({n1}«=None¦», {n2}«=None¦», {n3}«=None¦», {n4}
             """,
             """
             class {C}:\n    def {f}(self, {n1}«=None¦», {n2}
@@ -41,16 +41,16 @@ internal static class FunctionTasks
             "class_init",
             "after lines like self.x = x the name before the equals sign is repeated",
             """
-            self.{s1} = {s1}\nself.«{s2}¦{s3}» =\t «{s2}¦{s3}»
-            self.{s1} = {s1}\nself.{s4} = {s4}\nself.«{s2}¦{s3}» =\t «{s2}¦{s3}»
-            self.{s1} = {s1}\nself.{s4} = {s4}\nself.{s5} = {s5}\nself.«{s2}¦{s3}» =\t «{s2}¦{s3}»
-            def __init__(self, {s2}, {s3}):\n    self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
-            def __init__(self, {s3}, {s2}):\n    self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
-            def __init__(self, {s1}, {s2}, {s3}):\n    self.{s1} = {s1}\n    self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
-            def __init__(self, {s1}, {s3}, {s2}):\n    self.{s1} = {s1}\n    self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
-            def __init__(self, {s2}, {s1}, {s3}):\n    self.{s1} = {s1}\n    self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
-            def __init__(self, {s2}, {s3}, {s1}):\n    self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
-            def __init__(self, {s3}, {s2}, {s1}):\n    self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
+                    self.{s1} = {s1}\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
+                    self.{s1} = {s1}\n        self.{s4} = {s4}\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
+                    self.{s1} = {s1}\n        self.{s4} = {s4}\n        self.{s5} = {s5}\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
+                def __init__(self, {s2}, {s3}):\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
+                def __init__(self, {s3}, {s2}):\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
+                def __init__(self, {s1}, {s2}, {s3}):\n        self.{s1} = {s1}\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
+                def __init__(self, {s1}, {s3}, {s2}):\n        self.{s1} = {s1}\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
+                def __init__(self, {s2}, {s1}, {s3}):\n        self.{s1} = {s1}\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
+                def __init__(self, {s2}, {s3}, {s1}):\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
+                def __init__(self, {s3}, {s2}, {s1}):\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
             """,
             """
             class {C}:\n    def __init__(self, {s2}, {s3}):\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»

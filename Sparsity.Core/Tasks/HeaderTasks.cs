@@ -49,22 +49,24 @@ internal static class HeaderTasks
         PatternTask.Create(
             "indent_for",
             "the line after a for line is indented by one level more",
-            "   ",
             "       ",
+            "           ",
             IndentFor("{n} = {f}({n})", "for {n1} in {n2}:"),
             IndentFor("{n} = {n}.{n}", "for {i}, {n1} in enumerate({n2}):")),
     ];
 
+    /// <summary>A loop in a function's body, in variant 1 inside another statement; the last space of an indentation belongs to the word after it.</summary>
     private static string IndentFor(string between, string loop) => $$"""
-        «¦def {f}({n1}):\n    »{{loop}}\n
-        «¦def {f}({n1}, {n3}):\n    »{{loop}}\n
-        «¦if {b}:\n    »{{loop}}\n
-        «¦while {n}:\n    »{{loop}}\n
-        «¦def {f}({n1}):\n    »{{between}}\n«¦    »{{loop}}\n
-        «¦if {b}:\n    »{{between}}\n«¦    »{{loop}}\n
-        «¦while {n}:\n    »{{between}}\n«¦    »{{loop}}\n
-        «¦def {f}({n1}):\n    »{n} = {d}\n«¦    »{{between}}\n«¦    »{{loop}}\n
-        «¦def {f}({n1}):\n    »# {p}\n«¦    »{{loop}}\n
-        «¦if {b}:\n    »# {p}\n«¦    »{{loop}}\n
+            «¦if {b}:\n        »{{loop}}\n
+            «¦while {n}:\n        »{{loop}}\n
+            «¦if {b}:\n        »{{between}}\n    «¦    »{{loop}}\n
+            «¦while {n}:\n        »{{between}}\n    «¦    »{{loop}}\n
+            «¦if {b}:\n        »# {p}\n    «¦    »{{loop}}\n
+            {n} = {d}\n    «¦if {b}:\n        »{{loop}}\n
+            {{between}}\n    «¦while {n}:\n        »{{loop}}\n
+            # {p}\n    «¦if {b}:\n        »{{loop}}\n
+        def {f}({n3}):\n    «¦if {b}:\n        »{{loop}}\n
+        def {f}({n3}):\n    {{between}}\n    «¦if {b}:\n        »{{loop}}\n
+        def {f}({n3}):\n    «¦if {b}:\n        »{{between}}\n    «¦    »{{loop}}\n
         """;
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using Sparsity.Core.Corpora;
 
 namespace Sparsity.Core.Tasks;
@@ -6,6 +7,9 @@ namespace Sparsity.Core.Tasks;
 internal static class PatternTask
 {
     private const int MostDistractors = 3;
+    private const int Indent = 4;
+
+    private static readonly Pattern Head = new("def {f}({n}):");
 
     /// <summary>Starts of functions for the training prompts of statements that come in few shapes, each up to the statement's own indentation of 4.</summary>
     private static readonly string[] TrainStarts =
@@ -25,8 +29,9 @@ internal static class PatternTask
     /// <param name="answerB">The token right after the second variant.</param>
     /// <param name="train">One pattern per line, with <c>\n</c> for a line break; each ends where the answer starts.</param>
     /// <param name="test">The same, of other shapes.</param>
-    internal static PromptTask Create(string name, string description, string answerA, string answerB, string train, string test) =>
-        new(name, description, Fixed(train, answerA, answerB), Fixed(test, answerA, answerB));
+    /// <param name="others">Further answers, for tokenizers to which the first are not single tokens.</param>
+    internal static PromptTask Create(string name, string description, string answerA, string answerB, string train, string test, params AnswerPair[] others) =>
+        new(name, description, Fixed(train, answerA, answerB), Fixed(test, answerA, answerB)) { OtherAnswers = others };
 
     /// <summary>As <see cref="Create"/>, with each line placed in functions that begin in ten ways. Lines stand at an indentation of 4; later lines state theirs.</summary>
     internal static PromptTask CreateInFunctions(string name, string description, string answerA, string answerB, string train, string test) =>
@@ -57,20 +62,73 @@ internal static class PatternTask
     });
 
     private static Func<RandomSource, PromptPair>[] Templates(string lines, Func<string, string, PromptPair> make) =>
-        [.. Idioms.Patterns(lines).Select(pattern => (Func<RandomSource, PromptPair>)(random => Draw(pattern, random, make)))];
+        [.. Idioms.Patterns(lines).Zip(lines.Split('\n', StringSplitOptions.RemoveEmptyEntries), (pattern, line) => Template(pattern, PlaceOf(line), make))];
 
-    private static PromptPair Draw(Pattern pattern, RandomSource random, Func<string, string, PromptPair> make)
+    /// <summary>Where the corpus has such code: names and keywords at the start of a line are other tokens at the margin than after an indentation.</summary>
+    private static Place PlaceOf(string line) =>
+        line[0] == ' ' ? Place.AsWritten
+        : line.StartsWith("def ", StringComparison.Ordinal) || line.StartsWith("class ", StringComparison.Ordinal) || line.Contains(@"\ndef ", StringComparison.Ordinal) ? Place.AfterFunction
+        : Place.InFunction;
+
+    private static Func<RandomSource, PromptPair> Template(Pattern pattern, Place place, Func<string, string, PromptPair> make) => random =>
     {
         var filler = new SlotFiller(random);
         filler.NewScope();
-        string lead = "";
-        for (int lines = random.NextInt(MostDistractors + 1); lines > 0; lines--)
+        var lead = new StringBuilder();
+        if (place != Place.AsWritten)
         {
-            Pattern plain = random.Pick(Idioms.Plain);
-            lead += plain.Render(plain.Draw(filler), 0) + "\n";
+            Distract(lead, filler);
+        }
+
+        if (place == Place.AfterFunction && lead.Length > 0)
+        {
+            lead.Append("\n\n");
         }
 
         string[] values = pattern.Draw(filler);
-        return make(lead + pattern.Render(values, 0), lead + pattern.Render(values, 1));
+        return make(lead + Render(0), lead + Render(1));
+
+        string Render(int variant)
+        {
+            var text = new StringBuilder();
+            int indent = place == Place.InFunction ? Indent : 0;
+            text.Append(' ', indent);
+            pattern.Append(text, values, variant, indent);
+            return text.ToString();
+        }
+    };
+
+    /// <summary>Lines of a function before the statement that matters, in half of the prompts with the function's head.</summary>
+    private static void Distract(StringBuilder lead, SlotFiller filler)
+    {
+        int lines = filler.Random.NextInt(MostDistractors + 1);
+        if (lines > 0 && filler.Random.NextBool())
+        {
+            Append(Head, 0);
+        }
+
+        for (; lines > 0; lines--)
+        {
+            Append(filler.Random.Pick(Idioms.Plain), Indent);
+        }
+
+        void Append(Pattern pattern, int indent)
+        {
+            lead.Append(' ', indent);
+            pattern.Append(lead, pattern.Draw(filler), variant: 0, indent);
+            lead.Append('\n');
+        }
+    }
+
+    private enum Place
+    {
+        /// <summary>The pattern brings its own surroundings, and begins with their indentation.</summary>
+        AsWritten,
+
+        /// <summary>At the margin, after the end of another function.</summary>
+        AfterFunction,
+
+        /// <summary>A statement of a function's body.</summary>
+        InFunction,
     }
 }

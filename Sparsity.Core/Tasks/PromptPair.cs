@@ -10,3 +10,8 @@ public sealed record PromptPair(
     [property: JsonRequired] string Second,
     [property: JsonRequired] string AnswerA,
     [property: JsonRequired] string AnswerB);
+
+/// <summary>The two answers of a task, without the prompts.</summary>
+/// <param name="A">Right after the first prompt.</param>
+/// <param name="B">Right after the second prompt.</param>
+public sealed record AnswerPair(string A, string B);

@@ -11,6 +11,12 @@ public sealed record PromptTask(
     IReadOnlyList<Func<RandomSource, PromptPair>> TrainTemplates,
     IReadOnlyList<Func<RandomSource, PromptPair>> TestTemplates)
 {
+    /// <summary>
+    /// Answers that are as right as those of the pairs, in order of preference: taken, both together, where the pairs' own are not single tokens. Empty where
+    /// nothing else can follow.
+    /// </summary>
+    public IReadOnlyList<AnswerPair> OtherAnswers { get; init; } = [];
+
     /// <summary>The templates of one split.</summary>
     public IReadOnlyList<Func<RandomSource, PromptPair>> Templates(TaskSplit split) => split == TaskSplit.Train ? TrainTemplates : TestTemplates;
 

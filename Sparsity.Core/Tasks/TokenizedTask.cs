@@ -14,39 +14,41 @@ public sealed class TokenizedTask
     private readonly BytePairTokenizer _tokenizer;
     private readonly int _maxTokens;
 
-    private TokenizedTask(PromptTask task, BytePairTokenizer tokenizer, int maxTokens)
+    private TokenizedTask(PromptTask task, BytePairTokenizer tokenizer, int maxTokens, AnswerPair? otherAnswers)
     {
         Task = task;
         _tokenizer = tokenizer;
         _maxTokens = maxTokens;
+        OtherAnswers = otherAnswers;
     }
 
     public PromptTask Task { get; }
 
-    /// <summary>Puts <paramref name="task"/> into tokens, if every template of it can give pairs that fit.</summary>
+    /// <summary>Which of <see cref="PromptTask.OtherAnswers"/> stands for the pairs' own answers, in every pair; null if those are single tokens themselves.</summary>
+    public AnswerPair? OtherAnswers { get; }
+
+    /// <summary>Puts <paramref name="task"/> into tokens, if every template of it can give pairs that fit: with the pairs' own answers, or else with the first others that do.</summary>
     /// <param name="maxTokens">The longest prompt the model reads, in tokens.</param>
     /// <param name="reason">If not: why, in one line that begins with the task's name.</param>
     public static bool TryCreate(PromptTask task, BytePairTokenizer tokenizer, int maxTokens, [NotNullWhen(true)] out TokenizedTask? tokenized, [NotNullWhen(false)] out string? reason)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxTokens);
-        var candidate = new TokenizedTask(task, tokenizer, maxTokens);
-        tokenized = null;
-        foreach (TaskSplit split in Enum.GetValues<TaskSplit>())
+        string? firstReason = null;
+        foreach (AnswerPair? answers in task.OtherAnswers.Prepend(null))
         {
-            IReadOnlyList<Func<RandomSource, PromptPair>> templates = task.Templates(split);
-            for (int i = 0; i < templates.Count; i++)
+            tokenized = new TokenizedTask(task, tokenizer, maxTokens, answers);
+            if (tokenized.Misfit() is not { } misfit)
             {
-                if (candidate.Draw(templates[i], RandomSource.For(0, $"fit of {task.Name} {split}", i), out string problem) is null)
-                {
-                    reason = $"{task.Name}: {split.ToString().ToLowerInvariant()} template {i + 1} of {templates.Count} gave no usable pair in {MostDraws} draws: {problem}.";
-                    return false;
-                }
+                reason = null;
+                return true;
             }
+
+            firstReason ??= misfit;
         }
 
-        tokenized = candidate;
-        reason = null;
-        return true;
+        tokenized = null;
+        reason = firstReason + (task.OtherAnswers.Count == 0 ? "." : "; its other answers did not fit either.");
+        return false;
     }
 
     /// <summary>Draws pairs. The i-th pair depends on the split, the seed and i only, so that a smaller sample is the start of a larger one.</summary>
@@ -66,9 +68,32 @@ public sealed class TokenizedTask
         return new TaskBatch(pairs);
     }
 
+    /// <summary>Why some template cannot be used, or null.</summary>
+    private string? Misfit()
+    {
+        foreach (TaskSplit split in Enum.GetValues<TaskSplit>())
+        {
+            IReadOnlyList<Func<RandomSource, PromptPair>> templates = Task.Templates(split);
+            for (int i = 0; i < templates.Count; i++)
+            {
+                if (Draw(templates[i], RandomSource.For(0, $"fit of {Task.Name} {split}", i), out string problem) is null)
+                {
+                    return $"{Task.Name}: {split.ToString().ToLowerInvariant()} template {i + 1} of {templates.Count} gave no usable pair in {MostDraws} draws: {problem}";
+                }
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>A pair in tokens, or why it cannot be used.</summary>
     internal TokenizedPair? Tokenize(PromptPair pair, out string problem)
     {
+        if (OtherAnswers is { } others)
+        {
+            pair = pair with { AnswerA = others.A, AnswerB = others.B };
+        }
+
         if (!_tokenizer.TryGetSingleToken(pair.AnswerA, out int a) || !_tokenizer.TryGetSingleToken(pair.AnswerB, out int b))
         {
             string answer = _tokenizer.TryGetSingleToken(pair.AnswerA, out _) ? pair.AnswerB : pair.AnswerA;

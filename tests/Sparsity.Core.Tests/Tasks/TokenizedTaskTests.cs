@@ -1,4 +1,3 @@
-using Sparsity.Core.Corpora;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Tokenization;
 
@@ -8,12 +7,12 @@ public class TokenizedTaskTests
 {
     private const int MaxTokens = 64;
 
-    private static readonly Lazy<BytePairTokenizer> Tokenizer = new(() => BytePairTrainer.Train(SyntheticPython.Documents(1, 2_000_000).Select(document => document.Text), 512));
+    private static BytePairTokenizer Tokenizer => SyntheticTokenizers.Small;
 
     [Fact]
     public void TheFirstTasksFitASmallVocabularyAndOthersSayWhyNot()
     {
-        string[] reasons = [.. TaskCatalogue.All.Select(task => TokenizedTask.TryCreate(task, Tokenizer.Value, MaxTokens, out _, out string? reason) ? "" : reason).Where(reason => reason.Length > 0)];
+        string[] reasons = [.. TaskCatalogue.All.Select(task => TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out _, out string? reason) ? "" : reason).Where(reason => reason.Length > 0)];
 
         Assert.InRange(reasons.Length, 0, 5);
         Assert.All(reasons, reason => Assert.Contains("is not a single token", reason, StringComparison.Ordinal));
@@ -28,7 +27,7 @@ public class TokenizedTaskTests
     {
         foreach (PromptTask task in TaskCatalogue.All)
         {
-            if (!TokenizedTask.TryCreate(task, Tokenizer.Value, MaxTokens, out TokenizedTask? tokenized, out _))
+            if (!TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out TokenizedTask? tokenized, out _))
             {
                 continue; // which may be skipped, and why, is the test above
             }
@@ -42,11 +41,11 @@ public class TokenizedTaskTests
 
         static void Check(string task, int[] prompt, int answer)
         {
-            string text = Tokenizer.Value.DecodeText(prompt);
-            string answerText = Tokenizer.Value.DecodeText([answer]);
+            string text = Tokenizer.DecodeText(prompt);
+            string answerText = Tokenizer.DecodeText([answer]);
             Assert.InRange(prompt.Length, 1, MaxTokens);
             Assert.Equal(TaskRules.Answer(task, text), answerText);
-            Assert.Equal([.. prompt, answer], Tokenizer.Value.Encode(text + answerText));
+            Assert.Equal([.. prompt, answer], Tokenizer.Encode(text + answerText));
         }
     }
 
@@ -75,19 +74,34 @@ public class TokenizedTaskTests
     {
         PromptTask task = new("mine", "", [_ => new PromptPair(first, second, a, b)], [_ => new PromptPair(first, second, a, b)]);
 
-        bool fits = TokenizedTask.TryCreate(task, Tokenizer.Value, MaxTokens, out _, out string? reason);
+        bool fits = TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out _, out string? reason);
 
         Assert.Equal(expected.Length == 0, fits);
         Assert.Contains(expected, reason ?? "", StringComparison.Ordinal);
     }
 
     [Fact]
+    public void OtherAnswersAreTakenBothTogetherWhereThePairsOwnAreNotSingleTokens()
+    {
+        Func<RandomSource, PromptPair> template = _ => new PromptPair("x = f(\"a", "x = f('a", "qzqzq", "')");
+        PromptTask task = new("mine", "", [template], [template]) { OtherAnswers = [new("\") # qzqzq", "')"), new("\")", "')"), new("\")\n", "')\n")] };
+
+        TokenizedTask tokenized = Create(task);
+
+        Assert.Equal(new AnswerPair("\")", "')"), tokenized.OtherAnswers);
+        Assert.Equal(("\")", "')"), (Tokenizer.DecodeText([tokenized.Sample(TaskSplit.Train, 1, 1).Pairs[0].AnswerA]), Tokenizer.DecodeText([tokenized.Sample(TaskSplit.Train, 1, 1).Pairs[0].AnswerB])));
+        Assert.Null(Create(TaskCatalogue.Find("single_double_quote")).OtherAnswers);
+        Assert.False(TokenizedTask.TryCreate(task with { OtherAnswers = [new("qzqzq", "')")] }, Tokenizer, MaxTokens, out _, out string? reason));
+        Assert.EndsWith("its other answers did not fit either.", reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void APromptLongerThanTheModelReadsIsRefused()
     {
-        Assert.False(TokenizedTask.TryCreate(TaskCatalogue.Find("single_double_quote"), Tokenizer.Value, 3, out _, out string? reason));
+        Assert.False(TokenizedTask.TryCreate(TaskCatalogue.Find("single_double_quote"), Tokenizer, 3, out _, out string? reason));
         Assert.Contains("at most 3", reason, StringComparison.Ordinal);
     }
 
     private static TokenizedTask Create(PromptTask task) =>
-        TokenizedTask.TryCreate(task, Tokenizer.Value, MaxTokens, out TokenizedTask? tokenized, out string? reason) ? tokenized : throw new InvalidOperationException(reason);
+        TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out TokenizedTask? tokenized, out string? reason) ? tokenized : throw new InvalidOperationException(reason);
 }
