@@ -2,7 +2,6 @@ using CommandLine;
 using Sparsity.Core;
 using Sparsity.Core.Corpora;
 using Sparsity.Core.Data;
-using Sparsity.Core.Storage;
 using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
@@ -45,12 +44,12 @@ internal sealed class CorpusVerb : Verb
         }
         else
         {
-            PythonTree tree = PythonTree.Read(From!, new PythonTreeOptions { Seed = Seed });
-            CorpusFolder.Write(Out, tree);
-            Terminal.Line($"{tree.Training.Count + tree.Validation.Count} files read, {tree.Validation.Count} of them for validation");
+            PythonTreeContent tree = PythonTree.Read(From!, new PythonTreeOptions { Seed = Seed });
+            CorpusFolder.Write(Out, tree.Documents, CorpusInfo.Of(From!, Seed, tree.Skipped));
+            Terminal.Line($"{tree.Documents.Count} files read, {tree.Documents.Count(document => document.Validation)} of them for validation");
             foreach (SkippedFiles skipped in tree.Skipped)
             {
-                Terminal.Line($"skipped {skipped.Count}: {skipped.Reason} (for instance {skipped.Example})");
+                Terminal.Line($"skipped {skipped.Count} {skipped.Reason}, for instance {skipped.Examples[0]}");
             }
         }
 
@@ -66,6 +65,6 @@ internal sealed class CorpusVerb : Verb
             throw new BadInputException(FormattableString.Invariant($"--megabytes is {megabytes}, but must be above 0 and at most 10000."));
         }
 
-        CorpusFolder.WriteSynthetic(RunFolder.Create(directory).Directory, seed, (long)(megabytes * 1e6));
+        CorpusFolder.Write(directory, SyntheticPython.Documents(seed, (long)(megabytes * 1e6)), CorpusInfo.Of("synthetic", seed));
     }
 }

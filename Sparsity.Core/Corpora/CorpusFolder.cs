@@ -1,122 +1,144 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Sparsity.Core.Storage;
 
 namespace Sparsity.Core.Corpora;
 
-/// <summary>A corpus on disk: text/train-00000.jsonl, ..., text/validation-00000.jsonl, one {"path","text"} per line, and corpus.json, which says what is there.</summary>
+/// <summary>A corpus on disk: <c>text/train-00000.jsonl</c>, <c>text/validation-00000.jsonl</c> and so on with {"path", "text"} per line, and <c>corpus.json</c>, written last.</summary>
 public static class CorpusFolder
 {
-    private const int CurrentFormatVersion = 1;
-    private const long ShardBytes = 64_000_000;
+    private const string InfoName = "corpus.json";
+    private const long ShardBytes = 64L << 20;
 
-    /// <summary>One of every this many synthetic modules is for validation.</summary>
-    private const int ValidationEvery = 32;
+    /// <summary>Writes the documents, each to its side, as they come; nothing is held in memory but one shard.</summary>
+    /// <returns><paramref name="info"/> with the counts filled in, as written.</returns>
+    /// <exception cref="BadInputException">The folder holds something, or cannot be written, or a side would be empty.</exception>
+    public static CorpusInfo Write(string directory, IEnumerable<CorpusDocument> documents, CorpusInfo info) => Write(directory, documents, info, ShardBytes);
 
-    /// <summary>Writes what was read from a tree into a new or empty folder.</summary>
-    public static void Write(string directory, PythonTree tree)
+    /// <inheritdoc cref="Write(string, IEnumerable{CorpusDocument}, CorpusInfo)"/>
+    public static CorpusInfo Write(string directory, IEnumerable<CorpusDocument> train, IEnumerable<CorpusDocument> validation, CorpusInfo info) =>
+        Write(directory, train.Select(document => document with { Validation = false }).Concat(validation.Select(document => document with { Validation = true })), info);
+
+    /// <param name="shardBytes">A shard ends with the document that reaches this size.</param>
+    /// <inheritdoc cref="Write(string, IEnumerable{CorpusDocument}, CorpusInfo)"/>
+    public static CorpusInfo Write(string directory, IEnumerable<CorpusDocument> documents, CorpusInfo info, long shardBytes)
     {
-        RunFolder.Create(directory);
-        long bytes = WriteShards(directory, "train", tree.Training) + WriteShards(directory, "validation", tree.Validation);
-        WriteDescription(directory, new Description("python files", null, tree.Training.Count, tree.Validation.Count, bytes, tree.Skipped));
-    }
-
-    /// <summary>Writes about <paramref name="bytes"/> of synthetic modules into a new or empty folder.</summary>
-    public static void WriteSynthetic(string directory, ulong seed, long bytes)
-    {
-        RunFolder.Create(directory);
-        var training = new List<CorpusDocument>();
-        var validation = new List<CorpusDocument>();
-        int index = 0;
-        foreach (string module in SyntheticPython.Documents(seed, bytes))
+        Prepare(directory);
+        var train = new ShardWriter(directory, "train", shardBytes);
+        var validation = new ShardWriter(directory, "validation", shardBytes);
+        foreach (CorpusDocument document in documents)
         {
-            (index % ValidationEvery == ValidationEvery - 1 ? validation : training).Add(new CorpusDocument($"module_{index:000000}.py", module));
-            index++;
+            (document.Validation ? validation : train).Add(document);
         }
 
-        if (validation.Count == 0)
+        train.Finish();
+        validation.Finish();
+        if (train.Documents == 0)
         {
-            throw new BadInputException($"{bytes} bytes of synthetic text make {index} modules, too few to set any aside for validation. Ask for at least 0.1 megabytes.");
+            throw new BadInputException($"{directory}: the corpus has no documents to train on; expected at least one. Give more text or a smaller validation share.");
         }
 
-        long written = WriteShards(directory, "train", training) + WriteShards(directory, "validation", validation);
-        WriteDescription(directory, new Description("synthetic", seed, training.Count, validation.Count, written, []));
+        CorpusInfo written = info with
+        {
+            FormatVersion = CorpusInfo.CurrentVersion,
+            TrainDocuments = train.Documents,
+            ValidationDocuments = validation.Documents,
+            TrainBytes = train.Bytes,
+            ValidationBytes = validation.Bytes,
+        };
+        AtomicFile.WriteText(Path.Combine(directory, InfoName), JsonText.Write(written));
+        return written;
     }
 
-    /// <summary>The training texts.</summary>
-    /// <exception cref="BadInputException">The folder holds no corpus, or a shard is damaged.</exception>
-    public static IEnumerable<string> ReadTrain(string directory) => Read(directory, "train");
-
-    /// <summary>The validation texts.</summary>
-    /// <exception cref="BadInputException">The folder holds no corpus, or a shard is damaged.</exception>
-    public static IEnumerable<string> ReadValidation(string directory) => Read(directory, "validation");
-
-    private static IEnumerable<string> Read(string directory, string part)
+    /// <summary>What the folder's <c>corpus.json</c> says.</summary>
+    /// <exception cref="BadInputException">The folder is not a corpus of this version.</exception>
+    public static CorpusInfo ReadInfo(string directory)
     {
-        string path = Path.Combine(directory, "corpus.json");
-        Description description = JsonText.ReadFile<Description>(path);
-        if (description.FormatVersion > CurrentFormatVersion)
+        string path = Path.Combine(directory, InfoName);
+        if (!File.Exists(path))
         {
-            throw new BadInputException($"{path}: has format version {description.FormatVersion}, but this program reads up to {CurrentFormatVersion}. Use a newer program.");
+            throw new BadInputException($"{directory}: there is no {InfoName}; expected a corpus folder. Make one with the corpus command; if making it was interrupted, start again in an empty folder.");
         }
 
-        return ReadShards(directory, part);
+        CorpusInfo info = JsonText.ReadFile<CorpusInfo>(path);
+        return info.FormatVersion == CorpusInfo.CurrentVersion
+            ? info
+            : throw new BadInputException($"{path}: format_version is {info.FormatVersion}; expected {CorpusInfo.CurrentVersion}. Make the corpus again with this program.");
     }
 
-    private static IEnumerable<string> ReadShards(string directory, string part)
+    /// <summary>The texts to train on, in the order in which they were written.</summary>
+    /// <exception cref="BadInputException">The folder is not a corpus, or a shard is missing or damaged.</exception>
+    public static IEnumerable<string> ReadTrain(string directory) => Read(directory, "train", ReadInfo(directory).TrainDocuments);
+
+    /// <summary>The texts kept for validation, in the order in which they were written.</summary>
+    /// <exception cref="BadInputException">The folder is not a corpus, or a shard is missing or damaged.</exception>
+    public static IEnumerable<string> ReadValidation(string directory) => Read(directory, "validation", ReadInfo(directory).ValidationDocuments);
+
+    private static IEnumerable<string> Read(string directory, string split, long expected)
     {
-        for (int shard = 0; ; shard++)
+        long found = 0;
+        for (int shard = 0; found < expected; shard++)
         {
-            string path = ShardPath(directory, part, shard);
+            string path = ShardWriter.ShardPath(directory, split, shard);
             if (!File.Exists(path))
             {
-                if (shard == 0)
-                {
-                    throw new BadInputException($"{path}: missing. Make the corpus anew.");
-                }
-
-                yield break;
+                throw new BadInputException($"{path}: the shard is missing; {InfoName} promises {expected} documents and there are {found}. Restore it or make the corpus again.");
             }
 
-            int number = 0;
-            foreach (string line in File.ReadLines(path))
+            foreach (string line in Lines(path))
             {
-                number++;
-                yield return JsonText.Read<CorpusDocument>(JsonText.ParseObject(line, $"{path}, line {number}"), $"{path}, line {number}").Text;
+                found++;
+                yield return TextOf(line, $"{path}, document {found}");
             }
         }
-    }
 
-    private static long WriteShards(string directory, string part, IReadOnlyList<CorpusDocument> documents)
-    {
-        Directory.CreateDirectory(Path.Combine(directory, "text"));
-        long total = 0;
-        int next = 0;
-        for (int shard = 0; next < documents.Count; shard++)
+        if (found != expected)
         {
-            AtomicFile.Write(ShardPath(directory, part, shard), stream =>
-            {
-                for (long size = 0; next < documents.Count && size < ShardBytes; next++)
-                {
-                    stream.Write(JsonSerializer.SerializeToUtf8Bytes(documents[next], JsonText.OneLine));
-                    stream.WriteByte((byte)'\n');
-                    int bytes = Encoding.UTF8.GetByteCount(documents[next].Text);
-                    size += bytes;
-                    total += bytes;
-                }
-            });
+            throw new BadInputException($"{directory}: {found} {split} documents; {InfoName} promises {expected}. Make the corpus again.");
         }
-
-        return total;
     }
 
-    private static void WriteDescription(string directory, Description description) =>
-        AtomicFile.WriteText(Path.Combine(directory, "corpus.json"), JsonText.Write(description));
-
-    private static string ShardPath(string directory, string part, int shard) => Path.Combine(directory, "text", $"{part}-{shard:00000}.jsonl");
-
-    private sealed record Description(string Source, ulong? Seed, int TrainingDocuments, int ValidationDocuments, long Bytes, IReadOnlyList<SkippedFiles> Skipped)
+    private static IEnumerable<string> Lines(string path)
     {
-        public int FormatVersion { get; init; } = CurrentFormatVersion;
+        using StreamReader reader = Open(path);
+        while (reader.ReadLine() is { } line)
+        {
+            yield return line;
+        }
+    }
+
+    private static StreamReader Open(string path)
+    {
+        try
+        {
+            return new StreamReader(path, Encoding.UTF8, detectEncodingFromByteOrderMarks: false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new BadInputException($"{path}: cannot be read ({e.Message}). Check the path.", e);
+        }
+    }
+
+    private static string TextOf(string line, string source) =>
+        JsonText.ParseObject(line, source)["text"] is JsonValue value && value.GetValueKind() == JsonValueKind.String
+            ? value.GetValue<string>()
+            : throw new BadInputException($"{source}: there is no \"text\"; expected {{\"path\", \"text\"}}. Make the corpus again.");
+
+    private static void Prepare(string directory)
+    {
+        try
+        {
+            if (File.Exists(directory) || (Directory.Exists(directory) && Directory.EnumerateFileSystemEntries(directory).Any()))
+            {
+                throw new BadInputException($"{directory}: something is there already; expected an empty folder or none. Choose another --out.");
+            }
+
+            Directory.CreateDirectory(Path.Combine(directory, "text"));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new BadInputException($"{directory}: cannot be made ({e.Message}). Choose another --out.", e);
+        }
     }
 }

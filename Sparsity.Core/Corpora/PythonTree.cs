@@ -1,134 +1,156 @@
-using System.Security.Cryptography;
 using System.Text;
 
 namespace Sparsity.Core.Corpora;
 
-/// <summary>How a tree of Python files is read.</summary>
-public sealed record PythonTreeOptions
+/// <summary>What was read from a folder of Python files.</summary>
+/// <param name="Documents">The usable files, ordered by path.</param>
+/// <param name="Skipped">What was left out, by reason.</param>
+public sealed record PythonTreeContent(IReadOnlyList<CorpusDocument> Documents, IReadOnlyList<SkippedFiles> Skipped);
+
+/// <summary>Reads the Python files under a folder: a corpus of the user's own.</summary>
+public static class PythonTree
 {
-    /// <summary>Smallest file read, in bytes.</summary>
-    public long SmallestBytes { get; init; } = 1;
+    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>Largest file read, in bytes.</summary>
-    public long LargestBytes { get; init; } = 1 << 20;
-
-    /// <summary>Share of files set aside for validation, in (0, 1).</summary>
-    public double ValidationShare { get; init; } = 0.05;
-
-    /// <summary>Changes which files those are.</summary>
-    public ulong Seed { get; init; } = 1;
-}
-
-/// <summary>A text of a corpus.</summary>
-/// <param name="Path">Where it comes from, relative to the tree.</param>
-/// <param name="Text">Without a byte order mark.</param>
-public sealed record CorpusDocument(string Path, string Text);
-
-/// <summary>Files left out for one reason.</summary>
-public sealed record SkippedFiles(string Reason, int Count, string Example);
-
-/// <summary>The .py files below a folder, without duplicates, split by file into training and validation.</summary>
-public sealed class PythonTree
-{
-    private PythonTree(IReadOnlyList<CorpusDocument> training, IReadOnlyList<CorpusDocument> validation, IReadOnlyList<SkippedFiles> skipped)
+    /// <summary>
+    /// Reads every .py file below <paramref name="directory"/>, in ordinal order of paths. Links are not followed, so loops cannot arise. Left out and reported:
+    /// files outside the size limits, files that are not UTF-8 or hold NUL, copies of a file taken before, and what cannot be read. A byte order mark is dropped.
+    /// Which side of the split a file falls on depends on its content and the seed only.
+    /// </summary>
+    /// <exception cref="BadInputException">The folder is missing, or no file in it can be used, or an option is out of range.</exception>
+    public static PythonTreeContent Read(string directory, PythonTreeOptions? options = null)
     {
-        Training = training;
-        Validation = validation;
-        Skipped = skipped;
-    }
-
-    public IReadOnlyList<CorpusDocument> Training { get; }
-
-    public IReadOnlyList<CorpusDocument> Validation { get; }
-
-    /// <summary>What was left out and why.</summary>
-    public IReadOnlyList<SkippedFiles> Skipped { get; }
-
-    /// <summary>Reads the tree. Links to folders are not followed, so there are no loops.</summary>
-    /// <exception cref="BadInputException">There is no such folder, or fewer than two files of it can be used.</exception>
-    public static PythonTree Read(string directory, PythonTreeOptions options)
-    {
+        options ??= new PythonTreeOptions();
+        options.Validate();
         if (!Directory.Exists(directory))
         {
-            throw new BadInputException($"{directory}: no such folder. Give --from a folder of .py files.");
+            throw new BadInputException($"{directory}: there is no such folder; expected one with .py files. Check the path.");
         }
 
-        var enumeration = new EnumerationOptions { RecurseSubdirectories = true, IgnoreInaccessible = true, AttributesToSkip = FileAttributes.ReparsePoint };
-        string[] paths = [.. Directory.EnumerateFiles(directory, "*.py", enumeration).Select(path => Path.GetRelativePath(directory, path).Replace('\\', '/')).Order(StringComparer.Ordinal)];
-        var skipped = new SortedDictionary<string, (int Count, string Example)>(StringComparer.Ordinal);
-        var seen = new HashSet<string>();
-        var documents = new List<(string Order, CorpusDocument Document)>();
+        var skipped = new SkipReport();
+        var paths = new List<string>();
+        Collect(directory, "", paths, skipped);
+        paths.Sort(StringComparer.Ordinal);
+        var kept = new List<(string Path, string Text, UInt128 Order)>();
+        var seen = new HashSet<UInt128>();
         foreach (string path in paths)
         {
-            if (ReadText(Path.Combine(directory, path), options, out string text) is { } reason)
+            if (ReadFile(directory, path, options, seen, skipped) is { } text)
             {
-                Skip(reason, path);
-                continue;
+                kept.Add((path, text, ContentHash.Of($"{options.Seed}\n{text}")));
             }
-
-            string hash = Hash(text);
-            if (!seen.Add(hash))
-            {
-                Skip("exact duplicate of another file", path);
-                continue;
-            }
-
-            documents.Add((Hash($"{options.Seed} {hash}"), new CorpusDocument(path, text)));
         }
 
-        if (documents.Count < 2)
+        IReadOnlyList<SkippedFiles> report = skipped.ToList();
+        if (kept.Count == 0)
         {
-            throw new BadInputException(
-                $"{directory}: {documents.Count} of {paths.Length} .py files can be used, but a corpus needs 2: one for training, one for validation."
-                + string.Concat(skipped.Select(pair => $" Skipped {pair.Value.Count}: {pair.Key}.")));
+            string why = report.Count == 0 ? "it has no .py files" : string.Join(", ", report.Select(entry => $"{entry.Count} {entry.Reason}"));
+            throw new BadInputException($"{directory}: no file can be used ({why}); expected .py files in UTF-8. Give another folder or other size limits.");
         }
 
-        int validation = Math.Clamp((int)Math.Round(documents.Count * options.ValidationShare), 1, documents.Count - 1);
-        HashSet<string> setAside = [.. documents.Select(entry => entry.Order).Order(StringComparer.Ordinal).Take(validation)];
-        return new PythonTree(
-            [.. documents.Where(entry => !setAside.Contains(entry.Order)).Select(entry => entry.Document)],
-            [.. documents.Where(entry => setAside.Contains(entry.Order)).Select(entry => entry.Document)],
-            [.. skipped.Select(pair => new SkippedFiles(pair.Key, pair.Value.Count, pair.Value.Example))]);
-
-        void Skip(string reason, string path) => skipped[reason] = skipped.TryGetValue(reason, out (int Count, string Example) known) ? (known.Count + 1, known.Example) : (1, path);
+        return new PythonTreeContent(Split(kept, options.ValidationShare), report);
     }
 
-    /// <summary>Null, or why the file cannot be used.</summary>
-    private static string? ReadText(string path, PythonTreeOptions options, out string text)
+    private static void Collect(string root, string below, List<string> paths, SkipReport skipped)
     {
-        text = "";
+        FileSystemInfo[] entries;
         try
         {
-            long length = new FileInfo(path).Length;
-            if (length < options.SmallestBytes)
-            {
-                return length == 0 ? "empty" : $"smaller than {options.SmallestBytes} bytes";
-            }
-
-            if (length > options.LargestBytes)
-            {
-                return $"larger than {options.LargestBytes} bytes";
-            }
-
-            ReadOnlySpan<byte> bytes = File.ReadAllBytes(path);
-            bytes = bytes.StartsWith(Encoding.UTF8.Preamble) ? bytes[Encoding.UTF8.Preamble.Length..] : bytes;
-            if (bytes.Contains((byte)0))
-            {
-                return "binary (has NUL bytes)";
-            }
-
-            text = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(bytes);
-            return text.Length == 0 ? "empty" : null;
-        }
-        catch (DecoderFallbackException)
-        {
-            return "not UTF-8";
+            entries = new DirectoryInfo(Path.Combine(root, below)).GetFileSystemInfos();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return "not readable";
+            skipped.Add("folders that cannot be read", below.Length == 0 ? "." : below);
+            return;
+        }
+
+        foreach (FileSystemInfo entry in entries)
+        {
+            string path = below.Length == 0 ? entry.Name : $"{below}/{entry.Name}";
+            bool python = entry.Name.EndsWith(".py", StringComparison.Ordinal);
+            if (entry.LinkTarget is not null)
+            {
+                if (python || entry is DirectoryInfo)
+                {
+                    skipped.Add("links", path);
+                }
+            }
+            else if (entry is DirectoryInfo)
+            {
+                Collect(root, path, paths, skipped);
+            }
+            else if (python)
+            {
+                paths.Add(path);
+            }
         }
     }
 
-    private static string Hash(string text) => Convert.ToHexString(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
+    private static string? ReadFile(string root, string path, PythonTreeOptions options, HashSet<UInt128> seen, SkipReport skipped)
+    {
+        byte[] bytes;
+        try
+        {
+            var file = new FileInfo(Path.Combine(root, path));
+            if (file.Length < options.MinimumBytes || file.Length > options.MaximumBytes)
+            {
+                skipped.Add(file.Length < options.MinimumBytes ? "too small" : "too large", path);
+                return null;
+            }
+
+            bytes = File.ReadAllBytes(file.FullName);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            skipped.Add("that cannot be read", path);
+            return null;
+        }
+
+        ReadOnlySpan<byte> content = bytes.AsSpan().StartsWith(Encoding.UTF8.Preamble) ? bytes.AsSpan(Encoding.UTF8.Preamble.Length) : bytes;
+        if (content.Contains((byte)0))
+        {
+            skipped.Add("with NUL bytes", path);
+            return null;
+        }
+
+        if (content.IsEmpty)
+        {
+            skipped.Add("too small", path);
+            return null;
+        }
+
+        string text;
+        try
+        {
+            text = StrictUtf8.GetString(content);
+        }
+        catch (DecoderFallbackException)
+        {
+            skipped.Add("not UTF-8", path);
+            return null;
+        }
+
+        if (!seen.Add(ContentHash.Of(content)))
+        {
+            skipped.Add("copies", path);
+            return null;
+        }
+
+        return text;
+    }
+
+    /// <summary>By the hash's place in [0, 1); if that leaves a side empty of two or more, the document nearest to the threshold changes over.</summary>
+    private static List<CorpusDocument> Split(List<(string Path, string Text, UInt128 Order)> kept, double share)
+    {
+        bool[] validation = [.. kept.Select(file => (double)(ulong)(file.Order >> 75) / (1UL << 53) < share)];
+        int count = validation.Count(side => side);
+        if (kept.Count >= 2 && (count == 0 || count == kept.Count))
+        {
+            int[] byHash = [.. Enumerable.Range(0, kept.Count).OrderBy(i => kept[i].Order)];
+            int changed = count == 0 ? byHash[0] : byHash[^1];
+            validation[changed] = !validation[changed];
+        }
+
+        return [.. kept.Select((file, i) => new CorpusDocument(file.Path, file.Text, validation[i] && kept.Count >= 2))];
+    }
 }

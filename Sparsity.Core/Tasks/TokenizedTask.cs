@@ -3,100 +3,137 @@ using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Core.Tasks;
 
-/// <summary>Pairs of prompts, drawn together.</summary>
-public sealed record TaskBatch(IReadOnlyList<TokenizedPair> Pairs);
-
-/// <summary>A task in the tokens of one tokenizer.</summary>
+/// <summary>
+/// A task in the tokens of one tokenizer. Each pair keeps what the task means: both answers are single tokens, and they stand where the tokenizer
+/// puts a boundary, so that prompt and answer together encode to the prompt's tokens and then the answer's.
+/// </summary>
 public sealed class TokenizedTask
 {
-    private const int MostDraws = 200;
+    private const int MostDraws = 400;
 
-    private readonly PromptTask _task;
     private readonly BytePairTokenizer _tokenizer;
     private readonly int _maxTokens;
 
-    private TokenizedTask(PromptTask task, BytePairTokenizer tokenizer, int maxTokens)
+    private TokenizedTask(PromptTask task, BytePairTokenizer tokenizer, int maxTokens, AnswerPair? otherAnswers)
     {
-        _task = task;
+        Task = task;
         _tokenizer = tokenizer;
         _maxTokens = maxTokens;
+        OtherAnswers = otherAnswers;
     }
 
-    /// <summary>Whether the tokenizer can pose the task: its answers are single tokens, and every template has draws of at most <paramref name="maxTokens"/>.</summary>
-    /// <param name="reason">Why not.</param>
-    public static bool TryCreate(
-        PromptTask task, BytePairTokenizer tokenizer, int maxTokens, [NotNullWhen(true)] out TokenizedTask? tokenized, [NotNullWhen(false)] out string? reason)
+    public PromptTask Task { get; }
+
+    /// <summary>Which of <see cref="PromptTask.OtherAnswers"/> stands for the pairs' own answers, in every pair; null if those are single tokens themselves.</summary>
+    public AnswerPair? OtherAnswers { get; }
+
+    /// <summary>Puts <paramref name="task"/> into tokens, if every template of it can give pairs that fit: with the pairs' own answers, or else with the first others that do.</summary>
+    /// <param name="maxTokens">The longest prompt the model reads, in tokens.</param>
+    /// <param name="reason">If not: why, in one line that begins with the task's name.</param>
+    public static bool TryCreate(PromptTask task, BytePairTokenizer tokenizer, int maxTokens, [NotNullWhen(true)] out TokenizedTask? tokenized, [NotNullWhen(false)] out string? reason)
     {
-        tokenized = new TokenizedTask(task, tokenizer, maxTokens);
-        foreach (TaskSplit split in Enum.GetValues<TaskSplit>())
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxTokens);
+        string? firstReason = null;
+        foreach (AnswerPair? answers in task.OtherAnswers.Prepend(null))
         {
-            for (int i = 0; i < task.Templates(split).Count; i++)
+            tokenized = new TokenizedTask(task, tokenizer, maxTokens, answers);
+            if (tokenized.Misfit() is not { } misfit)
             {
-                reason = tokenized.ReasonAgainst(task.Templates(split)[i], RandomSource.For(0, "trial " + task.Name, i));
-                if (reason is not null)
-                {
-                    tokenized = null;
-                    return false;
-                }
+                reason = null;
+                return true;
             }
+
+            firstReason ??= misfit;
         }
 
-        reason = null;
-        return true;
+        tokenized = null;
+        reason = firstReason + (task.OtherAnswers.Count == 0 ? "." : "; its other answers did not fit either.");
+        return false;
     }
 
-    /// <summary>Draws pairs, template by template in turn. The same arguments always give the same pairs.</summary>
+    /// <summary>Draws pairs. The i-th pair depends on the split, the seed and i only, so that a smaller sample is the start of a larger one.</summary>
+    /// <exception cref="BadInputException">A template gave no pair that fits in many draws.</exception>
     public TaskBatch Sample(TaskSplit split, ulong seed, int count)
     {
-        IReadOnlyList<Func<RandomSource, PromptPair>> templates = _task.Templates(split);
-        var random = RandomSource.For(seed, $"{_task.Name} {split}");
-        var pairs = new List<TokenizedPair>(count);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(count);
+        var pairs = new TokenizedPair[count];
         for (int i = 0; i < count; i++)
         {
-            pairs.Add(Draw(templates[i % templates.Count], random)
-                ?? throw new BadInputException($"task {_task.Name}: a template gave no prompt of at most {_maxTokens} tokens in {MostDraws} draws. Raise max_tokens."));
+            RandomSource random = RandomSource.For(seed, $"task {Task.Name} {split}", i);
+            Func<RandomSource, PromptPair> template = random.Pick(Task.Templates(split));
+            pairs[i] = Draw(template, random, out string problem)
+                ?? throw new BadInputException($"Task {Task.Name}: no usable pair in {MostDraws} draws ({problem}). Use a longer context or another tokenizer.");
         }
 
         return new TaskBatch(pairs);
     }
 
-    private string? ReasonAgainst(Func<RandomSource, PromptPair> template, RandomSource random)
+    /// <summary>Why some template cannot be used, or null.</summary>
+    private string? Misfit()
     {
-        PromptPair example = template(random);
-        foreach (string answer in new[] { example.AnswerA, example.AnswerB })
+        foreach (TaskSplit split in Enum.GetValues<TaskSplit>())
         {
-            if (!_tokenizer.TryGetSingleToken(answer, out _))
+            IReadOnlyList<Func<RandomSource, PromptPair>> templates = Task.Templates(split);
+            for (int i = 0; i < templates.Count; i++)
             {
-                return $"its answer '{answer.ReplaceLineEndings("\\n")}' is not a single token of this tokenizer";
-            }
-        }
-
-        return Draw(template, random) is null ? $"a template has no prompt of at most {_maxTokens} tokens that ends where its answer's token begins" : null;
-    }
-
-    /// <summary>Null when no draw fits.</summary>
-    private TokenizedPair? Draw(Func<RandomSource, PromptPair> template, RandomSource random)
-    {
-        for (int i = 0; i < MostDraws; i++)
-        {
-            PromptPair pair = template(random);
-            int[] first = _tokenizer.Encode(pair.First);
-            int[] second = _tokenizer.Encode(pair.Second);
-            if (first.Length <= _maxTokens && second.Length <= _maxTokens
-                && _tokenizer.TryGetSingleToken(pair.AnswerA, out int a) && _tokenizer.TryGetSingleToken(pair.AnswerB, out int b)
-                && EndsBefore(pair.First, first, pair.AnswerA, a) && EndsBefore(pair.Second, second, pair.AnswerB, b))
-            {
-                return new TokenizedPair(first, second, a, b);
+                if (Draw(templates[i], RandomSource.For(0, $"fit of {Task.Name} {split}", i), out string problem) is null)
+                {
+                    return $"{Task.Name}: {split.ToString().ToLowerInvariant()} template {i + 1} of {templates.Count} gave no usable pair in {MostDraws} draws: {problem}";
+                }
             }
         }
 
         return null;
     }
 
-    /// <summary>Whether prompt and answer together encode to the prompt's tokens and then the answer's.</summary>
-    private bool EndsBefore(string prompt, int[] tokens, string answer, int answerToken)
+    /// <summary>A pair in tokens, or why it cannot be used.</summary>
+    internal TokenizedPair? Tokenize(PromptPair pair, out string problem)
     {
-        int[] together = _tokenizer.Encode(prompt + answer);
-        return together.Length == tokens.Length + 1 && together[^1] == answerToken && together.AsSpan(0, tokens.Length).SequenceEqual(tokens);
+        if (OtherAnswers is { } others)
+        {
+            pair = pair with { AnswerA = others.A, AnswerB = others.B };
+        }
+
+        if (!_tokenizer.TryGetSingleToken(pair.AnswerA, out int a) || !_tokenizer.TryGetSingleToken(pair.AnswerB, out int b))
+        {
+            string answer = _tokenizer.TryGetSingleToken(pair.AnswerA, out _) ? pair.AnswerB : pair.AnswerA;
+            problem = $"the answer {Shown(answer)} is not a single token of the tokenizer";
+            return null;
+        }
+
+        int[] first = _tokenizer.Encode(pair.First);
+        int[] second = _tokenizer.Encode(pair.Second);
+        int longest = Math.Max(first.Length, second.Length);
+        problem = a == b ? $"both answers are the token {Shown(pair.AnswerA)}"
+            : Math.Min(first.Length, second.Length) == 0 ? "a prompt is empty"
+            : longest > _maxTokens ? $"a prompt has {longest} tokens and at most {_maxTokens} are read"
+            : !EndsAtBoundary(pair.First, first, pair.AnswerA, a) ? NoBoundary(pair.AnswerA)
+            : !EndsAtBoundary(pair.Second, second, pair.AnswerB, b) ? NoBoundary(pair.AnswerB)
+            : "";
+        return problem.Length == 0 ? new TokenizedPair(first, second, a, b) : null;
     }
+
+    private TokenizedPair? Draw(Func<RandomSource, PromptPair> template, RandomSource random, out string problem)
+    {
+        problem = "";
+        for (int draw = 0; draw < MostDraws; draw++)
+        {
+            if (Tokenize(template(random), out problem) is { } pair)
+            {
+                return pair;
+            }
+        }
+
+        return null;
+    }
+
+    private bool EndsAtBoundary(string prompt, int[] tokens, string answer, int answerToken)
+    {
+        int[] whole = _tokenizer.Encode(prompt + answer);
+        return whole.Length == tokens.Length + 1 && whole[^1] == answerToken && whole.AsSpan(0, tokens.Length).SequenceEqual(tokens);
+    }
+
+    private static string NoBoundary(string answer) => $"the answer {Shown(answer)} does not begin where the tokenizer puts a boundary";
+
+    private static string Shown(string text) => "'" + text.Replace("\n", "\\n", StringComparison.Ordinal) + "'";
 }

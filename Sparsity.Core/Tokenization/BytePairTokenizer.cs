@@ -1,124 +1,103 @@
+using System.Buffers;
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.Json;
-using System.Text.Json.Nodes;
-using Sparsity.Core.Storage;
 
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// Byte-level byte pair encoding in the manner of GPT-2: every byte is a token, merges join two tokens to a third, the last token is the end-of-text mark.
-/// Any bytes encode, and decode to the same bytes. Not safe for several threads at once: encoding keeps a cache.
+/// Byte-level byte-pair encoding as in GPT-2: ids 0 to 255 are the single bytes in the order of GPT-2's files, then one id for each merge in the order
+/// of its rank, then the end-of-text token. Every sequence of bytes, valid UTF-8 or not, comes back from its ids exactly. Immutable; safe for several threads.
 /// </summary>
 public sealed class BytePairTokenizer
 {
+    /// <summary>The one special token. It separates documents and is never produced from text, not even from its own name.</summary>
     public const string EndOfTextName = "<|endoftext|>";
 
-    private const int MostTokens = 65_536; // ids are stored as uint16
-    private const int CacheLimit = 1 << 17;
-    private const string VocabularyFile = "encoder.json";
-    private const string MergesFile = "vocab.bpe";
+    /// <summary>The longest token, in bytes, that a file may define or training makes.</summary>
+    public const int MaximumTokenBytes = 512;
 
-    private readonly byte[][] _bytes;
-    private readonly int[] _idOfByte = new int[256];
-    private readonly Dictionary<(int Left, int Right), (int Rank, int Id)> _ranks = [];
-    private readonly Dictionary<string, int[]> _cache = [];
-    private readonly Dictionary<string, int[]>.AlternateLookup<ReadOnlySpan<char>> _cacheBySpan;
+    private const int CacheSlots = 1 << 15;
+    private const int CachedPieceBytes = 64;
+    private readonly byte[][] _tokens;
+    private readonly (int Left, int Right)[] _merges;
+    private readonly BytePairMerger _merger;
+    private readonly Lazy<string> _fingerprint;
 
-    /// <param name="merges">In rank order: ids of the parts, each below that of the token they make: 256 + rank.</param>
-    public BytePairTokenizer(IReadOnlyList<(int Left, int Right)> merges)
-        : this([.. merges.Select((merge, rank) => (merge.Left, merge.Right, 256 + rank))], [.. ByteAlphabet.Order])
+    // Each slot holds the latest piece whose hash fell there. Entries are immutable and replaced whole, so threads need no lock.
+    private readonly CacheEntry?[] _cache = new CacheEntry?[CacheSlots];
+
+    /// <param name="tokens">The bytes of every token but the end of text, no two equal; the first 256 in the order of <see cref="ByteSymbols"/>.</param>
+    /// <param name="merges">The two ids that token 256 + i was made of, both lower than it.</param>
+    internal BytePairTokenizer(byte[][] tokens, (int Left, int Right)[] merges)
     {
+        _tokens = tokens;
+        _merges = merges;
+        _merger = new BytePairMerger(tokens);
+        Merges = Array.AsReadOnly(merges);
+        _fingerprint = new Lazy<string>(ComputeFingerprint);
     }
 
-    private BytePairTokenizer(IReadOnlyList<(int Left, int Right, int Id)> merges, byte[] bytesInIdOrder)
-    {
-        _cacheBySpan = _cache.GetAlternateLookup<ReadOnlySpan<char>>();
-        VocabularySize = 256 + merges.Count + 1;
-        _bytes = new byte[VocabularySize][];
-        for (int id = 0; id < 256; id++)
-        {
-            _bytes[id] = [bytesInIdOrder[id]];
-            _idOfByte[bytesInIdOrder[id]] = id;
-        }
+    /// <summary>Number of ids, the end of text included.</summary>
+    public int VocabularySize => _tokens.Length + 1;
 
-        for (int rank = 0; rank < merges.Count; rank++)
-        {
-            (int left, int right, int id) = merges[rank];
-            _bytes[id] = [.. _bytes[left], .. _bytes[right]];
-            _ranks.TryAdd((left, right), (rank, id));
-        }
+    /// <summary>The last id.</summary>
+    public int EndOfText => _tokens.Length;
 
-        _bytes[EndOfText] = Encoding.UTF8.GetBytes(EndOfTextName);
-        Merges = [.. merges.Select(merge => (merge.Left, merge.Right))];
-        Fingerprint = ComputeFingerprint();
-    }
-
-    /// <summary>Tokens in all, the end-of-text mark included.</summary>
-    public int VocabularySize { get; }
-
-    /// <summary>The last id. Never made from text.</summary>
-    public int EndOfText => VocabularySize - 1;
-
-    /// <summary>Ids of the two parts, in rank order.</summary>
+    /// <summary>The two parts of token 256 + i, at i.</summary>
     public IReadOnlyList<(int Left, int Right)> Merges { get; }
 
-    /// <summary>Hexadecimal SHA-256 over vocabulary and merges: tells whether tokens were made by this tokenizer.</summary>
-    public string Fingerprint { get; }
+    /// <summary>SHA-256 of vocabulary and merges, as 64 lower-case hexadecimal digits: equal if and only if text gets the same ids.</summary>
+    public string Fingerprint => _fingerprint.Value;
 
+    /// <summary>The ids of a text. An unpaired surrogate, which UTF-8 cannot express, counts as U+FFFD.</summary>
     public int[] Encode(string text)
     {
-        var ids = new List<int>();
-        Encode(Encoding.UTF8.GetBytes(text), ids);
+        ArgumentNullException.ThrowIfNull(text);
+        var ids = new List<int>((text.Length / 3) + 4);
+        byte[] utf8 = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length));
+        try
+        {
+            Encode(utf8.AsSpan(0, Encoding.UTF8.GetBytes(text, utf8)), ids);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(utf8);
+        }
+
         return [.. ids];
     }
 
-    /// <param name="utf8">Any bytes.</param>
-    /// <param name="into">Tokens are appended here.</param>
+    /// <summary>Adds the ids of <paramref name="utf8"/> to <paramref name="into"/>. Bytes that are no valid UTF-8 are kept as they are.</summary>
     public void Encode(ReadOnlySpan<byte> utf8, List<int> into)
     {
-        Span<char> key = stackalloc char[64];
-        while (utf8.Length > 0)
+        ArgumentNullException.ThrowIfNull(into);
+        while (!utf8.IsEmpty)
         {
-            int length = PreTokenizer.FirstLength(utf8);
-            ReadOnlySpan<byte> word = utf8[..length];
+            int length = PreTokenScanner.NextLength(utf8);
+            into.AddRange(IdsOfPiece(utf8[..length]));
             utf8 = utf8[length..];
-            if (length > key.Length)
-            {
-                into.AddRange(Merge(word));
-                continue;
-            }
-
-            Encoding.Latin1.GetChars(word, key);
-            if (!_cacheBySpan.TryGetValue(key[..length], out int[]? ids))
-            {
-                ids = Merge(word);
-                if (_cache.Count < CacheLimit)
-                {
-                    _cacheBySpan[key[..length]] = ids;
-                }
-            }
-
-            into.AddRange(ids);
         }
     }
 
-    /// <exception cref="BadInputException">An id is not in the vocabulary.</exception>
+    /// <summary>The bytes of these ids; the end of text gives its name.</summary>
+    /// <exception cref="BadInputException">An id is not of this vocabulary.</exception>
     public byte[] Decode(ReadOnlySpan<int> ids)
     {
-        using var bytes = new MemoryStream();
+        var bytes = new ArrayBufferWriter<byte>((ids.Length * 3) + 1);
         foreach (int id in ids)
         {
             bytes.Write(BytesOf(id));
         }
 
-        return bytes.ToArray();
+        return bytes.WrittenSpan.ToArray();
     }
 
-    /// <summary>The same as text; what is no valid UTF-8 becomes the replacement character.</summary>
+    /// <summary>The text of these ids; bytes that are no valid UTF-8, such as half a character, show as U+FFFD.</summary>
+    /// <inheritdoc cref="Decode" path="/exception"/>
     public string DecodeText(ReadOnlySpan<int> ids) => Encoding.UTF8.GetString(Decode(ids));
 
-    /// <summary>Whether the text is exactly one token.</summary>
+    /// <summary>True, and its id, if <paramref name="text"/> is exactly one token.</summary>
     public bool TryGetSingleToken(string text, out int id)
     {
         int[] ids = Encode(text);
@@ -126,177 +105,114 @@ public sealed class BytePairTokenizer
         return ids.Length == 1;
     }
 
-    /// <summary>A token as text on one line: line breaks and other control characters escaped, bytes that are no text as \xNN.</summary>
+    /// <summary>
+    /// A token for reports, on one line and unambiguous: in single quotes, with \n, \r, \t, \', \\, \u{...} for what does not print,
+    /// and \xNN for bytes that are no whole character. The end of text has no quotes.
+    /// </summary>
+    /// <inheritdoc cref="Decode" path="/exception"/>
     public string Describe(int id)
     {
-        var text = new StringBuilder();
         ReadOnlySpan<byte> bytes = BytesOf(id);
-        while (bytes.Length > 0)
+        if (id == EndOfText)
         {
-            bool valid = Rune.DecodeFromUtf8(bytes, out Rune rune, out int length) == System.Buffers.OperationStatus.Done;
-            text.Append((valid, rune.Value) switch
-            {
-                (true, '\n') => "\\n",
-                (true, '\r') => "\\r",
-                (true, '\t') => "\\t",
-                (true, '\\') => "\\\\",
-                (true, < 32 or 127) => $"\\x{rune.Value:x2}",
-                (true, _) => rune.ToString(),
-                _ => string.Concat(bytes[..length].ToArray().Select(b => $"\\x{b:x2}")),
-            });
-            bytes = bytes[length..];
+            return EndOfTextName;
         }
 
-        return text.ToString();
+        var text = new StringBuilder("'");
+        while (!bytes.IsEmpty)
+        {
+            if (Rune.DecodeFromUtf8(bytes, out Rune rune, out int size) == OperationStatus.Done)
+            {
+                AppendEscaped(text, rune);
+            }
+            else
+            {
+                size = 1;
+                text.Append(CultureInfo.InvariantCulture, $"\\x{bytes[0]:x2}");
+            }
+
+            bytes = bytes[size..];
+        }
+
+        return text.Append('\'').ToString();
     }
 
-    /// <summary>Writes encoder.json and vocab.bpe into a folder, which is created if need be.</summary>
-    public void Save(string directory)
+    /// <summary>Writes <c>encoder.json</c> and <c>vocab.bpe</c>, as GPT-2 has them, into <paramref name="directory"/>, which is made if missing.</summary>
+    /// <exception cref="BadInputException">The files cannot be written.</exception>
+    public void Save(string directory) => BytePairFiles.Save(this, directory);
+
+    /// <summary>Reads <c>encoder.json</c> and <c>vocab.bpe</c> from <paramref name="directory"/>.</summary>
+    /// <exception cref="BadInputException">A file is missing or damaged, or the two do not describe the same vocabulary.</exception>
+    public static BytePairTokenizer Load(string directory) => BytePairFiles.Load(directory);
+
+    /// <exception cref="BadInputException">The id is not of this vocabulary.</exception>
+    internal ReadOnlySpan<byte> BytesOf(int id) =>
+        (uint)id < (uint)_tokens.Length ? _tokens[id]
+        : id == EndOfText ? "<|endoftext|>"u8
+        : throw new BadInputException($"Token id {id} is not in the vocabulary; expected 0 to {EndOfText}. Use the tokenizer the ids were made with.");
+
+    private int[] IdsOfPiece(ReadOnlySpan<byte> piece)
     {
-        Directory.CreateDirectory(directory);
-        var vocabulary = new JsonObject();
-        for (int id = 0; id < VocabularySize; id++)
+        if (piece.Length > CachedPieceBytes)
         {
-            vocabulary[id == EndOfText ? EndOfTextName : ByteAlphabet.ToText(_bytes[id])] = id;
+            return _merger.Merge(piece);
         }
 
-        AtomicFile.WriteText(Path.Combine(directory, VocabularyFile), vocabulary.ToJsonString(JsonText.OneLine) + "\n");
-        AtomicFile.WriteText(
-            Path.Combine(directory, MergesFile),
-            "#version: 0.2\n" + string.Concat(Merges.Select(merge => $"{ByteAlphabet.ToText(_bytes[merge.Left])} {ByteAlphabet.ToText(_bytes[merge.Right])}\n")));
+        ref CacheEntry? slot = ref _cache[ByteSequenceComparer.Hash(piece) & (CacheSlots - 1)];
+        CacheEntry? entry = Volatile.Read(ref slot);
+        if (entry is null || !piece.SequenceEqual(entry.Piece))
+        {
+            entry = new CacheEntry(piece.ToArray(), _merger.Merge(piece));
+            Volatile.Write(ref slot, entry);
+        }
+
+        return entry.Ids;
     }
 
-    /// <summary>Reads encoder.json and vocab.bpe, this program's or GPT-2 style ones such as tinypython_2k.</summary>
-    /// <exception cref="BadInputException">A file is missing or damaged, or they do not fit each other.</exception>
-    public static BytePairTokenizer Load(string directory)
+    private static void AppendEscaped(StringBuilder text, Rune rune)
     {
-        string vocabularyPath = Path.Combine(directory, VocabularyFile);
-        string mergesPath = Path.Combine(directory, MergesFile);
-        Dictionary<string, int> ids = ReadVocabulary(vocabularyPath);
-        if (!ids.TryGetValue(EndOfTextName, out int endOfText) || endOfText != ids.Count - 1)
+        switch (rune.Value)
         {
-            throw new BadInputException($"{vocabularyPath}: {EndOfTextName} must be the last of its {ids.Count} tokens. Use a GPT-2 style byte-level vocabulary.");
-        }
-
-        var bytes = new byte[256];
-        for (int b = 0; b < 256; b++)
-        {
-            if (!ids.TryGetValue(ByteAlphabet.ToText([(byte)b]), out int id) || id >= 256)
-            {
-                throw new BadInputException($"{vocabularyPath}: byte {b} is not among the tokens 0 to 255. Use a byte-level vocabulary.");
-            }
-
-            bytes[id] = (byte)b;
-        }
-
-        var merges = new List<(int, int, int)>();
-        var made = new HashSet<int>(Enumerable.Range(0, 256));
-        string[] lines = JsonText.ReadAllText(mergesPath).Split('\n');
-        for (int i = 0; i < lines.Length; i++)
-        {
-            string line = lines[i].TrimEnd('\r');
-            if (line.Length == 0 || (i == 0 && line.StartsWith("#version", StringComparison.Ordinal)))
-            {
-                continue;
-            }
-
-            string[] parts = line.Split(' ');
-            if (parts.Length != 2 || !ids.TryGetValue(parts[0], out int left) || !ids.TryGetValue(parts[1], out int right)
-                || !made.Contains(left) || !made.Contains(right) || !ids.TryGetValue(parts[0] + parts[1], out int id) || !made.Add(id) || id == endOfText)
-            {
-                throw new BadInputException($"{mergesPath}: line {i + 1} is no merge of two earlier tokens to a new one of {VocabularyFile}. Check that the files belong together.");
-            }
-
-            merges.Add((left, right, id));
-        }
-
-        if (made.Count != ids.Count - 1)
-        {
-            throw new BadInputException($"{mergesPath}: makes {made.Count} tokens, but {VocabularyFile} has {ids.Count - 1} beside {EndOfTextName}. Check that the files belong together.");
-        }
-
-        return new BytePairTokenizer(merges, bytes);
-    }
-
-    private static Dictionary<string, int> ReadVocabulary(string path)
-    {
-        var ids = new Dictionary<string, int>();
-        JsonObject json = JsonText.ParseObject(JsonText.ReadAllText(path), path);
-        if (json.Count is < 257 or > MostTokens)
-        {
-            throw new BadInputException($"{path}: has {json.Count} tokens, but a tokenizer has 257 to {MostTokens}.");
-        }
-
-        var seen = new bool[json.Count];
-        foreach ((string token, JsonNode? node) in json)
-        {
-            if (node?.GetValueKind() != JsonValueKind.Number || !node.AsValue().TryGetValue(out int id) || id < 0 || id >= seen.Length || seen[id])
-            {
-                throw new BadInputException($"{path}: the id of '{token}' is not a number of its own from 0 to {seen.Length - 1}.");
-            }
-
-            seen[id] = true;
-            ids[token] = id;
-        }
-
-        return ids;
-    }
-
-    private byte[] BytesOf(int id) => id >= 0 && id < VocabularySize
-        ? _bytes[id]
-        : throw new BadInputException($"Token {id} is not in the vocabulary of {VocabularySize}. Use tokens of this tokenizer.");
-
-    /// <summary>Joins, again and again, the neighbouring pair of lowest rank.</summary>
-    private int[] Merge(ReadOnlySpan<byte> word)
-    {
-        var ids = new List<int>(word.Length);
-        foreach (byte b in word)
-        {
-            ids.Add(_idOfByte[b]);
-        }
-
-        while (true)
-        {
-            (int Rank, int Id) best = (int.MaxValue, 0);
-            for (int i = 0; i + 1 < ids.Count; i++)
-            {
-                if (_ranks.TryGetValue((ids[i], ids[i + 1]), out (int Rank, int Id) found) && found.Rank < best.Rank)
-                {
-                    best = found;
-                }
-            }
-
-            if (best.Rank == int.MaxValue)
-            {
-                return [.. ids];
-            }
-
-            (int left, int right) = Merges[best.Rank];
-            int kept = 0;
-            for (int i = 0; i < ids.Count; i++)
-            {
-                bool joins = i + 1 < ids.Count && ids[i] == left && ids[i + 1] == right;
-                ids[kept++] = joins ? best.Id : ids[i];
-                i += joins ? 1 : 0;
-            }
-
-            ids.RemoveRange(kept, ids.Count - kept);
+            case '\n':
+                text.Append("\\n");
+                break;
+            case '\r':
+                text.Append("\\r");
+                break;
+            case '\t':
+                text.Append("\\t");
+                break;
+            case '\'' or '\\':
+                text.Append('\\').Append((char)rune.Value);
+                break;
+            case ' ':
+                text.Append(' ');
+                break;
+            default:
+                bool prints = Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.OtherNotAssigned
+                    or UnicodeCategory.PrivateUse or UnicodeCategory.SpaceSeparator or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
+                    or UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark);
+                _ = prints ? text.Append(rune.ToString()) : text.Append(CultureInfo.InvariantCulture, $"\\u{{{rune.Value:x}}}");
+                break;
         }
     }
 
     private string ComputeFingerprint()
     {
         var text = new StringBuilder();
-        foreach (byte[] token in _bytes)
+        foreach (byte[] token in _tokens)
         {
-            text.Append(Convert.ToHexString(token)).Append('\n');
+            text.Append(ByteSymbols.ToText(token)).Append('\n');
         }
 
-        foreach ((int left, int right) in Merges)
+        text.Append(EndOfTextName).Append('\n');
+        foreach ((int left, int right) in _merges)
         {
-            text.Append(left).Append(' ').Append(right).Append('\n');
+            text.Append(CultureInfo.InvariantCulture, $"{left} {right}\n");
         }
 
-        return Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(text.ToString())));
+        return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));
     }
+
+    private sealed record CacheEntry(byte[] Piece, int[] Ids);
 }

@@ -4,166 +4,100 @@ using System.Text;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// Learns merges: again and again the most frequent neighbouring pair of tokens inside pre-tokens, ties to the lower ids (left, then right).
-/// Works on distinct pre-tokens with their counts, and touches only those that hold the pair.
+/// Learns the merges of a <see cref="BytePairTokenizer"/>: the most frequent pair of neighbours becomes a token, again and again. Pairs are counted within the
+/// pieces of the pre-split only, overlapping ones too ("aaa" has two). Of equally frequent pairs the one with the lower left id comes first, then the lower right id.
+/// A pair whose bytes are a token already merges into that token without making another. The result depends on the texts alone, not on their order.
 /// </summary>
 public static class BytePairTrainer
 {
-    /// <param name="documents">The texts.</param>
-    /// <param name="vocabularySize">Tokens in all: 256 bytes, the merges, and the end-of-text mark; 257 to 65536.</param>
-    /// <exception cref="BadInputException">The size is out of range, or the texts have too few repeated pairs for it.</exception>
+    /// <summary>The 256 bytes and the end of text.</summary>
+    public const int MinimumVocabulary = 257;
+
+    /// <summary>Token files store 16 bits per id.</summary>
+    public const int MaximumVocabulary = 65_536;
+
+    /// <param name="documents">The texts to learn from.</param>
+    /// <param name="vocabularySize">Number of ids wanted, the 256 bytes and the end of text included; 257 to 65536.</param>
+    /// <exception cref="BadInputException">The size is out of range, or the texts have too few pairs that occur at least twice.</exception>
     public static BytePairTokenizer Train(IEnumerable<string> documents, int vocabularySize = 2048)
     {
-        if (vocabularySize is < 257 or > 65_536)
+        ArgumentNullException.ThrowIfNull(documents);
+        if (vocabularySize is < MinimumVocabulary or > MaximumVocabulary)
         {
-            throw new BadInputException($"The vocabulary is {vocabularySize}, but must be 257 to 65536 tokens.");
+            throw new BadInputException($"A vocabulary of {vocabularySize} tokens is not possible; choose {MinimumVocabulary} to {MaximumVocabulary}.");
         }
 
-        List<Word> words = CountWords(documents);
-        var pairs = new PairIndex(words);
-        var merges = new List<(int Left, int Right)>();
-        while (merges.Count < vocabularySize - 257)
-        {
-            if (pairs.TakeMostFrequent() is not { } pair)
-            {
-                throw new BadInputException(
-                    $"A vocabulary of {vocabularySize} is larger than the text supports: no pair of tokens occurs twice after {257 + merges.Count}. Ask for at most that, or give more text.");
-            }
-
-            pairs.Merge(pair, 256 + merges.Count);
-            merges.Add(pair);
-        }
-
-        return new BytePairTokenizer(merges);
-    }
-
-    private static List<Word> CountWords(IEnumerable<string> documents)
-    {
-        int[] idOfByte = new int[256];
+        var tokens = new List<byte[]>(vocabularySize);
         for (int id = 0; id < 256; id++)
         {
-            idOfByte[ByteAlphabet.Order[id]] = id;
+            tokens.Add([ByteSymbols.ByteOf(id)]);
         }
 
-        // Keys are bytes as Latin-1 text, so that looking one up allocates nothing.
-        var counts = new Dictionary<string, long>();
-        Dictionary<string, long>.AlternateLookup<ReadOnlySpan<char>> bySpan = counts.GetAlternateLookup<ReadOnlySpan<char>>();
-        var key = new char[256];
+        var merges = new List<(int Left, int Right)>();
+        var idOfBytes = new Dictionary<byte[], int>(ByteSequenceComparer.Instance);
+        var pairs = new PairCounts(CountPieces(documents));
+        while (tokens.Count < vocabularySize - 1)
+        {
+            if (!pairs.TryTakeMostFrequent(out int left, out int right))
+            {
+                int possible = tokens.Count + 1;
+                throw new BadInputException(
+                    $"The texts support a vocabulary of at most {possible} tokens, not {vocabularySize}: no further pair occurs twice. Give more text or ask for at most {possible}.");
+            }
+
+            byte[] whole = [.. tokens[left], .. tokens[right]];
+            if (whole.Length > BytePairTokenizer.MaximumTokenBytes)
+            {
+                continue;
+            }
+
+            ref int id = ref CollectionsMarshal.GetValueRefOrAddDefault(idOfBytes, whole, out bool known);
+            if (!known)
+            {
+                id = tokens.Count;
+                tokens.Add(whole);
+                merges.Add((left, right));
+            }
+
+            pairs.Merge(left, right, id);
+        }
+
+        return new BytePairTokenizer([.. tokens], [.. merges]);
+    }
+
+    /// <summary>Every distinct piece of the texts, as ids of single bytes, and how often it occurs. Pieces of one byte have no pairs and are left out.</summary>
+    private static List<(int[] Ids, long Count)> CountPieces(IEnumerable<string> documents)
+    {
+        var counts = new Dictionary<byte[], long>(ByteSequenceComparer.Instance);
+        var lookup = counts.GetAlternateLookup<ReadOnlySpan<byte>>();
+        byte[] buffer = [];
         foreach (string document in documents)
         {
-            ReadOnlySpan<byte> text = Encoding.UTF8.GetBytes(document);
-            while (text.Length > 0)
+            int needed = Encoding.UTF8.GetByteCount(document);
+            if (buffer.Length < needed)
             {
-                int length = PreTokenizer.FirstLength(text);
-                key = length <= key.Length ? key : new char[2 * length];
-                Encoding.Latin1.GetChars(text[..length], key);
-                CollectionsMarshal.GetValueRefOrAddDefault(bySpan, key.AsSpan(0, length), out _)++;
+                buffer = new byte[Math.Max(needed, (int)Math.Min(2L * buffer.Length, Array.MaxLength))];
+            }
+
+            ReadOnlySpan<byte> text = buffer.AsSpan(0, Encoding.UTF8.GetBytes(document, buffer));
+            while (!text.IsEmpty)
+            {
+                int length = PreTokenScanner.NextLength(text);
+                if (length > 1)
+                {
+                    CollectionsMarshal.GetValueRefOrAddDefault(lookup, text[..length], out _)++;
+                }
+
                 text = text[length..];
             }
         }
 
-        return [.. counts.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => new Word([.. pair.Key.Select(c => idOfByte[c])], pair.Value))];
-    }
-
-    private sealed class Word(List<int> tokens, long count)
-    {
-        public List<int> Tokens { get; } = tokens;
-
-        public long Count { get; } = count;
-    }
-
-    /// <summary>How often each pair occurs, where, and which is the most frequent.</summary>
-    private sealed class PairIndex
-    {
-        private readonly List<Word> _words;
-        private readonly Dictionary<(int Left, int Right), long> _counts = [];
-        private readonly Dictionary<(int Left, int Right), HashSet<int>> _places = [];
-
-        // May hold pairs with counts of the past: they are put back with the present one when they come up.
-        private readonly PriorityQueue<(int Left, int Right), (long MinusCount, int Left, int Right)> _queue = new();
-
-        public PairIndex(List<Word> words)
+        var pieces = new List<(int[] Ids, long Count)>(counts.Count);
+        foreach ((byte[] piece, long count) in counts)
         {
-            _words = words;
-            var changed = new HashSet<(int Left, int Right)>();
-            for (int word = 0; word < words.Count; word++)
-            {
-                Add(word, changed);
-            }
-
-            Enqueue(changed);
+            pieces.Add((Array.ConvertAll(piece, b => (int)ByteSymbols.ByteToId[b]), count));
         }
 
-        /// <summary>Null when no pair occurs twice.</summary>
-        public (int Left, int Right)? TakeMostFrequent()
-        {
-            while (_queue.TryDequeue(out (int Left, int Right) pair, out (long MinusCount, int, int) priority))
-            {
-                long count = _counts.GetValueOrDefault(pair);
-                if (count == -priority.MinusCount)
-                {
-                    return count >= 2 ? pair : null;
-                }
-            }
-
-            return null;
-        }
-
-        public void Merge((int Left, int Right) pair, int id)
-        {
-            var changed = new HashSet<(int Left, int Right)>();
-            foreach (int word in _places[pair].ToArray())
-            {
-                Remove(word, changed);
-                List<int> tokens = _words[word].Tokens;
-                int kept = 0;
-                for (int i = 0; i < tokens.Count; i++)
-                {
-                    bool joins = i + 1 < tokens.Count && tokens[i] == pair.Left && tokens[i + 1] == pair.Right;
-                    tokens[kept++] = joins ? id : tokens[i];
-                    i += joins ? 1 : 0;
-                }
-
-                tokens.RemoveRange(kept, tokens.Count - kept);
-                Add(word, changed);
-            }
-
-            Enqueue(changed);
-        }
-
-        private void Add(int word, HashSet<(int Left, int Right)> changed)
-        {
-            List<int> tokens = _words[word].Tokens;
-            for (int i = 0; i + 1 < tokens.Count; i++)
-            {
-                (int, int) pair = (tokens[i], tokens[i + 1]);
-                CollectionsMarshal.GetValueRefOrAddDefault(_counts, pair, out _) += _words[word].Count;
-                (CollectionsMarshal.GetValueRefOrAddDefault(_places, pair, out _) ??= []).Add(word);
-                changed.Add(pair);
-            }
-        }
-
-        private void Remove(int word, HashSet<(int Left, int Right)> changed)
-        {
-            List<int> tokens = _words[word].Tokens;
-            for (int i = 0; i + 1 < tokens.Count; i++)
-            {
-                (int, int) pair = (tokens[i], tokens[i + 1]);
-                CollectionsMarshal.GetValueRefOrAddDefault(_counts, pair, out _) -= _words[word].Count;
-                _places[pair].Remove(word);
-                changed.Add(pair);
-            }
-        }
-
-        private void Enqueue(HashSet<(int Left, int Right)> pairs)
-        {
-            foreach ((int Left, int Right) pair in pairs)
-            {
-                if (_counts[pair] > 0)
-                {
-                    _queue.Enqueue(pair, (-_counts[pair], pair.Left, pair.Right));
-                }
-            }
-        }
+        return pieces;
     }
 }

@@ -1,0 +1,31 @@
+namespace Sparsity.Core.Corpora;
+
+/// <summary>Which files <see cref="PythonTree.Read"/> takes and how it splits them.</summary>
+public sealed record PythonTreeOptions
+{
+    /// <summary>The smallest file taken, in bytes, at least 1. Default 1: an empty file has nothing to learn from.</summary>
+    public long MinimumBytes { get; init; } = 1;
+
+    /// <summary>The largest file taken, in bytes, at most 1 GiB. Default 1 MiB: larger ones are mostly data.</summary>
+    public long MaximumBytes { get; init; } = 1 << 20;
+
+    /// <summary>The share of documents kept for validation, more than 0 and less than 1. Default 0.05.</summary>
+    public double ValidationShare { get; init; } = 0.05;
+
+    /// <summary>Decides, with a file's content, on which side it falls. Default 0.</summary>
+    public ulong Seed { get; init; }
+
+    /// <exception cref="BadInputException">A field is out of range.</exception>
+    public void Validate()
+    {
+        if (MinimumBytes < 1 || MaximumBytes < MinimumBytes || MaximumBytes > 1 << 30)
+        {
+            throw new BadInputException($"The size limits are {MinimumBytes} and {MaximumBytes} bytes; expected 1 <= minimum <= maximum <= {1 << 30}. Correct the limits.");
+        }
+
+        if (!(ValidationShare > 0 && ValidationShare < 1))
+        {
+            throw new BadInputException($"The validation share is {ValidationShare}; expected more than 0 and less than 1. 0.05 is usual.");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+namespace Sparsity.Core.Tasks;
+
+/// <summary>Tasks about files, formatted strings and swaps.</summary>
+internal static class StatementTasks
+{
+    internal static PromptTask[] All { get; } =
+    [
+        PatternTask.CreateInFunctions(
+            "with_open",
+            "a file with a name for reading is opened with 'r', one with a name for writing with 'w'",
+            "r",
+            "w",
+            "with open(«{I1}¦{O1}», '",
+            "{n1} = open(«{I1}¦{O1}», '"),
+        PatternTask.CreateInFunctions(
+            "with_as",
+            "an opened file in a with statement is followed by as, in an assignment by the line's end",
+            " as",
+            "\n",
+            "{n1} = open({n2})\\n    «with¦{n3} =» {n1}",
+            "{n1} = open({I1}, 'r')\\n    «with¦{n3} =» {n1}"),
+        PatternTask.CreateInFunctions(
+            "fstring_brace",
+            "an f-string goes on with a variable in braces, a plain string with words",
+            " {",
+            " not",
+            "{n} = «f¦»\"the {s1} is",
+            "print(«f¦»\"the {s1} is"),
+        PatternTask.CreateCopyingInFunctions(
+            "var_swap",
+            "two variables are swapped: the one to come first is the second on the left",
+            "«{s1}, {s2}¦{s2}, {s1}» =\\t «{s2}¦{s1}»",
+            "if {s1} > {s2}:\\n        «{s1}, {s2}¦{s2}, {s1}» =\\t «{s2}¦{s1}»"),
+    ];
+}

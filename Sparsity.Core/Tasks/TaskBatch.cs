@@ -1,0 +1,17 @@
+namespace Sparsity.Core.Tasks;
+
+/// <summary>A <see cref="PromptPair"/> in tokens. The prompts need not be equally long; the answer is read at each one's last position.</summary>
+/// <param name="First">Tokens of the prompt after which <paramref name="AnswerA"/> is right; never empty.</param>
+/// <param name="Second">Tokens of the prompt after which <paramref name="AnswerB"/> is right; never empty.</param>
+public sealed record TokenizedPair(int[] First, int[] Second, int AnswerA, int AnswerB);
+
+/// <summary>Pairs of one task, drawn together.</summary>
+/// <param name="Pairs">The pairs, in the order in which they were drawn.</param>
+public sealed record TaskBatch(IReadOnlyList<TokenizedPair> Pairs)
+{
+    /// <summary>The number of pairs; there are twice as many prompts.</summary>
+    public int Count => Pairs.Count;
+
+    /// <summary>The length of the longest prompt in tokens.</summary>
+    public int LongestPrompt => Pairs.Max(pair => Math.Max(pair.First.Length, pair.Second.Length));
+}

@@ -1,0 +1,58 @@
+using Sparsity.Core.Tasks;
+using Sparsity.TestSupport;
+
+namespace Sparsity.Core.Tests.Tasks;
+
+public sealed class PromptTaskFileTests : IDisposable
+{
+    private const string Pair = """{"first": "a(\"x", "second": "a('x", "answer_a": "\")", "answer_b": "')"}""";
+    private const string Other = """{"first": "b(\"x", "second": "b('x", "answer_a": "\")", "answer_b": "')"}""";
+
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Fact]
+    public void AFileGivesATask()
+    {
+        PromptTask task = Load($$"""{"format_version": 1, "name": "mine", "description": "quotes", "train": [{{Pair}}], "test": [{{Other}}]}""");
+
+        Assert.Equal(("mine", "quotes"), (task.Name, task.Description));
+        Assert.Equal(new PromptPair("a(\"x", "a('x", "\")", "')"), task.Draw(TaskSplit.Train, new RandomSource(1)));
+        Assert.Equal("b('x", task.Draw(TaskSplit.Test, new RandomSource(1)).Second);
+    }
+
+    [Theory]
+    [InlineData("[]", "JSON object")]
+    [InlineData("{", "not valid JSON")]
+    [InlineData("""{"format_version": 2, "name": "m", "description": "", "train": [P], "test": [O]}""", "format_version is 2")]
+    [InlineData("""{"format_version": 1, "name": "m m", "description": "", "train": [P], "test": [O]}""", "name is 'm m'")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [], "test": [O]}""", "train has no pairs")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [P], "test": [P]}""", "in train too")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [P], "test": [null]}""", "test[0] is null")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [P]}""", "test")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "trian": [P], "train": [P], "test": [O]}""", "unknown field 'trian'")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": null, "test": [O]}""", "train")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"first": "a", "second": "b", "answer_a": "c"}], "test": [O]}""", "answer_b")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"first": "a", "second": "a", "answer_a": "c", "answer_b": "d"}], "test": [O]}""", "equal prompts")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"first": "", "second": "a", "answer_a": "c", "answer_b": "d"}], "test": [O]}""", "empty prompt")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"first": "b", "second": "a", "answer_a": "c", "answer_b": "c"}], "test": [O]}""", "equal answers")]
+    public void WhatIsWrongIsSaidInOneLine(string json, string expected)
+    {
+        string message = Assert.Throws<BadInputException>(() => Load(json.Replace("[P]", $"[{Pair}]", StringComparison.Ordinal).Replace("[O]", $"[{Other}]", StringComparison.Ordinal))).Message;
+
+        Assert.DoesNotContain('\n', message);
+        Assert.Contains("task.json", message, StringComparison.Ordinal);
+        Assert.Contains(expected, message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AMissingFileIsReported() => Assert.Contains("cannot be read", Assert.Throws<BadInputException>(() => PromptTask.Load(_folder["no.json"])).Message, StringComparison.Ordinal);
+
+    private PromptTask Load(string json)
+    {
+        string path = _folder["task.json"];
+        File.WriteAllText(path, json);
+        return PromptTask.Load(path);
+    }
+}

@@ -1,0 +1,107 @@
+using Sparsity.Core.Tasks;
+using Sparsity.Core.Tokenization;
+
+namespace Sparsity.Core.Tests.Tasks;
+
+public class TokenizedTaskTests
+{
+    private const int MaxTokens = 64;
+
+    private static BytePairTokenizer Tokenizer => SyntheticTokenizers.Small;
+
+    [Fact]
+    public void TheFirstTasksFitASmallVocabularyAndOthersSayWhyNot()
+    {
+        string[] reasons = [.. TaskCatalogue.All.Select(task => TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out _, out string? reason) ? "" : reason).Where(reason => reason.Length > 0)];
+
+        Assert.InRange(reasons.Length, 0, 5);
+        Assert.All(reasons, reason => Assert.Contains("is not a single token", reason, StringComparison.Ordinal));
+        string[] needed = ["single_double_quote", "bracket_counting", "set_or_string", "else_elif", "final_kwarg", "class_init", "var_swap"];
+        Assert.All(needed, name => Assert.DoesNotContain(reasons, reason => reason.StartsWith(name + ":", StringComparison.Ordinal)));
+    }
+
+    [Theory]
+    [InlineData(TaskSplit.Train)]
+    [InlineData(TaskSplit.Test)]
+    public void PairsKeepWhatTheTaskMeans(TaskSplit split)
+    {
+        foreach (PromptTask task in TaskCatalogue.All)
+        {
+            if (!TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out TokenizedTask? tokenized, out _))
+            {
+                continue; // which may be skipped, and why, is the test above
+            }
+
+            foreach (TokenizedPair pair in tokenized.Sample(split, 5, 200).Pairs)
+            {
+                Check(task.Name, pair.First, pair.AnswerA);
+                Check(task.Name, pair.Second, pair.AnswerB);
+            }
+        }
+
+        static void Check(string task, int[] prompt, int answer)
+        {
+            string text = Tokenizer.DecodeText(prompt);
+            string answerText = Tokenizer.DecodeText([answer]);
+            Assert.InRange(prompt.Length, 1, MaxTokens);
+            Assert.Equal(TaskRules.Answer(task, text), answerText);
+            Assert.Equal([.. prompt, answer], Tokenizer.Encode(text + answerText));
+        }
+    }
+
+    [Fact]
+    public void ASampleDependsOnSplitAndSeedAndASmallerOneIsItsStart()
+    {
+        TokenizedTask task = Create(TaskCatalogue.Find("bracket_counting"));
+        TaskBatch batch = task.Sample(TaskSplit.Train, 1, 20);
+
+        AssertSame(batch.Pairs, task.Sample(TaskSplit.Train, 1, 20).Pairs);
+        AssertSame([.. batch.Pairs.Take(5)], task.Sample(TaskSplit.Train, 1, 5).Pairs);
+        Assert.Throws<Xunit.Sdk.EqualException>(() => AssertSame(batch.Pairs, task.Sample(TaskSplit.Train, 2, 20).Pairs));
+        Assert.Equal((20, batch.Pairs.Max(pair => Math.Max(pair.First.Length, pair.Second.Length))), (batch.Count, batch.LongestPrompt));
+
+        static void AssertSame(IReadOnlyList<TokenizedPair> expected, IReadOnlyList<TokenizedPair> actual) =>
+            Assert.Equal(string.Join(';', expected.Select(Text)), string.Join(';', actual.Select(Text)));
+
+        static string Text(TokenizedPair pair) => $"{string.Join(' ', pair.First)}/{string.Join(' ', pair.Second)}/{pair.AnswerA}/{pair.AnswerB}";
+    }
+
+    [Theory]
+    [InlineData("x = a", "x = b", "qzqzq", ")", "'qzqzq' is not a single token")]
+    [InlineData("x = f(a)", "y = f(a)", ":\n", "\n", "boundary")]
+    [InlineData("x = 1", "y = 1", "\n", "\n\n", "")]
+    public void PairsThatDoNotFitAreRefusedWithTheReason(string first, string second, string a, string b, string expected)
+    {
+        PromptTask task = new("mine", "", [_ => new PromptPair(first, second, a, b)], [_ => new PromptPair(first, second, a, b)]);
+
+        bool fits = TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out _, out string? reason);
+
+        Assert.Equal(expected.Length == 0, fits);
+        Assert.Contains(expected, reason ?? "", StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void OtherAnswersAreTakenBothTogetherWhereThePairsOwnAreNotSingleTokens()
+    {
+        Func<RandomSource, PromptPair> template = _ => new PromptPair("x = f(\"a", "x = f('a", "qzqzq", "')");
+        PromptTask task = new("mine", "", [template], [template]) { OtherAnswers = [new("\") # qzqzq", "')"), new("\")", "')"), new("\")\n", "')\n")] };
+
+        TokenizedTask tokenized = Create(task);
+
+        Assert.Equal(new AnswerPair("\")", "')"), tokenized.OtherAnswers);
+        Assert.Equal(("\")", "')"), (Tokenizer.DecodeText([tokenized.Sample(TaskSplit.Train, 1, 1).Pairs[0].AnswerA]), Tokenizer.DecodeText([tokenized.Sample(TaskSplit.Train, 1, 1).Pairs[0].AnswerB])));
+        Assert.Null(Create(TaskCatalogue.Find("single_double_quote")).OtherAnswers);
+        Assert.False(TokenizedTask.TryCreate(task with { OtherAnswers = [new("qzqzq", "')")] }, Tokenizer, MaxTokens, out _, out string? reason));
+        Assert.EndsWith("its other answers did not fit either.", reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void APromptLongerThanTheModelReadsIsRefused()
+    {
+        Assert.False(TokenizedTask.TryCreate(TaskCatalogue.Find("single_double_quote"), Tokenizer, 3, out _, out string? reason));
+        Assert.Contains("at most 3", reason, StringComparison.Ordinal);
+    }
+
+    private static TokenizedTask Create(PromptTask task) =>
+        TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out TokenizedTask? tokenized, out string? reason) ? tokenized : throw new InvalidOperationException(reason);
+}
