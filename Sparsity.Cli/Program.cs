@@ -51,7 +51,8 @@ int Refuse(IReadOnlyList<Error> errors)
     if (errors.All(error => error.Tag is ErrorType.HelpRequestedError or ErrorType.HelpVerbRequestedError or ErrorType.VersionRequestedError))
     {
         bool isVersion = errors.Any(error => error.Tag == ErrorType.VersionRequestedError);
-        Console.Out.WriteLine(isVersion ? HelpText.AutoBuild(parsed) : Help());
+        bool ofAllVerbs = errors.OfType<HelpVerbRequestedError>().Any(error => error.Type is null);
+        Console.Out.WriteLine(isVersion ? HelpText.AutoBuild(parsed) : Help(ofAllVerbs));
         return 0;
     }
 
@@ -59,13 +60,13 @@ int Refuse(IReadOnlyList<Error> errors)
     return Fail($"{sentence} See 'sparsity --help'.", 2);
 }
 
-HelpText Help() => HelpText.AutoBuild(parsed, help =>
+HelpText Help(bool ofAllVerbs) => HelpText.AutoBuild(parsed, help =>
 {
     help.AdditionalNewLineAfterOption = false;
     help.MaximumDisplayWidth = 140;
     help.Copyright = "";
     return help;
-}, example => example, verbsIndex: true);
+}, example => example, verbsIndex: ofAllVerbs);
 
 static int Fail(string message, int code)
 {

@@ -145,7 +145,7 @@ public sealed record TrainingConfig
         Require(ContextTokens >= 2 && ContextTokens <= model.BlockSize, "context_tokens", ContextTokens, $"2 to block_size ({model.BlockSize})");
         Require(TotalTokens >= (long)BatchSequences * ContextTokens, "total_tokens", TotalTokens, $"at least one batch ({(long)BatchSequences * ContextTokens})");
         Require(TotalTokens / BatchSequences / ContextTokens < int.MaxValue, "total_tokens", TotalTokens, "fewer than 2^31 batches");
-        Require(Lr is >= 0 and < 1e6, "lr", Lr, "a number from 0");
+        Require(Lr is >= 0 and < 1e6, "lr", Lr, "from 0 to below 1000000");
         Require(LrWarmupFrac is null or (>= 0 and < 1), "lr_warmup_frac", LrWarmupFrac, "null or in [0, 1)");
         Require(AdamBeta1 is >= 0 and < 1, "adam_beta1", AdamBeta1, "in [0, 1)");
         Require(AdamBeta2 is >= 0 and < 1, "adam_beta2", AdamBeta2, "in [0, 1)");

@@ -1,0 +1,102 @@
+using System.Globalization;
+using Sparsity.Core.Circuits;
+
+namespace Sparsity.Cli.Tests;
+
+/// <summary>The verbs one after the other on one small run, as a user would.</summary>
+public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
+{
+    [Fact]
+    public void TrainingAgainWithOtherThreadsGivesTheSameModel()
+    {
+        CommandLine.Succeed([.. run.TrainArguments, "--threads", "1", "--out", run["again"]]);
+
+        Assert.Equal(File.ReadAllBytes(Path.Combine(run.Model, "model.safetensors")), File.ReadAllBytes(Path.Combine(run["again"], "model.safetensors")));
+    }
+
+    [Fact]
+    public void AnotherSeedGivesAnotherModel()
+    {
+        CommandLine.Succeed([.. run.TrainArguments, "--seed", "2", "--out", run["seed2"]]);
+
+        Assert.NotEqual(File.ReadAllBytes(Path.Combine(run.Model, "model.safetensors")), File.ReadAllBytes(Path.Combine(run["seed2"], "model.safetensors")));
+    }
+
+    [Fact]
+    public void EvalGivesTheLossThatTrainingReported()
+    {
+        string lastLine = File.ReadAllLines(Path.Combine(run.Model, "metrics.jsonl"))[^1];
+        double reported = System.Text.Json.Nodes.JsonNode.Parse(lastLine)!["validation_loss"]!.GetValue<double>();
+
+        string table = CommandLine.Succeed("eval", "--model", run.Model);
+
+        Assert.Contains(reported.ToString("0.0000", CultureInfo.InvariantCulture), table, StringComparison.Ordinal);
+        Assert.Contains("0.25000", table, StringComparison.Ordinal); // the share of nonzero weights asked for
+    }
+
+    [Fact]
+    public void GenerateBeginsWithThePromptAndFollowsTheSeed()
+    {
+        string first = Generate("1");
+
+        Assert.StartsWith("def f(", first, StringComparison.Ordinal);
+        Assert.True(first.Length > 12, first);
+        Assert.Equal(first, Generate("1"));
+        Assert.NotEqual(first, Generate("2"));
+
+        string Generate(string seed) => CommandLine.Succeed("generate", "--model", run.Model, "--prompt", "def f(", "--tokens", "12", "--seed", seed);
+    }
+
+    [Fact]
+    public void PruningWritesACircuitThatTheCircuitVerbsRead()
+    {
+        string[] prune = ["prune", "--model", run.Model, "--task", "single_double_quote", "--steps", "20", "--k-coef", "0.001", "--target-loss", "0.65"];
+        CommandLine.Succeed([.. prune, "--out", run["circuit"]]);
+        CommandLine.Succeed([.. prune, "--threads", "1", "--out", run["circuit1"]]);
+        string file = Path.Combine(run["circuit"], "circuit.json");
+        Circuit circuit = Circuit.Load(file);
+
+        Assert.Equal(File.ReadAllText(file), File.ReadAllText(Path.Combine(run["circuit1"], "circuit.json")));
+        Assert.Equal("single_double_quote", circuit.Task);
+        string dot = CommandLine.Succeed("circuit", "export", file, "--format", "dot");
+        Assert.Equal(circuit.Edges.Count, dot.Split('\n').Count(line => line.Contains("->", StringComparison.Ordinal)));
+        string shared = CommandLine.Succeed("circuit", "compare", file, file);
+        Assert.All(circuit.Nodes, node => Assert.Contains(node.Name, shared, StringComparison.Ordinal));
+        Assert.Contains($"{circuit.Nodes.Count}", CommandLine.Succeed("circuit", "show", file), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TasksAreListedShownAndEvaluated()
+    {
+        string list = CommandLine.Succeed("tasks", "list");
+        string show = CommandLine.Succeed("tasks", "show", "bracket_counting", "--pairs", "2");
+        string evaluated = CommandLine.Succeed("tasks", "eval", "single_double_quote", "--model", run.Model);
+
+        Assert.Contains("while_return_true", list, StringComparison.Ordinal);
+        Assert.Contains("[]]]", show, StringComparison.Ordinal); // the answer ]] in brackets
+        Assert.Contains("single_double_quote", evaluated, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void TheTokenizerShowsTokensOfTheTextGiven()
+    {
+        string shown = CommandLine.Succeed("tokenizer", "show", "--from", Path.Combine(run.Data, "tokenizer"), "--text", "def f");
+
+        Assert.Contains("'def'", shown, StringComparison.Ordinal);
+        Assert.Contains("' f'", shown, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void AStoppedRunIsNotBegunAgainButResumed()
+    {
+        CommandResult again = CommandLine.Run([.. run.TrainArguments, "--out", run.Model]);
+        CommandResult resumed = CommandLine.Run("train", "--resume", run.Model);
+
+        Assert.Equal(2, again.ExitCode);
+        Assert.Contains("already holds files", again.Errors, StringComparison.Ordinal);
+        Assert.Equal(0, resumed.ExitCode); // nothing is left to do
+    }
+
+    [Fact]
+    public void DevicesNamesTheEngine() => Assert.Contains("cpu", CommandLine.Succeed("devices", "--device", "cpu"), StringComparison.Ordinal);
+}
