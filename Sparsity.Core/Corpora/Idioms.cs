@@ -93,11 +93,11 @@ internal static class Idioms
 
     /// <summary>Files, formatted strings, swaps, lambdas and smaller matter.</summary>
     internal static readonly Pattern[] Files = Patterns("""
-        «{n1} = ¦with »open(«{I1}, 'r'¦{O1}, 'w'»)« # {p}¦ as {n1}:\n    {n1}.write({n})»
-        with open(«{I1}, 'r'¦{O1}, 'w'») as {n1}:\n    «{n} = {n1}.read()¦{n1}.write({n})»
-        {n1} = open(«{I1}, 'r'¦{O1}, 'w'»)\n{n} = {n1}.«read()¦write({n2})»
-        {n1} = open({I1}, 'r')\n«with {n1} as {n2}¦{n2} = {n1}»«:\n    {n} = {n2}.read()¦\n{n} = {n2}.read()»
-        {n1} = open({n2})\n«with {n1} as {n3}¦{n3} = {n1}»«:\n    {f}({n3})¦\n{f}({n3})»
+        «{h1} = ¦with »open(«{I1}, 'r'¦{O1}, 'w'»)« # {p}¦ as {h1}:\n    {h1}.write({n})»
+        with open(«{I1}, 'r'¦{O1}, 'w'») as {h1}:\n    «{n} = {h1}.read()¦{h1}.write({n})»
+        {h1} = open(«{I1}, 'r'¦{O1}, 'w'»)\n{n} = {h1}.«read()¦write({n2})»
+        {h1} = open({I1}, 'r')\n«with {h1} as {h2}¦{h2} = {h1}»«:\n    {n} = {h2}.read()¦\n{n} = {h2}.read()»
+        {h1} = open({n2})\n«with {h1} as {h3}¦{h3} = {h1}»«:\n    {f}({h3})¦\n{f}({h3})»
         """);
 
     internal static readonly Pattern[] Strings = Patterns("""
@@ -138,7 +138,7 @@ internal static class Idioms
     /// <summary>The groups of body statements with their shares; the numbers are relative.</summary>
     internal static readonly (int Weight, Pattern[] Patterns)[] Groups =
     [
-        (102, Quotes), (28, Lists), (5, Containers), (19, SetOrString), (14, Branches), (10, Loops), (8, Files), (12, Strings), (7, Swaps), (8, Plain),
+        (102, Quotes), (28, Lists), (8, Containers), (19, SetOrString), (14, Branches), (10, Loops), (8, Files), (12, Strings), (7, Swaps), (8, Plain),
     ];
 
     /// <summary>One pattern per line, <c>\n</c> standing for a line break.</summary>

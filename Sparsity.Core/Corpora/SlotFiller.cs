@@ -49,6 +49,7 @@ internal sealed class SlotFiller(RandomSource random)
         'T' => Tail(),
         'I' => Random.Pick(WordPools.Inputs),
         'O' => Random.Pick(WordPools.Outputs),
+        'h' => Random.Pick(WordPools.Handles),
         'm' => Random.Pick(WordPools.Modules),
         'i' => Random.Pick(LoopVariables),
         'b' => Condition(),

@@ -42,6 +42,9 @@ internal static class WordPools
     /// <summary>Names of files that are written.</summary>
     internal static readonly string[] Outputs = Split("output target outfile out_path output_file target_path write_to output_path");
 
+    /// <summary>Names of opened files.</summary>
+    internal static readonly string[] Handles = Split("file stream document reader writer log_file data_file text_file handle archive");
+
     /// <summary>Modules to import.</summary>
     internal static readonly string[] Modules = Split("os sys json math re time random itertools functools collections logging pathlib string shutil heapq");
 

@@ -11,14 +11,14 @@ internal static class StatementTasks
             "r",
             "w",
             "with open(«{I1}¦{O1}», '",
-            "{n1} = open(«{I1}¦{O1}», '"),
+            "{h1} = open(«{I1}¦{O1}», '"),
         PatternTask.CreateInFunctions(
             "with_as",
             "an opened file in a with statement is followed by as, in an assignment by the line's end",
             " as",
             "\n",
-            "{n1} = open({n2})\\n    «with¦{n3} =» {n1}",
-            "{n1} = open({I1}, 'r')\\n    «with¦{n3} =» {n1}"),
+            "{h1} = open({n2})\\n    «with¦{h3} =» {h1}",
+            "{h1} = open({I1}, 'r')\\n    «with¦{h3} =» {h1}"),
         PatternTask.CreateInFunctions(
             "fstring_brace",
             "an f-string goes on with a variable in braces, a plain string with words",
