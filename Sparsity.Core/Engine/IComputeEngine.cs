@@ -158,6 +158,29 @@ public interface IComputeEngine : IDisposable
     /// <summary>Overwrites <paramref name="inputGradient"/> [B,T,C]: the backward of <see cref="GatherTokens"/>; positions of one sequence must differ.</summary>
     void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient);
 
+    // Bridges (spec section 5).
+
+    /// <summary>
+    /// Overwrites <paramref name="losses"/> [B,T,1] with KL(softmax(target) || softmax(logits)) of each token and, where given,
+    /// <paramref name="logitsGradient"/> [B,T,V] (may be the logits) with <paramref name="gradientScale"/> * (softmax(logits) - softmax(target)).
+    /// </summary>
+    void KullbackLeibler(ActivationTensor targetLogits, ActivationTensor logits, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale);
+
+    /// <summary>
+    /// Overwrites <paramref name="sums"/> [1,2] with the sum over all entries of [B,T,C] of (prediction - target)^2, and that of target^2, added in a fixed
+    /// order: the first divided by the second is the normalised mean squared error.
+    /// </summary>
+    void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, WeightTensor sums);
+
+    /// <summary>
+    /// Accumulates <paramref name="gradientScale"/> * 2 (prediction - target) / sums[1] into <paramref name="predictionGradient"/> [B,T,C] and its negative into
+    /// <paramref name="targetGradient"/> [B,T,C], where given. The sum of target^2 counts as a constant: a target must not lower its error by growing.
+    /// </summary>
+    /// <param name="sums">Of <see cref="NormalisedErrorForward"/>.</param>
+    void NormalisedErrorBackward(
+        ActivationTensor prediction, ActivationTensor target, WeightTensor sums, float gradientScale,
+        ActivationTensor? predictionGradient, ActivationTensor? targetGradient);
+
     // Node masks (spec section 4).
 
     /// <summary>Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the input.</summary>

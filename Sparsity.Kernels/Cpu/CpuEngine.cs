@@ -159,12 +159,22 @@ public sealed unsafe class CpuEngine : IComputeEngine
         Loss.BigramBackward(_pool, Of(tokens), Of(logitsGradient), Changed(tableGradient));
 
     public void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
-        Loss.CrossEntropy(_pool, Of(logits), Of(targets), Of(losses), logitsGradient is null ? null : Of(logitsGradient), gradientScale);
+        Loss.CrossEntropy(_pool, Of(logits), Of(targets), Of(losses), OfOptional(logitsGradient), gradientScale);
 
     public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_pool, Of(input), Of(positions), Of(output));
 
     public void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient) =>
         Embedding.ScatterGradient(_pool, Of(outputGradient), Of(positions), Of(inputGradient));
+
+    public void KullbackLeibler(ActivationTensor targetLogits, ActivationTensor logits, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
+        Cpu.KullbackLeibler.Run(_pool, Of(targetLogits), Of(logits), Of(losses), OfOptional(logitsGradient), gradientScale);
+
+    public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, WeightTensor sums) =>
+        NormalisedError.Forward(_pool, Of(prediction), Of(target), Changed(sums));
+
+    public void NormalisedErrorBackward(
+        ActivationTensor prediction, ActivationTensor target, WeightTensor sums, float gradientScale, ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
+        NormalisedError.Backward(_pool, Of(prediction), Of(target), Of(sums), gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
     public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output) =>
         Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output));
@@ -208,6 +218,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
     private static CpuWeights? ChangedOptional(WeightTensor? tensor) => tensor is null ? null : Changed(tensor);
 
     private static CpuActivations Of(ActivationTensor tensor) => (CpuActivations)tensor;
+
+    private static CpuActivations? OfOptional(ActivationTensor? tensor) => (CpuActivations?)tensor;
 
     private static CpuTokens Of(TokenTensor tensor) => (CpuTokens)tensor;
 

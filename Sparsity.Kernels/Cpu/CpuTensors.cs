@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Cpu;
@@ -106,6 +107,10 @@ internal sealed unsafe class CpuActivations : ActivationTensor
 
     /// <summary>How many lanes of a tile are tokens; the rest is padding.</summary>
     public int ValidLanes(int tile) => Math.Min(Width, Tokens - (tile % TilesPerSequence * Width));
+
+    /// <summary>All bits set in those of 16 lanes from <paramref name="lane"/> on that are below <paramref name="valid"/>.</summary>
+    public static Vector512<float> ValidMask(int lane, int valid) =>
+        Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(valid - lane)).AsSingle();
 
     public override ActivationTensor Slice(int first, int count)
     {

@@ -75,6 +75,18 @@ public class DeterminismTests
             bench.Engine.CrossEntropy(logits, bench.Tokens(random.Tokens(Sequences, Tokens, Channels)), losses, logits, 0.01f);
             return [.. bench.Read(logits), .. bench.Read(losses)];
         },
+        ["KullbackLeibler, NormalisedError"] = (bench, random) =>
+        {
+            ActivationTensor target = Input(bench, random);
+            ActivationTensor prediction = Input(bench, random);
+            ActivationTensor gradient = Gradient(bench, random);
+            WeightTensor sums = bench.Constant(1, 2, 0);
+            bench.Engine.NormalisedErrorForward(prediction, target, sums);
+            bench.Engine.NormalisedErrorBackward(prediction, target, sums, 0.01f, gradient, null);
+            ActivationTensor losses = bench.Output(Sequences, Tokens, 1);
+            bench.Engine.KullbackLeibler(target, prediction, losses, prediction, 0.01f);
+            return [.. bench.Read(sums), .. bench.Read(gradient), .. bench.Read(losses), .. bench.Read(prediction)];
+        },
         ["Gather, Scatter"] = (bench, random) =>
         {
             TokenTensor positions = bench.Tokens(random.Positions(Sequences, 70, Tokens));
