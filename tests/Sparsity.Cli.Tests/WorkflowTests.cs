@@ -37,11 +37,11 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
     [Fact]
     public void GenerateBeginsWithThePromptAndFollowsTheSeed()
     {
-        string first = Generate("1");
+        string first = Generate("4"); // a seed with which the end of the text is not drawn at once
 
         Assert.StartsWith("def f(", first, StringComparison.Ordinal);
         Assert.True(first.Length > 12, first);
-        Assert.Equal(first, Generate("1"));
+        Assert.Equal(first, Generate("4"));
         Assert.NotEqual(first, Generate("2"));
 
         string Generate(string seed) => CommandLine.Succeed("generate", "--model", run.Model, "--prompt", "def f(", "--tokens", "12", "--seed", seed);
