@@ -8,6 +8,9 @@ namespace Sparsity.Core.Model;
 /// <summary>The model's configuration: the official <c>beeg_config.json</c>, field by field under its own names (spec section 1; GPTConfig).</summary>
 public sealed record ModelConfig
 {
+    private const string OldMlpName = "n_mlp";
+    private const string AuxiliaryName = "use_tied_aux_matrix";
+
     /// <summary>Longest context in tokens, from 1; row count of wpe.</summary>
     [JsonPropertyName("block_size")]
     public int BlockSize { get; init; } = 1024;
@@ -189,26 +192,32 @@ public sealed record ModelConfig
     /// <param name="json">A flat JSON object.</param>
     /// <param name="source">Where it came from, for messages.</param>
     /// <exception cref="BadInputException">It is not such an object, has an unknown field, or a value is out of range.</exception>
-    public static ModelConfig Parse(string json, string source)
+    public static ModelConfig Parse(string json, string source) => Parse(JsonText.ParseObject(json, source), source);
+
+    /// <inheritdoc cref="Parse(string, string)"/>
+    public static ModelConfig Parse(JsonObject fields, string source)
     {
-        JsonObject fields = JsonText.ParseObject(json, source);
-        if (fields.Remove("n_mlp", out JsonNode? oldName))
+        if (fields.Remove(OldMlpName, out JsonNode? oldName))
         {
             if (fields.ContainsKey("d_mlp"))
             {
-                throw new BadInputException($"{source}: has both d_mlp and its old name n_mlp. Remove one.");
+                throw new BadInputException($"{source}: has both d_mlp and its old name {OldMlpName}. Remove one.");
             }
 
             fields["d_mlp"] = oldName;
         }
 
-        if (fields.Remove("use_tied_aux_matrix", out JsonNode? auxiliary) && auxiliary?.GetValueKind() == JsonValueKind.True)
+        if (fields.Remove(AuxiliaryName, out JsonNode? auxiliary) && auxiliary?.GetValueKind() == JsonValueKind.True)
         {
-            throw new BadInputException($"{source}: use_tied_aux_matrix is true, a kind of model that was never released. Use another model.");
+            throw new BadInputException($"{source}: {AuxiliaryName} is true, a kind of model that was never released. Use another model.");
         }
 
         return JsonText.Read<ModelConfig>(fields, source).Validated(source);
     }
+
+    /// <summary>Whether <see cref="Parse(string, string)"/> knows a field of this name.</summary>
+    internal static bool IsField(string name) =>
+        name is OldMlpName or AuxiliaryName || JsonText.Options.GetTypeInfo(typeof(ModelConfig)).Properties.Any(property => property.Name == name);
 
     /// <summary>The official JSON.</summary>
     public string ToJson() => JsonText.Write(this);

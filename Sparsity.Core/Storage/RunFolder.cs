@@ -65,10 +65,8 @@ public sealed class RunFolder(string directory)
     /// <exception cref="BadInputException">A file is missing or damaged, or a tensor has another shape than the configuration says.</exception>
     public ModelParameters ReadModel(IComputeEngine engine)
     {
-        ModelConfig config = ReadConfig();
-        var parameters = new ModelParameters(engine, config);
-        Fill(ModelPath, [.. parameters.All.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value))], engine);
-        return parameters;
+        using StoredModel stored = StoredModel.Open(Directory);
+        return stored.Load(engine);
     }
 
     /// <summary>Reads config.json.</summary>
@@ -89,10 +87,30 @@ public sealed class RunFolder(string directory)
     /// <summary>Reads train_state.safetensors; returns the step to do next.</summary>
     public int ReadState(ModelParameters parameters, Training.AdamW optimizer)
     {
-        IReadOnlyDictionary<string, string> metadata = Fill(StatePath, StateTensors(parameters, optimizer), parameters.Engine);
-        return metadata.TryGetValue("step", out string? text) && int.TryParse(text, out int step) && step >= 0
+        List<(string Name, ParameterSpec Spec, WeightTensor Tensor)> wanted = StateTensors(parameters, optimizer);
+        using TensorFile file = OpenTensors(StatePath);
+        TensorFile.RequireExactly(StatePath, file.ByName, [.. wanted.Select(entry => (entry.Name, entry.Spec.Shape))]);
+        foreach ((string name, _, WeightTensor target) in wanted)
+        {
+            parameters.Engine.Write(target, file.ByName[name].Floats());
+        }
+
+        return file.Metadata.TryGetValue("step", out string? text) && int.TryParse(text, out int step) && step >= 0
             ? step
             : throw new BadInputException($"{StatePath}: does not say at which step it was written. Use another checkpoint.");
+    }
+
+    /// <summary>Opens a safetensors file of this or an earlier version of this program, or of any other program.</summary>
+    internal static TensorFile OpenTensors(string path)
+    {
+        TensorFile file = Safetensors.Open(path);
+        if (file.Metadata.TryGetValue("format_version", out string? version) && (!int.TryParse(version, out int number) || number > FormatVersion))
+        {
+            file.Dispose();
+            throw new BadInputException($"{path}: has format version {version}, but this program reads up to {FormatVersion}. Use a newer program.");
+        }
+
+        return file;
     }
 
     private static List<(string Name, ParameterSpec Spec, WeightTensor Tensor)> StateTensors(ModelParameters parameters, Training.AdamW optimizer) =>
@@ -105,45 +123,13 @@ public sealed class RunFolder(string directory)
     private static void WriteTensors(string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine, int step) =>
         Safetensors.Write(
             path,
-            [.. tensors.Select(entry => (entry.Name, entry.Spec.Shape))],
-            tensors.Select(entry =>
-            {
-                var values = new float[entry.Tensor.Length];
-                engine.Read(entry.Tensor, values);
-                return values;
-            }),
+            [
+                .. tensors.Select(entry => TensorToWrite.Of(entry.Name, entry.Spec.Shape, () =>
+                {
+                    var values = new float[entry.Tensor.Length];
+                    engine.Read(entry.Tensor, values);
+                    return values;
+                })),
+            ],
             new Dictionary<string, string> { ["format"] = "pt", ["format_version"] = $"{FormatVersion}", ["step"] = $"{step}" });
-
-    private static IReadOnlyDictionary<string, string> Fill(string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine)
-    {
-        (IReadOnlyList<StoredTensor> stored, IReadOnlyDictionary<string, string> metadata) = Safetensors.Read(path);
-        if (metadata.TryGetValue("format_version", out string? version) && (!int.TryParse(version, out int number) || number > FormatVersion))
-        {
-            throw new BadInputException($"{path}: has format version {version}, but this program reads up to {FormatVersion}. Use a newer program.");
-        }
-
-        Dictionary<string, StoredTensor> byName = stored.ToDictionary(tensor => tensor.Name);
-        foreach ((string name, ParameterSpec spec, WeightTensor target) in tensors)
-        {
-            if (!byName.Remove(name, out StoredTensor? tensor))
-            {
-                throw new BadInputException($"{path}: lacks {name}, which the configuration asks for. Check that the files belong together.");
-            }
-
-            if (!tensor.Shape.SequenceEqual(spec.Shape))
-            {
-                throw new BadInputException(
-                    $"{path}: {name} has shape [{string.Join(", ", tensor.Shape)}], but the configuration asks for [{string.Join(", ", spec.Shape)}]. Check that the files belong together.");
-            }
-
-            engine.Write(target, tensor.Values);
-        }
-
-        if (byName.Count > 0)
-        {
-            throw new BadInputException($"{path}: has {byName.Keys.Order(StringComparer.Ordinal).First()}, which the configuration knows nothing of. Check that the files belong together.");
-        }
-
-        return metadata;
-    }
 }

@@ -1,0 +1,137 @@
+using System.Text.Json.Nodes;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+
+namespace Sparsity.Core.Storage;
+
+/// <summary>
+/// A model as a folder holds it: a configuration, and a mapped file with a tensor for each entry of its list of parameters. Three kinds of folders are
+/// read: the official beeg_config.json + final_model.pt, the Hugging Face release's config.json + model.safetensors, and a run's.
+/// </summary>
+public sealed class StoredModel : IDisposable
+{
+    /// <summary>The configuration of the official folder.</summary>
+    public const string OfficialConfigName = "beeg_config.json";
+
+    /// <summary>The weights of the official folder.</summary>
+    public const string OfficialTensorsName = "final_model.pt";
+
+    /// <summary>What the Hugging Face release puts before every tensor's name.</summary>
+    public const string HuggingFacePrefix = "circuit_model.";
+
+    private readonly TensorFile _file;
+    private readonly Dictionary<string, StoredTensor> _tensors;
+
+    private StoredModel(ModelConfig config, IReadOnlyList<string> ignoredFields, TensorFile file)
+    {
+        Config = config;
+        IgnoredFields = ignoredFields;
+        _file = file;
+        _tensors = ParametersOf(file, config);
+    }
+
+    public ModelConfig Config { get; }
+
+    /// <summary>Fields of a Hugging Face configuration that are not the model's own.</summary>
+    public IReadOnlyList<string> IgnoredFields { get; }
+
+    /// <summary>Maps the folder's files and checks that they belong together.</summary>
+    /// <exception cref="BadInputException">A file is missing or damaged, or tensors are missing, unknown, or of other shapes than the configuration says.</exception>
+    public static StoredModel Open(string directory)
+    {
+        if (!Directory.Exists(directory))
+        {
+            throw new BadInputException($"{directory}: no such folder. Give the folder of a run or of a released model.");
+        }
+
+        var run = new RunFolder(directory);
+        string officialConfig = Path.Combine(directory, OfficialConfigName);
+        bool isOfficial = File.Exists(officialConfig) && !File.Exists(run.ModelPath);
+        (ModelConfig config, IReadOnlyList<string> ignored) = ReadConfig(isOfficial ? officialConfig : run.ConfigPath);
+        TensorFile file = isOfficial ? TorchFile.Open(Path.Combine(directory, OfficialTensorsName)) : RunFolder.OpenTensors(run.ModelPath);
+        try
+        {
+            return new StoredModel(config, ignored, file);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The values of a parameter, in row-major order; valid until this is disposed.</summary>
+    public ReadOnlySpan<float> Values(ParameterSpec spec) => _tensors.TryGetValue(spec.Name, out StoredTensor? tensor) ? tensor.Floats() : new float[spec.Length];
+
+    /// <summary>Copies all parameters into an engine's memory, without gradients.</summary>
+    public ModelParameters Load(IComputeEngine engine)
+    {
+        var parameters = new ModelParameters(engine, Config);
+        try
+        {
+            foreach (Parameter parameter in parameters.All)
+            {
+                engine.Write(parameter.Value, Values(parameter.Spec));
+            }
+        }
+        catch
+        {
+            parameters.Dispose();
+            throw;
+        }
+
+        return parameters;
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    /// <summary>A configuration that names its kind of model for Hugging Face's programs may have further fields of theirs.</summary>
+    private static (ModelConfig Config, IReadOnlyList<string> Ignored) ReadConfig(string path)
+    {
+        JsonObject fields = JsonText.ParseObject(JsonText.ReadAllText(path), path);
+        var ignored = new List<string>();
+        if (fields.ContainsKey("model_type") || fields.ContainsKey("architectures"))
+        {
+            ignored.AddRange(fields.Select(field => field.Key).Where(name => !ModelConfig.IsField(name)));
+            ignored.ForEach(name => fields.Remove(name));
+        }
+
+        return (ModelConfig.Parse(fields, path), ignored);
+    }
+
+    /// <summary>The file's tensors under the names of the list of parameters; without what other programs store besides, and what may be left out.</summary>
+    private static Dictionary<string, StoredTensor> ParametersOf(TensorFile file, ModelConfig config)
+    {
+        bool isPrefixed = file.Tensors.Any(tensor => tensor.Name.StartsWith(HuggingFacePrefix, StringComparison.Ordinal));
+        var tensors = new Dictionary<string, StoredTensor>(StringComparer.Ordinal);
+        foreach (StoredTensor tensor in file.Tensors)
+        {
+            string name = isPrefixed && tensor.Name.StartsWith(HuggingFacePrefix, StringComparison.Ordinal) ? tensor.Name[HuggingFacePrefix.Length..] : tensor.Name;
+            if (!tensors.TryAdd(name, tensor))
+            {
+                throw new BadInputException($"{file.Path}: has {name} twice, with and without the prefix {HuggingFacePrefix}. Keep one.");
+            }
+        }
+
+        for (int layer = 0; layer < config.NLayer; layer++)
+        {
+            tensors.Remove(ParameterNames.Layer(layer) + "attn.bias"); // the causal mask of programs without fused attention
+        }
+
+        if (config.TiedUnembed && tensors.Remove(ParameterNames.Unembedding, out StoredTensor? unembedding)
+            && tensors.TryGetValue(ParameterNames.Token, out StoredTensor? embedding) && !(unembedding.Shape.SequenceEqual(embedding.Shape) && unembedding.Floats().SequenceEqual(embedding.Floats())))
+        {
+            throw new BadInputException(
+                $"{file.Path}: {ParameterNames.Unembedding} differs from {ParameterNames.Token}, but the configuration says tied_unembed. Set tied_unembed to false, or use the right files.");
+        }
+
+        IEnumerable<ParameterSpec> wanted = ParameterSpec.ListFor(config);
+        if (!tensors.ContainsKey(ParameterNames.LogitsBias))
+        {
+            wanted = wanted.Where(spec => spec.Name != ParameterNames.LogitsBias); // older files lack it; it is zero then
+        }
+
+        TensorFile.RequireExactly(file.Path, tensors, [.. wanted.Select(spec => (spec.Name, spec.Shape))]);
+        return tensors;
+    }
+}
