@@ -44,6 +44,9 @@ public interface IComputeEngine : IDisposable
 
     TokenTensor AllocateTokens(string name, int sequences, int tokens);
 
+    /// <summary>Room for the keys and values [B,T,C] of the tokens that <see cref="CachedAttentionForward"/> has seen.</summary>
+    KeyValueCache AllocateKeyValueCache(string name, int sequences, int tokens, int channels);
+
     void Write(WeightTensor target, ReadOnlySpan<float> values);
 
     void Read(WeightTensor source, Span<float> values);
@@ -72,14 +75,17 @@ public interface IComputeEngine : IDisposable
     /// <summary>[B,T,C]: overwrites <paramref name="sum"/> with a + b; it may be either of them.</summary>
     void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum);
 
-    /// <summary>[B,T,D]: overwrites <paramref name="output"/> with the row of each token's embedding, plus the row of its position if there are such.</summary>
-    void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output);
+    /// <summary>
+    /// [B,T,D]: overwrites <paramref name="output"/> with the row of each token's embedding, plus, if there are position embeddings, row
+    /// <paramref name="firstPosition"/> + t of those.
+    /// </summary>
+    void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output, int firstPosition = 0);
 
     /// <summary>Accumulates the rows of <paramref name="outputGradient"/> [B,T,D] into the gradients of the embeddings.</summary>
     void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient);
 
-    /// <summary>[B,T,C]: overwrites <paramref name="output"/> with row t of <paramref name="positionEmbedding"/> [block, C] at every sequence's position t.</summary>
-    void PositionForward(WeightTensor positionEmbedding, ActivationTensor output);
+    /// <summary>[B,T,C]: overwrites token t of every sequence with row <paramref name="firstPosition"/> + t of <paramref name="positionEmbedding"/> [block, C].</summary>
+    void PositionForward(WeightTensor positionEmbedding, ActivationTensor output, int firstPosition = 0);
 
     /// <summary>Accumulates the sum over sequences of <paramref name="outputGradient"/> [B,T,C] into the position embedding's gradient.</summary>
     void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient);
@@ -137,6 +143,15 @@ public interface IComputeEngine : IDisposable
     void AttentionBackward(
         ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp,
         ActivationTensor outputGradient, ActivationTensor queryGradient, ActivationTensor keyGradient, ActivationTensor valueGradient, WeightTensor? sinkGradient);
+
+    /// <summary>
+    /// Attention of T new tokens to all before them and to themselves, for generation. First overwrites places <paramref name="position"/> ..
+    /// <paramref name="position"/> + T - 1 of <paramref name="cache"/> with <paramref name="key"/> and <paramref name="value"/> [B,T,H*Dh]; then overwrites
+    /// <paramref name="output"/> [B,T,H*Dh], token t attending to places 0 .. <paramref name="position"/> + t. There is no backward.
+    /// </summary>
+    /// <param name="position">0-based place of the first new token; the places before it must have been written, and position + T must not exceed the cache's tokens.</param>
+    void CachedAttentionForward(
+        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, KeyValueCache cache, int position, ActivationTensor output);
 
     // Logits and loss.
 

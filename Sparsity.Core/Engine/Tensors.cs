@@ -56,3 +56,15 @@ public abstract class TokenTensor(string name, int sequences, int tokens) : Devi
 
     public int Tokens { get; } = tokens;
 }
+
+/// <summary>Keys and values of the first tokens of each sequence: float32 [Sequences, Tokens, Channels] each; only <see cref="IComputeEngine.CachedAttentionForward"/> reads and writes them.</summary>
+public abstract class KeyValueCache(string name, int sequences, int tokens, int channels) : DeviceTensor(name)
+{
+    public int Sequences { get; } = sequences;
+
+    /// <summary>Most tokens of a sequence.</summary>
+    public int Tokens { get; } = tokens;
+
+    /// <summary>H*Dh.</summary>
+    public int Channels { get; } = channels;
+}

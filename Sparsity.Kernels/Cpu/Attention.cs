@@ -30,7 +30,7 @@ internal static unsafe class Attention
         }
     }
 
-    private static float Scale(int headChannels) => 1f / MathF.Sqrt(headChannels);
+    public static float Scale(int headChannels) => 1f / MathF.Sqrt(headChannels);
 
     /// <summary>sum over d of a[d] (one token's channels, a broadcast each) * b[d] (16 tokens).</summary>
     private static Vector512<float> Dot(float* a, int aStride, float* b, int bStride, int channels)

@@ -34,6 +34,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public TokenTensor AllocateTokens(string name, int sequences, int tokens) => new CpuTokens(name, sequences, tokens);
 
+    public KeyValueCache AllocateKeyValueCache(string name, int sequences, int tokens, int channels) => new CpuKeyValueCache(name, sequences, tokens, channels);
+
     public void Write(WeightTensor target, ReadOnlySpan<float> values)
     {
         RequireLength(target, target.Length, values.Length);
@@ -105,13 +107,14 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_pool, Of(a), Of(b), Of(sum));
 
-    public void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output) =>
-        Embedding.Forward(_pool, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Of(output));
+    public void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output, int firstPosition) =>
+        Embedding.Forward(_pool, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Of(output), firstPosition);
 
     public void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient) =>
         Embedding.Backward(_pool, Of(tokens), Of(outputGradient), Changed(tokenEmbeddingGradient), ChangedOptional(positionEmbeddingGradient));
 
-    public void PositionForward(WeightTensor positionEmbedding, ActivationTensor output) => Embedding.PositionForward(_pool, Of(positionEmbedding), Of(output));
+    public void PositionForward(WeightTensor positionEmbedding, ActivationTensor output, int firstPosition) =>
+        Embedding.PositionForward(_pool, Of(positionEmbedding), Of(output), firstPosition);
 
     public void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient) =>
         Embedding.PositionBackward(_pool, Of(outputGradient), Changed(positionEmbeddingGradient));
@@ -152,6 +155,10 @@ public sealed unsafe class CpuEngine : IComputeEngine
         Attention.Backward(
             _pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp),
             Of(outputGradient), Of(queryGradient), Of(keyGradient), Of(valueGradient), ChangedOptional(sinkGradient));
+
+    public void CachedAttentionForward(
+        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, KeyValueCache cache, int position, ActivationTensor output) =>
+        CachedAttention.Forward(_pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), (CpuKeyValueCache)cache, position, Of(output));
 
     public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) => Loss.BigramForward(_pool, Of(tokens), Of(table), Of(logits));
 

@@ -5,9 +5,9 @@ internal static unsafe class Embedding
 {
     private const int ChannelsOfItem = 16;
 
-    /// <summary>Overwrites output [B,T,D]: tokenEmbedding[token] (+ positionEmbedding[t]).</summary>
-    public static void Forward(WorkerPool pool, CpuTokens tokens, CpuWeights tokenEmbedding, CpuWeights? positionEmbedding, CpuActivations output) =>
-        pool.Run(output.Tiles, new ForwardJob(tokens.Data, tokenEmbedding.Data, positionEmbedding is null ? null : positionEmbedding.Data, output));
+    /// <summary>Overwrites output [B,T,D]: tokenEmbedding[token] (+ positionEmbedding[firstPosition + t]).</summary>
+    public static void Forward(WorkerPool pool, CpuTokens tokens, CpuWeights tokenEmbedding, CpuWeights? positionEmbedding, CpuActivations output, int firstPosition) =>
+        pool.Run(output.Tiles, new ForwardJob(tokens.Data, tokenEmbedding.Data, positionEmbedding is null ? null : Row(positionEmbedding, firstPosition, output), output));
 
     /// <summary>Accumulates into the gradients of both embeddings.</summary>
     public static void Backward(WorkerPool pool, CpuTokens tokens, CpuActivations outputGradient, CpuWeights tokenGradient, CpuWeights? positionGradient)
@@ -19,9 +19,9 @@ internal static unsafe class Embedding
         }
     }
 
-    /// <summary>Overwrites output [B,T,C] with positionEmbedding[t].</summary>
-    public static void PositionForward(WorkerPool pool, CpuWeights positionEmbedding, CpuActivations output) =>
-        pool.Run(output.Tiles, new ForwardJob(null, null, positionEmbedding.Data, output));
+    /// <summary>Overwrites output [B,T,C] with positionEmbedding[firstPosition + t].</summary>
+    public static void PositionForward(WorkerPool pool, CpuWeights positionEmbedding, CpuActivations output, int firstPosition) =>
+        pool.Run(output.Tiles, new ForwardJob(null, null, Row(positionEmbedding, firstPosition, output), output));
 
     /// <summary>Accumulates into the position embedding's gradient.</summary>
     public static void PositionBackward(WorkerPool pool, CpuActivations outputGradient, CpuWeights positionGradient) =>
@@ -34,6 +34,14 @@ internal static unsafe class Embedding
     /// <summary>Overwrites inputGradient [B,T,C]: zero but for the gathered positions.</summary>
     public static void ScatterGradient(WorkerPool pool, CpuActivations outputGradient, CpuTokens positions, CpuActivations inputGradient) =>
         pool.Run(inputGradient.Sequences, new GatherJob(inputGradient, positions, outputGradient, scatter: true));
+
+    /// <summary>The row of the first token, so that those of all tokens of <paramref name="output"/> exist.</summary>
+    private static float* Row(CpuWeights positionEmbedding, int firstPosition, CpuActivations output)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(firstPosition);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstPosition + output.Tokens, positionEmbedding.Rows);
+        return positionEmbedding.Data + ((long)firstPosition * positionEmbedding.Columns);
+    }
 
     private static int Blocks(CpuActivations gradient) => (gradient.Channels + ChannelsOfItem - 1) / ChannelsOfItem;
 

@@ -1,0 +1,189 @@
+using System.Runtime.Intrinsics;
+using Sparsity.Core.Engine;
+
+namespace Sparsity.Kernels.Cpu;
+
+/// <summary>
+/// <see cref="Attention"/> for the tokens of generation, whose predecessors' keys and values are remembered. A query is one token, so sixteen keys share a
+/// vector in the scores and sixteen channels in the sum of values. Sums run in the order of <see cref="Attention"/>: both give the same bits.
+/// </summary>
+internal static unsafe class CachedAttention
+{
+    private const int Lanes = CpuActivations.VectorLanes;
+
+    /// <summary>Scores times channels below which waking the other threads costs more than they save.</summary>
+    private const long WorthThreads = 1 << 18;
+
+    /// <summary>Overwrites the cache's places position .. position + T - 1, and output [B,T,H*Dh].</summary>
+    public static void Forward(
+        WorkerPool pool, CpuActivations query, CpuActivations key, CpuActivations value, int heads, CpuWeights? sink, CpuKeyValueCache cache, int position, CpuActivations output)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(position);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(position + query.Tokens, cache.Tokens);
+        var job = new ForwardJob(pool, query, key, value, heads, sink is null ? null : sink.Data, cache, position, output);
+        if ((long)query.Channels * query.Tokens * (position + query.Tokens) >= WorthThreads)
+        {
+            pool.Run(query.Sequences * heads, job);
+            return;
+        }
+
+        for (int item = 0; item < query.Sequences * heads; item++)
+        {
+            job.Execute(item, 0);
+        }
+    }
+
+    /// <summary>An item is one head of one sequence.</summary>
+    private readonly struct ForwardJob(
+        WorkerPool pool, CpuActivations query, CpuActivations key, CpuActivations value, int heads, float* sink, CpuKeyValueCache cache, int position, CpuActivations output)
+        : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            int sequence = item / heads;
+            int head = item % heads;
+            int channels = query.Channels / heads;
+            int first = head * channels;
+            int width = query.Width;
+            int rounded = (channels + Lanes - 1) / Lanes * Lanes;
+            float* scores = pool.Scratch(worker, ((cache.Tokens + Lanes - 1) / Lanes * Lanes) + (2 * rounded));
+            float* q = scores + ((cache.Tokens + Lanes - 1) / Lanes * Lanes);
+            int* evenThenOdd = (int*)(q + rounded);
+            for (int t = 0; t < query.Tokens; t++)
+            {
+                int tile = (sequence * query.TilesPerSequence) + (t / width);
+                int lane = t % width;
+                int place = position + t;
+                float* cachedValue = cache.Value(sequence, place);
+                for (int d = first; d < first + channels; d++)
+                {
+                    cache.Keys(sequence, place / Lanes, d)[place % Lanes] = key.Lanes(tile, d)[lane];
+                    cachedValue[d] = value.Lanes(tile, d)[lane];
+                }
+
+                // AbsTopK leaves most of a query zero: only its other channels take part, even and odd ones in sums of their own.
+                int even = 0;
+                int odd = 0;
+                for (int parity = 0; parity < 2; parity++)
+                {
+                    for (int d = parity; d < channels; d += 2)
+                    {
+                        float entry = query.Lanes(tile, first + d)[lane];
+                        if (entry != 0)
+                        {
+                            q[even + odd] = entry;
+                            evenThenOdd[even + odd] = first + d;
+                            even += 1 - parity;
+                            odd += parity;
+                        }
+                    }
+                }
+
+                float reciprocal = Softmax(sequence, head, channels, place + 1, scores, q, evenThenOdd, even, even + odd);
+                WeighValues(sequence, first, channels, place + 1, scores, reciprocal, tile, lane);
+            }
+        }
+
+        /// <summary>Overwrites scores with exp(score - maximum); returns one over their sum.</summary>
+        private float Softmax(int sequence, int head, int channels, int keys, float* scores, float* q, int* channelOf, int even, int count)
+        {
+            Vector512<float> scale = Vector512.Create(Attention.Scale(channels));
+            Vector512<float> maxima = Vector512.Create(sink == null ? float.NegativeInfinity : sink[head]);
+            for (int j = 0; j < keys; j += Lanes)
+            {
+                float* k = cache.Keys(sequence, j / Lanes, 0);
+                Vector512<float> s0 = default, s1 = default;
+                int i = 0;
+                for (; i < even; i++)
+                {
+                    s0 = Vector512.FusedMultiplyAdd(Vector512.Create(q[i]), Vector512.Load(k + ((long)channelOf[i] * Lanes)), s0);
+                }
+
+                for (; i < count; i++)
+                {
+                    s1 = Vector512.FusedMultiplyAdd(Vector512.Create(q[i]), Vector512.Load(k + ((long)channelOf[i] * Lanes)), s1);
+                }
+
+                Vector512<float> s = (s0 + s1) * scale;
+                if (j + Lanes > keys)
+                {
+                    Vector512<int> place = Vector512.Create(j) + Vector512<int>.Indices;
+                    s = Vector512.ConditionalSelect(Vector512.LessThan(place, Vector512.Create(keys)).AsSingle(), s, Vector512.Create(float.NegativeInfinity));
+                }
+
+                maxima = Vector512.Max(maxima, s);
+                s.Store(scores + j);
+            }
+
+            float maximum = float.NegativeInfinity;
+            for (int lane = 0; lane < Lanes; lane++)
+            {
+                maximum = MathF.Max(maximum, maxima[lane]);
+            }
+
+            float sum = sink == null ? 0 : Vector512.Exp(Vector512.Create(sink[head]) - Vector512.Create(maximum))[0];
+            for (int j = 0; j < keys; j += Lanes)
+            {
+                Vector512.Exp(Vector512.Load(scores + j) - Vector512.Create(maximum)).Store(scores + j);
+                int end = Math.Min(j + Lanes, keys);
+                for (int i = j; i < end; i++)
+                {
+                    sum += scores[i];
+                }
+            }
+
+            return 1f / sum;
+        }
+
+        private void WeighValues(int sequence, int first, int channels, int keys, float* scores, float reciprocal, int tile, int lane)
+        {
+            float* v = cache.Value(sequence, 0) + first;
+            for (int start = 0; start < channels; start += Lanes)
+            {
+                Vector512<float> y = default;
+                for (int j = 0; j < keys; j++)
+                {
+                    // The last vector of a row reads into the next row, or the padding behind the last: lanes that are not stored.
+                    y = Vector512.FusedMultiplyAdd(Vector512.Create(scores[j]), Vector512.Load(v + ((long)j * cache.Channels) + start), y);
+                }
+
+                y *= Vector512.Create(reciprocal);
+                int end = Math.Min(Lanes, channels - start);
+                for (int d = 0; d < end; d++)
+                {
+                    output.Lanes(tile, first + start + d)[lane] = y[d];
+                }
+            }
+        }
+    }
+}
+
+/// <summary>Keys in tiles of 16 tokens, [sequence][tile][channel][lane], for the scores; values in rows, [sequence][token][channel], for their weighted sum.</summary>
+internal sealed unsafe class CpuKeyValueCache : KeyValueCache
+{
+    private const int Lanes = CpuActivations.VectorLanes;
+
+    private readonly AlignedMemory _keys;
+    private readonly AlignedMemory _values;
+    private readonly int _tiles;
+
+    public CpuKeyValueCache(string name, int sequences, int tokens, int channels)
+        : base(name, sequences, tokens, channels)
+    {
+        _tiles = (tokens + Lanes - 1) / Lanes;
+        _keys = new AlignedMemory((long)sequences * _tiles * Lanes * channels * sizeof(float));
+        _values = new AlignedMemory((((long)sequences * tokens * channels) + Lanes) * sizeof(float));
+    }
+
+    /// <summary>A channel's keys of 16 tokens.</summary>
+    public float* Keys(int sequence, int tile, int channel) => (float*)_keys.Pointer + (((((long)sequence * _tiles) + tile) * Channels) + channel) * Lanes;
+
+    /// <summary>A token's values, channel by channel.</summary>
+    public float* Value(int sequence, int token) => (float*)_values.Pointer + ((((long)sequence * Tokens) + token) * Channels);
+
+    protected override void Dispose(bool disposing)
+    {
+        _keys.Dispose();
+        _values.Dispose();
+    }
+}
