@@ -54,6 +54,9 @@ public static class SiteKinds
     /// <summary>Whether the channels here are nodes of circuits.</summary>
     public static bool IsNode(this SiteKind kind) => Table[(int)kind].IsNode;
 
+    /// <summary>Whether a node's channel is one of the residual stream: it reads it (act_in) or writes it (resid_delta).</summary>
+    public static bool IsResidual(this SiteKind kind) => kind is SiteKind.AttnActIn or SiteKind.MlpActIn or SiteKind.AttnResidDelta or SiteKind.MlpResidDelta;
+
     internal static string? AbsTopKPlace(this SiteKind kind) => Table[(int)kind].AbsTopKPlace;
 }
 

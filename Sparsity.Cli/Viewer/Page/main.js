@@ -1,0 +1,136 @@
+// Puts the page together: which circuit is shown, its header, the graph and its tools, and the tabs.
+
+import * as circuits from "viewer/circuit";
+import { load } from "viewer/data";
+import { count, fill, find, h, loss, number, percent } from "viewer/dom";
+import { saveJson, savePng, saveSvg } from "viewer/export";
+import { Graph } from "viewer/graph";
+import * as labels from "viewer/labels";
+import * as panel from "viewer/panel";
+import * as picker from "viewer/picker";
+import * as search from "viewer/search";
+import * as state from "viewer/state";
+import * as tabs from "viewer/tabs";
+import { download } from "viewer/dom";
+
+const run = await load("run");
+const graph = new Graph(find("canvas"), pick);
+let circuit = null;
+
+const actions = { select: pick, relabelled, sections: () => null };
+
+tabs.add("graph", "Graph");
+search.start(() => circuit, pick);
+startTools();
+state.onChange(async (changed) => {
+  if (changed.has("circuit")) {
+    await open();
+  } else if (changed.has("node")) {
+    showSelection(true);
+  }
+  if (changed.has("hide")) {
+    showThreshold();
+  }
+  if (changed.has("links")) {
+    showLinks();
+  }
+  await tabs.show();
+});
+await tabs.show();
+await open();
+
+/** Loads and draws the circuit that the state names. */
+async function open() {
+  const entry = run.circuits.find((candidate) => candidate.id === state.get("circuit")) ?? run.circuits[0];
+  picker.show(find("picker"), run.circuits, entry, (chosen) => state.set({ circuit: chosen.id, node: null }));
+  if (circuit?.id === entry.id) {
+    return;
+  }
+  circuit = { id: entry.id, ...circuits.open(await load("circuit/" + entry.id)) };
+  labels.open(circuit.circuit.model_fingerprint, run.labels);
+  showFacts();
+  graph.show(circuit);
+  showThreshold();
+  showLinks();
+  showSelection(true);
+}
+
+function pick(node) {
+  state.set({ node: node?.name ?? null });
+}
+
+function showSelection(scroll) {
+  const name = state.get("node");
+  const node = circuit.nodes.get(name) ?? [...circuit.embeddings, ...circuit.logits.nodes].find((entry) => entry.name === name) ?? null;
+  graph.mark(node, scroll);
+  panel.show(node, circuit, graph, actions);
+  fill(find("announcer"), node ? `${graph.title(node)}, ${node.in.length} weights in, ${node.out.length} out` : "nothing selected");
+}
+
+function showFacts() {
+  const { circuit: c } = circuit;
+  const m = c.measurements;
+  const facts = [
+    ["model", c.model],
+    ["task", c.task],
+    ["loss, full model", loss(m.loss_full_model)],
+    ["circuit", loss(m.loss), m.loss <= c.settings.target_loss ? "good" : "bad"],
+    ["without circuit", loss(m.loss_without_circuit)],
+    ["empty", loss(m.loss_empty)],
+    ["target", `${number(c.settings.target_loss)} ${c.meets_target ? "met" : "not met"}`, c.meets_target ? "good" : "bad"],
+    ["accuracy", percent(m.accuracy)],
+    ["nodes", `${count(c.nodes.length)} of ${count(c.total_nodes)}`],
+    ["edges", `${count(c.edges.length)} of ${count(c.total_edges)}`],
+    ["seed", String(c.settings.seed)],
+  ];
+  fill(find("facts"), facts.map(([name, value, mood]) => h("div", {}, h("dt", {}, name), h("dd", { class: mood ?? null, id: "fact-" + name.replace(/[ ,]+/g, "-") }, value))));
+}
+
+function relabelled() {
+  graph.relabel();
+  showSelection(false);
+}
+
+function showThreshold() {
+  const share = Number(state.get("hide", "0"));
+  find("hide").value = share;
+  const { threshold, shown } = graph.hideWeak(share);
+  fill(find("hide-value"), share > 0 ? `${share} %: ${count(shown)} of ${count(circuit.edges.length)} edges, from ${number(threshold)}` : `all ${count(circuit.edges.length)} edges`);
+}
+
+function showLinks() {
+  const shown = state.get("links") !== "0";
+  find("links").checked = shown;
+  graph.showLinks(shown);
+}
+
+function startTools() {
+  find("hide").addEventListener("input", (event) => state.set({ hide: event.target.value === "0" ? null : event.target.value }));
+  find("links").addEventListener("change", (event) => state.set({ links: event.target.checked ? null : "0" }));
+  find("zoom-in").addEventListener("click", () => graph.setZoom(graph.zoom * 1.25));
+  find("zoom-out").addEventListener("click", () => graph.setZoom(graph.zoom / 1.25));
+  find("zoom-fit").addEventListener("click", () => graph.fit());
+  const name = () => `${circuit.circuit.model.split(/[\\/]/).at(-1)}-${circuit.circuit.task}`;
+  find("export-svg").addEventListener("click", () => saveSvg(graph.svg, name()));
+  find("export-png").addEventListener("click", () => savePng(graph.svg, name()));
+  find("export-json").addEventListener("click", () => saveJson(circuit.circuit, name()));
+  find("export-labels").addEventListener("click", () => download("labels.json", labels.exportText(circuit.circuit.model_fingerprint), "application/json"));
+  find("import-labels").addEventListener("click", () => find("labels-file").click());
+  find("labels-file").addEventListener("change", async (event) => {
+    const [file] = event.target.files;
+    event.target.value = "";
+    try {
+      const added = labels.importText(await file.text());
+      fill(find("announcer"), `${added} labels loaded`);
+      relabelled();
+    } catch (error) {
+      alert(`${file.name}: ${error.message}`);
+    }
+  });
+  find("help-button").addEventListener("click", () => find("help").showModal());
+  find("panel").addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      find("canvas").focus();
+    }
+  });
+}

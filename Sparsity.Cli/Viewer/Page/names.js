@@ -1,0 +1,32 @@
+// Node names, LAYER.LOCATION.CHANNEL, and what their parts mean.
+
+/** The node locations of a layer in the order of computation. lane: the channel is one of the residual stream. */
+export const LOCATIONS = [
+  { location: "attn.act_in", row: "attn in", lane: true, reads: true, text: "normed input of attention" },
+  { location: "attn.q", row: "q k v", head: "q", text: "query" },
+  { location: "attn.k", row: "q k v", head: "k", text: "key" },
+  { location: "attn.v", row: "q k v", head: "v", text: "value" },
+  { location: "attn.resid_delta", row: "attn out", lane: true, writes: true, text: "what attention adds to the residual" },
+  { location: "mlp.act_in", row: "mlp in", lane: true, reads: true, text: "normed input of the MLP" },
+  { location: "mlp.post_act", row: "neurons", text: "MLP neuron" },
+  { location: "mlp.resid_delta", row: "mlp out", lane: true, writes: true, text: "what the MLP adds to the residual" },
+];
+
+const BY_NAME = new Map(LOCATIONS.map((entry, order) => [entry.location, { ...entry, order }]));
+
+/** { name, layer, channel, kind }, kind being an entry of LOCATIONS with its order; null for a name that is none. */
+export function parse(name) {
+  const match = /^(\d+)\.([a-z_.]+)\.(\d+)$/.exec(name);
+  const kind = match && BY_NAME.get(match[2]);
+  return kind ? { name, layer: Number(match[1]), channel: Number(match[3]), kind } : null;
+}
+
+/** The attention head of a q, k or v node; null for others or where the model's head size is not known. */
+export const headOf = (node, model) => (node.kind.head && model ? Math.floor(node.channel / model.d_head) : null);
+
+/** In words: "layer 3, head 2, query" . */
+export function describe(node, model) {
+  const head = headOf(node, model);
+  const positions = node.kind.reads && model && node.channel >= model.d_model ? `, position channel ${node.channel - model.d_model}` : "";
+  return `layer ${node.layer}, ${head === null ? "" : `head ${head}, `}${node.kind.text}, channel ${node.channel}${positions}`;
+}

@@ -1,0 +1,101 @@
+// The panel beside the graph: all that is known of the selected node.
+
+import { count, fill, find, h, number, signed } from "viewer/dom";
+import { describe } from "viewer/names";
+import * as labels from "viewer/labels";
+
+const MOST_ROWS = 12;
+
+/** actions: { select(node), relabelled(), sections(node, circuit): further elements }. */
+export function show(node, circuit, graph, actions) {
+  const panel = find("panel");
+  panel.scrollTop = 0;
+  if (!node) {
+    fill(panel, overview(circuit));
+    return;
+  }
+  fill(panel,
+    h("h2", {}, graph.title(node)),
+    node.kind.logit ? logit(node, circuit, actions) : node.kind.embedding ? null : h("p", { class: "soft" }, describe(node, circuit.model)),
+    node.data ? [labelEditor(node, actions), numbers(node, graph)] : null,
+    edgeTable("Weights in", node.in, "from", actions),
+    edgeTable("Weights out", node.out, "to", actions),
+    linkList("Channel written by", node.from.map((link) => link.from), actions),
+    linkList("Channel read by", node.to.map((link) => link.to), actions),
+    node.kind.lane ? tokens(circuit.channels?.[node.channel], node.channel) : null,
+    node.data ? actions.sections(node, circuit) : null);
+}
+
+function overview(circuit) {
+  return [
+    h("h2", {}, "The circuit"),
+    h("p", {}, "Point at a node or a line for its numbers, click a node for all that is known of it. Arrow keys follow edges."),
+    h("p", { class: "soft" }, `${count(circuit.nodes.size)} nodes, ${count(circuit.edges.length)} edges, ${count(circuit.links.length)} residual links.`),
+  ];
+}
+
+function labelEditor(node, actions) {
+  const input = h("input", { type: "text", id: "label", value: labels.of(node.name), maxlength: "200", placeholder: "your name for this node", autocomplete: "off" });
+  const keep = (event) => {
+    event.preventDefault();
+    if (labels.of(node.name) !== input.value.trim()) {
+      labels.set(node.name, input.value);
+      actions.relabelled();
+    }
+  };
+  return h("form", { class: "label-editor", onsubmit: keep }, h("label", { for: "label" }, "Label"), input, h("button", {}, "Keep"));
+}
+
+function numbers(node, graph) {
+  const rows = [
+    ["tau", number(node.data.tau)],
+    ["mean over pretraining", number(node.data.mean)],
+    ["bias", node.data.bias === null ? "none" : number(node.data.bias)],
+    ["ablation effect", graph.effectText(node)],
+  ];
+  return h("dl", { class: "numbers" }, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+}
+
+function edgeTable(title, edges, end, actions) {
+  if (edges.length === 0) {
+    return null;
+  }
+  const row = (edge) => h("tr", {}, h("td", { class: edge.weight < 0 ? "negative" : "positive" }, signed(edge.weight)), h("td", {}, reference(edge[end], actions)));
+  const body = h("tbody", {}, edges.slice(0, MOST_ROWS).map(row));
+  const more = edges.length > MOST_ROWS ? h("button", { type: "button", class: "more", onclick: () => { body.append(...edges.slice(MOST_ROWS).map(row)); more.remove(); } }, `${edges.length - MOST_ROWS} more`) : null;
+  return h("section", {}, h("h3", {}, `${title} (${edges.length})`), h("table", { class: "edges" }, body), more);
+}
+
+function linkList(title, nodes, actions) {
+  if (nodes.length === 0) {
+    return null;
+  }
+  const items = nodes.map((node) => h("li", {}, reference(node, actions)));
+  const list = h("ul", { class: "references" }, items.slice(0, MOST_ROWS));
+  const more = items.length > MOST_ROWS ? h("button", { type: "button", class: "more", onclick: () => { list.append(...items.slice(MOST_ROWS)); more.remove(); } }, `${items.length - MOST_ROWS} more`) : null;
+  return h("section", {}, h("h3", {}, title), list, more);
+}
+
+/** A node's name as a button that selects it. */
+export function reference(node, actions) {
+  const label = labels.of(node.name);
+  return h("button", { type: "button", class: "reference", onclick: () => actions.select(node) }, label ? [label, h("span", { class: "soft" }, " " + node.name)] : node.name);
+}
+
+function tokens(entry, channel) {
+  if (!entry) {
+    return null;
+  }
+  const column = (title, list) => h("div", {}, h("h4", {}, title), h("ol", { class: "tokens" }, list.map((item) => h("li", {}, h("code", {}, item.token), " ", h("span", { class: "soft" }, signed(item.weight))))));
+  return h("section", {}, h("h3", {}, `Token embeddings in channel ${channel}`), h("div", { class: "columns" }, column("most", entry.top), column("least", entry.bottom)));
+}
+
+function logit(node, circuit, actions) {
+  const edges = circuit.logits.edges.filter((edge) => edge.to === node).sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight));
+  return [
+    node.answer ? h("p", {}, `The answer after a ${node.channel === 0 ? "first" : "second"} prompt, in ${Math.round(100 * circuit.readout.share)} % of the task's pairs. Weights: final norm times unembedding.`)
+      : h("p", { class: "soft" }, "All logits. With the model's folder (--model), the task's two answers and their weights are shown."),
+    h("section", {}, h("h3", {}, "Read from"), h("table", { class: "edges" }, h("tbody", {}, edges.map((edge) =>
+      h("tr", {}, h("td", { class: edge.weight < 0 ? "negative" : "positive" }, edge.weight === null ? "" : signed(edge.weight)), h("td", {}, reference(edge.from, actions))))))),
+  ];
+}

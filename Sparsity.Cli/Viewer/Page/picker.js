@@ -1,0 +1,33 @@
+// Chooses a circuit of the run: by model, task, target loss and seed.
+
+import { fill, h } from "viewer/dom";
+
+const KEYS = [
+  ["model", "Model", (entry) => entry.model],
+  ["task", "Task", (entry) => entry.task],
+  ["target", "Target loss", (entry) => String(entry.target_loss)],
+  ["seed", "Seed", (entry) => String(entry.seed)],
+  ["file", "File", (entry) => entry.file],
+];
+
+/** Selects for every key in which the circuits differ; a change goes to the circuit that keeps most of the other choices. */
+export function show(element, circuits, current, choose) {
+  const seen = [];
+  const selects = KEYS.filter(([key, , of]) => {
+    const differs = new Set(circuits.map(of)).size > 1;
+    // A file's name is only asked for where the other keys do not tell circuits apart.
+    const needed = key !== "file" || new Set(circuits.map((entry) => seen.map((known) => known(entry)).join("\n"))).size < circuits.length;
+    seen.push(of);
+    return differs && needed;
+  });
+  fill(element, selects.map(([key, title, of]) => {
+    const values = [...new Set(circuits.map(of))];
+    const pick = (event) => choose(closest(circuits, current, of, event.target.value, selects.map((entry) => entry[2])));
+    return h("label", {}, title + " ", h("select", { id: "pick-" + key, onchange: pick }, values.map((value) => h("option", { value, selected: of(current) === value }, value))));
+  }));
+}
+
+function closest(circuits, current, of, value, all) {
+  const score = (entry) => all.filter((key) => key(entry) === key(current)).length;
+  return circuits.filter((entry) => of(entry) === value).sort((a, b) => score(b) - score(a))[0];
+}

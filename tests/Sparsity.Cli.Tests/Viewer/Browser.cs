@@ -1,0 +1,99 @@
+using Microsoft.Playwright;
+
+namespace Sparsity.Cli.Tests.Viewer;
+
+/// <summary>One headless browser for a class of tests.</summary>
+public sealed class Browser : IAsyncLifetime
+{
+    private const float SlowMachine = 30_000; // milliseconds; a pass waits for none of it
+
+    private IPlaywright? _playwright;
+    private IBrowser? _browser;
+
+    public async Task InitializeAsync()
+    {
+        if (File.Exists(BrowserFactAttribute.Executable))
+        {
+            Assertions.SetDefaultExpectTimeout(SlowMachine);
+            _playwright = await Playwright.CreateAsync();
+            _browser = await _playwright.Chromium.LaunchAsync(new() { ExecutablePath = BrowserFactAttribute.Executable });
+        }
+    }
+
+    /// <summary>Opens a page in a context of its own.</summary>
+    /// <param name="url">A file: address, for which the network is refused, or one of a server here.</param>
+    public async Task<OpenPage> OpenAsync(string url, int width = 1280, ColorScheme scheme = ColorScheme.Light)
+    {
+        IBrowserContext context = await _browser!.NewContextAsync(new() { ViewportSize = new() { Width = width, Height = 800 }, ColorScheme = scheme, AcceptDownloads = true });
+        IPage page = await context.NewPageAsync();
+        var opened = new OpenPage(context, page, url);
+        await opened.StartAsync();
+        return opened;
+    }
+
+    public async Task DisposeAsync()
+    {
+        if (_browser is not null)
+        {
+            await _browser.DisposeAsync();
+        }
+
+        _playwright?.Dispose();
+    }
+}
+
+/// <summary>A page under test. On disposal it must have logged no error and asked for nothing but itself and the server it came from.</summary>
+public sealed class OpenPage(IBrowserContext context, IPage page, string url) : IAsyncDisposable
+{
+    private readonly List<string> _complaints = [];
+
+    public IPage Page { get; } = page;
+
+    /// <summary>Nodes of the circuit as drawn: neither embeddings nor logits.</summary>
+    public ILocator Nodes => Page.Locator(".graph .node:not(.embedding):not(.logit)");
+
+    public ILocator Edges => Page.Locator(".graph .edge");
+
+    public ILocator Panel => Page.Locator("#panel");
+
+    public ILocator Node(string name) => Page.Locator($"[id='node:{name}']");
+
+    public async Task StartAsync()
+    {
+        string origin = new Uri(url).GetLeftPart(UriPartial.Authority);
+        Page.Console += (_, message) => Complain(message.Type == "error" || message.Type == "warning", $"console: {message.Text}");
+        Page.PageError += (_, error) => Complain(true, $"page error: {error}");
+        Page.Request += (_, request) => Complain(
+            !request.Url.StartsWith("data:", StringComparison.Ordinal) && !request.Url.StartsWith("blob:", StringComparison.Ordinal)
+                && !request.Url.StartsWith(url.StartsWith("file:", StringComparison.Ordinal) ? url.Split('#')[0] : origin, StringComparison.Ordinal),
+            $"asked for {request.Url}");
+        if (url.StartsWith("file:", StringComparison.Ordinal))
+        {
+            await context.SetOfflineAsync(true);
+        }
+
+        await Page.GotoAsync(url);
+        await Page.Locator(".graph .node").First.WaitForAsync();
+    }
+
+    /// <summary>What a click makes the browser save.</summary>
+    public async Task<string> DownloadAsync(string button)
+    {
+        IDownload download = await Page.RunAndWaitForDownloadAsync(() => Page.Locator(button).ClickAsync());
+        return await download.PathAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await context.DisposeAsync();
+        Assert.Empty(_complaints);
+    }
+
+    private void Complain(bool holds, string what)
+    {
+        if (holds)
+        {
+            _complaints.Add(what);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+using System.Text.Json;
+using Microsoft.Playwright;
+using Sparsity.Cli.Tests.Report;
+using Sparsity.Core;
+using Sparsity.Core.Circuits;
+using Sparsity.TestSupport;
+using static Microsoft.Playwright.Assertions;
+
+namespace Sparsity.Cli.Tests.Viewer;
+
+/// <summary>The page of one circuit, opened from disk without a network.</summary>
+[Trait("Category", "Browser")]
+public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [BrowserFact]
+    public async Task EveryNodeAndEdgeOfTheFileIsDrawnAndTheHeaderHasItsNumbers()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 6);
+        await using OpenPage page = await OpenAsync(circuit);
+
+        await Expect(page.Nodes).ToHaveCountAsync(circuit.Nodes.Count);
+        await Expect(page.Edges).ToHaveCountAsync(circuit.Edges.Count);
+        await Expect(page.Page.Locator(".graph .edge.negative")).ToHaveCountAsync(circuit.Edges.Count(edge => edge.Weight < 0));
+        await Expect(page.Page.Locator(".graph .embedding")).ToHaveCountAsync(ReadChannels(circuit).Count());
+        await Expect(page.Page.Locator("#fact-task")).ToHaveTextAsync("quotes");
+        await Expect(page.Page.Locator("#fact-loss-full-model")).ToHaveTextAsync("0.021");
+        await Expect(page.Page.Locator("#fact-circuit")).ToHaveTextAsync("0.110");
+        await Expect(page.Page.Locator("#fact-without-circuit")).ToHaveTextAsync("1.870");
+        await Expect(page.Page.Locator("#fact-seed")).ToHaveTextAsync("1");
+    }
+
+    [BrowserFact]
+    public async Task AClickedNodeShowsItsWeightsInThePanel()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 4);
+        await using OpenPage page = await OpenAsync(circuit);
+        CircuitEdge[] into = [.. circuit.Edges.GroupBy(edge => edge.To).MaxBy(group => group.Count())!.OrderByDescending(edge => Math.Abs(edge.Weight))];
+
+        await page.Node(into[0].To).Locator(".shape").ClickAsync();
+
+        await Expect(page.Panel.Locator("h2")).ToHaveTextAsync(into[0].To);
+        await Expect(page.Panel.Locator("h3").First).ToHaveTextAsync($"Weights in ({into.Length})");
+        await Expect(page.Panel.Locator(".edges").First.Locator("tr .reference")).ToHaveTextAsync(into.Select(edge => edge.From));
+        await page.Panel.Locator(".reference").First.ClickAsync();
+        await Expect(page.Panel.Locator("h2")).ToHaveTextAsync(into[0].From);
+        Assert.Contains($"node={into[0].From}", page.Page.Url, StringComparison.Ordinal);
+    }
+
+    [BrowserFact]
+    public async Task HoveringShowsWeightsInAndOutAndTheAblationEffect()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 3);
+        await using OpenPage page = await OpenAsync(circuit);
+        string name = circuit.Edges[0].To;
+
+        await page.Node(name).Locator(".shape").HoverAsync();
+
+        ILocator tooltip = page.Page.Locator("#tooltip");
+        await Expect(tooltip).ToContainTextAsync(name);
+        await Expect(tooltip).ToContainTextAsync($"{circuit.Edges.Count(edge => edge.To == name)} weights in");
+        await Expect(tooltip).ToContainTextAsync("ablation effect: not recorded");
+    }
+
+    [BrowserFact]
+    public async Task ArrowsFollowTheStrongestEdgeAndMoveAlongRows()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 4);
+        CircuitEdge strongest = circuit.Edges.Where(edge => edge.From.Contains("attn.v", StringComparison.Ordinal)).GroupBy(edge => edge.From).First().MaxBy(edge => Math.Abs(edge.Weight))!;
+        await using OpenPage page = await OpenAsync(circuit, "#node=" + strongest.From);
+        ILocator title = page.Panel.Locator("h2");
+        await Expect(title).ToHaveTextAsync(strongest.From);
+
+        await page.Page.Locator("#canvas").PressAsync("ArrowUp");
+        await Expect(title).ToHaveTextAsync(strongest.To);
+        await page.Page.Keyboard.PressAsync("ArrowRight");
+        await Expect(title).Not.ToHaveTextAsync(strongest.To);
+        await page.Page.Keyboard.PressAsync("ArrowLeft");
+        await Expect(title).ToHaveTextAsync(strongest.To);
+        await page.Page.Keyboard.PressAsync("Escape");
+        await Expect(title).ToHaveTextAsync("The circuit");
+    }
+
+    [BrowserFact]
+    public async Task SearchFindsNodesByNameAndByLabelAndLabelsOutliveTheReload()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 4);
+        string name = circuit.Nodes[^1].Name;
+        await using OpenPage page = await OpenAsync(circuit);
+
+        await page.Page.Locator("#canvas").PressAsync("/");
+        await page.Page.Keyboard.TypeAsync(name);
+        await page.Page.Keyboard.PressAsync("Enter");
+        await Expect(page.Panel.Locator("h2")).ToHaveTextAsync(name);
+        await page.Panel.Locator("#label").FillAsync("quote kind");
+        await page.Panel.Locator("#label").PressAsync("Enter");
+        await Expect(page.Node(name).Locator(".name")).ToHaveTextAsync("quote kind");
+
+        await page.Page.ReloadAsync();
+        await Expect(page.Node(name).Locator(".name")).ToHaveTextAsync("quote kind");
+        await page.Page.Locator("#search").FillAsync("QUOTE K");
+        await Expect(page.Page.Locator("#results button")).ToHaveCountAsync(1);
+        string labels = await File.ReadAllTextAsync(await page.DownloadAsync("#export-labels"));
+        Assert.Equal("quote kind", JsonDocument.Parse(labels).RootElement.GetProperty("labels").GetProperty(name).GetString());
+
+        await page.Panel.Locator("#label").FillAsync("");
+        await page.Panel.Locator("#label").PressAsync("Enter");
+        await page.Page.Locator("#labels-file").SetInputFilesAsync(new FilePayload { Name = "labels.json", MimeType = "application/json", Buffer = System.Text.Encoding.UTF8.GetBytes(labels) });
+        await Expect(page.Node(name).Locator(".name")).ToHaveTextAsync("quote kind");
+    }
+
+    [BrowserFact]
+    public async Task TheThresholdHidesTheWeakestEdgesAndIsKeptInTheAddress()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 5);
+        double[] sizes = [.. circuit.Edges.Select(edge => Math.Abs(edge.Weight)).Order()];
+        int shown = sizes.Count(size => size >= sizes[sizes.Length * 40 / 100]);
+        await using OpenPage page = await OpenAsync(circuit, "#hide=40");
+
+        await Expect(page.Page.Locator(".graph .edge:not(.hidden)")).ToHaveCountAsync(shown);
+        await page.Page.Locator("#hide").FillAsync("0");
+        await Expect(page.Page.Locator(".graph .edge:not(.hidden)")).ToHaveCountAsync(circuit.Edges.Count);
+        Assert.DoesNotContain("hide", page.Page.Url, StringComparison.Ordinal);
+        await page.Page.Locator("#links").UncheckAsync();
+        await Expect(page.Page.Locator(".graph .links")).ToBeHiddenAsync();
+    }
+
+    [BrowserFact]
+    public async Task InASmallCircuitNoTextLiesOnANodeOrOnAnotherText()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 1);
+        await using OpenPage page = await OpenAsync(circuit);
+        await page.Node(circuit.Nodes[3].Name).Locator(".shape").ClickAsync();
+        await page.Panel.Locator("#label").FillAsync("a label as long as labels get");
+        await page.Panel.Locator("#label").PressAsync("Enter");
+
+        string[] overlaps = await page.Page.EvaluateAsync<string[]>("""
+            () => {
+              const box = (element) => element.getBoundingClientRect();
+              const texts = [...document.querySelectorAll(".graph text")].filter((text) => text.textContent);
+              const shapes = [...document.querySelectorAll(".graph .shape")];
+              const touch = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+              return texts.flatMap((text, i) => [...shapes, ...texts.slice(i + 1)].filter((other) => touch(box(text), box(other))).map((other) => text.textContent + " on " + (other.textContent || other.parentElement.id)));
+            }
+            """);
+
+        Assert.Empty(overlaps);
+    }
+
+    [BrowserFact]
+    public async Task ACircuitOf1500NodesIsDrawnInFull()
+    {
+        Circuit circuit = SampleReport.Circuit("large", 48, layers: 4, channels: 256);
+        Assert.InRange(circuit.Nodes.Count, 1480, 1536);
+        await using OpenPage page = await OpenAsync(circuit);
+
+        await Expect(page.Nodes).ToHaveCountAsync(circuit.Nodes.Count);
+        await Expect(page.Edges).ToHaveCountAsync(circuit.Edges.Count);
+        bool apart = await page.Page.EvaluateAsync<bool>("""
+            () => {
+              const places = new Set([...document.querySelectorAll(".graph .node:not(.embedding):not(.logit) .shape")].map((shape) => shape.getAttribute("cx") + " " + shape.getAttribute("cy")));
+              return places.size === document.querySelectorAll(".graph .node:not(.embedding):not(.logit)").length;
+            }
+            """);
+        Assert.True(apart, "Two nodes are drawn at the same place.");
+    }
+
+    [BrowserFact]
+    public async Task ExportsAreTheDrawingAndTheCircuit()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 3);
+        await using OpenPage page = await OpenAsync(circuit);
+
+        string json = await page.DownloadAsync("#export-json");
+        string svg = await File.ReadAllTextAsync(await page.DownloadAsync("#export-svg"));
+        byte[] png = await File.ReadAllBytesAsync(await page.DownloadAsync("#export-png"));
+
+        Assert.Equal(JsonText.Write(circuit), JsonText.Write(Circuit.Load(json)));
+        System.Xml.Linq.XElement drawing = System.Xml.Linq.XElement.Parse(svg);
+        Assert.Equal(circuit.Edges.Count, drawing.Descendants().Count(element => ((string?)element.Attribute("class"))?.Split(' ').Contains("edge") == true));
+        Assert.DoesNotContain("var(--", svg, StringComparison.Ordinal);
+        Assert.Equal([0x89, (byte)'P', (byte)'N', (byte)'G'], png[..4]);
+    }
+
+    [BrowserFact]
+    public async Task NamesInTheFileAreTextNotMarkup()
+    {
+        Circuit circuit = SampleReport.Circuit("</script><script>throw 1</script><!--<b>", 1) with { Model = "<img src=x onerror=\"throw 2\">" };
+        await using OpenPage page = await OpenAsync(circuit);
+
+        await Expect(page.Page.Locator("#fact-task")).ToHaveTextAsync(circuit.Task);
+        await Expect(page.Page.Locator("#fact-model")).ToHaveTextAsync(circuit.Model);
+    }
+
+    private static IEnumerable<string> ReadChannels(Circuit circuit) =>
+        circuit.Nodes.Where(node => node.Name.Contains("act_in", StringComparison.Ordinal)).Select(node => node.Name.Split('.')[^1]).Distinct();
+
+    private Task<OpenPage> OpenAsync(Circuit circuit, string fragment = "")
+    {
+        string file = _folder["circuit.json"];
+        string html = _folder["page.html"];
+        File.WriteAllText(file, JsonText.Write(circuit));
+        CommandLine.Succeed("view", "--circuit", file, "--html", html);
+        return browser.OpenAsync(new Uri(html).AbsoluteUri + fragment);
+    }
+}
