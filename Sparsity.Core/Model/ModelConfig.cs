@@ -67,7 +67,7 @@ public sealed record ModelConfig
     [JsonPropertyName("afrac")]
     public double? Afrac { get; init; }
 
-    /// <summary>Comma-separated places where AbsTopK acts; see <see cref="SiteKinds"/>.</summary>
+    /// <summary>Comma-separated places where AbsTopK acts; see <see cref="SiteKinds"/>. Empty for none.</summary>
     [JsonPropertyName("afrac_loctypes")]
     public string AfracLoctypes { get; init; } = "attn_in,attn_out,mlp_in,mlp_out";
 
@@ -83,7 +83,7 @@ public sealed record ModelConfig
     [JsonPropertyName("enable_bigram_table")]
     public bool EnableBigramTable { get; init; }
 
-    /// <summary>Whether the bigram table is trained.</summary>
+    /// <summary>Whether the bigram table, if there is one, is trained.</summary>
     [JsonPropertyName("learnable_bigram_table")]
     public bool LearnableBigramTable { get; init; }
 
@@ -91,7 +91,7 @@ public sealed record ModelConfig
     [JsonPropertyName("d_pos_emb")]
     public int? DPosEmb { get; init; }
 
-    /// <summary>Whether the concatenated position embeddings are fixed sinusoids.</summary>
+    /// <summary>Whether the concatenated position embeddings, if there are such, are fixed sinusoids.</summary>
     [JsonPropertyName("sinusoidal_cat_pos_emb")]
     public bool SinusoidalCatPosEmb { get; init; }
 
@@ -170,9 +170,7 @@ public sealed record ModelConfig
         Require(ResidualActivationType is "identity" or "relu", "residual_activation_type", ResidualActivationType, "identity or relu");
         Require(ActivationType is "gelu" or "relu", "activation_type", ActivationType, "gelu or relu");
         Require(Afrac is null or (> 0 and <= 1), "afrac", Afrac, "null or in (0, 1]");
-        Require(!SinusoidalCatPosEmb || DPosEmb is not null, "sinusoidal_cat_pos_emb", SinusoidalCatPosEmb, "false unless d_pos_emb is set");
-        Require(!LearnableBigramTable || EnableBigramTable, "learnable_bigram_table", true, "false unless enable_bigram_table is true");
-        foreach (string place in AfracLoctypes.Split(','))
+        foreach (string place in AfracLoctypes.Length == 0 ? [] : AfracLoctypes.Split(','))
         {
             Require(SiteKinds.AbsTopKPlaces.Contains(place), "afrac_loctypes", place, "a comma list of " + string.Join(", ", SiteKinds.AbsTopKPlaces));
         }

@@ -17,7 +17,7 @@ public enum SparsityGroup
     /// <summary>wte and lm_head: fraction pfrac' / E.</summary>
     Embedding,
 
-    /// <summary>Biases of linear layers: fraction pfrac' / E where sparse_biases is on.</summary>
+    /// <summary>Biases of linear layers and of LayerNorm: fraction pfrac' / E where sparse_biases is on.</summary>
     Bias,
 }
 
@@ -102,7 +102,7 @@ public sealed record ParameterSpec(
             list.Add(new(name + ".weight", [channels], InitialMean: 1));
             if (!config.RmsNorm && config.LnBias)
             {
-                list.Add(new(name + ".bias", [channels]));
+                list.Add(new(name + ".bias", [channels], SparsityGroup.Bias));
             }
         }
 

@@ -19,6 +19,7 @@ public sealed class Trainer : IDisposable
         Config = training;
         Parameters = new ModelParameters(engine, model, spec => spec.Name != ParameterNames.Position || model.DPosEmb is not null || training.PositionEmbeddings == PositionEmbeddings.Learned);
         Sparsity = new WeightSparsity(Parameters, training, training.LastStep());
+        Sparsity.RequirePossible(training.LastStep());
         Optimizer = new AdamW(Parameters, training, Sparsity);
         Model = new Transformer(Parameters);
         Loss = new LanguageModelLoss(Model, training.BatchSequences, training.ContextTokens);
@@ -42,10 +43,7 @@ public sealed class Trainer : IDisposable
     public void Initialise()
     {
         Parameters.Initialise(Config.Seed);
-        if (!Config.PfracAnneal)
-        {
-            Sparsity.Apply(0);
-        }
+        Sparsity.ApplyAtStart();
     }
 
     /// <summary>Loss before the update, and the root mean square of the gradient.</summary>

@@ -8,28 +8,47 @@ public sealed class WeightSparsity
     private readonly ModelParameters _parameters;
     private readonly TrainingConfig _config;
 
-    /// <exception cref="BadInputException">The minimum alive asks for more entries than the target allows.</exception>
+    /// <param name="parameters">Those with a gradient are kept sparse.</param>
+    /// <param name="config">Resolved.</param>
+    /// <param name="lastStep">N: steps run 0..N.</param>
     public WeightSparsity(ModelParameters parameters, TrainingConfig config, int lastStep)
     {
         _parameters = parameters;
         _config = config;
         Schedule = new Schedule(config, lastStep);
-        foreach (Parameter parameter in parameters.Trained.Where(IsSelected))
+    }
+
+    public Schedule Schedule { get; }
+
+    /// <summary>To be called before a run, so that it does not end in the middle.</summary>
+    /// <exception cref="BadInputException">At some step the minimum alive asks for more entries than the budget allows.</exception>
+    public void RequirePossible(int lastStep)
+    {
+        foreach (Parameter parameter in _parameters.Trained.Where(IsSelected))
         {
             ParameterSpec spec = parameter.Spec;
             int lines = spec.AliveAxis is null ? 0 : spec.AliveAxis == 1 ? spec.Rows : spec.Columns;
-            long needed = (long)lines * config.MinimumAlivePerNeuron;
-            int kept = Kept(spec, lastStep);
+            long needed = (long)lines * _config.MinimumAlivePerNeuron;
+
+            // The budget moves one way only: it is smallest at one of its ends.
+            int kept = Math.Min(Kept(spec, 0), Kept(spec, lastStep));
             if (needed > kept)
             {
                 throw new BadInputException(
-                    $"{spec.Name}: {config.MinimumAlivePerNeuron} entries alive for each of {lines} neurons make {needed}, but the sparsity target keeps {kept} of {spec.Length}. "
+                    $"{spec.Name}: {_config.MinimumAlivePerNeuron} entries alive for each of {lines} neurons make {needed}, but the sparsity target keeps {kept} of {spec.Length}. "
                     + "Raise density (or pfrac), or lower minimum_alive_per_neuron.");
             }
         }
     }
 
-    public Schedule Schedule { get; }
+    /// <summary>Where the budget does not fall from dense, makes the weights sparse before the first step (official script).</summary>
+    public void ApplyAtStart()
+    {
+        if (!_config.PfracAnneal)
+        {
+            Apply(0);
+        }
+    }
 
     /// <summary>Entries of a parameter that may be nonzero at a step; its length where it is not selected.</summary>
     public int Kept(ParameterSpec spec, int step) => spec.Sparsity switch

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Sparsity.Core.Engine;
 using Sparsity.TestSupport;
 
@@ -118,48 +117,6 @@ public class KeepLargestTests
         Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 13, null, 0));
         Assert.Contains("the matrix", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 5, 1, 2)).Message, StringComparison.Ordinal);
         Assert.Contains("the matrix", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 7, 0, 2)).Message, StringComparison.Ordinal);
-    }
-
-    /// <summary>Official apply_topk_: c_attn and c_fc protect rows, c_proj columns, embeddings nothing. It never zeroes 1-D parameters, so those are not here.</summary>
-    [Theory]
-    [MemberData(nameof(AllEngines))]
-    public void OfficialMasksAreReproduced(string engine)
-    {
-        OfficialFixture fixture = OfficialFixture.Open("units/apply_topk");
-        int matrices = 0;
-        foreach (JsonElement settings in fixture.Meta.GetProperty("cases").EnumerateArray())
-        {
-            int number = settings.GetProperty("case").GetInt32();
-            bool minimumIsOn = settings.GetProperty("achyuta_mixed_neuronwise_v2").GetBoolean();
-            int minimumAlive = minimumIsOn ? settings.GetProperty("minimum_alive_per_neuron").GetInt32() : 0;
-            foreach (JsonProperty parameter in settings.GetProperty("k").EnumerateObject())
-            {
-                string before = $"case{number}/before/{parameter.Name}";
-                int[] shape = fixture.Shape(before);
-                if (shape.Length != 2 || parameter.Value.ValueKind == JsonValueKind.Null)
-                {
-                    continue;
-                }
-
-                int? axis = parameter.Name.Contains("c_attn", StringComparison.Ordinal) || parameter.Name.Contains("c_fc", StringComparison.Ordinal) ? 1
-                    : parameter.Name.Contains("c_proj", StringComparison.Ordinal) ? 0
-                    : null;
-                using var bench = new Bench(engine);
-                using WeightTensor weights = bench.Engine.AllocateWeights(parameter.Name, shape[0], shape[1]);
-                float[] values = fixture.Floats(before);
-                bench.Engine.Write(weights, values);
-                bench.Engine.KeepLargest(weights, parameter.Value.GetInt32(), axis, axis is null ? 0 : minimumAlive);
-
-                byte[] kept = fixture.Bytes($"case{number}/kept/{parameter.Name}");
-                float[] expected = [.. values.Zip(kept, (value, keep) => keep != 0 ? value : 0)];
-                Comparison.SameBits(expected, bench.Read(weights), $"{engine}: {before}");
-                int nonzero = settings.GetProperty("nnz").GetProperty(parameter.Name).GetInt32();
-                Assert.Equal(nonzero, bench.Engine.CountNonzero(weights));
-                matrices++;
-            }
-        }
-
-        Assert.True(matrices >= 40, $"Only {matrices} matrices of the fixture were compared.");
     }
 
     private static float[] Keep(string engine, double[,] values, int keep, int? axis, int alive)

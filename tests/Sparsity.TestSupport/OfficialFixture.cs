@@ -27,6 +27,9 @@ public sealed class OfficialFixture
     /// <param name="name">Without extension, below tests/fixtures/official: "units/apply_topk".</param>
     public static OfficialFixture Open(string name) => new(Path.Combine(Root, Path.Combine(name.Split('/'))));
 
+    /// <param name="path">Anywhere, without extension.</param>
+    public static OfficialFixture At(string path) => new(path);
+
     /// <summary>The folder of the fixtures in this repository.</summary>
     public static string Root { get; } = Path.Combine(RepositoryRoot(), "tests", "fixtures", "official");
 
@@ -50,6 +53,10 @@ public sealed class OfficialFixture
         double largest = entry.TryGetProperty("max_abs", out JsonElement stated) ? stated.GetDouble() : Floats(tensor).Max(Math.Abs);
         return entry.TryGetProperty("max_abs_diff_f64", out JsonElement error) ? (20 * error.GetDouble()) + (1e-6 * largest) : 1e-5 * largest;
     }
+
+    /// <summary>Fails unless every number of <paramref name="actual"/> is within <see cref="Tolerance"/> of the tensor's.</summary>
+    public void RequireClose(string tensor, ReadOnlySpan<float> actual) =>
+        Comparison.Close(Array.ConvertAll(Floats(tensor), value => (double)value), actual, Tolerance(tensor), $"{_path}: {tensor}");
 
     private static string RepositoryRoot()
     {

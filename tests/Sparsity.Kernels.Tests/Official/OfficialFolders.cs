@@ -1,0 +1,47 @@
+using Sparsity.TestSupport;
+
+namespace Sparsity.Kernels.Tests.Official;
+
+/// <summary>The fixtures of this repository, and those of the directory that the environment variable SPARSITY_FIXTURES names, laid out in the same way.</summary>
+internal static class OfficialFolders
+{
+    private const string Variable = "SPARSITY_FIXTURES";
+
+    /// <summary>What a folder of each kind holds; a file that is not listed would be numbers nobody compares.</summary>
+    private static readonly Dictionary<string, string[]> FilesOf = new()
+    {
+        ["forward"] = ["beeg_config.json", "expected.bin", "expected.json", "final_model.pt"],
+        ["train"] = ["expected.bin", "expected.json"],
+    };
+
+    private static IEnumerable<string> Roots
+    {
+        get
+        {
+            yield return OfficialFixture.Root;
+            if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } further)
+            {
+                yield return Directory.Exists(further) ? Path.GetFullPath(further) : throw new DirectoryNotFoundException($"{Variable} is {further}, which is no directory.");
+            }
+        }
+    }
+
+    /// <summary>Every folder of a kind, with every engine.</summary>
+    /// <param name="kind">forward or train.</param>
+    public static TheoryData<string, string> OnEngines(string kind) => Engines.With([.. Entries(kind, Directory.GetDirectories)]);
+
+    /// <summary>Every file of the units folders.</summary>
+    public static IEnumerable<string> UnitFiles => Entries("units", Directory.GetFileSystemEntries);
+
+    /// <summary>Fails if the folder lacks a file or has one that is not known.</summary>
+    /// <returns>The numbers in it.</returns>
+    public static OfficialFixture Open(string folder)
+    {
+        string kind = Path.GetFileName(Path.GetDirectoryName(folder)!);
+        Assert.Equal(FilesOf[kind], Directory.GetFileSystemEntries(folder).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal));
+        return OfficialFixture.At(Path.Combine(folder, "expected"));
+    }
+
+    private static IEnumerable<string> Entries(string kind, Func<string, string[]> list) =>
+        Roots.Select(root => Path.Combine(root, kind)).Where(Directory.Exists).SelectMany(list).Order(StringComparer.Ordinal);
+}
