@@ -44,7 +44,7 @@ internal static unsafe class Activation
         q = Vector512.FusedMultiplyAdd(q, magnitude, Vector512.Create(0.0003201380604878068f));
 
         Vector512<float> value = Vector512.ConditionalSelect(
-            Vector512.LessThan(magnitude, Vector512<float>.One), p * magnitude, Vector512<float>.One - Vector512.Exp(q));
+            Vector512.LessThan(magnitude, Vector512<float>.One), p * magnitude, Vector512<float>.One - VectorMath.Exp(q));
         return Vector512.CopySign(value, x);
     }
 
@@ -82,7 +82,7 @@ internal static unsafe class Activation
                 Vector512<float> result;
                 if (kind == ActivationKind.Gelu)
                 {
-                    Vector512<float> density = Vector512.Create(InverseSqrt2Pi) * Vector512.Exp(Vector512.Create(-0.5f) * value * value);
+                    Vector512<float> density = Vector512.Create(InverseSqrt2Pi) * VectorMath.Exp(Vector512.Create(-0.5f) * value * value);
                     result = incoming * (NormalDistribution(value) + (value * density));
                 }
                 else

@@ -24,6 +24,13 @@ public sealed unsafe class CpuEngine : IComputeEngine
         $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
         + (Fma.IsSupported || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported ? "" : " without fused multiply-add");
 
+    /// <summary>Adds up the time of each kernel while set; null, the default, measures nothing.</summary>
+    public KernelTimes? KernelTimes
+    {
+        get => _pool.Times;
+        set => _pool.Times = value;
+    }
+
     public void Dispose() => _pool.Dispose();
 
     public WeightTensor AllocateWeights(string name, int rows, int columns) => new CpuWeights(name, rows, columns);

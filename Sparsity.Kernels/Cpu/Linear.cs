@@ -43,8 +43,7 @@ internal static unsafe class Linear
     /// <summary>Accumulates outputGradient * input^T over tokens into weightGradient [O,I], and outputGradient over tokens into biasGradient [O].</summary>
     public static void BackwardWeight(WorkerPool pool, CpuActivations input, CpuActivations outputGradient, CpuWeights weightGradient, CpuWeights? biasGradient)
     {
-        int blocks = (outputGradient.Channels + 3) / 4;
-        pool.Run(blocks, new WeightGradientJob(input, outputGradient, weightGradient.Data));
+        LinearWeightGradient.Run(pool, input, outputGradient, weightGradient);
         if (biasGradient is not null)
         {
             ChannelReduction.AccumulateSums(pool, outputGradient, biasGradient.Data);
@@ -245,113 +244,6 @@ internal static unsafe class Linear
                     transposed[((long)column * weight.Rows) + row] = source[column];
                 }
             }
-        }
-    }
-
-    /// <summary>An item is four rows of the gradient: 4 by 4 dot products over all tokens at a time.</summary>
-    private readonly struct WeightGradientJob(CpuActivations input, CpuActivations outputGradient, float* weightGradient) : IParallelJob
-    {
-        public void Execute(int item, int worker)
-        {
-            int row = item * 4;
-            int columns = input.Channels;
-            if (row + 4 > outputGradient.Channels)
-            {
-                for (; row < outputGradient.Channels; row++)
-                {
-                    for (int column = 0; column < columns; column++)
-                    {
-                        weightGradient[((long)row * columns) + column] += Dot(row, column);
-                    }
-                }
-
-                return;
-            }
-
-            int block = 0;
-            for (; block + 4 <= columns; block += 4)
-            {
-                FourByFour(row, block);
-            }
-
-            for (; block < columns; block++)
-            {
-                for (int i = 0; i < 4; i++)
-                {
-                    weightGradient[((long)(row + i) * columns) + block] += Dot(row + i, block);
-                }
-            }
-        }
-
-        private float Dot(int row, int column)
-        {
-            Vector512<float> sum = default;
-            for (int tile = 0; tile < input.Tiles; tile++)
-            {
-                float* dy = outputGradient.Lanes(tile, row);
-                float* x = input.Lanes(tile, column);
-                for (int lane = 0; lane < input.Width; lane += CpuActivations.VectorLanes)
-                {
-                    sum = Vector512.FusedMultiplyAdd(Vector512.Load(dy + lane), Vector512.Load(x + lane), sum);
-                }
-            }
-
-            return Vector512.Sum(sum);
-        }
-
-        private void FourByFour(int row, int column)
-        {
-            Vector512<float> s00 = default, s01 = default, s02 = default, s03 = default;
-            Vector512<float> s10 = default, s11 = default, s12 = default, s13 = default;
-            Vector512<float> s20 = default, s21 = default, s22 = default, s23 = default;
-            Vector512<float> s30 = default, s31 = default, s32 = default, s33 = default;
-            int width = input.Width;
-            for (int tile = 0; tile < input.Tiles; tile++)
-            {
-                float* dy = outputGradient.Lanes(tile, row);
-                float* x = input.Lanes(tile, column);
-                for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
-                {
-                    Vector512<float> x0 = Vector512.Load(x + lane);
-                    Vector512<float> x1 = Vector512.Load(x + lane + width);
-                    Vector512<float> x2 = Vector512.Load(x + lane + (2 * width));
-                    Vector512<float> x3 = Vector512.Load(x + lane + (3 * width));
-                    Vector512<float> g = Vector512.Load(dy + lane);
-                    s00 = Vector512.FusedMultiplyAdd(g, x0, s00);
-                    s01 = Vector512.FusedMultiplyAdd(g, x1, s01);
-                    s02 = Vector512.FusedMultiplyAdd(g, x2, s02);
-                    s03 = Vector512.FusedMultiplyAdd(g, x3, s03);
-                    g = Vector512.Load(dy + lane + width);
-                    s10 = Vector512.FusedMultiplyAdd(g, x0, s10);
-                    s11 = Vector512.FusedMultiplyAdd(g, x1, s11);
-                    s12 = Vector512.FusedMultiplyAdd(g, x2, s12);
-                    s13 = Vector512.FusedMultiplyAdd(g, x3, s13);
-                    g = Vector512.Load(dy + lane + (2 * width));
-                    s20 = Vector512.FusedMultiplyAdd(g, x0, s20);
-                    s21 = Vector512.FusedMultiplyAdd(g, x1, s21);
-                    s22 = Vector512.FusedMultiplyAdd(g, x2, s22);
-                    s23 = Vector512.FusedMultiplyAdd(g, x3, s23);
-                    g = Vector512.Load(dy + lane + (3 * width));
-                    s30 = Vector512.FusedMultiplyAdd(g, x0, s30);
-                    s31 = Vector512.FusedMultiplyAdd(g, x1, s31);
-                    s32 = Vector512.FusedMultiplyAdd(g, x2, s32);
-                    s33 = Vector512.FusedMultiplyAdd(g, x3, s33);
-                }
-            }
-
-            AddRow(row, column, s00, s01, s02, s03);
-            AddRow(row + 1, column, s10, s11, s12, s13);
-            AddRow(row + 2, column, s20, s21, s22, s23);
-            AddRow(row + 3, column, s30, s31, s32, s33);
-        }
-
-        private void AddRow(int row, int column, Vector512<float> s0, Vector512<float> s1, Vector512<float> s2, Vector512<float> s3)
-        {
-            float* target = weightGradient + ((long)row * input.Channels) + column;
-            target[0] += Vector512.Sum(s0);
-            target[1] += Vector512.Sum(s1);
-            target[2] += Vector512.Sum(s2);
-            target[3] += Vector512.Sum(s3);
         }
     }
 }

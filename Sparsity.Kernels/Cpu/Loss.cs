@@ -92,7 +92,7 @@ internal static unsafe class Loss
             Vector512<float> sum = default;
             for (int v = 0; v < vocabulary; v++)
             {
-                sum += Vector512.Exp(Vector512.Load(z + (v * width)) - maximum);
+                sum += VectorMath.Exp(Vector512.Load(z + (v * width)) - maximum);
             }
 
             // Not max + log(sum): next to large logits that would round log(sum) away.
@@ -116,7 +116,7 @@ internal static unsafe class Loss
             for (int v = 0; v < vocabulary; v++)
             {
                 // A product of 0 and NaN would spread from padding: select instead.
-                Vector512<float> gradient = Vector512.Exp(Vector512.Load(z + (v * width)) - maximum - logSum) * perLane;
+                Vector512<float> gradient = VectorMath.Exp(Vector512.Load(z + (v * width)) - maximum - logSum) * perLane;
                 Vector512.ConditionalSelect(Vector512.Equals(perLane, Vector512<float>.Zero), Vector512<float>.Zero, gradient).Store(dz + (v * width));
             }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -48,8 +49,19 @@ internal sealed unsafe class WorkerPool : IDisposable
 
     public int Workers { get; }
 
+    /// <summary>Where the time of each kind of job is added up; null for not measuring.</summary>
+    public KernelTimes? Times { get; set; }
+
     /// <summary>Runs every item and returns when all are done.</summary>
     public void Run<TJob>(int items, TJob job)
+        where TJob : struct, IParallelJob
+    {
+        long started = Times is null ? 0 : Stopwatch.GetTimestamp();
+        RunAll(items, ref job);
+        Times?.Add(typeof(TJob), Stopwatch.GetTimestamp() - started);
+    }
+
+    private void RunAll<TJob>(int items, ref TJob job)
         where TJob : struct, IParallelJob
     {
         if (Workers == 1 || items <= 1)

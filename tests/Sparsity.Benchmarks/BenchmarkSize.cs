@@ -1,0 +1,66 @@
+using Sparsity.Core.Model;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Benchmarks;
+
+/// <summary>How sparse the weights are: at the start of a run, in the middle of annealing, at its end.</summary>
+public enum BenchmarkPhase
+{
+    /// <summary>Every weight may be nonzero.</summary>
+    Dense,
+
+    /// <summary>Half of them.</summary>
+    Mid,
+
+    /// <summary>The size's own density.</summary>
+    Sparse,
+}
+
+/// <summary>
+/// The three sizes that speed is quoted at: vocabulary 2048, context 256, heads of 16 channels, bigram table, AbsTopK 1/4 at the paper's eight places, RMSNorm,
+/// GELU, no position embeddings.
+/// </summary>
+/// <param name="Name">S, M or L.</param>
+/// <param name="Channels">D.</param>
+/// <param name="Layers">L.</param>
+/// <param name="Sequences">B.</param>
+/// <param name="Density">Nonzero share at the end of training.</param>
+/// <param name="MinimumAlive">j.</param>
+public sealed record BenchmarkSize(string Name, int Channels, int Layers, int Sequences, double Density, int MinimumAlive)
+{
+    public const int Context = 256;
+
+    public static IReadOnlyList<BenchmarkSize> All { get; } =
+    [
+        new("S", 256, 4, 8, 1.0 / 64, 4),
+        new("M", 512, 8, 8, 1.0 / 256, 2),
+        new("L", 1024, 8, 4, 1.0 / 256, 4),
+    ];
+
+    public ModelConfig Model => new()
+    {
+        BlockSize = Context,
+        VocabSize = 2048,
+        NLayer = Layers,
+        NHead = Channels / 16,
+        DHeadField = 16,
+        DModel = Channels,
+        DMlpField = 4 * Channels,
+        RmsNorm = true,
+        Afrac = 0.25,
+        AfracLoctypes = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
+        TiedUnembed = false,
+        EnableBigramTable = true,
+        LearnableBigramTable = true,
+    };
+
+    public TrainingConfig Training(BenchmarkPhase phase) => new TrainingConfig
+    {
+        TotalTokens = 1_000_000_000,
+        BatchSequences = Sequences,
+        ContextTokens = Context,
+        Density = phase switch { BenchmarkPhase.Dense => 1, BenchmarkPhase.Mid => 0.5, _ => Density },
+        PfracAnneal = false,
+        MinimumAlivePerNeuron = MinimumAlive,
+    }.Resolved(Model);
+}
