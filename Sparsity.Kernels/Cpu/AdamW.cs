@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using System.Runtime.Intrinsics;
 using Sparsity.Core.Engine;
 
@@ -43,9 +42,6 @@ internal static unsafe class AdamW
 
         return Math.Sqrt(total / count);
     }
-
-    /// <summary>In place: weights *= factor.</summary>
-    public static void Scale(CpuWeights weights, float factor) => TensorPrimitives.Multiply(weights.Values, factor, weights.Values);
 
     private static int Items(int length) => (length + EntriesOfItem - 1) / EntriesOfItem;
 

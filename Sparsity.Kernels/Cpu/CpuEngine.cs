@@ -99,16 +99,9 @@ public sealed unsafe class CpuEngine : IComputeEngine
         values.CopyTo(new Span<int>(Of(target).Data, values.Length));
     }
 
-    public void Zero(WeightTensor target) => Changed(target).Values.Clear();
+    public void Zero(WeightTensor target) => Elementwise.Zero(_pool, Changed(target));
 
-    public void Zero(ActivationTensor target)
-    {
-        CpuActivations cpu = Of(target);
-        for (int tile = 0; tile < cpu.Tiles; tile++)
-        {
-            new Span<float>(cpu.Lanes(tile, 0), cpu.Channels * cpu.Width).Clear();
-        }
-    }
+    public void Zero(ActivationTensor target) => Elementwise.Zero(_pool, Of(target));
 
     public void Copy(ActivationTensor source, ActivationTensor target) => Elementwise.Copy(_pool, Of(source), Of(target));
 
@@ -210,7 +203,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
         AdamW.Step(
             _pool, Changed(weights), Of(gradient), Changed(firstMoment), Changed(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
 
-    public void Scale(WeightTensor weights, float factor) => AdamW.Scale(Changed(weights), factor);
+    public void Scale(WeightTensor weights, float factor) => Of(weights).Sparse.Scale(_pool, Of(weights), factor);
 
     public void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive) =>
         WeightTopK.KeepLargest(_pool, Changed(weights), keep, aliveAxis, minimumAlive);

@@ -42,6 +42,12 @@ internal sealed unsafe class CpuWeights(string name, int rows, int columns) : We
     /// <summary>The nonzero entries; made anew on first use after <see cref="Changed"/>.</summary>
     public SparseWeights Sparse { get; } = new();
 
+    /// <summary>Where <see cref="WeightTopK"/> found its threshold last, as bits; 0 before the first time. Only speed depends on it.</summary>
+    public int Threshold { get; set; }
+
+    /// <summary>How far from <see cref="Threshold"/> it looks first.</summary>
+    public int ThresholdWindow { get; set; }
+
     /// <summary>To be called by every operation that writes the values.</summary>
     public void Changed() => Sparse.IsCurrent = false;
 

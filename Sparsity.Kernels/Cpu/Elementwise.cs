@@ -6,11 +6,17 @@ namespace Sparsity.Kernels.Cpu;
 /// <summary>Operations on each entry by itself, and the count of nonzero entries.</summary>
 internal static unsafe class Elementwise
 {
+    private const int EntriesOfItem = 1 << 16;
+
     /// <summary>Overwrites sum with a + b, activations of equal shape.</summary>
     public static void Add(WorkerPool pool, CpuActivations a, CpuActivations b, CpuActivations sum) => pool.Run(a.Tiles, new AddJob(a, b, sum));
 
     /// <summary>Overwrites target with source, activations of equal shape.</summary>
     public static void Copy(WorkerPool pool, CpuActivations source, CpuActivations target) => pool.Run(source.Tiles, new CopyJob(source, target));
+
+    public static void Zero(WorkerPool pool, CpuActivations target) => pool.Run(target.Tiles, new ZeroJob(target));
+
+    public static void Zero(WorkerPool pool, CpuWeights target) => pool.Run((target.Length + EntriesOfItem - 1) / EntriesOfItem, new ZeroWeightsJob(target));
 
     public static int CountNonzero(ReadOnlySpan<float> values)
     {
@@ -40,6 +46,17 @@ internal static unsafe class Elementwise
             TensorPrimitives.Add(
                 new ReadOnlySpan<float>(a.Lanes(tile, 0), count), new ReadOnlySpan<float>(b.Lanes(tile, 0), count), new Span<float>(sum.Lanes(tile, 0), count));
         }
+    }
+
+    private readonly struct ZeroJob(CpuActivations target) : IParallelJob
+    {
+        public void Execute(int tile, int worker) => new Span<float>(target.Lanes(tile, 0), target.Channels * target.Width).Clear();
+    }
+
+    private readonly struct ZeroWeightsJob(CpuWeights target) : IParallelJob
+    {
+        public void Execute(int item, int worker) =>
+            target.Values.Slice(item * EntriesOfItem, Math.Min(EntriesOfItem, target.Length - (item * EntriesOfItem))).Clear();
     }
 
     private readonly struct CopyJob(CpuActivations source, CpuActivations target) : IParallelJob

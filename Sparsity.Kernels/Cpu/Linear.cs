@@ -13,7 +13,7 @@ internal static unsafe class Linear
     /// <summary>Overwrites output [B,T,O].</summary>
     public static void Forward(WorkerPool pool, CpuActivations input, CpuWeights weight, CpuWeights? bias, CpuActivations output)
     {
-        weight.Sparse.Update(weight);
+        weight.Sparse.Update(pool, weight);
         float* biases = bias is null ? null : bias.Data;
         if (weight.Sparse.IsUseful)
         {
@@ -28,7 +28,7 @@ internal static unsafe class Linear
     /// <summary>Overwrites inputGradient [B,T,I] with weight^T * outputGradient.</summary>
     public static void BackwardInput(WorkerPool pool, CpuWeights weight, CpuActivations outputGradient, CpuActivations inputGradient)
     {
-        weight.Sparse.Update(weight);
+        weight.Sparse.Update(pool, weight);
         if (weight.Sparse.IsUseful)
         {
             RunSparse(pool, weight.Sparse.ByColumns, outputGradient, inputGradient, null);

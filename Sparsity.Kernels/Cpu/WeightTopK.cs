@@ -1,136 +1,534 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// Zeroes all but the k entries of largest magnitude of a matrix (official apply_topk_), every row or column keeping its minimum. The threshold is found
-/// on the bits of |w|, which order as |w| does: a histogram of their upper half, then one of the lower half inside the bucket that holds the k-th.
+/// Zeroes all but the k entries of largest magnitude of a matrix (official apply_topk_), every row or column keeping its minimum. Magnitudes are compared as the
+/// integers of their bits, which order the same. Entries above a window around the last step's threshold are counted and those inside it collected, in one pass;
+/// where the threshold has left the window, a histogram of the upper 16 bits finds it. The result does not depend on where the window was.
 /// </summary>
 internal static unsafe class WeightTopK
 {
     private const int AbsoluteBits = 0x7FFFFFFF;
     private const int InfinityBits = 0x7F800000;
-    private const int UpperBuckets = 1 << 15;
-    private const int LowerBuckets = 1 << 16;
+    private const int Buckets = 1 << 15;
+    private const int EntriesOfItem = 1 << 14;
+    private const int ColumnsOfItem = 128;
+    private const int Lanes = 16;
+    private const int NarrowestWindow = 1 << 14;
+    private const int HoldsNaN = -1;
+    private const int WidestWindow = 1 << 20;
 
     /// <summary>In place.</summary>
     public static void KeepLargest(WorkerPool pool, CpuWeights weights, int keep, int? aliveAxis, int minimumAlive)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(keep);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(keep, weights.Length);
-        int length = weights.Length;
-        int protectedCount = aliveAxis is null ? 0 : minimumAlive * (aliveAxis == 1 ? weights.Rows : weights.Columns);
+        int alive = aliveAxis is null ? 0 : Math.Min(minimumAlive, aliveAxis == 1 ? weights.Columns : weights.Rows);
+        int protectedCount = alive * (aliveAxis == 1 ? weights.Rows : weights.Columns);
         if (protectedCount > keep)
         {
             throw new ArgumentException($"{weights.Name}: the minimum alive protects {protectedCount} entries, more than the {keep} to keep.");
         }
 
-        ulong* isProtected = null;
-        float* shared = pool.Shared(UpperBuckets + LowerBuckets + ((length + 63) / 64 * 2));
-        int* upper = (int*)shared;
-        int* lower = upper + UpperBuckets;
+        int rowsOfItem = Math.Max(1, EntriesOfItem / weights.Columns);
+        int items = (weights.Rows + rowsOfItem - 1) / rowsOfItem;
+        int lines = RoundUp(Math.Max(weights.Rows, weights.Columns));
+        int histograms = pool.Workers * Buckets;
+        int* shared = (int*)pool.Shared(checked(weights.Length + (2 * lines) + (2 * items) + histograms));
+        int* lineThresholds = shared;
+        int* lastTies = lineThresholds + lines;
+        int* above = lastTies + lines;
+        int* inside = above + items;
+        int* histogram = inside + items;
+        int* candidates = histogram + histograms;
         if (protectedCount > 0)
         {
-            isProtected = (ulong*)(lower + LowerBuckets);
-            new Span<ulong>(isProtected, (length + 63) / 64).Clear();
-            Protect(weights, aliveAxis!.Value, minimumAlive, isProtected);
+            int lineItems = aliveAxis == 1 ? items : (weights.Columns + ColumnsOfItem - 1) / ColumnsOfItem;
+            pool.Run(lineItems, new LineThresholdJob(weights, alive, byRows: aliveAxis == 1, rowsOfItem, lineThresholds, lastTies));
         }
 
-        new Span<int>(upper, UpperBuckets + LowerBuckets).Clear();
-        int* bits = (int*)weights.Data;
-        for (int i = 0; i < length; i++)
-        {
-            int magnitude = bits[i] & AbsoluteBits;
-            if (magnitude > InfinityBits)
-            {
-                throw new NumericalException($"{weights.Name}: entry {i} is NaN.");
-            }
+        var matrix = new Matrix(weights, rowsOfItem, protectedCount == 0 ? null : aliveAxis, lineThresholds, lastTies);
+        var window = new Window(pool, matrix, items, above, inside, histogram, candidates);
+        int threshold = window.Find(keep - protectedCount, out long lastTie);
+        pool.Run(items, new ApplyJob(matrix, threshold, lastTie));
+    }
 
-            if (isProtected == null || !IsSet(isProtected, i))
-            {
-                upper[magnitude >> 16]++;
-            }
+    private static int RoundUp(int count) => (count + Lanes - 1) / Lanes * Lanes;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<int> LoadBits(int* bits, int count)
+    {
+        if (count >= Lanes)
+        {
+            return Vector512.Load(bits) & Vector512.Create(AbsoluteBits);
         }
 
-        int wanted = keep - protectedCount;
-        int bucket = BucketOfKth(upper, UpperBuckets, ref wanted);
-        for (int i = 0; i < length; i++)
+        int* padded = stackalloc int[Lanes];
+        for (int i = 0; i < Lanes; i++)
         {
-            int magnitude = bits[i] & AbsoluteBits;
-            if (magnitude >> 16 == bucket && (isProtected == null || !IsSet(isProtected, i)))
-            {
-                lower[magnitude & 0xFFFF]++;
-            }
+            padded[i] = i < count ? bits[i] & AbsoluteBits : 0;
         }
 
-        int inBucket = BucketOfKth(lower, LowerBuckets, ref wanted);
-        int threshold = (bucket << 16) | inBucket;
-        for (int i = 0; i < length; i++)
+        return Vector512.Load(padded);
+    }
+
+    /// <summary>
+    /// The matrix and which of its entries are protected: of a line (row or column), those above its threshold, and those equal to it up to the place of the last tie.
+    /// </summary>
+    private readonly struct Matrix(CpuWeights weights, int rowsOfItem, int? aliveAxis, int* lineThresholds, int* lastTies)
+    {
+        public CpuWeights Weights => weights;
+
+        public int* Bits => (int*)weights.Data;
+
+        public int Columns => weights.Columns;
+
+        public int FirstRow(int item) => item * rowsOfItem;
+
+        public int EndRow(int item) => Math.Min(weights.Rows, (item + 1) * rowsOfItem);
+
+        /// <summary>All bits set for the protected of 16 entries of a row.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public Vector512<int> Protected(Vector512<int> bits, int row, int column)
         {
-            int magnitude = bits[i] & AbsoluteBits;
-            bool kept = magnitude > threshold || (isProtected != null && IsSet(isProtected, i));
-            if (!kept && magnitude == threshold && wanted > 0)
+            if (aliveAxis is null)
             {
-                wanted--;
-                kept = true;
+                return Vector512<int>.Zero;
             }
 
-            bits[i] = kept ? bits[i] : 0;
+            Vector512<int> threshold;
+            Vector512<int> place;
+            Vector512<int> last;
+            if (aliveAxis == 1)
+            {
+                threshold = Vector512.Create(lineThresholds[row]);
+                place = Vector512.Create(column) + Vector512<int>.Indices;
+                last = Vector512.Create(lastTies[row]);
+            }
+            else
+            {
+                threshold = Vector512.Load(lineThresholds + column);
+                place = Vector512.Create(row);
+                last = Vector512.Load(lastTies + column);
+            }
+
+            return Vector512.GreaterThan(bits, threshold) | (Vector512.Equals(bits, threshold) & Vector512.LessThanOrEqual(place, last));
         }
     }
 
-    private static bool IsSet(ulong* words, int i) => ((words[i >> 6] >> (i & 63)) & 1) != 0;
-
-    /// <summary>The highest bucket such that it and those above hold at least <paramref name="wanted"/>; reduces wanted by what those above it hold.</summary>
-    private static int BucketOfKth(int* counts, int buckets, ref int wanted)
+    /// <summary>Finds the threshold among the entries that are not protected.</summary>
+    private readonly struct Window(WorkerPool pool, Matrix matrix, int items, int* above, int* inside, int* histogram, int* candidates)
     {
-        int bucket = buckets - 1;
-        while (bucket > 0 && counts[bucket] < wanted)
+        /// <summary>The bits of the <paramref name="wanted"/>-th largest magnitude; 0 where fewer are not zero.</summary>
+        /// <param name="wanted">From 0.</param>
+        /// <param name="lastTie">Entries equal to the threshold are kept up to this index.</param>
+        public int Find(int wanted, out long lastTie)
         {
-            wanted -= counts[bucket];
-            bucket--;
-        }
-
-        return bucket;
-    }
-
-    /// <summary>Sets the bit of the largest entries of every row (axis 1) or column (axis 0); ties go to the lower index.</summary>
-    private static void Protect(CpuWeights weights, int axis, int minimumAlive, ulong* isProtected)
-    {
-        int lines = axis == 1 ? weights.Rows : weights.Columns;
-        int length = axis == 1 ? weights.Columns : weights.Rows;
-        long lineStride = axis == 1 ? weights.Columns : 1;
-        long entryStride = axis == 1 ? 1 : weights.Columns;
-        int alive = Math.Min(minimumAlive, length);
-        float* best = stackalloc float[alive];
-        int* where = stackalloc int[alive];
-        for (int line = 0; line < lines; line++)
-        {
-            float* values = weights.Data + (line * lineStride);
-            int found = 0;
-            for (int i = 0; i < length; i++)
+            CpuWeights weights = matrix.Weights;
+            lastTie = -1;
+            int last = weights.Threshold;
+            if (wanted == 0)
             {
-                float magnitude = MathF.Abs(values[i * entryStride]);
-                if (found == alive && !(magnitude > best[found - 1]))
-                {
-                    continue;
-                }
-
-                int place = found < alive ? found++ : alive - 1;
-                for (; place > 0 && magnitude > best[place - 1]; place--)
-                {
-                    best[place] = best[place - 1];
-                    where[place] = where[place - 1];
-                }
-
-                best[place] = magnitude;
-                where[place] = i;
+                // All are protected, or none kept; what is left is to see that no entry is NaN.
+                Search(wanted, InfinityBits, int.MaxValue, out _, out _);
+                return int.MaxValue;
             }
 
-            for (int i = 0; i < found; i++)
+            int threshold;
+            int ties;
+            if (last > 0 && Search(wanted, Math.Max(1, last - weights.ThresholdWindow), last + weights.ThresholdWindow, out threshold, out ties))
             {
-                long entry = (line * lineStride) + (where[i] * entryStride);
-                isProtected[entry >> 6] |= 1UL << (int)(entry & 63);
+                weights.ThresholdWindow = (int)Math.Clamp(4L * Math.Abs(threshold - last), NarrowestWindow, WidestWindow);
+            }
+            else
+            {
+                int bucket = Bucket(wanted);
+                Search(wanted, Math.Max(1, bucket << 16), (bucket + 1) << 16, out threshold, out ties);
+                weights.ThresholdWindow = WidestWindow / 8;
+            }
+
+            weights.Threshold = threshold;
+            if (threshold > 0)
+            {
+                lastTie = LastTie(threshold, ties);
+            }
+
+            return threshold;
+        }
+
+        /// <summary>Whether the threshold lies in [low, high).</summary>
+        private bool Search(int wanted, int low, int high, out int threshold, out int ties)
+        {
+            pool.Run(items, new WindowJob(matrix, low, high, above, inside, candidates));
+            int count = 0;
+            int higher = 0;
+            for (int item = 0; item < items; item++)
+            {
+                if (inside[item] == HoldsNaN)
+                {
+                    int index = matrix.Weights.Values.IndexOf(float.NaN);
+                    throw new NumericalException($"{matrix.Weights.Name}: entry {index} is NaN.");
+                }
+
+                int* source = candidates + ((long)matrix.FirstRow(item) * matrix.Columns);
+                new ReadOnlySpan<int>(source, inside[item]).CopyTo(new Span<int>(candidates + count, inside[item]));
+                count += inside[item];
+                higher += above[item];
+            }
+
+            ties = wanted - higher;
+            threshold = 0;
+            if (ties <= 0)
+            {
+                return false;
+            }
+
+            if (ties > count)
+            {
+                // All that is not zero is wanted; or the threshold lies below the window.
+                return low == 1;
+            }
+
+            threshold = Select(new Span<int>(candidates, count), low, high, ref ties);
+            return true;
+        }
+
+        /// <summary>The <paramref name="rank"/>-th largest of values in [low, high); leaves in rank how many of those equal to it count.</summary>
+        private static int Select(Span<int> values, int low, int high, ref int rank)
+        {
+            Span<int> counts = stackalloc int[1024];
+            while (true)
+            {
+                int shift = Math.Max(0, BitOperations.Log2((uint)(high - low)) - 9);
+                counts.Clear();
+                foreach (int value in values)
+                {
+                    counts[(value - low) >> shift]++;
+                }
+
+                int bucket = counts.Length - 1;
+                while (counts[bucket] < rank)
+                {
+                    rank -= counts[bucket];
+                    bucket--;
+                }
+
+                if (shift == 0)
+                {
+                    return low + bucket;
+                }
+
+                int kept = 0;
+                foreach (int value in values)
+                {
+                    if ((value - low) >> shift == bucket)
+                    {
+                        values[kept++] = value;
+                    }
+                }
+
+                values = values[..kept];
+                low += bucket << shift;
+                high = low + (1 << shift);
+            }
+        }
+
+        /// <summary>The upper 16 bits of the threshold.</summary>
+        private int Bucket(int wanted)
+        {
+            new Span<int>(histogram, pool.Workers * Buckets).Clear();
+            pool.Run(items, new HistogramJob(matrix, histogram));
+            int bucket = Buckets - 1;
+            while (true)
+            {
+                int count = 0;
+                for (int worker = 0; worker < pool.Workers; worker++)
+                {
+                    count += histogram[(worker * Buckets) + bucket];
+                }
+
+                if (bucket == 0 || count >= wanted)
+                {
+                    return bucket;
+                }
+
+                wanted -= count;
+                bucket--;
+            }
+        }
+
+        /// <summary>Index of the <paramref name="ties"/>-th unprotected entry equal to the threshold.</summary>
+        private long LastTie(int threshold, int ties)
+        {
+            int columns = matrix.Columns;
+            for (int row = 0; row < matrix.Weights.Rows; row++)
+            {
+                int* bits = matrix.Bits + ((long)row * columns);
+                for (int column = 0; column < columns; column += Lanes)
+                {
+                    Vector512<int> magnitudes = LoadBits(bits + column, columns - column);
+                    Vector512<int> equal = Vector512.Equals(magnitudes, Vector512.Create(threshold));
+                    if (equal == Vector512<int>.Zero)
+                    {
+                        continue;
+                    }
+
+                    ulong found = Vector512.AndNot(equal, matrix.Protected(magnitudes, row, column)).ExtractMostSignificantBits();
+                    for (; found != 0; found &= found - 1)
+                    {
+                        if (--ties == 0)
+                        {
+                            return ((long)row * columns) + column + BitOperations.TrailingZeroCount(found);
+                        }
+                    }
+                }
+            }
+
+            return long.MaxValue;
+        }
+    }
+
+    /// <summary>Counts an item's unprotected entries at or above the window, and collects those inside it at the item's own place among the candidates.</summary>
+    private readonly struct WindowJob(Matrix matrix, int low, int high, int* above, int* inside, int* candidates) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            int columns = matrix.Columns;
+            int* found = candidates + ((long)matrix.FirstRow(item) * columns);
+            int foundCount = 0;
+            int higher = 0;
+            Vector512<int> notANumber = default;
+            for (int row = matrix.FirstRow(item); row < matrix.EndRow(item); row++)
+            {
+                int* bits = matrix.Bits + ((long)row * columns);
+                for (int column = 0; column < columns; column += Lanes)
+                {
+                    Vector512<int> magnitudes = LoadBits(bits + column, columns - column);
+                    Vector512<int> reach = Vector512.GreaterThanOrEqual(magnitudes, Vector512.Create(low));
+                    if (reach == Vector512<int>.Zero)
+                    {
+                        continue;
+                    }
+
+                    notANumber |= Vector512.GreaterThan(magnitudes, Vector512.Create(InfinityBits));
+                    reach = Vector512.AndNot(reach, matrix.Protected(magnitudes, row, column));
+                    ulong higherBits = (reach & Vector512.GreaterThanOrEqual(magnitudes, Vector512.Create(high))).ExtractMostSignificantBits();
+                    higher += BitOperations.PopCount(higherBits);
+                    for (ulong word = reach.ExtractMostSignificantBits() & ~higherBits; word != 0; word &= word - 1)
+                    {
+                        found[foundCount++] = bits[column + BitOperations.TrailingZeroCount(word)] & AbsoluteBits;
+                    }
+                }
+            }
+
+            above[item] = higher;
+            inside[item] = notANumber == Vector512<int>.Zero ? foundCount : HoldsNaN;
+        }
+    }
+
+    private readonly struct HistogramJob(Matrix matrix, int* histogram) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            int* counts = histogram + (worker * Buckets);
+            int columns = matrix.Columns;
+            int* upper = stackalloc int[Lanes];
+            for (int row = matrix.FirstRow(item); row < matrix.EndRow(item); row++)
+            {
+                int* bits = matrix.Bits + ((long)row * columns);
+                for (int column = 0; column < columns; column += Lanes)
+                {
+                    Vector512<int> magnitudes = LoadBits(bits + column, columns - column);
+                    (Vector512.AndNot(magnitudes, matrix.Protected(magnitudes, row, column)) >>> 16).Store(upper);
+                    for (int i = 0; i < Math.Min(Lanes, columns - column); i++)
+                    {
+                        counts[upper[i]]++;
+                    }
+                }
+            }
+        }
+    }
+
+    private readonly struct ApplyJob(Matrix matrix, int threshold, long lastTie) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            int columns = matrix.Columns;
+            int* padded = stackalloc int[Lanes];
+            for (int row = matrix.FirstRow(item); row < matrix.EndRow(item); row++)
+            {
+                long first = (long)row * columns;
+                int* bits = matrix.Bits + first;
+                for (int column = 0; column < columns; column += Lanes)
+                {
+                    int count = columns - column;
+                    Vector512<int> magnitudes = LoadBits(bits + column, count);
+                    Vector512<int> kept = Vector512.GreaterThan(magnitudes, Vector512.Create(threshold)) | matrix.Protected(magnitudes, row, column);
+                    Vector512<int> equal = Vector512.Equals(magnitudes, Vector512.Create(threshold));
+                    if (equal != Vector512<int>.Zero)
+                    {
+                        var left = (int)Math.Clamp(lastTie - (first + column), -1, Lanes);
+                        kept |= equal & Vector512.LessThanOrEqual(Vector512<int>.Indices, Vector512.Create(left));
+                    }
+
+                    if (count >= Lanes)
+                    {
+                        (Vector512.Load(bits + column) & kept).Store(bits + column);
+                        continue;
+                    }
+
+                    kept.Store(padded);
+                    for (int i = 0; i < count; i++)
+                    {
+                        bits[column + i] &= padded[i];
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>Of each line, the bits of its <paramref name="alive"/>-th largest magnitude, and the place of the last entry equal to it that is protected.</summary>
+    private readonly struct LineThresholdJob(CpuWeights weights, int alive, bool byRows, int rowsOfItem, int* thresholds, int* lastTies) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            if (!byRows)
+            {
+                Columns(item * ColumnsOfItem);
+                return;
+            }
+
+            for (int row = item * rowsOfItem; row < Math.Min(weights.Rows, (item + 1) * rowsOfItem); row++)
+            {
+                Row(row);
+            }
+        }
+
+        private void Row(int row)
+        {
+            int* bits = (int*)weights.Data + ((long)row * weights.Columns);
+            int* best = stackalloc int[alive + 1];
+            new Span<int>(best, alive).Fill(-1);
+            for (int column = 0; column < weights.Columns; column += Lanes)
+            {
+                Vector512<int> magnitudes = LoadBits(bits + column, weights.Columns - column);
+                ulong larger = Vector512.GreaterThan(magnitudes, Vector512.Create(best[alive - 1])).ExtractMostSignificantBits();
+                for (; larger != 0; larger &= larger - 1)
+                {
+                    int lane = BitOperations.TrailingZeroCount(larger);
+                    if (column + lane >= weights.Columns)
+                    {
+                        break;
+                    }
+
+                    int magnitude = bits[column + lane] & AbsoluteBits;
+                    int place = alive - 1;
+                    if (magnitude <= best[place])
+                    {
+                        continue;
+                    }
+
+                    for (; place > 0 && magnitude > best[place - 1]; place--)
+                    {
+                        best[place] = best[place - 1];
+                    }
+
+                    best[place] = magnitude;
+                }
+            }
+
+            int threshold = best[alive - 1];
+            int ties = 0;
+            for (int place = alive - 1; place >= 0 && best[place] == threshold; place--)
+            {
+                ties++;
+            }
+
+            thresholds[row] = threshold;
+            lastTies[row] = -1;
+            for (int column = 0; column < weights.Columns; column += Lanes)
+            {
+                ulong equal = Vector512.Equals(LoadBits(bits + column, weights.Columns - column), Vector512.Create(threshold)).ExtractMostSignificantBits();
+                for (; equal != 0 && ties > 0; equal &= equal - 1, ties--)
+                {
+                    lastTies[row] = column + BitOperations.TrailingZeroCount(equal);
+                }
+
+                if (ties == 0)
+                {
+                    break;
+                }
+            }
+        }
+
+        /// <summary>A block of columns, one in each lane: wide enough that the rows are read in order.</summary>
+        private void Columns(int first)
+        {
+            int columns = Math.Min(ColumnsOfItem, weights.Columns - first);
+            int vectors = (columns + Lanes - 1) / Lanes;
+            Vector512<int>* best = stackalloc Vector512<int>[alive * vectors];
+            for (int i = 0; i < alive * vectors; i++)
+            {
+                best[i] = Vector512.Create(-1);
+            }
+
+            int* bits = (int*)weights.Data + first;
+            for (int row = 0; row < weights.Rows; row++, bits += weights.Columns)
+            {
+                for (int vector = 0; vector < vectors; vector++)
+                {
+                    Vector512<int>* places = best + (vector * alive);
+                    Vector512<int> magnitudes = LoadBits(bits + (vector * Lanes), columns - (vector * Lanes));
+                    if (!Vector512.GreaterThanAny(magnitudes, places[alive - 1]))
+                    {
+                        continue;
+                    }
+
+                    for (int place = 0; place < alive; place++)
+                    {
+                        Vector512<int> smaller = Vector512.Min(places[place], magnitudes);
+                        places[place] = Vector512.Max(places[place], magnitudes);
+                        magnitudes = smaller;
+                    }
+                }
+            }
+
+            Vector512<int>* ties = stackalloc Vector512<int>[vectors];
+            bool isOpen = true;
+            for (int vector = 0; vector < vectors; vector++)
+            {
+                Vector512<int>* places = best + (vector * alive);
+                places[alive - 1].Store(thresholds + first + (vector * Lanes));
+                Vector512.Create(-1).Store(lastTies + first + (vector * Lanes));
+                ties[vector] = Vector512<int>.Zero;
+                for (int place = 0; place < alive; place++)
+                {
+                    ties[vector] -= Vector512.Equals(places[place], places[alive - 1]);
+                }
+            }
+
+            bits = (int*)weights.Data + first;
+            for (int row = 0; row < weights.Rows && isOpen; row++, bits += weights.Columns)
+            {
+                isOpen = false;
+                for (int vector = 0; vector < vectors; vector++)
+                {
+                    if (ties[vector] == Vector512<int>.Zero)
+                    {
+                        continue;
+                    }
+
+                    int* last = lastTies + first + (vector * Lanes);
+                    Vector512<int> equal = Vector512.Equals(LoadBits(bits + (vector * Lanes), columns - (vector * Lanes)), Vector512.Load(thresholds + first + (vector * Lanes)));
+                    Vector512<int> tie = equal & Vector512.GreaterThan(ties[vector], Vector512<int>.Zero);
+                    ties[vector] += tie;
+                    Vector512.ConditionalSelect(tie, Vector512.Create(row), Vector512.Load(last)).Store(last);
+                    isOpen = true;
+                }
             }
         }
     }
