@@ -44,6 +44,19 @@ public sealed record ParameterSpec(
     /// <summary>Whether it is an embedding or its unembedding: left out of counts "without embeddings".</summary>
     public bool IsEmbedding => Sparsity == SparsityGroup.Embedding || Name == ParameterNames.Position || Name == ParameterNames.Bigram;
 
+    /// <summary>Draws the initial normal distribution.</summary>
+    public float[] DrawInitial(ulong seed)
+    {
+        var random = RandomSource.For(seed, "initial " + Name);
+        var values = new float[Length];
+        for (int i = 0; i < values.Length; i++)
+        {
+            values[i] = InitialDeviation == 0 ? InitialMean : InitialMean + (InitialDeviation * (float)random.NextNormal());
+        }
+
+        return values;
+    }
+
     /// <summary>The one list of parameters of a model (spec section 1).</summary>
     public static IReadOnlyList<ParameterSpec> ListFor(ModelConfig config)
     {
@@ -189,15 +202,10 @@ public sealed class ModelParameters : IDisposable
         foreach (Parameter parameter in All)
         {
             ParameterSpec spec = parameter.Spec;
-            var random = RandomSource.For(seed, "initial " + spec.Name);
-            var values = new float[spec.Length];
-            for (int i = 0; i < values.Length; i++)
-            {
-                values[i] = spec.InitialDeviation == 0 ? spec.InitialMean : spec.InitialMean + (spec.InitialDeviation * (float)random.NextNormal());
-            }
-
+            float[] values = spec.DrawInitial(seed);
             if (spec.Name == ParameterNames.Bigram && Config.LearnableBigramTable)
             {
+                var random = RandomSource.For(seed, "initial " + spec.Name);
                 for (int i = 0; i < values.Length; i++)
                 {
                     values[i] = 0.02f * (float)random.NextDouble();

@@ -72,7 +72,7 @@ public sealed class Transformer
             _engine.PositionForward(positions, state.Positions!);
         }
 
-        AfterSite(state, SiteOfResidual(0), state.Residuals[0]);
+        AfterSite(state, SiteOfResidual(Config, 0), state.Residuals[0]);
     }
 
     /// <summary>Reads residual <paramref name="sublayer"/>, overwrites the next.</summary>
@@ -95,13 +95,13 @@ public sealed class Transformer
             _engine.ActivationForward(ActivationKind.Relu, output, output);
         }
 
-        AfterSite(state, SiteOfResidual(sublayer + 1), output);
+        AfterSite(state, SiteOfResidual(Config, sublayer + 1), output);
     }
 
     /// <summary>Turns gradients.Residual from the gradient of residual <paramref name="sublayer"/> + 1 into that of residual <paramref name="sublayer"/>.</summary>
     public void BackwardSublayer(ForwardState state, BackwardState gradients, int sublayer)
     {
-        BeforeSite(state, SiteOfResidual(sublayer + 1), gradients.Residual);
+        BeforeSite(state, SiteOfResidual(Config, sublayer + 1), gradients.Residual);
         if (Config.ResidualActivationType == "relu")
         {
             // The output is zero wherever the sum was not positive; where AbsTopK zeroed it the gradient is zero already.
@@ -122,7 +122,7 @@ public sealed class Transformer
     /// <summary>From the gradient of the first residual into those of the embeddings.</summary>
     public void BackwardEmbed(ForwardState state, BackwardState gradients)
     {
-        BeforeSite(state, SiteOfResidual(0), gradients.Residual);
+        BeforeSite(state, SiteOfResidual(Config, 0), gradients.Residual);
         WeightTensor? positionGradient = Parameters[ParameterNames.Position].Gradient;
         if (Parameters[ParameterNames.Token].Gradient is { } tokenGradient)
         {
@@ -136,8 +136,8 @@ public sealed class Transformer
     }
 
     /// <summary>The site at which residual i is seen.</summary>
-    public Site SiteOfResidual(int i) =>
-        i == Sublayers ? new Site(Config.NLayer, SiteKind.FinalResid) : new Site(i / 2, i % 2 == 0 ? SiteKind.ResidIn : SiteKind.ResidMid);
+    public static Site SiteOfResidual(ModelConfig config, int i) =>
+        i == 2 * config.NLayer ? new Site(config.NLayer, SiteKind.FinalResid) : new Site(i / 2, i % 2 == 0 ? SiteKind.ResidIn : SiteKind.ResidMid);
 
     /// <summary>Everything that acts at a site, forward: AbsTopK, then the hooks.</summary>
     internal void AfterSite(ForwardState state, Site site, ActivationTensor activation)

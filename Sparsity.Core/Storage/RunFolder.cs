@@ -81,23 +81,29 @@ public sealed class RunFolder(string directory)
     }
 
     /// <summary>Writes train_state.safetensors.</summary>
-    public void WriteState(ModelParameters parameters, Training.AdamW optimizer, int nextStep) =>
-        WriteTensors(StatePath, StateTensors(parameters, optimizer), parameters.Engine, nextStep);
+    public void WriteState(IComputeEngine engine, IReadOnlyList<Parameter> parameters, IReadOnlyList<Training.AdamMoments> moments, int nextStep) =>
+        WriteTensors(StatePath, StateTensors(parameters, moments), engine, nextStep);
 
     /// <summary>Reads train_state.safetensors; returns the step to do next.</summary>
-    public int ReadState(ModelParameters parameters, Training.AdamW optimizer)
+    public int ReadState(IComputeEngine engine, IReadOnlyList<Parameter> parameters, IReadOnlyList<Training.AdamMoments> moments)
     {
-        List<(string Name, ParameterSpec Spec, WeightTensor Tensor)> wanted = StateTensors(parameters, optimizer);
-        using TensorFile file = OpenTensors(StatePath);
-        TensorFile.RequireExactly(StatePath, file.ByName, [.. wanted.Select(entry => (entry.Name, entry.Spec.Shape))]);
-        foreach ((string name, _, WeightTensor target) in wanted)
-        {
-            parameters.Engine.Write(target, file.ByName[name].Floats());
-        }
-
-        return file.Metadata.TryGetValue("step", out string? text) && int.TryParse(text, out int step) && step >= 0
+        return ReadTensors(StatePath, StateTensors(parameters, moments), engine).TryGetValue("step", out string? text) && int.TryParse(text, out int step) && step >= 0
             ? step
             : throw new BadInputException($"{StatePath}: does not say at which step it was written. Use another checkpoint.");
+    }
+
+    /// <summary>Fills tensors from a file that holds just these; returns its metadata.</summary>
+    internal static IReadOnlyDictionary<string, string> ReadTensors(
+        string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine)
+    {
+        using TensorFile file = OpenTensors(path);
+        TensorFile.RequireExactly(path, file.ByName, [.. tensors.Select(entry => (entry.Name, entry.Spec.Shape))]);
+        foreach ((string name, _, WeightTensor target) in tensors)
+        {
+            engine.Write(target, file.ByName[name].Floats());
+        }
+
+        return file.Metadata;
     }
 
     /// <summary>Opens a safetensors file of this or an earlier version of this program, or of any other program.</summary>
@@ -113,14 +119,18 @@ public sealed class RunFolder(string directory)
         return file;
     }
 
-    private static List<(string Name, ParameterSpec Spec, WeightTensor Tensor)> StateTensors(ModelParameters parameters, Training.AdamW optimizer) =>
+    private static List<(string Name, ParameterSpec Spec, WeightTensor Tensor)> StateTensors(
+        IReadOnlyList<Parameter> parameters, IReadOnlyList<Training.AdamMoments> moments) =>
     [
-        .. parameters.All.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value)),
-        .. optimizer.Moments.Select(moments => ("adam_m/" + moments.Parameter.Spec.Name, moments.Parameter.Spec, moments.First)),
-        .. optimizer.Moments.Select(moments => ("adam_v/" + moments.Parameter.Spec.Name, moments.Parameter.Spec, moments.Second)),
+        .. parameters.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value)),
+        .. moments.Select(entry => ("adam_m/" + entry.Parameter.Spec.Name, entry.Parameter.Spec, entry.First)),
+        .. moments.Select(entry => ("adam_v/" + entry.Parameter.Spec.Name, entry.Parameter.Spec, entry.Second)),
     ];
 
-    private static void WriteTensors(string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine, int step) =>
+    /// <param name="metadata">Text by name, beside the format and the step.</param>
+    internal static void WriteTensors(
+        string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine, int step,
+        params IEnumerable<KeyValuePair<string, string>> metadata) =>
         Safetensors.Write(
             path,
             [
@@ -131,5 +141,5 @@ public sealed class RunFolder(string directory)
                     return values;
                 })),
             ],
-            new Dictionary<string, string> { ["format"] = "pt", ["format_version"] = $"{FormatVersion}", ["step"] = $"{step}" });
+            new Dictionary<string, string>(metadata) { ["format"] = "pt", ["format_version"] = $"{FormatVersion}", ["step"] = $"{step}" });
 }

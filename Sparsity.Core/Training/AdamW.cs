@@ -3,22 +3,29 @@ using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Training;
 
-/// <summary>Steps 3 to 6 of a training step (spec section 2): scale the gradient, Adam with dense moments, top-k, decoupled weight decay of the matrices.</summary>
+/// <summary>Steps 3 to 6 of a training step (spec section 2): scale the gradient, Adam with dense moments, top-k where there is any, decoupled weight decay of the matrices.</summary>
 public sealed class AdamW : IDisposable
 {
     private readonly IComputeEngine _engine;
     private readonly TrainingConfig _config;
-    private readonly WeightSparsity _sparsity;
+    private readonly Schedule _schedule;
+    private readonly WeightSparsity? _sparsity;
     private readonly List<WeightTensor> _gradients;
 
-    public AdamW(ModelParameters parameters, TrainingConfig config, WeightSparsity sparsity)
+    /// <param name="engine">Where the parameters live.</param>
+    /// <param name="trained">All have gradients.</param>
+    /// <param name="config">Resolved.</param>
+    /// <param name="schedule">The learning rate.</param>
+    /// <param name="sparsity">The nonzero budgets; null for parameters that have none.</param>
+    public AdamW(IComputeEngine engine, IEnumerable<Parameter> trained, TrainingConfig config, Schedule schedule, WeightSparsity? sparsity = null)
     {
-        _engine = parameters.Engine;
+        _engine = engine;
         _config = config;
+        _schedule = schedule;
         _sparsity = sparsity;
         Moments =
         [
-            .. parameters.Trained.Select(parameter => new AdamMoments(
+            .. trained.Select(parameter => new AdamMoments(
                 parameter,
                 _engine.AllocateWeights("first moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns),
                 _engine.AllocateWeights("second moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns))),
@@ -44,7 +51,7 @@ public sealed class AdamW : IDisposable
             GradientScaling.Clip => Math.Min(1, _config.GradientClipRms / gradientRms),
             _ => 1,
         };
-        double rate = _sparsity.Schedule.LearningRate(step);
+        double rate = _schedule.LearningRate(step);
         foreach (AdamMoments moments in Moments)
         {
             _engine.AdamStep(
@@ -53,7 +60,7 @@ public sealed class AdamW : IDisposable
             _engine.Zero(moments.Parameter.Gradient!);
         }
 
-        _sparsity.Apply(step);
+        _sparsity?.Apply(step);
         var decay = (float)(1 - (_config.WeightDecay * rate));
         foreach (AdamMoments moments in Moments)
         {

@@ -6,7 +6,6 @@ namespace Sparsity.Core.Training;
 /// <summary>The mean next-token cross-entropy of a model on batches [B,T] of one shape, and its gradient.</summary>
 public sealed class LanguageModelLoss : IDisposable
 {
-    private readonly Transformer _model;
     private readonly IComputeEngine _engine;
     private readonly ForwardState _forward;
     private readonly HeadState _head;
@@ -17,7 +16,7 @@ public sealed class LanguageModelLoss : IDisposable
     /// <param name="contextTokens">T.</param>
     public LanguageModelLoss(Transformer model, int sequences, int contextTokens)
     {
-        _model = model;
+        Model = model;
         _engine = model.Parameters.Engine;
         Sequences = sequences;
         ContextTokens = contextTokens;
@@ -26,16 +25,33 @@ public sealed class LanguageModelLoss : IDisposable
         _targets = new int[sequences * contextTokens];
     }
 
+    public Transformer Model { get; }
+
     /// <summary>B.</summary>
     public int Sequences { get; }
 
     /// <summary>T.</summary>
     public int ContextTokens { get; }
 
+    /// <summary>The model's activations of the last batch.</summary>
+    internal ForwardState Forward => _forward;
+
+    /// <summary>Its logits, or their gradient.</summary>
+    internal HeadState Head => _head;
+
     /// <summary>Mean loss in nats over the T-1 predicted positions of each sequence.</summary>
     /// <param name="tokens">[B,T].</param>
     /// <param name="withGradient">Whether <see cref="Backward"/> follows.</param>
     public double Evaluate(ReadOnlySpan<int> tokens, bool withGradient = false)
+    {
+        Load(tokens);
+        Model.Forward(_forward);
+        Model.Head.Forward(_forward.FinalResidual, _head);
+        return CrossEntropy(withGradient);
+    }
+
+    /// <summary>Writes a batch's tokens [B,T] and what follows each.</summary>
+    internal void Load(ReadOnlySpan<int> tokens)
     {
         for (int i = 0; i < _targets.Length; i++)
         {
@@ -44,8 +60,11 @@ public sealed class LanguageModelLoss : IDisposable
 
         _engine.Write(_forward.TokenIds, tokens);
         _engine.Write(_head.Targets, _targets);
-        _model.Forward(_forward);
-        _model.Head.Forward(_forward.FinalResidual, _head);
+    }
+
+    /// <summary>Mean loss of the logits that are there; with a gradient, turns them into it.</summary>
+    internal double CrossEntropy(bool withGradient = false)
+    {
         int counted = Sequences * (ContextTokens - 1);
         _head.CrossEntropy(counted, withGradient);
         return _head.ReadLossSum() / counted;
@@ -54,8 +73,8 @@ public sealed class LanguageModelLoss : IDisposable
     /// <summary>Accumulates the gradients of the last <see cref="Evaluate"/> into the parameters'.</summary>
     public void Backward(BackwardState gradients)
     {
-        _model.Head.Backward(_forward.FinalResidual, _head, gradients.Residual);
-        _model.Backward(_forward, gradients);
+        Model.Head.Backward(_forward.FinalResidual, _head, gradients.Residual);
+        Model.Backward(_forward, gradients);
     }
 
     /// <summary>Mean loss over the first <paramref name="batches"/> batches of consecutive windows.</summary>
@@ -76,7 +95,7 @@ public sealed class LanguageModelLoss : IDisposable
     /// </summary>
     public double FinalResidualKurtosis()
     {
-        int channels = _model.Config.DModel;
+        int channels = Model.Config.DModel;
         var values = new float[_forward.FinalResidual.Length];
         _engine.Read(_forward.FinalResidual, values);
         int tokens = values.Length / channels;

@@ -1,13 +1,12 @@
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
+using Sparsity.Core.Storage;
 
 namespace Sparsity.Core.Training;
 
 /// <summary>A model in training: its parameters with gradients and moments, and the step of spec section 2 on a given batch.</summary>
-public sealed class Trainer : IDisposable
+public class Trainer : IDisposable
 {
-    private readonly IComputeEngine _engine;
-    private readonly BackwardState _backward;
 
     /// <param name="engine">Where it is trained.</param>
     /// <param name="model">Validated.</param>
@@ -15,16 +14,18 @@ public sealed class Trainer : IDisposable
     /// <exception cref="BadInputException">The sparsity target is impossible.</exception>
     public Trainer(IComputeEngine engine, ModelConfig model, TrainingConfig training)
     {
-        _engine = engine;
+        Engine = engine;
         Config = training;
         Parameters = new ModelParameters(engine, model, spec => spec.Name != ParameterNames.Position || model.DPosEmb is not null || training.PositionEmbeddings == PositionEmbeddings.Learned);
         Sparsity = new WeightSparsity(Parameters, training, training.LastStep());
         Sparsity.RequirePossible(training.LastStep());
-        Optimizer = new AdamW(Parameters, training, Sparsity);
+        Optimizer = new AdamW(engine, Parameters.Trained, training, Sparsity.Schedule, Sparsity);
         Model = new Transformer(Parameters);
         Loss = new LanguageModelLoss(Model, training.BatchSequences, training.ContextTokens);
-        _backward = Model.CreateBackwardState(training.BatchSequences, training.ContextTokens);
+        Gradients = Model.CreateBackwardState(training.BatchSequences, training.ContextTokens);
     }
+
+    public IComputeEngine Engine { get; }
 
     public TrainingConfig Config { get; }
 
@@ -39,8 +40,13 @@ public sealed class Trainer : IDisposable
     /// <summary>The loss on batches of the training shape.</summary>
     public LanguageModelLoss Loss { get; }
 
+    /// <summary>The terms of the last step's loss by name, where it has several; null otherwise.</summary>
+    public virtual IReadOnlyDictionary<string, double>? Terms => null;
+
+    protected BackwardState Gradients { get; }
+
     /// <summary>Draws the initial weights; where the budget does not fall from dense, makes them sparse at once (official script).</summary>
-    public void Initialise()
+    public virtual void Initialise()
     {
         Parameters.Initialise(Config.Seed);
         Sparsity.ApplyAtStart();
@@ -50,36 +56,59 @@ public sealed class Trainer : IDisposable
     /// <param name="step">0-based.</param>
     /// <param name="tokens">[B,T].</param>
     /// <exception cref="NumericalException">The loss or a gradient is not finite; nothing was changed.</exception>
-    public (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
+    public virtual (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
     {
         double loss = Loss.Evaluate(tokens, withGradient: true);
-        if (!double.IsFinite(loss))
-        {
-            throw new NumericalException($"step {step}: the training loss is {loss}.{FirstNonFinite(parameter => parameter.Value, "weight")}");
-        }
-
-        Loss.Backward(_backward);
-        double rms = Optimizer.GradientRms();
-        if (!double.IsFinite(rms))
-        {
-            throw new NumericalException($"step {step}: the gradient is not finite.{FirstNonFinite(parameter => parameter.Gradient, "gradient")}");
-        }
-
+        RequireFiniteLoss(step, loss, Parameters.All);
+        Loss.Backward(Gradients);
+        double rms = FiniteGradientRms(step, Optimizer, Parameters.All);
         Optimizer.Step(step, rms);
         return (loss, rms);
     }
 
+    /// <summary>Writes all that <see cref="Resume"/> needs, and the model by itself.</summary>
+    public virtual void Checkpoint(RunFolder folder, int nextStep)
+    {
+        folder.WriteModel(Parameters, nextStep);
+        folder.WriteState(Engine, Parameters.All, Optimizer.Moments, nextStep);
+    }
+
+    /// <summary>Reads the last checkpoint; returns the step to do next.</summary>
+    public virtual int Resume(RunFolder folder) => folder.ReadState(Engine, Parameters.All, Optimizer.Moments);
+
     public void Dispose()
     {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    protected virtual void Dispose(bool disposing)
+    {
         Loss.Dispose();
-        _backward.Dispose();
+        Gradients.Dispose();
         Optimizer.Dispose();
         Parameters.Dispose();
     }
 
-    private string FirstNonFinite(Func<Parameter, WeightTensor?> tensorOf, string what)
+    protected void RequireFiniteLoss(int step, double loss, IReadOnlyList<Parameter> parameters)
     {
-        foreach (Parameter parameter in Parameters.All)
+        if (!double.IsFinite(loss))
+        {
+            throw new NumericalException($"step {step}: the training loss is {loss}.{FirstNonFinite(parameters, parameter => parameter.Value, "weight")}");
+        }
+    }
+
+    protected double FiniteGradientRms(int step, AdamW optimizer, IReadOnlyList<Parameter> parameters)
+    {
+        double rms = optimizer.GradientRms();
+        return double.IsFinite(rms)
+            ? rms
+            : throw new NumericalException($"step {step}: the gradient is not finite.{FirstNonFinite(parameters, parameter => parameter.Gradient, "gradient")}");
+    }
+
+    private string FirstNonFinite(IReadOnlyList<Parameter> parameters, Func<Parameter, WeightTensor?> tensorOf, string what)
+    {
+        foreach (Parameter parameter in parameters)
         {
             if (tensorOf(parameter) is not { } tensor)
             {
@@ -87,7 +116,7 @@ public sealed class Trainer : IDisposable
             }
 
             var values = new float[tensor.Length];
-            _engine.Read(tensor, values);
+            Engine.Read(tensor, values);
             int index = Array.FindIndex(values, value => !float.IsFinite(value));
             if (index >= 0)
             {

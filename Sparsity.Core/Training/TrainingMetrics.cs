@@ -25,6 +25,10 @@ public sealed record TrainingMetrics
     /// <summary>Since the last line.</summary>
     public required double TokensPerSecond { get; init; }
 
+    /// <summary>The terms of the loss by name, where it has several.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyDictionary<string, double>? Terms { get; init; }
+
     /// <summary>In nats, after this step's update.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? ValidationLoss { get; init; }

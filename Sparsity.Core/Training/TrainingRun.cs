@@ -14,6 +14,7 @@ public sealed class TrainingRun : IDisposable
     private readonly Trainer _trainer;
     private int _nextStep;
 
+    /// <summary>A run that trains a model by itself.</summary>
     /// <param name="engine">Where it trains.</param>
     /// <param name="model">Validated.</param>
     /// <param name="training">Resolved.</param>
@@ -24,16 +25,24 @@ public sealed class TrainingRun : IDisposable
     public TrainingRun(
         IComputeEngine engine, ModelConfig model, TrainingConfig training, RunFolder folder,
         ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false)
+        : this(new Trainer(engine, model, training), folder, trainingTokens, validationTokens, resume)
     {
+    }
+
+    /// <summary>A run of any trainer, which it disposes.</summary>
+    /// <inheritdoc cref="TrainingRun(IComputeEngine, ModelConfig, TrainingConfig, RunFolder, ReadOnlyMemory{ushort}, ReadOnlyMemory{ushort}, bool)"/>
+    public TrainingRun(Trainer trainer, RunFolder folder, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false)
+    {
+        TrainingConfig training = trainer.Config;
         RequireLength(trainingTokens.Length, training.ContextTokens, "training");
         RequireLength(validationTokens.Length, training.ContextTokens * training.BatchSequences, "validation");
         _folder = folder;
         _training = new BatchSource(trainingTokens, training.BatchSequences, training.ContextTokens);
         _validation = new BatchSource(validationTokens, training.BatchSequences, training.ContextTokens);
-        _trainer = new Trainer(engine, model, training);
+        _trainer = trainer;
         if (resume)
         {
-            _nextStep = folder.ReadState(_trainer.Parameters, _trainer.Optimizer);
+            _nextStep = _trainer.Resume(folder);
             KeepMetricsBefore(_nextStep);
         }
         else
@@ -76,6 +85,7 @@ public sealed class TrainingRun : IDisposable
                     LearningRate = _trainer.Sparsity.Schedule.LearningRate(step),
                     Pfrac = config.Pfrac is null ? null : _trainer.Sparsity.Schedule.Pfrac(step),
                     GradientRms = rms,
+                    Terms = _trainer.Terms,
                     TokensPerSecond = Math.Round(sinceLine * tokensPerStep / seconds, 1),
                 };
                 if (evaluate)
@@ -134,11 +144,7 @@ public sealed class TrainingRun : IDisposable
         }
     }
 
-    private void WriteCheckpoint()
-    {
-        _folder.WriteModel(_trainer.Parameters, _nextStep);
-        _folder.WriteState(_trainer.Parameters, _trainer.Optimizer, _nextStep);
-    }
+    private void WriteCheckpoint() => _trainer.Checkpoint(_folder, _nextStep);
 
     private void AppendMetrics(TrainingMetrics metrics)
     {

@@ -56,10 +56,10 @@ public static class TinyModels
         return tokens;
     }
 
-    /// <summary>A frozen model with random weights large enough that every part matters.</summary>
-    public static ModelParameters Random(IComputeEngine engine, ModelConfig config, ulong seed)
+    /// <summary>A model with random weights large enough that every part matters.</summary>
+    public static ModelParameters Random(IComputeEngine engine, ModelConfig config, ulong seed, bool isTrained = false)
     {
-        var parameters = new ModelParameters(engine, config);
+        var parameters = new ModelParameters(engine, config, _ => isTrained);
         foreach (Parameter parameter in parameters.All)
         {
             var random = RandomSource.For(seed, parameter.Spec.Name);

@@ -1,0 +1,64 @@
+namespace Sparsity.Core.Bridges;
+
+/// <summary>
+/// What bridges are and how they are trained (spec section 5): the weights of the loss's terms, the encoders' AbsTopK, and an optimiser of the bridges' own.
+/// How the sparse model is trained stands in its training configuration.
+/// </summary>
+public sealed record BridgeConfig
+{
+    /// <summary>Weight of the sparse model's next-token cross-entropy.</summary>
+    public double CrossEntropyWeight { get; init; } = 1;
+
+    /// <summary>Weight of KL(dense || sparse), mean over tokens. The paper calls it optional; the replication takes 1.</summary>
+    public double KlSparseWeight { get; init; }
+
+    /// <summary>Weight of the normalised errors of encoders and decoders, summed over locations.</summary>
+    public double NmseWeight { get; init; } = 1;
+
+    /// <summary>Weight of KL(dense || sparse model from an encoded residual on), mean over tokens, summed over locations.</summary>
+    public double KlDenseToSparseWeight { get; init; } = 1;
+
+    /// <summary>Weight of KL(dense || dense model from a decoded residual on), mean over tokens, summed over locations.</summary>
+    public double KlSparseToDenseWeight { get; init; } = 1;
+
+    /// <summary>Share of channels that AbsTopK keeps after an encoder, in (0, 1]; null for no AbsTopK. The replication: 0.25.</summary>
+    public double? EncoderFraction { get; init; } = 0.25;
+
+    /// <summary>Whether the final residual has a bridge too, beside the 2L residuals that sublayers read.</summary>
+    public bool FinalLocation { get; init; }
+
+    /// <summary>Largest learning rate of the bridges; warm-up and decay are those of the sparse model, without sharkfin.</summary>
+    public double Lr { get; init; } = 3e-3;
+
+    /// <summary>Adam's epsilon for the bridges, whose gradient is not scaled.</summary>
+    public double Eps { get; init; } = 1e-8;
+
+    /// <summary>Decoupled weight decay of the bridges' matrices, as a multiple of the learning rate.</summary>
+    public double WeightDecay { get; init; }
+
+    /// <summary>Checks every field.</summary>
+    /// <exception cref="BadInputException">A field is out of range.</exception>
+    public BridgeConfig Validated(string source = "bridge configuration")
+    {
+        RequireWeight("cross_entropy_weight", CrossEntropyWeight);
+        RequireWeight("kl_sparse_weight", KlSparseWeight);
+        RequireWeight("nmse_weight", NmseWeight);
+        RequireWeight("kl_dense_to_sparse_weight", KlDenseToSparseWeight);
+        RequireWeight("kl_sparse_to_dense_weight", KlSparseToDenseWeight);
+        Require(EncoderFraction is null or (> 0 and <= 1), "encoder_fraction", EncoderFraction, "null or in (0, 1]");
+        Require(Lr is >= 0 and < 1e6, "lr", Lr, "from 0 to below 1000000");
+        Require(Eps > 0, "eps", Eps, "above 0");
+        Require(WeightDecay >= 0, "weight_decay", WeightDecay, "at least 0");
+        return this;
+
+        void RequireWeight(string field, double given) => Require(given is >= 0 and < 1e6, field, given, "from 0 to below 1000000");
+
+        void Require(bool holds, string field, object? given, string expected)
+        {
+            if (!holds)
+            {
+                throw new BadInputException(FormattableString.Invariant($"{source}: {field} is {given ?? "null"}, but must be {expected}."));
+            }
+        }
+    }
+}

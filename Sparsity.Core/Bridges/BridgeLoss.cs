@@ -1,0 +1,204 @@
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+
+namespace Sparsity.Core.Bridges;
+
+/// <summary>The terms of the loss on one batch, each without its weight; those of bridges location by location. Nats, and shares of mean squares.</summary>
+/// <param name="DenseCrossEntropy">Of the frozen dense model: no term, but what the others are to be compared with.</param>
+/// <param name="CrossEntropy">Of the sparse model.</param>
+/// <param name="KlSparse">KL(dense || sparse).</param>
+/// <param name="NmseDenseToSparse">NMSE(f(dense residual), sparse residual).</param>
+/// <param name="NmseSparseToDense">NMSE(g(sparse residual), dense residual).</param>
+/// <param name="KlDenseToSparse">KL(dense || sparse model from f(dense residual) on).</param>
+/// <param name="KlSparseToDense">KL(dense || dense model from g(sparse residual) on).</param>
+public sealed record BridgeTerms(
+    double DenseCrossEntropy, double CrossEntropy, double KlSparse,
+    IReadOnlyList<double> NmseDenseToSparse, IReadOnlyList<double> NmseSparseToDense, IReadOnlyList<double> KlDenseToSparse, IReadOnlyList<double> KlSparseToDense)
+{
+    /// <summary>The weighted sum that training lowers.</summary>
+    public double Total(BridgeConfig config) =>
+        (config.CrossEntropyWeight * CrossEntropy) + (config.KlSparseWeight * KlSparse) + (config.NmseWeight * (NmseDenseToSparse.Sum() + NmseSparseToDense.Sum()))
+        + (config.KlDenseToSparseWeight * KlDenseToSparse.Sum()) + (config.KlSparseToDenseWeight * KlSparseToDense.Sum());
+
+    /// <summary>For metrics: means over locations.</summary>
+    public IReadOnlyDictionary<string, double> Means() => new Dictionary<string, double>
+    {
+        ["dense_cross_entropy"] = DenseCrossEntropy,
+        ["cross_entropy"] = CrossEntropy,
+        ["kl_sparse"] = KlSparse,
+        ["nmse_dense_to_sparse"] = NmseDenseToSparse.Average(),
+        ["nmse_sparse_to_dense"] = NmseSparseToDense.Average(),
+        ["kl_dense_to_sparse"] = KlDenseToSparse.Average(),
+        ["kl_sparse_to_dense"] = KlSparseToDense.Average(),
+    };
+}
+
+/// <summary>
+/// The loss of spec section 5 and its gradient. The hybrid passes start from residuals that the plain sparse pass shares with them: what they and the errors send
+/// back to each of those is summed first, and goes through the shared part once, with the sparse model's own gradient.
+/// </summary>
+public sealed class BridgeLoss : IDisposable
+{
+    private readonly IComputeEngine _engine;
+    private readonly Coupling _coupling;
+    private readonly BridgeConfig _config;
+    private readonly BackwardState _denseGradients;
+    private readonly ActivationTensor[] _sharedGradients;
+    private readonly ActivationTensor _decoderInputGradient;
+    private readonly ActivationTensor _sparseDivergences;
+    private readonly ActivationTensor[] _encodedDivergences;
+    private readonly ActivationTensor[] _decodedDivergences;
+    private readonly float[] _hostDivergences;
+
+    /// <param name="coupling">The two models; stays its owner's.</param>
+    public BridgeLoss(Coupling coupling)
+    {
+        _coupling = coupling;
+        _engine = coupling.Bridges.Engine;
+        _config = coupling.Bridges.Config;
+        (int sequences, int tokens) = (coupling.Sparse.Sequences, coupling.Sparse.ContextTokens);
+        int channels = coupling.Sparse.Model.Config.DModel;
+        int[] locations = [.. Enumerable.Range(0, coupling.Bridges.Locations)];
+        _denseGradients = coupling.Dense.Model.CreateBackwardState(sequences, tokens);
+        _sharedGradients = [.. locations.Select(i => _engine.AllocateActivations($"gradient of residual {i}", sequences, tokens, channels))];
+        _decoderInputGradient = _engine.AllocateActivations("gradient of a decoder's input", sequences, tokens, channels);
+        _sparseDivergences = _engine.AllocateActivations("KL of the sparse model", sequences, tokens, 1);
+        _encodedDivergences = [.. locations.Select(i => _engine.AllocateActivations($"KL dense to sparse {i}", sequences, tokens, 1))];
+        _decodedDivergences = [.. locations.Select(i => _engine.AllocateActivations($"KL sparse to dense {i}", sequences, tokens, 1))];
+        _hostDivergences = new float[sequences * tokens];
+    }
+
+    /// <summary>Every term on a batch; where gradients are wanted, accumulates those of the weighted sum into the parameters of the sparse model and the bridges.</summary>
+    /// <param name="tokens">[B,T].</param>
+    /// <param name="sparseGradients">Of the sparse model; null for the terms alone.</param>
+    public BridgeTerms Evaluate(ReadOnlySpan<int> tokens, BackwardState? sparseGradients = null)
+    {
+        (double denseLoss, double sparseLoss) = _coupling.Load(tokens);
+        SparseHead(sparseGradients is not null);
+        if (sparseGradients is not null)
+        {
+            Clear(sparseGradients);
+        }
+
+        for (int location = 0; location < _sharedGradients.Length; location++)
+        {
+            DenseToSparse(location, sparseGradients);
+            SparseToDense(location, sparseGradients);
+        }
+
+        if (sparseGradients is not null)
+        {
+            BackwardShared(sparseGradients);
+        }
+
+        (double Encoder, double Decoder)[] errors = [.. Enumerable.Range(0, _sharedGradients.Length).Select(_coupling.Errors)];
+        return new BridgeTerms(
+            denseLoss, sparseLoss, Mean(_sparseDivergences), [.. errors.Select(error => error.Encoder)], [.. errors.Select(error => error.Decoder)],
+            [.. _encodedDivergences.Select(Mean)], [.. _decodedDivergences.Select(Mean)]);
+    }
+
+    public void Dispose()
+    {
+        _denseGradients.Dispose();
+        _decoderInputGradient.Dispose();
+        _sparseDivergences.Dispose();
+        foreach (ActivationTensor tensor in _sharedGradients.Concat(_encodedDivergences).Concat(_decodedDivergences))
+        {
+            tensor.Dispose();
+        }
+    }
+
+    private void Clear(BackwardState sparseGradients)
+    {
+        foreach (ActivationTensor? tensor in _sharedGradients.Append(sparseGradients.Positions).Append(_denseGradients.Positions))
+        {
+            if (tensor is not null)
+            {
+                _engine.Zero(tensor);
+            }
+        }
+    }
+
+    /// <summary>KL(dense || sparse); with gradients, turns the sparse logits into that of both terms that see them.</summary>
+    private void SparseHead(bool withGradient)
+    {
+        HeadState head = _coupling.Sparse.Head;
+        ActivationTensor free = _coupling.IntoSparse.Logits;
+        bool divergenceCounts = withGradient && _config.KlSparseWeight > 0;
+        Divergence(head.Logits, _sparseDivergences, divergenceCounts ? free : null, _config.KlSparseWeight);
+        if (withGradient)
+        {
+            int counted = _coupling.Sparse.Sequences * (_coupling.Sparse.ContextTokens - 1);
+            _engine.CrossEntropy(head.Logits, head.Targets, head.Losses, head.Logits, (float)(_config.CrossEntropyWeight / counted));
+        }
+
+        if (divergenceCounts)
+        {
+            _engine.Add(head.Logits, free, head.Logits);
+        }
+    }
+
+    private void DenseToSparse(int location, BackwardState? gradients)
+    {
+        HybridPass pass = _coupling.IntoSparse;
+        _coupling.Encode(location);
+        pass.Run(location);
+        Divergence(pass.Logits, _encodedDivergences[location], gradients is null ? null : pass.Logits, _config.KlDenseToSparseWeight);
+        if (gradients is not null)
+        {
+            pass.Backward(location, gradients);
+            _coupling.BackwardEncode(location, _config.NmseWeight, gradients.Residual, _sharedGradients[location]);
+        }
+    }
+
+    private void SparseToDense(int location, BackwardState? gradients)
+    {
+        HybridPass pass = _coupling.IntoDense;
+        _coupling.Decode(location);
+        pass.Run(location);
+        Divergence(pass.Logits, _decodedDivergences[location], gradients is null ? null : pass.Logits, _config.KlSparseToDenseWeight);
+        if (gradients is not null)
+        {
+            pass.Backward(location, _denseGradients);
+            _coupling.BackwardDecode(location, _config.NmseWeight, _denseGradients.Residual, _decoderInputGradient);
+            _engine.Add(_sharedGradients[location], _decoderInputGradient, _sharedGradients[location]);
+        }
+    }
+
+    /// <summary>The plain sparse pass backward, taking up at each residual what the bridges sent back to it.</summary>
+    private void BackwardShared(BackwardState gradients)
+    {
+        Transformer model = _coupling.Sparse.Model;
+        ForwardState state = _coupling.Sparse.Forward;
+        model.Head.Backward(state.FinalResidual, _coupling.Sparse.Head, gradients.Residual);
+        for (int location = model.Sublayers; location >= 0; location--)
+        {
+            if (location < model.Sublayers)
+            {
+                model.BackwardSublayer(state, gradients, location);
+            }
+
+            if (location < _sharedGradients.Length)
+            {
+                _engine.Add(gradients.Residual, _sharedGradients[location], gradients.Residual);
+            }
+        }
+
+        model.BackwardEmbed(state, gradients);
+    }
+
+    private void Divergence(ActivationTensor logits, ActivationTensor divergences, ActivationTensor? gradient, double weight) =>
+        _engine.KullbackLeibler(_coupling.Dense.Head.Logits, logits, divergences, gradient, (float)(weight / _hostDivergences.Length));
+
+    private double Mean(ActivationTensor divergences)
+    {
+        _engine.Read(divergences, _hostDivergences);
+        double sum = 0;
+        foreach (float divergence in _hostDivergences)
+        {
+            sum += divergence;
+        }
+
+        return sum / _hostDivergences.Length;
+    }
+}

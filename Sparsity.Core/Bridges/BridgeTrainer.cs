@@ -1,0 +1,108 @@
+using Sparsity.Core.Model;
+using Sparsity.Core.Storage;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Core.Bridges;
+
+/// <summary>
+/// Trains a sparse model and the bridges to a frozen dense one together (spec section 5). The sparse model's update is that of <see cref="Trainer"/>, budgets and
+/// schedules included; the bridges have an optimiser of their own.
+/// </summary>
+public sealed class BridgeTrainer : Trainer
+{
+    private readonly Transformer _dense;
+    private readonly Coupling _coupling;
+    private readonly BridgeLoss _loss;
+    private readonly AdamW _bridgeOptimizer;
+    private readonly ModelParameters? _start;
+    private readonly string _denseFingerprint;
+    private IReadOnlyDictionary<string, double>? _terms;
+
+    /// <param name="dense">Frozen; stays its owner's.</param>
+    /// <param name="sparse">The sparse model's configuration.</param>
+    /// <param name="training">Of the sparse model, resolved.</param>
+    /// <param name="bridge">Validated.</param>
+    /// <param name="start">The sparse model's initial weights, of the same configuration; null draws them.</param>
+    /// <exception cref="BadInputException">The models do not match, or the sparsity target is impossible.</exception>
+    public BridgeTrainer(Transformer dense, ModelConfig sparse, TrainingConfig training, BridgeConfig bridge, ModelParameters? start = null)
+        : base(dense.Parameters.Engine, sparse, training)
+    {
+        if (training.ContextTokens > dense.Config.BlockSize)
+        {
+            throw new BadInputException($"context_tokens is {training.ContextTokens}, but the dense model reads at most {dense.Config.BlockSize} tokens. Lower context_tokens.");
+        }
+
+        _dense = dense;
+        _start = start;
+        _denseFingerprint = dense.Parameters.Fingerprint();
+        Bridges = new BridgePairs(Engine, dense.Config, sparse, bridge, isTrained: true);
+        _coupling = new Coupling(dense, Loss, Bridges);
+        _loss = new BridgeLoss(_coupling);
+        TrainingConfig ofBridges = training with
+        {
+            Lr = bridge.Lr,
+            Eps = bridge.Eps,
+            WeightDecay = bridge.WeightDecay,
+            GradientScaling = GradientScaling.None,
+            Pfrac = null,
+        };
+        _bridgeOptimizer = new AdamW(Engine, Bridges.All, ofBridges, new Schedule(ofBridges, training.LastStep()));
+    }
+
+    public BridgePairs Bridges { get; }
+
+    /// <summary>Means over locations, without weights; see <see cref="BridgeTerms.Means"/>.</summary>
+    public override IReadOnlyDictionary<string, double>? Terms => _terms;
+
+    public override void Initialise()
+    {
+        base.Initialise();
+        if (_start is not null)
+        {
+            foreach (Parameter parameter in Parameters.All)
+            {
+                Engine.Write(parameter.Value, _start.Read(parameter.Spec.Name));
+            }
+
+            Sparsity.ApplyAtStart();
+        }
+
+        Bridges.Initialise(Config.Seed);
+    }
+
+    /// <returns>The weighted sum of all terms before the update, and the root mean square of the sparse model's gradient.</returns>
+    /// <inheritdoc/>
+    public override (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
+    {
+        BridgeTerms terms = _loss.Evaluate(tokens, Gradients);
+        _terms = terms.Means();
+        double total = terms.Total(Bridges.Config);
+        IReadOnlyList<Parameter> all = [.. Parameters.All, .. Bridges.All];
+        RequireFiniteLoss(step, total, all);
+        double rms = FiniteGradientRms(step, Optimizer, all);
+        double bridgeRms = FiniteGradientRms(step, _bridgeOptimizer, all);
+        Optimizer.Step(step, rms);
+        _bridgeOptimizer.Step(step, bridgeRms);
+        return (total, rms);
+    }
+
+    public override void Checkpoint(RunFolder folder, int nextStep)
+    {
+        folder.WriteModel(Parameters, nextStep);
+        new BridgeFolder(folder.Directory).WriteBridges(Bridges, _denseFingerprint, Parameters.Fingerprint(), nextStep);
+        folder.WriteState(Engine, [.. Parameters.All, .. Bridges.All], Moments, nextStep);
+    }
+
+    public override int Resume(RunFolder folder) => folder.ReadState(Engine, [.. Parameters.All, .. Bridges.All], Moments);
+
+    protected override void Dispose(bool disposing)
+    {
+        _loss.Dispose();
+        _coupling.Dispose();
+        _bridgeOptimizer.Dispose();
+        Bridges.Dispose();
+        base.Dispose(disposing);
+    }
+
+    private IReadOnlyList<AdamMoments> Moments => [.. Optimizer.Moments, .. _bridgeOptimizer.Moments];
+}

@@ -1,0 +1,125 @@
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Core.Bridges;
+
+/// <summary>A dense and a sparse model side by side on batches [B,T], with the bridges between their residuals and the hybrid passes through them.</summary>
+public sealed class Coupling : IDisposable
+{
+    private readonly IComputeEngine _engine;
+    private readonly SelectionTensor? _selection;
+    private readonly WeightTensor[] _encoderSums;
+    private readonly WeightTensor[] _decoderSums;
+
+    /// <param name="dense">The frozen dense model.</param>
+    /// <param name="sparse">The sparse model's loss on batches of the shape wanted; stays its owner's.</param>
+    /// <param name="bridges">Between the two.</param>
+    public Coupling(Transformer dense, LanguageModelLoss sparse, BridgePairs bridges)
+    {
+        _engine = bridges.Engine;
+        Bridges = bridges;
+        Sparse = sparse;
+        (int sequences, int tokens) = (sparse.Sequences, sparse.ContextTokens);
+        Dense = new LanguageModelLoss(dense, sequences, tokens);
+        IntoSparse = new HybridPass(sparse.Model, sequences, tokens);
+        IntoDense = new HybridPass(dense, sequences, tokens);
+        _selection = bridges.Kept is null ? null : _engine.AllocateSelection("AbsTopK of the encoder", sequences, tokens, sparse.Model.Config.DModel);
+        _encoderSums = [.. Enumerable.Range(0, bridges.Locations).Select(i => _engine.AllocateWeights($"errors of encoder {i}", 1, 2))];
+        _decoderSums = [.. Enumerable.Range(0, bridges.Locations).Select(i => _engine.AllocateWeights($"errors of decoder {i}", 1, 2))];
+    }
+
+    public BridgePairs Bridges { get; }
+
+    /// <summary>The dense model by itself; its logits are what every KL is measured against.</summary>
+    public LanguageModelLoss Dense { get; }
+
+    /// <summary>The sparse model by itself.</summary>
+    public LanguageModelLoss Sparse { get; }
+
+    /// <summary>The sparse model from an encoded residual of the dense one on.</summary>
+    public HybridPass IntoSparse { get; }
+
+    /// <summary>The dense model from a decoded residual of the sparse one on.</summary>
+    public HybridPass IntoDense { get; }
+
+    /// <summary>Runs both models by themselves on a batch [B,T] and returns their mean cross-entropies.</summary>
+    public (double Dense, double Sparse) Load(ReadOnlySpan<int> tokens)
+    {
+        IntoSparse.Load(tokens);
+        IntoDense.Load(tokens);
+        return (Dense.Evaluate(tokens), Sparse.Evaluate(tokens));
+    }
+
+    /// <summary>Puts f(dense residual) into <see cref="IntoSparse"/> at <paramref name="location"/>, and measures its error against the sparse residual.</summary>
+    public void Encode(int location)
+    {
+        ActivationTensor encoded = IntoSparse.Residual(location);
+        Bridges.Encoders[location].Forward(_engine, Dense.Forward.Residuals[location], encoded);
+        if (_selection is not null)
+        {
+            _engine.AbsTopKForward(encoded, Bridges.Kept!.Value, _selection);
+        }
+
+        _engine.NormalisedErrorForward(encoded, Sparse.Forward.Residuals[location], _encoderSums[location]);
+    }
+
+    /// <summary>
+    /// From the gradient of the last <see cref="Encode"/>'s result, to which it adds that of <paramref name="weight"/> * error: accumulates into the encoder's
+    /// gradients and into <paramref name="sparseGradient"/>, that of the sparse residual. The dense model is frozen.
+    /// </summary>
+    public void BackwardEncode(int location, double weight, ActivationTensor encodedGradient, ActivationTensor sparseGradient)
+    {
+        ActivationTensor encoded = IntoSparse.Residual(location);
+        _engine.NormalisedErrorBackward(encoded, Sparse.Forward.Residuals[location], _encoderSums[location], (float)weight, encodedGradient, sparseGradient);
+        if (_selection is not null)
+        {
+            _engine.AbsTopKBackward(_selection, encodedGradient);
+        }
+
+        Bridges.Encoders[location].BackwardWeight(_engine, Dense.Forward.Residuals[location], encodedGradient);
+    }
+
+    /// <summary>Puts g(sparse residual) into <see cref="IntoDense"/> at <paramref name="location"/>, and measures its error against the dense residual.</summary>
+    public void Decode(int location)
+    {
+        ActivationTensor decoded = IntoDense.Residual(location);
+        Bridges.Decoders[location].Forward(_engine, Sparse.Forward.Residuals[location], decoded);
+        _engine.NormalisedErrorForward(decoded, Dense.Forward.Residuals[location], _decoderSums[location]);
+    }
+
+    /// <summary>
+    /// From the gradient of the last <see cref="Decode"/>'s result, to which it adds that of <paramref name="weight"/> * error: accumulates into the decoder's
+    /// gradients; overwrites <paramref name="sparseGradient"/> with that of the sparse residual.
+    /// </summary>
+    public void BackwardDecode(int location, double weight, ActivationTensor decodedGradient, ActivationTensor sparseGradient)
+    {
+        BridgeMap decoder = Bridges.Decoders[location];
+        _engine.NormalisedErrorBackward(
+            IntoDense.Residual(location), Dense.Forward.Residuals[location], _decoderSums[location], (float)weight, decodedGradient, null);
+        decoder.BackwardWeight(_engine, Sparse.Forward.Residuals[location], decodedGradient);
+        _engine.LinearBackwardInput(decoder.Weight.Value, decodedGradient, sparseGradient);
+    }
+
+    /// <summary>Normalised mean squared errors of the last encoded and decoded residual at a location; waits for the device.</summary>
+    public (double Encoder, double Decoder) Errors(int location) => (Quotient(_encoderSums[location]), Quotient(_decoderSums[location]));
+
+    public void Dispose()
+    {
+        Dense.Dispose();
+        IntoSparse.Dispose();
+        IntoDense.Dispose();
+        _selection?.Dispose();
+        foreach (WeightTensor sums in _encoderSums.Concat(_decoderSums))
+        {
+            sums.Dispose();
+        }
+    }
+
+    private double Quotient(WeightTensor sums)
+    {
+        Span<float> values = stackalloc float[2];
+        _engine.Read(sums, values);
+        return (double)values[0] / values[1];
+    }
+}
