@@ -1,61 +1,101 @@
+using System.Net;
 using CommandLine;
 using Sparsity.Cli.Viewer;
 using Sparsity.Core;
-using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Storage;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("view", HelpText = "Circuit viewer: --circuit FILE --html OUT.html writes one self-contained page.")]
+[Verb("view", HelpText = "Circuit viewer. --circuit FILE --html OUT.html: one self-contained page; --run DIR --port N: a local server, with live ablation; --run DIR --html OUT.html: all of a run in one page.")]
 internal sealed class ViewVerb : EngineVerb
 {
-    [Option("circuit", Required = true, HelpText = "A circuit.json.")]
-    public string Circuit { get; set; } = "";
+    [Option("circuit", HelpText = "A circuit.json to put into one page.")]
+    public string? Circuit { get; set; }
 
-    [Option("html", Required = true, HelpText = "File to write.")]
-    public string Html { get; set; } = "";
+    [Option("run", HelpText = "A run's folder, or one with several runs and circuits below it.")]
+    public string? Directory { get; set; }
 
-    [Option("model", HelpText = "The circuit's run folder, for heads, tokens and answers. (Default: looked for where circuit.json says, and around it)")]
+    [Option("html", HelpText = "File to write, instead of serving.")]
+    public string? Html { get; set; }
+
+    [Option("model", HelpText = "The circuits' run folder, for heads, tokens and answers. (Default: looked for in --run, or where circuit.json says and around it)")]
     public string? Model { get; set; }
+
+    [Option("data", HelpText = "Data folder for the mean activations of live ablation. (Default: the model's own)")]
+    public string? Data { get; set; }
+
+    [Option("labels", HelpText = "Labels of nodes, a file that the page exported.")]
+    public string? Labels { get; set; }
+
+    [Option("port", Default = 8321, HelpText = "Port to serve at; 0 for any free one.")]
+    public int Port { get; set; }
+
+    [Option("address", Default = "127.0.0.1", HelpText = "Address to serve at. Any but 127.0.0.1 makes the viewer readable for others who know the token in its address.")]
+    public string Address { get; set; } = "";
 
     public override int Run(CancellationToken stop)
     {
-        using IComputeEngine engine = CreateEngine();
-        using var models = new ModelShelf(engine, FoldersFor);
-        var file = new CircuitFile("circuit", Circuit);
-        Circuit circuit = file.Load();
-        if (models.Find(circuit, file) is null)
+        if (Circuit is null == Directory is null)
         {
-            if (Model is not null)
-            {
-                throw new BadInputException($"--model {Model}: holds another model than {Circuit} was found in. Give the folder of that model, or leave --model out.");
-            }
-
-            Terminal.Line($"the model of {Circuit} was not found: the page is without heads, tokens and answers; give its folder with --model.");
+            throw new BadInputException("view needs --circuit FILE or --run DIR, one of the two.");
         }
 
-        var documents = new ViewerDocuments($"{circuit.Task} in {circuit.Model}", [file], models, new Dictionary<string, string>());
-        AtomicFile.WriteText(Html, ViewerPage.Render($"{circuit.Task} in {circuit.Model}", documents.Paths.Select(path => (path, documents.Find(path)!)), connects: false));
-        Terminal.Line($"written to {Html}");
+        if (Circuit is not null && Html is null)
+        {
+            throw new BadInputException("view --circuit needs --html OUT.html, the file to write; to serve, give --run DIR.");
+        }
+
+        IReadOnlyDictionary<string, string> labels = Labels is null ? new Dictionary<string, string>() : ViewerContent.ReadLabels(Labels);
+        RunFiles? files = Directory is null ? null : new RunFiles(Directory);
+        using IComputeEngine engine = CreateEngine();
+        using ModelShelf models = Model is not null ? ModelShelf.At(engine, Model) : files is not null ? ModelShelf.Of(engine, files) : ModelShelf.Around(engine);
+        ViewerContent content = files is not null ? ViewerContent.OfRun(files, labels) : ViewerContent.OfCircuit(Circuit!, labels);
+        return Html is null ? Serve(content, models, stop) : Write(Html, content, models);
+    }
+
+    private int Write(string html, ViewerContent content, ModelShelf models)
+    {
+        foreach (CircuitFile file in content.Circuits)
+        {
+            if (models.Find(file.Load(), file) is null)
+            {
+                if (Model is not null)
+                {
+                    throw new BadInputException($"--model {Model}: holds another model than {file.FilePath} was found in. Give the folder of that model, or leave --model out.");
+                }
+
+                Terminal.Line($"the model of {file.FilePath} was not found: its drawing is without heads, tokens and answers; give its folder with --model.");
+            }
+        }
+
+        var documents = new ViewerDocuments(content, models, live: false);
+        AtomicFile.WriteText(html, ViewerPage.Render(content.Title, documents.Paths.Select(path => (path, documents.Find(path)!)), connects: false));
+        Terminal.Line($"written to {html}");
         return 0;
     }
 
-    /// <summary>The folder that circuit.json names, as it stands or from the circuit's folder and those above it, and these folders themselves.</summary>
-    private IEnumerable<string> FoldersFor(Circuit circuit, CircuitFile file)
+    private int Serve(ViewerContent content, ModelShelf models, CancellationToken stop)
     {
-        if (Model is not null)
+        if (Port is < 0 or > 65535)
         {
-            return [Model];
+            throw new BadInputException($"--port is {Port}, but must be 0 to 65535.");
         }
 
-        var places = new List<string>();
-        for (string? folder = Path.GetDirectoryName(Path.GetFullPath(file.FilePath)); folder is not null; folder = Path.GetDirectoryName(folder))
+        if (!IPAddress.TryParse(Address, out IPAddress? address))
         {
-            places.Add(folder);
-            places.Add(Path.Combine(folder, circuit.Model));
+            throw new BadInputException($"--address is '{Address}', but must be an IP address such as 127.0.0.1.");
         }
 
-        return places.Append(circuit.Model).Where(place => place.Length > 0 && File.Exists(new RunFolder(place).ConfigPath) && File.Exists(new RunFolder(place).ModelPath));
+        using var ablation = new LiveAblation(content, models, Data);
+        ServeAsync(content, new ViewerDocuments(content, models, live: true), ablation, address, stop).GetAwaiter().GetResult();
+        return 0;
+    }
+
+    private async Task ServeAsync(ViewerContent content, ViewerDocuments documents, LiveAblation ablation, IPAddress address, CancellationToken stop)
+    {
+        await using var server = new ViewerServer(content.Title, documents, ablation, address, Port);
+        Terminal.Line($"serving at {await server.StartAsync()} until Ctrl-C");
+        await Task.Delay(Timeout.Infinite, stop).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 }

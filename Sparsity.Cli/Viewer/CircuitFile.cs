@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
@@ -30,7 +31,7 @@ internal sealed class CircuitFile
     /// <exception cref="BadInputException">The file is missing or damaged, a node's name is none, or an edge ends outside.</exception>
     public Circuit Load()
     {
-        Circuit circuit = Circuit.Load(FilePath);
+        Circuit circuit = Circuit.Load(Checked(FilePath));
         var names = new HashSet<string>();
         foreach (CircuitNode node in circuit.Nodes)
         {
@@ -50,14 +51,28 @@ internal sealed class CircuitFile
             : circuit;
     }
 
+    /// <summary>Text of a file beside the circuit; null if it is not there.</summary>
+    public string? Sibling(string name)
+    {
+        string path = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(FilePath))!, name);
+        return File.Exists(path) ? JsonText.ReadAllText(Checked(path)) : null;
+    }
+
+    /// <summary>When the circuit and the files beside it last changed.</summary>
+    public string Version() =>
+        string.Join(' ', new DirectoryInfo(Path.GetDirectoryName(Path.GetFullPath(FilePath))!).EnumerateFiles("*.json").Select(file => $"{file.Name} {file.LastWriteTimeUtc.Ticks} {file.Length}"));
+
+    /// <summary>A file may have become a link since the folder was looked through.</summary>
+    private static string Checked(string path) =>
+        new FileInfo(path).LinkTarget is null ? path : throw new BadInputException($"{path}: is a symbolic link, which the viewer does not follow.");
+
     private static bool IsNodeName(string name)
     {
         int first = name.IndexOf('.', StringComparison.Ordinal);
         int last = name.LastIndexOf('.');
-        return first > 0 && last > first && IsNumber(name[..first]) && IsNumber(name[(last + 1)..])
-            && SiteKinds.Nodes.Any(kind => kind.Suffix() == name[(first + 1)..last]);
+        return first > 0 && last > first && IsNumber(name[..first]) && IsNumber(name[(last + 1)..]) && SiteKinds.Nodes.Any(kind => kind.Suffix() == name[(first + 1)..last]);
 
-        static bool IsNumber(string text) => int.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out _);
+        static bool IsNumber(string text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _);
     }
 }
 

@@ -3,6 +3,7 @@ using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
+using Sparsity.Core.Storage;
 using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Viewer;
@@ -13,15 +14,39 @@ namespace Sparsity.Cli.Viewer;
 internal sealed class ModelShelf(IComputeEngine engine, Func<Circuit, CircuitFile, IEnumerable<string>> folders) : IDisposable
 {
     private readonly Dictionary<string, ShelvedModel> _opened = [];
-    private readonly Lock _opening = new();
+
+    /// <summary>An engine does one thing at a time: held by whoever uses the models.</summary>
+    public Lock Turn { get; } = new();
+
+    /// <summary>One given folder.</summary>
+    public static ModelShelf At(IComputeEngine engine, string folder) => new(engine, (_, _) => [folder]);
+
+    /// <summary>The folder that circuit.json names, as it stands or from the circuit's folder and those above it, and these folders themselves.</summary>
+    public static ModelShelf Around(IComputeEngine engine) => new(engine, (circuit, file) =>
+    {
+        var places = new List<string>();
+        for (string? folder = Path.GetDirectoryName(Path.GetFullPath(file.FilePath)); folder is not null; folder = Path.GetDirectoryName(folder))
+        {
+            places.Add(folder);
+            places.Add(Path.Combine(folder, circuit.Model));
+        }
+
+        return places.Append(circuit.Model).Where(HoldsModel);
+    });
+
+    /// <summary>The models of one run and no others.</summary>
+    public static ModelShelf Of(IComputeEngine engine, RunFiles run) => new(
+        engine,
+        (circuit, _) => run.Models.Where(HoldsModel).OrderBy(folder => Path.GetFileName(circuit.Model.TrimEnd('/', '\\')) == Path.GetFileName(folder) ? 0 : 1));
 
     /// <summary>The model of a circuit; null where none of the folders holds it.</summary>
-    /// <exception cref="BadInputException">A folder's files are damaged.</exception>
+    /// <exception cref="BadInputException">It is not found, and a folder where it might be is damaged.</exception>
     public ShelvedModel? Find(Circuit circuit, CircuitFile file)
     {
-        lock (_opening)
+        BadInputException? damage = null;
+        foreach (string folder in folders(circuit, file).Select(Path.GetFullPath).Distinct())
         {
-            foreach (string folder in folders(circuit, file).Select(Path.GetFullPath).Distinct())
+            try
             {
                 if (!_opened.TryGetValue(folder, out ShelvedModel? model))
                 {
@@ -33,9 +58,13 @@ internal sealed class ModelShelf(IComputeEngine engine, Func<Circuit, CircuitFil
                     return model;
                 }
             }
-
-            return null;
+            catch (BadInputException e)
+            {
+                damage ??= e;
+            }
         }
+
+        return damage is null ? null : throw damage;
     }
 
     public void Dispose()
@@ -45,6 +74,8 @@ internal sealed class ModelShelf(IComputeEngine engine, Func<Circuit, CircuitFil
             model.Run.Dispose();
         }
     }
+
+    private static bool HoldsModel(string folder) => folder.Length > 0 && File.Exists(new RunFolder(folder).ConfigPath) && File.Exists(new RunFolder(folder).ModelPath);
 }
 
 /// <summary>An opened model with what does not change about it.</summary>

@@ -33,8 +33,10 @@ export function open(source) {
   const embeddings = addEmbeddings(nodes, source.model);
   const links = addLinks([...nodes.values(), ...embeddings]);
   const logits = addLogits(source.readout, [...nodes.values()]);
-  return { ...source, circuit, nodes, edges, embeddings, links, logits, largest: edges.reduce((most, edge) => Math.max(most, Math.abs(edge.weight)), 0) };
+  return { ...source, circuit, nodes, edges, embeddings, links, logits, largest: largestOf(edges) };
 }
+
+const largestOf = (edges) => edges.reduce((most, edge) => Math.max(most, Math.abs(edge.weight ?? 0)), 0);
 
 const node = (parsed, data) => ({ ...parsed, data, in: [], out: [], from: [], to: [] });
 
@@ -93,5 +95,5 @@ function addLogits(readout, all) {
       last.set(edge.from.channel, edge.from);
     }
   }
-  return { nodes, edges, drawn: edges.filter((edge) => last.get(edge.from.channel) === edge.from) };
+  return { nodes, edges, drawn: edges.filter((edge) => last.get(edge.from.channel) === edge.from), largest: largestOf(edges) };
 }

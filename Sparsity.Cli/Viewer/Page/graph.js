@@ -9,10 +9,11 @@ import * as state from "viewer/state";
 const GUTTER = 84;
 
 export class Graph {
-  /** select: called with a node or null when the user picks one. */
-  constructor(container, select) {
+  /** select: called with a node or null when the user picks one. smallestFit: how far fitting may shrink text. */
+  constructor(container, select, smallestFit = 0.8) {
     this.container = container;
     this.select = select;
+    this.smallestFit = smallestFit;
     this.zoom = 1;
     this.selected = null;
     container.addEventListener("keydown", (event) => this.onKey(event));
@@ -67,7 +68,8 @@ export class Graph {
   line(edge, kind) {
     const from = this.layout.places.get(edge.from);
     const to = this.layout.places.get(edge.to);
-    const size = edge.weight && this.circuit.largest > 0 ? Math.min(1, Math.abs(edge.weight) / this.circuit.largest) : 0;
+    const largest = kind === "readout" ? this.circuit.logits.largest : this.circuit.largest;
+    const size = edge.weight && largest > 0 ? Math.abs(edge.weight) / largest : 0;
     const sign = edge.weight > 0 ? " positive" : edge.weight < 0 ? " negative" : "";
     // What reaches the logits stays in its lane up to the last row below them.
     const start = kind === "readout" ? Math.max(to.y + 30, this.layout.rows[1].top - 6) : from.y;
@@ -94,7 +96,7 @@ export class Graph {
       : node.kind.logit ? s("rect", { class: "shape", x: round(x - r), y: round(y - r), width: 2 * r, height: 2 * r, rx: 2, transform: `rotate(45 ${round(x)} ${round(y)})` })
       : s("circle", { class: "shape", cx: round(x), cy: round(y), r });
     const kind = node.kind.embedding ? " embedding" : node.kind.logit ? " logit" : "";
-    const element = s("g", { class: "node" + kind + (labels.of(node.name) ? " labelled" : ""), id: "node:" + node.name, "data-name": node.name, role: "img", "aria-label": this.title(node) },
+    const element = s("g", { class: "node" + kind + (labels.of(node.name) ? " labelled" : ""), id: `${this.container.id}:${node.name}`, "data-name": node.name, role: "img", "aria-label": this.title(node) },
       shape, text === null ? null : s("text", { class: "name", x: round(x + r + 3), y: round(y + 4) }, text));
     element.node = node;
     this.elements.set(node, element);
@@ -234,11 +236,22 @@ export class Graph {
     this.mark(selected, false);
   }
 
+  /** Fits the drawing once its place has a size: it had none while another tab was shown. */
+  resized() {
+    if (!this.fitted && this.circuit) {
+      this.fit();
+    }
+  }
+
   fit() {
+    this.fitted = this.container.clientWidth > 0;
+    if (!this.fitted) {
+      return;
+    }
     const room = this.container.clientWidth - GUTTER - 16;
     const tall = this.container.clientHeight - 16;
     // Text must stay readable: what does not fit then is scrolled to.
-    const smallest = this.layout.named ? 0.8 : 0.2;
+    const smallest = this.layout.named ? this.smallestFit : 0.2;
     this.setZoom(Math.max(smallest, Math.min(1.4, room / this.layout.width, Math.max(tall / this.layout.height, 0.8))));
   }
 

@@ -9,7 +9,7 @@ const DIGIT = 6.4; // pixels of a character of a node's text
 const LONGEST_LABEL = 18;
 
 /** More nodes than this are drawn small and without their channel numbers. */
-export const MOST_NAMED = 220;
+export const MOST_NAMED = 150;
 
 /** The text beside a node: its label, shortened, or its channel. */
 export function textOf(node, labelOf) {

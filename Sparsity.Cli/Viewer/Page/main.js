@@ -1,8 +1,9 @@
 // Puts the page together: which circuit is shown, its header, the graph and its tools, and the tabs.
 
+import * as ablation from "viewer/ablation";
 import * as circuits from "viewer/circuit";
 import { load } from "viewer/data";
-import { count, fill, find, h, loss, number, percent } from "viewer/dom";
+import { count, download, fill, find, h, loss, number, percent } from "viewer/dom";
 import { saveJson, savePng, saveSvg } from "viewer/export";
 import { Graph } from "viewer/graph";
 import * as labels from "viewer/labels";
@@ -10,16 +11,18 @@ import * as panel from "viewer/panel";
 import * as picker from "viewer/picker";
 import * as search from "viewer/search";
 import * as state from "viewer/state";
+import { sections } from "viewer/statistics";
 import * as tabs from "viewer/tabs";
-import { download } from "viewer/dom";
+import * as views from "viewer/views";
 
 const run = await load("run");
 const graph = new Graph(find("canvas"), pick);
+const bar = new ablation.AblationBar(find("ablation"), pick);
 let circuit = null;
 
-const actions = { select: pick, relabelled, sections: () => null };
+const actions = { select: pick, relabelled, sections: (node) => [run.live ? ablation.controls(node) : null, sections(node, circuit)] };
 
-tabs.add("graph", "Graph");
+addTabs();
 search.start(() => circuit, pick);
 startTools();
 state.onChange(async (changed) => {
@@ -34,15 +37,38 @@ state.onChange(async (changed) => {
   if (changed.has("links")) {
     showLinks();
   }
+  if (changed.has("scales") || changed.has("base")) {
+    showEdits();
+    showSelection(false);
+  }
   await tabs.show();
 });
-await tabs.show();
 await open();
+await tabs.show();
+
+function addTabs() {
+  if (run.circuits.length > 0) {
+    tabs.add("graph", "Graph", () => graph.resized());
+    if (run.circuits.length > 1) {
+      tabs.add("tasks", "Tasks", (panel) => views.overview(panel, run, (entry) => state.set({ circuit: entry.id, node: null, scales: null, tab: null })));
+      tabs.add("sizes", "Size and loss", (panel) => views.sizes(panel, run));
+      tabs.add("compare", "Side by side", (panel) => views.compare(panel, run, circuit, (element) => new Graph(element, () => {}, 0.4)));
+    }
+    tabs.add("embeddings", "Embeddings", (panel) => views.embeddings(panel, circuit));
+  }
+  if (run.trainings.length > 0) {
+    tabs.add("training", "Training", (panel) => views.training(panel, run));
+  }
+}
 
 /** Loads and draws the circuit that the state names. */
 async function open() {
+  if (run.circuits.length === 0) {
+    find("tab-graph").hidden = true;
+    return;
+  }
   const entry = run.circuits.find((candidate) => candidate.id === state.get("circuit")) ?? run.circuits[0];
-  picker.show(find("picker"), run.circuits, entry, (chosen) => state.set({ circuit: chosen.id, node: null }));
+  picker.show(find("picker"), run.circuits, entry, (chosen) => state.set({ circuit: chosen.id, node: null, scales: null }));
   if (circuit?.id === entry.id) {
     return;
   }
@@ -52,7 +78,19 @@ async function open() {
   graph.show(circuit);
   showThreshold();
   showLinks();
+  showEdits();
   showSelection(true);
+}
+
+/** Marks what is switched off or scaled, and asks the server what that does. */
+function showEdits() {
+  if (run.live) {
+    const edits = ablation.scales();
+    for (const node of circuit.nodes.values()) {
+      graph.elements.get(node).classList.toggle("edited", node.name in edits);
+    }
+    bar.update(circuit);
+  }
 }
 
 function pick(node) {
@@ -88,6 +126,9 @@ function showFacts() {
 
 function relabelled() {
   graph.relabel();
+  showThreshold();
+  showLinks();
+  showEdits();
   showSelection(false);
 }
 

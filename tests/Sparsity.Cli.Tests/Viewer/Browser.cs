@@ -50,13 +50,13 @@ public sealed class OpenPage(IBrowserContext context, IPage page, string url) : 
     public IPage Page { get; } = page;
 
     /// <summary>Nodes of the circuit as drawn: neither embeddings nor logits.</summary>
-    public ILocator Nodes => Page.Locator(".graph .node:not(.embedding):not(.logit)");
+    public ILocator Nodes => Page.Locator("#canvas .node:not(.embedding):not(.logit)");
 
-    public ILocator Edges => Page.Locator(".graph .edge");
+    public ILocator Edges => Page.Locator("#canvas .edge");
 
     public ILocator Panel => Page.Locator("#panel");
 
-    public ILocator Node(string name) => Page.Locator($"[id='node:{name}']");
+    public ILocator Node(string name) => Page.Locator($"#canvas [data-name='{name}']");
 
     public async Task StartAsync()
     {

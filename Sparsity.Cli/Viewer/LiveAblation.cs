@@ -1,0 +1,199 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Sparsity.Core;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Pruning;
+using Sparsity.Core.Tasks;
+
+namespace Sparsity.Cli.Viewer;
+
+/// <summary>Answers what would happen if nodes were switched off or scaled: runs the task's test prompts through the model, on the prompts and means the circuit was measured with.</summary>
+/// <param name="content">The circuits there are.</param>
+/// <param name="models">Their models.</param>
+/// <param name="dataDirectory">Where the mean activations come from; null for what each model was trained on.</param>
+internal sealed class LiveAblation(ViewerContent content, ModelShelf models, string? dataDirectory) : IDisposable
+{
+    /// <summary>Where the page sends its question.</summary>
+    public const string Path = "ablation";
+
+    private const int MostWaiting = 16;
+    private const int MostSessions = 4;
+    private const int PromptsShown = 4;
+    private const float LargestScale = 100;
+
+    private readonly Dictionary<string, Session> _sessions = [];
+    private int _waiting;
+
+    /// <param name="body">An <see cref="AblationQuestion"/>.</param>
+    /// <param name="stop">Gives up while it waits for its turn.</param>
+    /// <returns>An <see cref="AblationAnswer"/>, as JSON.</returns>
+    /// <exception cref="BadInputException">The question is malformed, or cannot be answered.</exception>
+    public async Task<string> RunAsync(string body, CancellationToken stop)
+    {
+        AblationQuestion question = JsonText.Read<AblationQuestion>(JsonText.ParseObject(body, "the request"), "the request");
+        CircuitFile file = content.Circuits.FirstOrDefault(circuit => circuit.Id == question.Circuit) ?? throw new BadInputException($"There is no circuit '{question.Circuit}' here.");
+        if (Interlocked.Increment(ref _waiting) > MostWaiting)
+        {
+            Interlocked.Decrement(ref _waiting);
+            throw new BadInputException("Too many questions at once; ask again in a moment.");
+        }
+
+        try
+        {
+            return await Task.Run(
+                () =>
+                {
+                    lock (models.Turn)
+                    {
+                        stop.ThrowIfCancellationRequested();
+                        return JsonSerializer.Serialize(Answer(file, question), JsonText.OneLine);
+                    }
+                },
+                stop);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _waiting);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (Session session in _sessions.Values)
+        {
+            session.Scaling.Dispose();
+        }
+    }
+
+    private AblationAnswer Answer(CircuitFile file, AblationQuestion question)
+    {
+        Session session = SessionOf(file);
+        NodeLayout layout = session.Model.Layout;
+        bool isCircuit = question.Of == AblationBase.Circuit;
+        float[] scales = [.. session.Nodes.Select(kept => kept || !isCircuit ? 1f : 0f)];
+        foreach ((string name, float scale) in question.Scales)
+        {
+            if (!(Math.Abs(scale) <= LargestScale))
+            {
+                throw new BadInputException($"{name}: the scale {scale} is outside -{LargestScale} to {LargestScale}.");
+            }
+
+            scales[layout.IndexOf(layout.Parse(name))] = scale;
+        }
+
+        TaskAnswers edited = session.Scaling.Answer(scales, session.Pairs);
+        return new AblationAnswer(
+            AblationNumbers.Of(edited),
+            AblationNumbers.Of(isCircuit ? session.Circuit : session.Full),
+            isCircuit ? session.Stored.Loss : session.Stored.LossFullModel,
+            session.Pairs.Count,
+            [.. session.Pairs.Take(PromptsShown / 2).SelectMany((pair, i) => new[]
+            {
+                new AblationPrompt(Text(pair.First), Describe(pair.AnswerA), Before(2 * i), edited.Probabilities[2 * i]),
+                new AblationPrompt(Text(pair.Second), Describe(pair.AnswerB), Before((2 * i) + 1), edited.Probabilities[(2 * i) + 1]),
+            })]);
+
+        double Before(int prompt) => (isCircuit ? session.Circuit : session.Full).Probabilities[prompt];
+
+        string Text(int[] tokens) => session.Model.Tokenizer.DecodeText(tokens);
+
+        string Describe(int token) => session.Model.Tokenizer.Describe(token);
+    }
+
+    private Session SessionOf(CircuitFile file)
+    {
+        string version = file.Version();
+        if (_sessions.TryGetValue(file.Id, out Session? known) && known.Version == version)
+        {
+            return known;
+        }
+
+        if (known is not null || _sessions.Count >= MostSessions)
+        {
+            string oldest = known is not null ? file.Id : _sessions.Keys.First();
+            _sessions[oldest].Scaling.Dispose();
+            _sessions.Remove(oldest);
+        }
+
+        return _sessions[file.Id] = Open(file, version);
+    }
+
+    private Session Open(CircuitFile file, string version)
+    {
+        Circuit circuit = file.Load();
+        ShelvedModel model = models.Find(circuit, file) ?? throw new BadInputException("The circuit's model is not in this run. Start 'sparsity view' with --model.");
+        PromptTask task = TaskCatalogue.All.FirstOrDefault(task => task.Name == circuit.Task)
+            ?? throw new BadInputException($"{circuit.Task} is not one of the program's own tasks; its prompts are not known here.");
+        if (!TokenizedTask.TryCreate(task, model.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out string? reason))
+        {
+            throw new BadInputException($"The task cannot be posed: {reason}");
+        }
+
+        PruningConfig settings = circuit.Settings;
+        var replacements = new float[model.Layout.Count];
+        if (settings.Ablation == Ablation.Mean)
+        {
+            replacements = MeanActivations.Measure(
+                model.Model, model.Layout, model.Run.OpenData(DataOf(model)).Training, model.Run.Record.Training.ContextTokens, settings.MeanBatches, settings.Seed);
+        }
+
+        IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, settings.Seed, settings.TestPairs).Pairs;
+        var scaling = new NodeScaling(model.Model, replacements, settings.MaxTokens);
+        var nodes = new bool[model.Layout.Count];
+        foreach (CircuitNode node in circuit.Nodes)
+        {
+            nodes[model.Layout.IndexOf(model.Layout.Parse(node.Name))] = true;
+        }
+
+        return new Session(
+            version, model, circuit.Measurements, nodes, pairs, scaling,
+            scaling.Answer([.. nodes.Select(kept => kept ? 1f : 0f)], pairs), scaling.Answer([.. nodes.Select(_ => 1f)], pairs));
+    }
+
+    /// <summary>The data folder given, the one the model was trained on, or, where a run was moved, one beside the model.</summary>
+    private string? DataOf(ShelvedModel model)
+    {
+        if (dataDirectory is not null || Directory.Exists(model.Run.Record.Data))
+        {
+            return dataDirectory;
+        }
+
+        string beside = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(model.Run.Folder.Directory))!, "data");
+        return Directory.Exists(beside) ? beside : null;
+    }
+
+    private sealed record Session(
+        string Version, ShelvedModel Model, CircuitMeasurements Stored, bool[] Nodes, IReadOnlyList<TokenizedPair> Pairs, NodeScaling Scaling, TaskAnswers Circuit, TaskAnswers Full);
+}
+
+/// <summary>What is edited.</summary>
+internal enum AblationBase
+{
+    /// <summary>The circuit, everything else frozen.</summary>
+    Circuit,
+
+    /// <summary>The whole model.</summary>
+    Model,
+}
+
+/// <param name="Circuit">Its id.</param>
+/// <param name="Of">What the edits are made to.</param>
+/// <param name="Scales">By node: 0 freezes it, 1 leaves it.</param>
+internal sealed record AblationQuestion([property: JsonRequired] string Circuit, [property: JsonRequired] AblationBase Of, [property: JsonRequired] Dictionary<string, float> Scales);
+
+/// <param name="Edited">With the edits.</param>
+/// <param name="Unedited">The same without.</param>
+/// <param name="Stored">What circuit.json says of the loss without edits.</param>
+/// <param name="Pairs">Pairs of prompts measured.</param>
+/// <param name="Prompts">The first few.</param>
+internal sealed record AblationAnswer(AblationNumbers Edited, AblationNumbers Unedited, double Stored, int Pairs, IReadOnlyList<AblationPrompt> Prompts);
+
+internal sealed record AblationNumbers(double Loss, double Accuracy, double ProbabilityA, double ProbabilityB)
+{
+    public static AblationNumbers Of(TaskAnswers answers) => new(answers.Loss, answers.Accuracy, answers.ProbabilityA, answers.ProbabilityB);
+}
+
+/// <param name="Answer">The right one.</param>
+/// <param name="Before">Its probability without the edits.</param>
+/// <param name="After">And with them.</param>
+internal sealed record AblationPrompt(string Text, string Answer, double Before, double After);
