@@ -40,9 +40,9 @@ export class Graph {
       this.boxTitles(),
       s("g", { class: "nodes" }, [...circuit.embeddings, ...circuit.nodes.values(), ...circuit.logits.nodes].filter((node) => this.layout.places.has(node)).map((node) => this.node(node))));
     this.gutter = h("div", { class: "gutter", "aria-hidden": "true" });
-    fill(this.container, this.gutter, this.svg);
     this.hideWeak(Number(state.get("hide", "0")));
-    this.fit();
+    this.fit(); // before the drawing is in the page: thousands of elements are laid out once, not twice
+    fill(this.container, this.gutter, this.svg);
   }
 
   bands() {
@@ -252,7 +252,7 @@ export class Graph {
     const tall = this.container.clientHeight - 16;
     // Text must stay readable: what does not fit then is scrolled to.
     const smallest = this.layout.named ? this.smallestFit : 0.2;
-    this.setZoom(Math.max(smallest, Math.min(1.4, room / this.layout.width, Math.max(tall / this.layout.height, 0.8))));
+    this.resize(Math.max(smallest, Math.min(1.4, room / this.layout.width, Math.max(tall / this.layout.height, 0.8))));
   }
 
   /** Keeps the middle of what is seen where it is. */
@@ -261,12 +261,16 @@ export class Graph {
     const at = anchor ?? { x: box.clientWidth / 2, y: box.clientHeight / 2 };
     const x = (box.scrollLeft + at.x - GUTTER) / this.zoom;
     const y = (box.scrollTop + at.y) / this.zoom;
+    this.resize(zoom);
+    box.scrollLeft = x * this.zoom + GUTTER - at.x;
+    box.scrollTop = y * this.zoom - at.y;
+  }
+
+  resize(zoom) {
     this.zoom = Math.max(0.1, Math.min(6, zoom));
     this.svg.setAttribute("width", round(this.layout.width * this.zoom));
     this.svg.setAttribute("height", round(this.layout.height * this.zoom));
     this.labelRows();
-    box.scrollLeft = x * this.zoom + GUTTER - at.x;
-    box.scrollTop = y * this.zoom - at.y;
   }
 
   labelRows() {

@@ -1,7 +1,7 @@
 // The sections of the panel that need more files: what a node does over pretraining text and in the task's prompts.
 
 import { load } from "viewer/data";
-import { h, number, percent } from "viewer/dom";
+import { fill, h, number, percent } from "viewer/dom";
 import { headOf } from "viewer/names";
 import { attention, heatText, histogram } from "viewer/plots";
 
@@ -27,10 +27,10 @@ function section(title, circuit, kind, render) {
     if (!documents.has(path)) {
       documents.set(path, load(path));
     }
-    body.replaceChildren(h("p", { class: "soft" }, "loading…"));
-    documents.get(path).then((loaded) => body.replaceChildren(...[render(loaded) ?? h("p", { class: "soft" }, "not recorded")].flat()), (error) => {
+    fill(body, h("p", { class: "soft" }, "loading…"));
+    documents.get(path).then((loaded) => fill(body, render(loaded) ?? h("p", { class: "soft" }, "not recorded")), (error) => {
       documents.delete(path);
-      body.replaceChildren(h("p", { class: "bad" }, error.message));
+      fill(body, h("p", { class: "bad" }, error.message));
     });
   }
   return element;
@@ -80,12 +80,12 @@ function pairs(prompts, node, circuit) {
     const [first, second] = values[i];
     const shift = second.length - first.length; // the answers are read at the last tokens: prompts are compared from their ends
     const difference = second.map((value, at) => (first[at - shift] === undefined ? NaN : value - first[at - shift]));
-    body.replaceChildren(
+    fill(body,
       h("h4", {}, `answer ${pair.answer_a}`), heatText(pair.first, first, largest, first.length - 1),
       h("h4", {}, `answer ${pair.answer_b}`), heatText(pair.second, second, largest, second.length - 1),
       h("h4", {}, "second minus first"), heatText(pair.second, difference, largest, second.length - 1),
-      ...(pattern ? [h("h4", {}, `attention of head ${head}, answer ${pair.answer_a}`), heatText(pair.first, pattern.patterns[i][0].at(-1), 1, first.length - 1), attention(pair.first, pattern.patterns[i][0]),
-        h("h4", {}, `answer ${pair.answer_b}`), heatText(pair.second, pattern.patterns[i][1].at(-1), 1, second.length - 1), attention(pair.second, pattern.patterns[i][1])] : []));
+      pattern ? [h("h4", {}, `attention of head ${head}, answer ${pair.answer_a}`), heatText(pair.first, pattern.patterns[i][0].at(-1), 1, first.length - 1), attention(pair.first, pattern.patterns[i][0]),
+        h("h4", {}, `answer ${pair.answer_b}`), heatText(pair.second, pattern.patterns[i][1].at(-1), 1, second.length - 1), attention(pair.second, pattern.patterns[i][1])] : null);
   };
   const buttons = prompts.pairs.map((_, i) => h("button", { type: "button", onclick: () => show(i) }, `pair ${i + 1}`));
   show(0);

@@ -10,6 +10,7 @@ export function add(id, title, open) {
   const panel = find("tab-" + id) ?? document.querySelector("main").appendChild(h("section", { id: "tab-" + id, role: "tabpanel", "aria-labelledby": "tab-button-" + id, class: "page", tabindex: "0" }));
   const button = h("button", { type: "button", role: "tab", id: "tab-button-" + id, "aria-controls": panel.id, onclick: () => state.set({ tab: id === tabs[0].id ? null : id }), onkeydown: onKey }, title);
   find("tabs").append(button);
+  panel.hidden = tabs.length > 0;
   tabs.push({ id, button, panel, open });
 }
 
