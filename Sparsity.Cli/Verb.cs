@@ -21,5 +21,7 @@ internal abstract class EngineVerb : Verb
     [Option("threads", Default = 0, HelpText = "Threads of the CPU engine; 0 for all processors. Results do not depend on it.")]
     public int Threads { get; set; }
 
-    protected IComputeEngine CreateEngine() => EngineFactory.Create(Device, Threads);
+    protected IComputeEngine CreateEngine() => CreateEngine(Threads);
+
+    internal IComputeEngine CreateEngine(int threads) => EngineFactory.Create(Device, threads);
 }

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using CommandLine;
 using Sparsity.Cli.Report;
 using Sparsity.Core;
-using Sparsity.Core.Circuits;
 using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
@@ -102,15 +101,16 @@ internal sealed class DemoVerb : EngineVerb
     {
         using var run = new OpenedRun(model.Directory, engine);
         var config = new PruningConfig { Seed = Seed };
-        float[] means = MeanActivations.Measure(run.Model, new NodeLayout(run.Model.Config), data.Training, config.MaxTokens, config.MeanBatches, Seed);
+        var subject = new PruningSubject(model.Name, run.Model, run.Tokenizer, data.Training, config.MaxTokens);
         var found = new List<ReportCircuit>();
         foreach (string task in TaskNames)
         {
             Terminal.Line($"pruning the {model.Name} model to {task}");
-            Circuit circuit = PruneVerb.Find(run.Model, run.Tokenizer, means, config, TaskCatalogue.Find(task), model.Name, stop);
+            using TaskPruning pruning = TaskPruning.Create(subject, TaskCatalogue.Find(task), config);
+            PrunedTask pruned = pruning.Find([config.TargetLoss], progress: progress => PruneVerb.Show(task, config, progress), stop: stop)[0];
             RunFolder folder = RunFolder.Create(Path.Combine(root, "circuits", model.Name, task));
-            AtomicFile.WriteText(Path.Combine(folder.Directory, "circuit.json"), JsonText.Write(circuit));
-            found.Add(new ReportCircuit(model.Name, circuit));
+            pruned.WriteTo(folder.Directory);
+            found.Add(new ReportCircuit(model.Name, pruned.Circuit));
         }
 
         return found;

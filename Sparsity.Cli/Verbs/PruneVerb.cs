@@ -1,32 +1,33 @@
+using System.Reflection;
 using CommandLine;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Engine;
-using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Tasks;
-using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("prune", HelpText = "Find the circuit of a task in a model.")]
+[Verb("prune", HelpText = "Find the circuits of tasks in a model.")]
 internal sealed class PruneVerb : EngineVerb
 {
-    [Option("model", Required = true, HelpText = "Run folder.")]
-    public string Model { get; set; } = "";
+    [Option("model", HelpText = "Run folder.")]
+    public string? Model { get; set; }
 
-    [Option("task", Required = true, HelpText = "Name of a task ('sparsity tasks list'), or a JSON file of prompt pairs.")]
-    public string Task { get; set; } = "";
+    [Option("task", Separator = ',', HelpText = "Names of tasks ('sparsity tasks list') or JSON files of prompt pairs, comma-separated.")]
+    public IEnumerable<string> Task { get; set; } = [];
+
+    [Option("all-tasks", HelpText = "All tasks; those that the model itself does not do are reported and not pruned.")]
+    public bool AllTasks { get; set; }
 
     [Option("data", HelpText = "Data folder for the mean activations. (Default: the run's own)")]
     public string? Data { get; set; }
 
-    [Option("config", HelpText = "JSON file of pruning settings; flags below override it.")]
+    [Option("config", HelpText = "JSON file of pruning settings (docs/pruning.md); flags below override it.")]
     public string? Config { get; set; }
 
-    [Option("target-loss", HelpText = "Task loss in nats that the circuit must not exceed. (Default: 0.15)")]
-    public double? TargetLoss { get; set; }
+    [Option("target-loss", Separator = ',', HelpText = "Task losses in nats that circuits must not exceed, comma-separated: a circuit for each. (Default: 0.15)")]
+    public IEnumerable<double> TargetLoss { get; set; } = [];
 
     [Option("steps", HelpText = "Steps of mask training. (Default: 300)")]
     public int? Steps { get; set; }
@@ -37,54 +38,126 @@ internal sealed class PruneVerb : EngineVerb
     [Option("ablation", HelpText = "What other nodes are frozen at: mean or zero. (Default: mean)")]
     public Ablation? Ablation { get; set; }
 
-    [Option("seed", HelpText = "Seed of mask and prompts. (Default: 1)")]
-    public ulong? Seed { get; set; }
+    [Option("seed", Separator = ',', HelpText = "Seeds of mask and prompts, comma-separated: a circuit for each. (Default: 1)")]
+    public IEnumerable<ulong> Seed { get; set; } = [];
 
-    [Option("out", Required = true, HelpText = "Folder for circuit.json.")]
-    public string Out { get; set; } = "";
+    [Option("out", HelpText = "Folder to make.")]
+    public string? Out { get; set; }
+
+    [Option("resume", HelpText = "Folder of an interrupted run to go on with; needs no other option.")]
+    public string? Resume { get; set; }
 
     public override int Run(CancellationToken stop)
     {
-        PruningConfig config = Config is null ? new PruningConfig() : JsonText.ReadFile<PruningConfig>(Config);
-        config = (config with
+        PruningPlan? resumed = Resume is null ? null : JsonText.ReadFile<PruningPlan>(Path.Combine(Resume, "prune.json"));
+        string[] tasks = AllTasks ? [.. TaskCatalogue.All.Select(task => task.Name)] : [.. Task];
+        PruningConfig config = resumed?.Settings ?? Settings();
+        string model = resumed?.Model ?? Model ?? throw new BadInputException("prune needs --model DIR, the folder of a run.");
+        string directory = Resume ?? Out ?? throw new BadInputException("prune needs --out DIR, a folder to make.");
+        if (resumed is null && tasks.Length == 0)
         {
-            TargetLoss = TargetLoss ?? config.TargetLoss,
-            Steps = Steps ?? config.Steps,
-            KCoef = KCoef.Any() ? [.. KCoef] : config.KCoef,
-            Ablation = Ablation ?? config.Ablation,
-            Seed = Seed ?? config.Seed,
-        }).Validated(Config ?? "prune");
-        PromptTask task = File.Exists(Task) ? PromptTask.Load(Task) : TaskCatalogue.Find(Task);
-        using IComputeEngine engine = CreateEngine();
-        using var run = new OpenedRun(Model, engine);
-        config = config with { MaxTokens = Math.Min(config.MaxTokens, run.Model.Config.BlockSize) };
-        ReadOnlyMemory<ushort> tokens = run.OpenData(Data).Training;
-        RunFolder folder = RunFolder.Create(Out);
-        float[] means = MeanActivations.Measure(run.Model, new NodeLayout(run.Model.Config), tokens, run.Record.Training.ContextTokens, config.MeanBatches, config.Seed);
-        Circuit circuit = Find(run.Model, run.Tokenizer, means, config, task, Model, stop);
-        string path = Path.Combine(folder.Directory, "circuit.json");
-        AtomicFile.WriteText(path, JsonText.Write(circuit));
-        CircuitListing.Print(circuit);
-        Terminal.Line($"written to {path}");
+            throw new BadInputException("prune needs --task NAME or --all-tasks; 'sparsity tasks list' shows the tasks.");
+        }
+
+        // Before any device starts: unknown tasks, and two of one name, which would share a folder.
+        string[] names = [.. (resumed?.Tasks ?? tasks).Select(task => PruningPlan.FindTask(task).Name)];
+        if (names.Distinct().Count() < names.Length)
+        {
+            throw new BadInputException($"--task: {names.GroupBy(name => name).First(group => group.Count() > 1).Key} is given twice. Name each task once.");
+        }
+
+        using var workers = new PruningWorkers(this, model, resumed?.Data ?? Data, (resumed?.Tasks ?? tasks).Count * Math.Max(1, resumed?.Seeds.Count ?? Seed.Count()));
+        PruningPlan plan = resumed ?? new PruningPlan
+        {
+            Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
+            Model = model,
+            ModelFingerprint = workers.Fingerprint,
+            Data = Data,
+            Tasks = tasks,
+            PruneUnsolved = !AllTasks,
+            TargetLosses = TargetLoss.Any() ? [.. TargetLoss.Distinct()] : [config.TargetLoss],
+            Seeds = Seed.Any() ? [.. Seed.Distinct()] : [config.Seed],
+            Settings = config,
+        };
+        if (plan.ModelFingerprint != workers.Fingerprint)
+        {
+            throw new BadInputException($"{directory}: was begun with other weights than {model} has now. Begin anew with another --out.");
+        }
+
+        if (resumed is null)
+        {
+            AtomicFile.WriteText(Path.Combine(RunFolder.Create(directory).Directory, "prune.json"), JsonText.Write(plan));
+        }
+
+        var run = new PruningRun(directory, plan);
+        run.Execute(workers.Subjects, (task, progress) => Show(task, plan.Settings, progress), results => Show(results, plan), stop);
+        Print(run, plan);
         return 0;
     }
 
-    /// <summary>Prunes one task; a task that the tokenizer cannot pose is bad input.</summary>
-    internal static Circuit Find(
-        Transformer model, BytePairTokenizer tokenizer, float[] means, PruningConfig config, PromptTask task, string modelName, CancellationToken stop)
+    internal static void Show(string task, PruningConfig config, PruningProgress progress) =>
+        Terminal.Status($"{task}: k_coef {progress.KCoef}, step {progress.Step}/{config.Steps}, loss {progress.Loss:0.000}, {progress.Nodes} nodes");
+
+    private static void Show(IReadOnlyList<PruningResult> results, PruningPlan plan)
     {
-        if (!TokenizedTask.TryCreate(task, tokenizer, config.MaxTokens, out TokenizedTask? tokenized, out string? reason))
+        if (plan.Tasks.Count > 1)
         {
-            throw new BadInputException($"task {task.Name} cannot be posed: {reason}");
+            foreach (PruningResult result in results)
+            {
+                Terminal.Line($"{result.Task}: {result.Status.ToString().ToLowerInvariant()}{(result.Edges is null ? "" : $", {result.Nodes} nodes, {result.Edges} edges, loss {result.Loss:0.000}")}");
+            }
+        }
+    }
+
+    private static void Print(PruningRun run, PruningPlan plan)
+    {
+        PruningResults results = run.Results;
+        if (results.Results is [{ Folder: { } folder }])
+        {
+            string path = Path.Combine(run.Directory, folder, "circuit.json");
+            CircuitListing.Print(Circuit.Load(path));
+            Terminal.Line($"written to {path}");
+            return;
         }
 
-        var prompts = new TaskPrompts(
-            tokenized.Sample(TaskSplit.Train, config.Seed, config.Steps * config.BatchPairs).Pairs,
-            tokenized.Sample(TaskSplit.Train, config.Seed + 1, config.SelectionPairs).Pairs,
-            tokenized.Sample(TaskSplit.Test, config.Seed, config.TestPairs).Pairs);
-        using var search = new CircuitSearch(model, means, config);
-        return search.Find(
-            task.Name, modelName, prompts,
-            progress => Terminal.Status($"{task.Name}: k_coef {progress.KCoef}, step {progress.Step}/{config.Steps}, loss {progress.Loss:0.000}, {progress.Nodes} nodes"), stop);
+        Terminal.Table(
+            ["task", "seed", "target", "status", "nodes", "edges", "loss", "full model", "without it", "empty", "best random"],
+            results.Results.Select(result => new[]
+            {
+                result.Task, $"{result.Seed}", Terminal.Number(result.TargetLoss, "0.###"), result.Status.ToString().ToLowerInvariant(), $"{result.Nodes}", $"{result.Edges}",
+                Loss(result.Loss), Loss(result.LossFullModel), Loss(result.LossWithoutCircuit), Loss(result.LossEmpty), Loss(result.LossRandomBest),
+            }));
+        foreach (string reason in results.Results.Where(result => result.Reason is not null).Select(result => $"skipped: {result.Reason}").Distinct())
+        {
+            Terminal.Line($"{reason}");
+        }
+
+        foreach (PruningTotal total in results.Totals)
+        {
+            Terminal.Line(
+                $"seed {total.Seed}, target {total.TargetLoss}: {total.Solved} of {plan.Tasks.Count} tasks solved; geometric mean of their edges {Loss(total.GeometricMeanEdges)}");
+        }
+
+        Terminal.Line($"written to {run.ResultsPath}");
+
+        static string Loss(double? value) => value is { } number ? Terminal.Number(number) : "";
+    }
+
+    private PruningConfig Settings()
+    {
+        PruningConfig config = Config is null ? new PruningConfig() : JsonText.ReadFile<PruningConfig>(Config);
+        foreach (double target in TargetLoss)
+        {
+            (config with { TargetLoss = target }).Validated("prune");
+        }
+
+        return (config with
+        {
+            TargetLoss = TargetLoss.Any() ? TargetLoss.First() : config.TargetLoss,
+            Steps = Steps ?? config.Steps,
+            KCoef = KCoef.Any() ? [.. KCoef] : config.KCoef,
+            Ablation = Ablation ?? config.Ablation,
+            Seed = Seed.Any() ? Seed.First() : config.Seed,
+        }).Validated(Config ?? "prune");
     }
 }

@@ -12,7 +12,7 @@ internal sealed class TasksVerb : EngineVerb
     [Value(0, MetaName = "action", Required = true, HelpText = "list, show or eval.")]
     public string Action { get; set; } = "";
 
-    [Value(1, MetaName = "names", HelpText = "Task names; for eval all when none is given.")]
+    [Value(1, MetaName = "names", HelpText = "Task names or JSON files of prompt pairs; for eval all when none is given.")]
     public IEnumerable<string> Names { get; set; } = [];
 
     [Option("model", HelpText = "eval: run folder.")]
@@ -34,7 +34,7 @@ internal sealed class TasksVerb : EngineVerb
             throw new BadInputException($"--pairs is {Pairs}, but must be at least 1.");
         }
 
-        IReadOnlyList<PromptTask> tasks = Names.Any() ? [.. Names.Select(TaskCatalogue.Find)] : TaskCatalogue.All;
+        IReadOnlyList<PromptTask> tasks = Names.Any() ? [.. Names.Select(PruningPlan.FindTask)] : TaskCatalogue.All;
         switch (Action)
         {
             case "list":
@@ -80,12 +80,14 @@ internal sealed class TasksVerb : EngineVerb
         int longest = Math.Min(MaxTokens, run.Model.Config.BlockSize);
         using var runner = new TaskRunner(run.Model, 32, longest);
         var rows = new List<string[]>();
+        var skipped = new List<string>();
         foreach (PromptTask task in tasks)
         {
             stop.ThrowIfCancellationRequested();
             if (!TokenizedTask.TryCreate(task, run.Tokenizer, longest, out TokenizedTask? tokenized, out string? reason))
             {
-                rows.Add([task.Name, "skipped: " + reason, ""]);
+                rows.Add([task.Name, "skipped", ""]);
+                skipped.Add(reason);
                 continue;
             }
 
@@ -94,5 +96,9 @@ internal sealed class TasksVerb : EngineVerb
         }
 
         Terminal.Table(["task", "loss (nats)", "accuracy"], rows);
+        foreach (string reason in skipped)
+        {
+            Terminal.Line($"skipped: {reason}");
+        }
     }
 }

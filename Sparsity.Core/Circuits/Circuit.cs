@@ -7,7 +7,14 @@ namespace Sparsity.Core.Circuits;
 /// <param name="Tau">The trained mask parameter, in [-1, 1]; larger is more important.</param>
 /// <param name="Mean">Mean activation over pretraining tokens.</param>
 /// <param name="Bias">Bias of the linear layer that computes it; null where it has none. Shown, not counted.</param>
-public sealed record CircuitNode(string Name, double Tau, double Mean, double? Bias);
+/// <param name="AblationEffect">How much the circuit's loss on the first 16 to 64 test pairs rises when this node alone is frozen too, in nats; null where not measured.</param>
+/// <param name="Tokens">For act_in of a channel of the residual stream: the tokens whose embeddings write most into it, largest first; null elsewhere.</param>
+public sealed record CircuitNode(string Name, double Tau, double Mean, double? Bias, double? AblationEffect = null, IReadOnlyList<TokenWeight>? Tokens = null);
+
+/// <summary>A token and the entry of its embedding in one channel.</summary>
+/// <param name="Token">As text, escaped where it is not printable.</param>
+/// <param name="Id">In the tokenizer.</param>
+public sealed record TokenWeight(string Token, int Id, double Weight);
 
 /// <summary>A nonzero weight between two nodes of a circuit.</summary>
 public sealed record CircuitEdge(string From, string To, double Weight);
@@ -22,7 +29,14 @@ public sealed record CircuitEdge(string From, string To, double Weight);
 /// <param name="AccuracyFullModel">The same of the whole model.</param>
 /// <param name="SelectionLoss">Task loss on the training prompts the circuit was chosen on.</param>
 public sealed record CircuitMeasurements(
-    double LossFullModel, double Loss, double LossCalibrated, double LossWithoutCircuit, double LossEmpty, double Accuracy, double AccuracyFullModel, double SelectionLoss);
+    double LossFullModel, double Loss, double LossCalibrated, double LossWithoutCircuit, double LossEmpty, double Accuracy, double AccuracyFullModel, double SelectionLoss)
+{
+    /// <summary>The control: mean task loss of random circuits with as many nodes at each location; null where none was measured.</summary>
+    public double? LossRandomMean { get; init; }
+
+    /// <summary>The lowest loss among them.</summary>
+    public double? LossRandomBest { get; init; }
+}
 
 /// <summary>The part of a model that does one task: circuit.json. Nodes and edges stand in the order of computation, so that files can be compared line by line.</summary>
 public sealed record Circuit
@@ -39,7 +53,7 @@ public sealed record Circuit
     /// <summary>SHA-256 of the model's weights.</summary>
     public required string ModelFingerprint { get; init; }
 
-    /// <summary>Penalty per node with which it was found.</summary>
+    /// <summary>Penalty per node with which it was found; 0 for one that no mask training found.</summary>
     public required double KCoef { get; init; }
 
     /// <summary>Whether it meets the target on the prompts it was chosen on.</summary>
@@ -60,6 +74,9 @@ public sealed record Circuit
     public required IReadOnlyList<CircuitNode> Nodes { get; init; }
 
     public required IReadOnlyList<CircuitEdge> Edges { get; init; }
+
+    /// <summary>Nodes removed by hand since it was found, in the order of removal.</summary>
+    public IReadOnlyList<string> RemovedByHand { get; init; } = [];
 
     /// <exception cref="BadInputException">The file is missing, damaged or of a newer version.</exception>
     public static Circuit Load(string path)

@@ -1,15 +1,6 @@
-using Sparsity.Core.Circuits;
-using Sparsity.Core.Engine;
-using Sparsity.Core.Model;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
-
-/// <summary>Prompts of one task for one search.</summary>
-/// <param name="Training">For mask training, batch after batch.</param>
-/// <param name="Selection">From the training templates: circuits are chosen on them.</param>
-/// <param name="Test">From other templates: circuits are reported on them.</param>
-public sealed record TaskPrompts(IReadOnlyList<TokenizedPair> Training, IReadOnlyList<TokenizedPair> Selection, IReadOnlyList<TokenizedPair> Test);
 
 /// <summary>How far a search has come, for progress displays.</summary>
 /// <param name="KCoef">The penalty being tried.</param>
@@ -19,173 +10,97 @@ public sealed record TaskPrompts(IReadOnlyList<TokenizedPair> Training, IReadOnl
 public readonly record struct PruningProgress(double KCoef, int Step, double Loss, int Nodes);
 
 /// <summary>
-/// Prunes a frozen model to the circuit of a task (spec section 4): for each penalty trains a mask, ranks nodes by tau, bisects for the fewest that meet the
-/// target, drops dead ends; keeps the circuit with the fewest edges among those whose removal also breaks the task.
+/// Prunes a frozen model to the circuit of a task (spec section 4): for each penalty trains a mask; for each target loss ranks nodes by tau, bisects for the
+/// fewest that meet it, drops dead ends, and keeps the circuit with the fewest edges among those whose removal also breaks the task.
 /// </summary>
 public sealed class CircuitSearch : IDisposable
 {
-    private const int EvaluationPairs = 32;
+    private const int ProgressSteps = 50;
 
-    private readonly Transformer _model;
+    private readonly CircuitEvaluator _evaluator;
     private readonly PruningConfig _config;
-    private readonly CircuitGraph _graph;
-    private readonly float[] _means;
     private readonly TaskRunner _training;
-    private readonly TaskRunner _evaluation;
-    private readonly NodeGates _trainingGates;
-    private readonly NodeGates _evaluationGates;
+    private readonly NodeGates _gates;
 
-    /// <param name="model">Frozen.</param>
-    /// <param name="means">Mean activation of every node.</param>
-    /// <param name="config">Validated.</param>
-    public CircuitSearch(Transformer model, float[] means, PruningConfig config)
+    /// <param name="evaluator">Of the model.</param>
+    public CircuitSearch(CircuitEvaluator evaluator)
     {
-        if (config.MaxTokens > model.Config.BlockSize)
-        {
-            throw new BadInputException($"max_tokens is {config.MaxTokens}, but the model reads at most {model.Config.BlockSize} tokens. Lower max_tokens.");
-        }
-
-        _model = model;
-        _config = config;
-        _means = means;
-        _graph = new CircuitGraph(model.Parameters);
-        IComputeEngine engine = model.Parameters.Engine;
-        float[] replacements = config.Ablation == Ablation.Mean ? means : new float[means.Length];
-        _training = new TaskRunner(model, config.BatchPairs, config.MaxTokens);
-        _trainingGates = new NodeGates(engine, _graph.Layout, replacements, 2 * config.BatchPairs, config.MaxTokens);
-        _training.Hooks.Add(_trainingGates);
-        _evaluation = new TaskRunner(model, EvaluationPairs, config.MaxTokens);
-        _evaluationGates = new NodeGates(engine, _graph.Layout, replacements, 2 * EvaluationPairs, config.MaxTokens);
-        _evaluation.Hooks.Add(_evaluationGates);
+        _evaluator = evaluator;
+        _config = evaluator.Config;
+        _training = new TaskRunner(evaluator.Model, _config.BatchPairs, _config.MaxTokens);
+        _gates = evaluator.NewGates();
+        _training.Hooks.Add(_gates);
     }
 
-    /// <summary>Finds the circuit of a task. Where no penalty meets the target, the candidate with the lowest loss, and says so.</summary>
-    /// <param name="task">Its name, for the record.</param>
-    /// <param name="modelName">The model's name, for the record.</param>
-    /// <param name="prompts">The task's prompts.</param>
+    /// <summary>Trains one mask per penalty.</summary>
+    /// <param name="training">Pairs for mask training, batch after batch.</param>
+    /// <param name="checkpoint">Where an interrupted training stands and is kept; null to keep nothing.</param>
     /// <param name="progress">Called now and then.</param>
-    /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
-    public Circuit Find(string task, string modelName, TaskPrompts prompts, Action<PruningProgress>? progress = null, CancellationToken stop = default)
+    /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>, after keeping what was done.</param>
+    public IReadOnlyList<TrainedMask> TrainMasks(
+        IReadOnlyList<TokenizedPair> training, MaskCheckpoint? checkpoint = null, Action<PruningProgress>? progress = null, CancellationToken stop = default)
     {
-        var candidates = new List<Candidate>();
-        foreach (double kCoef in _config.KCoef)
+        List<TrainedMask> finished = [.. checkpoint?.Finished ?? []];
+        foreach (double kCoef in _config.KCoef.Skip(finished.Count))
         {
-            var mask = new MaskTraining(_training, _trainingGates, _config, kCoef);
-            for (int step = 0; step < _config.Steps; step++)
+            var mask = new MaskTraining(_training, _gates, _config, kCoef);
+            for (int step = checkpoint?.Restore(mask) ?? 0; step < _config.Steps; step++)
             {
-                stop.ThrowIfCancellationRequested();
-                double loss = mask.Step(step, Batch(prompts.Training, step));
-                if ((step + 1) % 50 == 0)
+                if (stop.IsCancellationRequested)
+                {
+                    checkpoint?.Write(finished, mask, step);
+                    stop.ThrowIfCancellationRequested();
+                }
+
+                double loss = mask.Step(step, Batch(training, step));
+                if ((step + 1) % ProgressSteps == 0)
                 {
                     progress?.Invoke(new PruningProgress(kCoef, step + 1, loss, mask.Kept));
+                    checkpoint?.WriteNowAndThen(finished, mask, step + 1);
                 }
             }
 
-            Candidate candidate = Discretise(mask, kCoef, prompts.Selection);
-            progress?.Invoke(new PruningProgress(kCoef, 0, candidate.Loss, candidate.Nodes.Count(kept => kept)));
-            candidates.Add(candidate);
+            finished.Add(new TrainedMask(kCoef, mask.Tau));
+            checkpoint?.Write(finished);
         }
 
-        return Describe(Choose(candidates), task, modelName, prompts);
+        return finished;
     }
 
-    /// <summary>Logit differences with only <paramref name="nodes"/> active, everything else frozen.</summary>
-    public double[] Differences(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
+    /// <summary>The circuit of the fewest edges that meets a target on the selection prompts, or, where none does, the one with the lowest loss.</summary>
+    /// <param name="masks">To choose among.</param>
+    /// <param name="selection">The prompts to choose on.</param>
+    /// <param name="targetLoss">In nats; the configuration's margin applies.</param>
+    public ChosenNodes Choose(IReadOnlyList<TrainedMask> masks, IReadOnlyList<TokenizedPair> selection, double targetLoss)
     {
-        _evaluationGates.SetMask([.. nodes.Select(kept => kept ? 1f : 0f)]);
-        return _evaluation.AllDifferences(pairs);
+        List<Candidate> candidates = [.. masks.Select(mask => Discretise(mask, selection, targetLoss))];
+        List<Candidate> passing = [.. candidates.Where(candidate => candidate.Chosen.MeetsTarget)];
+        List<Candidate> necessary = [.. passing.Where(candidate => candidate.LossWithout >= _config.NecessityLoss)];
+        Candidate best = necessary.Count > 0 ? necessary.MinBy(candidate => candidate.Edges)!
+            : passing.Count > 0 ? passing.MaxBy(candidate => candidate.LossWithout)!
+            : candidates.MinBy(candidate => candidate.Chosen.SelectionLoss)!;
+        return best.Chosen;
     }
 
     public void Dispose()
     {
         _training.Dispose();
-        _evaluation.Dispose();
-        _trainingGates.Dispose();
-        _evaluationGates.Dispose();
+        _gates.Dispose();
     }
 
     private List<TokenizedPair> Batch(IReadOnlyList<TokenizedPair> pairs, int step) =>
         [.. Enumerable.Range(step * _config.BatchPairs, _config.BatchPairs).Select(i => pairs[i % pairs.Count])];
 
-    /// <summary>The fewest nodes, by tau, that meet the target on the selection prompts.</summary>
-    private Candidate Discretise(MaskTraining mask, double kCoef, IReadOnlyList<TokenizedPair> selection)
+    /// <summary>The fewest nodes, by tau, that meet the target. The loss is not monotone in their number: the search starts from what the mask kept.</summary>
+    private Candidate Discretise(TrainedMask mask, IReadOnlyList<TokenizedPair> selection, double targetLoss)
     {
-        int[] ranked = [.. Enumerable.Range(0, mask.Tau.Length).OrderByDescending(i => mask.Tau[i]).ThenBy(i => i)];
-        double target = _config.TargetLoss * _config.SelectionMargin;
-
-        // The loss is not monotone in the number of nodes: start from what the trained mask kept, not from all nodes.
-        int passing = mask.Kept;
-        double loss = LossOfFirst(passing);
-        if (loss <= target)
-        {
-            int failing = 0;
-            while (passing - failing > 1)
-            {
-                int middle = (passing + failing) / 2;
-                double middleLoss = LossOfFirst(middle);
-                (passing, failing, loss) = middleLoss <= target ? (middle, failing, middleLoss) : (passing, middle, loss);
-            }
-        }
-
-        bool[] nodes = _graph.WithoutDeadEnds(FirstRanked(passing));
+        var ranking = new NodeRanking(_evaluator, mask.Tau, selection);
+        (bool[] nodes, double loss) = ranking.Fewest(mask.Kept, targetLoss * _config.SelectionMargin);
         return new Candidate(
-            nodes, mask.Tau, kCoef, loss, loss <= target, BinaryLoss.Mean(Differences([.. nodes.Select(kept => !kept)], selection)), _graph.Edges(nodes).Count());
-
-        double LossOfFirst(int count) => BinaryLoss.Mean(Differences(FirstRanked(count), selection));
-
-        bool[] FirstRanked(int count)
-        {
-            var first = new bool[ranked.Length];
-            for (int i = 0; i < count; i++)
-            {
-                first[ranked[i]] = true;
-            }
-
-            return first;
-        }
+            new ChosenNodes(nodes, mask.Tau, mask.KCoef, loss, loss <= targetLoss * _config.SelectionMargin),
+            _evaluator.Loss([.. nodes.Select(kept => !kept)], selection),
+            _evaluator.Graph.Edges(nodes).Count());
     }
 
-    private Candidate Choose(List<Candidate> candidates)
-    {
-        List<Candidate> passing = [.. candidates.Where(candidate => candidate.MeetsTarget)];
-        List<Candidate> necessary = [.. passing.Where(candidate => candidate.LossWithout >= _config.NecessityLoss)];
-        return necessary.Count > 0 ? necessary.MinBy(candidate => candidate.Edges)!
-            : passing.Count > 0 ? passing.MaxBy(candidate => candidate.LossWithout)!
-            : candidates.MinBy(candidate => candidate.Loss)!;
-    }
-
-    private Circuit Describe(Candidate chosen, string task, string modelName, TaskPrompts prompts)
-    {
-        bool[] nodes = chosen.Nodes;
-        bool[] all = [.. nodes.Select(_ => true)];
-        CalibrationResult calibration = Calibration.Fit(Differences(nodes, prompts.Selection), _config.CalibrationSteps);
-        double[] circuit = Differences(nodes, prompts.Test);
-        double[] full = Differences(all, prompts.Test);
-        NodeLayout layout = _graph.Layout;
-        return new Circuit
-        {
-            Task = task,
-            Model = modelName,
-            ModelFingerprint = _model.Parameters.Fingerprint(),
-            KCoef = chosen.KCoef,
-            MeetsTarget = chosen.MeetsTarget,
-            TotalNodes = layout.Count,
-            TotalEdges = _graph.Edges(all).Count(),
-            Measurements = new CircuitMeasurements(
-                LossFullModel: BinaryLoss.Mean(full),
-                Loss: BinaryLoss.Mean(circuit),
-                LossCalibrated: BinaryLoss.Mean(circuit, calibration.Scale, calibration.Shift),
-                LossWithoutCircuit: BinaryLoss.Mean(Differences([.. nodes.Select(kept => !kept)], prompts.Test)),
-                LossEmpty: BinaryLoss.Mean(Differences(new bool[nodes.Length], prompts.Test)),
-                Accuracy: BinaryLoss.Accuracy(circuit),
-                AccuracyFullModel: BinaryLoss.Accuracy(full),
-                SelectionLoss: chosen.Loss),
-            Calibration = calibration,
-            Settings = _config,
-            Nodes = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i]).Select(i => new CircuitNode(layout[i].Name, chosen.Tau[i], _means[i], _graph.BiasOf(i)))],
-            Edges = [.. _graph.Edges(nodes).Select(edge => new CircuitEdge(layout[edge.From].Name, layout[edge.To].Name, edge.Weight))],
-        };
-    }
-
-    private sealed record Candidate(bool[] Nodes, double[] Tau, double KCoef, double Loss, bool MeetsTarget, double LossWithout, int Edges);
+    private sealed record Candidate(ChosenNodes Chosen, double LossWithout, int Edges);
 }

@@ -11,11 +11,11 @@ public sealed class MaskTraining
     private readonly PruningConfig _config;
     private readonly TaskRunner _runner;
     private readonly NodeGates _gates;
-    private readonly double _kCoef;
     private readonly double[] _first;
     private readonly double[] _second;
     private readonly float[] _mask;
     private readonly float[] _maskGradient;
+    private readonly (int Query, int Key)[] _tied;
 
     /// <param name="runner">Of batch_pairs pairs, with <paramref name="gates"/> among its hooks.</param>
     /// <param name="gates">Over all nodes of the frozen model.</param>
@@ -26,7 +26,7 @@ public sealed class MaskTraining
         _runner = runner;
         _gates = gates;
         _config = config;
-        _kCoef = kCoef;
+        KCoef = kCoef;
         int nodes = gates.Layout.Count;
         Tau = new double[nodes];
         _first = new double[nodes];
@@ -38,10 +38,22 @@ public sealed class MaskTraining
         {
             Tau[i] = Math.Clamp(config.InitialBias + (config.InitialScale * random.NextNormal()), -1, 1);
         }
+
+        _tied = config.TiedQueryKey ? [.. gates.Layout.QueryKeyPairs] : [];
+        foreach ((int query, int key) in _tied)
+        {
+            Tau[key] = Tau[query];
+        }
     }
+
+    /// <summary>Penalty per kept node.</summary>
+    public double KCoef { get; }
 
     /// <summary>One per node, in [-1, 1].</summary>
     public double[] Tau { get; }
+
+    /// <summary>Tau, and Adam's first and second moments: all that changes in a step. To be written and read back to go on with an interrupted training.</summary>
+    public IReadOnlyList<double[]> State => [Tau, _first, _second];
 
     /// <summary>Nodes with tau >= 0.</summary>
     public int Kept => Tau.Count(tau => tau >= 0);
@@ -57,12 +69,14 @@ public sealed class MaskTraining
         }
 
         _gates.SetMask(_mask);
-        ReadOnlySpan<double> differences = _runner.Differences(pairs);
-        double loss = BinaryLoss.Mean(differences);
-        var gradients = new double[differences.Length];
-        BinaryLoss.Gradient(differences, gradients);
-        _runner.Backward(gradients);
+        double loss = _runner.LossAndBackward(pairs, _config.Loss);
         _gates.TakeMaskGradient(_maskGradient);
+        foreach ((int query, int key) in _tied)
+        {
+            // One parameter in two places: its gradient is the mean of the two, so that the penalty per node stays what it is.
+            _maskGradient[query] = _maskGradient[key] = (_maskGradient[query] + _maskGradient[key]) / 2;
+        }
+
         Update(step);
         return loss;
     }
@@ -74,7 +88,7 @@ public sealed class MaskTraining
         for (int i = 0; i < gradient.Length; i++)
         {
             double sigmoid = 1 / (1 + Math.Exp(-Tau[i] / _config.Temperature));
-            gradient[i] = (_maskGradient[i] + _kCoef) * sigmoid * (1 - sigmoid) / _config.Temperature;
+            gradient[i] = (_maskGradient[i] + KCoef) * sigmoid * (1 - sigmoid) / _config.Temperature;
             squares += gradient[i] * gradient[i];
         }
 

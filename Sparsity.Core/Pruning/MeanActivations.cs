@@ -7,6 +7,9 @@ namespace Sparsity.Core.Pruning;
 /// <summary>The mean activation of every node over pretraining tokens: what masked nodes are frozen at.</summary>
 public static class MeanActivations
 {
+    /// <summary>Windows of a batch.</summary>
+    internal const int Sequences = 16;
+
     /// <summary>One mean per node, over all positions of <paramref name="batches"/> random windows of the stream.</summary>
     /// <param name="model">The frozen model.</param>
     /// <param name="layout">Its nodes.</param>
@@ -16,7 +19,6 @@ public static class MeanActivations
     /// <param name="seed">Chooses the windows.</param>
     public static float[] Measure(Transformer model, NodeLayout layout, ReadOnlyMemory<ushort> tokens, int contextTokens, int batches, ulong seed)
     {
-        const int Sequences = 16;
         IComputeEngine engine = model.Parameters.Engine;
         using ForwardState state = model.CreateForwardState(Sequences, contextTokens);
         var sums = new Sums(engine, layout);

@@ -15,9 +15,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
     /// <param name="engine">The model's.</param>
     /// <param name="layout">All nodes.</param>
     /// <param name="replacements">What a masked node is frozen at: its mean activation, or 0; one per node.</param>
-    /// <param name="sequences">B of the batches.</param>
-    /// <param name="tokens">T of the batches.</param>
-    public NodeGates(IComputeEngine engine, NodeLayout layout, ReadOnlySpan<float> replacements, int sequences, int tokens)
+    public NodeGates(IComputeEngine engine, NodeLayout layout, ReadOnlySpan<float> replacements)
     {
         _engine = engine;
         Layout = layout;
@@ -28,8 +26,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
             var gate = new Gate(
                 engine.AllocateWeights($"mask of {site}", 1, channels),
                 engine.AllocateWeights($"means of {site}", 1, channels),
-                engine.AllocateWeights($"mask gradient of {site}", 1, channels),
-                engine.AllocateActivations($"{site} before its mask", sequences, tokens, channels));
+                engine.AllocateWeights($"mask gradient of {site}", 1, channels));
             engine.Write(gate.Mean, replacements[layout.RangeOf(i)]);
             _gates[site] = gate;
         }
@@ -61,8 +58,9 @@ public sealed class NodeGates : ISiteHook, IDisposable
     {
         if (_gates.TryGetValue(site, out Gate? gate))
         {
-            _engine.Copy(activation, gate.Before);
-            _engine.GateForward(gate.Before, gate.Mask, gate.Mean, activation);
+            ActivationTensor before = BeforeOf(site, gate, activation);
+            _engine.Copy(activation, before);
+            _engine.GateForward(before, gate.Mask, gate.Mean, activation);
         }
     }
 
@@ -70,7 +68,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
     {
         if (_gates.TryGetValue(site, out Gate? gate))
         {
-            _engine.GateBackward(gate.Before, gate.Mask, gate.Mean, gradient, gate.MaskGradient);
+            _engine.GateBackward(BeforeOf(site, gate, gradient), gate.Mask, gate.Mean, gradient, gate.MaskGradient);
         }
     }
 
@@ -81,9 +79,27 @@ public sealed class NodeGates : ISiteHook, IDisposable
             gate.Mask.Dispose();
             gate.Mean.Dispose();
             gate.MaskGradient.Dispose();
-            gate.Before.Dispose();
+            foreach (ActivationTensor before in gate.Before.Values)
+            {
+                before.Dispose();
+            }
         }
     }
 
-    private sealed record Gate(WeightTensor Mask, WeightTensor Mean, WeightTensor MaskGradient, ActivationTensor Before);
+    /// <summary>Where the activation of a pass of this shape is kept for the way back.</summary>
+    private ActivationTensor BeforeOf(Site site, Gate gate, ActivationTensor shape)
+    {
+        if (!gate.Before.TryGetValue((shape.Sequences, shape.Tokens), out ActivationTensor? before))
+        {
+            before = _engine.AllocateActivations($"{site} before its mask", shape.Sequences, shape.Tokens, shape.Channels);
+            gate.Before[(shape.Sequences, shape.Tokens)] = before;
+        }
+
+        return before;
+    }
+
+    private sealed record Gate(WeightTensor Mask, WeightTensor Mean, WeightTensor MaskGradient)
+    {
+        public Dictionary<(int Sequences, int Tokens), ActivationTensor> Before { get; } = [];
+    }
 }

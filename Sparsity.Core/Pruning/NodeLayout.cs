@@ -41,6 +41,12 @@ public sealed class NodeLayout
     /// <summary>Where the nodes of <see cref="Sites"/>[i] lie in arrays over all nodes.</summary>
     public Range RangeOf(int site) => _starts[site].._starts[site + 1];
 
+    /// <summary>The numbers of channel i of q and channel i of k, for every layer and channel.</summary>
+    public IEnumerable<(int Query, int Key)> QueryKeyPairs =>
+        from layer in Enumerable.Range(0, Config.NLayer)
+        from channel in Enumerable.Range(0, Config.AttentionChannels)
+        select (IndexOf(new Node(new Site(layer, SiteKind.AttnQ), channel)), IndexOf(new Node(new Site(layer, SiteKind.AttnK), channel)));
+
     public Node this[int index]
     {
         get

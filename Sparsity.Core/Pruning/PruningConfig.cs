@@ -10,6 +10,16 @@ public enum Ablation
     Zero,
 }
 
+/// <summary>What the mask is trained on. Circuits are always chosen and reported by the binary loss.</summary>
+public enum TaskLoss
+{
+    /// <summary>The choice between the two answers (spec section 3).</summary>
+    Binary,
+
+    /// <summary>Cross-entropy of the right answer among all tokens.</summary>
+    Full,
+}
+
 /// <summary>How a circuit is searched (spec section 4). The paper's values are centres of a search; defaults marked "small" are what small models need.</summary>
 public sealed record PruningConfig
 {
@@ -61,6 +71,12 @@ public sealed record PruningConfig
     /// <summary>What a node outside the circuit is frozen at.</summary>
     public Ablation Ablation { get; init; } = Ablation.Mean;
 
+    /// <summary>What the mask is trained on.</summary>
+    public TaskLoss Loss { get; init; } = TaskLoss.Binary;
+
+    /// <summary>Whether channel i of q and channel i of k of a layer are in the circuit together or not at all: one tau for both.</summary>
+    public bool TiedQueryKey { get; init; }
+
     /// <summary>Task loss in nats that the circuit must not exceed.</summary>
     public double TargetLoss { get; init; } = 0.15;
 
@@ -76,7 +92,10 @@ public sealed record PruningConfig
     /// <summary>Pairs of test prompts on which circuits are reported.</summary>
     public int TestPairs { get; init; } = 256;
 
-    /// <summary>Batches of 16 windows of pretraining tokens behind the mean activations.</summary>
+    /// <summary>Random circuits of equal size (the same number of nodes at each location) measured as a control.</summary>
+    public int RandomCircuits { get; init; } = 5;
+
+    /// <summary>Batches of 16 windows of pretraining tokens behind the mean activations and the activation statistics.</summary>
     public int MeanBatches { get; init; } = 32;
 
     /// <summary>Steps of L-BFGS that fit the scale and shift of the logit difference.</summary>
@@ -105,6 +124,7 @@ public sealed record PruningConfig
         Require(NecessityLoss >= 0, "necessity_loss", NecessityLoss, "at least 0");
         Require(SelectionPairs >= 1, "selection_pairs", SelectionPairs, "at least 1");
         Require(TestPairs >= 1, "test_pairs", TestPairs, "at least 1");
+        Require(RandomCircuits >= 0, "random_circuits", RandomCircuits, "at least 0");
         Require(MeanBatches >= 1, "mean_batches", MeanBatches, "at least 1");
         Require(CalibrationSteps >= 0, "calibration_steps", CalibrationSteps, "at least 0");
         return this;

@@ -6,14 +6,16 @@ namespace Sparsity.Core.Pruning;
 
 /// <summary>
 /// Runs a model on pairs of prompts and measures the binary loss of spec section 3: with d = z[a] - z[b] at each prompt's last token, the pair's loss is
-/// (softplus(-d1) + softplus(d2)) / 2. Prompts are padded on the right, which nothing to the left can see.
+/// (softplus(-d1) + softplus(d2)) / 2. Prompts are padded on the right, which nothing to the left can see, up to the longest of their batch.
 /// </summary>
 public sealed class TaskRunner : IDisposable
 {
+    /// <summary>Batches are padded to multiples of this, so that only few shapes need memory.</summary>
+    private const int LengthStep = 8;
+
     private readonly Transformer _model;
     private readonly IComputeEngine _engine;
-    private readonly ForwardState _forward;
-    private readonly BackwardState _backward;
+    private readonly Dictionary<int, (ForwardState Forward, BackwardState? Backward)> _states = [];
     private readonly HeadState _head;
     private readonly TokenTensor _positions;
     private readonly ActivationTensor _picked;
@@ -21,6 +23,7 @@ public sealed class TaskRunner : IDisposable
     private readonly float[] _logits;
     private readonly double[] _differences;
     private IReadOnlyList<TokenizedPair> _pairs = [];
+    private int _length;
 
     /// <param name="model">The model, frozen or not.</param>
     /// <param name="pairs">Most pairs of one batch.</param>
@@ -32,8 +35,6 @@ public sealed class TaskRunner : IDisposable
         Pairs = pairs;
         Tokens = tokens;
         int sequences = 2 * pairs;
-        _forward = model.CreateForwardState(sequences, tokens);
-        _backward = model.CreateBackwardState(sequences, tokens);
         _head = new HeadState(_engine, model.Config, sequences, 1);
         _positions = _engine.AllocateTokens("last positions", sequences, 1);
         _picked = _engine.AllocateActivations("final residual of the last tokens", sequences, 1, model.Config.DModel);
@@ -48,38 +49,15 @@ public sealed class TaskRunner : IDisposable
     /// <summary>Longest prompt.</summary>
     public int Tokens { get; }
 
-    /// <summary>What looks at or changes activations.</summary>
-    public IList<ISiteHook> Hooks => _forward.Hooks;
+    /// <summary>What looks at or changes activations, in the order it is called.</summary>
+    public List<ISiteHook> Hooks { get; } = [];
 
     /// <summary>Runs a batch; the result is valid until the next call.</summary>
     /// <param name="pairs">At most <see cref="Pairs"/>.</param>
     /// <returns>Logit differences z[a] - z[b] in nats: entry 2i of pair i's first prompt, 2i+1 of its second.</returns>
     public ReadOnlySpan<double> Differences(IReadOnlyList<TokenizedPair> pairs)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(pairs.Count, Pairs);
-        _pairs = pairs;
-        var tokens = new int[2 * Pairs * Tokens];
-        var last = new int[2 * Pairs];
-        var lastTokens = new int[2 * Pairs];
-        for (int i = 0; i < 2 * pairs.Count; i++)
-        {
-            int[] prompt = i % 2 == 0 ? pairs[i / 2].First : pairs[i / 2].Second;
-            if (prompt.Length == 0 || prompt.Length > Tokens)
-            {
-                throw new ArgumentException($"A prompt has {prompt.Length} tokens, outside 1 to {Tokens}.");
-            }
-
-            prompt.CopyTo(tokens, i * Tokens);
-            last[i] = prompt.Length - 1;
-            lastTokens[i] = prompt[^1];
-        }
-
-        _engine.Write(_forward.TokenIds, tokens);
-        _engine.Write(_positions, last);
-        _engine.Write(_head.TokenIds, lastTokens);
-        _model.Forward(_forward);
-        _engine.GatherTokens(_forward.FinalResidual, _positions, _picked);
-        _model.Head.Forward(_picked, _head);
+        Forward(pairs);
         _engine.Read(_head.Logits, _logits);
         int vocabulary = _model.Config.VocabSize;
         for (int i = 0; i < 2 * pairs.Count; i++)
@@ -104,18 +82,50 @@ public sealed class TaskRunner : IDisposable
         }
 
         _engine.Write(_head.Logits, _logits);
-        _model.Head.Backward(_picked, _head, _pickedGradient);
-        _engine.ScatterTokens(_pickedGradient, _positions, _backward.Residual);
-        _model.Backward(_forward, _backward);
+        BackwardFromLogits();
     }
 
-    /// <summary>The logit differences of any number of pairs, batch by batch.</summary>
+    /// <summary>Runs a batch, and sends the gradient of its mean loss back through the model and its hooks.</summary>
+    /// <param name="pairs">At most <see cref="Pairs"/>.</param>
+    /// <param name="loss">Which loss.</param>
+    /// <returns>The loss in nats.</returns>
+    public double LossAndBackward(IReadOnlyList<TokenizedPair> pairs, TaskLoss loss)
+    {
+        if (loss == TaskLoss.Binary)
+        {
+            ReadOnlySpan<double> differences = Differences(pairs);
+            var gradients = new double[differences.Length];
+            BinaryLoss.Gradient(differences, gradients);
+            Backward(gradients);
+            return BinaryLoss.Mean(differences);
+        }
+
+        Forward(pairs);
+        var answers = new int[2 * Pairs];
+        answers.AsSpan().Fill(-1);
+        for (int i = 0; i < 2 * pairs.Count; i++)
+        {
+            answers[i] = i % 2 == 0 ? pairs[i / 2].AnswerA : pairs[i / 2].AnswerB;
+        }
+
+        _engine.Write(_head.Targets, answers);
+        _head.CrossEntropy(2 * pairs.Count, withGradient: true);
+        double sum = _head.ReadLossSum();
+        BackwardFromLogits();
+        return sum / (2 * pairs.Count);
+    }
+
+    /// <summary>The logit differences of any number of pairs, in batches of similar length.</summary>
     public double[] AllDifferences(IReadOnlyList<TokenizedPair> pairs)
     {
         var all = new double[2 * pairs.Count];
-        for (int start = 0; start < pairs.Count; start += Pairs)
+        foreach (int[] batch in Enumerable.Range(0, pairs.Count).OrderBy(i => LengthOf(pairs[i])).ThenBy(i => i).Chunk(Pairs))
         {
-            Differences([.. pairs.Skip(start).Take(Pairs)]).CopyTo(all.AsSpan(2 * start));
+            ReadOnlySpan<double> differences = Differences([.. batch.Select(i => pairs[i])]);
+            for (int i = 0; i < batch.Length; i++)
+            {
+                differences.Slice(2 * i, 2).CopyTo(all.AsSpan(2 * batch[i]));
+            }
         }
 
         return all;
@@ -123,54 +133,65 @@ public sealed class TaskRunner : IDisposable
 
     public void Dispose()
     {
-        _forward.Dispose();
-        _backward.Dispose();
+        foreach ((ForwardState forward, BackwardState? backward) in _states.Values)
+        {
+            forward.Dispose();
+            backward?.Dispose();
+        }
+
         _head.Dispose();
         _positions.Dispose();
         _picked.Dispose();
         _pickedGradient.Dispose();
     }
-}
 
-/// <summary>The binary task loss over logit differences, entry 2i of pair i's first prompt (a is right), 2i+1 of its second (b is right).</summary>
-public static class BinaryLoss
-{
-    /// <summary>Mean over pairs, in nats, of differences after scale * d + shift.</summary>
-    public static double Mean(ReadOnlySpan<double> differences, double scale = 1, double shift = 0)
+    private static int LengthOf(TokenizedPair pair) => Math.Max(pair.First.Length, pair.Second.Length);
+
+    private void Forward(IReadOnlyList<TokenizedPair> pairs)
     {
-        double sum = 0;
-        for (int i = 0; i < differences.Length; i++)
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(pairs.Count, Pairs);
+        _pairs = pairs;
+        int longest = pairs.Max(LengthOf);
+        if (longest > Tokens || pairs.Any(pair => pair.First.Length == 0 || pair.Second.Length == 0))
         {
-            double d = (scale * differences[i]) + shift;
-            sum += SoftPlus(i % 2 == 0 ? -d : d);
+            throw new ArgumentException($"A prompt is empty or has more than {Tokens} tokens; the longest has {longest}.");
         }
 
-        return sum / differences.Length;
-    }
-
-    /// <summary>Overwrites <paramref name="gradients"/> with the derivative of <see cref="Mean"/> with respect to each scale * d + shift.</summary>
-    public static void Gradient(ReadOnlySpan<double> differences, Span<double> gradients, double scale = 1, double shift = 0)
-    {
-        for (int i = 0; i < differences.Length; i++)
+        _length = Math.Min(Tokens, (longest + LengthStep - 1) / LengthStep * LengthStep);
+        if (!_states.ContainsKey(_length))
         {
-            double d = (scale * differences[i]) + shift;
-            gradients[i] = (i % 2 == 0 ? -1 / (1 + Math.Exp(d)) : 1 / (1 + Math.Exp(-d))) / differences.Length;
-        }
-    }
-
-    /// <summary>Share of prompts whose right answer has the larger logit; an exact tie counts half.</summary>
-    public static double Accuracy(ReadOnlySpan<double> differences)
-    {
-        double right = 0;
-        for (int i = 0; i < differences.Length; i++)
-        {
-            double d = i % 2 == 0 ? differences[i] : -differences[i];
-            right += d > 0 ? 1 : d == 0 ? 0.5 : 0;
+            _states[_length] = (_model.CreateForwardState(2 * Pairs, _length), null);
         }
 
-        return right / differences.Length;
+        ForwardState state = _states[_length].Forward;
+        var tokens = new int[2 * Pairs * _length];
+        var last = new int[2 * Pairs];
+        var lastTokens = new int[2 * Pairs];
+        for (int i = 0; i < 2 * pairs.Count; i++)
+        {
+            int[] prompt = i % 2 == 0 ? pairs[i / 2].First : pairs[i / 2].Second;
+            prompt.CopyTo(tokens, i * _length);
+            last[i] = prompt.Length - 1;
+            lastTokens[i] = prompt[^1];
+        }
+
+        _engine.Write(state.TokenIds, tokens);
+        _engine.Write(_positions, last);
+        _engine.Write(_head.TokenIds, lastTokens);
+        state.Hooks.Clear();
+        Hooks.ForEach(state.Hooks.Add);
+        _model.Forward(state);
+        _engine.GatherTokens(state.FinalResidual, _positions, _picked);
+        _model.Head.Forward(_picked, _head);
     }
 
-    /// <summary>log(1 + e^x) without overflow.</summary>
-    private static double SoftPlus(double x) => Math.Max(x, 0) + Math.Log(1 + Math.Exp(-Math.Abs(x)));
+    private void BackwardFromLogits()
+    {
+        (ForwardState forward, BackwardState? backward) = _states[_length];
+        backward ??= _model.CreateBackwardState(2 * Pairs, _length);
+        _states[_length] = (forward, backward);
+        _model.Head.Backward(_picked, _head, _pickedGradient);
+        _engine.ScatterTokens(_pickedGradient, _positions, backward.Residual);
+        _model.Backward(forward, backward);
+    }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using Sparsity.Core.Circuits;
 
 namespace Sparsity.Cli.Tests;
@@ -63,6 +64,35 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
         string shared = CommandLine.Succeed("circuit", "compare", file, file);
         Assert.All(circuit.Nodes, node => Assert.Contains(node.Name, shared, StringComparison.Ordinal));
         Assert.Contains($"{circuit.Nodes.Count}", CommandLine.Succeed("circuit", "show", file), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void PruningSeveralTasksGoesOnWhereItStopped()
+    {
+        string[] prune =
+        [
+            "prune", "--model", run.Model, "--task", "single_double_quote,for_while,enumerate_range", "--steps", "10", "--k-coef", "0.001", "--target-loss", "0.65,0.69", "--seed", "1,2",
+        ];
+        string table = CommandLine.Succeed([.. prune, "--out", run["many"]]);
+        string results = Path.Combine(run["many"], "results.json");
+        string whole = File.ReadAllText(results);
+        Assert.Equal(12, JsonNode.Parse(whole)!["results"]!.AsArray().Count);
+        Assert.Equal(4, JsonNode.Parse(whole)!["totals"]!.AsArray().Count);
+        Assert.Contains("' enumerate' is not a single token", table, StringComparison.Ordinal);
+        string circuit = Path.Combine(run["many"], "for_while", "seed-2", "target-0.65", "circuit.json");
+        string before = File.ReadAllText(circuit);
+
+        // As if it had been stopped before that search: neither its files nor its results are there.
+        Directory.Delete(Path.Combine(run["many"], "for_while", "seed-2"), recursive: true);
+        JsonNode cut = JsonNode.Parse(whole)!;
+        cut["results"] = new JsonArray([.. cut["results"]!.AsArray().Where(result => (string)result!["task"]! != "for_while" || (int)result!["seed"]! != 2).Select(result => result!.DeepClone())]);
+        File.WriteAllText(results, cut.ToJsonString());
+        CommandLine.Succeed("prune", "--resume", run["many"]);
+
+        Assert.Equal(whole, File.ReadAllText(results));
+        Assert.Equal(before, File.ReadAllText(circuit));
+        CommandResult again = CommandLine.Run([.. prune, "--out", run["many"]]);
+        Assert.Equal(2, again.ExitCode);
     }
 
     [Fact]

@@ -27,7 +27,7 @@ public sealed class NodeGatesTests : IDisposable
         _model = new Transformer(_parameters);
         _means = MeanActivations.Measure(_model, _layout, TinyModels.Tokens(500, 3), 12, 2, 7);
         _runner = new TaskRunner(_model, 3, 6);
-        _gates = new NodeGates(_engine, _layout, _means, 6, 6);
+        _gates = new NodeGates(_engine, _layout, _means);
         _runner.Hooks.Add(_gates);
     }
 

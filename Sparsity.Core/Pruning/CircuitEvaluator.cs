@@ -1,0 +1,197 @@
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Model;
+using Sparsity.Core.Tasks;
+using Sparsity.Core.Tokenization;
+
+namespace Sparsity.Core.Pruning;
+
+/// <summary>Prompts of one task for one search.</summary>
+/// <param name="Training">For mask training, batch after batch.</param>
+/// <param name="Selection">From the training templates: circuits are chosen on them.</param>
+/// <param name="Test">From other templates: circuits are reported on them.</param>
+public sealed record TaskPrompts(IReadOnlyList<TokenizedPair> Training, IReadOnlyList<TokenizedPair> Selection, IReadOnlyList<TokenizedPair> Test)
+{
+    /// <summary>Draws them, as many as <paramref name="config"/> asks for.</summary>
+    public static TaskPrompts Draw(TokenizedTask task, PruningConfig config) => new(
+        task.Sample(TaskSplit.Train, config.Seed, config.Steps * config.BatchPairs).Pairs,
+        task.Sample(TaskSplit.Train, config.Seed + 1, config.SelectionPairs).Pairs,
+        task.Sample(TaskSplit.Test, config.Seed, config.TestPairs).Pairs);
+}
+
+/// <summary>A choice of nodes and where it came from.</summary>
+/// <param name="Nodes">One per node of the layout: in the circuit or not.</param>
+/// <param name="Scores">What the nodes were ranked by: tau, or an attribution.</param>
+/// <param name="KCoef">Penalty of the mask training; 0 for none.</param>
+/// <param name="SelectionLoss">Task loss on the selection prompts.</param>
+/// <param name="MeetsTarget">Whether that is low enough.</param>
+public sealed record ChosenNodes(bool[] Nodes, double[] Scores, double KCoef, double SelectionLoss, bool MeetsTarget);
+
+/// <summary>Runs a frozen model with any choice of nodes active and the rest frozen, and measures circuits so.</summary>
+public sealed class CircuitEvaluator : IDisposable
+{
+    private const int EvaluationPairs = 32;
+    private const int TokensShown = 8;
+
+    /// <summary>Circuits of more nodes than this are not measured node by node: nobody looks at them so.</summary>
+    internal const int MostNodesInDetail = 512;
+
+    /// <param name="model">Frozen.</param>
+    /// <param name="means">Mean activation of every node.</param>
+    /// <param name="config">Validated.</param>
+    public CircuitEvaluator(Transformer model, float[] means, PruningConfig config)
+    {
+        if (config.MaxTokens > model.Config.BlockSize)
+        {
+            throw new BadInputException($"max_tokens is {config.MaxTokens}, but the model reads at most {model.Config.BlockSize} tokens. Lower max_tokens.");
+        }
+
+        Model = model;
+        Means = means;
+        Config = config;
+        Graph = new CircuitGraph(model.Parameters);
+        Runner = new TaskRunner(model, EvaluationPairs, config.MaxTokens);
+        Gates = NewGates();
+        Runner.Hooks.Add(Gates);
+    }
+
+    public Transformer Model { get; }
+
+    /// <summary>One per node.</summary>
+    public float[] Means { get; }
+
+    public PruningConfig Config { get; }
+
+    public CircuitGraph Graph { get; }
+
+    /// <summary>What the prompts run through; further hooks see activations after the mask.</summary>
+    internal TaskRunner Runner { get; }
+
+    internal NodeGates Gates { get; }
+
+    /// <summary>A mask over all nodes that freezes what the configuration says.</summary>
+    public NodeGates NewGates() =>
+        new(Model.Parameters.Engine, Graph.Layout, Config.Ablation == Ablation.Mean ? Means : new float[Means.Length]);
+
+    /// <summary>Logit differences with only <paramref name="nodes"/> active, everything else frozen.</summary>
+    public double[] Differences(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
+    {
+        Gates.SetMask([.. nodes.Select(kept => kept ? 1f : 0f)]);
+        return Runner.AllDifferences(pairs);
+    }
+
+    /// <summary>Mean binary loss with only <paramref name="nodes"/> active.</summary>
+    public double Loss(bool[] nodes, IReadOnlyList<TokenizedPair> pairs) => BinaryLoss.Mean(Differences(nodes, pairs));
+
+    /// <summary>How much the loss rises when one node of a circuit is frozen too; one entry per node of the circuit, in order.</summary>
+    public IReadOnlyList<double> AblationEffects(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
+    {
+        double whole = Loss(nodes, pairs);
+        var effects = new List<double>();
+        bool[] without = [.. nodes];
+        for (int i = 0; i < nodes.Length; i++)
+        {
+            if (nodes[i])
+            {
+                without[i] = false;
+                effects.Add(Loss(without, pairs) - whole);
+                without[i] = true;
+            }
+        }
+
+        return effects;
+    }
+
+    /// <summary>On how many test pairs single nodes are measured: fewer for larger circuits, so that it never takes longer than the pruning.</summary>
+    internal static int PairsInDetail(int nodes) => Math.Clamp(4096 / Math.Max(1, nodes), 16, 64);
+
+    /// <summary>Losses of random circuits that have as many nodes at each location as <paramref name="nodes"/>.</summary>
+    public IReadOnlyList<double> RandomLosses(bool[] nodes, IReadOnlyList<TokenizedPair> pairs, int count) =>
+        [.. Enumerable.Range(0, count).Select(i => Loss(RandomLike(nodes, RandomSource.For(Config.Seed, "random circuit", i)), pairs))];
+
+    /// <summary>Everything that circuit.json says of a choice of nodes.</summary>
+    /// <param name="chosen">The nodes.</param>
+    /// <param name="task">The task's name.</param>
+    /// <param name="modelName">The model's name, for the record.</param>
+    /// <param name="tokenizer">For the tokens that write the channels read; null leaves them out.</param>
+    /// <param name="prompts">The task's prompts.</param>
+    public Circuit Describe(ChosenNodes chosen, string task, string modelName, BytePairTokenizer? tokenizer, TaskPrompts prompts)
+    {
+        bool[] nodes = chosen.Nodes;
+        bool[] all = [.. nodes.Select(_ => true)];
+        CalibrationResult calibration = Calibration.Fit(Differences(nodes, prompts.Selection), Config.CalibrationSteps);
+        double[] circuit = Differences(nodes, prompts.Test);
+        double[] full = Differences(all, prompts.Test);
+        IReadOnlyList<double> random = RandomLosses(nodes, prompts.Test, Config.RandomCircuits);
+        int[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i])];
+        IReadOnlyList<double>? effects = kept.Length > MostNodesInDetail ? null : AblationEffects(nodes, [.. prompts.Test.Take(PairsInDetail(kept.Length))]);
+        float[] embedding = Model.Parameters.Read(ParameterNames.Token);
+        NodeLayout layout = Graph.Layout;
+        return new Circuit
+        {
+            Task = task,
+            Model = modelName,
+            ModelFingerprint = Model.Parameters.Fingerprint(),
+            KCoef = chosen.KCoef,
+            MeetsTarget = chosen.MeetsTarget,
+            TotalNodes = layout.Count,
+            TotalEdges = Graph.Edges(all).Count(),
+            Measurements = new CircuitMeasurements(
+                LossFullModel: BinaryLoss.Mean(full),
+                Loss: BinaryLoss.Mean(circuit),
+                LossCalibrated: BinaryLoss.Mean(circuit, calibration.Scale, calibration.Shift),
+                LossWithoutCircuit: Loss([.. nodes.Select(node => !node)], prompts.Test),
+                LossEmpty: Loss(new bool[nodes.Length], prompts.Test),
+                Accuracy: BinaryLoss.Accuracy(circuit),
+                AccuracyFullModel: BinaryLoss.Accuracy(full),
+                SelectionLoss: chosen.SelectionLoss)
+            {
+                LossRandomMean = random.Count == 0 ? null : random.Average(),
+                LossRandomBest = random.Count == 0 ? null : random.Min(),
+            },
+            Calibration = calibration,
+            Settings = Config,
+            Nodes =
+            [
+                .. kept.Select((i, place) => new CircuitNode(
+                    layout[i].Name, chosen.Scores[i], Means[i], Graph.BiasOf(i), effects?[place], tokenizer is null ? null : TokensOf(layout[i], embedding, tokenizer))),
+            ],
+            Edges = [.. Graph.Edges(nodes).Select(edge => new CircuitEdge(layout[edge.From].Name, layout[edge.To].Name, edge.Weight))],
+        };
+    }
+
+    public void Dispose()
+    {
+        Runner.Dispose();
+        Gates.Dispose();
+    }
+
+    private bool[] RandomLike(bool[] nodes, RandomSource random)
+    {
+        var other = new bool[nodes.Length];
+        for (int site = 0; site < Graph.Layout.Sites.Count; site++)
+        {
+            (int start, int length) = Graph.Layout.RangeOf(site).GetOffsetAndLength(nodes.Length);
+            int[] channels = [.. Enumerable.Range(start, length)];
+            random.Shuffle<int>(channels);
+            foreach (int i in channels.Take(nodes.AsSpan(start, length).Count(true)))
+            {
+                other[i] = true;
+            }
+        }
+
+        return other;
+    }
+
+    private List<TokenWeight>? TokensOf(Node node, float[] embedding, BytePairTokenizer tokenizer)
+    {
+        int width = Model.Config.DModel;
+        return node.Site.Kind is not (SiteKind.AttnActIn or SiteKind.MlpActIn) || node.Channel >= width
+            ? null
+            : [.. Enumerable.Range(0, tokenizer.VocabularySize)
+                .Select(id => (Id: id, Weight: embedding[(id * width) + node.Channel]))
+                .Where(entry => entry.Weight != 0)
+                .OrderByDescending(entry => Math.Abs(entry.Weight)).ThenBy(entry => entry.Id)
+                .Take(TokensShown)
+                .Select(entry => new TokenWeight(tokenizer.Describe(entry.Id), entry.Id, entry.Weight))];
+    }
+}

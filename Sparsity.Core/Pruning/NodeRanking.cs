@@ -1,0 +1,55 @@
+using Sparsity.Core.Tasks;
+
+namespace Sparsity.Core.Pruning;
+
+/// <summary>Nodes ranked by a score, best first, and the losses of the first so many of them on one set of prompts.</summary>
+internal sealed class NodeRanking
+{
+    private readonly CircuitEvaluator _evaluator;
+    private readonly IReadOnlyList<TokenizedPair> _pairs;
+    private readonly int[] _ranked;
+    private readonly (int Query, int Key)[] _tied;
+
+    public NodeRanking(CircuitEvaluator evaluator, double[] scores, IReadOnlyList<TokenizedPair> pairs)
+    {
+        _evaluator = evaluator;
+        _pairs = pairs;
+        _ranked = [.. Enumerable.Range(0, scores.Length).OrderByDescending(i => scores[i]).ThenBy(i => i)];
+        _tied = evaluator.Config.TiedQueryKey ? [.. evaluator.Graph.Layout.QueryKeyPairs] : [];
+    }
+
+    /// <summary>Bisects between 0 and <paramref name="passing"/> nodes for the fewest whose loss is at most <paramref name="target"/>; dead ends are dropped.</summary>
+    /// <param name="passing">A number of nodes to start from; kept as it is where it misses the target.</param>
+    /// <param name="target">In nats.</param>
+    /// <param name="failing">A number of nodes known to miss the target.</param>
+    public (bool[] Nodes, double Loss) Fewest(int passing, double target, int failing = 0)
+    {
+        double loss = LossOfFirst(passing);
+        while (loss <= target && passing - failing > 1)
+        {
+            int middle = (passing + failing) / 2;
+            double middleLoss = LossOfFirst(middle);
+            (passing, failing, loss) = middleLoss <= target ? (middle, failing, middleLoss) : (passing, middle, loss);
+        }
+
+        return (First(passing), loss);
+    }
+
+    public double LossOfFirst(int count) => _evaluator.Loss(First(count), _pairs);
+
+    private bool[] First(int count)
+    {
+        var first = new bool[_ranked.Length];
+        foreach (int i in _ranked.AsSpan(0, count))
+        {
+            first[i] = true;
+        }
+
+        foreach ((int query, int key) in _tied)
+        {
+            first[query] = first[key] = first[query] || first[key];
+        }
+
+        return _evaluator.Graph.WithoutDeadEnds(first);
+    }
+}

@@ -1,0 +1,106 @@
+using Sparsity.Core.Tasks;
+
+namespace Sparsity.Core.Pruning;
+
+/// <summary>prune.json: everything that a folder of circuits was asked for, so that an interrupted run can go on.</summary>
+public sealed record PruningPlan
+{
+    public const int CurrentFormatVersion = 1;
+
+    public int FormatVersion { get; init; } = CurrentFormatVersion;
+
+    /// <summary>This program's version.</summary>
+    public required string Version { get; init; }
+
+    /// <summary>Run folder of the model as it was given.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>SHA-256 of the model's weights.</summary>
+    public required string ModelFingerprint { get; init; }
+
+    /// <summary>Data folder of the mean activations; null for the run's own.</summary>
+    public string? Data { get; init; }
+
+    /// <summary>Names of tasks, or paths of JSON files.</summary>
+    public required IReadOnlyList<string> Tasks { get; init; }
+
+    /// <summary>Whether tasks that the model itself does not do are pruned too.</summary>
+    public required bool PruneUnsolved { get; init; }
+
+    /// <summary>In nats; the masks are the same for all of them.</summary>
+    public required IReadOnlyList<double> TargetLosses { get; init; }
+
+    public required IReadOnlyList<ulong> Seeds { get; init; }
+
+    /// <summary>Everything else; its seed and target loss stand for those above in turn.</summary>
+    public required PruningConfig Settings { get; init; }
+
+    /// <summary>Seed by seed, task by task.</summary>
+    public IEnumerable<PruningJob> Jobs => Seeds.SelectMany(seed => Tasks.Select(task => new PruningJob(task, seed)));
+
+    /// <summary>Where a circuit lies below the run's folder: only what there are several of makes a level.</summary>
+    public string FolderOf(string task, ulong seed, double target) => Path.Combine(
+        Tasks.Count > 1 ? task : "",
+        Seeds.Count > 1 ? $"seed-{seed}" : "",
+        TargetLosses.Count > 1 ? FormattableString.Invariant($"target-{target}") : "");
+
+    /// <summary>A task by its name or the path of its file.</summary>
+    public static PromptTask FindTask(string nameOrPath) => File.Exists(nameOrPath) ? PromptTask.Load(nameOrPath) : TaskCatalogue.Find(nameOrPath);
+}
+
+/// <summary>One search.</summary>
+/// <param name="Task">Name or path.</param>
+public readonly record struct PruningJob(string Task, ulong Seed);
+
+/// <summary>What became of a task.</summary>
+public enum PruningStatus
+{
+    /// <summary>The circuit meets the target on the prompts it was chosen on and on the test prompts.</summary>
+    Solved,
+
+    /// <summary>A circuit was looked for, and the best one misses the target on one of the two.</summary>
+    Missed,
+
+    /// <summary>The model itself misses the target on the test prompts; nothing was pruned.</summary>
+    Unsolved,
+
+    /// <summary>The tokenizer or the context cannot pose the task.</summary>
+    Skipped,
+}
+
+/// <summary>A line of results.json. Losses in nats on test prompts; null where nothing was pruned.</summary>
+/// <param name="Reason">Why a task was skipped.</param>
+/// <param name="Folder">Of circuit.json and activations.json, below the run's folder.</param>
+public sealed record PruningResult(
+    string Task, ulong Seed, double TargetLoss, PruningStatus Status, string? Reason = null, double? LossFullModel = null, int? Nodes = null, int? Edges = null,
+    double? Loss = null, double? LossWithoutCircuit = null, double? LossEmpty = null, double? LossRandomBest = null, string? Folder = null);
+
+/// <summary>Size of the circuits of one seed at one target.</summary>
+/// <param name="Solved">Solved tasks.</param>
+/// <param name="GeometricMeanEdges">Over the solved ones (spec section 4); null where there are none.</param>
+public sealed record PruningTotal(ulong Seed, double TargetLoss, int Solved, double? GeometricMeanEdges);
+
+/// <summary>results.json.</summary>
+public sealed record PruningResults(IReadOnlyList<PruningResult> Results)
+{
+    public int FormatVersion { get; init; } = PruningPlan.CurrentFormatVersion;
+
+    /// <summary>Follow from the results: whatever a file says of them is ignored.</summary>
+    public IReadOnlyList<PruningTotal> Totals
+    {
+        get =>
+    [
+        .. Results.GroupBy(result => (result.Seed, result.TargetLoss)).Select(group =>
+        {
+            double[] edges = [.. group.Where(result => result.Status == PruningStatus.Solved).Select(result => (double)result.Edges!)];
+
+            // A circuit without edges counts as one edge: the logarithm of 0 would make the mean 0 whatever the others are.
+            return new PruningTotal(
+                group.Key.Seed, group.Key.TargetLoss, edges.Length, edges.Length == 0 ? null : Math.Exp(edges.Average(count => Math.Log(Math.Max(1, count)))));
+        }),
+    ];
+        init
+        {
+        }
+    }
+}

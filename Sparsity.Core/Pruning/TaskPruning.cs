@@ -1,0 +1,127 @@
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Model;
+using Sparsity.Core.Storage;
+using Sparsity.Core.Tasks;
+using Sparsity.Core.Tokenization;
+
+namespace Sparsity.Core.Pruning;
+
+/// <summary>A frozen model with what pruning needs besides: its tokenizer and pretraining text.</summary>
+/// <param name="Name">For the record: the run folder as it was given.</param>
+/// <param name="Model">In one engine's memory.</param>
+/// <param name="Tokenizer">The model's.</param>
+/// <param name="Pretraining">Tokens behind the mean activations.</param>
+/// <param name="ContextTokens">T of the windows of pretraining text.</param>
+public sealed record PruningSubject(string Name, Transformer Model, BytePairTokenizer Tokenizer, ReadOnlyMemory<ushort> Pretraining, int ContextTokens)
+{
+    private readonly Dictionary<(ulong, int), float[]> _means = [];
+
+    /// <summary>The longest prompt that both the settings and the model allow.</summary>
+    public PruningConfig Fitted(PruningConfig config) => config with { MaxTokens = Math.Min(config.MaxTokens, Model.Config.BlockSize) };
+
+    /// <summary>Mean activations, measured once for each seed and number of batches.</summary>
+    public float[] Means(PruningConfig config)
+    {
+        if (!_means.TryGetValue((config.Seed, config.MeanBatches), out float[]? means))
+        {
+            means = MeanActivations.Measure(Model, new NodeLayout(Model.Config), Pretraining, ContextTokens, config.MeanBatches, config.Seed);
+            _means[(config.Seed, config.MeanBatches)] = means;
+        }
+
+        return means;
+    }
+}
+
+/// <summary>A circuit with the statistics of its nodes, unless it has more than anyone would look at one by one (512).</summary>
+public sealed record PrunedTask(Circuit Circuit, CircuitActivations? Activations)
+{
+    /// <summary>Writes circuit.json and activations.json.</summary>
+    public void WriteTo(string directory)
+    {
+        AtomicFile.WriteText(Path.Combine(directory, "circuit.json"), JsonText.Write(Circuit));
+        if (Activations is not null)
+        {
+            AtomicFile.WriteText(Path.Combine(directory, "activations.json"), JsonText.WriteLine(Activations));
+        }
+    }
+}
+
+/// <summary>One task pruned in one model with one seed: its prompts, its masks, and a circuit for every target loss.</summary>
+public sealed class TaskPruning : IDisposable
+{
+    private readonly PruningSubject _subject;
+    private readonly TokenizedTask _task;
+    private readonly PruningConfig _config;
+
+    private TaskPruning(PruningSubject subject, TokenizedTask task, PruningConfig config)
+    {
+        _subject = subject;
+        _task = task;
+        _config = config;
+        Prompts = TaskPrompts.Draw(task, config);
+        Evaluator = new CircuitEvaluator(subject.Model, subject.Means(config), config);
+    }
+
+    /// <summary>Draws the prompts of a task.</summary>
+    /// <param name="subject">The model.</param>
+    /// <param name="task">The task.</param>
+    /// <param name="config">Validated.</param>
+    /// <param name="reason">If the tokenizer or the context cannot pose the task: why.</param>
+    public static TaskPruning? TryCreate(PruningSubject subject, PromptTask task, PruningConfig config, out string reason)
+    {
+        config = subject.Fitted(config);
+        bool posed = TokenizedTask.TryCreate(task, subject.Tokenizer, config.MaxTokens, out TokenizedTask? tokenized, out string? why);
+        reason = why ?? "";
+        return posed ? new TaskPruning(subject, tokenized!, config) : null;
+    }
+
+    /// <inheritdoc cref="TryCreate"/>
+    /// <exception cref="BadInputException">The task cannot be posed.</exception>
+    public static TaskPruning Create(PruningSubject subject, PromptTask task, PruningConfig config) =>
+        TryCreate(subject, task, config, out string reason) ?? throw new BadInputException($"task {task.Name} cannot be posed: {reason}");
+
+    public CircuitEvaluator Evaluator { get; }
+
+    public TaskPrompts Prompts { get; }
+
+    /// <summary>Task loss of the whole model on test prompts.</summary>
+    public double LossFullModel => Evaluator.Loss([.. Evaluator.Means.Select(_ => true)], Prompts.Test);
+
+    /// <summary>Trains the masks and gives the circuit of each target, in the order of the targets.</summary>
+    /// <param name="targets">Target losses in nats.</param>
+    /// <param name="checkpoint">Where an interrupted training stands and is kept; null to keep nothing.</param>
+    /// <param name="progress">Called now and then.</param>
+    /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
+    public IReadOnlyList<PrunedTask> Find(
+        IReadOnlyList<double> targets, MaskCheckpoint? checkpoint = null, Action<PruningProgress>? progress = null, CancellationToken stop = default)
+    {
+        using var search = new CircuitSearch(Evaluator);
+        IReadOnlyList<TrainedMask> masks = search.TrainMasks(Prompts.Training, checkpoint, progress, stop);
+        var found = new List<PrunedTask>();
+        foreach (double target in targets)
+        {
+            stop.ThrowIfCancellationRequested();
+            ChosenNodes chosen = search.Choose(masks, Prompts.Selection, target);
+            progress?.Invoke(new PruningProgress(chosen.KCoef, 0, chosen.SelectionLoss, chosen.Nodes.Count(kept => kept)));
+            found.Add(Describe(chosen, target));
+        }
+
+        return found;
+    }
+
+    /// <summary>Measures a choice of nodes on the test prompts.</summary>
+    /// <param name="chosen">The nodes.</param>
+    /// <param name="target">The loss they were to meet.</param>
+    public PrunedTask Describe(ChosenNodes chosen, double target)
+    {
+        Circuit circuit = Evaluator.Describe(chosen, _task.Task.Name, _subject.Name, _subject.Tokenizer, Prompts);
+        circuit = circuit with { Settings = _config with { TargetLoss = target } };
+        return new PrunedTask(
+            circuit,
+            circuit.Nodes.Count > CircuitEvaluator.MostNodesInDetail
+                ? null
+                : ActivationSurvey.Measure(Evaluator, circuit, Prompts, _subject.Tokenizer, _subject.Pretraining, _subject.ContextTokens));
+    }
+
+    public void Dispose() => Evaluator.Dispose();
+}
