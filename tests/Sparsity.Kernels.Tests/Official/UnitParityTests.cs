@@ -170,7 +170,7 @@ public class UnitParityTests
         using IComputeEngine engine = Engines.Create(engineName);
         using var pass = new OfficialPass(engine, folder, batch);
         var layout = new NodeLayout(pass.Parameters.Config);
-        using var gates = new NodeGates(engine, layout, OfAllNodes("mean/"), batch[0], batch[1]);
+        using var gates = new NodeGates(engine, layout, OfAllNodes("mean/"));
         gates.SetMask(OfAllNodes("mask/"));
         pass.AddHook(gates);
         pass.Forward(tokens);
