@@ -1,10 +1,13 @@
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Pruning;
 
 namespace Sparsity.Cli;
 
 /// <summary>A circuit as a researcher reads it in a terminal.</summary>
 internal static class CircuitListing
 {
+    private const int MostShown = 4;
+
     public static void Print(Circuit circuit)
     {
         CircuitMeasurements m = circuit.Measurements;
@@ -12,12 +15,47 @@ internal static class CircuitListing
         Terminal.Line(
             $"test loss: circuit {m.Loss:0.000} (calibrated {m.LossCalibrated:0.000}), full model {m.LossFullModel:0.000}, without the circuit {m.LossWithoutCircuit:0.000}, empty {m.LossEmpty:0.000}");
         Terminal.Line($"target {circuit.Settings.TargetLoss}: {(circuit.MeetsTarget ? "met" : "NOT MET")} on the prompts it was chosen on; accuracy {100 * m.Accuracy:0.0} % (full model {100 * m.AccuracyFullModel:0.0} %)");
-        ILookup<string, CircuitEdge> incoming = circuit.Edges.ToLookup(edge => edge.To);
-        Terminal.Table(["node", "tau", "mean", "bias", "edges in"], circuit.Nodes.Select(node => new[]
+        Terminal.Line($"random circuits of equal size: mean loss {Number(m.LossRandomMean)}, best {Number(m.LossRandomBest)}");
+        if (circuit.RemovedByHand.Count > 0)
         {
-            node.Name, Terminal.Number(node.Tau), Terminal.Number(node.Mean), node.Bias is { } bias ? Terminal.Number(bias) : "",
-            string.Join("  ", incoming[node.Name].OrderByDescending(edge => Math.Abs(edge.Weight)).Take(4).Select(edge => $"{edge.From} {Terminal.Number(edge.Weight, "+0.00;-0.00")}"))
-                + (incoming[node.Name].Count() > 4 ? $"  and {incoming[node.Name].Count() - 4} more" : ""),
+            Terminal.Line($"removed by hand: {string.Join(", ", circuit.RemovedByHand)}");
+        }
+
+        ILookup<string, CircuitEdge> incoming = circuit.Edges.ToLookup(edge => edge.To);
+        Terminal.Table(["node", "tau", "mean", "bias", "effect", "edges in; for act_in what writes its channel"], circuit.Nodes.Select(node => new[]
+        {
+            node.Name, Terminal.Number(node.Tau), Terminal.Number(node.Mean), node.Bias is { } bias ? Terminal.Number(bias) : "", Number(node.AblationEffect),
+            node.Name.Contains("act_in", StringComparison.Ordinal) ? Writers(circuit, node) : EdgesInto(incoming[node.Name]),
         }));
     }
+
+    /// <summary>The report's checks as a table, and its verdict.</summary>
+    public static void Print(Faithfulness report)
+    {
+        Terminal.Table(["question", "answer", "numbers"], report.Checks.Select(check => new[] { check.Question, check.Passed ? "yes" : "NO", check.Numbers }));
+        Terminal.Line($"attribution baseline: {report.Attribution.Edges} edges, loss {report.Attribution.Loss:0.000}{(report.Attribution.MeetsTarget ? "" : " (misses the target)")}");
+        Terminal.Line($"other ablation: loss {report.LossOtherAblation:0.000}");
+        Terminal.Line($"full model into circuit: {Curve(report.Interchange.FullIntoCircuit)}; circuit into full model: {Curve(report.Interchange.CircuitIntoFull)}");
+        Terminal.Line($"{report.Verdict}");
+
+        static string Curve(IReadOnlyList<InterchangePoint> points) => string.Join(", ", points.Select(point => $"{Terminal.Number(100 * point.Fraction, "0")} % {Terminal.Number(point.Loss)}"));
+    }
+
+    /// <summary>Nodes of the circuit that write the channel of the residual stream before this one reads it, and tokens whose embeddings do.</summary>
+    private static string Writers(Circuit circuit, CircuitNode node)
+    {
+        string channel = node.Name[node.Name.LastIndexOf('.')..];
+        IEnumerable<string> writers = circuit.Nodes.TakeWhile(other => other.Name != node.Name)
+            .Where(other => other.Name.EndsWith("resid_delta" + channel, StringComparison.Ordinal)).Select(other => other.Name);
+        return string.Join("  ", writers.Concat((node.Tokens ?? []).Take(MostShown).Select(token => $"{token.Token} {Terminal.Number(token.Weight, "+0.00;-0.00")}")));
+    }
+
+    private static string EdgesInto(IEnumerable<CircuitEdge> edges)
+    {
+        CircuitEdge[] all = [.. edges.OrderByDescending(edge => Math.Abs(edge.Weight))];
+        string shown = string.Join("  ", all.Take(MostShown).Select(edge => $"{edge.From} {Terminal.Number(edge.Weight, "+0.00;-0.00")}"));
+        return shown + (all.Length > MostShown ? $"  and {all.Length - MostShown} more" : "");
+    }
+
+    private static string Number(double? value) => value is { } number ? Terminal.Number(number) : "";
 }

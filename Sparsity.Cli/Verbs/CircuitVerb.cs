@@ -1,14 +1,16 @@
 using CommandLine;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("circuit", HelpText = "show FILE: nodes and edges. compare FILE FILE: what two circuits share. export FILE --format F --out FILE.")]
-internal sealed class CircuitVerb : Verb
+[Verb("circuit", HelpText = "show FILE: nodes and edges. compare FILE FILE: what two circuits share. export FILE --format F --out FILE. edit FILE --remove NODES --out DIR.")]
+internal sealed class CircuitVerb : EngineVerb
 {
-    [Value(0, MetaName = "action", Required = true, HelpText = "show, compare or export.")]
+    [Value(0, MetaName = "action", Required = true, HelpText = "show, compare, export or edit.")]
     public string Action { get; set; } = "";
 
     [Value(1, MetaName = "files", HelpText = "circuit.json files.")]
@@ -17,7 +19,19 @@ internal sealed class CircuitVerb : Verb
     [Option("format", Default = "dot", HelpText = "export: json, dot, graphml or csv.")]
     public string Format { get; set; } = "dot";
 
-    [Option("out", HelpText = "export: file to write. (Default: standard output)")]
+    [Option("remove", Separator = ',', HelpText = "edit: names of nodes to take out, comma-separated.")]
+    public IEnumerable<string> Remove { get; set; } = [];
+
+    [Option("model", HelpText = "edit: run folder. (Default: the one that the circuit names)")]
+    public string? Model { get; set; }
+
+    [Option("task", HelpText = "edit: JSON file of the task, where it is not one of the program's own.")]
+    public string? Task { get; set; }
+
+    [Option("data", HelpText = "edit: data folder for the mean activations. (Default: the run's own)")]
+    public string? Data { get; set; }
+
+    [Option("out", HelpText = "export: file to write. (Default: standard output) edit: folder to make.")]
     public string? Out { get; set; }
 
     public override int Run(CancellationToken stop)
@@ -34,22 +48,37 @@ internal sealed class CircuitVerb : Verb
             case ("export", 1):
                 Export(Circuit.Load(files[0]));
                 return 0;
-            case ("show" or "compare" or "export", _):
+            case ("edit", 1):
+                Edit(Circuit.Load(files[0]), files[0]);
+                return 0;
+            case ("show" or "compare" or "export" or "edit", _):
                 throw new BadInputException($"circuit {Action} needs {(Action == "compare" ? "two circuit.json files" : "one circuit.json file")}, but {files.Length} were given.");
             default:
-                throw new BadInputException($"circuit: '{Action}' is no action; use show, compare or export.");
+                throw new BadInputException($"circuit: '{Action}' is no action; use show, compare, export or edit.");
         }
     }
 
     private static void Compare(Circuit a, Circuit b, string[] files)
     {
         CircuitOverlap overlap = CircuitOverlap.Of(a, b);
-        Terminal.Table(["", files[0], files[1], "shared"],
+        Terminal.Line($"A: {a.Task}, {files[0]}");
+        Terminal.Line($"B: {b.Task}, {files[1]}");
+        if (a.ModelFingerprint != b.ModelFingerprint)
+        {
+            Terminal.Line($"These are circuits of different models: equal names are not the same nodes.");
+        }
+
+        Terminal.Table(["", "A", "B", "shared", "shared of either"],
         [
-            ["nodes", $"{a.Nodes.Count}", $"{b.Nodes.Count}", $"{overlap.Nodes.Count}"],
-            ["edges", $"{a.Edges.Count}", $"{b.Edges.Count}", $"{overlap.Edges.Count}"],
+            ["nodes", $"{a.Nodes.Count}", $"{b.Nodes.Count}", $"{overlap.Nodes.Count}", Share(overlap.Nodes.Count, a.Nodes.Count + b.Nodes.Count)],
+            ["edges", $"{a.Edges.Count}", $"{b.Edges.Count}", $"{overlap.Edges.Count}", Share(overlap.Edges.Count, a.Edges.Count + b.Edges.Count)],
         ]);
         Terminal.Line($"shared nodes: {string.Join(", ", overlap.Nodes)}");
+        Terminal.Line($"shared edges: {string.Join(", ", overlap.Edges.Select(edge => $"{edge.From} > {edge.To}"))}");
+        Terminal.Line($"only in A: {string.Join(", ", a.Nodes.Select(node => node.Name).Except(overlap.Nodes))}");
+        Terminal.Line($"only in B: {string.Join(", ", b.Nodes.Select(node => node.Name).Except(overlap.Nodes))}");
+
+        static string Share(int shared, int sum) => Terminal.Number(sum == 0 ? 0 : 100.0 * shared / (sum - shared), "0.0") + " %";
     }
 
     private void Export(Circuit circuit)
@@ -70,5 +99,37 @@ internal sealed class CircuitVerb : Verb
         {
             AtomicFile.WriteText(Out, text);
         }
+    }
+
+    private void Edit(Circuit circuit, string file)
+    {
+        string[] removed = [.. Remove];
+        if (removed.Length == 0 || Out is null)
+        {
+            throw new BadInputException("circuit edit needs --remove NODE,... and --out DIR.");
+        }
+
+        if (removed.FirstOrDefault(name => circuit.Nodes.All(node => node.Name != name)) is { } unknown)
+        {
+            throw new BadInputException($"--remove: '{unknown}' is no node of {file}; 'sparsity circuit show' lists them.");
+        }
+
+        using IComputeEngine engine = CreateEngine();
+        string directory = Model ?? circuit.Model;
+        using var run = new OpenedRun(directory, engine);
+        if (run.Model.Parameters.Fingerprint() != circuit.ModelFingerprint)
+        {
+            throw new BadInputException($"{directory}: has other weights than the model of {file}. Give --model DIR, the folder of the run it was found in.");
+        }
+
+        var subject = new PruningSubject(circuit.Model, run.Model, run.Tokenizer, run.OpenData(Data).Training, run.Record.Training.ContextTokens);
+        using var pruning = TaskPruning.Create(subject, PruningPlan.FindTask(Task ?? circuit.Task), circuit.Settings);
+        PrunedTask edited = pruning.WithoutNodes(circuit, removed);
+        edited.WriteTo(RunFolder.Create(Out).Directory);
+        CircuitListing.Print(edited.Circuit);
+        Terminal.Line($"before: {circuit.Nodes.Count} nodes, {circuit.Edges.Count} edges, test loss {circuit.Measurements.Loss:0.000}, without the circuit {circuit.Measurements.LossWithoutCircuit:0.000}");
+        Terminal.Line(
+            $"after: {edited.Circuit.Nodes.Count} nodes, {edited.Circuit.Edges.Count} edges, test loss {edited.Circuit.Measurements.Loss:0.000}, without the circuit {edited.Circuit.Measurements.LossWithoutCircuit:0.000}");
+        Terminal.Line($"written to {Path.Combine(Out, "circuit.json")}");
     }
 }

@@ -38,6 +38,15 @@ internal sealed class PruneVerb : EngineVerb
     [Option("ablation", HelpText = "What other nodes are frozen at: mean or zero. (Default: mean)")]
     public Ablation? Ablation { get; set; }
 
+    [Option("method", HelpText = "How nodes are ranked: mask (trained), or attribution (the baseline). (Default: mask)")]
+    public PruningMethod? Method { get; set; }
+
+    [Option("search", HelpText = "Prunings of a search for better settings before each circuit; the table is search.jsonl. (Default: 0)")]
+    public int Search { get; set; }
+
+    [Option("faithfulness", HelpText = "Also test each circuit: the same search on a random model and on shuffled labels, interchange curves, the attribution baseline.")]
+    public bool Faithfulness { get; set; }
+
     [Option("seed", Separator = ',', HelpText = "Seeds of mask and prompts, comma-separated: a circuit for each. (Default: 1)")]
     public IEnumerable<ulong> Seed { get; set; } = [];
 
@@ -66,7 +75,13 @@ internal sealed class PruneVerb : EngineVerb
             throw new BadInputException($"--task: {names.GroupBy(name => name).First(group => group.Count() > 1).Key} is given twice. Name each task once.");
         }
 
-        using var workers = new PruningWorkers(this, model, resumed?.Data ?? Data, (resumed?.Tasks ?? tasks).Count * Math.Max(1, resumed?.Seeds.Count ?? Seed.Count()));
+        if (Search is < 0 or > 100_000)
+        {
+            throw new BadInputException($"--search is {Search}, but must be 0 (none) to 100000.");
+        }
+
+        int searches = (resumed?.Tasks ?? tasks).Count * Math.Max(1, resumed?.Seeds.Count ?? Seed.Count());
+        using var workers = new PruningWorkers(this, model, resumed?.Data ?? Data, Math.Max(searches, resumed?.Search ?? Search));
         PruningPlan plan = resumed ?? new PruningPlan
         {
             Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
@@ -77,6 +92,8 @@ internal sealed class PruneVerb : EngineVerb
             PruneUnsolved = !AllTasks,
             TargetLosses = TargetLoss.Any() ? [.. TargetLoss.Distinct()] : [config.TargetLoss],
             Seeds = Seed.Any() ? [.. Seed.Distinct()] : [config.Seed],
+            Search = Search,
+            Faithfulness = Faithfulness,
             Settings = config,
         };
         if (plan.ModelFingerprint != workers.Fingerprint)
@@ -116,6 +133,11 @@ internal sealed class PruneVerb : EngineVerb
         {
             string path = Path.Combine(run.Directory, folder, "circuit.json");
             CircuitListing.Print(Circuit.Load(path));
+            if (plan.Faithfulness)
+            {
+                CircuitListing.Print(JsonText.ReadFile<Faithfulness>(Path.Combine(run.Directory, folder, "faithfulness.json")));
+            }
+
             Terminal.Line($"written to {path}");
             return;
         }
@@ -130,6 +152,11 @@ internal sealed class PruneVerb : EngineVerb
         foreach (string reason in results.Results.Where(result => result.Reason is not null).Select(result => $"skipped: {result.Reason}").Distinct())
         {
             Terminal.Line($"{reason}");
+        }
+
+        foreach (PruningResult result in results.Results.Where(result => result.Verdict is not null))
+        {
+            Terminal.Line($"{result.Task}, seed {result.Seed}, target {result.TargetLoss}: {result.Verdict}");
         }
 
         foreach (PruningTotal total in results.Totals)
@@ -157,6 +184,7 @@ internal sealed class PruneVerb : EngineVerb
             Steps = Steps ?? config.Steps,
             KCoef = KCoef.Any() ? [.. KCoef] : config.KCoef,
             Ablation = Ablation ?? config.Ablation,
+            Method = Method ?? config.Method,
             Seed = Seed.Any() ? Seed.First() : config.Seed,
         }).Validated(Config ?? "prune");
     }

@@ -26,12 +26,7 @@ public static class ActivationSurvey
     {
         NodeLayout layout = evaluator.Graph.Layout;
         Node[] nodes = [.. circuit.Nodes.Select(node => layout.Parse(node.Name))];
-        var mask = new bool[layout.Count];
-        foreach (Node node in nodes)
-        {
-            mask[layout.IndexOf(node)] = true;
-        }
-
+        bool[] mask = layout.MaskOf(circuit.Nodes.Select(node => node.Name));
         (IReadOnlyList<Binarisation> binarisations, BinarisedLoss loss) = NodeBinarisation.Measure(evaluator, mask, prompts.Selection, prompts.Test);
         RecordedText text = RecordedText.OfPretraining(evaluator.Model, nodes, pretraining, contextTokens, evaluator.Config.MeanBatches, evaluator.Config.Seed);
         evaluator.Gates.SetMask([.. mask.Select(_ => 1f)]);

@@ -64,9 +64,10 @@ public sealed class CircuitEvaluator : IDisposable
     public CircuitGraph Graph { get; }
 
     /// <summary>What the prompts run through; further hooks see activations after the mask.</summary>
-    internal TaskRunner Runner { get; }
+    public TaskRunner Runner { get; }
 
-    internal NodeGates Gates { get; }
+    /// <summary>The mask in <see cref="Runner"/>.</summary>
+    public NodeGates Gates { get; }
 
     /// <summary>A mask over all nodes that freezes what the configuration says.</summary>
     public NodeGates NewGates() =>

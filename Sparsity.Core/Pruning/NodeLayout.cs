@@ -70,6 +70,19 @@ public sealed class NodeLayout
         throw new ArgumentException($"{node} is no node of this model.");
     }
 
+    /// <summary>One entry per node: whether it is among those named.</summary>
+    /// <exception cref="BadInputException">The model has no such node.</exception>
+    public bool[] MaskOf(IEnumerable<string> names)
+    {
+        var mask = new bool[Count];
+        foreach (string name in names)
+        {
+            mask[IndexOf(Parse(name))] = true;
+        }
+
+        return mask;
+    }
+
     /// <summary>Reads a node's name.</summary>
     /// <exception cref="BadInputException">The model has no such node.</exception>
     public Node Parse(string name)

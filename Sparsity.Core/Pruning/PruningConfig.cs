@@ -20,11 +20,24 @@ public enum TaskLoss
     Full,
 }
 
+/// <summary>How nodes are ranked.</summary>
+public enum PruningMethod
+{
+    /// <summary>By a trained mask: the paper.</summary>
+    Mask,
+
+    /// <summary>By gradient times (activation - mean): the baseline.</summary>
+    Attribution,
+}
+
 /// <summary>How a circuit is searched (spec section 4). The paper's values are centres of a search; defaults marked "small" are what small models need.</summary>
 public sealed record PruningConfig
 {
     /// <summary>Seed of the initial mask and of the prompts drawn.</summary>
     public ulong Seed { get; init; } = 1;
+
+    /// <summary>How nodes are ranked.</summary>
+    public PruningMethod Method { get; init; } = PruningMethod.Mask;
 
     /// <summary>Steps of mask training, from 1. Small: 300.</summary>
     public int Steps { get; init; } = 300;

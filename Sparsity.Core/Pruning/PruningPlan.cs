@@ -32,6 +32,12 @@ public sealed record PruningPlan
 
     public required IReadOnlyList<ulong> Seeds { get; init; }
 
+    /// <summary>Prunings of a search for better settings, for each task and seed; 0 for none.</summary>
+    public int Search { get; init; }
+
+    /// <summary>Whether every circuit gets a faithfulness report.</summary>
+    public bool Faithfulness { get; init; }
+
     /// <summary>Everything else; its seed and target loss stand for those above in turn.</summary>
     public required PruningConfig Settings { get; init; }
 
@@ -70,10 +76,11 @@ public enum PruningStatus
 
 /// <summary>A line of results.json. Losses in nats on test prompts; null where nothing was pruned.</summary>
 /// <param name="Reason">Why a task was skipped.</param>
+/// <param name="Verdict">Of faithfulness.json, where one was asked for.</param>
 /// <param name="Folder">Of circuit.json and activations.json, below the run's folder.</param>
 public sealed record PruningResult(
     string Task, ulong Seed, double TargetLoss, PruningStatus Status, string? Reason = null, double? LossFullModel = null, int? Nodes = null, int? Edges = null,
-    double? Loss = null, double? LossWithoutCircuit = null, double? LossEmpty = null, double? LossRandomBest = null, string? Folder = null);
+    double? Loss = null, double? LossWithoutCircuit = null, double? LossEmpty = null, double? LossRandomBest = null, string? Folder = null, string? Verdict = null);
 
 /// <summary>Size of the circuits of one seed at one target.</summary>
 /// <param name="Solved">Solved tasks.</param>

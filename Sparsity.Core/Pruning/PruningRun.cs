@@ -48,6 +48,16 @@ public sealed class PruningRun
     public void Execute(
         IReadOnlyList<PruningSubject> subjects, Action<string, PruningProgress>? progress = null, Action<IReadOnlyList<PruningResult>>? finished = null, CancellationToken stop = default)
     {
+        var settings = new Dictionary<PruningJob, PruningConfig>();
+        foreach (PruningJob job in Remaining)
+        {
+            settings[job] = _plan.Settings with { Seed = job.Seed, TargetLoss = _plan.TargetLosses[0] };
+            if (_plan.Search > 0)
+            {
+                settings[job] = SearchedSettings(subjects, job, settings[job], progress, stop);
+            }
+        }
+
         var jobs = new Queue<PruningJob>(Remaining);
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(stop);
         Worker.RunAll(subjects, failed, subject =>
@@ -55,7 +65,7 @@ public sealed class PruningRun
             while (Next() is { } job)
             {
                 failed.Token.ThrowIfCancellationRequested();
-                IReadOnlyList<PruningResult> results = Do(subject, job, failed.Token);
+                IReadOnlyList<PruningResult> results = Do(subject, job, settings[job], failed.Token);
                 lock (_lock)
                 {
                     _finished[job] = results;
@@ -73,10 +83,9 @@ public sealed class PruningRun
             }
         }
 
-        IReadOnlyList<PruningResult> Do(PruningSubject subject, PruningJob job, CancellationToken cancel)
+        IReadOnlyList<PruningResult> Do(PruningSubject subject, PruningJob job, PruningConfig config, CancellationToken cancel)
         {
             PromptTask task = PruningPlan.FindTask(job.Task);
-            PruningConfig config = _plan.Settings with { Seed = job.Seed, TargetLoss = _plan.TargetLosses[0] };
             using TaskPruning? pruning = TaskPruning.TryCreate(subject, task, config, out string reason);
             if (pruning is null)
             {
@@ -89,19 +98,58 @@ public sealed class PruningRun
             IReadOnlyList<PrunedTask> found = targets.Length == 0 ? [] : pruning.Find(
                 targets,
                 new MaskCheckpoint(checkpointPath, $"{task.Name}, seed {job.Seed}, model {_plan.ModelFingerprint}"),
-                step =>
-                {
-                    lock (_lock)
-                    {
-                        progress?.Invoke(task.Name, step);
-                    }
-                },
+                step => Report(task.Name, step),
                 cancel);
             List<PruningResult> results = [.. _plan.TargetLosses.Except(targets).Select(target => new PruningResult(job.Task, job.Seed, target, PruningStatus.Unsolved, null, full))];
-            results.AddRange(targets.Zip(found, (target, pruned) => Write(job, task, target, pruned)));
+            foreach ((double target, PrunedTask pruned) in targets.Zip(found))
+            {
+                PruningResult result = Write(job, task, target, pruned);
+                if (_plan.Faithfulness)
+                {
+                    var faithfulness = Faithfulness.Measure(subject, task, pruned.Circuit, (control, step) => Report($"{task.Name}, {control}", step), cancel);
+                    faithfulness.WriteTo(Path.Combine(Directory, result.Folder!));
+                    result = result with { Verdict = faithfulness.Verdict };
+                }
+
+                results.Add(result);
+            }
+
             File.Delete(checkpointPath);
             return [.. results.OrderBy(result => Array.IndexOf([.. _plan.TargetLosses], result.TargetLoss))];
         }
+
+        void Report(string name, PruningProgress step)
+        {
+            lock (_lock)
+            {
+                progress?.Invoke(name, step);
+            }
+        }
+    }
+
+    /// <summary>The settings of the best trial, kept in search.jsonl; those given where the task cannot be posed.</summary>
+    private PruningConfig SearchedSettings(
+        IReadOnlyList<PruningSubject> subjects, PruningJob job, PruningConfig centre, Action<string, PruningProgress>? progress, CancellationToken stop)
+    {
+        PromptTask task = PruningPlan.FindTask(job.Task);
+        using (TaskPruning? posed = TaskPruning.TryCreate(subjects[0], task, centre, out _))
+        {
+            if (posed is null || (!_plan.PruneUnsolved && posed.LossFullModel > _plan.TargetLosses.Max()))
+            {
+                return centre;
+            }
+        }
+
+        string folder = Folder(_plan.FolderOf(task.Name, job.Seed, 0), _plan.TargetLosses.Count > 1);
+        IReadOnlyList<SearchTrial> trials = SettingsSearch.Run(
+            subjects,
+            task,
+            centre,
+            _plan.Search,
+            Path.Combine(folder, "search.jsonl"),
+            trial => progress?.Invoke($"{task.Name}, trial {trial.Trial}", new PruningProgress(trial.KCoef, centre.Steps, trial.SelectionLoss, trial.Nodes)),
+            stop);
+        return SettingsSearch.With(centre, trials.OrderBy(trial => trial.Score).ThenBy(trial => trial.Trial).First());
     }
 
     private PruningResult Write(PruningJob job, PromptTask task, double target, PrunedTask pruned)

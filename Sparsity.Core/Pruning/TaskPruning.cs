@@ -16,6 +16,9 @@ public sealed record PruningSubject(string Name, Transformer Model, BytePairToke
 {
     private readonly Dictionary<(ulong, int), float[]> _means = [];
 
+    /// <summary>Another model of the same kind, with the same tokenizer and text.</summary>
+    public PruningSubject With(string name, Transformer model) => new(name, model, Tokenizer, Pretraining, ContextTokens);
+
     /// <summary>The longest prompt that both the settings and the model allow.</summary>
     public PruningConfig Fitted(PruningConfig config) => config with { MaxTokens = Math.Min(config.MaxTokens, Model.Config.BlockSize) };
 
@@ -53,12 +56,12 @@ public sealed class TaskPruning : IDisposable
     private readonly TokenizedTask _task;
     private readonly PruningConfig _config;
 
-    private TaskPruning(PruningSubject subject, TokenizedTask task, PruningConfig config)
+    private TaskPruning(PruningSubject subject, TokenizedTask task, PruningConfig config, TaskPrompts prompts)
     {
         _subject = subject;
         _task = task;
         _config = config;
-        Prompts = TaskPrompts.Draw(task, config);
+        Prompts = prompts;
         Evaluator = new CircuitEvaluator(subject.Model, subject.Means(config), config);
     }
 
@@ -72,7 +75,7 @@ public sealed class TaskPruning : IDisposable
         config = subject.Fitted(config);
         bool posed = TokenizedTask.TryCreate(task, subject.Tokenizer, config.MaxTokens, out TokenizedTask? tokenized, out string? why);
         reason = why ?? "";
-        return posed ? new TaskPruning(subject, tokenized!, config) : null;
+        return posed ? new TaskPruning(subject, tokenized!, config, TaskPrompts.Draw(tokenized!, config)) : null;
     }
 
     /// <inheritdoc cref="TryCreate"/>
@@ -96,12 +99,14 @@ public sealed class TaskPruning : IDisposable
         IReadOnlyList<double> targets, MaskCheckpoint? checkpoint = null, Action<PruningProgress>? progress = null, CancellationToken stop = default)
     {
         using var search = new CircuitSearch(Evaluator);
-        IReadOnlyList<TrainedMask> masks = search.TrainMasks(Prompts.Training, checkpoint, progress, stop);
+        IReadOnlyList<TrainedMask> masks = _config.Method == PruningMethod.Attribution ? [] : search.TrainMasks(Prompts.Training, checkpoint, progress, stop);
         var found = new List<PrunedTask>();
         foreach (double target in targets)
         {
             stop.ThrowIfCancellationRequested();
-            ChosenNodes chosen = search.Choose(masks, Prompts.Selection, target);
+            ChosenNodes chosen = _config.Method == PruningMethod.Attribution
+                ? Attribution.Choose(Evaluator, Prompts.Selection, target)
+                : search.Choose(masks, Prompts.Selection, target);
             progress?.Invoke(new PruningProgress(chosen.KCoef, 0, chosen.SelectionLoss, chosen.Nodes.Count(kept => kept)));
             found.Add(Describe(chosen, target));
         }
@@ -121,6 +126,37 @@ public sealed class TaskPruning : IDisposable
             circuit.Nodes.Count > CircuitEvaluator.MostNodesInDetail
                 ? null
                 : ActivationSurvey.Measure(Evaluator, circuit, Prompts, _subject.Tokenizer, _subject.Pretraining, _subject.ContextTokens));
+    }
+
+    /// <summary>A circuit after some of its nodes were taken out by hand, and with them what fed only them; measured anew.</summary>
+    /// <param name="circuit">Found in this model.</param>
+    /// <param name="names">Nodes of the circuit.</param>
+    public PrunedTask WithoutNodes(Circuit circuit, IReadOnlyList<string> names)
+    {
+        NodeLayout layout = Evaluator.Graph.Layout;
+        bool[] nodes = Evaluator.Graph.WithoutDeadEnds(layout.MaskOf(circuit.Nodes.Select(node => node.Name).Except(names)));
+        var scores = new double[nodes.Length];
+        foreach (CircuitNode node in circuit.Nodes)
+        {
+            scores[layout.IndexOf(layout.Parse(node.Name))] = node.Tau;
+        }
+
+        double loss = Evaluator.Loss(nodes, Prompts.Selection);
+        double target = circuit.Settings.TargetLoss;
+        PrunedTask pruned = Describe(new ChosenNodes(nodes, scores, circuit.KCoef, loss, loss <= target * _config.SelectionMargin), target);
+        return pruned with { Circuit = pruned.Circuit with { RemovedByHand = [.. circuit.RemovedByHand, .. names] } };
+    }
+
+    /// <summary>The same prompts, with the two answers exchanged in a random half of the pairs: nothing is left to find.</summary>
+    public TaskPruning WithShuffledLabels()
+    {
+        return new TaskPruning(_subject, _task, _config, new TaskPrompts(Shuffled(Prompts.Training, "training"), Shuffled(Prompts.Selection, "selection"), Shuffled(Prompts.Test, "test")));
+
+        List<TokenizedPair> Shuffled(IReadOnlyList<TokenizedPair> pairs, string purpose)
+        {
+            var random = RandomSource.For(_config.Seed, "shuffled labels, " + purpose);
+            return [.. pairs.Select(pair => random.NextBool() ? pair with { AnswerA = pair.AnswerB, AnswerB = pair.AnswerA } : pair)];
+        }
     }
 
     public void Dispose() => Evaluator.Dispose();

@@ -67,6 +67,36 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
     }
 
     [Fact]
+    public void ACircuitIsSearchedTestedAndEdited()
+    {
+        string folder = run["searched"];
+        string text = CommandLine.Succeed(
+            "prune", "--model", run.Model, "--task", "single_double_quote", "--steps", "10", "--k-coef", "0.001", "--target-loss", "0.68", "--search", "3", "--faithfulness", "--out", folder);
+        string[] trials = File.ReadAllLines(Path.Combine(folder, "search.jsonl"));
+        JsonNode report = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "faithfulness.json")))!;
+        Circuit circuit = Circuit.Load(Path.Combine(folder, "circuit.json"));
+
+        Assert.Equal([0, 1, 2], trials.Select(trial => (int)JsonNode.Parse(trial)!["trial"]!));
+        Assert.Equal(3, trials.Select(trial => (double)JsonNode.Parse(trial)!["k_coef"]!).Distinct().Count());
+        JsonNode best = trials.Select(trial => JsonNode.Parse(trial)!).MinBy(trial => (double)trial["score"]!)!;
+        Assert.Equal((double)best["k_coef"]!, circuit.KCoef);
+        Assert.Equal((int)best["edges"]!, circuit.Edges.Count);
+        Assert.Equal(6, report["checks"]!.AsArray().Count);
+        Assert.Contains((string)report["verdict"]!, text, StringComparison.Ordinal);
+
+        CircuitNode removed = circuit.Nodes[^1];
+        CommandLine.Succeed("circuit", "edit", Path.Combine(folder, "circuit.json"), "--remove", removed.Name, "--out", run["edited"]);
+        Circuit edited = Circuit.Load(Path.Combine(run["edited"], "circuit.json"));
+        Assert.Equal([removed.Name], edited.RemovedByHand);
+        Assert.DoesNotContain(removed.Name, edited.Nodes.Select(node => node.Name));
+        Assert.NotEqual(circuit.Measurements.Loss, edited.Measurements.Loss);
+        Assert.Equal(circuit.Measurements.LossFullModel, edited.Measurements.LossFullModel);
+        CommandResult wrong = CommandLine.Run("circuit", "edit", Path.Combine(folder, "circuit.json"), "--remove", "0.attn.y.0", "--out", run["edited 2"]);
+        Assert.Equal(2, wrong.ExitCode);
+        Assert.Contains("0.attn.y.0", wrong.Errors, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void PruningSeveralTasksGoesOnWhereItStopped()
     {
         string[] prune =

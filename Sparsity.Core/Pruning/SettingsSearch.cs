@@ -1,0 +1,135 @@
+using Sparsity.Core.Storage;
+using Sparsity.Core.Tasks;
+
+namespace Sparsity.Core.Pruning;
+
+/// <summary>One pruning of a settings search: a line of search.jsonl.</summary>
+/// <param name="Trial">0-based; 0 is the centre itself.</param>
+/// <param name="MeetsTarget">On the selection prompts.</param>
+/// <param name="LossWithoutCircuit">On the selection prompts.</param>
+/// <param name="Score">Lower is better: the edges of a circuit that meets the target and is necessary; others come after all of these.</param>
+public sealed record SearchTrial(
+    int Trial, double KCoef, double Lr, double Beta2, double Temperature, double InitialBias, double WeightDecay, double LrWarmupFrac, double GradientClipNorm,
+    int Nodes, int Edges, double SelectionLoss, bool MeetsTarget, double LossWithoutCircuit, double Score);
+
+/// <summary>
+/// An evolutionary search for pruning settings around a centre (spec section 4: all of them are centres of a search). Rounds of 8 prunings that may run at the
+/// same time; each later trial varies one of the four best of all rounds before. What a trial tries depends on the seed and the earlier rounds only.
+/// </summary>
+public static class SettingsSearch
+{
+    private const int RoundTrials = 8;
+    private const int Parents = 4;
+
+    /// <summary>Standard deviation, in natural logarithms, of a setting's variation in the first round and later.</summary>
+    private const double FirstSpread = 0.7;
+    private const double LaterSpread = 0.35;
+    private const double MostWarmup = 0.3;
+
+    /// <summary>Scores of circuits that miss the target or are not necessary start here.</summary>
+    private const double Failed = 1e6;
+
+    /// <param name="subjects">One per pruning at a time, each in an engine of its own.</param>
+    /// <param name="task">The task.</param>
+    /// <param name="centre">Validated; of its penalties the middle one.</param>
+    /// <param name="trials">How many prunings.</param>
+    /// <param name="tablePath">search.jsonl; the trials it holds are not done again.</param>
+    /// <param name="finished">Called with each trial, one call at a time.</param>
+    /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>; finished trials are kept.</param>
+    /// <returns>All trials, in their order.</returns>
+    public static IReadOnlyList<SearchTrial> Run(
+        IReadOnlyList<PruningSubject> subjects, PromptTask task, PruningConfig centre, int trials, string tablePath, Action<SearchTrial>? finished = null, CancellationToken stop = default)
+    {
+        var done = new SortedDictionary<int, SearchTrial>();
+        if (File.Exists(tablePath))
+        {
+            foreach (string line in File.ReadLines(tablePath))
+            {
+                SearchTrial trial = JsonText.Read<SearchTrial>(JsonText.ParseObject(line, tablePath), tablePath);
+                done[trial.Trial] = trial;
+            }
+        }
+
+        for (int round = 0; round * RoundTrials < trials; round++)
+        {
+            SearchTrial[] best = [.. done.Values.Where(trial => trial.Trial < round * RoundTrials).OrderBy(trial => trial.Score).ThenBy(trial => trial.Trial).Take(Parents)];
+            var open = new Queue<int>(Enumerable.Range(round * RoundTrials, Math.Min(RoundTrials, trials - (round * RoundTrials))).Where(trial => !done.ContainsKey(trial)));
+            using var failed = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            Worker.RunAll(subjects, failed, subject =>
+            {
+                while (Next() is { } trial)
+                {
+                    SearchTrial result = Try(subject, trial, Propose(trial, best), failed.Token);
+                    lock (done)
+                    {
+                        done[trial] = result;
+                        AtomicFile.WriteText(tablePath, string.Concat(done.Values.Select(JsonText.WriteLine)));
+                        finished?.Invoke(result);
+                    }
+                }
+            });
+
+            int? Next()
+            {
+                lock (done)
+                {
+                    return open.TryDequeue(out int trial) ? trial : null;
+                }
+            }
+        }
+
+        return [.. done.Values.Where(trial => trial.Trial < trials)];
+
+        SearchTrial Try(PruningSubject subject, int trial, PruningConfig config, CancellationToken cancel)
+        {
+            using TaskPruning pruning = TaskPruning.Create(subject, task, config);
+            using var search = new CircuitSearch(pruning.Evaluator);
+            ChosenNodes chosen = search.Choose(search.TrainMasks(pruning.Prompts.Training, stop: cancel), pruning.Prompts.Selection, config.TargetLoss);
+            double without = pruning.Evaluator.Loss([.. chosen.Nodes.Select(kept => !kept)], pruning.Prompts.Selection);
+            int edges = pruning.Evaluator.Graph.Edges(chosen.Nodes).Count();
+            double score = !chosen.MeetsTarget ? (2 * Failed) + chosen.SelectionLoss : without < config.NecessityLoss ? Failed + edges : edges;
+            return new SearchTrial(
+                trial, config.KCoef[0], config.Lr, config.Beta2, config.Temperature, config.InitialBias, config.WeightDecay, config.LrWarmupFrac, config.GradientClipNorm,
+                chosen.Nodes.Count(kept => kept), edges, chosen.SelectionLoss, chosen.MeetsTarget, without, score);
+        }
+
+        PruningConfig Propose(int trial, SearchTrial[] best)
+        {
+            PruningConfig middle = centre with { KCoef = [centre.KCoef[(centre.KCoef.Count - 1) / 2]] };
+            if (trial == 0)
+            {
+                return middle;
+            }
+
+            var random = RandomSource.For(centre.Seed, $"search of {task.Name}", trial);
+            PruningConfig parent = best.Length == 0 ? middle : With(centre, random.Pick(best));
+            double spread = best.Length == 0 ? FirstSpread : LaterSpread;
+            return parent with
+            {
+                KCoef = [Vary(parent.KCoef[0])],
+                Lr = Vary(parent.Lr),
+                Beta2 = 1 - Math.Min(1, Vary(1 - parent.Beta2)),
+                Temperature = Vary(parent.Temperature),
+                InitialBias = Math.Min(1, Vary(parent.InitialBias)),
+                WeightDecay = Vary(parent.WeightDecay),
+                LrWarmupFrac = Math.Clamp(parent.LrWarmupFrac + (0.1 * spread * random.NextNormal()), 0, MostWarmup),
+                GradientClipNorm = Vary(parent.GradientClipNorm),
+            };
+
+            double Vary(double value) => value * Math.Exp(spread * random.NextNormal());
+        }
+    }
+
+    /// <summary>The settings of a trial.</summary>
+    public static PruningConfig With(PruningConfig centre, SearchTrial trial) => centre with
+    {
+        KCoef = [trial.KCoef],
+        Lr = trial.Lr,
+        Beta2 = trial.Beta2,
+        Temperature = trial.Temperature,
+        InitialBias = trial.InitialBias,
+        WeightDecay = trial.WeightDecay,
+        LrWarmupFrac = trial.LrWarmupFrac,
+        GradientClipNorm = trial.GradientClipNorm,
+    };
+}
