@@ -38,7 +38,7 @@ public sealed class NodeScaling : IDisposable
     public NodeScaling(Transformer model, ReadOnlySpan<float> replacements, int maxTokens)
     {
         _runner = new TaskRunner(model, BatchPairs, maxTokens);
-        _gates = new NodeGates(model.Parameters.Engine, new NodeLayout(model.Config), replacements, 2 * BatchPairs, maxTokens);
+        _gates = new NodeGates(model.Parameters.Engine, new NodeLayout(model.Config), replacements);
         _runner.Hooks.Add(_gates);
     }
 
