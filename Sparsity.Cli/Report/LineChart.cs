@@ -10,7 +10,7 @@ namespace Sparsity.Cli.Report;
 /// <param name="Markers">Whether each point is marked and carries its value.</param>
 internal sealed record PlotSeries(string Name, string Style, IReadOnlyList<(double X, double Y)> Points, bool Markers);
 
-/// <summary>Lines over training steps, with a legend above the plot.</summary>
+/// <summary>Lines over training steps or something else, with a legend above the plot.</summary>
 internal sealed class LineChart
 {
     private const double Left = 62;
@@ -22,6 +22,12 @@ internal sealed class LineChart
     public required string Title { get; init; }
 
     public required string YLabel { get; init; }
+
+    /// <summary>Below the horizontal axis.</summary>
+    public string XLabel { get; init; } = "training step";
+
+    /// <summary>What a place on the horizontal axis is called beside its number.</summary>
+    public string XName { get; init; } = "step";
 
     public required IReadOnlyList<PlotSeries> Series { get; init; }
 
@@ -54,13 +60,13 @@ internal sealed class LineChart
             y.Ticks.Select(tick => new[] { Line("grid", Left, y.At(tick), Width - Right, y.At(tick)), Label("tick end", Left - 6, y.At(tick) + 4, Number(tick)) }),
             x.Ticks.Select(tick => new[] { Line("axis", x.At(tick), floor, x.At(tick), floor + 4), Label("tick middle", x.At(tick), floor + 17, Number(tick)) }),
             Line("axis", Left, floor, Width - Right, floor),
-            Label("note middle", (Left + Width - Right) / 2, height - 6, "training step"),
+            Label("note middle", (Left + Width - Right) / 2, height - 6, XLabel),
             Reference is { } mark && double.IsFinite(mark.Y) ? Line("reference", Left, y.At(mark.Y), Width - Right, y.At(mark.Y), E("title", $"{mark.Name} {Number(mark.Y)}")) : null,
             Series.Select(series => Draw(series, x, y)),
             legend.Select(entry => new[] { entry.Sample, Label("note", entry.X + 32, 12 + (entry.Row * LegendRow) + 4, entry.Name) }));
     }
 
-    private static IEnumerable<XElement> Draw(PlotSeries series, PlotAxis x, PlotAxis y)
+    private IEnumerable<XElement> Draw(PlotSeries series, PlotAxis x, PlotAxis y)
     {
         (double X, double Y)[] points = [.. Thinned(series.Points).Where(point => double.IsFinite(point.Y))];
         if (points.Length > 1)
@@ -79,7 +85,7 @@ internal sealed class LineChart
             foreach ((double px, double py) in points)
             {
                 yield return E(
-                    "circle", A("class", "marker " + series.Style), A("cx", x.At(px)), A("cy", y.At(py)), A("r", 3), E("title", Format($"{series.Name}: {Number(py)} at step {px:0}")));
+                    "circle", A("class", "marker " + series.Style), A("cx", x.At(px)), A("cy", y.At(py)), A("r", 3), E("title", Format($"{series.Name}: {Number(py)} at {XName} {px:0.##}")));
             }
         }
     }

@@ -89,19 +89,24 @@ internal sealed class TrainVerb : EngineVerb
 
     /// <summary>Begins a run in an empty folder; returns whether it reached its last step.</summary>
     internal static bool Start(
-        IComputeEngine engine, RunFolder folder, DataFolder data, ModelConfig model, TrainingConfig training, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null)
+        IComputeEngine engine, RunFolder folder, DataFolder data, ModelConfig model, TrainingConfig training, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null) =>
+        Start(new Trainer(engine, model, training), folder, data, stop, onMetrics);
+
+    /// <summary>The same with any trainer, which it disposes.</summary>
+    internal static bool Start(Trainer trainer, RunFolder folder, DataFolder data, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null)
     {
+        TrainingConfig training = trainer.Config;
         ReadOnlyMemory<ushort> tokens = data.Training;
         ReadOnlyMemory<ushort> validation = data.Validation;
-        using var run = new TrainingRun(engine, model, training, folder, tokens, validation);
+        using var run = new TrainingRun(trainer, folder, tokens, validation);
         data.Tokenizer.Save(folder.TokenizerPath);
         AtomicFile.WriteText(folder.RunPath, JsonText.Write(new RunRecord
         {
             Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
-            Device = engine.Description,
+            Device = trainer.Engine.Description,
             Data = Path.GetFullPath(data.Directory),
             TokenizerFingerprint = data.Tokenizer.Fingerprint,
-            BigramLoss = TrainingRun.BigramLoss(training, model.VocabSize, tokens, validation),
+            BigramLoss = TrainingRun.BigramLoss(training, trainer.Model.Config.VocabSize, tokens, validation),
             Training = training,
         }));
         return run.Run(metrics => Report(metrics, training.LastStep(), onMetrics), stop);
@@ -117,9 +122,16 @@ internal sealed class TrainVerb : EngineVerb
             throw new BadInputException($"{record.Data}: now holds tokens of another tokenizer than the run in {folder.Directory} began with. Restore the data folder.");
         }
 
-        using var run = new TrainingRun(engine, model, record.Training, folder, data.Training, data.Validation, resume: true);
-        Terminal.Line($"continuing {folder.Directory} at step {run.NextStep} of {record.Training.LastStep()}");
-        return run.Run(metrics => Report(metrics, record.Training.LastStep(), null), stop) ? 0 : Stopped(folder.Directory);
+        return Continue(new Trainer(engine, model, record.Training), folder, data, stop) ? 0 : Stopped(folder.Directory);
+    }
+
+    /// <summary>Goes on from the folder's checkpoint with any trainer, which it disposes; returns whether the run reached its last step.</summary>
+    internal static bool Continue(Trainer trainer, RunFolder folder, DataFolder data, CancellationToken stop)
+    {
+        int lastStep = trainer.Config.LastStep();
+        using var run = new TrainingRun(trainer, folder, data.Training, data.Validation, resume: true);
+        Terminal.Line($"continuing {folder.Directory} at step {run.NextStep} of {lastStep}");
+        return run.Run(metrics => Report(metrics, lastStep, null), stop);
     }
 
     private static void Report(TrainingMetrics metrics, int lastStep, Action<TrainingMetrics>? onMetrics)

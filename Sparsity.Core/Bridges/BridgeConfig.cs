@@ -27,14 +27,11 @@ public sealed record BridgeConfig
     /// <summary>Whether the final residual has a bridge too, beside the 2L residuals that sublayers read.</summary>
     public bool FinalLocation { get; init; }
 
-    /// <summary>Largest learning rate of the bridges; warm-up and decay are those of the sparse model, without sharkfin.</summary>
-    public double Lr { get; init; } = 3e-3;
+    /// <summary>Largest learning rate of the bridges, as a share of each map's weights; warm-up and decay are those of the sparse model, without sharkfin.</summary>
+    public double Lr { get; init; } = 0.02;
 
     /// <summary>Adam's epsilon for the bridges, whose gradient is not scaled.</summary>
     public double Eps { get; init; } = 1e-8;
-
-    /// <summary>Decoupled weight decay of the bridges' matrices, as a multiple of the learning rate.</summary>
-    public double WeightDecay { get; init; }
 
     /// <summary>Checks every field.</summary>
     /// <exception cref="BadInputException">A field is out of range.</exception>
@@ -48,7 +45,6 @@ public sealed record BridgeConfig
         Require(EncoderFraction is null or (> 0 and <= 1), "encoder_fraction", EncoderFraction, "null or in (0, 1]");
         Require(Lr is >= 0 and < 1e6, "lr", Lr, "from 0 to below 1000000");
         Require(Eps > 0, "eps", Eps, "above 0");
-        Require(WeightDecay >= 0, "weight_decay", WeightDecay, "at least 0");
         return this;
 
         void RequireWeight(string field, double given) => Require(given is >= 0 and < 1e6, field, given, "from 0 to below 1000000");

@@ -59,8 +59,8 @@ public sealed class BridgePairs : IDisposable
             string prefix = $"bridges.{Transformer.SiteOfResidual(sparse, location)}.";
             foreach ((string name, int outputs, int inputs) in new[] { ("encoder", sparse.DModel, dense.DModel), ("decoder", dense.DModel, sparse.DModel) })
             {
-                // Deviation 1/sqrt(inputs): an untrained map keeps the size of what it maps.
-                yield return new ParameterSpec($"{prefix}{name}.weight", [outputs, inputs], IsDecayed: true, InitialDeviation: 1 / MathF.Sqrt(inputs));
+                // Deviation 1/sqrt(inputs): an untrained map keeps the size of what it maps; see Coupling.MatchSizes.
+                yield return new ParameterSpec($"{prefix}{name}.weight", [outputs, inputs], InitialDeviation: 1 / MathF.Sqrt(inputs));
                 yield return new ParameterSpec($"{prefix}{name}.bias", [outputs]);
             }
         }

@@ -13,7 +13,7 @@ public sealed class BridgeTrainer : Trainer
     private readonly Transformer _dense;
     private readonly Coupling _coupling;
     private readonly BridgeLoss _loss;
-    private readonly AdamW _bridgeOptimizer;
+    private readonly BridgeOptimizer _bridgeOptimizer;
     private readonly ModelParameters? _start;
     private readonly string _denseFingerprint;
     private IReadOnlyDictionary<string, double>? _terms;
@@ -38,15 +38,7 @@ public sealed class BridgeTrainer : Trainer
         Bridges = new BridgePairs(Engine, dense.Config, sparse, bridge, isTrained: true);
         _coupling = new Coupling(dense, Loss, Bridges);
         _loss = new BridgeLoss(_coupling);
-        TrainingConfig ofBridges = training with
-        {
-            Lr = bridge.Lr,
-            Eps = bridge.Eps,
-            WeightDecay = bridge.WeightDecay,
-            GradientScaling = GradientScaling.None,
-            Pfrac = null,
-        };
-        _bridgeOptimizer = new AdamW(Engine, Bridges.All, ofBridges, new Schedule(ofBridges, training.LastStep()));
+        _bridgeOptimizer = new BridgeOptimizer(Bridges, training);
     }
 
     public BridgePairs Bridges { get; }
@@ -74,15 +66,21 @@ public sealed class BridgeTrainer : Trainer
     /// <inheritdoc/>
     public override (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
     {
+        if (step == 0)
+        {
+            _coupling.MatchSizes(tokens);
+        }
+
         BridgeTerms terms = _loss.Evaluate(tokens, Gradients);
         _terms = terms.Means();
         double total = terms.Total(Bridges.Config);
         IReadOnlyList<Parameter> all = [.. Parameters.All, .. Bridges.All];
         RequireFiniteLoss(step, total, all);
-        double rms = FiniteGradientRms(step, Optimizer, all);
-        double bridgeRms = FiniteGradientRms(step, _bridgeOptimizer, all);
+        double rms = Optimizer.GradientRms();
+        RequireFiniteGradient(step, rms, all);
+        RequireFiniteGradient(step, _bridgeOptimizer.GradientRms(), all);
         Optimizer.Step(step, rms);
-        _bridgeOptimizer.Step(step, bridgeRms);
+        _bridgeOptimizer.Step(step);
         return (total, rms);
     }
 

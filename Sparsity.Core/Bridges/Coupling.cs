@@ -51,6 +51,21 @@ public sealed class Coupling : IDisposable
         return (Dense.Evaluate(tokens), Sparse.Evaluate(tokens));
     }
 
+    /// <summary>Scales every untrained map by the ratio of the residuals' sizes on a batch [B,T], so that what it gives is as large as what it stands for.</summary>
+    public void MatchSizes(ReadOnlySpan<int> tokens)
+    {
+        Load(tokens);
+        for (int location = 0; location < Bridges.Locations; location++)
+        {
+            double ratio = RootMeanSquare(Dense.Forward.Residuals[location]) / RootMeanSquare(Sparse.Forward.Residuals[location]);
+            if (double.IsFinite(ratio) && ratio > 0)
+            {
+                _engine.Scale(Bridges.Decoders[location].Weight.Value, (float)ratio);
+                _engine.Scale(Bridges.Encoders[location].Weight.Value, (float)(1 / ratio));
+            }
+        }
+    }
+
     /// <summary>Puts f(dense residual) into <see cref="IntoSparse"/> at <paramref name="location"/>, and measures its error against the sparse residual.</summary>
     public void Encode(int location)
     {
@@ -114,6 +129,13 @@ public sealed class Coupling : IDisposable
         {
             sums.Dispose();
         }
+    }
+
+    private double RootMeanSquare(ActivationTensor residual)
+    {
+        var values = new float[residual.Length];
+        _engine.Read(residual, values);
+        return Math.Sqrt(values.Sum(value => (double)value * value) / values.Length);
     }
 
     private double Quotient(WeightTensor sums)

@@ -69,6 +69,21 @@ public sealed class TaskRunner : IDisposable
         return _differences.AsSpan(0, 2 * pairs.Count);
     }
 
+    /// <summary>The probability, among all tokens, of one after a prompt of the last batch.</summary>
+    /// <param name="prompt">2i for pair i's first prompt, 2i+1 for its second.</param>
+    /// <param name="token">The next token.</param>
+    public double Probability(int prompt, int token)
+    {
+        ReadOnlySpan<float> logits = _logits.AsSpan(prompt * _model.Config.VocabSize, _model.Config.VocabSize);
+        double sum = 0;
+        foreach (float logit in logits)
+        {
+            sum += Math.Exp(logit - logits[token]);
+        }
+
+        return 1 / sum;
+    }
+
     /// <summary>Sends gradients of the last batch's logit differences back through the model and its hooks.</summary>
     public void Backward(ReadOnlySpan<double> differenceGradients)
     {

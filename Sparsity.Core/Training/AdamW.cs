@@ -25,10 +25,7 @@ public sealed class AdamW : IDisposable
         _sparsity = sparsity;
         Moments =
         [
-            .. trained.Select(parameter => new AdamMoments(
-                parameter,
-                _engine.AllocateWeights("first moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns),
-                _engine.AllocateWeights("second moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns))),
+            .. trained.Select(parameter => AdamMoments.Allocate(engine, parameter)),
         ];
         _gradients = [.. Moments.Select(moments => moments.Parameter.Gradient!)];
     }
@@ -75,11 +72,23 @@ public sealed class AdamW : IDisposable
     {
         foreach (AdamMoments moments in Moments)
         {
-            moments.First.Dispose();
-            moments.Second.Dispose();
+            moments.Dispose();
         }
     }
 }
 
 /// <summary>A trained parameter with Adam's running means of its gradient and of the gradient's square.</summary>
-public sealed record AdamMoments(Parameter Parameter, WeightTensor First, WeightTensor Second);
+public sealed record AdamMoments(Parameter Parameter, WeightTensor First, WeightTensor Second) : IDisposable
+{
+    /// <summary>Both means, zero.</summary>
+    public static AdamMoments Allocate(IComputeEngine engine, Parameter parameter) => new(
+        parameter,
+        engine.AllocateWeights("first moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns),
+        engine.AllocateWeights("second moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns));
+
+    public void Dispose()
+    {
+        First.Dispose();
+        Second.Dispose();
+    }
+}

@@ -61,7 +61,8 @@ public class Trainer : IDisposable
         double loss = Loss.Evaluate(tokens, withGradient: true);
         RequireFiniteLoss(step, loss, Parameters.All);
         Loss.Backward(Gradients);
-        double rms = FiniteGradientRms(step, Optimizer, Parameters.All);
+        double rms = Optimizer.GradientRms();
+        RequireFiniteGradient(step, rms, Parameters.All);
         Optimizer.Step(step, rms);
         return (loss, rms);
     }
@@ -98,12 +99,12 @@ public class Trainer : IDisposable
         }
     }
 
-    protected double FiniteGradientRms(int step, AdamW optimizer, IReadOnlyList<Parameter> parameters)
+    protected void RequireFiniteGradient(int step, double rms, IReadOnlyList<Parameter> parameters)
     {
-        double rms = optimizer.GradientRms();
-        return double.IsFinite(rms)
-            ? rms
-            : throw new NumericalException($"step {step}: the gradient is not finite.{FirstNonFinite(parameters, parameter => parameter.Gradient, "gradient")}");
+        if (!double.IsFinite(rms))
+        {
+            throw new NumericalException($"step {step}: the gradient is not finite.{FirstNonFinite(parameters, parameter => parameter.Gradient, "gradient")}");
+        }
     }
 
     private string FirstNonFinite(IReadOnlyList<Parameter> parameters, Func<Parameter, WeightTensor?> tensorOf, string what)

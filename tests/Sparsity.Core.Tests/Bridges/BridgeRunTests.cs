@@ -50,8 +50,8 @@ public sealed class BridgeRunTests : IDisposable
             Assert.Equal((int)(0.25 * parameter.Spec.Length), engine.CountNonzero(parameter.Value));
         }
 
-        // The first and the last step have rate 0.
-        foreach (string term in new[] { "nmse_dense_to_sparse", "nmse_sparse_to_dense", "kl_dense_to_sparse", "kl_sparse_to_dense" })
+        // At the last step the rate is 0. The sparse residuals move away from what the encoders see while weights are taken away, so their error is not among these.
+        foreach (string term in new[] { "nmse_sparse_to_dense", "kl_dense_to_sparse", "kl_sparse_to_dense" })
         {
             Assert.True(lines[^1].Terms![term] < 0.9 * lines[0].Terms![term], $"{term}: {lines[0].Terms![term]} to {lines[^1].Terms![term]}");
         }

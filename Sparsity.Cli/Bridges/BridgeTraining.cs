@@ -1,0 +1,110 @@
+using System.Text.Json.Nodes;
+using Sparsity.Cli.Verbs;
+using Sparsity.Core;
+using Sparsity.Core.Bridges;
+using Sparsity.Core.Data;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+using Sparsity.Core.Storage;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Cli.Bridges;
+
+/// <summary><c>bridge train</c>: begins a run, or continues one.</summary>
+internal static class BridgeTraining
+{
+    public static int Run(BridgeVerb flags, IComputeEngine engine, CancellationToken stop)
+    {
+        string directory = flags.Resume ?? BridgeVerb.Required(flags.Out, "train", "--out DIR");
+        bool finished = flags.Resume is null ? Begin(flags, directory, engine, stop) : Continue(flags, new RunFolder(directory), engine, stop);
+        if (!finished)
+        {
+            Terminal.Line($"stopped; continue with: sparsity bridge train --resume {directory}");
+        }
+
+        return 0;
+    }
+
+    private static bool Begin(BridgeVerb flags, string directory, IComputeEngine engine, CancellationToken stop)
+    {
+        string denseDirectory = BridgeVerb.Required(flags.Dense, "train", "--dense DIR");
+        using var dense = new OpenedRun(denseDirectory, engine);
+        BridgeFolder.RequireDense(dense.Model.Parameters, denseDirectory);
+        DataFolder data = dense.OpenData(flags.Data);
+        using OpenedRun? start = flags.Init is null ? null : new OpenedRun(flags.Init, engine);
+        if (start is not null && start.Tokenizer.Fingerprint != dense.Tokenizer.Fingerprint)
+        {
+            throw new BadInputException($"{flags.Init}: has another tokenizer than the dense model in {denseDirectory}. Give models trained with one tokenizer.");
+        }
+
+        (ModelConfig model, TrainingConfig training, BridgeConfig bridge) = Settings(flags, dense.Model.Config, start);
+        var trainer = new BridgeTrainer(dense.Model, model, training, bridge, start?.Model.Parameters);
+        RunFolder folder = RunFolder.Create(directory);
+        AtomicFile.WriteText(new BridgeFolder(directory).RecordPath, JsonText.Write(new BridgeRecord
+        {
+            Dense = Path.GetFullPath(denseDirectory),
+            DenseFingerprint = dense.Model.Parameters.Fingerprint(),
+            Init = flags.Init is null ? null : Path.GetFullPath(flags.Init),
+            Bridge = bridge,
+        }));
+        return TrainVerb.Start(trainer, folder, data, stop);
+    }
+
+    private static bool Continue(BridgeVerb flags, RunFolder folder, IComputeEngine engine, CancellationToken stop)
+    {
+        BridgeRecord bridge = new BridgeFolder(folder.Directory).ReadRecord();
+        RunRecord record = JsonText.ReadFile<RunRecord>(folder.RunPath);
+        using var dense = new OpenedRun(flags.Dense ?? bridge.Dense, engine);
+        if (dense.Model.Parameters.Fingerprint() != bridge.DenseFingerprint)
+        {
+            throw new BadInputException($"{flags.Dense ?? bridge.Dense}: is another dense model than the run in {folder.Directory} began with. Restore it, or give it with --dense.");
+        }
+
+        DataFolder data = dense.OpenData(flags.Data ?? record.Data);
+        var trainer = new BridgeTrainer(dense.Model, folder.ReadConfig(), record.Training, bridge.Bridge);
+        return TrainVerb.Continue(trainer, folder, data, stop);
+    }
+
+    private static (ModelConfig Model, TrainingConfig Training, BridgeConfig Bridge) Settings(BridgeVerb flags, ModelConfig dense, OpenedRun? start)
+    {
+        JsonObject json = flags.Config is null ? [] : JsonText.ParseObject(JsonText.ReadAllText(flags.Config), flags.Config);
+        foreach ((string name, _) in json)
+        {
+            if (name is not ("model" or "training" or "bridge"))
+            {
+                throw new BadInputException($"{flags.Config}: unknown field '{name}'; expected model, training and bridge.");
+            }
+        }
+
+        if (start is not null && (json["model"] is not null || flags.Density is not null || flags.MinimumAlive is not null || flags.DModel is not null || flags.DMlp is not null))
+        {
+            throw new BadInputException("bridge train: --init takes shape and sparsity from its run, so --d-model, --d-mlp, --density, --minimum-alive and a model in --config contradict it. Give one or the other.");
+        }
+
+        ModelConfig model = start?.Model.Config
+            ?? (json["model"] is { } given ? ModelConfig.Parse(given.ToJsonString(), flags.Config!) : TrainVerb.SmallModel(dense.VocabSize) with { NLayer = dense.NLayer });
+        if (flags.DModel is { } width)
+        {
+            model = model with { DModel = width, DMlpField = 4 * width, NHead = Math.Max(1, width / model.DHead), DHeadField = model.DHead };
+        }
+
+        TrainingConfig training = json["training"] is { } settings ? JsonText.Read<TrainingConfig>(settings, flags.Config!)
+            : start is not null ? start.Record.Training with { PfracAnneal = false }
+            : new TrainingConfig { Lr = 0.03, Density = 1.0 / 16, PositionEmbeddings = PositionEmbeddings.Learned };
+        training = training with
+        {
+            Seed = flags.Seed ?? training.Seed,
+            TotalTokens = flags.Tokens ?? (start is null ? training.TotalTokens : new TrainingConfig().TotalTokens),
+            BatchSequences = flags.Batch ?? training.BatchSequences,
+            ContextTokens = flags.Context ?? training.ContextTokens,
+            Lr = flags.LearningRate ?? training.Lr,
+            Density = flags.Density ?? training.Density,
+            Pfrac = flags.Density is null ? training.Pfrac : null,
+            MinimumAlivePerNeuron = flags.MinimumAlive ?? training.MinimumAlivePerNeuron,
+        };
+        model = (model with { DMlpField = flags.DMlp ?? model.DMlpField, BlockSize = Math.Max(model.BlockSize, training.ContextTokens) }).Validated();
+        BridgeConfig bridge = json["bridge"] is { } own ? JsonText.Read<BridgeConfig>(own, flags.Config!) : new BridgeConfig();
+        bridge = bridge with { Lr = flags.BridgeLearningRate ?? bridge.Lr };
+        return (model, training.Resolved(model), bridge.Validated(flags.Config ?? "bridge train"));
+    }
+}

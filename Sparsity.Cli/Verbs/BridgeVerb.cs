@@ -1,0 +1,113 @@
+using CommandLine;
+using Sparsity.Cli.Bridges;
+using Sparsity.Core;
+using Sparsity.Core.Engine;
+
+namespace Sparsity.Cli.Verbs;
+
+[Verb("bridge", HelpText = "Couple a dense and a sparse model. train: both ways between their residuals. eval: errors and hybrid losses. steer: edit the dense model by a node of the sparse one.")]
+internal sealed class BridgeVerb : EngineVerb
+{
+    [Value(0, MetaName = "action", Required = true, HelpText = "train, eval or steer.")]
+    public string Action { get; set; } = "";
+
+    [Option("dense", HelpText = "train: the dense model's folder. eval, steer: where it is now, if it was moved.")]
+    public string? Dense { get; set; }
+
+    [Option("out", HelpText = "train: run folder to make. steer: folder for steering.json, .csv and .html. eval: folder for evaluation.json.")]
+    public string? Out { get; set; }
+
+    [Option("data", HelpText = "Data folder. (Default: the dense run's own; for eval and steer the sparse run's own)")]
+    public string? Data { get; set; }
+
+    [Option("seed", HelpText = "Seed of weights and data order, or of prompts and random directions. (Default: 1)")]
+    public ulong? Seed { get; set; }
+
+    [Option("resume", HelpText = "train: run folder to continue, with the settings it has.")]
+    public string? Resume { get; set; }
+
+    [Option("init", HelpText = "train: run whose sparse model to start from, with its shape, settings and sparsity. (Default: random weights)")]
+    public string? Init { get; set; }
+
+    [Option("config", HelpText = "train: JSON file {\"model\": {...}, \"training\": {...}, \"bridge\": {...}}; flags override it.")]
+    public string? Config { get; set; }
+
+    [Option("tokens", HelpText = "train: tokens to train on. (Default: 1500000)")]
+    public long? Tokens { get; set; }
+
+    [Option("batch", HelpText = "train: sequences of a batch. (Default: 16)")]
+    public int? Batch { get; set; }
+
+    [Option("context", HelpText = "train: tokens of a sequence. (Default: 64)")]
+    public int? Context { get; set; }
+
+    [Option("lr", HelpText = "train: largest learning rate of the sparse model before sharkfin. (Default: 0.03)")]
+    public double? LearningRate { get; set; }
+
+    [Option("bridge-lr", HelpText = "train: largest learning rate of the bridges, as a share of their weights. (Default: 0.02)")]
+    public double? BridgeLearningRate { get; set; }
+
+    [Option("density", HelpText = "train: share of nonzero weights in attention and MLP matrices. (Default: 0.0625)")]
+    public double? Density { get; set; }
+
+    [Option("minimum-alive", HelpText = "train: weights that every neuron and attention channel keeps. (Default: 4)")]
+    public int? MinimumAlive { get; set; }
+
+    [Option("d-model", HelpText = "train: residual channels of the sparse model. (Default: 128)")]
+    public int? DModel { get; set; }
+
+    [Option("d-mlp", HelpText = "train: MLP neurons of the sparse model. (Default: 4 * d-model)")]
+    public int? DMlp { get; set; }
+
+    [Option("model", HelpText = "eval, steer: run folder with bridges.")]
+    public string? Model { get; set; }
+
+    [Option("untrained", HelpText = "eval: with the bridges as they were before training, to compare with.")]
+    public bool Untrained { get; set; }
+
+    [Option("node", Separator = ',', HelpText = "steer: nodes of the sparse model that read the residual, such as 1.mlp.act_in.37, comma-separated.")]
+    public IEnumerable<string> Nodes { get; set; } = [];
+
+    [Option("task", HelpText = "steer: name of a task, or a JSON file of prompt pairs: the first prompt of each is presented, the second the counterfactual.")]
+    public string? Task { get; set; }
+
+    [Option("swap", HelpText = "steer: present the second prompt of each pair instead.")]
+    public bool Swap { get; set; }
+
+    [Option("presented", HelpText = "steer: one prompt instead of a task's.")]
+    public string? Presented { get; set; }
+
+    [Option("counterfactual", HelpText = "steer: the prompt to take the node's activations from; as many tokens as --presented.")]
+    public string? Counterfactual { get; set; }
+
+    [Option("presented-answer", HelpText = "steer: the token that is right after --presented.")]
+    public string? PresentedAnswer { get; set; }
+
+    [Option("counterfactual-answer", HelpText = "steer: the token that is right after --counterfactual.")]
+    public string? CounterfactualAnswer { get; set; }
+
+    [Option("pairs", HelpText = "steer: pairs of the task. (Default: 64)")]
+    public int? Pairs { get; set; }
+
+    [Option("strengths", Separator = ',', HelpText = "steer: comma-separated. (Default: 0 to 1 by 0.1)")]
+    public IEnumerable<double> Strengths { get; set; } = [];
+
+    [Option("random", HelpText = "steer: random directions to compare with. (Default: 16)")]
+    public int? RandomDirections { get; set; }
+
+    public override int Run(CancellationToken stop)
+    {
+        using IComputeEngine engine = CreateEngine();
+        return Action switch
+        {
+            "train" => BridgeTraining.Run(this, engine, stop),
+            "eval" => BridgeEvaluating.Run(this, engine, stop),
+            "steer" => BridgeSteering.Run(this, engine, stop),
+            _ => throw new BadInputException($"bridge: '{Action}' is no action; use train, eval or steer."),
+        };
+    }
+
+    /// <summary>A flag's value, which an action cannot do without.</summary>
+    internal static string Required(string? value, string action, string flag) =>
+        value ?? throw new BadInputException($"bridge {action} needs {flag}. See 'sparsity bridge --help'.");
+}

@@ -1,0 +1,311 @@
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+using Sparsity.Core.Pruning;
+using Sparsity.Core.Tasks;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Core.Bridges;
+
+/// <summary>Mean probabilities of the two answers over the presented prompts.</summary>
+/// <param name="Counterfactual">Of the answer that is right after the counterfactual prompt: what steering should raise.</param>
+/// <param name="Presented">Of the answer that is right after the presented prompt.</param>
+public sealed record AnswerProbabilities(double Counterfactual, double Presented);
+
+/// <summary>The probabilities at one strength.</summary>
+/// <param name="Strength">1 moves the node by all of its difference between the prompts.</param>
+/// <param name="Dense">The dense model, steered over the bridge.</param>
+/// <param name="Sparse">The sparse model, its node moved by the same difference.</param>
+/// <param name="Random">The dense model, steered along random directions of equal norm: mean over directions.</param>
+/// <param name="RandomLow">The lowest <see cref="AnswerProbabilities.Counterfactual"/> of a random direction.</param>
+/// <param name="RandomHigh">The highest.</param>
+public sealed record SteeringPoint(double Strength, AnswerProbabilities Dense, AnswerProbabilities Sparse, AnswerProbabilities Random, double RandomLow, double RandomHigh);
+
+/// <summary>A steered node.</summary>
+/// <param name="MeanDifference">Mean over presented prompts of its activation in the counterfactual prompt minus that in the presented one, at the last token.</param>
+/// <param name="RmsRatio">RMS of the sparse residual / RMS of the dense residual where the node reads, mean over reference tokens.</param>
+/// <param name="DirectionNorm">Euclidean norm of what a difference of 1 adds to the dense model's normed residual at strength 1.</param>
+public sealed record SteeredNode(string Name, double MeanDifference, double RmsRatio, double DirectionNorm);
+
+/// <summary>What steering did; the mean is over all presented prompts.</summary>
+/// <param name="Prompts">Presented prompts.</param>
+/// <param name="RandomDirections">Random directions per strength.</param>
+public sealed record SteeringResult(IReadOnlyList<SteeredNode> Nodes, int Prompts, int RandomDirections, ulong Seed, IReadOnlyList<SteeringPoint> Points)
+{
+    /// <summary>Factor by which the last strength multiplies the counterfactual answer's probability in the dense model, against strength 0 of no edit.</summary>
+    public double DenseFactor => Points[^1].Dense.Counterfactual / Points[0].Dense.Counterfactual;
+
+    /// <summary>The same for random directions.</summary>
+    public double RandomFactor => Points[^1].Random.Counterfactual / Points[0].Random.Counterfactual;
+}
+
+/// <summary>
+/// Steers a dense model by nodes of a sparse one (spec section 5). A node is a channel of a sublayer's normed input, act_in. Its activation in the counterfactual
+/// prompt minus that in the presented one, token by token, times strength, times the decoder's weights of that channel, times the ratio of the residuals' RMS, is
+/// added to the dense model's act_in at the same place. The ratio is sparse / dense: a normed difference times the sparse RMS is one of the sparse residual, which the
+/// decoder turns into one of the dense residual, which the dense norm divides by the dense RMS. Controls are random directions of equal norm.
+/// </summary>
+public sealed class Steering : IDisposable
+{
+    private readonly IComputeEngine _engine;
+    private readonly IReadOnlyList<Node> _nodes;
+    private readonly TaskRunner _dense;
+    private readonly TaskRunner _sparse;
+    private readonly List<Edit> _denseEdits = [];
+    private readonly List<Edit> _sparseEdits = [];
+    private readonly List<float[]> _directions = [];
+    private readonly List<double> _rmsRatios;
+
+    /// <param name="dense">Frozen.</param>
+    /// <param name="sparse">Frozen.</param>
+    /// <param name="bridges">Between them.</param>
+    /// <param name="nodes">Channels of act_in of the sparse model, each once.</param>
+    /// <param name="rmsRatios">Of each node's residual; see <see cref="RmsRatio"/>.</param>
+    /// <param name="pairs">Most pairs of one batch.</param>
+    /// <param name="tokens">Longest prompt.</param>
+    /// <exception cref="BadInputException">A node does not read the residual.</exception>
+    public Steering(Transformer dense, Transformer sparse, BridgePairs bridges, IReadOnlyList<Node> nodes, IReadOnlyList<double> rmsRatios, int pairs, int tokens)
+    {
+        _engine = bridges.Engine;
+        _nodes = nodes;
+        _rmsRatios = [.. rmsRatios];
+        _dense = new TaskRunner(dense, pairs, tokens);
+        _sparse = new TaskRunner(sparse, pairs, tokens);
+        foreach ((Node node, double ratio) in nodes.Zip(rmsRatios))
+        {
+            int location = LocationOf(node, sparse.Config);
+            float[] decoder = new float[bridges.Decoders[location].Weight.Spec.Length];
+            _engine.Read(bridges.Decoders[location].Weight.Value, decoder);
+            float[] direction = new float[dense.Config.ChannelsAt(node.Site.Kind)];
+            for (int channel = 0; channel < dense.Config.DModel; channel++)
+            {
+                direction[channel] = (float)ratio * decoder[(channel * sparse.Config.DModel) + node.Channel];
+            }
+
+            _directions.Add(direction);
+            float[] self = new float[sparse.Config.ChannelsAt(node.Site.Kind)];
+            self[node.Channel] = 1;
+            _sparseEdits.Add(new Edit(_engine, node.Site, self));
+            _denseEdits.Add(new Edit(_engine, node.Site, direction));
+        }
+
+        _denseEdits.ForEach(_dense.Hooks.Add);
+        _sparseEdits.ForEach(_sparse.Hooks.Add);
+    }
+
+    /// <summary>The residual that a node reads: where its bridge is.</summary>
+    /// <exception cref="BadInputException">It reads none.</exception>
+    public static int LocationOf(Node node, ModelConfig sparse) => node.Site.Kind is not (SiteKind.AttnActIn or SiteKind.MlpActIn)
+        ? throw new BadInputException($"node {node.Name} does not read the residual. Give channels of attn.act_in or mlp.act_in, such as 0.mlp.act_in.5.")
+        : node.Channel >= sparse.DModel
+            ? throw new BadInputException($"node {node.Name} reads a position, not the residual, which has channels 0 to {sparse.DModel - 1}. Give one of these.")
+            : (2 * node.Site.Layer) + (node.Site.Kind == SiteKind.MlpActIn ? 1 : 0);
+
+    /// <summary>RMS of the sparse residual / RMS of the dense residual at a location, the mean over all tokens of <paramref name="batches"/> batches.</summary>
+    public static double RmsRatio(Transformer dense, Transformer sparse, int location, BatchSource source, int batches, int sequences, int contextTokens, ulong seed)
+    {
+        using var denseLoss = new LanguageModelLoss(dense, sequences, contextTokens);
+        using var sparseLoss = new LanguageModelLoss(sparse, sequences, contextTokens);
+        double sum = 0;
+        for (int batch = 0; batch < batches; batch++)
+        {
+            ReadOnlySpan<int> tokens = source.Random(seed, batch);
+            denseLoss.Evaluate(tokens);
+            sparseLoss.Evaluate(tokens);
+            double[] above = RootMeanSquares(sparse.Parameters.Engine, sparseLoss.Forward.Residuals[location]);
+            double[] below = RootMeanSquares(dense.Parameters.Engine, denseLoss.Forward.Residuals[location]);
+            for (int i = 0; i < above.Length; i++)
+            {
+                sum += above[i] / below[i];
+            }
+        }
+
+        return sum / batches / sequences / contextTokens;
+    }
+
+    /// <summary>Steers every pair's first prompt towards its second at each strength.</summary>
+    /// <param name="pairs">The two prompts of each equally long: differences are taken token by token.</param>
+    /// <param name="strengths">In rising order, from 0.</param>
+    /// <param name="randomDirections">How many controls, from 1.</param>
+    /// <param name="seed">Of the controls.</param>
+    /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
+    public SteeringResult Run(IReadOnlyList<TokenizedPair> pairs, IReadOnlyList<double> strengths, int randomDirections, ulong seed, CancellationToken stop = default)
+    {
+        double[] meanDifferences = [.. _nodes.Select(_ => 0.0)];
+        int points = strengths.Count;
+        var dense = new double[points, 2];
+        var sparse = new double[points, 2];
+        var random = new double[randomDirections, points, 2];
+        for (int start = 0; start < pairs.Count; start += _dense.Pairs)
+        {
+            IReadOnlyList<TokenizedPair> batch = [.. pairs.Skip(start).Take(_dense.Pairs)];
+            _sparseEdits.ForEach(edit => edit.SetDifferences([]));
+            SetDifferences(batch, meanDifferences);
+            for (int point = 0; point < points; point++)
+            {
+                stop.ThrowIfCancellationRequested();
+                SetDirections(_sparseEdits, strengths[point], null);
+                AddProbabilities(_sparse, batch, sparse, point);
+                SetDirections(_denseEdits, strengths[point], null);
+                AddProbabilities(_dense, batch, dense, point);
+            }
+
+            for (int direction = 0; direction < randomDirections; direction++)
+            {
+                var of = new double[points, 2];
+                for (int point = 0; point < points; point++)
+                {
+                    stop.ThrowIfCancellationRequested();
+                    SetDirections(_denseEdits, strengths[point], RandomSource.For(seed, "steering", direction));
+                    AddProbabilities(_dense, batch, of, point);
+                    random[direction, point, 0] += of[point, 0];
+                    random[direction, point, 1] += of[point, 1];
+                }
+            }
+        }
+
+        return new SteeringResult(
+            [.. _nodes.Select((node, i) => new SteeredNode(node.Name, meanDifferences[i] / pairs.Count, _rmsRatios[i], Norm(_directions[i])))],
+            pairs.Count, randomDirections, seed, [.. Enumerable.Range(0, points).Select(Point)]);
+
+        SteeringPoint Point(int point)
+        {
+            double[] counterfactual = [.. Enumerable.Range(0, randomDirections).Select(direction => random[direction, point, 0] / pairs.Count)];
+            double presented = Enumerable.Range(0, randomDirections).Average(direction => random[direction, point, 1] / pairs.Count);
+            return new SteeringPoint(
+                strengths[point], Mean(dense, point), Mean(sparse, point), new AnswerProbabilities(counterfactual.Average(), presented), counterfactual.Min(), counterfactual.Max());
+        }
+
+        AnswerProbabilities Mean(double[,] sums, int point) => new(sums[point, 0] / pairs.Count, sums[point, 1] / pairs.Count);
+    }
+
+    public void Dispose()
+    {
+        _dense.Dispose();
+        _sparse.Dispose();
+        _denseEdits.ForEach(edit => edit.Dispose());
+        _sparseEdits.ForEach(edit => edit.Dispose());
+    }
+
+    private static double Norm(float[] direction) => Math.Sqrt(direction.Sum(entry => (double)entry * entry));
+
+    private static double[] RootMeanSquares(IComputeEngine engine, ActivationTensor residual)
+    {
+        var values = new float[residual.Length];
+        engine.Read(residual, values);
+        return [.. values.Chunk(residual.Channels).Select(token => Math.Sqrt(token.Sum(value => (double)value * value) / residual.Channels))];
+    }
+
+    /// <summary>Each node's activation in the second prompt minus that in the first, token by token, for the rows of first prompts; 0 for the others.</summary>
+    private void SetDifferences(IReadOnlyList<TokenizedPair> batch, double[] meanDifferences)
+    {
+        SetDirections(_sparseEdits, 0, null);
+        _sparse.Differences(batch);
+        for (int i = 0; i < _nodes.Count; i++)
+        {
+            Edit edit = _sparseEdits[i];
+            int channel = _nodes[i].Channel;
+            float[][] differences = [.. batch.Select((pair, row) => Enumerable.Range(0, pair.First.Length).Select(t => edit.Seen((2 * row) + 1, t, channel) - edit.Seen(2 * row, t, channel)).ToArray())];
+            meanDifferences[i] += differences.Sum(row => (double)row[^1]);
+
+            edit.SetDifferences(differences);
+            _denseEdits[i].SetDifferences(differences);
+        }
+    }
+
+    /// <summary>Strength times each edit's own direction, or times a random one of its norm.</summary>
+    private static void SetDirections(List<Edit> edits, double strength, RandomSource? random)
+    {
+        foreach (Edit edit in edits)
+        {
+            edit.SetDirection(strength, random);
+        }
+    }
+
+    private static void AddProbabilities(TaskRunner runner, IReadOnlyList<TokenizedPair> batch, double[,] sums, int point)
+    {
+        runner.Differences(batch);
+        for (int pair = 0; pair < batch.Count; pair++)
+        {
+            sums[point, 0] += runner.Probability(2 * pair, batch[pair].AnswerB);
+            sums[point, 1] += runner.Probability(2 * pair, batch[pair].AnswerA);
+        }
+    }
+
+    /// <summary>Adds differences [B,T,1] times a direction [C] to the activation at a site, in the rows of first prompts.</summary>
+    private sealed class Edit(IComputeEngine engine, Site site, float[] own) : ISiteHook, IDisposable
+    {
+        private readonly WeightTensor _direction = engine.AllocateWeights("direction at " + site, own.Length, 1);
+        private ActivationTensor? _differences;
+        private ActivationTensor? _added;
+        private float[] _seen = [];
+        private float[][] _rows = [];
+
+        /// <param name="rows">One per pair, as long as its prompts.</param>
+        public void SetDifferences(float[][] rows)
+        {
+            _rows = rows;
+            Release();
+        }
+
+        public void SetDirection(double strength, RandomSource? random)
+        {
+            float[] direction = own;
+            if (random is not null)
+            {
+                // Positions that are concatenated to the residual are not steered at random either.
+                direction = [.. own.Select(entry => entry == 0 ? 0 : (float)random.NextNormal())];
+                double scale = Norm(own) / Norm(direction);
+                direction = [.. direction.Select(entry => (float)(scale * entry))];
+            }
+
+            engine.Write(_direction, [.. direction.Select(entry => (float)strength * entry)]);
+        }
+
+        /// <summary>An activation of the last pass, before the edit.</summary>
+        public float Seen(int sequence, int token, int channel) => _seen[(((sequence * _added!.Tokens) + token) * own.Length) + channel];
+
+        public void Forward(Site at, ActivationTensor activation)
+        {
+            if (at != site)
+            {
+                return;
+            }
+
+            if (_added is null || _differences is null)
+            {
+                _added = engine.AllocateActivations("edit of " + site, activation.Sequences, activation.Tokens, own.Length);
+                _differences = engine.AllocateActivations("differences of " + site, activation.Sequences, activation.Tokens, 1);
+                _seen = new float[activation.Length];
+                var differences = new float[_differences.Length];
+                for (int pair = 0; pair < _rows.Length; pair++)
+                {
+                    _rows[pair].CopyTo(differences, 2 * pair * activation.Tokens);
+                }
+
+                engine.Write(_differences, differences);
+            }
+
+            engine.Read(activation, _seen);
+            engine.LinearForward(_differences, _direction, null, _added);
+            engine.Add(activation, _added, activation);
+        }
+
+        public void Backward(Site at, ActivationTensor gradient)
+        {
+        }
+
+        public void Dispose()
+        {
+            Release();
+            _direction.Dispose();
+        }
+
+        /// <summary>The next pass may have another shape.</summary>
+        private void Release()
+        {
+            _differences?.Dispose();
+            _added?.Dispose();
+            (_differences, _added) = (null, null);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using System.Xml.Linq;
+
+namespace Sparsity.Cli.Tests;
+
+/// <summary>bridge train, eval and steer on one small run, and everything they refuse.</summary>
+public class BridgeVerbTests(BridgeVerbTests.BridgedRun run) : IClassFixture<BridgeVerbTests.BridgedRun>
+{
+    [Fact]
+    public void EvalMeasuresEveryHybridAndTheSparseModelAsEvalDoes()
+    {
+        string table = CommandLine.Succeed("bridge", "eval", "--model", run.Bridged, "--out", run.Small["evaluation"]);
+        string ofModel = CommandLine.Succeed("eval", "--model", run.Bridged);
+        JsonNode json = Read(Path.Combine(run.Small["evaluation"], "evaluation.json"));
+
+        Assert.Contains(json["sparse_loss"]!.GetValue<double>().ToString("0.0000", CultureInfo.InvariantCulture), ofModel, StringComparison.Ordinal);
+        Assert.Equal(["0.resid_in", "0.resid_mid", "1.resid_in", "1.resid_mid"], json["locations"]!.AsArray().Select(location => location!["location"]!.GetValue<string>()));
+        foreach (JsonNode? location in json["locations"]!.AsArray())
+        {
+            foreach (string direction in new[] { "dense_to_sparse", "sparse_to_dense" })
+            {
+                JsonNode hybrid = location![direction]!;
+                Assert.InRange(hybrid["nmse"]!.GetValue<double>(), 1e-6, 1e3);
+                Assert.InRange(hybrid["kl"]!.GetValue<double>(), 1e-6, 1e3);
+                double recovered = (hybrid["ablated_loss"]!.GetValue<double>() - hybrid["loss"]!.GetValue<double>())
+                    / (hybrid["ablated_loss"]!.GetValue<double>() - json["dense_loss"]!.GetValue<double>());
+                Assert.Equal(recovered, hybrid["recovered"]!.GetValue<double>(), 1e-9);
+                Assert.Contains(hybrid["loss"]!.GetValue<double>().ToString("0.0000", CultureInfo.InvariantCulture), table, StringComparison.Ordinal);
+            }
+        }
+    }
+
+    [Fact]
+    public void SteerWritesCurvesThatStartTogether()
+    {
+        string nodes = string.Join(',', Enumerable.Range(0, 32).Select(channel => $"0.mlp.act_in.{channel}"));
+        string[] steer = ["bridge", "steer", "--model", run.Bridged, "--task", "single_double_quote", "--node", nodes, "--pairs", "6", "--random", "2", "--strengths", "1"];
+        CommandLine.Succeed([.. steer, "--out", run.Small["steering"]]);
+        JsonNode json = Read(Path.Combine(run.Small["steering"], "steering.json"));
+        string[] csv = File.ReadAllLines(Path.Combine(run.Small["steering"], "steering.csv"));
+        string html = File.ReadAllText(Path.Combine(run.Small["steering"], "steering.html"));
+
+        JsonArray points = json["points"]!.AsArray();
+        Assert.Equal([0, 1], points.Select(point => point!["strength"]!.GetValue<double>()));
+        Assert.Equal(points[0]!["dense"]!.ToJsonString(), points[0]!["random"]!.ToJsonString()); // no edit yet
+        Assert.NotEqual(points[0]!["dense"]!.ToJsonString(), points[1]!["dense"]!.ToJsonString());
+        Assert.Equal(3, csv.Length);
+        Assert.All(csv, line => Assert.Equal(9, line.Split(',').Length));
+        Assert.DoesNotContain("http", html.Replace("http://www.w3.org", "", StringComparison.Ordinal), StringComparison.Ordinal); // self-contained
+        Assert.Equal(2, XDocument.Parse(html[html.IndexOf('\n', StringComparison.Ordinal)..]).Descendants("svg").Count());
+    }
+
+    [Fact]
+    public void AFinishedRunIsResumedWithNothingLeftToDoAndAnUntrainedBridgeIsWorse()
+    {
+        byte[] before = File.ReadAllBytes(Path.Combine(run.Bridged, "bridges.safetensors"));
+        CommandLine.Succeed("bridge", "train", "--resume", run.Bridged);
+        Assert.Equal(before, File.ReadAllBytes(Path.Combine(run.Bridged, "bridges.safetensors")));
+
+        CommandLine.Succeed("bridge", "eval", "--model", run.Bridged, "--out", run.Small["trained"]);
+        CommandLine.Succeed("bridge", "eval", "--model", run.Bridged, "--untrained", "--out", run.Small["untrained"]);
+        double trained = Read(Path.Combine(run.Small["trained"], "evaluation.json"))["mean_kl"]!.GetValue<double>();
+        double untrained = Read(Path.Combine(run.Small["untrained"], "evaluation.json"))["mean_kl"]!.GetValue<double>();
+        Assert.True(trained < 0.9 * untrained, $"mean KL {trained}, untrained {untrained}");
+    }
+
+    [Fact]
+    public void ModelsThatDoNotBelongTogether()
+    {
+        Refused("no dense model", "bridge", "train", "--dense", run.Small.Model, "--out", run.Small["x"]);
+        Refused("bridge.json", "bridge", "eval", "--model", run.Small.Model);
+        Refused("another dense model", "bridge", "eval", "--model", run.Bridged, "--dense", run.Small.Model);
+        File.WriteAllText(run.Small["layers.json"], "{\"model\": {\"n_layer\": 3, \"d_model\": 32, \"n_head\": 2, \"block_size\": 64, \"vocab_size\": 400}, \"training\": {}}");
+        Refused("layers", "bridge", "train", "--dense", run.Dense, "--config", run.Small["layers.json"], "--out", run.Small["x"]);
+        CommandLine.Succeed("corpus", "--synthetic", "--megabytes", "0.1", "--vocabulary", "300", "--out", run.Small["other data"]);
+        Refused("tokenizer", "bridge", "train", "--dense", run.Dense, "--data", run.Small["other data"], "--out", run.Small["x"]);
+        Assert.False(Directory.Exists(run.Small["x"]), "A refused run left a folder.");
+    }
+
+    [Fact]
+    public void FlagsThatCannotBe()
+    {
+        string[] steer = ["bridge", "steer", "--model", run.Bridged];
+        Refused("--dense", "bridge", "train", "--out", run.Small["x"]);
+        Refused("--init", "bridge", "train", "--dense", run.Dense, "--init", run.Small.Model, "--density", "0.5", "--out", run.Small["x"]);
+        Refused("lr", "bridge", "train", "--dense", run.Dense, "--bridge-lr", "-1", "--out", run.Small["x"]);
+        Refused("fly", "bridge", "fly");
+        Refused("--node", [.. steer, "--task", "single_double_quote"]);
+        Refused("does not read", [.. steer, "--task", "single_double_quote", "--node", "0.mlp.post_act.3"]);
+        Refused("0 to 31", [.. steer, "--task", "single_double_quote", "--node", "0.mlp.act_in.32"]);
+        Refused("--presented", [.. steer, "--node", "0.mlp.act_in.3"]);
+        Refused("tokens", [.. steer, "--node", "0.mlp.act_in.3", "--presented", "a = 1", "--counterfactual", "a = 1 + 1 + 1 + 1", "--presented-answer", "\n", "--counterfactual-answer", "\n"]);
+    }
+
+    private static JsonNode Read(string path) => JsonNode.Parse(File.ReadAllText(path))!;
+
+    private static void Refused(string expected, params string[] arguments)
+    {
+        CommandResult result = CommandLine.Run(arguments);
+        Assert.True(result.ExitCode == 2, $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}");
+        Assert.Contains(expected, result.Errors, StringComparison.OrdinalIgnoreCase);
+        Assert.Equal(1, result.Errors.Count(character => character == '\n'));
+    }
+
+    /// <summary>A dense model and bridges from it to a sparse one, trained for a moment.</summary>
+    public sealed class BridgedRun : IDisposable
+    {
+        public BridgedRun()
+        {
+            CommandLine.Succeed("train", "--dense", "--data", Small.Data, "--d-model", "32", "--batch", "8", "--tokens", "40000", "--lr", "0.01", "--out", Dense);
+            CommandLine.Succeed(
+                "bridge", "train", "--dense", Dense, "--d-model", "32", "--batch", "8", "--tokens", "40000", "--density", "1", "--out", Bridged);
+        }
+
+        public SmallRun Small { get; } = new();
+
+        public string Dense => Small["dense"];
+
+        public string Bridged => Small["bridged"];
+
+        public void Dispose() => Small.Dispose();
+    }
+}
