@@ -7,10 +7,10 @@ using Sparsity.Kernels.Cpu;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("bench", HelpText = "train: speed of training steps, with the time of each kernel, against what the machine can do.")]
+[Verb("bench", HelpText = "train: speed of training steps, with the time of each kernel. kernels: each operation by itself, against what the machine can do.")]
 internal sealed class BenchVerb : EngineVerb
 {
-    [Value(0, MetaName = "what", Required = true, HelpText = "train.")]
+    [Value(0, MetaName = "what", Required = true, HelpText = "train or kernels.")]
     public string What { get; set; } = "";
 
     [Option("size", Default = "S", HelpText = "S, M or L.")]
@@ -19,7 +19,7 @@ internal sealed class BenchVerb : EngineVerb
     [Option("phase", Default = BenchmarkPhase.Sparse, HelpText = "dense (all weights), mid (half of them) or sparse (the size's density).")]
     public BenchmarkPhase Phase { get; set; } = BenchmarkPhase.Sparse;
 
-    [Option("steps", Default = 10, HelpText = "Measured steps, after three of warm-up.")]
+    [Option("steps", Default = 10, HelpText = "Measured steps or repetitions, after a warm-up.")]
     public int Steps { get; set; } = 10;
 
     [Option("json", HelpText = "File to write the result to.")]
@@ -48,8 +48,11 @@ internal sealed class BenchVerb : EngineVerb
             case "train":
                 Train(cpu, size, roofs);
                 return 0;
+            case "kernels":
+                Kernels(engine, size, roofs);
+                return 0;
             default:
-                throw new BadInputException($"bench: '{What}' is nothing to measure; use train.");
+                throw new BadInputException($"bench: '{What}' is nothing to measure; use train or kernels.");
         }
     }
 
@@ -64,6 +67,20 @@ internal sealed class BenchVerb : EngineVerb
         if (Json is not null)
         {
             AtomicFile.WriteText(Json, JsonText.Write(result));
+        }
+    }
+
+    private void Kernels(IComputeEngine engine, BenchmarkSize size, Roofs roofs)
+    {
+        IReadOnlyList<KernelBenchmarkResult> results = KernelBenchmark.Run(engine, size, Steps, roofs);
+        Terminal.Table(["kernel", "ms", "spread", "GFLOP/s", "GB/s", "of the roof"], results.Select(result => new[]
+        {
+            result.Kernel, Terminal.Number(result.Ms), Terminal.Number(result.MsSpread), result.Gflops == 0 ? "" : Terminal.Number(result.Gflops, "0.0"),
+            Terminal.Number(result.Gbps, "0.0"), Terminal.Number(100 * result.ShareOfRoof, "0") + " %",
+        }));
+        if (Json is not null)
+        {
+            AtomicFile.WriteText(Json, JsonText.Write(results));
         }
     }
 }

@@ -4,7 +4,8 @@ namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
 /// Keeps each token's k entries of largest magnitude (spec section 1). The bits of |x|, read as an integer, order as |x| does, so each of 16 tokens
-/// in a vector bisects its own threshold on them; a token is done as soon as exactly k entries reach its threshold.
+/// in a vector closes in on its own threshold by counting what reaches a guess: the first as for normally distributed entries, the next by interpolation between
+/// the nearest counts on both sides. A token is done as soon as exactly k entries reach its threshold; the guesses decide only how soon that is.
 /// </summary>
 internal static unsafe class AbsTopK
 {
@@ -21,6 +22,15 @@ internal static unsafe class AbsTopK
     /// <summary>In place on gradient [B,T,C]: zero where not kept.</summary>
     public static void Backward(WorkerPool pool, CpuSelection selection, CpuActivations gradient) => pool.Run(gradient.Tiles, new BackwardJob(selection, gradient));
 
+    /// <summary>Within 0.003 (Hastings' formula 26.2.22 in Abramowitz and Stegun).</summary>
+    private static float NormalQuantile(double share)
+    {
+        double t = Math.Sqrt(-2 * Math.Log(Math.Clamp(share, 1e-9, 0.999) / 2));
+        return (float)Math.Max(1e-3, t - ((2.30753 + (0.27061 * t)) / (1 + (0.99229 * t) + (0.04481 * t * t))));
+    }
+
+    private static float NormalDensity(float magnitude) => 0.79788456f * MathF.Exp(-0.5f * magnitude * magnitude);
+
     /// <summary>All bits set in the lanes whose bit is set in the low 16 bits.</summary>
     private static Vector512<float> LaneMask(ulong bits)
     {
@@ -31,6 +41,12 @@ internal static unsafe class AbsTopK
 
     private readonly struct ForwardJob(CpuActivations values, int keep, CpuSelection selection) : IParallelJob
     {
+        /// <summary>What share keep / channels of the magnitudes of a standard normal variable exceeds.</summary>
+        private readonly float _normalQuantile = NormalQuantile((double)keep / values.Channels);
+
+        /// <summary>The density of those magnitudes there.</summary>
+        private readonly float _normalDensity = NormalDensity(NormalQuantile((double)keep / values.Channels));
+
         public void Execute(int tile, int worker)
         {
             ulong* words = selection.Words(tile);
@@ -49,10 +65,16 @@ internal static unsafe class AbsTopK
         private Vector512<int> Threshold(float* x, out Vector512<int> above)
         {
             Vector512<int> target = Vector512.Create(keep);
-            Vector512<int> low = default; // at least k entries reach it
-            Vector512<int> high = Vector512.Create(int.MaxValue); // fewer than k reach it: |NaN| is below
-            Vector512<int> reachHigh = default;
-            while (true)
+            Vector512<float> deviation = Deviation(x, out Vector512<int> nonzero);
+
+            // At least k entries reach low, fewer than k reach high (|NaN| is below it); where not even k are other than zero, that is all there is to know.
+            Vector512<int> low = default;
+            Vector512<int> reachLow = Vector512.Create(values.Channels);
+            Vector512<int> scarce = Vector512.LessThanOrEqual(nonzero, target);
+            Vector512<int> high = Vector512.ConditionalSelect(scarce, Vector512<int>.One, Vector512.Create(int.MaxValue));
+            Vector512<int> reachHigh = Vector512.ConditionalSelect(scarce, nonzero, default);
+            Vector512<float> guess = deviation * Vector512.Create(_normalQuantile);
+            for (int pass = 0; ; pass++)
             {
                 Vector512<int> open = Vector512.GreaterThan(high - low, Vector512<int>.One);
                 if (open == Vector512<int>.Zero)
@@ -60,23 +82,64 @@ internal static unsafe class AbsTopK
                     break;
                 }
 
+                // A bisection now and then bounds the number of passes whatever the distribution.
                 Vector512<int> middle = low + ((high - low) >>> 1);
-                Vector512<int> count = CountReaching(x, middle);
+                Vector512<int> tried = pass % 4 == 3 ? middle : Vector512.Min(Vector512.Max(guess.AsInt32(), low + Vector512<int>.One), high - Vector512<int>.One);
+                tried = Vector512.ConditionalSelect(open, tried, middle);
+                Vector512<int> count = CountReaching(x, tried);
                 Vector512<int> exact = Vector512.Equals(count, target) & open;
                 Vector512<int> enough = Vector512.GreaterThanOrEqual(count, target) & open;
-                low = Vector512.ConditionalSelect(enough, middle, low);
                 Vector512<int> few = Vector512.AndNot(open, enough);
-                high = Vector512.ConditionalSelect(few, middle, high);
+                low = Vector512.ConditionalSelect(enough, tried, low);
+                reachLow = Vector512.ConditionalSelect(enough, count, reachLow);
+                high = Vector512.ConditionalSelect(few, tried, high);
                 reachHigh = Vector512.ConditionalSelect(few, count, reachHigh);
+                guess = pass == 0 ? Newton(tried.AsSingle(), count, deviation) : Interpolation(low, reachLow, high, reachHigh);
 
-                // Exactly k reach the middle: close the lane so that "above or equal" is those k.
-                high = Vector512.ConditionalSelect(exact, middle, high);
+                // Exactly k reach the guess: close the lane so that "above or equal" is those k.
+                high = Vector512.ConditionalSelect(exact, tried, high);
                 reachHigh = Vector512.ConditionalSelect(exact, count, reachHigh);
-                low = Vector512.ConditionalSelect(exact, middle - Vector512<int>.One, low);
+                low = Vector512.ConditionalSelect(exact, tried - Vector512<int>.One, low);
             }
 
             above = reachHigh;
             return low;
+        }
+
+        /// <summary>The standard deviation that normally distributed entries of the same mean magnitude have, and how many are not zero.</summary>
+        private Vector512<float> Deviation(float* x, out Vector512<int> nonzero)
+        {
+            const float MeanMagnitudeOfNormal = 0.79788456f;
+            Vector512<float> sum = default;
+            Vector512<int> zeros = default;
+            int width = values.Width;
+            for (int channel = 0; channel < values.Channels; channel++)
+            {
+                Vector512<float> value = Vector512.Load(x + (channel * width));
+                sum += Vector512.Abs(value);
+                zeros -= Vector512.Equals(value, Vector512<float>.Zero).AsInt32();
+            }
+
+            nonzero = Vector512.Create(values.Channels) - zeros;
+            return sum / Vector512.Create(values.Channels * MeanMagnitudeOfNormal);
+        }
+
+        /// <summary>From a guess and its count to where the normal density would put k; a little further, so that the threshold lies between the two.</summary>
+        private Vector512<float> Newton(Vector512<float> guess, Vector512<int> count, Vector512<float> deviation)
+        {
+            const float Further = 1.3f;
+            Vector512<float> missing = Vector512.ConvertToSingle(count - Vector512.Create(keep));
+            return guess + (missing * deviation * Vector512.Create(Further / (values.Channels * _normalDensity)));
+        }
+
+        /// <summary>Between the nearest counts on both sides; a quarter further up where all guesses so far were too low.</summary>
+        private Vector512<float> Interpolation(Vector512<int> low, Vector512<int> reachLow, Vector512<int> high, Vector512<int> reachHigh)
+        {
+            Vector512<int> above = Vector512.Equals(high, Vector512.Create(int.MaxValue));
+            high = Vector512.ConditionalSelect(above, (low.AsSingle() * Vector512.Create(1.25f)).AsInt32(), high);
+            reachHigh = Vector512.ConditionalSelect(above, Vector512.Create(keep), reachHigh);
+            Vector512<float> share = Vector512.ConvertToSingle(reachLow - Vector512.Create(keep)) / Vector512.ConvertToSingle(reachLow - reachHigh);
+            return Vector512.FusedMultiplyAdd(high.AsSingle() - low.AsSingle(), share, low.AsSingle());
         }
 
         private Vector512<int> CountReaching(float* x, Vector512<int> bits)

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Sparsity.Kernels.Cpu;
 
@@ -140,7 +141,7 @@ internal static unsafe class LinearWeightGradient
                 float* a = rows.Lanes(tile, firstRow);
                 if (bits != null)
                 {
-                    NonzeroRows(a, bits + ((long)tile * rows.Channels) + firstRow, rowCount, width, x, sums);
+                    NonzeroRows(a, bits + ((long)tile * rows.Channels) + firstRow, rowCount, width, rows.TileStride, x, sums);
                     continue;
                 }
 
@@ -166,10 +167,20 @@ internal static unsafe class LinearWeightGradient
             }
         }
 
-        private static void NonzeroRows(float* a, ulong* bits, int rowCount, int width, float* x, float* sums)
+        private static void NonzeroRows(float* a, ulong* bits, int rowCount, int width, long tileStride, float* x, float* sums)
         {
             for (int row = 0; row < rowCount; row++, a += width, sums += ColumnsOfBlock)
             {
+                if (Sse.IsSupported)
+                {
+                    // The row's next tile lies in the third cache or beyond: asked for a tile ahead, it is here in time. Asking past the end does no harm.
+                    float* next = a + tileStride;
+                    Sse.Prefetch0(next);
+                    Sse.Prefetch0(next + 16);
+                    Sse.Prefetch0(next + 32);
+                    Sse.Prefetch0(next + 48);
+                }
+
                 ulong word = bits[row];
                 if (word == 0)
                 {

@@ -5,13 +5,16 @@ namespace Sparsity.Benchmarks;
 /// <summary>Inputs of benchmarks: the same for the same seed.</summary>
 internal static class RandomNumbers
 {
-    public static float[] Normal(int count, ulong seed)
+    public static float[] Normal(int count, ulong seed) => Sparse(count, 1, seed);
+
+    /// <summary>Normal numbers, each with this chance of not being zero.</summary>
+    public static float[] Sparse(int count, double density, ulong seed)
     {
         var random = RandomSource.For(seed, "benchmark");
         var values = new float[count];
         for (int i = 0; i < count; i++)
         {
-            values[i] = (float)random.NextNormal();
+            values[i] = density == 1 || (density > 0 && random.NextDouble() < density) ? (float)random.NextNormal() : 0;
         }
 
         return values;
