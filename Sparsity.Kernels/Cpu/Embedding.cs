@@ -3,7 +3,7 @@ namespace Sparsity.Kernels.Cpu;
 /// <summary>Token and position embeddings; picking single tokens out of sequences.</summary>
 internal static unsafe class Embedding
 {
-    private const int ChannelsOfItem = 16;
+    private const int ChannelsOfItem = 64;
 
     /// <summary>Overwrites output [B,T,D]: tokenEmbedding[token] (+ positionEmbedding[firstPosition + t]).</summary>
     public static void Forward(WorkerPool pool, CpuTokens tokens, CpuWeights tokenEmbedding, CpuWeights? positionEmbedding, CpuActivations output, int firstPosition) =>
@@ -53,16 +53,26 @@ internal static unsafe class Embedding
             int valid = output.ValidLanes(tile);
             int position = tile % output.TilesPerSequence * output.Width;
             int token = (tile / output.TilesPerSequence * output.Tokens) + position;
-            for (int channel = 0; channel < channels; channel++)
+            float** rows = stackalloc float*[CpuActivations.MaximumWidth];
+            new Span<float>(output.Lanes(tile, 0), channels * output.Width).Clear();
+            if (tokens != null)
             {
-                float* lanes = output.Lanes(tile, channel);
                 for (int lane = 0; lane < valid; lane++)
                 {
-                    float value = tokens == null ? 0f : tokenEmbedding[((long)tokens[token + lane] * channels) + channel];
-                    lanes[lane] = positionEmbedding == null ? value : value + positionEmbedding[((long)(position + lane) * channels) + channel];
+                    rows[lane] = tokenEmbedding + ((long)tokens[token + lane] * channels);
                 }
 
-                new Span<float>(lanes + valid, output.Width - valid).Clear();
+                TokenRows.AddToLanes(rows, valid, output.Lanes(tile, 0), output.Width, channels);
+            }
+
+            if (positionEmbedding != null)
+            {
+                for (int lane = 0; lane < valid; lane++)
+                {
+                    rows[lane] = positionEmbedding + ((long)(position + lane) * channels);
+                }
+
+                TokenRows.AddToLanes(rows, valid, output.Lanes(tile, 0), output.Width, channels);
             }
         }
     }
@@ -74,7 +84,7 @@ internal static unsafe class Embedding
         {
             int channels = outputGradient.Channels;
             int first = item * ChannelsOfItem;
-            int end = Math.Min(first + ChannelsOfItem, channels);
+            float** rows = stackalloc float*[CpuActivations.MaximumWidth];
             for (int tile = 0; tile < outputGradient.Tiles; tile++)
             {
                 int valid = outputGradient.ValidLanes(tile);
@@ -82,12 +92,10 @@ internal static unsafe class Embedding
                 int token = (tile / outputGradient.TilesPerSequence * outputGradient.Tokens) + position;
                 for (int lane = 0; lane < valid; lane++)
                 {
-                    float* row = gradient + ((long)(tokens == null ? position + lane : tokens[token + lane]) * channels);
-                    for (int channel = first; channel < end; channel++)
-                    {
-                        row[channel] += outputGradient.Lanes(tile, channel)[lane];
-                    }
+                    rows[lane] = gradient + ((long)(tokens == null ? position + lane : tokens[token + lane]) * channels) + first;
                 }
+
+                TokenRows.AddToRows(outputGradient.Lanes(tile, first), outputGradient.Width, Math.Min(ChannelsOfItem, channels - first), rows, valid);
             }
         }
     }

@@ -26,14 +26,13 @@ internal static unsafe class Loss
             int vocabulary = logits.Channels;
             int valid = logits.ValidLanes(tile);
             int* ids = tokens + (tile / logits.TilesPerSequence * logits.Tokens) + (tile % logits.TilesPerSequence * logits.Width);
-            for (int v = 0; v < vocabulary; v++)
+            float** rows = stackalloc float*[CpuActivations.MaximumWidth];
+            for (int lane = 0; lane < valid; lane++)
             {
-                float* lanes = logits.Lanes(tile, v);
-                for (int lane = 0; lane < valid; lane++)
-                {
-                    lanes[lane] += table[((long)ids[lane] * vocabulary) + v];
-                }
+                rows[lane] = table + ((long)ids[lane] * vocabulary);
             }
+
+            TokenRows.AddToLanes(rows, valid, logits.Lanes(tile, 0), logits.Width, vocabulary);
         }
     }
 
@@ -44,24 +43,18 @@ internal static unsafe class Loss
         {
             int vocabulary = gradient.Channels;
             int first = item * VocabularyOfItem;
-            int end = Math.Min(first + VocabularyOfItem, vocabulary);
+            float** rows = stackalloc float*[CpuActivations.MaximumWidth];
             for (int tile = 0; tile < gradient.Tiles; tile++)
             {
                 int valid = gradient.ValidLanes(tile);
                 int* ids = tokens + (tile / gradient.TilesPerSequence * gradient.Tokens) + (tile % gradient.TilesPerSequence * gradient.Width);
                 for (int lane = 0; lane < valid; lane++)
                 {
-                    if (ids[lane] == vocabulary - 1)
-                    {
-                        continue; // the padding index -1 of the official code
-                    }
-
-                    float* row = tableGradient + ((long)ids[lane] * vocabulary);
-                    for (int v = first; v < end; v++)
-                    {
-                        row[v] += gradient.Lanes(tile, v)[lane];
-                    }
+                    // The last row is the padding index -1 of the official code.
+                    rows[lane] = ids[lane] == vocabulary - 1 ? null : tableGradient + ((long)ids[lane] * vocabulary) + first;
                 }
+
+                TokenRows.AddToRows(gradient.Lanes(tile, first), gradient.Width, Math.Min(VocabularyOfItem, vocabulary - first), rows, valid);
             }
         }
     }
@@ -70,61 +63,90 @@ internal static unsafe class Loss
     {
         public void Execute(int tile, int worker)
         {
-            int valid = logits.ValidLanes(tile);
-            int* wanted = targets + (tile / logits.TilesPerSequence * logits.Tokens) + (tile % logits.TilesPerSequence * logits.Width);
-            for (int lane = 0; lane < logits.Width; lane += CpuActivations.VectorLanes)
+            const int Groups = CpuActivations.MaximumWidth / CpuActivations.VectorLanes;
+            int width = logits.Width;
+            int vocabulary = logits.Channels;
+            int groups = width / CpuActivations.VectorLanes;
+            float* z = logits.Lanes(tile, 0);
+            Vector512<float>* maximum = stackalloc Vector512<float>[Groups];
+            Vector512<float>* sum = stackalloc Vector512<float>[Groups];
+            for (int group = 0; group < groups; group++)
             {
-                Sixteen(tile, lane, wanted + lane, Math.Clamp(valid - lane, 0, CpuActivations.VectorLanes));
+                maximum[group] = Vector512.Load(z + (group * CpuActivations.VectorLanes));
+                sum[group] = default;
+            }
+
+            // A NaN may be passed over here: it comes back in the sum.
+            for (int v = 1; v < vocabulary; v++)
+            {
+                for (int group = 0; group < groups; group++)
+                {
+                    maximum[group] = Vector512.MaxNative(maximum[group], Vector512.Load(z + (v * width) + (group * CpuActivations.VectorLanes)));
+                }
+            }
+
+            int valid = logits.ValidLanes(tile);
+            int* wanted = targets + (tile / logits.TilesPerSequence * logits.Tokens) + (tile % logits.TilesPerSequence * width);
+            float* loss = losses.Lanes(tile, 0);
+            float* counted = stackalloc float[CpuActivations.MaximumWidth];
+            for (int lane = 0; lane < width; lane++)
+            {
+                bool counts = lane < valid && wanted[lane] >= 0;
+                counted[lane] = counts ? scale : 0f;
+                loss[lane] = counts ? ((float*)maximum)[lane] - z[(wanted[lane] * width) + lane] : 0f;
+            }
+
+            float* dz = logitsGradient is null ? null : logitsGradient.Lanes(tile, 0);
+            for (int v = 0; v < vocabulary; v++)
+            {
+                for (int group = 0; group < groups; group++)
+                {
+                    int place = (v * width) + (group * CpuActivations.VectorLanes);
+                    Vector512<float> p = VectorMath.Exp(Vector512.Load(z + place) - maximum[group]);
+                    sum[group] += p;
+                    if (dz != null)
+                    {
+                        p.Store(dz + place);
+                    }
+                }
+            }
+
+            for (int group = 0; group < groups; group++)
+            {
+                // Not max + log(sum) - target: next to large logits that would round log(sum) away.
+                float* own = loss + (group * CpuActivations.VectorLanes);
+                Vector512<float> counts = Vector512.GreaterThan(Vector512.Load(counted + (group * CpuActivations.VectorLanes)), Vector512<float>.Zero);
+                (Vector512.Load(own) + (Vector512.Log(sum[group]) & counts)).Store(own);
+                sum[group] = Vector512.Load(counted + (group * CpuActivations.VectorLanes)) / sum[group];
+            }
+
+            if (dz != null)
+            {
+                Scale(dz, sum, counted, groups);
+                for (int lane = 0; lane < valid; lane++)
+                {
+                    if (wanted[lane] >= 0)
+                    {
+                        dz[(wanted[lane] * width) + lane] -= scale;
+                    }
+                }
             }
         }
 
-        private void Sixteen(int tile, int lane, int* wanted, int valid)
+        /// <summary>dz *= factors; exactly 0 where a lane is not counted, whatever its logits are.</summary>
+        private void Scale(float* dz, Vector512<float>* factors, float* counted, int groups)
         {
-            int width = logits.Width;
-            int vocabulary = logits.Channels;
-            float* z = logits.Lanes(tile, 0) + lane;
-            Vector512<float> maximum = Vector512.Load(z);
-            for (int v = 1; v < vocabulary; v++)
+            Vector512<float>* mask = stackalloc Vector512<float>[groups];
+            for (int group = 0; group < groups; group++)
             {
-                maximum = Vector512.Max(maximum, Vector512.Load(z + (v * width)));
+                mask[group] = Vector512.GreaterThan(Vector512.Load(counted + (group * CpuActivations.VectorLanes)), Vector512<float>.Zero);
             }
 
-            Vector512<float> sum = default;
-            for (int v = 0; v < vocabulary; v++)
+            for (int v = 0; v < logits.Channels; v++)
             {
-                sum += VectorMath.Exp(Vector512.Load(z + (v * width)) - maximum);
-            }
-
-            // Not max + log(sum): next to large logits that would round log(sum) away.
-            Vector512<float> logSum = Vector512.Log(sum);
-            float* loss = losses.Lanes(tile, 0) + lane;
-            float* counted = stackalloc float[CpuActivations.VectorLanes];
-            for (int i = 0; i < CpuActivations.VectorLanes; i++)
-            {
-                bool counts = i < valid && wanted[i] >= 0;
-                counted[i] = counts ? scale : 0f;
-                loss[i] = counts ? maximum[i] - z[(wanted[i] * width) + i] + logSum[i] : 0f;
-            }
-
-            if (logitsGradient is null)
-            {
-                return;
-            }
-
-            float* dz = logitsGradient.Lanes(tile, 0) + lane;
-            Vector512<float> perLane = Vector512.Load(counted);
-            for (int v = 0; v < vocabulary; v++)
-            {
-                // A product of 0 and NaN would spread from padding: select instead.
-                Vector512<float> gradient = VectorMath.Exp(Vector512.Load(z + (v * width)) - maximum - logSum) * perLane;
-                Vector512.ConditionalSelect(Vector512.Equals(perLane, Vector512<float>.Zero), Vector512<float>.Zero, gradient).Store(dz + (v * width));
-            }
-
-            for (int i = 0; i < valid; i++)
-            {
-                if (wanted[i] >= 0)
+                for (int group = 0; group < groups; group++, dz += CpuActivations.VectorLanes)
                 {
-                    dz[(wanted[i] * width) + i] -= scale;
+                    ((Vector512.Load(dz) * factors[group]) & mask[group]).Store(dz);
                 }
             }
         }
