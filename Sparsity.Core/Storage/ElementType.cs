@@ -45,6 +45,11 @@ internal static class ElementTypes
         _ => 8,
     };
 
+    /// <summary>PyTorch's name for a storage of this type.</summary>
+    /// <exception cref="ArgumentException">It has none.</exception>
+    public static string StorageClass(this ElementType type) =>
+        ByStorageClass.FirstOrDefault(pair => pair.Value == type).Key ?? throw new ArgumentException($"PyTorch's files have no storage of {type}.");
+
     public static bool IsFloatingPoint(this ElementType type) => type is ElementType.F16 or ElementType.BF16 or ElementType.F32 or ElementType.F64;
 
     /// <summary>The type behind PyTorch's <c>torch.NAME</c>, such as FloatStorage.</summary>

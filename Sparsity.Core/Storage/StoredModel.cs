@@ -1,8 +1,22 @@
+using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Storage;
+
+/// <summary>The kinds of folders that hold a model.</summary>
+public enum ModelFolderKind
+{
+    /// <summary>config.json + model.safetensors + tokenizer/.</summary>
+    Run,
+
+    /// <summary>beeg_config.json + final_model.pt, with encoder.json + vocab.bpe beside them.</summary>
+    Official,
+
+    /// <summary>config.json + model.safetensors with prefixed names + tokenizer.json.</summary>
+    HuggingFace,
+}
 
 /// <summary>
 /// A model as a folder holds it: a configuration, and a mapped file with a tensor for each entry of its list of parameters. Three kinds of folders are
@@ -83,7 +97,49 @@ public sealed class StoredModel : IDisposable
         return parameters;
     }
 
+    /// <summary>Writes the model's files into a folder of the kind asked for, as float32.</summary>
+    /// <exception cref="BadInputException">A file cannot be written.</exception>
+    public void Save(string directory, ModelFolderKind kind)
+    {
+        var run = new RunFolder(directory);
+        switch (kind)
+        {
+            case ModelFolderKind.Official:
+                AtomicFile.WriteText(Path.Combine(directory, OfficialConfigName), Config.ToJson());
+                TorchFile.Write(Path.Combine(directory, OfficialTensorsName), ToWrite("", isTiedStoredTwice: true));
+                break;
+            case ModelFolderKind.HuggingFace:
+                var config = new JsonObject { ["architectures"] = new JsonArray("CircuitGPTForCausalLM"), ["model_type"] = "circuitgpt" };
+                foreach ((string name, JsonNode? value) in JsonText.ParseObject(Config.ToJson(), directory))
+                {
+                    config[name] = value?.DeepClone();
+                }
+
+                AtomicFile.WriteText(run.ConfigPath, JsonText.Write(config));
+                Safetensors.Write(run.ModelPath, ToWrite(HuggingFacePrefix), new Dictionary<string, string> { ["format"] = "pt" });
+                break;
+            default:
+                AtomicFile.WriteText(run.ConfigPath, Config.ToJson());
+                Safetensors.Write(run.ModelPath, ToWrite(""), new Dictionary<string, string> { ["format"] = "pt" });
+                break;
+        }
+    }
+
     public void Dispose() => _file.Dispose();
+
+    /// <param name="isTiedStoredTwice">Whether a tied lm_head is written too: PyTorch lists it among the state, although it is wte.</param>
+    private List<TensorToWrite> ToWrite(string prefix, bool isTiedStoredTwice = false)
+    {
+        List<TensorToWrite> tensors = [.. ParameterSpec.ListFor(Config).Select(spec => Of(spec.Name, spec))];
+        if (isTiedStoredTwice && Config.TiedUnembed)
+        {
+            tensors.Add(Of(ParameterNames.Unembedding, ParameterSpec.ListFor(Config).Single(spec => spec.Name == ParameterNames.Token)));
+        }
+
+        return tensors;
+
+        TensorToWrite Of(string name, ParameterSpec spec) => new(prefix + name, spec.Shape, ElementType.F32, () => MemoryMarshal.AsBytes(Values(spec)));
+    }
 
     /// <summary>A configuration that names its kind of model for Hugging Face's programs may have further fields of theirs.</summary>
     private static (ModelConfig Config, IReadOnlyList<string> Ignored) ReadConfig(string path)

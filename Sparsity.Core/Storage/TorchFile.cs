@@ -1,3 +1,5 @@
+using System.IO.Compression;
+
 namespace Sparsity.Core.Storage;
 
 /// <summary>
@@ -27,6 +29,33 @@ public static class TorchFile
             file.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Writes a state dict that torch.load reads, with weights_only or without; the same tensors give the same bytes.</summary>
+    /// <param name="path">Replaced atomically.</param>
+    public static void Write(string path, IReadOnlyList<TensorToWrite> tensors)
+    {
+        string root = Path.GetFileNameWithoutExtension(path) + "/";
+        AtomicFile.Write(path, stream =>
+        {
+            using var archive = new ZipArchive(stream, ZipArchiveMode.Create, leaveOpen: true);
+            Add(PickleName, entry => entry.Write(StateDictPickleWriter.Write(tensors)));
+            Add("byteorder", entry => entry.Write("little"u8));
+            for (int i = 0; i < tensors.Count; i++)
+            {
+                Add($"data/{i}", tensors[i].CopyTo);
+            }
+
+            Add("version", entry => entry.Write("3\n"u8));
+
+            void Add(string name, Action<Stream> write)
+            {
+                ZipArchiveEntry entry = archive.CreateEntry(root + name, CompressionLevel.NoCompression);
+                entry.LastWriteTime = new DateTimeOffset(1980, 1, 1, 0, 0, 0, TimeSpan.Zero);
+                using Stream content = entry.Open();
+                write(content);
+            }
+        });
     }
 
     private static TensorFile Read(MappedFile file)

@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
 using Sparsity.Core.Storage;
 using Sparsity.TestSupport;
 
@@ -74,6 +76,68 @@ public class TorchFileTests
         Assert.Equal(squares, values.Sum(value => value * value), 1e-9);
         Assert.Equal(entry, values[(3 * spec.Columns) + 5]);
     }
+
+    [Fact]
+    public void TheSameTensorsComeBack()
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder["model.pt"];
+        TorchFile.Write(path, Written);
+        using TensorFile file = TorchFile.Open(path);
+
+        Assert.Equal(Written.Select(tensor => tensor.Name), file.Tensors.Select(tensor => tensor.Name));
+        foreach (TensorToWrite written in Written)
+        {
+            StoredTensor read = file.ByName[written.Name];
+            Assert.Equal(written.Type, read.Type);
+            Assert.Equal(written.Shape, read.Shape);
+            Assert.Equal(written.Bytes().ToArray(), read.Bytes());
+        }
+    }
+
+    [TorchFact]
+    public void PyTorchReadsWhatIsWritten()
+    {
+        using var folder = new TemporaryFolder();
+        string path = folder["some model.pt"];
+        TorchFile.Write(path, Written);
+        using var checksum = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (TensorToWrite tensor in Written)
+        {
+            checksum.AppendData(Encoding.UTF8.GetBytes($"{tensor.Name} [{string.Join(", ", tensor.Shape)}]\n"));
+            checksum.AppendData(MemoryMarshal.AsBytes<float>(tensor.Type switch
+            {
+                ElementType.F32 => MemoryMarshal.Cast<byte, float>(tensor.Bytes()).ToArray(),
+                ElementType.F16 => [.. MemoryMarshal.Cast<byte, Half>(tensor.Bytes()).ToArray().Select(value => (float)value)],
+                ElementType.I64 => [.. MemoryMarshal.Cast<byte, long>(tensor.Bytes()).ToArray().Select(value => (float)value)],
+                _ => [.. tensor.Bytes().ToArray().Select(value => (float)value)],
+            }));
+        }
+
+        string original = Path.Combine(OfficialFixture.Root, "forward", "e_rms_sink_afrac8", "final_model.pt");
+        using (TensorFile model = TorchFile.Open(original))
+        {
+            TorchFile.Write(folder["copy.pt"], [.. model.Tensors.Select(tensor => new TensorToWrite(tensor.Name, tensor.Shape, tensor.Type, () => tensor.Bytes()))]);
+        }
+
+        string[] printed = TorchFactAttribute.Run(Path.Combine(Folder, "check.py"), path, original, folder["copy.pt"]).Split('\n');
+        Assert.Equal(Convert.ToHexStringLower(checksum.GetHashAndReset()), printed[0]);
+        Assert.Equal(64, printed[1].Length);
+        Assert.Equal(printed[1], printed[2]);
+    }
+
+    /// <summary>A few tensors, one of each group of types.</summary>
+    private static IReadOnlyList<TensorToWrite> Written { get; } =
+    [
+        TensorToWrite.Of("a.weight", [4, 6], () => Base),
+        TensorToWrite.Of("größe", [], () => new[] { -0.0f }),
+        TensorToWrite.Of("empty", [3, 0], () => Array.Empty<float>()),
+        TensorToWrite.Of("c.weight", [2, 1, 2], () => new[] { 1, float.Epsilon, float.MaxValue, -1e-30f }),
+        new("half", [3], ElementType.F16, () => MemoryMarshal.AsBytes<Half>(new[] { (Half)1.5f, (Half)(-3), Half.Epsilon })),
+        new("long", [2], ElementType.I64, () => MemoryMarshal.AsBytes<long>(new[] { 1L << 40, -5 })),
+        new("bool", [5], ElementType.BOOL, () => new byte[] { 0, 1, 1, 0, 1 }),
+        new("byte", [2], ElementType.U8, () => new byte[] { 0, 255 }),
+    ];
 
     private static IEnumerable<(int Row, int Column)> Indices(int rows, int columns) =>
         Enumerable.Range(0, rows * columns).Select(i => (i / columns, i % columns));
