@@ -14,7 +14,8 @@ internal sealed class OpenedRun : IDisposable
     {
         Folder = new RunFolder(directory);
         Model = new Transformer(Folder.ReadModel(engine));
-        Tokenizer = BytePairTokenizer.Load(Folder.TokenizerPath);
+        Tokenizer = BytePairTokenizer.Load(
+            BytePairTokenizer.FolderOf(directory) ?? throw new BadInputException($"{directory}: holds no tokenizer. Add it with: sparsity convert --from {directory} --tokenizer DIR --to run --out DIR"));
         if (Tokenizer.VocabularySize > Model.Config.VocabSize)
         {
             throw new BadInputException($"{directory}: its tokenizer has {Tokenizer.VocabularySize} tokens, but the model {Model.Config.VocabSize}. Check that the files belong together.");
@@ -28,7 +29,13 @@ internal sealed class OpenedRun : IDisposable
     public BytePairTokenizer Tokenizer { get; }
 
     /// <summary>run.json.</summary>
-    public RunRecord Record => JsonText.ReadFile<RunRecord>(Folder.RunPath);
+    /// <exception cref="BadInputException">There is none: the model was not trained here.</exception>
+    public RunRecord Record => IsTrainedHere
+        ? JsonText.ReadFile<RunRecord>(Folder.RunPath)
+        : throw new BadInputException($"{Folder.Directory}: has no run.json that says which data the model belongs to. Give --data DIR.");
+
+    /// <summary>Whether it is a run's folder, not only a model's.</summary>
+    public bool IsTrainedHere => File.Exists(Folder.RunPath);
 
     /// <summary>The data folder given, or the one the run was trained on.</summary>
     public DataFolder OpenData(string? directory)

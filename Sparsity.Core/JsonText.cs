@@ -2,6 +2,7 @@ using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 
 namespace Sparsity.Core;
 
@@ -18,6 +19,7 @@ public static class JsonText
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
         Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false) },
         RespectNullableAnnotations = true,
+        TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
     };
 
     /// <summary>The same on one line, for metrics and tables.</summary>
@@ -28,12 +30,18 @@ public static class JsonText
     {
         try
         {
-            return JsonNode.Parse(json, documentOptions: new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false }) as JsonObject
+            JsonObject root = JsonNode.Parse(json, documentOptions: new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false }) as JsonObject
                 ?? throw new BadInputException($"{source}: expected a JSON object.");
+            ReadStrings(root);
+            return root;
         }
         catch (JsonException e)
         {
             throw new BadInputException($"{source}: not valid JSON ({FirstSentence(e)}).", e);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new BadInputException($"{source}: not valid JSON (a text has half a surrogate pair).", e);
         }
     }
 
@@ -69,6 +77,31 @@ public static class JsonText
     public static string Write<T>(T value) => JsonSerializer.Serialize(value, Options) + "\n";
 
     public static string WriteLine<T>(T value) => JsonSerializer.Serialize(value, OneLine) + "\n";
+
+    /// <summary>Text is decoded when it is first asked for, and an escape such as "\ud800" alone fails only then: better here than anywhere.</summary>
+    private static void ReadStrings(JsonNode? node)
+    {
+        switch (node)
+        {
+            case JsonObject properties:
+                foreach ((_, JsonNode? value) in properties)
+                {
+                    ReadStrings(value);
+                }
+
+                break;
+            case JsonArray items:
+                foreach (JsonNode? item in items)
+                {
+                    ReadStrings(item);
+                }
+
+                break;
+            case JsonValue value when value.GetValueKind() == JsonValueKind.String:
+                _ = value.GetValue<string>();
+                break;
+        }
+    }
 
     /// <summary>The exception's message without its trailing position and without naming types of this program.</summary>
     private static string FirstSentence(JsonException e)

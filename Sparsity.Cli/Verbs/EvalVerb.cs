@@ -8,10 +8,10 @@ namespace Sparsity.Cli.Verbs;
 [Verb("eval", HelpText = "Loss and statistics of a model on validation tokens.")]
 internal sealed class EvalVerb : EngineVerb
 {
-    [Option("model", Required = true, HelpText = "Run folder.")]
+    [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
-    [Option("data", HelpText = "Data folder. (Default: the run's own)")]
+    [Option("data", HelpText = "Data folder. (Default: the one the model was trained on)")]
     public string? Data { get; set; }
 
     public override int Run(CancellationToken stop)
@@ -19,7 +19,8 @@ internal sealed class EvalVerb : EngineVerb
         using IComputeEngine engine = CreateEngine();
         using var run = new OpenedRun(Model, engine);
         DataFolder data = run.OpenData(Data);
-        TrainingConfig training = run.Record.Training;
+        var elsewhere = new TrainingConfig { ContextTokens = Math.Min(256, run.Model.Config.BlockSize) };
+        TrainingConfig training = run.IsTrainedHere ? run.Record.Training : elsewhere.Resolved(run.Model.Config);
         var source = new BatchSource(data.Validation, training.BatchSequences, training.ContextTokens);
         int batches = TrainingRun.CountValidationBatches(source, training);
         using var loss = new LanguageModelLoss(run.Model, training.BatchSequences, training.ContextTokens);

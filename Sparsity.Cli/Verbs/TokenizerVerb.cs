@@ -6,22 +6,25 @@ using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("tokenizer", HelpText = "train: a byte-level BPE on a data folder's text. import: check and copy an encoder.json + vocab.bpe. show: text as tokens.")]
+[Verb("tokenizer", HelpText = "train: a byte-level BPE on a data folder's text. import: check and copy a tokenizer. export: the same, in a format for other programs. show: text as tokens.")]
 internal sealed class TokenizerVerb : Verb
 {
-    [Value(0, MetaName = "action", Required = true, HelpText = "train, import or show.")]
+    [Value(0, MetaName = "action", Required = true, HelpText = "train, import, export or show.")]
     public string Action { get; set; } = "";
 
-    [Option("from", Required = true, HelpText = "train: a data folder. import, show: a folder with encoder.json and vocab.bpe.")]
+    [Option("from", Required = true, HelpText = "train: a data folder. Else a folder with encoder.json and vocab.bpe, or with tokenizer.json.")]
     public string From { get; set; } = "";
 
     [Option("vocabulary", Default = 2048, HelpText = "train: tokens in all, from 257.")]
     public int Vocabulary { get; set; }
 
+    [Option("format", Default = TokenizerFormat.HuggingFace, HelpText = "export: huggingface (tokenizer.json) or gpt2 (encoder.json and vocab.bpe).")]
+    public TokenizerFormat Format { get; set; }
+
     [Option("text", HelpText = "show: the text.")]
     public string Text { get; set; } = "";
 
-    [Option("out", HelpText = "train, import: folder to make.")]
+    [Option("out", HelpText = "train, import, export: folder to make.")]
     public string? Out { get; set; }
 
     public override int Run(CancellationToken stop)
@@ -29,9 +32,11 @@ internal sealed class TokenizerVerb : Verb
         switch (Action)
         {
             case "train":
-                return Save(BytePairTrainer.Train(CorpusFolder.ReadTrain(From), Vocabulary));
+                return Save(BytePairTrainer.Train(CorpusFolder.ReadTrain(From), Vocabulary), TokenizerFormat.Gpt2);
             case "import":
-                return Save(BytePairTokenizer.Load(From));
+                return Save(BytePairTokenizer.Load(From), TokenizerFormat.Gpt2);
+            case "export":
+                return Save(BytePairTokenizer.Load(From), Format);
             case "show":
                 BytePairTokenizer tokenizer = BytePairTokenizer.Load(From);
                 int[] ids = tokenizer.Encode(Text);
@@ -43,14 +48,14 @@ internal sealed class TokenizerVerb : Verb
 
                 return 0;
             default:
-                throw new BadInputException($"tokenizer: '{Action}' is no action; use train, import or show.");
+                throw new BadInputException($"tokenizer: '{Action}' is no action; use train, import, export or show.");
         }
     }
 
-    private int Save(BytePairTokenizer tokenizer)
+    private int Save(BytePairTokenizer tokenizer, TokenizerFormat format)
     {
         string directory = Out ?? throw new BadInputException($"tokenizer {Action} needs --out DIR.");
-        tokenizer.Save(RunFolder.Create(directory).Directory);
+        tokenizer.Save(RunFolder.Create(directory).Directory, format);
         Terminal.Line($"{directory}: {tokenizer.VocabularySize} tokens, {tokenizer.Merges.Count} merges");
         return 0;
     }

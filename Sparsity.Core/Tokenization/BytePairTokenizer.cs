@@ -5,6 +5,16 @@ using System.Text;
 
 namespace Sparsity.Core.Tokenization;
 
+/// <summary>Files that a tokenizer is written to.</summary>
+public enum TokenizerFormat
+{
+    /// <summary>encoder.json + vocab.bpe.</summary>
+    Gpt2,
+
+    /// <summary>tokenizer.json.</summary>
+    HuggingFace,
+}
+
 /// <summary>
 /// Byte-level byte-pair encoding as in GPT-2: ids 0 to 255 are the single bytes in the order of GPT-2's files, then one id for each merge in the order
 /// of its rank, then the end-of-text token. Every sequence of bytes, valid UTF-8 or not, comes back from its ids exactly. Immutable; safe for several threads.
@@ -20,7 +30,6 @@ public sealed class BytePairTokenizer
     private const int CacheSlots = 1 << 15;
     private const int CachedPieceBytes = 64;
     private readonly byte[][] _tokens;
-    private readonly (int Left, int Right)[] _merges;
     private readonly BytePairMerger _merger;
     private readonly Lazy<string> _fingerprint;
 
@@ -32,7 +41,6 @@ public sealed class BytePairTokenizer
     internal BytePairTokenizer(byte[][] tokens, (int Left, int Right)[] merges)
     {
         _tokens = tokens;
-        _merges = merges;
         _merger = new BytePairMerger(tokens);
         Merges = Array.AsReadOnly(merges);
         _fingerprint = new Lazy<string>(ComputeFingerprint);
@@ -47,7 +55,7 @@ public sealed class BytePairTokenizer
     /// <summary>The two parts of token 256 + i, at i.</summary>
     public IReadOnlyList<(int Left, int Right)> Merges { get; }
 
-    /// <summary>SHA-256 of vocabulary and merges, as 64 lower-case hexadecimal digits: equal if and only if text gets the same ids.</summary>
+    /// <summary>SHA-256 of the vocabulary, as 64 lower-case hexadecimal digits: equal if and only if text gets the same ids.</summary>
     public string Fingerprint => _fingerprint.Value;
 
     /// <summary>The ids of a text. An unpaired surrogate, which UTF-8 cannot express, counts as U+FFFD.</summary>
@@ -137,13 +145,45 @@ public sealed class BytePairTokenizer
         return text.Append('\'').ToString();
     }
 
-    /// <summary>Writes <c>encoder.json</c> and <c>vocab.bpe</c>, as GPT-2 has them, into <paramref name="directory"/>, which is made if missing.</summary>
+    /// <summary>Writes <c>encoder.json</c> and <c>vocab.bpe</c>, as GPT-2 has them, or <c>tokenizer.json</c>, as Hugging Face has it, into <paramref name="directory"/>, which is made if missing.</summary>
     /// <exception cref="BadInputException">The files cannot be written.</exception>
-    public void Save(string directory) => BytePairFiles.Save(this, directory);
+    public void Save(string directory, TokenizerFormat format = TokenizerFormat.Gpt2)
+    {
+        try
+        {
+            Directory.CreateDirectory(directory);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new BadInputException($"{directory}: the folder cannot be made ({e.Message}). Choose another one.", e);
+        }
 
-    /// <summary>Reads <c>encoder.json</c> and <c>vocab.bpe</c> from <paramref name="directory"/>.</summary>
-    /// <exception cref="BadInputException">A file is missing or damaged, or the two do not describe the same vocabulary.</exception>
-    public static BytePairTokenizer Load(string directory) => BytePairFiles.Load(directory);
+        if (format == TokenizerFormat.Gpt2)
+        {
+            BytePairFiles.Save(this, directory);
+        }
+        else
+        {
+            TokenizerJson.Save(this, directory);
+        }
+    }
+
+    /// <summary>Reads <c>encoder.json</c> and <c>vocab.bpe</c>, or else <c>tokenizer.json</c>, from <paramref name="directory"/>.</summary>
+    /// <exception cref="BadInputException">A file is missing or damaged, or is of a tokenizer of another kind.</exception>
+    public static BytePairTokenizer Load(string directory) =>
+        File.Exists(Path.Combine(directory, BytePairFiles.MergesName)) ? BytePairFiles.Load(directory)
+        : File.Exists(Path.Combine(directory, TokenizerJson.FileName)) ? TokenizerJson.Load(directory)
+        : throw new BadInputException(
+            $"{directory}: holds no tokenizer; expected {BytePairFiles.EncoderName} and {BytePairFiles.MergesName}, or {TokenizerJson.FileName}. Check the path.");
+
+    /// <summary>Where the tokenizer of a model's folder is: in its own folder, as a run has it, or beside the weights, as releases have it; null if there is none.</summary>
+    public static string? FolderOf(string modelDirectory)
+    {
+        string own = Path.Combine(modelDirectory, "tokenizer");
+        return Directory.Exists(own) ? own
+            : File.Exists(Path.Combine(modelDirectory, BytePairFiles.MergesName)) || File.Exists(Path.Combine(modelDirectory, TokenizerJson.FileName)) ? modelDirectory
+            : null;
+    }
 
     /// <exception cref="BadInputException">The id is not of this vocabulary.</exception>
     internal ReadOnlySpan<byte> BytesOf(int id) =>
@@ -206,11 +246,6 @@ public sealed class BytePairTokenizer
         }
 
         text.Append(EndOfTextName).Append('\n');
-        foreach ((int left, int right) in _merges)
-        {
-            text.Append(CultureInfo.InvariantCulture, $"{left} {right}\n");
-        }
-
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));
     }
 

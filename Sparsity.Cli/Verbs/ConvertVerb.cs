@@ -1,0 +1,44 @@
+using CommandLine;
+using Sparsity.Core;
+using Sparsity.Core.Storage;
+using Sparsity.Core.Tokenization;
+
+namespace Sparsity.Cli.Verbs;
+
+[Verb("convert", HelpText = "A model from one kind of folder into another: official, huggingface, run. Weights are written as float32.")]
+internal sealed class ConvertVerb : Verb
+{
+    [Option("from", Required = true, HelpText = "Folder of a model; its kind is found out: beeg_config.json + final_model.pt, or config.json + model.safetensors.")]
+    public string From { get; set; } = "";
+
+    [Option("to", Required = true, HelpText = "official: beeg_config.json + final_model.pt. huggingface: config.json + model.safetensors with prefixed names. run: as 'train' writes it.")]
+    public ModelFolderKind To { get; set; }
+
+    [Option("tokenizer", HelpText = "Folder of the model's tokenizer. (Default: the one in --from, if there is one)")]
+    public string? Tokenizer { get; set; }
+
+    [Option("out", Required = true, HelpText = "Folder to make.")]
+    public string Out { get; set; } = "";
+
+    public override int Run(CancellationToken stop)
+    {
+        using StoredModel model = StoredModel.Open(From);
+        string? tokenizerFolder = Tokenizer ?? BytePairTokenizer.FolderOf(From);
+        BytePairTokenizer? tokenizer = tokenizerFolder is null ? null : BytePairTokenizer.Load(tokenizerFolder);
+        if (tokenizer?.VocabularySize > model.Config.VocabSize)
+        {
+            throw new BadInputException($"{tokenizerFolder}: has {tokenizer.VocabularySize} tokens, but the model {model.Config.VocabSize}. Give the model's own --tokenizer.");
+        }
+
+        RunFolder folder = RunFolder.Create(Out);
+        model.Save(Out, To);
+        tokenizer?.Save(To == ModelFolderKind.Run ? folder.TokenizerPath : Out, To == ModelFolderKind.HuggingFace ? TokenizerFormat.HuggingFace : TokenizerFormat.Gpt2);
+        if (model.IgnoredFields.Count > 0)
+        {
+            Terminal.Line($"left out, as no fields of the model: {string.Join(", ", model.IgnoredFields)}");
+        }
+
+        Terminal.Line($"{Out}: {model.Config.NLayer} layers of {model.Config.DModel} channels, vocabulary {model.Config.VocabSize}, {(tokenizer is null ? "no tokenizer (none in --from; give --tokenizer)" : "with its tokenizer")}");
+        return 0;
+    }
+}

@@ -1,0 +1,95 @@
+using System.Text.Json.Nodes;
+
+namespace Sparsity.Core.Tokenization;
+
+/// <summary>
+/// Makes a <see cref="BytePairTokenizer"/> from the merges of a file: ids 0 to 255 are the bytes, each merge of a new token has the next id. The ids that a
+/// file states besides follow from that, and are checked against it.
+/// </summary>
+internal sealed class VocabularyBuilder
+{
+    private readonly List<byte[]> _tokens = [];
+    private readonly List<(int Left, int Right)> _merges = [];
+    private readonly Dictionary<string, int> _ids = new(StringComparer.Ordinal);
+
+    public VocabularyBuilder()
+    {
+        for (int id = 0; id < 256; id++)
+        {
+            _tokens.Add([ByteSymbols.ByteOf(id)]);
+            _ids.Add(ByteSymbols.ToText(_tokens[id]), id);
+        }
+    }
+
+    /// <summary>Adds the token made of two earlier ones.</summary>
+    /// <param name="where">For messages.</param>
+    /// <param name="isOneOfSeveral">Whether the file lists all pairs that make a token. Pairs that make one again, or of tokens that come later, add nothing then.</param>
+    public void Merge(string left, string right, string where, bool isOneOfSeveral = false)
+    {
+        string whole = left + right;
+        if (whole.Length > BytePairTokenizer.MaximumTokenBytes)
+        {
+            throw new BadInputException($"{where}: a token of {whole.Length} bytes; at most {BytePairTokenizer.MaximumTokenBytes} are supported.");
+        }
+
+        if (isOneOfSeveral && (_ids.ContainsKey(whole) || !_ids.ContainsKey(left) || !_ids.ContainsKey(right)))
+        {
+            return;
+        }
+
+        (int Left, int Right) merge = (Part(left, where), Part(right, where));
+        if (whole == BytePairTokenizer.EndOfTextName || !ByteSymbols.TryToBytes(whole, out byte[]? bytes) || !_ids.TryAdd(whole, _tokens.Count))
+        {
+            throw new BadInputException($"{where}: makes a token that exists already. The file is damaged: get it again.");
+        }
+
+        _tokens.Add(bytes);
+        _merges.Add(merge);
+    }
+
+    /// <summary>Checks an object of ids by token; it may leave out the end of text.</summary>
+    /// <param name="path">For messages.</param>
+    /// <param name="merges">What the merges came from, for messages.</param>
+    public void CheckIds(JsonObject vocabulary, string path, string merges)
+    {
+        var tokenOfId = new Dictionary<int, string>();
+        foreach ((string token, JsonNode? value) in vocabulary)
+        {
+            string where = $"{path}: '{Shorten(token)}'";
+            if (value is not JsonValue number || !number.TryGetValue(out int id) || id < 0)
+            {
+                throw new BadInputException($"{where} has no id that is a whole number from 0. The file is damaged: get it again.");
+            }
+
+            if (!tokenOfId.TryAdd(id, token))
+            {
+                throw new BadInputException($"{where} has id {id}, which '{Shorten(tokenOfId[id])}' has too. The file is damaged: get it again.");
+            }
+
+            int right = token == BytePairTokenizer.EndOfTextName ? _tokens.Count
+                : _ids.TryGetValue(token, out int found) ? found
+                : throw new BadInputException($"{where} is no byte and nothing in {merges} makes it. Take both from the same tokenizer.");
+            if (id != right)
+            {
+                throw new BadInputException($"{where} has id {id}, but by {merges} it is {right}: first the 256 bytes, then the merges, then the end of text. Take both from the same tokenizer.");
+            }
+        }
+
+        foreach ((string token, int id) in _ids)
+        {
+            if (!tokenOfId.ContainsKey(id))
+            {
+                throw new BadInputException($"{path}: no token has id {id}; by {merges} it is '{Shorten(token)}'. Take both from the same tokenizer.");
+            }
+        }
+    }
+
+    public BytePairTokenizer Build() => new([.. _tokens], [.. _merges]);
+
+    private int Part(string part, string where) =>
+        _ids.TryGetValue(part, out int id) ? id
+            : throw new BadInputException($"{where}: '{Shorten(part)}' is no single byte and nothing before makes it. The file is damaged: get it again.");
+
+    private static string Shorten(string text) =>
+        string.Concat((text.Length <= 40 ? text : text[..40] + "...").Select(c => char.IsControl(c) || char.IsSurrogate(c) || c is '\u2028' or '\u2029' ? '?' : c));
+}

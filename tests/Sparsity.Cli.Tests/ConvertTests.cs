@@ -1,0 +1,78 @@
+using Sparsity.TestSupport;
+
+namespace Sparsity.Cli.Tests;
+
+public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
+{
+    [Fact]
+    public void ARunGoesThroughEveryKindOfFolderAndComesBackTheSame()
+    {
+        Convert(run.Model, "official");
+        Convert(run["official"], "huggingface");
+        Convert(run["huggingface"], "run");
+
+        Assert.Equal(["beeg_config.json", "encoder.json", "final_model.pt", "vocab.bpe"], Files("official"));
+        Assert.Equal(["config.json", "model.safetensors", "tokenizer.json"], Files("huggingface"));
+        Assert.Equal(["config.json", "model.safetensors", "tokenizer/encoder.json", "tokenizer/vocab.bpe"], Files("run"));
+        foreach (string file in new[] { "config.json", "tokenizer/encoder.json", "tokenizer/vocab.bpe" })
+        {
+            Assert.Equal(File.ReadAllText(Path.Combine(run.Model, file)), File.ReadAllText(Path.Combine(run["run"], file)));
+        }
+
+        string[] generate = ["generate", "--prompt", "def f(", "--tokens", "8", "--model"];
+        string text = CommandLine.Succeed([.. generate, run.Model]);
+        string losses = CommandLine.Succeed("eval", "--model", run.Model);
+        foreach (string kind in new[] { "official", "huggingface", "run" })
+        {
+            Assert.Equal(text, CommandLine.Succeed([.. generate, run[kind]]));
+        }
+
+        Refused("give --data", "eval", "--model", run["run"]);
+
+        // The statistics do not depend on how much validation text is read; the loss does, and a converted model does not say how much it was.
+        string converted = CommandLine.Succeed("eval", "--model", run["official"], "--data", run.Data);
+        Assert.Equal(losses.Split('\n').Where(line => line.Contains("nonzero", StringComparison.Ordinal)), converted.Split('\n').Where(line => line.Contains("nonzero", StringComparison.Ordinal)));
+
+        void Convert(string from, string kind) => CommandLine.Succeed("convert", "--from", from, "--to", kind, "--out", run[kind]);
+
+        string[] Files(string kind) =>
+            [.. Directory.EnumerateFiles(run[kind], "*", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(run[kind], path).Replace('\\', '/')).Order(StringComparer.Ordinal)];
+    }
+
+    [Fact]
+    public void AReleasedModelTakesItsTokenizerFromElsewhere()
+    {
+        string released = Path.Combine(OfficialFixture.Root, "forward", "e_rms_sink_afrac8");
+
+        Assert.Contains("no tokenizer", CommandLine.Succeed("convert", "--from", released, "--to", "run", "--out", run["released"]), StringComparison.Ordinal);
+        Refused("holds no tokenizer", "generate", "--model", run["released"]);
+        Refused("400 tokens, but the model 96", "convert", "--from", released, "--tokenizer", Path.Combine(run.Model, "tokenizer"), "--to", "run", "--out", run["x"]);
+        Refused("'to'", "convert", "--from", released, "--to", "onnx", "--out", run["x"]);
+        Refused("already holds files", "convert", "--from", released, "--to", "run", "--out", run["released"]);
+        Refused("no such folder", "convert", "--from", run["nowhere"], "--to", "run", "--out", run["x"]);
+    }
+
+    [Fact]
+    public void ATokenizerGoesToHuggingFaceAndBack()
+    {
+        string own = Path.Combine(run.Model, "tokenizer");
+        CommandLine.Succeed("tokenizer", "export", "--from", own, "--out", run["exported"]);
+        CommandLine.Succeed("tokenizer", "import", "--from", run["exported"], "--out", run["imported"]);
+
+        Assert.Equal(["tokenizer.json"], Directory.GetFiles(run["exported"]).Select(Path.GetFileName));
+        Assert.Equal(File.ReadAllText(Path.Combine(own, "vocab.bpe")), File.ReadAllText(Path.Combine(run["imported"], "vocab.bpe")));
+        Assert.Equal(File.ReadAllText(Path.Combine(own, "encoder.json")), File.ReadAllText(Path.Combine(run["imported"], "encoder.json")));
+        Assert.Equal(
+            CommandLine.Succeed("tokenizer", "show", "--from", own, "--text", "def f(x):\n    return 12345"),
+            CommandLine.Succeed("tokenizer", "show", "--from", run["exported"], "--text", "def f(x):\n    return 12345"));
+        Refused("action", "tokenizer", "melt", "--from", own);
+    }
+
+    private static void Refused(string expected, params string[] arguments)
+    {
+        CommandResult result = CommandLine.Run(arguments);
+        Assert.True(result.ExitCode == 2, $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}");
+        Assert.Contains(expected, result.Errors, StringComparison.OrdinalIgnoreCase);
+        Assert.Equal(1, result.Errors.Count(character => character == '\n'));
+    }
+}
