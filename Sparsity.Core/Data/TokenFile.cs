@@ -181,6 +181,6 @@ public sealed class TokenFile
 
     private static string Head(string fingerprint) => fingerprint[..12];
 
-    /// <summary><c>NAME.json</c>. A missing field reads as zero or null and is refused.</summary>
+    /// <summary><c>NAME.json</c>.</summary>
     private sealed record SideFile(int FormatVersion, long Tokens, long Documents, int VocabularySize, string TokenizerFingerprint);
 }

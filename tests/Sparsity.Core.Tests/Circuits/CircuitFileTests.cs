@@ -7,7 +7,7 @@ namespace Sparsity.Core.Tests.Circuits;
 
 public class CircuitFileTests
 {
-    private static readonly Circuit Example = new()
+    internal static readonly Circuit Example = new()
     {
         Task = "quotes \"and\" <more>",
         Model = "runs/x",
