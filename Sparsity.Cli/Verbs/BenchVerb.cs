@@ -7,10 +7,10 @@ using Sparsity.Kernels.Cpu;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("bench", HelpText = "train: speed of training steps, with the time of each kernel. kernels: each operation by itself, against what the machine can do.")]
+[Verb("bench", HelpText = "train: speed of training steps, with the time of each kernel. generate: speed of generated tokens. kernels: each operation by itself, against what the machine can do.")]
 internal sealed class BenchVerb : EngineVerb
 {
-    [Value(0, MetaName = "what", Required = true, HelpText = "train or kernels.")]
+    [Value(0, MetaName = "what", Required = true, HelpText = "train, generate or kernels.")]
     public string What { get; set; } = "";
 
     [Option("size", Default = "S", HelpText = "S, M or L.")]
@@ -19,7 +19,7 @@ internal sealed class BenchVerb : EngineVerb
     [Option("phase", Default = BenchmarkPhase.Sparse, HelpText = "dense (all weights), mid (half of them) or sparse (the size's density).")]
     public BenchmarkPhase Phase { get; set; } = BenchmarkPhase.Sparse;
 
-    [Option("steps", Default = 10, HelpText = "Measured steps or repetitions, after a warm-up.")]
+    [Option("steps", Default = 10, HelpText = "Measured steps, repetitions or tokens, after a warm-up.")]
     public int Steps { get; set; } = 10;
 
     [Option("json", HelpText = "File to write the result to.")]
@@ -48,11 +48,14 @@ internal sealed class BenchVerb : EngineVerb
             case "train":
                 Train(cpu, size, roofs);
                 return 0;
+            case "generate":
+                Generate(engine, size);
+                return 0;
             case "kernels":
                 Kernels(engine, size, roofs);
                 return 0;
             default:
-                throw new BadInputException($"bench: '{What}' is nothing to measure; use train or kernels.");
+                throw new BadInputException($"bench: '{What}' is nothing to measure; use train, generate or kernels.");
         }
     }
 
@@ -81,6 +84,16 @@ internal sealed class BenchVerb : EngineVerb
         if (Json is not null)
         {
             AtomicFile.WriteText(Json, JsonText.Write(results));
+        }
+    }
+
+    private void Generate(IComputeEngine engine, BenchmarkSize size)
+    {
+        GenerateBenchmarkResult result = GenerateBenchmark.Run(engine, size, Phase, Steps);
+        Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.TokensPerSecond:0} tokens/s, {result.MsPerToken:0.000} ms per token (spread {result.MsSpread:0.000}), processor time {result.CpuMsPerToken:0.000} ms");
+        if (Json is not null)
+        {
+            AtomicFile.WriteText(Json, JsonText.Write(result));
         }
     }
 }

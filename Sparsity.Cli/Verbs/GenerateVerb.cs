@@ -8,7 +8,7 @@ namespace Sparsity.Cli.Verbs;
 [Verb("generate", HelpText = "Text from a model.")]
 internal sealed class GenerateVerb : EngineVerb
 {
-    [Option("model", Required = true, HelpText = "Run folder.")]
+    [Option("model", Required = true, HelpText = "Run folder, or the folder of a released model with a tokenizer.")]
     public string Model { get; set; } = "";
 
     [Option("prompt", Default = "def ", HelpText = "What the text begins with.")]
@@ -29,6 +29,9 @@ internal sealed class GenerateVerb : EngineVerb
     [Option("seed", Default = 1UL, HelpText = "Seed of the draws.")]
     public ulong Seed { get; set; }
 
+    [Option("no-cache", HelpText = "Take the whole context through the model for every token, instead of remembering keys and values: slower, the same text.")]
+    public bool NoCache { get; set; }
+
     public override int Run(CancellationToken stop)
     {
         SamplingConfig sampling = new SamplingConfig { Temperature = Temperature, TopK = TopK, TopP = TopP }.Validated();
@@ -45,7 +48,7 @@ internal sealed class GenerateVerb : EngineVerb
             prompt = [run.Tokenizer.EndOfText];
         }
 
-        using var generator = new TextGenerator(run.Model, prompt.Length + Tokens);
+        using var generator = new TextGenerator(run.Model, useCache: !NoCache);
         int[] continuation = [.. generator.Continue(prompt, Tokens, sampling, Seed, run.Tokenizer.EndOfText).TakeWhile(_ => !stop.IsCancellationRequested)];
         Terminal.Line($"{Prompt}{run.Tokenizer.DecodeText(continuation)}");
         return 0;

@@ -10,7 +10,7 @@ using Sparsity.Core.Training;
 namespace Sparsity.Cli.Verbs;
 
 [Verb("train", HelpText = "Train a weight-sparse (or, with --dense, an ordinary) transformer on a data folder.")]
-internal sealed class TrainVerb : EngineVerb
+internal sealed class TrainVerb : TrainingFlags
 {
     [Option("data", HelpText = "Data folder made by 'corpus'.")]
     public string? Data { get; set; }
@@ -21,29 +21,11 @@ internal sealed class TrainVerb : EngineVerb
     [Option("resume", HelpText = "Run folder to continue, with the settings it has.")]
     public string? Resume { get; set; }
 
+    [Option("init", HelpText = "Run or released model whose weights to begin with; the model takes its shape.")]
+    public string? Init { get; set; }
+
     [Option("config", HelpText = "JSON file {\"model\": {official names}, \"training\": {...}}; flags below override it.")]
     public string? Config { get; set; }
-
-    [Option("seed", HelpText = "Seed of weights and data order. (Default: 1)")]
-    public ulong? Seed { get; set; }
-
-    [Option("tokens", HelpText = "Tokens to train on. (Default: 1500000)")]
-    public long? Tokens { get; set; }
-
-    [Option("batch", HelpText = "Sequences of a batch. (Default: 16)")]
-    public int? Batch { get; set; }
-
-    [Option("context", HelpText = "Tokens of a sequence. (Default: 64)")]
-    public int? Context { get; set; }
-
-    [Option("lr", HelpText = "Largest learning rate before sharkfin. (Default: 0.03)")]
-    public double? LearningRate { get; set; }
-
-    [Option("density", HelpText = "Share of nonzero weights in attention and MLP matrices. (Default: 0.0625)")]
-    public double? Density { get; set; }
-
-    [Option("minimum-alive", HelpText = "Weights that every neuron and attention channel keeps. (Default: 4)")]
-    public int? MinimumAlive { get; set; }
 
     [Option("dense", HelpText = "An ordinary model: no weight sparsity, no AbsTopK.")]
     public bool Dense { get; set; }
@@ -66,9 +48,6 @@ internal sealed class TrainVerb : EngineVerb
     [Option("sink", HelpText = "Attention sinks.")]
     public bool Sink { get; set; }
 
-    [Option("position-embeddings", HelpText = "none or learned. (Default: learned)")]
-    public PositionEmbeddings? PositionEmbeddings { get; set; }
-
     public override int Run(CancellationToken stop)
     {
         using IComputeEngine engine = CreateEngine();
@@ -83,28 +62,32 @@ internal sealed class TrainVerb : EngineVerb
         }
 
         DataFolder data = DataFolder.Open(Data);
-        (ModelConfig model, TrainingConfig training) = Settings(data);
-        return Start(engine, RunFolder.Create(Out), data, model, training, stop) ? 0 : Stopped(Out);
+        using StoredModel? initial = Init is null ? null : StoredModel.Open(Init);
+        (ModelConfig model, TrainingConfig training) = Settings(data, initial?.Config);
+        return Start(engine, RunFolder.Create(Out), data, model, training, stop, initial: initial) ? 0 : Stopped(Out);
     }
 
     /// <summary>Begins a run in an empty folder; returns whether it reached its last step.</summary>
     internal static bool Start(
-        IComputeEngine engine, RunFolder folder, DataFolder data, ModelConfig model, TrainingConfig training, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null) =>
-        Start(new Trainer(engine, model, training), folder, data, stop, onMetrics);
+        IComputeEngine engine, RunFolder folder, DataFolder data, ModelConfig model, TrainingConfig training, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null,
+        StoredModel? initial = null) =>
+        Start(new Trainer(engine, model, training), folder, data, stop, onMetrics, initial);
 
     /// <summary>The same with any trainer, which it disposes.</summary>
-    internal static bool Start(Trainer trainer, RunFolder folder, DataFolder data, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null)
+    internal static bool Start(
+        Trainer trainer, RunFolder folder, DataFolder data, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null, StoredModel? initial = null)
     {
         TrainingConfig training = trainer.Config;
         ReadOnlyMemory<ushort> tokens = data.Training;
         ReadOnlyMemory<ushort> validation = data.Validation;
-        using var run = new TrainingRun(trainer, folder, tokens, validation);
+        using var run = new TrainingRun(trainer, folder, tokens, validation, initial: initial);
         data.Tokenizer.Save(folder.TokenizerPath);
         AtomicFile.WriteText(folder.RunPath, JsonText.Write(new RunRecord
         {
             Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
             Device = trainer.Engine.Description,
             Data = Path.GetFullPath(data.Directory),
+            InitialModel = initial is null ? null : Path.GetFullPath(initial.Directory),
             TokenizerFingerprint = data.Tokenizer.Fingerprint,
             BigramLoss = TrainingRun.BigramLoss(training, trainer.Model.Config.VocabSize, tokens, validation),
             Training = training,
@@ -154,9 +137,9 @@ internal sealed class TrainVerb : EngineVerb
         return 0;
     }
 
-    private (ModelConfig Model, TrainingConfig Training) Settings(DataFolder data)
+    private (ModelConfig Model, TrainingConfig Training) Settings(DataFolder data, ModelConfig? initial)
     {
-        ModelConfig model = SmallModel(data.Tokenizer.VocabularySize);
+        ModelConfig model = initial ?? SmallModel(data.Tokenizer.VocabularySize);
         var training = new TrainingConfig { Lr = 0.03, Density = 1.0 / 16, PositionEmbeddings = Core.Training.PositionEmbeddings.Learned };
         if (Config is not null)
         {
@@ -171,10 +154,12 @@ internal sealed class TrainVerb : EngineVerb
 
             model = json["model"] is { } given ? ModelConfig.Parse(given.ToJsonString(), Config) : model;
             training = json["training"] is { } settings ? JsonText.Read<TrainingConfig>(settings, Config) : training;
-            if (model.VocabSize < data.Tokenizer.VocabularySize)
-            {
-                throw new BadInputException($"{Config}: vocab_size is {model.VocabSize}, but the data folder's tokenizer has {data.Tokenizer.VocabularySize} tokens. Raise vocab_size.");
-            }
+        }
+
+        if (model.VocabSize < data.Tokenizer.VocabularySize)
+        {
+            throw new BadInputException(
+                $"{Config ?? Init}: vocab_size is {model.VocabSize}, but the data folder's tokenizer has {data.Tokenizer.VocabularySize} tokens. Raise vocab_size, or use other data.");
         }
 
         int width = DModel ?? model.DModel;
@@ -187,7 +172,7 @@ internal sealed class TrainVerb : EngineVerb
             DMlpField = DMlp ?? (DModel is null ? model.DMlp : 4 * width),
             DHeadField = head,
             NHead = Heads ?? (reshaped ? width / Math.Max(head, 1) : model.NHead),
-            BlockSize = Math.Max(model.BlockSize, Context ?? training.ContextTokens),
+            BlockSize = Math.Max(model.BlockSize, ContextTokens ?? training.ContextTokens),
             Sink = Sink || model.Sink,
         };
         if (Dense)
@@ -196,21 +181,10 @@ internal sealed class TrainVerb : EngineVerb
             training = training with { Density = null, Pfrac = null };
         }
 
-        training = training with
+        training = Apply(training);
+        if (Dense && (Density is not null || Pfrac is not null))
         {
-            Seed = Seed ?? training.Seed,
-            TotalTokens = Tokens ?? training.TotalTokens,
-            BatchSequences = Batch ?? training.BatchSequences,
-            ContextTokens = Context ?? training.ContextTokens,
-            Lr = LearningRate ?? training.Lr,
-            Density = Density ?? training.Density,
-            Pfrac = Density is null ? training.Pfrac : null,
-            MinimumAlivePerNeuron = MinimumAlive ?? training.MinimumAlivePerNeuron,
-            PositionEmbeddings = PositionEmbeddings ?? training.PositionEmbeddings,
-        };
-        if (Dense && Density is not null)
-        {
-            throw new BadInputException("train: --dense and --density contradict each other. Give one.");
+            throw new BadInputException("train: --dense contradicts --density and --pfrac. Give one.");
         }
 
         model = model.Validated();

@@ -12,9 +12,11 @@ public sealed class ForwardState : IDisposable
     /// <param name="config">The model.</param>
     /// <param name="sequences">B.</param>
     /// <param name="tokens">T, at most block_size.</param>
-    public ForwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens)
+    /// <param name="cache">The tokens that came before, for a pass without a backward; null where the sequences begin here.</param>
+    public ForwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens, AttentionCache? cache = null)
     {
         _engine = engine;
+        Cache = cache;
         Sequences = sequences;
         Tokens = tokens;
         TokenIds = Own(engine.AllocateTokens("token ids", sequences, tokens));
@@ -43,6 +45,9 @@ public sealed class ForwardState : IDisposable
 
     /// <summary>What looks at or changes activations, in the order it is called; backward in reverse.</summary>
     public IList<ISiteHook> Hooks { get; } = [];
+
+    /// <summary>What attention looks back to besides this state's own tokens, which follow on <see cref="AttentionCache.Length"/> others.</summary>
+    internal AttentionCache? Cache { get; }
 
     /// <summary>[B,T,D] each: entry i is read by sublayer i; the last is final_resid.</summary>
     internal IReadOnlyList<ActivationTensor> Residuals { get; }

@@ -48,6 +48,9 @@ public static class SiteKinds
     /// <summary>The ten names that afrac_loctypes may list.</summary>
     public static IReadOnlyList<string> AbsTopKPlaces { get; } = [.. Table.Select(row => row.AbsTopKPlace).OfType<string>().Distinct()];
 
+    /// <summary>All suffixes but that of the last site, for messages.</summary>
+    internal static string SuffixList { get; } = string.Join(", ", All.Where(kind => kind != SiteKind.FinalResid).Select(kind => kind.Suffix()));
+
     /// <summary>The official hook name without its layer, such as "attn.act_in".</summary>
     public static string Suffix(this SiteKind kind) => Table[(int)kind].Suffix;
 
@@ -93,7 +96,7 @@ public readonly record struct Site(int Layer, SiteKind Kind) : IComparable<Site>
         }
 
         throw new BadInputException($"'{name}' is no site of this model. Sites are LAYER.SUFFIX with layer 0 to {config.NLayer - 1} and suffix one of "
-            + $"{string.Join(", ", SiteKinds.All.Where(kind => kind != SiteKind.FinalResid).Select(kind => kind.Suffix()))}; or final_resid.");
+            + $"{SiteKinds.SuffixList}; or final_resid.");
     }
 
     public int CompareTo(Site other) => (Layer, Kind).CompareTo((other.Layer, other.Kind));

@@ -75,7 +75,15 @@ internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnQ), own.Query);
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnK), own.Key);
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnV), own.Value);
-        Engine.AttentionForward(own.Query, own.Key, own.Value, Model.Config.NHead, Find(Sink)?.Value, own.Output, own.LogSumExp);
+        if (state.Cache is { } cache)
+        {
+            Engine.CachedAttentionForward(own.Query, own.Key, own.Value, Model.Config.NHead, Find(Sink)?.Value, cache.Layers[Layer], cache.Length, own.Output);
+        }
+        else
+        {
+            Engine.AttentionForward(own.Query, own.Key, own.Value, Model.Config.NHead, Find(Sink)?.Value, own.Output, own.LogSumExp);
+        }
+
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnY), own.Output);
         ForwardLinear("attn.c_proj", own.Output, state.ResidualDelta);
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnResidDelta), state.ResidualDelta);

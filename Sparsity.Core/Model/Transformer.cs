@@ -31,7 +31,10 @@ public sealed class Transformer
     /// <summary>2L.</summary>
     public int Sublayers => 2 * Config.NLayer;
 
-    public ForwardState CreateForwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
+    /// <param name="sequences">B.</param>
+    /// <param name="tokens">T, at most block_size.</param>
+    /// <param name="cache">The tokens that came before, for generation.</param>
+    public ForwardState CreateForwardState(int sequences, int tokens, AttentionCache? cache = null) => new(_engine, Config, sequences, tokens, cache);
 
     public BackwardState CreateBackwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
 
@@ -66,10 +69,11 @@ public sealed class Transformer
     {
         bool concatenated = Config.DPosEmb is not null;
         WeightTensor positions = Parameters[ParameterNames.Position].Value;
-        _engine.EmbeddingForward(state.TokenIds, Parameters[ParameterNames.Token].Value, concatenated ? null : positions, state.Residuals[0]);
+        int first = state.Cache?.Length ?? 0;
+        _engine.EmbeddingForward(state.TokenIds, Parameters[ParameterNames.Token].Value, concatenated ? null : positions, state.Residuals[0], first);
         if (concatenated)
         {
-            _engine.PositionForward(positions, state.Positions!);
+            _engine.PositionForward(positions, state.Positions!, first);
         }
 
         AfterSite(state, SiteOfResidual(Config, 0), state.Residuals[0]);

@@ -16,6 +16,9 @@ public sealed record RunRecord
     /// <summary>The data folder, as an absolute path.</summary>
     public required string Data { get; init; }
 
+    /// <summary>The folder of the model whose weights it began with, as an absolute path; null for random ones.</summary>
+    public string? InitialModel { get; init; }
+
     /// <summary>Which tokenizer the data were made with.</summary>
     public required string TokenizerFingerprint { get; init; }
 

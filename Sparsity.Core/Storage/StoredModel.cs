@@ -36,13 +36,16 @@ public sealed class StoredModel : IDisposable
     private readonly TensorFile _file;
     private readonly Dictionary<string, StoredTensor> _tensors;
 
-    private StoredModel(ModelConfig config, IReadOnlyList<string> ignoredFields, TensorFile file)
+    private StoredModel(string directory, ModelConfig config, IReadOnlyList<string> ignoredFields, TensorFile file)
     {
+        Directory = directory;
         Config = config;
         IgnoredFields = ignoredFields;
         _file = file;
         _tensors = ParametersOf(file, config);
     }
+
+    public string Directory { get; }
 
     public ModelConfig Config { get; }
 
@@ -53,7 +56,7 @@ public sealed class StoredModel : IDisposable
     /// <exception cref="BadInputException">A file is missing or damaged, or tensors are missing, unknown, or of other shapes than the configuration says.</exception>
     public static StoredModel Open(string directory)
     {
-        if (!Directory.Exists(directory))
+        if (!System.IO.Directory.Exists(directory))
         {
             throw new BadInputException($"{directory}: no such folder. Give the folder of a run or of a released model.");
         }
@@ -65,7 +68,7 @@ public sealed class StoredModel : IDisposable
         TensorFile file = isOfficial ? TorchFile.Open(Path.Combine(directory, OfficialTensorsName)) : RunFolder.OpenTensors(run.ModelPath);
         try
         {
-            return new StoredModel(config, ignored, file);
+            return new StoredModel(directory, config, ignored, file);
         }
         catch
         {

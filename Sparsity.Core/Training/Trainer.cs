@@ -7,7 +7,6 @@ namespace Sparsity.Core.Training;
 /// <summary>A model in training: its parameters with gradients and moments, and the step of spec section 2 on a given batch.</summary>
 public class Trainer : IDisposable
 {
-
     /// <param name="engine">Where it is trained.</param>
     /// <param name="model">Validated.</param>
     /// <param name="training">Resolved against the model.</param>
@@ -50,6 +49,32 @@ public class Trainer : IDisposable
     {
         Parameters.Initialise(Config.Seed);
         Sparsity.ApplyAtStart();
+    }
+
+    /// <summary>Begins with the weights of another model; makes them sparse at once as <see cref="Initialise()"/> does.</summary>
+    /// <exception cref="BadInputException">It has other parameters than this one.</exception>
+    public void Initialise(StoredModel source)
+    {
+        foreach ((ParameterSpec? own, ParameterSpec? other) in Zip(ParameterSpec.ListFor(Parameters.Config), ParameterSpec.ListFor(source.Config)))
+        {
+            if (own is null || other is null || own.Name != other.Name || !own.Shape.SequenceEqual(other.Shape))
+            {
+                throw new BadInputException(
+                    $"{source.Directory}: has {Describe(other)} where the model to train has {Describe(own)}. Train a model of the same shape, or begin with another.");
+            }
+        }
+
+        foreach (Parameter parameter in Parameters.All)
+        {
+            Engine.Write(parameter.Value, source.Values(parameter.Spec));
+        }
+
+        Sparsity.ApplyAtStart();
+
+        static IEnumerable<(ParameterSpec? Own, ParameterSpec? Other)> Zip(IReadOnlyList<ParameterSpec> own, IReadOnlyList<ParameterSpec> other) =>
+            Enumerable.Range(0, Math.Max(own.Count, other.Count)).Select(i => (own.ElementAtOrDefault(i), other.ElementAtOrDefault(i)));
+
+        static string Describe(ParameterSpec? spec) => spec is null ? "nothing" : $"{spec.Name} [{string.Join(", ", spec.Shape)}]";
     }
 
     /// <summary>Loss before the update, and the root mean square of the gradient.</summary>

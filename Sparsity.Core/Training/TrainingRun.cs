@@ -22,16 +22,18 @@ public sealed class TrainingRun : IDisposable
     /// <param name="trainingTokens">The training stream.</param>
     /// <param name="validationTokens">The validation stream.</param>
     /// <param name="resume">Whether to go on from the folder's checkpoint.</param>
+    /// <param name="initial">Weights to begin with; null for random ones.</param>
     public TrainingRun(
         IComputeEngine engine, ModelConfig model, TrainingConfig training, RunFolder folder,
-        ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false)
-        : this(new Trainer(engine, model, training), folder, trainingTokens, validationTokens, resume)
+        ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false, StoredModel? initial = null)
+        : this(new Trainer(engine, model, training), folder, trainingTokens, validationTokens, resume, initial)
     {
     }
 
     /// <summary>A run of any trainer, which it disposes.</summary>
-    /// <inheritdoc cref="TrainingRun(IComputeEngine, ModelConfig, TrainingConfig, RunFolder, ReadOnlyMemory{ushort}, ReadOnlyMemory{ushort}, bool)"/>
-    public TrainingRun(Trainer trainer, RunFolder folder, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false)
+    /// <inheritdoc cref="TrainingRun(IComputeEngine, ModelConfig, TrainingConfig, RunFolder, ReadOnlyMemory{ushort}, ReadOnlyMemory{ushort}, bool, StoredModel)"/>
+    public TrainingRun(
+        Trainer trainer, RunFolder folder, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false, StoredModel? initial = null)
     {
         TrainingConfig training = trainer.Config;
         RequireLength(trainingTokens.Length, training.ContextTokens, "training");
@@ -44,6 +46,10 @@ public sealed class TrainingRun : IDisposable
         {
             _nextStep = _trainer.Resume(folder);
             KeepMetricsBefore(_nextStep);
+        }
+        else if (initial is not null)
+        {
+            _trainer.Initialise(initial);
         }
         else
         {

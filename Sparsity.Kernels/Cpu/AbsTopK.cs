@@ -16,6 +16,12 @@ internal static unsafe class AbsTopK
     {
         ArgumentOutOfRangeException.ThrowIfNegative(keep);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(keep, values.Channels);
+        if (SingleToken.Is(values))
+        {
+            SingleToken.AbsTopKForward(pool, values, keep, selection);
+            return;
+        }
+
         pool.Run(values.Tiles, new ForwardJob(values, keep, selection));
     }
 

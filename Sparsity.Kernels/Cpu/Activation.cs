@@ -11,11 +11,24 @@ internal static unsafe class Activation
     private const float InverseSqrt2Pi = 0.39894228040143268f;
 
     /// <summary>Overwrites output [B,T,C], which may be the input.</summary>
-    public static void Forward(WorkerPool pool, ActivationKind kind, CpuActivations input, CpuActivations output) => pool.Run(input.Tiles, new ForwardJob(kind, input, output));
+    public static void Forward(WorkerPool pool, ActivationKind kind, CpuActivations input, CpuActivations output)
+    {
+        if (SingleToken.Is(input))
+        {
+            SingleToken.ActivationForward(pool, kind, input, output);
+            return;
+        }
+
+        pool.Run(input.Tiles, new ForwardJob(kind, input, output));
+    }
 
     /// <summary>In place: gradient [B,T,C] *= f'(input).</summary>
     public static void Backward(WorkerPool pool, ActivationKind kind, CpuActivations input, CpuActivations gradient) =>
         pool.Run(input.Tiles, new BackwardJob(kind, input, gradient));
+
+    internal static Vector512<float> Value(ActivationKind kind, Vector512<float> x) => kind == ActivationKind.Gelu
+        ? x * NormalDistribution(x)
+        : Vector512.ConditionalSelect(Vector512.LessThanOrEqual(x, Vector512<float>.Zero), Vector512<float>.Zero, x); // NaN stays NaN
 
     /// <summary>
     /// The error function, within 1.2e-7 absolutely. Below 1 in magnitude x * P(x^2), above it 1 - exp(Q(|x|)): polynomials interpolated at
@@ -62,11 +75,7 @@ internal static unsafe class Activation
             int count = input.Channels * input.Width;
             for (int i = 0; i < count; i += CpuActivations.VectorLanes)
             {
-                Vector512<float> value = Vector512.Load(x + i);
-                Vector512<float> result = kind == ActivationKind.Gelu
-                    ? value * NormalDistribution(value)
-                    : Vector512.ConditionalSelect(Vector512.LessThanOrEqual(value, Vector512<float>.Zero), Vector512<float>.Zero, value); // NaN stays NaN
-                result.Store(y + i);
+                Value(kind, Vector512.Load(x + i)).Store(y + i);
             }
         }
     }

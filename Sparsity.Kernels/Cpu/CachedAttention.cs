@@ -48,7 +48,7 @@ internal static unsafe class CachedAttention
             int rounded = (channels + Lanes - 1) / Lanes * Lanes;
             float* scores = pool.Scratch(worker, ((cache.Tokens + Lanes - 1) / Lanes * Lanes) + (2 * rounded));
             float* q = scores + ((cache.Tokens + Lanes - 1) / Lanes * Lanes);
-            int* evenThenOdd = (int*)(q + rounded);
+            int* channelOf = (int*)(q + rounded);
             for (int t = 0; t < query.Tokens; t++)
             {
                 int tile = (sequence * query.TilesPerSequence) + (t / width);
@@ -61,50 +61,38 @@ internal static unsafe class CachedAttention
                     cachedValue[d] = value.Lanes(tile, d)[lane];
                 }
 
-                // AbsTopK leaves most of a query zero: only its other channels take part, even and odd ones in sums of their own.
-                int even = 0;
-                int odd = 0;
-                for (int parity = 0; parity < 2; parity++)
+                // AbsTopK leaves most of a query zero: only its other channels take part.
+                int count = 0;
+                for (int d = first; d < first + channels; d++)
                 {
-                    for (int d = parity; d < channels; d += 2)
+                    float entry = query.Lanes(tile, d)[lane];
+                    if (entry != 0)
                     {
-                        float entry = query.Lanes(tile, first + d)[lane];
-                        if (entry != 0)
-                        {
-                            q[even + odd] = entry;
-                            evenThenOdd[even + odd] = first + d;
-                            even += 1 - parity;
-                            odd += parity;
-                        }
+                        q[count] = entry;
+                        channelOf[count++] = d;
                     }
                 }
 
-                float reciprocal = Softmax(sequence, head, channels, place + 1, scores, q, evenThenOdd, even, even + odd);
+                float reciprocal = Softmax(sequence, head, channels, place + 1, scores, q, channelOf, count);
                 WeighValues(sequence, first, channels, place + 1, scores, reciprocal, tile, lane);
             }
         }
 
         /// <summary>Overwrites scores with exp(score - maximum); returns one over their sum.</summary>
-        private float Softmax(int sequence, int head, int channels, int keys, float* scores, float* q, int* channelOf, int even, int count)
+        private float Softmax(int sequence, int head, int channels, int keys, float* scores, float* q, int* channelOf, int count)
         {
             Vector512<float> scale = Vector512.Create(Attention.Scale(channels));
             Vector512<float> maxima = Vector512.Create(sink == null ? float.NegativeInfinity : sink[head]);
             for (int j = 0; j < keys; j += Lanes)
             {
                 float* k = cache.Keys(sequence, j / Lanes, 0);
-                Vector512<float> s0 = default, s1 = default;
-                int i = 0;
-                for (; i < even; i++)
+                Vector512<float> s = default;
+                for (int i = 0; i < count; i++)
                 {
-                    s0 = Vector512.FusedMultiplyAdd(Vector512.Create(q[i]), Vector512.Load(k + ((long)channelOf[i] * Lanes)), s0);
+                    s = Vector512.FusedMultiplyAdd(Vector512.Create(q[i]), Vector512.Load(k + ((long)channelOf[i] * Lanes)), s);
                 }
 
-                for (; i < count; i++)
-                {
-                    s1 = Vector512.FusedMultiplyAdd(Vector512.Create(q[i]), Vector512.Load(k + ((long)channelOf[i] * Lanes)), s1);
-                }
-
-                Vector512<float> s = (s0 + s1) * scale;
+                s *= scale;
                 if (j + Lanes > keys)
                 {
                     Vector512<int> place = Vector512.Create(j) + Vector512<int>.Indices;
@@ -121,10 +109,10 @@ internal static unsafe class CachedAttention
                 maximum = MathF.Max(maximum, maxima[lane]);
             }
 
-            float sum = sink == null ? 0 : Vector512.Exp(Vector512.Create(sink[head]) - Vector512.Create(maximum))[0];
+            float sum = sink == null ? 0 : VectorMath.Exp(Vector512.Create(sink[head]) - Vector512.Create(maximum))[0];
             for (int j = 0; j < keys; j += Lanes)
             {
-                Vector512.Exp(Vector512.Load(scores + j) - Vector512.Create(maximum)).Store(scores + j);
+                VectorMath.Exp(Vector512.Load(scores + j) - Vector512.Create(maximum)).Store(scores + j);
                 int end = Math.Min(j + Lanes, keys);
                 for (int i = j; i < end; i++)
                 {
@@ -135,21 +123,33 @@ internal static unsafe class CachedAttention
             return 1f / sum;
         }
 
+        /// <summary>Overwrites the token's output; keys come in blocks of 16, the even and the odd ones of a block in sums of their own.</summary>
         private void WeighValues(int sequence, int first, int channels, int keys, float* scores, float reciprocal, int tile, int lane)
         {
-            float* v = cache.Value(sequence, 0) + first;
+            float* values = cache.Value(sequence, 0) + first;
             for (int start = 0; start < channels; start += Lanes)
             {
+                // The last vector of a row reads into the next row, or the padding behind the last: lanes that are not stored.
+                float* v = values + start;
                 Vector512<float> y = default;
-                for (int j = 0; j < keys; j++)
+                for (int block = 0; block < keys; block += Lanes)
                 {
-                    // The last vector of a row reads into the next row, or the padding behind the last: lanes that are not stored.
-                    y = Vector512.FusedMultiplyAdd(Vector512.Create(scores[j]), Vector512.Load(v + ((long)j * cache.Channels) + start), y);
+                    Vector512<float> odd = default;
+                    int end = Math.Min(block + Lanes, keys);
+                    for (int j = block; j < end; j += 2)
+                    {
+                        y = Vector512.FusedMultiplyAdd(Vector512.Create(scores[j]), Vector512.Load(v + ((long)j * cache.Channels)), y);
+                        if (j + 1 < end)
+                        {
+                            odd = Vector512.FusedMultiplyAdd(Vector512.Create(scores[j + 1]), Vector512.Load(v + ((j + 1L) * cache.Channels)), odd);
+                        }
+                    }
+
+                    y += odd;
                 }
 
                 y *= Vector512.Create(reciprocal);
-                int end = Math.Min(Lanes, channels - start);
-                for (int d = 0; d < end; d++)
+                for (int d = 0; d < Math.Min(Lanes, channels - start); d++)
                 {
                     output.Lanes(tile, first + start + d)[lane] = y[d];
                 }

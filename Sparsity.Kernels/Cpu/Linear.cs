@@ -15,7 +15,11 @@ internal static unsafe class Linear
     {
         weight.Sparse.Update(pool, weight);
         float* biases = bias is null ? null : bias.Data;
-        if (weight.Sparse.IsUseful)
+        if (weight.Sparse.IsUseful && SingleToken.Is(input))
+        {
+            SingleToken.LinearForward(pool, weight.Sparse.ByColumns, input, biases, output);
+        }
+        else if (weight.Sparse.IsUseful)
         {
             RunSparse(pool, weight.Sparse.ByRows, input, output, biases);
         }

@@ -56,6 +56,8 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("warp", "--device", "warp")]
     [InlineData("speed", "--speed", "9")]
     [InlineData("tokens", "--tokens", "many")]
+    [InlineData("gradient_scaling", "--gradient-scaling", "half")]
+    [InlineData("pfrac", "--pfrac", "0")]
     public void FlagsThatCannotBe(string expected, params string[] flags) =>
         Refused(expected, [.. run.TrainArguments[..3], .. flags, "--out", run["unused flags"]]);
 
@@ -129,7 +131,7 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     public void EveryVerbHasHelp()
     {
         string verbs = CommandLine.Succeed("--help");
-        foreach (string verb in new[] { "demo", "devices", "corpus", "tokenizer", "train", "eval", "generate", "tasks", "prune", "circuit", "bridge", "convert" })
+        foreach (string verb in new[] { "demo", "devices", "corpus", "tokenizer", "train", "eval", "generate", "tasks", "prune", "circuit", "bridge", "convert", "trace" })
         {
             Assert.Contains(verb, verbs, StringComparison.Ordinal);
             Assert.Contains("--help", CommandLine.Succeed(verb, "--help"), StringComparison.Ordinal);

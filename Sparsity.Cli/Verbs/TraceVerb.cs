@@ -1,0 +1,172 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using CommandLine;
+using Sparsity.Core;
+using Sparsity.Core.Data;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+using Sparsity.Core.Pruning;
+using Sparsity.Core.Storage;
+using Sparsity.Core.Tokenization;
+using Sparsity.Core.Tracing;
+
+namespace Sparsity.Cli.Verbs;
+
+[Verb("trace", HelpText = "Activations, logits and gradients of a model on text or token ids, as it is or with single channels changed.")]
+internal sealed class TraceVerb : EngineVerb
+{
+    private const string FileName = "trace.safetensors";
+
+    [Option("model", Required = true, HelpText = "Run folder, or the folder of a released model.")]
+    public string Model { get; set; } = "";
+
+    [Option("text", HelpText = "What the model reads; needs the model's tokenizer.")]
+    public string? Text { get; set; }
+
+    [Option("ids", HelpText = "What the model reads as a JSON array of token ids, or of such arrays of one length; or the path of a file with it.")]
+    public string? Ids { get; set; }
+
+    [Option("out", Required = true, HelpText = "Folder to make; receives " + FileName + ": tokens, logits, loss, activations by official hook name, gradients under grad/.")]
+    public string Out { get; set; } = "";
+
+    [Option("sites", Default = "*", HelpText = "Sites to record: a comma list of hook names with * and ?, such as '*.attn.q,3.mlp.*,final_resid'.")]
+    public string Sites { get; set; } = "*";
+
+    [Option("grads", HelpText = "Also the derivative of the mean next-token loss with respect to each recorded activation.")]
+    public bool Grads { get; set; }
+
+    [Option("set", HelpText = "SITE:CHANNEL=VALUE ...: hold channels at a value at every token; CHANNEL may be *.")]
+    public IEnumerable<string> Set { get; set; } = [];
+
+    [Option("scale", HelpText = "SITE:CHANNEL=FACTOR ...: multiply channels at every token; CHANNEL may be *.")]
+    public IEnumerable<string> Scale { get; set; } = [];
+
+    [Option("mean-ablate", HelpText = "SITE:CHANNEL ...: hold channels at their mean over training tokens; the site must be one of the eight node locations.")]
+    public IEnumerable<string> MeanAblate { get; set; } = [];
+
+    [Option("data", HelpText = "Data folder for --mean-ablate. (Default: the one the run was trained on)")]
+    public string? Data { get; set; }
+
+    [Option("mean-batches", Default = 16, HelpText = "Batches of 16 windows of training tokens that means are taken over.")]
+    public int MeanBatches { get; set; }
+
+    [Option("seed", Default = 1UL, HelpText = "Chooses the windows that means are taken over.")]
+    public ulong Seed { get; set; }
+
+    public override int Run(CancellationToken stop)
+    {
+        using IComputeEngine engine = CreateEngine();
+        var folder = new RunFolder(Model);
+        using ModelParameters parameters = folder.ReadModel(engine);
+        var model = new Transformer(parameters);
+        int[][] sequences = Read(folder, model.Config);
+        if (Grads && sequences[0].Length < 2)
+        {
+            throw new BadInputException("--grads needs at least two tokens: the loss is that of predicting the next one. Give more.");
+        }
+
+        IReadOnlySet<Site> sites = SitePatterns.Match(Sites, model.Config);
+        using var interventions = new Interventions(engine, model.Config);
+        AddTo(interventions, model, folder);
+        RunFolder target = RunFolder.Create(Out);
+        ActivationTrace trace = ActivationTrace.Run(model, [.. sequences.SelectMany(ids => ids)], sequences.Length, sites.Contains, interventions, Grads);
+        string path = Path.Combine(target.Directory, FileName);
+        trace.Write(path);
+        Terminal.Line($"{sequences.Length} x {sequences[0].Length} tokens, {sites.Count} sites{(trace.Loss is { } loss ? FormattableString.Invariant($", loss {loss:0.0000}") : "")}: {path}");
+        return 0;
+    }
+
+    private void AddTo(Interventions interventions, Transformer model, RunFolder folder)
+    {
+        foreach (string text in Set)
+        {
+            (Site site, IReadOnlyList<int> channels, float value) = Interventions.ParseAssignment(text, model.Config);
+            interventions.Set(site, channels, value);
+        }
+
+        foreach (string text in Scale)
+        {
+            (Site site, IReadOnlyList<int> channels, float factor) = Interventions.ParseAssignment(text, model.Config);
+            interventions.Scale(site, channels, factor);
+        }
+
+        (Site Site, IReadOnlyList<int> Channels)[] ablated = [.. MeanAblate.Select(text => Interventions.ParseChannels(text, model.Config))];
+        foreach ((Site site, _) in ablated.Where(entry => !entry.Site.Kind.IsNode()))
+        {
+            throw new BadInputException($"--mean-ablate {site}: means are those of nodes, at {string.Join(", ", SiteKinds.Nodes.Select(kind => kind.Suffix()))}. Use --set with a value.");
+        }
+
+        if (ablated.Length == 0)
+        {
+            return;
+        }
+
+        var layout = new NodeLayout(model.Config);
+        float[] means = Means(model, layout, folder);
+        foreach ((Site site, IReadOnlyList<int> channels) in ablated)
+        {
+            interventions.Set(site, channels, channel => means[layout.IndexOf(new Node(site, channel))]);
+        }
+    }
+
+    private float[] Means(Transformer model, NodeLayout layout, RunFolder folder)
+    {
+        const int WindowTokens = 256;
+        if (MeanBatches < 1)
+        {
+            throw new BadInputException($"--mean-batches is {MeanBatches}, but must be at least 1.");
+        }
+
+        DataFolder data = DataFolder.Open(Data ?? JsonText.ReadFile<RunRecord>(folder.RunPath).Data);
+        if (data.Tokenizer.VocabularySize > model.Config.VocabSize)
+        {
+            throw new BadInputException($"{data.Directory}: has {data.Tokenizer.VocabularySize} tokens, but the model {model.Config.VocabSize}. Give --data a folder made with the model's tokenizer.");
+        }
+
+        int window = Math.Min(Math.Min(WindowTokens, model.Config.BlockSize), data.Training.Length);
+        return MeanActivations.Measure(model, layout, data.Training, window, MeanBatches, Seed);
+    }
+
+    private int[][] Read(RunFolder folder, ModelConfig config)
+    {
+        int[][] sequences = (Text, Ids) switch
+        {
+            (not null, null) => [BytePairTokenizer.Load(folder.TokenizerPath).Encode(Text)],
+            (null, not null) => ParseIds(Ids),
+            _ => throw new BadInputException("trace needs either --text or --ids."),
+        };
+        string source = Text is null ? "--ids" : "--text";
+        int length = sequences.Length == 0 ? 0 : sequences[0].Length;
+        if (length == 0 || sequences.Any(ids => ids.Length != length))
+        {
+            throw new BadInputException($"{source}: sequences must have at least one token, and all the same number.");
+        }
+
+        if (length > config.BlockSize)
+        {
+            throw new BadInputException($"{source}: {length} tokens are more than the model's block_size {config.BlockSize}. Give fewer.");
+        }
+
+        foreach (int id in sequences.SelectMany(ids => ids).Where(id => id < 0 || id >= config.VocabSize))
+        {
+            throw new BadInputException($"{source}: token {id} is outside 0 to {config.VocabSize - 1}.");
+        }
+
+        return sequences;
+    }
+
+    private static int[][] ParseIds(string given)
+    {
+        bool isFile = !given.TrimStart().StartsWith('[');
+        string source = isFile ? given : "--ids";
+        try
+        {
+            JsonNode? json = JsonNode.Parse(isFile ? JsonText.ReadAllText(given) : given);
+            return json is JsonArray { Count: > 0 } array && array[0] is JsonArray ? array.Deserialize<int[][]>()! : [json.Deserialize<int[]>() ?? []];
+        }
+        catch (JsonException e)
+        {
+            throw new BadInputException($"{source}: is no JSON array of token ids, such as [1, 2, 3], nor of such arrays.", e);
+        }
+    }
+}
