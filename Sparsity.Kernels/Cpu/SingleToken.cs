@@ -25,14 +25,18 @@ internal static unsafe class SingleToken
 
         float* x = input.Lanes(0, 0);
         int* starts = columns.Starts;
-        for (int column = 0; column < input.Channels; column++)
+        if (starts[input.Channels] > 0)
         {
-            float value = x[column * Lanes];
-            int end = starts[column + 1];
-            for (int i = value == 0 ? end : starts[column]; i < end; i++)
+            int* rows = columns.Indices;
+            float* values = columns.Values;
+            for (int column = 0; column < input.Channels; column++)
             {
-                float* sum = y + columns.Indices[i];
-                *sum = MathF.FusedMultiplyAdd(columns.Values[i], value, *sum);
+                float value = x[column * Lanes];
+                int end = starts[column + 1];
+                for (int i = value == 0 ? end : starts[column]; i < end; i++)
+                {
+                    y[rows[i]] = MathF.FusedMultiplyAdd(values[i], value, y[rows[i]]);
+                }
             }
         }
 
@@ -42,21 +46,16 @@ internal static unsafe class SingleToken
     /// <summary>In place on values [1,1,C]: the bisection of <see cref="AbsTopK"/>, one threshold over vectors of channels.</summary>
     public static void AbsTopKForward(WorkerPool pool, CpuActivations values, int keep, CpuSelection selection)
     {
+        // Magnitudes beyond the channels are zero: they may reach a threshold of 0 only, which is not counted.
         int channels = values.Channels;
-        int padded = (channels + Lanes - 1) / Lanes * Lanes;
-        int* magnitudes = (int*)Gather(pool, values);
-        for (int channel = 0; channel < padded; channel++)
-        {
-            magnitudes[channel] = channel < channels ? magnitudes[channel] & AbsoluteBits : -1;
-        }
-
+        float* x = Gather(pool, values);
         int low = 0; // at least k entries reach it
         int high = int.MaxValue; // fewer than k reach it
         int above = 0;
         while (high - low > 1)
         {
             int middle = low + ((high - low) >>> 1);
-            int count = CountReaching(magnitudes, padded, middle);
+            int count = CountReaching((int*)x, channels, middle);
             if (count >= keep)
             {
                 low = middle;
@@ -76,19 +75,26 @@ internal static unsafe class SingleToken
 
         int equalsToKeep = keep - above;
         ulong* words = selection.Words(0);
-        float* lanes = values.Lanes(0, 0);
-        for (int channel = 0; channel < channels; channel++)
+        for (int channel = 0; channel < channels; channel += Lanes)
         {
-            bool kept = magnitudes[channel] > low;
-            if (magnitudes[channel] == low && equalsToKeep > 0)
+            Vector512<int> magnitude = Vector512.Load((int*)x + channel) & Vector512.Create(AbsoluteBits);
+            ulong kept = Vector512.GreaterThan(magnitude, Vector512.Create(low)).ExtractMostSignificantBits();
+            ulong equal = equalsToKeep > 0 ? Vector512.Equals(magnitude, Vector512.Create(low)).ExtractMostSignificantBits() : 0;
+            for (; equal != 0 && equalsToKeep > 0; equal &= equal - 1, equalsToKeep--)
             {
-                equalsToKeep--;
-                kept = true;
+                kept |= equal & (~equal + 1); // the lowest channel of those left
             }
 
-            words[channel] = kept ? 1UL : 0UL;
-            lanes[channel * Lanes] = kept ? lanes[channel * Lanes] : 0f;
+            int end = Math.Min(Lanes, channels - channel);
+            for (int i = 0; i < end; i++)
+            {
+                ulong bit = (kept >> i) & 1;
+                words[channel + i] = bit;
+                x[channel + i] = BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(x[channel + i]) & -(int)bit);
+            }
         }
+
+        Scatter(x, values);
     }
 
     /// <summary>Overwrites output [1,1,C], which may be the input.</summary>
@@ -103,13 +109,14 @@ internal static unsafe class SingleToken
         Scatter(x, output);
     }
 
-    private static int CountReaching(int* magnitudes, int count, int bits)
+    /// <summary>How many magnitudes reach <paramref name="bits"/>, which is above 0.</summary>
+    private static int CountReaching(int* values, int count, int bits)
     {
         Vector512<int> reached = default;
         for (int i = 0; i < count; i += Lanes)
         {
             // A true comparison is -1.
-            reached -= Vector512.GreaterThanOrEqual(Vector512.Load(magnitudes + i), Vector512.Create(bits));
+            reached -= Vector512.GreaterThanOrEqual(Vector512.Load(values + i) & Vector512.Create(AbsoluteBits), Vector512.Create(bits));
         }
 
         return Vector512.Sum(reached);
