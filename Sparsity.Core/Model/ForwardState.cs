@@ -20,18 +20,35 @@ public sealed class ForwardState : IDisposable
         Sequences = sequences;
         Tokens = tokens;
         TokenIds = Own(engine.AllocateTokens("token ids", sequences, tokens));
-        Residuals = [.. Enumerable.Range(0, (2 * config.NLayer) + 1).Select(i => Activation($"residual {i}", config.DModel))];
-        Attention = [.. Enumerable.Range(0, config.NLayer).Select(layer => new AttentionState(this, config, layer))];
-        Mlp = [.. Enumerable.Range(0, config.NLayer).Select(layer => new MlpState(this, config, layer))];
+
+        // With nothing to go back to, layers take turns with the same memory, which then stays in the processor's cache.
+        int layers = cache is null ? config.NLayer : 1;
+        ActivationTensor[] residuals = [.. Enumerable.Range(0, (2 * layers) + 1).Select(i => Activation($"residual {i}", config.DModel))];
+        AttentionState[] attention = [.. Enumerable.Range(0, layers).Select(layer => new AttentionState(this, config, layer))];
+        MlpState[] mlp = [.. Enumerable.Range(0, layers).Select(layer => new MlpState(this, config, layer))];
+        Residuals = [.. Enumerable.Range(0, (2 * config.NLayer) + 1).Select(i => residuals[i % residuals.Length])];
+        Attention = [.. Enumerable.Range(0, config.NLayer).Select(layer => attention[layer % layers])];
+        Mlp = [.. Enumerable.Range(0, config.NLayer).Select(layer => mlp[layer % layers])];
         ResidualDelta = Activation("residual delta", config.DModel);
         if (config.DPosEmb is { } channels)
         {
             Positions = Activation("position embeddings", channels);
         }
 
-        Selections = Site.AllOf(config)
-            .Where(site => config.KeptAt(site) is not null)
-            .ToDictionary(site => site, site => Own(engine.AllocateSelection($"AbsTopK of {site}", sequences, tokens, config.ChannelsAt(site.Kind))));
+        var selections = new Dictionary<(int Layer, SiteKind Kind), SelectionTensor>();
+        var selectionOf = new Dictionary<Site, SelectionTensor>();
+        foreach (Site site in Site.AllOf(config).Where(site => config.KeptAt(site) is not null))
+        {
+            (int, SiteKind) key = (site.Layer % layers, site.Kind);
+            if (!selections.TryGetValue(key, out SelectionTensor? selection))
+            {
+                selections[key] = selection = Own(engine.AllocateSelection($"AbsTopK of {site}", sequences, tokens, config.ChannelsAt(site.Kind)));
+            }
+
+            selectionOf[site] = selection;
+        }
+
+        Selections = selectionOf;
     }
 
     /// <summary>B.</summary>
