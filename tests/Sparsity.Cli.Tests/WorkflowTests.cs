@@ -66,12 +66,23 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Contains($"{circuit.Nodes.Count}", CommandLine.Succeed("circuit", "show", file), StringComparison.Ordinal);
     }
 
+    /// <summary>Settings that measure on few prompts.</summary>
+    private string QuickPruning
+    {
+        get
+        {
+            string path = run["quick.json"];
+            File.WriteAllText(path, "{\"selection_pairs\": 24, \"test_pairs\": 24, \"mean_batches\": 2, \"random_circuits\": 2}");
+            return path;
+        }
+    }
+
     [Fact]
     public void ACircuitIsSearchedTestedAndEdited()
     {
         string folder = run["searched"];
         string text = CommandLine.Succeed(
-            "prune", "--model", run.Model, "--task", "single_double_quote", "--steps", "10", "--k-coef", "0.001", "--target-loss", "0.68", "--search", "3", "--faithfulness", "--out", folder);
+            "prune", "--model", run.Model, "--config", QuickPruning, "--task", "single_double_quote", "--steps", "10", "--k-coef", "0.001", "--target-loss", "0.68", "--search", "3", "--faithfulness", "--out", folder);
         string[] trials = File.ReadAllLines(Path.Combine(folder, "search.jsonl"));
         JsonNode report = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "faithfulness.json")))!;
         Circuit circuit = Circuit.Load(Path.Combine(folder, "circuit.json"));
@@ -101,7 +112,7 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
     {
         string[] prune =
         [
-            "prune", "--model", run.Model, "--task", "single_double_quote,for_while,enumerate_range", "--steps", "10", "--k-coef", "0.001", "--target-loss", "0.65,0.69", "--seed", "1,2",
+            "prune", "--model", run.Model, "--config", QuickPruning, "--task", "single_double_quote,for_while,enumerate_range", "--steps", "10", "--k-coef", "0.001", "--target-loss", "0.65,0.69", "--seed", "1,2",
         ];
         string table = CommandLine.Succeed([.. prune, "--out", run["many"]]);
         string results = Path.Combine(run["many"], "results.json");

@@ -33,7 +33,8 @@ public static class Engines
         return data;
     }
 
-    private static IEnumerable<string> Names => Present.Select(engine => engine.Name);
+    /// <summary>The first is the one that others are compared with.</summary>
+    public static IReadOnlyList<string> Names => [.. Present.Select(engine => engine.Name)];
 
     public static IComputeEngine Create(string name) => Present.Single(engine => engine.Name == name).Create();
 }

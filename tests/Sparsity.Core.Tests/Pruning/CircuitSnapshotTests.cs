@@ -1,0 +1,79 @@
+using System.Globalization;
+using System.Text;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Corpora;
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+using Sparsity.Core.Pruning;
+using Sparsity.Core.Storage;
+using Sparsity.Core.Tasks;
+using Sparsity.Core.Tokenization;
+using Sparsity.TestSupport;
+using VerifyXunit;
+
+namespace Sparsity.Core.Tests.Pruning;
+
+/// <summary>Circuits of the trained model in tests/assets. A change of the pruning, the tasks or the engines that changes them shows as a difference of text.</summary>
+public class CircuitSnapshotTests
+{
+    private const int ContextTokens = 64;
+
+    private static readonly PruningConfig Config = new()
+    {
+        Steps = 100, KCoef = [2e-3], SelectionPairs = 48, TestPairs = 48, MeanBatches = 4, RandomCircuits = 1,
+    };
+
+    private static readonly string Folder = Path.Combine(OfficialFixture.Root, "..", "..", "assets", "sparse-2x128");
+
+    [Fact]
+    public async Task Quote() => await Verifier.Verify(Found("single_double_quote", Engines.Names[0]));
+
+    [Fact]
+    public async Task ForWhile() => await Verifier.Verify(Found("for_while", Engines.Names[0]));
+
+    [Fact]
+    public async Task Lambda() => await Verifier.Verify(Found("lambda_func", Engines.Names[0]));
+
+    /// <summary>The snapshots are those of the first engine; the others find the same circuit as it does, here with fewer steps.</summary>
+    [Theory]
+    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    public void EveryEngineFindsTheSameCircuit(string engine)
+    {
+        PruningConfig quick = Config with { Steps = 25, SelectionPairs = 16, TestPairs = 16, MeanBatches = 1 };
+        Assert.Equal(Found("lambda_func", Engines.Names[0], quick), Found("lambda_func", engine, quick));
+    }
+
+    private static string Found(string task, string engineName, PruningConfig? other = null)
+    {
+        PruningConfig config = other ?? Config;
+        using IComputeEngine engine = Engines.Create(engineName);
+        using ModelParameters parameters = new RunFolder(Folder).ReadModel(engine);
+        BytePairTokenizer tokenizer = BytePairTokenizer.Load(Path.Combine(Folder, "tokenizer"));
+        ushort[] text = [.. SyntheticPython.Documents(1, 100_000).SelectMany(document => tokenizer.Encode(document.Text)).Select(token => (ushort)token)];
+        var subject = new PruningSubject("sparse-2x128", new Transformer(parameters), tokenizer, text, ContextTokens);
+        using var pruning = TaskPruning.Create(subject, TaskCatalogue.Find(task), config);
+        using var search = new CircuitSearch(pruning.Evaluator);
+        ChosenNodes chosen = search.Choose(search.TrainMasks(pruning.Prompts.Training), pruning.Prompts.Selection, config.TargetLoss);
+        return Text(pruning.Evaluator.Describe(chosen, task, subject.Name, tokenizer, pruning.Prompts));
+    }
+
+    /// <summary>Weights come from the file; losses are rounded to what no order of summation changes.</summary>
+    private static string Text(Circuit circuit)
+    {
+        CircuitMeasurements m = circuit.Measurements;
+        var text = new StringBuilder();
+        text.Append(CultureInfo.InvariantCulture, $"{circuit.Task}: {circuit.Nodes.Count} nodes, {circuit.Edges.Count} edges, {(circuit.MeetsTarget ? "meets" : "misses")} {circuit.Settings.TargetLoss}\n");
+        text.Append(CultureInfo.InvariantCulture, $"loss {m.Loss:0.00}, full model {m.LossFullModel:0.00}, without the circuit {m.LossWithoutCircuit:0.00}, empty {m.LossEmpty:0.00}\n");
+        foreach (CircuitNode node in circuit.Nodes)
+        {
+            text.Append($"{node.Name} {string.Join(' ', (node.Tokens ?? []).Select(token => token.Token))}".TrimEnd()).Append('\n');
+        }
+
+        foreach (CircuitEdge edge in circuit.Edges)
+        {
+            text.Append(CultureInfo.InvariantCulture, $"{edge.From} > {edge.To} {edge.Weight:0.0000}\n");
+        }
+
+        return text.ToString();
+    }
+}
