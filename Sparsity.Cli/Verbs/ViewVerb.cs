@@ -70,7 +70,7 @@ internal sealed class ViewVerb : EngineVerb
         }
 
         var documents = new ViewerDocuments(content, models, live: false);
-        AtomicFile.WriteText(html, ViewerPage.Render(content.Title, documents.Paths.Select(path => (path, documents.Find(path)!)), connects: false));
+        AtomicFile.WriteText(html, ViewerPage.Render(content.Title, documents.All, connects: false));
         Terminal.Line($"written to {html}");
         return 0;
     }

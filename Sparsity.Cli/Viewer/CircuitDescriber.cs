@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
+using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
 using Sparsity.Core.Tasks;
@@ -8,15 +10,32 @@ namespace Sparsity.Cli.Viewer;
 /// <summary>A circuit with what its model adds: its shape, which tokens write its channels, how channels reach the answers' logits.</summary>
 internal sealed class CircuitDescriber(ModelShelf models)
 {
+    private const string ActivationsFile = "activations.json";
     private const int TokensPerEnd = 20;
     private const int PairsForAnswers = 64;
+    private const int PairsShown = 3;
+
+    /// <summary>Larger circuits are not looked at node by node, and their activations would fill a page.</summary>
+    private const int MostNodesWithPrompts = 512;
 
     public CircuitDocument Describe(CircuitFile file)
     {
         Circuit circuit = file.Load();
+        var has = new List<string>();
+        if (file.Sibling(ActivationsFile) is not null)
+        {
+            has.Add("activations");
+        }
+
         if (models.Find(circuit, file) is not { } run)
         {
-            return new CircuitDocument(circuit, [], null, null, null);
+            return new CircuitDocument(circuit, has, null, null, null);
+        }
+
+        IReadOnlyList<TokenizedPair>? pairs = PairsOf(circuit, run);
+        if (pairs is not null && circuit.Nodes.Count <= MostNodesWithPrompts)
+        {
+            has.Add("prompts");
         }
 
         var weights = new TokenWeights(run.Model.Parameters);
@@ -25,22 +44,57 @@ internal sealed class CircuitDescriber(ModelShelf models)
             .Select(node => node.Channel).Distinct().Order()];
         return new CircuitDocument(
             circuit,
-            [],
+            has,
             new ModelShape(run.Model.Config.NLayer, run.Model.Config.NHead, run.Model.Config.DHead, run.Model.Config.DModel),
-            FindReadout(circuit, run, weights, channels),
+            pairs is null ? null : FindReadout(pairs, run, weights, channels),
             channels.ToDictionary(channel => channel.ToString(CultureInfo.InvariantCulture), channel => Ends(weights.Writers(channel), run)));
     }
 
-    /// <summary>The task's most common pair of answers and the weights with which channels reach their logits; null for a task that is not in the catalogue.</summary>
-    private static Readout? FindReadout(Circuit circuit, ShelvedModel run, TokenWeights weights, int[] channels)
+    /// <summary>activations.json as it is; null where there is none.</summary>
+    /// <exception cref="BadInputException">It is damaged, or belongs to another circuit.</exception>
+    public static string? Activations(CircuitFile file)
     {
-        if (TaskCatalogue.All.FirstOrDefault(task => task.Name == circuit.Task) is not { } task
-            || !TokenizedTask.TryCreate(task, run.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out _))
+        if (file.Sibling(ActivationsFile) is not { } path)
         {
             return null;
         }
 
-        IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, circuit.Settings.Seed, PairsForAnswers).Pairs;
+        Circuit circuit = file.Load();
+        JsonObject activations = JsonText.ParseObject(JsonText.ReadAllText(path), path);
+        return activations["model_fingerprint"]?.ToString() == circuit.ModelFingerprint && activations["task"]?.ToString() == circuit.Task
+            ? activations.ToJsonString(JsonText.OneLine)
+            : throw new BadInputException($"{path}: belongs to another circuit than the circuit.json beside it. Prune again, to another folder.");
+    }
+
+    /// <summary>What the nodes do in the shortest of the task's test prompts; null where the model or the task's prompts are not known, or the circuit is too large.</summary>
+    public PromptsDocument? Prompts(CircuitFile file)
+    {
+        Circuit circuit = file.Load();
+        if (circuit.Nodes.Count > MostNodesWithPrompts || models.Find(circuit, file) is not { } run || PairsOf(circuit, run) is not { } pairs)
+        {
+            return null;
+        }
+
+        TokenizedPair[] shown = [.. pairs.OrderBy(pair => pair.First.Length + pair.Second.Length).Take(PairsShown)];
+        PromptSurvey survey = PromptSurvey.Measure(run.Model, [.. circuit.Nodes.Select(node => run.Layout.Parse(node.Name))], shown);
+        return new PromptsDocument(
+            [.. shown.Select(pair => new PromptTokens(Texts(pair.First), Texts(pair.Second), run.Tokenizer.Describe(pair.AnswerA), run.Tokenizer.Describe(pair.AnswerB)))],
+            survey.Activations,
+            survey.Heads);
+
+        string[] Texts(int[] tokens) => [.. tokens.Select(run.Tokenizer.Describe)];
+    }
+
+    /// <summary>Test prompts of the circuit's task; null for a task that is not in the catalogue, or that the tokenizer cannot pose.</summary>
+    private static IReadOnlyList<TokenizedPair>? PairsOf(Circuit circuit, ShelvedModel run) =>
+        TaskCatalogue.All.FirstOrDefault(task => task.Name == circuit.Task) is { } task
+            && TokenizedTask.TryCreate(task, run.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out _)
+            ? tokenized.Sample(TaskSplit.Test, circuit.Settings.Seed, PairsForAnswers).Pairs
+            : null;
+
+    /// <summary>The task's most common pair of answers and the weights with which channels reach their logits.</summary>
+    private static Readout FindReadout(IReadOnlyList<TokenizedPair> pairs, ShelvedModel run, TokenWeights weights, int[] channels)
+    {
         IGrouping<(int A, int B), TokenizedPair> common = pairs.GroupBy(pair => (pair.AnswerA, pair.AnswerB)).MaxBy(group => group.Count())!;
         int[] answers = [common.Key.A, common.Key.B];
         return new Readout(
@@ -62,6 +116,12 @@ internal sealed class CircuitDescriber(ModelShelf models)
 /// <param name="Model">Null where the model is not found; then there is no readout and no channels either.</param>
 /// <param name="Channels">By residual channel: which tokens write it.</param>
 internal sealed record CircuitDocument(Circuit Circuit, IReadOnlyList<string> Has, ModelShape? Model, Readout? Readout, IReadOnlyDictionary<string, ChannelTokens>? Channels);
+
+/// <param name="Activations">By node: for each pair the activations in the first prompt and in the second.</param>
+internal sealed record PromptsDocument(
+    IReadOnlyList<PromptTokens> Pairs, IReadOnlyDictionary<string, IReadOnlyList<double[][]>> Activations, IReadOnlyList<HeadPatterns> Heads);
+
+internal sealed record PromptTokens(IReadOnlyList<string> First, IReadOnlyList<string> Second, string AnswerA, string AnswerB);
 
 internal sealed record ModelShape(int NLayer, int NHead, int DHead, int DModel);
 

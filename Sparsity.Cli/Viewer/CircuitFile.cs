@@ -31,7 +31,7 @@ internal sealed class CircuitFile
     /// <exception cref="BadInputException">The file is missing or damaged, a node's name is none, or an edge ends outside.</exception>
     public Circuit Load()
     {
-        Circuit circuit = Circuit.Load(Checked(FilePath));
+        Circuit circuit = Circuit.Load(RunFiles.NoLink(FilePath));
         var names = new HashSet<string>();
         foreach (CircuitNode node in circuit.Nodes)
         {
@@ -51,20 +51,16 @@ internal sealed class CircuitFile
             : circuit;
     }
 
-    /// <summary>Text of a file beside the circuit; null if it is not there.</summary>
+    /// <summary>The path of a file beside the circuit; null if it is not there.</summary>
     public string? Sibling(string name)
     {
         string path = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(FilePath))!, name);
-        return File.Exists(path) ? JsonText.ReadAllText(Checked(path)) : null;
+        return File.Exists(path) ? RunFiles.NoLink(path) : null;
     }
 
     /// <summary>When the circuit and the files beside it last changed.</summary>
     public string Version() =>
         string.Join(' ', new DirectoryInfo(Path.GetDirectoryName(Path.GetFullPath(FilePath))!).EnumerateFiles("*.json").Select(file => $"{file.Name} {file.LastWriteTimeUtc.Ticks} {file.Length}"));
-
-    /// <summary>A file may have become a link since the folder was looked through.</summary>
-    private static string Checked(string path) =>
-        new FileInfo(path).LinkTarget is null ? path : throw new BadInputException($"{path}: is a symbolic link, which the viewer does not follow.");
 
     private static bool IsNodeName(string name)
     {

@@ -11,6 +11,8 @@ internal sealed class RunFiles
 {
     private const int DeepestFolder = 8;
 
+    private static readonly string[] ReportKinds = ["faithfulness", "steering"];
+
     /// <exception cref="BadInputException">There is no such folder, or nothing to show in it.</exception>
     public RunFiles(string directory)
     {
@@ -25,6 +27,8 @@ internal sealed class RunFiles
         Models = [.. files.Where(file => Path.GetFileName(file) == "metrics.jsonl" || Path.GetFileName(file) == "model.safetensors")
             .Select(file => Path.GetDirectoryName(file)!).Distinct().Where(folder => files.Contains(new RunFolder(folder).ConfigPath))];
         Circuits = [.. files.Where(file => Path.GetFileName(file) is var name && name.StartsWith("circuit", StringComparison.Ordinal) && name.EndsWith(".json", StringComparison.Ordinal))];
+        Results = [.. files.Where(file => Path.GetFileName(file) == "results.json")];
+        Reports = [.. files.Where(file => ReportKinds.Any(kind => Path.GetFileName(file).StartsWith(kind, StringComparison.Ordinal)) && file.EndsWith(".json", StringComparison.Ordinal))];
         if (Models.Count == 0 && Circuits.Count == 0)
         {
             throw new BadInputException($"{directory}: holds neither a model (config.json with metrics.jsonl or model.safetensors) nor a circuit.json, in it or below. Give the folder of a run.");
@@ -39,12 +43,23 @@ internal sealed class RunFiles
     /// <summary>Files that ought to hold circuits.</summary>
     public IReadOnlyList<string> Circuits { get; }
 
+    /// <summary>Files that ought to hold results of pruning several tasks.</summary>
+    public IReadOnlyList<string> Results { get; }
+
+    /// <summary>Reports that are shown as they are: of faithfulness, and of steering over a bridge.</summary>
+    public IReadOnlyList<string> Reports { get; }
+
     /// <summary>The name of a file or folder inside the run, with slashes; the run's own name for itself.</summary>
     public string NameOf(string path)
     {
         string relative = Path.GetRelativePath(Root, path).Replace('\\', '/');
         return relative == "." ? Path.GetFileName(Root) : relative;
     }
+
+    /// <summary>The path itself.</summary>
+    /// <exception cref="BadInputException">The file has become a symbolic link since the folder was looked through.</exception>
+    public static string NoLink(string path) =>
+        new FileInfo(path).LinkTarget is null ? path : throw new BadInputException($"{path}: is a symbolic link, which the viewer does not follow.");
 
     /// <summary>A circuit is known by its folder, or by its file where that has another name than circuit.json.</summary>
     public string IdOf(string circuit) =>

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Sparsity.Core;
 
@@ -13,7 +14,7 @@ internal sealed class ViewerDocuments
     private readonly CircuitDescriber _describer;
     private readonly bool _live;
     private readonly Dictionary<string, Source> _sources = [];
-    private readonly Dictionary<string, (string Version, string Json)> _made = [];
+    private readonly Dictionary<string, (string Version, string? Json)> _made = [];
     private readonly ModelShelf _models;
 
     /// <param name="content">What there is.</param>
@@ -29,16 +30,36 @@ internal sealed class ViewerDocuments
         foreach (CircuitFile circuit in content.Circuits)
         {
             _sources["circuit/" + circuit.Id] = new Source(circuit.Version, () => Json(_describer.Describe(circuit)));
+            _sources["activations/" + circuit.Id] = new Source(circuit.Version, () => CircuitDescriber.Activations(circuit));
+            _sources["prompts/" + circuit.Id] = new Source(circuit.Version, () => Json(_describer.Prompts(circuit)));
         }
 
         foreach (TrainingFile training in content.Trainings)
         {
-            _sources["training/" + training.Id] = new Source(() => File.GetLastWriteTimeUtc(training.Folder.MetricsPath).Ticks.ToString(System.Globalization.CultureInfo.InvariantCulture), training.Json);
+            _sources["training/" + training.Id] = new Source(() => TimeOf(training.Folder.MetricsPath), training.Json);
+        }
+
+        foreach (ReportFile report in content.Reports)
+        {
+            _sources["report/" + report.Id] = new Source(() => TimeOf(report.FilePath), report.Json);
         }
     }
 
-    /// <summary>Every path that has a document.</summary>
-    public IEnumerable<string> Paths => _sources.Keys;
+    /// <summary>Every document there is.</summary>
+    /// <exception cref="BadInputException">A file has become unreadable.</exception>
+    public IEnumerable<(string Path, string Json)> All
+    {
+        get
+        {
+            foreach (string path in _sources.Keys)
+            {
+                if (Find(path) is { } json)
+                {
+                    yield return (path, json);
+                }
+            }
+        }
+    }
 
     /// <summary>The document of a path on one line; null if there is none.</summary>
     /// <exception cref="BadInputException">A file has become unreadable.</exception>
@@ -52,7 +73,7 @@ internal sealed class ViewerDocuments
         lock (_models.Turn)
         {
             string version = source.Version();
-            if (!_made.TryGetValue(path, out (string Version, string Json) made) || made.Version != version)
+            if (!_made.TryGetValue(path, out (string Version, string? Json) made) || made.Version != version)
             {
                 _made[path] = made = (version, source.Make());
             }
@@ -61,12 +82,17 @@ internal sealed class ViewerDocuments
         }
     }
 
-    private static string Json<T>(T document) => JsonSerializer.Serialize(document, JsonText.OneLine);
+    private static string TimeOf(string path) => File.GetLastWriteTimeUtc(path).Ticks.ToString(CultureInfo.InvariantCulture);
 
-    private RunDocument Run() => new(_content.Title, _live, [.. _content.Circuits.Select(circuit => circuit.Summary)], [.. _content.Trainings.Select(training => training.Id)], _content.Labels);
+    private static string? Json<T>(T? document) => document is null ? null : JsonSerializer.Serialize(document, JsonText.OneLine);
 
-    private sealed record Source(Func<string> Version, Func<string> Make);
+    private RunDocument Run() => new(
+        _content.Title, _live, [.. _content.Circuits.Select(circuit => circuit.Summary)], _content.Unpruned, [.. _content.Trainings.Select(training => training.Id)],
+        [.. _content.Reports.Select(report => report.Id)], _content.Labels);
+
+    private sealed record Source(Func<string> Version, Func<string?> Make);
 
     private sealed record RunDocument(
-        string Title, bool Live, IReadOnlyList<CircuitSummary> Circuits, IReadOnlyList<string> Trainings, IReadOnlyDictionary<string, string> Labels);
+        string Title, bool Live, IReadOnlyList<CircuitSummary> Circuits, IReadOnlyList<UnprunedTask> Unpruned, IReadOnlyList<string> Trainings, IReadOnlyList<string> Reports,
+        IReadOnlyDictionary<string, string> Labels);
 }

@@ -49,8 +49,10 @@ await tabs.show();
 function addTabs() {
   if (run.circuits.length > 0) {
     tabs.add("graph", "Graph", () => graph.resized());
-    if (run.circuits.length > 1) {
+    if (run.circuits.length + run.unpruned.length > 1) {
       tabs.add("tasks", "Tasks", (panel) => views.overview(panel, run, (entry) => state.set({ circuit: entry.id, node: null, scales: null, tab: null })));
+    }
+    if (run.circuits.length > 1) {
       tabs.add("sizes", "Size and loss", (panel) => views.sizes(panel, run));
       tabs.add("compare", "Side by side", (panel) => views.compare(panel, run, circuit, (element) => new Graph(element, () => {}, 0.4)));
     }
@@ -58,6 +60,9 @@ function addTabs() {
   }
   if (run.trainings.length > 0) {
     tabs.add("training", "Training", (panel) => views.training(panel, run));
+  }
+  if (run.reports.length > 0) {
+    tabs.add("reports", "Reports", (panel) => views.reports(panel, run));
   }
 }
 

@@ -63,7 +63,9 @@ export function overview(panel, run, open) {
         [entry.model, count(entry.nodes), count(entry.edges), loss(entry.measurements.loss_full_model), loss(entry.measurements.loss), loss(entry.measurements.loss_without_circuit),
           loss(entry.measurements.loss_empty), loss(entry.measurements.loss_random_mean), number(entry.target_loss)].map((value) => h("td", {}, value)),
         h("td", { class: entry.meets_target ? "good" : "bad" }, entry.meets_target ? "met" : "not met"),
-        h("td", {}, percent(entry.measurements.accuracy)), h("td", {}, String(entry.seed))))))),
+        h("td", {}, percent(entry.measurements.accuracy)), h("td", {}, String(entry.seed)))),
+        run.unpruned.map((entry) => h("tr", {}, h("th", { scope: "row" }, entry.task), h("td", {}, entry.folder), h("td", { colspan: 2 }, ""), h("td", {}, loss(entry.loss_full_model)), h("td", { colspan: 4 }, ""),
+          h("td", {}, number(entry.target_loss)), h("td", { class: "bad", colspan: 2 }, entry.reason ?? "the model itself misses the target"), h("td", {}, String(entry.seed))))))),
     geometric.length > 0 ? h("p", {}, "Geometric mean of circuits that met their target: " + geometric.join("; ") + ".") : null);
 }
 
@@ -110,6 +112,43 @@ export async function compare(panel, run, circuit, makeGraph) {
     }
   }
 }
+
+/** Reports of faithfulness and of steering over bridges, chosen by the state's "report": curves where there are points, and every number in tables. */
+export async function reports(panel, run) {
+  const id = run.reports.includes(state.get("report")) ? state.get("report") : run.reports[0];
+  if (panel.dataset.shown === id) {
+    return;
+  }
+  panel.dataset.shown = id;
+  const report = await load("report/" + id);
+  const points = report.points?.filter?.((point) => Number.isFinite(point.strength) && point.dense) ?? [];
+  const curve = (name, of) => ({ name, dots: true, points: points.map((point) => [point.strength, of(point)]) });
+  fill(panel,
+    choice("Report", run.reports, id, (chosen) => state.set({ report: chosen })),
+    report.verdict ? h("p", { class: "verdict" }, String(report.verdict)) : null,
+    points.length > 0 ? lines([curve("dense model, steered over the bridge", (point) => point.dense.counterfactual), curve("sparse model, same node", (point) => point.sparse?.counterfactual ?? NaN),
+      curve("random directions, mean", (point) => point.random?.counterfactual ?? NaN), curve("random directions, highest", (point) => point.random_high ?? NaN)],
+      { title: "Probability of the counterfactual answer", x: "strength", y: "probability", zero: true }) : null,
+    table(report));
+}
+
+/** Any JSON as tables: a list of objects has a row for each, an object a row per field. */
+function table(value) {
+  if (value === null || typeof value !== "object") {
+    return typeof value === "number" ? number(value) : String(value ?? "–");
+  }
+  if (Array.isArray(value) && value.length > 0 && value.every((entry) => entry !== null && typeof entry === "object" && !Array.isArray(entry))) {
+    const fields = [...new Set(value.flatMap((entry) => Object.keys(entry)))];
+    return h("table", { class: "grid" }, h("thead", {}, h("tr", {}, fields.map((field) => h("th", { scope: "col" }, words(field))))),
+      h("tbody", {}, value.map((entry) => h("tr", {}, fields.map((field) => h("td", {}, table(entry[field])))))));
+  }
+  if (Array.isArray(value)) {
+    return value.map((entry) => (typeof entry === "number" ? number(entry) : JSON.stringify(entry))).join(", ");
+  }
+  return h("table", { class: "grid" }, h("tbody", {}, Object.entries(value).map(([field, entry]) => h("tr", {}, h("th", { scope: "row" }, words(field)), h("td", {}, table(entry))))));
+}
+
+const words = (field) => field.replaceAll("_", " ");
 
 function choice(title, values, current, choose) {
   return h("p", {}, h("label", {}, title + " ", h("select", { onchange: (event) => choose(event.target.value) }, values.map((value) => h("option", { value, selected: value === current }, value)))));

@@ -186,6 +186,40 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
     }
 
     [BrowserFact]
+    public async Task StatisticsBesideTheCircuitAreShownInThePanel()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 1);
+        string[] tokens = ["'def'", "' f'", "'(\\''", "'\\n'"];
+        object summary = new
+        {
+            count = 4096, mean = 0.125, deviation = 0.5, minimum = -1.0, maximum = 3.0, zero_share = 0.75,
+            histogram = new { minimum = -1.0, maximum = 3.0, counts = new[] { 5, 3000, 90, 1 } },
+            examples = new[] { new { end = "top", percent = 0.1, position = 2, tokens, values = new[] { 0, -0.5, 3, 0.25 } } },
+        };
+        object Document(string fingerprint) => new
+        {
+            format_version = 1, task = "quotes", model_fingerprint = fingerprint, binarised = new { circuit = 0.1, all_nodes = 0.4 },
+            nodes = circuit.Nodes.Select(node => new { name = node.Name, pretraining = summary, task = summary, binarisation = new { threshold = 1.5, low = 0, high = 2.5, loss = 0.2 } }),
+        };
+        File.WriteAllText(_folder["activations.json"], JsonSerializer.Serialize(Document(circuit.ModelFingerprint)));
+        await using OpenPage page = await OpenAsync(circuit, "#node=" + circuit.Nodes[0].Name);
+
+        ILocator section = page.Panel.Locator("[data-section='Activations over pretraining text']");
+        await Expect(section.Locator("dd")).ToHaveTextAsync(["0.125", "0.5", "\u22121 to 3", "75.0 %", "4096"]);
+        await Expect(section.Locator(".bar")).ToHaveCountAsync(4);
+        await Expect(section.Locator("summary")).ToHaveTextAsync("top 0.1 %, activation 3");
+        await Expect(section.Locator(".heat span")).ToHaveTextAsync(["def", " f", "('", "↵"]);
+        await Expect(section.Locator(".heat .focus")).ToHaveTextAsync("('");
+        await Expect(page.Panel).ToContainTextAsync("From 1.5 on 2.5, below 0: the circuit's loss becomes 0.2");
+        await Expect(page.Panel.Locator("[data-section=\"In the task's prompts\"]")).ToContainTextAsync("not recorded");
+
+        File.WriteAllText(_folder["activations.json"], JsonSerializer.Serialize(Document("another model")));
+        CommandResult refused = CommandLine.Run("view", "--circuit", _folder["circuit.json"], "--html", _folder["page.html"]);
+        Assert.Equal(2, refused.ExitCode);
+        Assert.Contains("belongs to another circuit", refused.Errors, StringComparison.Ordinal);
+    }
+
+    [BrowserFact]
     public async Task NamesInTheFileAreTextNotMarkup()
     {
         Circuit circuit = SampleReport.Circuit("</script><script>throw 1</script><!--<b>", 1) with { Model = "<img src=x onerror=\"throw 2\">" };

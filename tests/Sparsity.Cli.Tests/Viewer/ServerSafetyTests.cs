@@ -20,6 +20,8 @@ public sealed class ServedRun : IDisposable
         Write("run/circuits/quotes/circuit.json", JsonText.Write(SampleReport.Circuit("quotes", 2)));
         Write("run/circuits/brackets/circuit.json", JsonText.Write(SampleReport.Circuit("brackets", 3)));
         Write("run/circuits/damaged/circuit.json", "{");
+        Write("run/results.json", """{"results": [{"task": "with_as", "seed": 3, "target_loss": 0.15, "status": "skipped", "reason": "no single token", "folder": null}]}""");
+        Write("run/bridge/steering.json", """{"points": [{"strength": 1, "dense": {"counterfactual": 0.5}}]}""");
         Write("run/notes.txt", Secret);
         Write("secret.txt", Secret);
         Write("outside/circuit.json", JsonText.Write(SampleReport.Circuit(Secret, 2)));
@@ -65,6 +67,9 @@ public sealed class ServerSafetyTests(ServedRun run) : IClassFixture<ServedRun>
         Assert.Contains("\"id\":\"circuits/brackets\"", list, StringComparison.Ordinal);
         Assert.DoesNotContain("damaged", list, StringComparison.Ordinal);
         Assert.DoesNotContain("linked", list, StringComparison.Ordinal);
+        Assert.Contains("\"task\":\"with_as\",\"target_loss\":0.15,\"seed\":3,\"reason\":\"no single token\"", list, StringComparison.Ordinal);
+        Assert.Contains("\"reports\":[\"bridge/steering\"]", list, StringComparison.Ordinal);
+        Assert.Contains("\"strength\":1", await Viewer.Client.GetStringAsync("api/report/bridge/steering"), StringComparison.Ordinal);
         Assert.Contains("\"task\":\"quotes\"", await Viewer.Client.GetStringAsync("api/circuit/circuits/quotes"), StringComparison.Ordinal);
     }
 
