@@ -21,7 +21,16 @@ internal abstract class EngineVerb : Verb
     [Option("threads", Default = 0, HelpText = "Threads of the CPU engine; 0 for all processors. Results do not depend on it.")]
     public int Threads { get; set; }
 
-    protected IComputeEngine CreateEngine() => CreateEngine(Threads);
+    protected IComputeEngine CreateEngine()
+    {
+        IComputeEngine engine = CreateEngine(Threads);
+        if (Device == "auto" && engine.Name != "cpu")
+        {
+            Terminal.Line($"device: {engine.Description}");
+        }
+
+        return engine;
+    }
 
     internal IComputeEngine CreateEngine(int threads) => EngineFactory.Create(Device, threads);
 }

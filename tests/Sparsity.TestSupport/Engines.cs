@@ -13,6 +13,7 @@ public static class Engines
         ("cpu, 1 thread", () => new CpuEngine(1)),
         ("cpu, 2 threads", () => new CpuEngine(2)),
         ("cpu, 3 threads", () => new CpuEngine(3)),
+        .. TestGpus.Present,
     ];
 
     /// <summary>The names, for MemberData.</summary>
@@ -36,5 +37,11 @@ public static class Engines
     /// <summary>The first is the one that others are compared with.</summary>
     public static IReadOnlyList<string> Names => [.. Present.Select(engine => engine.Name)];
 
-    public static IComputeEngine Create(string name) => Present.Single(engine => engine.Name == name).Create();
+    /// <summary>Every GPU engine, for comparison with the CPU engine; includes those that are too slow for every test.</summary>
+    public static TheoryData<string> Gpus => [.. TestGpus.Present.Concat(TestGpus.Slow).Select(engine => engine.Name)];
+
+    /// <summary>Whether an engine is among the GPU engines that are too slow for every test.</summary>
+    public static bool IsSlow(string name) => TestGpus.Slow.Any(engine => engine.Name == name);
+
+    public static IComputeEngine Create(string name) => Present.Concat(TestGpus.Slow).Single(engine => engine.Name == name).Create();
 }

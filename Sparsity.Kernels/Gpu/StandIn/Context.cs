@@ -1,4 +1,36 @@
+using System.Collections.Immutable;
+using ILGPU.Runtime;
+
 namespace ILGPU;
 
-/// <summary>Marks the in-tree stand-in: compiled only when the configured package sources have no ILGPU.</summary>
-internal abstract class Context;
+/// <summary>
+/// The in-tree stand-in for ILGPU: compiled only when the configured package sources have none. It has the names and the meaning of the few members used here,
+/// and checks kernels rather than runs them fast: see <see cref="GroupRun"/>.
+/// </summary>
+internal sealed class Context : IDisposable
+{
+    /// <summary>The assembly that the real library puts its launchers in.</summary>
+    public const string RuntimeAssemblyName = "ILGPURuntime";
+
+    public ImmutableArray<Device> Devices { get; } = [new()];
+
+    public static Context Create(Action<Builder> configure)
+    {
+        configure(new Builder());
+        return new Context();
+    }
+
+    public void Dispose()
+    {
+    }
+
+    public sealed class Builder
+    {
+        public Builder Optimize(OptimizationLevel level) => this;
+    }
+}
+
+internal enum OptimizationLevel
+{
+    O2 = 2,
+}

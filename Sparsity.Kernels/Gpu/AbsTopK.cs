@@ -1,0 +1,188 @@
+using ILGPU;
+
+namespace Sparsity.Kernels.Gpu;
+
+/// <summary>
+/// Keeps each token's k entries of largest magnitude (spec section 1). The bits of |x|, read as an integer, order as |x| does: the k-th is found four bits
+/// at a time, from the top, by counting how many entries have each value of them; the search ends as soon as the counts separate exactly k.
+/// </summary>
+internal static class AbsTopK
+{
+    /// <summary>In place on values [B,T,C]; overwrites selection.</summary>
+    public static void Forward(GpuDevice device, GpuActivations values, int keep, GpuSelection selection)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(keep);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(keep, values.Channels);
+        device.Launch(
+            values.Rows, 1, device.RowThreads(values.Channels),
+            new ForwardKernel(values.View, values.Stride, selection.View, values.Channels, keep));
+        selection.IsFew = 2 * keep <= values.Channels;
+        values.IsKept = selection.IsFew;
+    }
+
+    /// <summary>In place on gradient [B,T,C]: zero where not kept.</summary>
+    public static void Backward(GpuDevice device, GpuSelection selection, GpuActivations gradient)
+    {
+        device.LaunchForEach(gradient.Length, new BackwardKernel(selection.View, gradient.View, gradient.Stride, gradient.Channels, gradient.Length));
+        gradient.IsKept = selection.IsFew;
+    }
+
+    /// <summary>A group is one token.</summary>
+    internal readonly struct ForwardKernel(ArrayView<float> values, int stride, ArrayView<byte> selection, int channels, int keep) : IKernel
+    {
+        public void Execute()
+        {
+            ArrayView<int> counts = SharedMemory.Allocate<int>(DigitCounts.SharedLength);
+            ArrayView<int> totals = SharedMemory.Allocate<int>(DigitCounts.Digits);
+            int row = Grid.IdxX * stride;
+            int wanted = keep;
+            int threshold = 0;
+            int shift = DigitCounts.FirstShift;
+            int isExact = 0;
+            while (shift >= 0 && isExact == 0)
+            {
+                DigitCounts.Clear(counts);
+                for (int c = Group.IdxX; c < channels; c += Group.DimX)
+                {
+                    DigitCounts.Add(counts, DigitCounts.Magnitude(values[row + c]), threshold, shift);
+                }
+
+                Group.Barrier();
+                DigitCounts.Total(counts, totals);
+                Group.Barrier();
+                int digit = DigitCounts.DigitOfKth(totals, ref wanted);
+                threshold |= digit << shift;
+                isExact = totals[digit] == wanted ? 1 : 0;
+                shift -= DigitCounts.Bits;
+            }
+
+            shift += DigitCounts.Bits;
+            int kept = Grid.IdxX * channels;
+            if (isExact != 0)
+            {
+                for (int c = Group.IdxX; c < channels; c += Group.DimX)
+                {
+                    Keep(row + c, kept + c, DigitCounts.Magnitude(values[row + c]) >> shift >= threshold >>> shift ? 1 : 0);
+                }
+
+                return;
+            }
+
+            // More entries equal the threshold than are wanted: each thread takes a run of channels, and counts those before it.
+            int run = (channels + Group.DimX - 1) / Group.DimX;
+            int first = Group.IdxX * run;
+            int end = first + run < channels ? first + run : channels;
+            int ties = 0;
+            for (int c = first; c < end; c++)
+            {
+                ties += DigitCounts.Magnitude(values[row + c]) == threshold ? 1 : 0;
+            }
+
+            counts[Group.IdxX] = ties;
+            Group.Barrier();
+            int before = 0;
+            for (int thread = 0; thread < Group.IdxX; thread++)
+            {
+                before += counts[thread];
+            }
+
+            for (int c = first; c < end; c++)
+            {
+                int magnitude = DigitCounts.Magnitude(values[row + c]);
+                int isKept = magnitude > threshold ? 1 : 0;
+                if (magnitude == threshold)
+                {
+                    isKept = before < wanted ? 1 : 0;
+                    before++;
+                }
+
+                Keep(row + c, kept + c, isKept);
+            }
+        }
+
+        private void Keep(int value, int choice, int isKept)
+        {
+            selection[choice] = (byte)isKept;
+            if (isKept == 0)
+            {
+                values[value] = 0f;
+            }
+        }
+    }
+
+    internal readonly struct BackwardKernel(ArrayView<byte> selection, ArrayView<float> gradient, int stride, int channels, int length) : IKernel
+    {
+        public void Execute()
+        {
+            int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
+            if (i < length && selection[i] == 0)
+            {
+                int row = i / channels;
+                gradient[(row * stride) + i - (row * channels)] = 0f;
+            }
+        }
+    }
+}
+
+/// <summary>Counts of four bits of magnitudes: a column of 16 counters for each thread, so that no two threads write the same one.</summary>
+internal static class DigitCounts
+{
+    public const int Bits = 4;
+    public const int Digits = 1 << Bits;
+    public const int SharedLength = Digits * GroupReduction.MaximumThreads;
+
+    /// <summary>The lowest bit of the highest digit.</summary>
+    public const int FirstShift = 28;
+
+    /// <summary>|x| as an integer that orders as |x| does, NaN above infinity.</summary>
+    public static int Magnitude(float x) => (int)(Interop.FloatAsInt(x) & 0x7FFFFFFFu);
+
+    public static void Clear(ArrayView<int> counts)
+    {
+        for (int digit = 0; digit < Digits; digit++)
+        {
+            counts[(digit * Group.DimX) + Group.IdxX] = 0;
+        }
+    }
+
+    /// <summary>Counts the digit at <paramref name="shift"/> if the bits above it are those of <paramref name="prefix"/>.</summary>
+    public static void Add(ArrayView<int> counts, int magnitude, int prefix, int shift)
+    {
+        // Two shifts: one by 32 would be one by 0.
+        if ((magnitude ^ prefix) >> shift >> Bits == 0)
+        {
+            counts[(((magnitude >> shift) & (Digits - 1)) * Group.DimX) + Group.IdxX]++;
+        }
+    }
+
+    /// <summary>Overwrites totals [16] with the sums over threads; barriers before and after are the caller's.</summary>
+    public static void Total(ArrayView<int> counts, ArrayView<int> totals)
+    {
+        for (int digit = Group.IdxX; digit < Digits; digit += Group.DimX)
+        {
+            int total = 0;
+            for (int thread = 0; thread < Group.DimX; thread++)
+            {
+                total += counts[(digit * Group.DimX) + thread];
+            }
+
+            totals[digit] = total;
+        }
+    }
+
+    /// <summary>
+    /// The highest digit such that it and those above hold at least <paramref name="wanted"/>; reduces wanted by what those above it hold. If none are wanted
+    /// that is 15, which no magnitude has as its first digit.
+    /// </summary>
+    public static int DigitOfKth(ArrayView<int> totals, ref int wanted)
+    {
+        int digit = Digits - 1;
+        while (digit > 0 && totals[digit] < wanted)
+        {
+            wanted -= totals[digit];
+            digit--;
+        }
+
+        return digit;
+    }
+}

@@ -1,0 +1,137 @@
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace Sparsity.Kernels.Gpu;
+
+/// <summary>Operations on each entry by itself, and the count of nonzero entries.</summary>
+internal static class Elementwise
+{
+    private const int EntriesOfGroup = 1 << 14;
+
+    /// <summary>Overwrites sum with a + b, activations of equal shape.</summary>
+    public static void Add(GpuDevice device, GpuActivations a, GpuActivations b, GpuActivations sum)
+    {
+        int channels = GpuActivations.EntriesOfRow(a, b, sum);
+        device.LaunchForEach(sum.Length, new AddKernel(a.View, a.Stride, b.View, b.Stride, sum.View, sum.Stride, channels, sum.Length));
+        sum.IsKept = false;
+    }
+
+    /// <summary>Overwrites target with source, activations of equal shape.</summary>
+    public static void Copy(GpuDevice device, GpuActivations source, GpuActivations target)
+    {
+        int channels = GpuActivations.EntriesOfRow(source, target);
+        device.LaunchForEach(target.Length, new CopyKernel(source.View, source.Stride, target.View, target.Stride, channels, target.Length));
+        target.IsKept = source.IsKept;
+    }
+
+    /// <summary>Overwrites target with numbers that lie without gaps.</summary>
+    public static void Copy(GpuDevice device, ArrayView<float> source, GpuActivations target)
+    {
+        device.LaunchForEach(target.Length, new CopyKernel(source, target.Channels, target.View, target.Stride, target.Channels, target.Length));
+        target.IsKept = false;
+    }
+
+    /// <summary>Overwrites numbers that lie without gaps with source.</summary>
+    public static void Copy(GpuDevice device, GpuActivations source, ArrayView<float> target) =>
+        device.LaunchForEach(source.Length, new CopyKernel(source.View, source.Stride, target, source.Channels, source.Channels, source.Length));
+
+    public static void Zero(GpuDevice device, GpuActivations target)
+    {
+        device.LaunchForEach(target.Length, new ZeroKernel(target.View, target.Stride, GpuActivations.EntriesOfRow(target), target.Length));
+        target.IsKept = false;
+    }
+
+    /// <summary>In place: weights *= factor.</summary>
+    public static void Scale(GpuDevice device, GpuWeights weights, float factor)
+    {
+        device.LaunchForEach(weights.Length, new ScaleKernel(weights.View, factor, weights.Length));
+        weights.Changed(weights.NonzeroBound);
+    }
+
+    /// <summary>Waits for the device.</summary>
+    public static int CountNonzero(GpuDevice device, GpuWeights weights)
+    {
+        int groups = (weights.Length + EntriesOfGroup - 1) / EntriesOfGroup;
+        ArrayView<float> counts = device.Workspace<float>("reduction", groups);
+        device.Launch(groups, 1, device.RowThreads(Math.Min(weights.Length, EntriesOfGroup)), new CountKernel(weights.View, counts, weights.Length));
+        var perGroup = new float[groups];
+        counts.CopyToCPU(perGroup.AsSpan());
+        return (int)perGroup.Sum(count => (long)count);
+    }
+
+    internal readonly struct AddKernel(
+        ArrayView<float> a, int strideA, ArrayView<float> b, int strideB, ArrayView<float> sum, int strideSum, int channels, int length) : IKernel
+    {
+        public void Execute()
+        {
+            int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
+            if (i < length)
+            {
+                int row = i / channels;
+                int channel = i - (row * channels);
+                sum[(row * strideSum) + channel] = a[(row * strideA) + channel] + b[(row * strideB) + channel];
+            }
+        }
+    }
+
+    internal readonly struct CopyKernel(ArrayView<float> source, int sourceStride, ArrayView<float> target, int targetStride, int channels, int length) : IKernel
+    {
+        public void Execute()
+        {
+            int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
+            if (i < length)
+            {
+                int row = i / channels;
+                int channel = i - (row * channels);
+                target[(row * targetStride) + channel] = source[(row * sourceStride) + channel];
+            }
+        }
+    }
+
+    internal readonly struct ZeroKernel(ArrayView<float> target, int stride, int channels, int length) : IKernel
+    {
+        public void Execute()
+        {
+            int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
+            if (i < length)
+            {
+                int row = i / channels;
+                target[(row * stride) + i - (row * channels)] = 0f;
+            }
+        }
+    }
+
+    internal readonly struct ScaleKernel(ArrayView<float> weights, float factor, int length) : IKernel
+    {
+        public void Execute()
+        {
+            int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
+            if (i < length)
+            {
+                weights[i] *= factor;
+            }
+        }
+    }
+
+    /// <summary>A group counts a run of entries; at most 2^14, which a float holds exactly.</summary>
+    internal readonly struct CountKernel(ArrayView<float> values, ArrayView<float> counts, int length) : IKernel
+    {
+        public void Execute()
+        {
+            ArrayView<float> shared = SharedMemory.Allocate<float>(GroupReduction.MaximumThreads);
+            int first = Grid.IdxX * EntriesOfGroup;
+            int end = first + EntriesOfGroup < length ? first + EntriesOfGroup : length;
+            float count = 0f;
+            for (int i = first + Group.IdxX; i < end; i += Group.DimX)
+            {
+                count += values[i] != 0f ? 1f : 0f;
+            }
+
+            count = GroupReduction.Sum(count, shared);
+            if (Group.IdxX == 0)
+            {
+                counts[Grid.IdxX] = count;
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+using ILGPU;
+using ILGPU.Runtime;
+using Sparsity.Core;
+
+namespace Sparsity.Kernels.Gpu;
+
+/// <summary>A run of zeroed device memory.</summary>
+internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer buffer, int length) : IDisposable
+    where T : unmanaged
+{
+    private MemoryBuffer? _buffer = buffer;
+
+    public ArrayView<T> View { get; } = new(buffer, 0, length);
+
+    public void Dispose()
+    {
+        if (_buffer is not null)
+        {
+            device.Free(_buffer);
+            _buffer = null;
+        }
+    }
+}
+
+/// <summary>
+/// One accelerator: memory, kernels loaded when first launched, one stream. Launches run in the order of the calls and do not wait; reading memory does.
+/// </summary>
+internal sealed class GpuDevice : IDisposable
+{
+    /// <summary>Threads of a group that works on single entries.</summary>
+    public const int ElementThreads = 256;
+
+    private readonly IDisposable _context;
+    private readonly Accelerator _accelerator;
+    private readonly Dictionary<Type, Delegate> _kernels = [];
+    private readonly Dictionary<(Type Element, string Use), (IDisposable Memory, int Length)> _workspaces = [];
+    private readonly int _rowThreads;
+    private readonly long _memorySize;
+
+    /// <param name="context">Disposed with the device.</param>
+    /// <param name="accelerator">Disposed with the device.</param>
+    /// <param name="memorySize">Bytes there are.</param>
+    /// <param name="warpSize">Threads that run in step.</param>
+    /// <param name="rowThreads">Threads for each row or line; 0 to choose by its width.</param>
+    public GpuDevice(IDisposable context, Accelerator accelerator, long memorySize, int warpSize, int rowThreads)
+    {
+        _context = context;
+        _accelerator = accelerator;
+        _memorySize = memorySize;
+        _rowThreads = rowThreads;
+        WarpSize = Math.Max(1, warpSize); // some OpenCL devices report 0
+    }
+
+    public int WarpSize { get; }
+
+    /// <summary>Bytes of device memory in use.</summary>
+    public long AllocatedBytes { get; private set; }
+
+    /// <summary>Threads of a group that works on one row of so many entries: a power of two, at most <see cref="GroupReduction.MaximumThreads"/>.</summary>
+    public int RowThreads(int width)
+    {
+        const int EntriesOfThread = 4;
+        if (_rowThreads > 0)
+        {
+            return _rowThreads;
+        }
+
+        int threads = Math.Max(1, WarpSize);
+        while (threads < GroupReduction.MaximumThreads && threads * EntriesOfThread < width)
+        {
+            threads *= 2;
+        }
+
+        return threads;
+    }
+
+    /// <summary>Zeroed memory.</summary>
+    /// <param name="name">What it holds, for the message when there is no room.</param>
+    /// <exception cref="BadInputException">It does not fit.</exception>
+    public unsafe DeviceMemory<T> Allocate<T>(string name, int length)
+        where T : unmanaged
+    {
+        long bytes = (long)length * sizeof(T);
+        MemoryBuffer buffer;
+        try
+        {
+            buffer = _accelerator.AllocateRaw(Math.Max(length, 1), sizeof(T));
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException || bytes > 0)
+        {
+            throw new BadInputException(
+                $"The device has no room for {name}: {Megabytes(bytes)} more are needed, {Megabytes(AllocatedBytes)} of {Megabytes(_memorySize)} are in use "
+                + $"({DeviceError.Describe(exception)}). Use a smaller --batch, --context or model.");
+        }
+
+        AllocatedBytes += buffer.LengthInBytes;
+        var memory = new DeviceMemory<T>(this, buffer, length);
+        if (length > 0)
+        {
+            memory.View.MemSetToZero();
+        }
+
+        return memory;
+    }
+
+    /// <summary>Memory for use within one operation: what it holds is undefined. Grows when more is asked for, and is kept.</summary>
+    /// <param name="use">Names workspaces that are in use at the same time.</param>
+    public ArrayView<T> Workspace<T>(string use, int length)
+        where T : unmanaged
+    {
+        (Type, string) key = (typeof(T), use);
+        if (_workspaces.TryGetValue(key, out (IDisposable Memory, int Length) workspace) && workspace.Length >= length)
+        {
+            return ((DeviceMemory<T>)workspace.Memory).View;
+        }
+
+        workspace.Memory?.Dispose();
+        _workspaces.Remove(key);
+        DeviceMemory<T> memory = Allocate<T>("workspace of " + use, length);
+        _workspaces[key] = (memory, length);
+        return memory.View;
+    }
+
+    /// <summary>Groups of <see cref="ElementThreads"/> threads, one for each entry; the kernel must check that it is inside.</summary>
+    public void LaunchForEach<TKernel>(int entries, TKernel kernel)
+        where TKernel : struct, IKernel => Launch((entries + ElementThreads - 1) / ElementThreads, 1, ElementThreads, kernel);
+
+    /// <summary>Starts a kernel behind those started before.</summary>
+    public void Launch<TKernel>(int gridX, int gridY, int threads, TKernel kernel)
+        where TKernel : struct, IKernel
+    {
+        if (!_kernels.TryGetValue(typeof(TKernel), out Delegate? launcher))
+        {
+            launcher = _accelerator.LoadStreamKernel<TKernel>(KernelEntry.Run);
+            _kernels.Add(typeof(TKernel), launcher);
+        }
+
+        ((Action<KernelConfig, TKernel>)launcher)(new KernelConfig(gridX, gridY, 1, threads, 1, 1), kernel);
+    }
+
+    public void Dispose()
+    {
+        _accelerator.Synchronize();
+        foreach ((IDisposable memory, _) in _workspaces.Values)
+        {
+            memory.Dispose();
+        }
+
+        _accelerator.Dispose();
+        _context.Dispose();
+    }
+
+    internal void Free(MemoryBuffer buffer)
+    {
+        AllocatedBytes -= buffer.LengthInBytes;
+        buffer.Dispose();
+    }
+
+    private static string Megabytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.#} MiB");
+}

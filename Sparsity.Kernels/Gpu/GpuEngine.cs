@@ -1,0 +1,212 @@
+using ILGPU;
+using ILGPU.Runtime;
+using Sparsity.Core.Engine;
+
+namespace Sparsity.Kernels.Gpu;
+
+/// <summary>The engine for GPUs: ILGPU kernels on one device, launched one behind the other; only reading results waits for them.</summary>
+public sealed class GpuEngine : IComputeEngine
+{
+    private readonly GpuDevice _device;
+
+    internal GpuEngine(GpuDevice device, string name, string description)
+    {
+        _device = device;
+        Name = name;
+        Description = description;
+    }
+
+    public string Name { get; }
+
+    public string Description { get; }
+
+    /// <summary>Bytes of device memory in use: tensors and workspaces.</summary>
+    public long AllocatedBytes => _device.AllocatedBytes;
+
+    public void Dispose() => _device.Dispose();
+
+    public WeightTensor AllocateWeights(string name, int rows, int columns) => new GpuWeights(_device, name, rows, columns);
+
+    public ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels) => new GpuActivations(_device, name, sequences, tokens, channels);
+
+    public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new GpuSelection(_device, name, sequences, tokens, channels);
+
+    public TokenTensor AllocateTokens(string name, int sequences, int tokens) => new GpuTokens(_device, name, sequences, tokens);
+
+    public KeyValueCache AllocateKeyValueCache(string name, int sequences, int tokens, int channels) =>
+        new GpuKeyValueCache(_device, name, sequences, tokens, channels);
+
+    public void Write(WeightTensor target, ReadOnlySpan<float> values)
+    {
+        RequireLength(target, target.Length, values.Length);
+        GpuWeights weights = Of(target);
+        weights.View.CopyFromCPU(values);
+        weights.Changed(values.Length - values.Count(0f));
+    }
+
+    public void Read(WeightTensor source, Span<float> values)
+    {
+        RequireLength(source, source.Length, values.Length);
+        Of(source).View.CopyToCPU(values);
+    }
+
+    public void Write(ActivationTensor target, ReadOnlySpan<float> values)
+    {
+        RequireLength(target, target.Length, values.Length);
+        ArrayView<float> staged = Staging(target.Length);
+        staged.CopyFromCPU(values);
+        Elementwise.Copy(_device, staged, Of(target));
+    }
+
+    public void Read(ActivationTensor source, Span<float> values)
+    {
+        RequireLength(source, source.Length, values.Length);
+        ArrayView<float> staged = Staging(source.Length);
+        Elementwise.Copy(_device, Of(source), staged);
+        staged.CopyToCPU(values);
+    }
+
+    public void Write(TokenTensor target, ReadOnlySpan<int> values)
+    {
+        GpuTokens tokens = Of(target);
+        RequireLength(target, tokens.Count, values.Length);
+        tokens.View.CopyFromCPU(values);
+        tokens.Changed();
+    }
+
+    public void Zero(WeightTensor target)
+    {
+        GpuWeights weights = Of(target);
+        weights.View.MemSetToZero();
+        weights.Changed(0);
+    }
+
+    public void Zero(ActivationTensor target) => Elementwise.Zero(_device, Of(target));
+
+    public void Copy(ActivationTensor source, ActivationTensor target) => Elementwise.Copy(_device, Of(source), Of(target));
+
+    public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_device, Of(a), Of(b), Of(sum));
+
+    public void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output, int firstPosition) =>
+        Embedding.Forward(_device, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Of(output), firstPosition);
+
+    public void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient) =>
+        Embedding.Backward(_device, Of(tokens), Of(outputGradient), Of(tokenEmbeddingGradient), OfOptional(positionEmbeddingGradient));
+
+    public void PositionForward(WeightTensor positionEmbedding, ActivationTensor output, int firstPosition) =>
+        Embedding.PositionForward(_device, Of(positionEmbedding), Of(output), firstPosition);
+
+    public void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient) =>
+        Embedding.PositionBackward(_device, Of(outputGradient), Of(positionEmbeddingGradient));
+
+    public void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics) =>
+        Norm.Forward(_device, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics));
+
+    public void NormBackward(
+        NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
+        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient) =>
+        Norm.Backward(
+            _device, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), OfOptional(weightGradient), OfOptional(biasGradient));
+
+    public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
+        Linear.Forward(_device, Of(input), Of(weight), OfOptional(bias), Of(output));
+
+    public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
+        Linear.BackwardInput(_device, Of(weight), Of(outputGradient), Of(inputGradient));
+
+    public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient, WeightTensor? biasGradient) =>
+        Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Of(weightGradient), OfOptional(biasGradient));
+
+    public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) => AbsTopK.Forward(_device, Of(values), keep, (GpuSelection)selection);
+
+    public void AbsTopKBackward(SelectionTensor selection, ActivationTensor gradient) => AbsTopK.Backward(_device, (GpuSelection)selection, Of(gradient));
+
+    public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) => Activation.Forward(_device, kind, Of(input), Of(output));
+
+    public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) => Activation.Backward(_device, kind, Of(input), Of(gradient));
+
+    public void AttentionForward(
+        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp) =>
+        Attention.Forward(_device, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp));
+
+    public void AttentionBackward(
+        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp,
+        ActivationTensor outputGradient, ActivationTensor queryGradient, ActivationTensor keyGradient, ActivationTensor valueGradient, WeightTensor? sinkGradient) =>
+        Attention.Backward(
+            _device, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp),
+            Of(outputGradient), Of(queryGradient), Of(keyGradient), Of(valueGradient), OfOptional(sinkGradient));
+
+    public void CachedAttentionForward(
+        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, KeyValueCache cache, int position, ActivationTensor output) =>
+        CachedAttention.Forward(_device, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), (GpuKeyValueCache)cache, position, Of(output));
+
+    public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) => Loss.BigramForward(_device, Of(tokens), Of(table), Of(logits));
+
+    public void BigramBackward(TokenTensor tokens, ActivationTensor logitsGradient, WeightTensor tableGradient) =>
+        Loss.BigramBackward(_device, Of(tokens), Of(logitsGradient), Of(tableGradient));
+
+    public void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
+        Loss.CrossEntropy(_device, Of(logits), Of(targets), Of(losses), OfOptional(logitsGradient), gradientScale);
+
+    public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_device, Of(input), Of(positions), Of(output));
+
+    public void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient) =>
+        Embedding.ScatterGradient(_device, Of(outputGradient), Of(positions), Of(inputGradient));
+
+    public void KullbackLeibler(ActivationTensor targetLogits, ActivationTensor logits, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
+        Gpu.KullbackLeibler.Run(_device, Of(targetLogits), Of(logits), Of(losses), OfOptional(logitsGradient), gradientScale);
+
+    public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, WeightTensor sums) =>
+        NormalisedError.Forward(_device, Of(prediction), Of(target), Of(sums));
+
+    public void NormalisedErrorBackward(
+        ActivationTensor prediction, ActivationTensor target, WeightTensor sums, float gradientScale, ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
+        NormalisedError.Backward(_device, Of(prediction), Of(target), Of(sums), gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
+
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output) =>
+        Gate.Forward(_device, Of(input), Of(mask), Of(mean), Of(output));
+
+    public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
+        Gate.Backward(_device, Of(input), Of(mask), Of(mean), Of(gradient), Of(maskGradient));
+
+    public void ChannelSums(ActivationTensor input, Span<double> sums)
+    {
+        RequireLength(input, input.Channels, sums.Length);
+        ChannelReduction.AddChannelSums(_device, Of(input), sums);
+    }
+
+    public double RootMeanSquare(IReadOnlyList<WeightTensor> tensors) => AdamW.RootMeanSquare(_device, tensors);
+
+    public void AdamStep(
+        WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
+        float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step) =>
+        AdamW.Step(_device, Of(weights), Of(gradient), Of(firstMoment), Of(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
+
+    public void Scale(WeightTensor weights, float factor) => Elementwise.Scale(_device, Of(weights), factor);
+
+    public void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive) =>
+        WeightTopK.KeepLargest(_device, Of(weights), keep, aliveAxis, minimumAlive);
+
+    public int CountNonzero(WeightTensor weights) => Elementwise.CountNonzero(_device, Of(weights));
+
+    private static GpuWeights Of(WeightTensor tensor) => (GpuWeights)tensor;
+
+    private static GpuWeights? OfOptional(WeightTensor? tensor) => (GpuWeights?)tensor;
+
+    private static GpuActivations Of(ActivationTensor tensor) => (GpuActivations)tensor;
+
+    private static GpuActivations? OfOptional(ActivationTensor? tensor) => (GpuActivations?)tensor;
+
+    private static GpuTokens Of(TokenTensor tensor) => (GpuTokens)tensor;
+
+    private static void RequireLength(DeviceTensor tensor, int expected, int given)
+    {
+        if (expected != given)
+        {
+            throw new ArgumentException($"{tensor.Name} holds {expected} numbers, but {given} were given.");
+        }
+    }
+
+    /// <summary>Exactly so much of a workspace: copies take the length of the view.</summary>
+    private ArrayView<float> Staging(int length) => _device.Workspace<float>("staging", length).SubView(0, length);
+}

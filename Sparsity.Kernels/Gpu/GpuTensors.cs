@@ -1,0 +1,162 @@
+using ILGPU;
+using Sparsity.Core.Engine;
+
+namespace Sparsity.Kernels.Gpu;
+
+/// <summary>Row-major parameters in device memory, with the lists of their nonzero entries where they are sparse.</summary>
+internal sealed class GpuWeights : WeightTensor
+{
+    private readonly DeviceMemory<float> _memory;
+
+    public GpuWeights(GpuDevice device, string name, int rows, int columns)
+        : base(name, rows, columns)
+    {
+        _memory = device.Allocate<float>(name, Length);
+        Sparse = new SparseWeights(device, this);
+    }
+
+    public ArrayView<float> View => _memory.View;
+
+    /// <summary>An upper bound of the number of nonzero entries, known without asking the device.</summary>
+    public int NonzeroBound { get; private set; }
+
+    public SparseWeights Sparse { get; }
+
+    /// <summary>To be called by every operation that writes the values.</summary>
+    /// <param name="nonzeroBound">At most so many are nonzero afterwards.</param>
+    public void Changed(int nonzeroBound)
+    {
+        NonzeroBound = nonzeroBound;
+        Sparse.IsCurrent = false;
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        _memory.Dispose();
+        Sparse.Dispose();
+    }
+}
+
+/// <summary>Activations token by token: entry (b, t, c) is at ((b * T) + t) * Stride + c of the view. A slice has the stride of its whole.</summary>
+internal sealed class GpuActivations : ActivationTensor
+{
+    private readonly DeviceMemory<float> _memory;
+    private readonly GpuActivations? _whole;
+    private bool _isKept;
+
+    public GpuActivations(GpuDevice device, string name, int sequences, int tokens, int channels)
+        : base(name, sequences, tokens, channels)
+    {
+        _memory = device.Allocate<float>(name, Length);
+        View = _memory.View;
+        Stride = channels;
+    }
+
+    private GpuActivations(GpuActivations whole, int first, int count)
+        : base(whole.Name, whole.Sequences, whole.Tokens, count)
+    {
+        _memory = whole._memory;
+        _whole = whole._whole ?? whole;
+        View = whole.View.SubView(first, (int)whole.View.Length - first);
+        Stride = whole.Stride;
+    }
+
+    public ArrayView<float> View { get; }
+
+    /// <summary>Floats from one token to the next.</summary>
+    public int Stride { get; }
+
+    /// <summary>B * T.</summary>
+    public int Rows => Sequences * Tokens;
+
+    /// <summary>For operations on each entry by itself: tensors of equal shape without gaps are one long row, others rows of their channels.</summary>
+    public static int EntriesOfRow(params ReadOnlySpan<GpuActivations> tensors)
+    {
+        foreach (GpuActivations tensor in tensors)
+        {
+            if (tensor.Stride != tensor.Channels)
+            {
+                return tensor.Channels;
+            }
+        }
+
+        return tensors[0].Length;
+    }
+
+    /// <summary>
+    /// Whether AbsTopK zeroed most entries here last, or in a slice of it. Decides which kernel is the faster one, never what it computes.
+    /// </summary>
+    public bool IsKept
+    {
+        get => (_whole ?? this)._isKept;
+        set => (_whole ?? this)._isKept = value;
+    }
+
+    public override ActivationTensor Slice(int first, int count)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(first);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(first + count, Channels);
+        return new GpuActivations(this, first, count);
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (_whole is null)
+        {
+            _memory.Dispose();
+        }
+    }
+}
+
+/// <summary>AbsTopK's choice: a byte for each token and channel, 1 where kept.</summary>
+internal sealed class GpuSelection(GpuDevice device, string name, int sequences, int tokens, int channels) : SelectionTensor(name)
+{
+    private readonly DeviceMemory<byte> _memory = device.Allocate<byte>(name, checked(sequences * tokens * channels));
+
+    public ArrayView<byte> View => _memory.View;
+
+    /// <summary>Whether at most half of the entries were kept.</summary>
+    public bool IsFew { get; set; }
+
+    protected override void Dispose(bool disposing) => _memory.Dispose();
+}
+
+/// <summary>Token ids or positions [B,T], with the list of the places of each id where it was asked for.</summary>
+internal sealed class GpuTokens(GpuDevice device, string name, int sequences, int tokens) : TokenTensor(name, sequences, tokens)
+{
+    private readonly DeviceMemory<int> _memory = device.Allocate<int>(name, sequences * tokens);
+    private readonly TokenPlaces _places = new(device, sequences * tokens);
+
+    public ArrayView<int> View => _memory.View;
+
+    public int Count => Sequences * Tokens;
+
+    /// <summary>For each id below <paramref name="ids"/> where it occurs, in order.</summary>
+    public IndexLists Places(int ids) => _places.Of(View, ids);
+
+    /// <summary>To be called when the ids are written.</summary>
+    public void Changed() => _places.IsCurrent = false;
+
+    protected override void Dispose(bool disposing)
+    {
+        _memory.Dispose();
+        _places.Dispose();
+    }
+}
+
+/// <summary>Keys and values of the tokens seen so far, token by token: entry (b, t, c) at ((b * T) + t) * C + c.</summary>
+internal sealed class GpuKeyValueCache(GpuDevice device, string name, int sequences, int tokens, int channels) : KeyValueCache(name, sequences, tokens, channels)
+{
+    private readonly DeviceMemory<float> _keys = device.Allocate<float>(name, checked(sequences * tokens * channels));
+    private readonly DeviceMemory<float> _values = device.Allocate<float>(name, checked(sequences * tokens * channels));
+
+    public ArrayView<float> Keys => _keys.View;
+
+    public ArrayView<float> Values => _values.View;
+
+    protected override void Dispose(bool disposing)
+    {
+        _keys.Dispose();
+        _values.Dispose();
+    }
+}

@@ -1,0 +1,66 @@
+using ILGPU;
+
+namespace Sparsity.Kernels.Gpu;
+
+/// <summary>
+/// A kernel: its fields are the arguments, <see cref="Execute"/> is what each thread does. The portable subset only: no warp operations, atomics, throw,
+/// try, Half, double, dynamic shared memory, or Math members that ILGPU cannot compile (docs/kernels.md).
+/// </summary>
+internal interface IKernel
+{
+    void Execute();
+}
+
+/// <summary>The static method that ILGPU compiles, once per kernel.</summary>
+internal static class KernelEntry
+{
+    public static void Run<TKernel>(TKernel kernel)
+        where TKernel : struct, IKernel => kernel.Execute();
+}
+
+/// <summary>Reductions over a group whose size is a power of two; all threads must call them, and all get the result.</summary>
+internal static class GroupReduction
+{
+    /// <summary>The largest group; shared arrays with an entry for each thread have this length.</summary>
+    public const int MaximumThreads = 256;
+
+    /// <param name="shared">An entry for each thread; free for other use afterwards.</param>
+    public static float Sum(float value, ArrayView<float> shared)
+    {
+        shared[Group.IdxX] = value;
+        Group.Barrier();
+        for (int half = Group.DimX >> 1; half > 0; half >>= 1)
+        {
+            if (Group.IdxX < half)
+            {
+                shared[Group.IdxX] += shared[Group.IdxX + half];
+            }
+
+            Group.Barrier();
+        }
+
+        float sum = shared[0];
+        Group.Barrier();
+        return sum;
+    }
+
+    /// <param name="shared">An entry for each thread; free for other use afterwards.</param>
+    public static float Maximum(float value, ArrayView<float> shared)
+    {
+        shared[Group.IdxX] = value;
+        Group.Barrier();
+        for (int half = Group.DimX >> 1; half > 0; half >>= 1)
+        {
+            if (Group.IdxX < half && shared[Group.IdxX + half] > shared[Group.IdxX])
+            {
+                shared[Group.IdxX] = shared[Group.IdxX + half];
+            }
+
+            Group.Barrier();
+        }
+
+        float maximum = shared[0];
+        Group.Barrier();
+        return maximum;
+    }
+}

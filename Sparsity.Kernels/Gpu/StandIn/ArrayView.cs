@@ -1,0 +1,117 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using ILGPU.Runtime;
+
+namespace ILGPU.Runtime
+{
+    /// <summary>Memory of the stand-in's device. New memory holds garbage: NaN as floats, -1 as integers.</summary>
+    internal sealed unsafe class MemoryBuffer : IDisposable
+    {
+        public MemoryBuffer(long bytes)
+        {
+            LengthInBytes = bytes;
+            Pointer = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, 16), 16);
+            FillWithGarbage();
+        }
+
+        ~MemoryBuffer() => Free();
+
+        public long LengthInBytes { get; }
+
+        internal byte* Pointer { get; private set; }
+
+        public void Dispose()
+        {
+            Free();
+            GC.SuppressFinalize(this);
+        }
+
+        internal void FillWithGarbage() => NativeMemory.Fill(Pointer, (nuint)LengthInBytes, 0xFF);
+
+        private void Free()
+        {
+            NativeMemory.AlignedFree(Pointer);
+            Pointer = null;
+        }
+    }
+
+    internal static class ArrayViewExtensions
+    {
+        public static void CopyToCPU<T>(this ArrayView<T> source, in Span<T> target)
+            where T : unmanaged => source.Values(target.Length).CopyTo(target);
+
+        public static void CopyFromCPU<T>(this ArrayView<T> target, in ReadOnlySpan<T> source)
+            where T : unmanaged => source.CopyTo(target.Values(source.Length));
+
+        public static void MemSetToZero<T>(this ArrayView<T> target)
+            where T : unmanaged => target.Values((int)target.Length).Clear();
+    }
+}
+
+namespace ILGPU
+{
+    /// <summary>A run of elements in a buffer; every access is checked against its ends.</summary>
+    internal readonly unsafe struct ArrayView<T>
+        where T : unmanaged
+    {
+        private readonly MemoryBuffer _buffer;
+        private readonly long _byteOffset;
+
+        public ArrayView(MemoryBuffer buffer, long index, long length)
+            : this(buffer, index * sizeof(T), length, buffer.LengthInBytes)
+        {
+        }
+
+        private ArrayView(MemoryBuffer buffer, long byteOffset, long length, long byteEnd)
+        {
+            _buffer = buffer;
+            _byteOffset = byteOffset;
+            Length = length;
+            if (byteOffset < 0 || length < 0 || byteOffset + (length * sizeof(T)) > byteEnd)
+            {
+                throw new IndexOutOfRangeException($"A view of {length} elements does not fit{GroupRun.Where}.");
+            }
+        }
+
+        public long Length { get; }
+
+        public ref T this[int index]
+        {
+            get
+            {
+                if ((uint)index >= (ulong)Length)
+                {
+                    Fail(index);
+                }
+
+                byte* pointer = _buffer.Pointer;
+                if (pointer == null)
+                {
+                    throw new ObjectDisposedException($"Memory that was freed is used{GroupRun.Where}.");
+                }
+
+                return ref Unsafe.AsRef<T>(pointer + _byteOffset + ((long)index * sizeof(T)));
+            }
+        }
+
+        public ArrayView<T> SubView(int index, int length) =>
+            new(_buffer, _byteOffset + ((long)index * sizeof(T)), length, _byteOffset + (Length * sizeof(T)));
+
+        public ArrayView<TOther> Cast<TOther>()
+            where TOther : unmanaged
+        {
+            if (_byteOffset % sizeof(TOther) != 0)
+            {
+                throw new InvalidOperationException($"A view is cast to {typeof(TOther).Name} at an unaligned place{GroupRun.Where}.");
+            }
+
+            return new(_buffer, _byteOffset / sizeof(TOther), Length * sizeof(T) / sizeof(TOther));
+        }
+
+        internal Span<T> Values(int length) => length == 0 ? default : new(Unsafe.AsPointer(ref this[0]), length <= Length ? length : throw Outside(length));
+
+        private void Fail(int index) => throw Outside(index);
+
+        private IndexOutOfRangeException Outside(int index) => new($"Index {index} is outside a view of {Length} elements{GroupRun.Where}.");
+    }
+}

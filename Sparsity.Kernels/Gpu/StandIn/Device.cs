@@ -1,0 +1,63 @@
+namespace ILGPU.Runtime
+{
+    internal enum AcceleratorType
+    {
+        CPU,
+        Cuda,
+        OpenCL,
+    }
+
+    /// <summary>The one device of the stand-in.</summary>
+    internal sealed class Device
+    {
+        public AcceleratorType AcceleratorType => AcceleratorType.CPU;
+
+        public string Name => "stand-in";
+
+        public long MemorySize => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+
+        public int WarpSize => 1;
+
+        public int MaxNumThreadsPerGroup => 1024;
+
+        public Accelerator CreateAccelerator(Context context) => new(this);
+    }
+
+    /// <summary>Runs kernels one after the other, each to its end before the launch returns.</summary>
+    internal sealed class Accelerator(Device device) : IDisposable
+    {
+        private int _launches;
+
+        public Device Device { get; } = device;
+
+        /// <summary>The order of threads for all launches; null for another one at each launch.</summary>
+        public ThreadOrder? Order { get; set; }
+
+        public MemoryBuffer AllocateRaw(long length, int elementSize) => new(length * elementSize);
+
+        public void Synchronize()
+        {
+        }
+
+        public void Dispose()
+        {
+        }
+
+        internal void Launch<T>(Action<T> kernel, KernelConfig config, T argument)
+        {
+            ThreadOrder order = Order ?? (ThreadOrder)(_launches++ % 3);
+            GroupRun.Grid(() => kernel(argument), argument?.GetType().Name ?? kernel.Method.Name, config, order);
+        }
+    }
+
+    internal static class KernelLoaders
+    {
+        public static Action<KernelConfig, T> LoadStreamKernel<T>(this Accelerator accelerator, Action<T> kernel)
+            where T : struct => (config, argument) => accelerator.Launch(kernel, config, argument);
+    }
+}
+
+namespace ILGPU
+{
+    internal readonly record struct KernelConfig(int GridDimX, int GridDimY, int GridDimZ, int GroupDimX, int GroupDimY, int GroupDimZ);
+}
