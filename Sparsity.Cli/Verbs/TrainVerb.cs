@@ -6,6 +6,7 @@ using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Training;
+using Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Cli.Verbs;
 
@@ -48,6 +49,9 @@ internal sealed class TrainVerb : TrainingFlags
     [Option("sink", HelpText = "Attention sinks.")]
     public bool Sink { get; set; }
 
+    [Option("dry-run", HelpText = "Only check the settings and estimate the memory of a GPU that the run takes; --out is not needed.")]
+    public bool DryRun { get; set; }
+
     public override int Run(CancellationToken stop)
     {
         using IComputeEngine engine = CreateEngine();
@@ -56,7 +60,7 @@ internal sealed class TrainVerb : TrainingFlags
             return Continue(engine, new RunFolder(Resume), stop);
         }
 
-        if (Data is null || Out is null)
+        if (Data is null || (Out is null && !DryRun))
         {
             throw new BadInputException("train needs --data DIR and --out DIR, or --resume DIR.");
         }
@@ -64,6 +68,15 @@ internal sealed class TrainVerb : TrainingFlags
         DataFolder data = DataFolder.Open(Data);
         using StoredModel? initial = Init is null ? null : StoredModel.Open(Init);
         (ModelConfig model, TrainingConfig training) = Settings(data, initial?.Config);
+        var memory = MemoryEstimate.For(model, training);
+        (engine as GpuEngine)?.RequireRoom(memory);
+        if (Out is null || DryRun)
+        {
+            Terminal.Line($"parameters and gradients {Megabytes(memory.Parameters)}, moments {Megabytes(memory.Moments)}, activations {Megabytes(memory.Activations)}, workspace up to {Megabytes(memory.Workspace)}");
+            Terminal.Line($"a GPU needs about {Megabytes(memory.Total)}");
+            return 0;
+        }
+
         return Start(engine, RunFolder.Create(Out), data, model, training, stop, initial: initial) ? 0 : Stopped(Out);
     }
 
@@ -130,6 +143,8 @@ internal sealed class TrainVerb : TrainingFlags
 
         onMetrics?.Invoke(metrics);
     }
+
+    private static string Megabytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.0} MiB");
 
     private static int Stopped(string directory)
     {

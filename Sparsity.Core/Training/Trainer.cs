@@ -15,7 +15,7 @@ public class Trainer : IDisposable
     {
         Engine = engine;
         Config = training;
-        Parameters = new ModelParameters(engine, model, spec => spec.Name != ParameterNames.Position || model.DPosEmb is not null || training.PositionEmbeddings == PositionEmbeddings.Learned);
+        Parameters = new ModelParameters(engine, model, spec => Trains(model, training, spec));
         Sparsity = new WeightSparsity(Parameters, training, training.LastStep());
         Sparsity.RequirePossible(training.LastStep());
         Optimizer = new AdamW(engine, Parameters.Trained, training, Sparsity.Schedule, Sparsity);
@@ -25,6 +25,10 @@ public class Trainer : IDisposable
     }
 
     public IComputeEngine Engine { get; }
+
+    /// <summary>Whether a parameter that is no buffer gets a gradient and moments.</summary>
+    public static bool Trains(ModelConfig model, TrainingConfig training, ParameterSpec spec) =>
+        spec.Name != ParameterNames.Position || model.DPosEmb is not null || training.PositionEmbeddings == PositionEmbeddings.Learned;
 
     public TrainingConfig Config { get; }
 

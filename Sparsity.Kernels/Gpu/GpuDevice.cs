@@ -53,6 +53,9 @@ internal sealed class GpuDevice : IDisposable
 
     public int WarpSize { get; }
 
+    /// <summary>Bytes of device memory there are.</summary>
+    public long MemorySize => _memorySize;
+
     /// <summary>Bytes of device memory in use.</summary>
     public long AllocatedBytes { get; private set; }
 

@@ -34,6 +34,11 @@ internal sealed class SparseWeights(GpuDevice device, GpuWeights weights) : IDis
     /// <summary>For each column the rows and values of its nonzero entries.</summary>
     public (IndexLists Lists, ArrayView<float> Values) ByColumns => (_columns ??= Allocate(weights.Columns, weights.Rows, 1, weights.Columns)).Current(device, weights);
 
+    /// <summary>Bytes of both lists of a matrix.</summary>
+    public static long BytesFor(Core.Model.ParameterSpec matrix) =>
+        sizeof(int) * (((long)matrix.Rows * IndexLists.SegmentsOf(matrix.Columns)) + ((long)matrix.Columns * IndexLists.SegmentsOf(matrix.Rows)) + 2)
+        + (2L * (sizeof(int) + sizeof(float)) * (matrix.Length / UsefulInverseDensity));
+
     public void Dispose()
     {
         _rows?.Dispose();
