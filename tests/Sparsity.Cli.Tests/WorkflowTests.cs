@@ -82,7 +82,7 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
     {
         string folder = run["searched"];
         string text = CommandLine.Succeed(
-            "prune", "--model", run.Model, "--config", QuickPruning, "--task", "single_double_quote", "--steps", "10", "--k-coef", "0.001", "--target-loss", "0.68", "--search", "3", "--faithfulness", "--out", folder);
+            "prune", "--model", run.Trained, "--config", QuickPruning, "--task", "single_double_quote", "--steps", "40", "--k-coef", "0.001", "--target-loss", "0.3", "--search", "3", "--faithfulness", "--out", folder);
         string[] trials = File.ReadAllLines(Path.Combine(folder, "search.jsonl"));
         JsonNode report = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "faithfulness.json")))!;
         Circuit circuit = Circuit.Load(Path.Combine(folder, "circuit.json"));

@@ -14,19 +14,19 @@ public sealed class LiveRun : IDisposable
 
     public LiveRun()
     {
-        foreach ((string name, string target, string seed) in new[] { ("small", "0.65", "1"), ("large", "0.5", "2") })
+        foreach ((string name, string target, string seed) in new[] { ("small", "0.3", "1"), ("large", "0.2", "2") })
         {
             CommandLine.Succeed(
-                "prune", "--model", _run.Model, "--task", "single_double_quote", "--steps", "20", "--k-coef", "0.001", "--target-loss", target, "--seed", seed,
-                "--out", Path.Combine(_run.Model, "circuits", name));
+                "prune", "--model", _run.Trained, "--task", "single_double_quote", "--steps", "60", "--k-coef", "0.001", "--target-loss", target, "--seed", seed,
+                "--out", Path.Combine(_run.Trained, "circuits", name));
         }
 
-        Viewer = new RunningViewer("--run", _run.Model);
+        Viewer = new RunningViewer("--run", _run.Trained);
     }
 
     internal RunningViewer Viewer { get; }
 
-    public Circuit Circuit(string name) => Core.Circuits.Circuit.Load(Path.Combine(_run.Model, "circuits", name, "circuit.json"));
+    public Circuit Circuit(string name) => Core.Circuits.Circuit.Load(Path.Combine(_run.Trained, "circuits", name, "circuit.json"));
 
     public void Dispose()
     {
