@@ -145,7 +145,7 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<L
         await Expect(page.Nodes).ToHaveCountAsync(small.Nodes.Count);
         await Expect(page.Page.Locator("#canvas .logit")).ToHaveCountAsync(2);
 
-        await page.Page.Locator("#pick-target").SelectOptionAsync("0.5");
+        await page.Page.Locator("#pick-target").SelectOptionAsync("0.2");
         await Expect(page.Nodes).ToHaveCountAsync(large.Nodes.Count);
         await page.Page.GetByRole(AriaRole.Tab, new() { Name = "Tasks" }).ClickAsync();
         await Expect(page.Page.Locator("#tab-tasks tbody tr")).ToHaveCountAsync(2);
