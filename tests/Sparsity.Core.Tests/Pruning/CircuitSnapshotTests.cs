@@ -43,18 +43,44 @@ public class CircuitSnapshotTests
         Assert.Equal(Found("lambda_func", Engines.Names[0], quick), Found("lambda_func", engine, quick));
     }
 
+    [Fact]
+    public void TakingANodeOutByHandCostsItsEffect()
+    {
+        using IComputeEngine engine = Engines.Create(Engines.Names[0]);
+        using ModelParameters parameters = new RunFolder(Folder).ReadModel(engine);
+        using TaskPruning pruning = Posed(parameters, "single_double_quote", Config with { SelectionPairs = 16, TestPairs = 16, MeanBatches = 1 });
+        string[] quote =
+        [
+            "0.attn.act_in.0", "0.attn.act_in.12", "0.attn.act_in.76", "0.attn.k.6", "0.attn.v.3", "0.attn.resid_delta.49", "0.attn.resid_delta.62", "0.attn.resid_delta.102",
+        ];
+        bool[] nodes = pruning.Evaluator.Graph.Layout.MaskOf(quote);
+        Circuit whole = pruning.Describe(new ChosenNodes(nodes, new double[nodes.Length], 0, 0, true), 0.15).Circuit;
+        double effect = whole.Nodes.Single(node => node.Name == "0.attn.v.3").AblationEffect!.Value;
+
+        Circuit edited = pruning.WithoutNodes(whole, ["0.attn.v.3"]).Circuit;
+
+        Assert.True(effect > 0.1, $"The effect is {effect}.");
+        Assert.Equal(whole.Measurements.Loss + effect, edited.Measurements.Loss, 1e-5);
+        Assert.Equal(["0.attn.v.3"], edited.RemovedByHand);
+        Assert.DoesNotContain("0.attn.act_in.12", edited.Nodes.Select(node => node.Name)); // it fed only that node
+    }
+
     private static string Found(string task, string engineName, PruningConfig? other = null)
     {
         PruningConfig config = other ?? Config;
         using IComputeEngine engine = Engines.Create(engineName);
         using ModelParameters parameters = new RunFolder(Folder).ReadModel(engine);
-        BytePairTokenizer tokenizer = BytePairTokenizer.Load(Path.Combine(Folder, "tokenizer"));
-        ushort[] text = [.. SyntheticPython.Documents(1, 100_000).SelectMany(document => tokenizer.Encode(document.Text)).Select(token => (ushort)token)];
-        var subject = new PruningSubject("sparse-2x128", new Transformer(parameters), tokenizer, text, ContextTokens);
-        using var pruning = TaskPruning.Create(subject, TaskCatalogue.Find(task), config);
+        using TaskPruning pruning = Posed(parameters, task, config);
         using var search = new CircuitSearch(pruning.Evaluator);
         ChosenNodes chosen = search.Choose(search.TrainMasks(pruning.Prompts.Training), pruning.Prompts.Selection, config.TargetLoss);
-        return Text(pruning.Evaluator.Describe(chosen, task, subject.Name, tokenizer, pruning.Prompts));
+        return Text(pruning.Describe(chosen, config.TargetLoss).Circuit);
+    }
+
+    private static TaskPruning Posed(ModelParameters parameters, string task, PruningConfig config)
+    {
+        BytePairTokenizer tokenizer = BytePairTokenizer.Load(Path.Combine(Folder, "tokenizer"));
+        ushort[] text = [.. SyntheticPython.Documents(1, 100_000).SelectMany(document => tokenizer.Encode(document.Text)).Select(token => (ushort)token)];
+        return TaskPruning.Create(new PruningSubject("sparse-2x128", new Transformer(parameters), tokenizer, text, ContextTokens), TaskCatalogue.Find(task), config);
     }
 
     /// <summary>Weights come from the file; losses are rounded to what no order of summation changes.</summary>
