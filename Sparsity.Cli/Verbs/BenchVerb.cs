@@ -40,57 +40,64 @@ internal sealed class BenchVerb : EngineVerb
 
         BenchmarkSize size = BenchmarkSize.All.FirstOrDefault(known => string.Equals(known.Name, Size, StringComparison.OrdinalIgnoreCase))
             ?? throw new BadInputException($"--size is '{Size}', but must be S, M or L.");
-        Terminal.Line($"{engine.Description}");
-        Roofs roofs = Roofs.Measure(engine);
-        Terminal.Line($"roofs: dense product 2048^3 {roofs.SgemmGflops:0.0} GFLOP/s (spread {roofs.SgemmSpread:0.0}), copy {roofs.CopyGbps:0.0} GB/s (spread {roofs.CopySpread:0.0})");
         switch (What)
         {
             case "train":
-                Train(cpu, size, roofs);
+                Train(cpu, size);
                 return 0;
             case "generate":
                 Generate(engine, size);
                 return 0;
             case "kernels":
-                Kernels(engine, size, roofs);
+                Kernels(engine, size);
                 return 0;
             default:
                 throw new BadInputException($"bench: '{What}' is nothing to measure; use train, generate or kernels.");
         }
     }
 
-    private void Train(CpuEngine engine, BenchmarkSize size, Roofs roofs)
+    private void Train(CpuEngine engine, BenchmarkSize size)
     {
+        Roofs roofs = MeasureRoofs(engine);
         TrainBenchmarkResult result = TrainBenchmark.Run(engine, size, Phase, Steps, roofs);
         Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.TokensPerSecond:0} tokens/s, {result.MsPerStep:0.0} ms per step (spread {result.MsSpread:0.0}), peak memory {result.PeakMemoryMb:0} MiB, {result.AllocatedBytesPerStep} bytes allocated per step");
         Terminal.Table(["kernel", "ms per step", "share"], result.Breakdown.OrderByDescending(entry => entry.Value).Select(entry => new[]
         {
             entry.Key, Terminal.Number(entry.Value, "0.00"), Terminal.Number(100 * entry.Value / result.MsPerStep, "0.0") + " %",
         }));
-        if (Json is not null)
-        {
-            AtomicFile.WriteText(Json, JsonText.Write(result));
-        }
+        Save(result);
     }
 
-    private void Kernels(IComputeEngine engine, BenchmarkSize size, Roofs roofs)
+    private void Kernels(IComputeEngine engine, BenchmarkSize size)
     {
+        Roofs roofs = MeasureRoofs(engine);
         IReadOnlyList<KernelBenchmarkResult> results = KernelBenchmark.Run(engine, size, Steps, roofs);
         Terminal.Table(["kernel", "ms", "spread", "GFLOP/s", "GB/s", "of the roof"], results.Select(result => new[]
         {
             result.Kernel, Terminal.Number(result.Ms), Terminal.Number(result.MsSpread), result.Gflops == 0 ? "" : Terminal.Number(result.Gflops, "0.0"),
             Terminal.Number(result.Gbps, "0.0"), Terminal.Number(100 * result.ShareOfRoof, "0") + " %",
         }));
-        if (Json is not null)
-        {
-            AtomicFile.WriteText(Json, JsonText.Write(results));
-        }
+        Save(results);
     }
 
     private void Generate(IComputeEngine engine, BenchmarkSize size)
     {
+        Terminal.Line($"{engine.Description}");
         GenerateBenchmarkResult result = GenerateBenchmark.Run(engine, size, Phase, Steps);
         Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.TokensPerSecond:0} tokens/s, {result.MsPerToken:0.000} ms per token (spread {result.MsSpread:0.000}), processor time {result.CpuMsPerToken:0.000} ms");
+        Save(result);
+    }
+
+    private static Roofs MeasureRoofs(IComputeEngine engine)
+    {
+        Terminal.Line($"{engine.Description}");
+        Roofs roofs = Roofs.Measure(engine);
+        Terminal.Line($"roofs: dense product 2048^3 {roofs.SgemmGflops:0.0} GFLOP/s (spread {roofs.SgemmSpread:0.0}), copy {roofs.CopyGbps:0.0} GB/s (spread {roofs.CopySpread:0.0})");
+        return roofs;
+    }
+
+    private void Save<T>(T result)
+    {
         if (Json is not null)
         {
             AtomicFile.WriteText(Json, JsonText.Write(result));

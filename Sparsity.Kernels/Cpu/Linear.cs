@@ -164,73 +164,15 @@ internal static unsafe class Linear
             return (s0 + s1) + (s2 + s3);
         }
 
+        /// <summary>The bias comes last: it is one addition to the finished sums.</summary>
         private static void SixRows(float* w, int inner, float* x, float* y, float* bias)
         {
-            Vector512<float> a0 = default, a1 = default, a2 = default, a3 = default;
-            Vector512<float> b0 = default, b1 = default, b2 = default, b3 = default;
-            Vector512<float> c0 = default, c1 = default, c2 = default, c3 = default;
-            Vector512<float> d0 = default, d1 = default, d2 = default, d3 = default;
-            Vector512<float> e0 = default, e1 = default, e2 = default, e3 = default;
-            Vector512<float> f0 = default, f1 = default, f2 = default, f3 = default;
-            float* wb = w + inner;
-            float* wc = wb + inner;
-            float* wd = wc + inner;
-            float* we = wd + inner;
-            float* wf = we + inner;
-            for (int i = 0; i < inner; i++, x += CpuActivations.MaximumWidth)
+            new Span<float>(y, 6 * CpuActivations.MaximumWidth).Clear();
+            DenseTile.SixRows(w, inner, inner, x, y);
+            for (int i = 0; i < 6 * CpuActivations.MaximumWidth; i += CpuActivations.VectorLanes)
             {
-                Vector512<float> x0 = Vector512.Load(x);
-                Vector512<float> x1 = Vector512.Load(x + 16);
-                Vector512<float> x2 = Vector512.Load(x + 32);
-                Vector512<float> x3 = Vector512.Load(x + 48);
-                Vector512<float> v = Vector512.Create(w[i]);
-                a0 = Vector512.FusedMultiplyAdd(v, x0, a0);
-                a1 = Vector512.FusedMultiplyAdd(v, x1, a1);
-                a2 = Vector512.FusedMultiplyAdd(v, x2, a2);
-                a3 = Vector512.FusedMultiplyAdd(v, x3, a3);
-                v = Vector512.Create(wb[i]);
-                b0 = Vector512.FusedMultiplyAdd(v, x0, b0);
-                b1 = Vector512.FusedMultiplyAdd(v, x1, b1);
-                b2 = Vector512.FusedMultiplyAdd(v, x2, b2);
-                b3 = Vector512.FusedMultiplyAdd(v, x3, b3);
-                v = Vector512.Create(wc[i]);
-                c0 = Vector512.FusedMultiplyAdd(v, x0, c0);
-                c1 = Vector512.FusedMultiplyAdd(v, x1, c1);
-                c2 = Vector512.FusedMultiplyAdd(v, x2, c2);
-                c3 = Vector512.FusedMultiplyAdd(v, x3, c3);
-                v = Vector512.Create(wd[i]);
-                d0 = Vector512.FusedMultiplyAdd(v, x0, d0);
-                d1 = Vector512.FusedMultiplyAdd(v, x1, d1);
-                d2 = Vector512.FusedMultiplyAdd(v, x2, d2);
-                d3 = Vector512.FusedMultiplyAdd(v, x3, d3);
-                v = Vector512.Create(we[i]);
-                e0 = Vector512.FusedMultiplyAdd(v, x0, e0);
-                e1 = Vector512.FusedMultiplyAdd(v, x1, e1);
-                e2 = Vector512.FusedMultiplyAdd(v, x2, e2);
-                e3 = Vector512.FusedMultiplyAdd(v, x3, e3);
-                v = Vector512.Create(wf[i]);
-                f0 = Vector512.FusedMultiplyAdd(v, x0, f0);
-                f1 = Vector512.FusedMultiplyAdd(v, x1, f1);
-                f2 = Vector512.FusedMultiplyAdd(v, x2, f2);
-                f3 = Vector512.FusedMultiplyAdd(v, x3, f3);
+                (Vector512.Load(y + i) + Vector512.Create(bias == null ? 0f : bias[i / CpuActivations.MaximumWidth])).Store(y + i);
             }
-
-            StoreRow(y, bias, 0, a0, a1, a2, a3);
-            StoreRow(y, bias, 1, b0, b1, b2, b3);
-            StoreRow(y, bias, 2, c0, c1, c2, c3);
-            StoreRow(y, bias, 3, d0, d1, d2, d3);
-            StoreRow(y, bias, 4, e0, e1, e2, e3);
-            StoreRow(y, bias, 5, f0, f1, f2, f3);
-        }
-
-        private static void StoreRow(float* y, float* bias, int row, Vector512<float> s0, Vector512<float> s1, Vector512<float> s2, Vector512<float> s3)
-        {
-            Vector512<float> b = Vector512.Create(bias == null ? 0f : bias[row]);
-            y += row * CpuActivations.MaximumWidth;
-            (s0 + b).Store(y);
-            (s1 + b).Store(y + 16);
-            (s2 + b).Store(y + 32);
-            (s3 + b).Store(y + 48);
         }
     }
 

@@ -148,7 +148,7 @@ internal static unsafe class LinearWeightGradient
                 int row = 0;
                 for (; row + 6 <= rowCount; row += 6)
                 {
-                    SixRows(a + (row * width), width, x, sums + (row * ColumnsOfBlock));
+                    DenseTile.SixRows(a + (row * width), width, width, x, sums + (row * ColumnsOfBlock));
                 }
 
                 for (; row < rowCount; row++)
@@ -226,73 +226,6 @@ internal static unsafe class LinearWeightGradient
                 s3 = Vector512.FusedMultiplyAdd(factor, Vector512.Load(x + 48), s3);
             }
 
-            s0.Store(sums);
-            s1.Store(sums + 16);
-            s2.Store(sums + 32);
-            s3.Store(sums + 48);
-        }
-
-        private static void SixRows(float* a, int width, float* x, float* sums)
-        {
-            float* b = a + width;
-            float* c = b + width;
-            float* d = c + width;
-            float* e = d + width;
-            float* f = e + width;
-            Vector512<float> a0 = Vector512.Load(sums), a1 = Vector512.Load(sums + 16), a2 = Vector512.Load(sums + 32), a3 = Vector512.Load(sums + 48);
-            Vector512<float> b0 = Vector512.Load(sums + 64), b1 = Vector512.Load(sums + 80), b2 = Vector512.Load(sums + 96), b3 = Vector512.Load(sums + 112);
-            Vector512<float> c0 = Vector512.Load(sums + 128), c1 = Vector512.Load(sums + 144), c2 = Vector512.Load(sums + 160), c3 = Vector512.Load(sums + 176);
-            Vector512<float> d0 = Vector512.Load(sums + 192), d1 = Vector512.Load(sums + 208), d2 = Vector512.Load(sums + 224), d3 = Vector512.Load(sums + 240);
-            Vector512<float> e0 = Vector512.Load(sums + 256), e1 = Vector512.Load(sums + 272), e2 = Vector512.Load(sums + 288), e3 = Vector512.Load(sums + 304);
-            Vector512<float> f0 = Vector512.Load(sums + 320), f1 = Vector512.Load(sums + 336), f2 = Vector512.Load(sums + 352), f3 = Vector512.Load(sums + 368);
-            for (int lane = 0; lane < width; lane++, x += ColumnsOfBlock)
-            {
-                Vector512<float> x0 = Vector512.Load(x);
-                Vector512<float> x1 = Vector512.Load(x + 16);
-                Vector512<float> x2 = Vector512.Load(x + 32);
-                Vector512<float> x3 = Vector512.Load(x + 48);
-                Vector512<float> v = Vector512.Create(a[lane]);
-                a0 = Vector512.FusedMultiplyAdd(v, x0, a0);
-                a1 = Vector512.FusedMultiplyAdd(v, x1, a1);
-                a2 = Vector512.FusedMultiplyAdd(v, x2, a2);
-                a3 = Vector512.FusedMultiplyAdd(v, x3, a3);
-                v = Vector512.Create(b[lane]);
-                b0 = Vector512.FusedMultiplyAdd(v, x0, b0);
-                b1 = Vector512.FusedMultiplyAdd(v, x1, b1);
-                b2 = Vector512.FusedMultiplyAdd(v, x2, b2);
-                b3 = Vector512.FusedMultiplyAdd(v, x3, b3);
-                v = Vector512.Create(c[lane]);
-                c0 = Vector512.FusedMultiplyAdd(v, x0, c0);
-                c1 = Vector512.FusedMultiplyAdd(v, x1, c1);
-                c2 = Vector512.FusedMultiplyAdd(v, x2, c2);
-                c3 = Vector512.FusedMultiplyAdd(v, x3, c3);
-                v = Vector512.Create(d[lane]);
-                d0 = Vector512.FusedMultiplyAdd(v, x0, d0);
-                d1 = Vector512.FusedMultiplyAdd(v, x1, d1);
-                d2 = Vector512.FusedMultiplyAdd(v, x2, d2);
-                d3 = Vector512.FusedMultiplyAdd(v, x3, d3);
-                v = Vector512.Create(e[lane]);
-                e0 = Vector512.FusedMultiplyAdd(v, x0, e0);
-                e1 = Vector512.FusedMultiplyAdd(v, x1, e1);
-                e2 = Vector512.FusedMultiplyAdd(v, x2, e2);
-                e3 = Vector512.FusedMultiplyAdd(v, x3, e3);
-                v = Vector512.Create(f[lane]);
-                f0 = Vector512.FusedMultiplyAdd(v, x0, f0);
-                f1 = Vector512.FusedMultiplyAdd(v, x1, f1);
-                f2 = Vector512.FusedMultiplyAdd(v, x2, f2);
-                f3 = Vector512.FusedMultiplyAdd(v, x3, f3);
-            }
-
-            StoreRow(sums, a0, a1, a2, a3);
-            StoreRow(sums + 64, b0, b1, b2, b3);
-            StoreRow(sums + 128, c0, c1, c2, c3);
-            StoreRow(sums + 192, d0, d1, d2, d3);
-            StoreRow(sums + 256, e0, e1, e2, e3);
-            StoreRow(sums + 320, f0, f1, f2, f3);
-        }
-
-        private static void StoreRow(float* sums, Vector512<float> s0, Vector512<float> s1, Vector512<float> s2, Vector512<float> s3)
-        {
             s0.Store(sums);
             s1.Store(sums + 16);
             s2.Store(sums + 32);

@@ -12,11 +12,10 @@ namespace Sparsity.Kernels.Cpu;
 /// </summary>
 internal static unsafe class WeightTopK
 {
-    private const int AbsoluteBits = 0x7FFFFFFF;
+    internal const int AbsoluteBits = 0x7FFFFFFF;
     private const int InfinityBits = 0x7F800000;
     private const int Buckets = 1 << 15;
-    private const int EntriesOfItem = 1 << 14;
-    private const int ColumnsOfItem = 128;
+    internal const int EntriesOfItem = 1 << 14;
     private const int Lanes = 16;
     private const int NarrowestWindow = 1 << 14;
     private const int HoldsNaN = -1;
@@ -47,8 +46,7 @@ internal static unsafe class WeightTopK
         int* candidates = histogram + histograms;
         if (protectedCount > 0)
         {
-            int lineItems = aliveAxis == 1 ? items : (weights.Columns + ColumnsOfItem - 1) / ColumnsOfItem;
-            pool.Run(lineItems, new LineThresholdJob(weights, alive, byRows: aliveAxis == 1, rowsOfItem, lineThresholds, lastTies));
+            MinimumAlive.Thresholds(pool, weights, aliveAxis!.Value, alive, lineThresholds, lastTies);
         }
 
         var matrix = new Matrix(weights, rowsOfItem, protectedCount == 0 ? null : aliveAxis, lineThresholds, lastTies);
@@ -59,8 +57,9 @@ internal static unsafe class WeightTopK
 
     private static int RoundUp(int count) => (count + Lanes - 1) / Lanes * Lanes;
 
+    /// <summary>Magnitudes of up to 16 entries as bits; 0 beyond <paramref name="count"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector512<int> LoadBits(int* bits, int count)
+    internal static Vector512<int> LoadBits(int* bits, int count)
     {
         if (count >= Lanes)
         {
@@ -386,148 +385,6 @@ internal static unsafe class WeightTopK
                     {
                         bits[column + i] &= padded[i];
                     }
-                }
-            }
-        }
-    }
-
-    /// <summary>Of each line, the bits of its <paramref name="alive"/>-th largest magnitude, and the place of the last entry equal to it that is protected.</summary>
-    private readonly struct LineThresholdJob(CpuWeights weights, int alive, bool byRows, int rowsOfItem, int* thresholds, int* lastTies) : IParallelJob
-    {
-        public void Execute(int item, int worker)
-        {
-            if (!byRows)
-            {
-                Columns(item * ColumnsOfItem);
-                return;
-            }
-
-            for (int row = item * rowsOfItem; row < Math.Min(weights.Rows, (item + 1) * rowsOfItem); row++)
-            {
-                Row(row);
-            }
-        }
-
-        private void Row(int row)
-        {
-            int* bits = (int*)weights.Data + ((long)row * weights.Columns);
-            int* best = stackalloc int[alive + 1];
-            new Span<int>(best, alive).Fill(-1);
-            for (int column = 0; column < weights.Columns; column += Lanes)
-            {
-                Vector512<int> magnitudes = LoadBits(bits + column, weights.Columns - column);
-                ulong larger = Vector512.GreaterThan(magnitudes, Vector512.Create(best[alive - 1])).ExtractMostSignificantBits();
-                for (; larger != 0; larger &= larger - 1)
-                {
-                    int lane = BitOperations.TrailingZeroCount(larger);
-                    if (column + lane >= weights.Columns)
-                    {
-                        break;
-                    }
-
-                    int magnitude = bits[column + lane] & AbsoluteBits;
-                    int place = alive - 1;
-                    if (magnitude <= best[place])
-                    {
-                        continue;
-                    }
-
-                    for (; place > 0 && magnitude > best[place - 1]; place--)
-                    {
-                        best[place] = best[place - 1];
-                    }
-
-                    best[place] = magnitude;
-                }
-            }
-
-            int threshold = best[alive - 1];
-            int ties = 0;
-            for (int place = alive - 1; place >= 0 && best[place] == threshold; place--)
-            {
-                ties++;
-            }
-
-            thresholds[row] = threshold;
-            lastTies[row] = -1;
-            for (int column = 0; column < weights.Columns; column += Lanes)
-            {
-                ulong equal = Vector512.Equals(LoadBits(bits + column, weights.Columns - column), Vector512.Create(threshold)).ExtractMostSignificantBits();
-                for (; equal != 0 && ties > 0; equal &= equal - 1, ties--)
-                {
-                    lastTies[row] = column + BitOperations.TrailingZeroCount(equal);
-                }
-
-                if (ties == 0)
-                {
-                    break;
-                }
-            }
-        }
-
-        /// <summary>A block of columns, one in each lane: wide enough that the rows are read in order.</summary>
-        private void Columns(int first)
-        {
-            int columns = Math.Min(ColumnsOfItem, weights.Columns - first);
-            int vectors = (columns + Lanes - 1) / Lanes;
-            Vector512<int>* best = stackalloc Vector512<int>[alive * vectors];
-            for (int i = 0; i < alive * vectors; i++)
-            {
-                best[i] = Vector512.Create(-1);
-            }
-
-            int* bits = (int*)weights.Data + first;
-            for (int row = 0; row < weights.Rows; row++, bits += weights.Columns)
-            {
-                for (int vector = 0; vector < vectors; vector++)
-                {
-                    Vector512<int>* places = best + (vector * alive);
-                    Vector512<int> magnitudes = LoadBits(bits + (vector * Lanes), columns - (vector * Lanes));
-                    if (!Vector512.GreaterThanAny(magnitudes, places[alive - 1]))
-                    {
-                        continue;
-                    }
-
-                    for (int place = 0; place < alive; place++)
-                    {
-                        Vector512<int> smaller = Vector512.Min(places[place], magnitudes);
-                        places[place] = Vector512.Max(places[place], magnitudes);
-                        magnitudes = smaller;
-                    }
-                }
-            }
-
-            Vector512<int>* ties = stackalloc Vector512<int>[vectors];
-            bool isOpen = true;
-            for (int vector = 0; vector < vectors; vector++)
-            {
-                Vector512<int>* places = best + (vector * alive);
-                places[alive - 1].Store(thresholds + first + (vector * Lanes));
-                Vector512.Create(-1).Store(lastTies + first + (vector * Lanes));
-                ties[vector] = Vector512<int>.Zero;
-                for (int place = 0; place < alive; place++)
-                {
-                    ties[vector] -= Vector512.Equals(places[place], places[alive - 1]);
-                }
-            }
-
-            bits = (int*)weights.Data + first;
-            for (int row = 0; row < weights.Rows && isOpen; row++, bits += weights.Columns)
-            {
-                isOpen = false;
-                for (int vector = 0; vector < vectors; vector++)
-                {
-                    if (ties[vector] == Vector512<int>.Zero)
-                    {
-                        continue;
-                    }
-
-                    int* last = lastTies + first + (vector * Lanes);
-                    Vector512<int> equal = Vector512.Equals(LoadBits(bits + (vector * Lanes), columns - (vector * Lanes)), Vector512.Load(thresholds + first + (vector * Lanes)));
-                    Vector512<int> tie = equal & Vector512.GreaterThan(ties[vector], Vector512<int>.Zero);
-                    ties[vector] += tie;
-                    Vector512.ConditionalSelect(tie, Vector512.Create(row), Vector512.Load(last)).Store(last);
-                    isOpen = true;
                 }
             }
         }

@@ -216,14 +216,14 @@ public sealed class KernelBenchmark : IDisposable
     private WeightTensor Weights(int rows, int columns, double density)
     {
         WeightTensor tensor = Own(_engine.AllocateWeights("weights", rows, columns));
-        _engine.Write(tensor, RandomNumbers.Sparse(tensor.Length, density, _seed++));
+        _engine.Write(tensor, RandomNumbers.Normal(tensor.Length, density, _seed++));
         return tensor;
     }
 
     private ActivationTensor Activations(int channels, double density)
     {
         ActivationTensor tensor = Own(_engine.AllocateActivations("activations", _size.Sequences, BenchmarkSize.Context, channels));
-        _engine.Write(tensor, RandomNumbers.Sparse(tensor.Length, density, _seed++));
+        _engine.Write(tensor, RandomNumbers.Normal(tensor.Length, density, _seed++));
         return tensor;
     }
 

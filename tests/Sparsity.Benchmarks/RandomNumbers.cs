@@ -5,10 +5,8 @@ namespace Sparsity.Benchmarks;
 /// <summary>Inputs of benchmarks: the same for the same seed.</summary>
 internal static class RandomNumbers
 {
-    public static float[] Normal(int count, ulong seed) => Sparse(count, 1, seed);
-
-    /// <summary>Normal numbers, each with this chance of not being zero.</summary>
-    public static float[] Sparse(int count, double density, ulong seed)
+    /// <summary>Normal numbers, each with the chance <paramref name="density"/> of not being zero.</summary>
+    public static float[] Normal(int count, double density, ulong seed)
     {
         var random = RandomSource.For(seed, "benchmark");
         var values = new float[count];

@@ -65,10 +65,10 @@ public static class TrainBenchmark
 
         Dictionary<string, double> breakdown = total.Read().ToDictionary(entry => entry.Kernel, entry => Math.Round(entry.Milliseconds / steps, 3));
         breakdown["other"] = Math.Round(times.Average() - breakdown.Values.Sum(), 3);
-        Measurement step1 = Measurement.Of(times);
+        Measurement median = Measurement.Of(times);
         return new TrainBenchmarkResult(
-            size.Name, phase.ToString().ToLowerInvariant(), Math.Round(size.Sequences * BenchmarkSize.Context / step1.Median * 1000, 1), Math.Round(step1.Median, 3),
-            Math.Round(step1.Spread, 3), breakdown, Math.Round(PeakMegabytes(), 1), Math.Round(roofs.SgemmGflops, 1), Math.Round(roofs.CopyGbps, 1), engine.Threads, allocated / steps);
+            size.Name, phase.ToString().ToLowerInvariant(), Math.Round(size.Sequences * BenchmarkSize.Context / median.Median * 1000, 1), Math.Round(median.Median, 3),
+            Math.Round(median.Spread, 3), breakdown, Math.Round(PeakMegabytes(), 1), Math.Round(roofs.SgemmGflops, 1), Math.Round(roofs.CopyGbps, 1), engine.Threads, allocated / steps);
     }
 
     /// <summary>A step after the warm-up of the learning rate.</summary>
