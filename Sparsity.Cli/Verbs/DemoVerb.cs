@@ -84,7 +84,7 @@ internal sealed class DemoVerb : EngineVerb
             Seed = Seed,
             Lr = dense ? 0.01 : 0.03,
             Density = dense ? null : 1.0 / 16,
-            TotalTokens = (long)(Minutes / 5 * (dense ? 920_000 : 4_500_000)),
+            TotalTokens = (long)(Minutes / 5 * (dense ? 980_000 : 4_500_000)),
             PositionEmbeddings = PositionEmbeddings.Learned,
         }.Resolved(model);
         Terminal.Line($"training the {name} model on {training.TotalTokens} tokens");
