@@ -170,12 +170,33 @@ public sealed record ModelConfig
         Require(ResidualActivationType is "identity" or "relu", "residual_activation_type", ResidualActivationType, "identity or relu");
         Require(ActivationType is "gelu" or "relu", "activation_type", ActivationType, "gelu or relu");
         Require(Afrac is null or (> 0 and <= 1), "afrac", Afrac, "null or in (0, 1]");
+
+        // A tensor is one array: its length must fit an int.
+        RequireSize("d_model * n_head * d_head", (long)DModel + (DPosEmb ?? 0), 3, NHead, DHead);
+        RequireSize("d_model * d_mlp", (long)DModel + (DPosEmb ?? 0), DMlp);
+        RequireSize("vocab_size * d_model", VocabSize, DModel);
+        RequireSize("block_size * d_model", BlockSize, Math.Max(DModel, DPosEmb ?? 0));
+        RequireSize("vocab_size * vocab_size for the bigram table", VocabSize, EnableBigramTable ? VocabSize : 1);
         foreach (string place in AfracLoctypes.Length == 0 ? [] : AfracLoctypes.Split(','))
         {
             Require(SiteKinds.AbsTopKPlaces.Contains(place), "afrac_loctypes", place, "a comma list of " + string.Join(", ", SiteKinds.AbsTopKPlaces));
         }
 
         return this;
+
+        void RequireSize(string product, params ReadOnlySpan<long> factors)
+        {
+            System.Numerics.BigInteger size = 1;
+            foreach (long factor in factors)
+            {
+                size *= factor;
+            }
+
+            if (size > Array.MaxLength)
+            {
+                throw new BadInputException($"{source}: {product} makes a tensor of {size} numbers, but one holds at most {Array.MaxLength}. Use a smaller model.");
+            }
+        }
 
         void Require(bool holds, string field, object? given, string expected)
         {
