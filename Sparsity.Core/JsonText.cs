@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using Sparsity.Core.Storage;
 
 namespace Sparsity.Core;
 
@@ -59,8 +60,13 @@ public static class JsonText
         }
     }
 
-    /// <exception cref="BadInputException">The file is missing, not readable, or does not hold a <typeparamref name="T"/>.</exception>
-    public static T ReadFile<T>(string path) => Read<T>(ParseObject(ReadAllText(path), path), path);
+    /// <exception cref="BadInputException">The file is missing, not readable, of a newer program, or does not hold a <typeparamref name="T"/>.</exception>
+    public static T ReadFile<T>(string path)
+    {
+        JsonObject json = ParseObject(ReadAllText(path), path);
+        FileFormat.RequireKnown(json, path);
+        return Read<T>(json, path);
+    }
 
     /// <exception cref="BadInputException">The file is missing or not readable.</exception>
     public static string ReadAllText(string path)

@@ -7,7 +7,7 @@ namespace Sparsity.Core.Bridges;
 /// <summary>bridge.json: which dense model the bridges of a run lead to, and their settings.</summary>
 public sealed record BridgeRecord
 {
-    public int FormatVersion { get; init; } = RunFolder.FormatVersion;
+    public int FormatVersion { get; init; } = FileFormat.Version;
 
     /// <summary>The dense model's folder, as an absolute path.</summary>
     public required string Dense { get; init; }
@@ -50,14 +50,12 @@ public sealed class BridgeFolder(string directory)
         }
 
         BridgeRecord record = JsonText.ReadFile<BridgeRecord>(RecordPath);
-        return record.FormatVersion <= RunFolder.FormatVersion
-            ? record with { Bridge = record.Bridge.Validated(RecordPath) }
-            : throw new BadInputException($"{RecordPath}: has format version {record.FormatVersion}, but this program reads up to {RunFolder.FormatVersion}. Use a newer program.");
+        return record with { Bridge = record.Bridge.Validated(RecordPath) };
     }
 
     /// <summary>Writes bridges.safetensors.</summary>
     public void WriteBridges(BridgePairs bridges, string denseFingerprint, string sparseFingerprint, int step) => RunFolder.WriteTensors(
-        BridgesPath, Tensors(bridges), bridges.Engine, step, new(DenseKey, denseFingerprint), new(SparseKey, sparseFingerprint));
+        BridgesPath, Tensors(bridges), bridges.Engine, step, null, new(DenseKey, denseFingerprint), new(SparseKey, sparseFingerprint));
 
     /// <summary>Reads the bridges between two models.</summary>
     /// <exception cref="BadInputException">The file is missing or damaged, or belongs to other models.</exception>

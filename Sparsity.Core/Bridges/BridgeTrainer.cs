@@ -74,24 +74,20 @@ public sealed class BridgeTrainer : Trainer
         BridgeTerms terms = _loss.Evaluate(tokens, Gradients);
         _terms = terms.Means();
         double total = terms.Total(Bridges.Config);
-        IReadOnlyList<Parameter> all = [.. Parameters.All, .. Bridges.All];
-        RequireFiniteLoss(step, total, all);
+        RequireFiniteLoss(step, total);
         double rms = Optimizer.GradientRms();
-        RequireFiniteGradient(step, rms, all);
-        RequireFiniteGradient(step, _bridgeOptimizer.GradientRms(), all);
+        RequireFiniteGradient(step, rms);
+        RequireFiniteGradient(step, _bridgeOptimizer.GradientRms());
         Optimizer.Step(step, rms);
         _bridgeOptimizer.Step(step);
         return (total, rms);
     }
 
-    public override void Checkpoint(RunFolder folder, int nextStep)
+    public override void Checkpoint(RunFolder folder, int nextStep, string lossWatch)
     {
-        folder.WriteModel(Parameters, nextStep);
         new BridgeFolder(folder.Directory).WriteBridges(Bridges, _denseFingerprint, Parameters.Fingerprint(), nextStep);
-        folder.WriteState(Engine, [.. Parameters.All, .. Bridges.All], Moments, nextStep);
+        base.Checkpoint(folder, nextStep, lossWatch);
     }
-
-    public override int Resume(RunFolder folder) => folder.ReadState(Engine, [.. Parameters.All, .. Bridges.All], Moments);
 
     protected override void Dispose(bool disposing)
     {
@@ -102,5 +98,7 @@ public sealed class BridgeTrainer : Trainer
         base.Dispose(disposing);
     }
 
-    private IReadOnlyList<AdamMoments> Moments => [.. Optimizer.Moments, .. _bridgeOptimizer.Moments];
+    protected override IReadOnlyList<Parameter> AllParameters => [.. Parameters.All, .. Bridges.All];
+
+    protected override IReadOnlyList<AdamMoments> AllMoments => [.. Optimizer.Moments, .. _bridgeOptimizer.Moments];
 }

@@ -1,4 +1,5 @@
 using Sparsity.Core.Pruning;
+using Sparsity.Core.Storage;
 
 namespace Sparsity.Core.Circuits;
 
@@ -41,9 +42,7 @@ public sealed record CircuitMeasurements(
 /// <summary>The part of a model that does one task: circuit.json. Nodes and edges stand in the order of computation, so that files can be compared line by line.</summary>
 public sealed record Circuit
 {
-    public const int CurrentFormatVersion = 1;
-
-    public int FormatVersion { get; init; } = CurrentFormatVersion;
+    public int FormatVersion { get; init; } = FileFormat.Version;
 
     public required string Task { get; init; }
 
@@ -79,14 +78,5 @@ public sealed record Circuit
     public IReadOnlyList<string> RemovedByHand { get; init; } = [];
 
     /// <exception cref="BadInputException">The file is missing, damaged or of a newer version.</exception>
-    public static Circuit Load(string path)
-    {
-        System.Text.Json.Nodes.JsonObject json = JsonText.ParseObject(JsonText.ReadAllText(path), path);
-        if (json["format_version"]?.GetValueKind() == System.Text.Json.JsonValueKind.Number && (double)json["format_version"]! > CurrentFormatVersion)
-        {
-            throw new BadInputException($"{path}: has format version {json["format_version"]}, but this program reads up to {CurrentFormatVersion}. Use a newer program.");
-        }
-
-        return JsonText.Read<Circuit>(json, path);
-    }
+    public static Circuit Load(string path) => JsonText.ReadFile<Circuit>(path);
 }

@@ -1,3 +1,5 @@
+using Sparsity.Core.Storage;
+
 namespace Sparsity.Core.Circuits;
 
 /// <summary>
@@ -6,9 +8,7 @@ namespace Sparsity.Core.Circuits;
 /// </summary>
 public sealed record CircuitActivations
 {
-    public const int CurrentFormatVersion = 1;
-
-    public int FormatVersion { get; init; } = CurrentFormatVersion;
+    public int FormatVersion { get; init; } = FileFormat.Version;
 
     public required string Task { get; init; }
 
@@ -25,13 +25,7 @@ public sealed record CircuitActivations
     public required IReadOnlyList<NodeActivations> Nodes { get; init; }
 
     /// <exception cref="BadInputException">The file is missing, damaged or of a newer version.</exception>
-    public static CircuitActivations Load(string path)
-    {
-        CircuitActivations read = JsonText.ReadFile<CircuitActivations>(path);
-        return read.FormatVersion <= CurrentFormatVersion
-            ? read
-            : throw new BadInputException($"{path}: has format version {read.FormatVersion}, but this program reads up to {CurrentFormatVersion}. Use a newer program.");
-    }
+    public static CircuitActivations Load(string path) => JsonText.ReadFile<CircuitActivations>(path);
 }
 
 /// <summary>Task loss of the circuit as it is, and with all its nodes binarised.</summary>

@@ -41,7 +41,7 @@ public static class CorpusFolder
 
         CorpusInfo written = info with
         {
-            FormatVersion = CorpusInfo.CurrentVersion,
+            FormatVersion = FileFormat.Version,
             TrainDocuments = train.Documents,
             ValidationDocuments = validation.Documents,
             TrainBytes = train.Bytes,
@@ -61,10 +61,7 @@ public static class CorpusFolder
             throw new BadInputException($"{directory}: there is no {InfoName}; expected a corpus folder. Make one with the corpus command; if making it was interrupted, start again in an empty folder.");
         }
 
-        CorpusInfo info = JsonText.ReadFile<CorpusInfo>(path);
-        return info.FormatVersion == CorpusInfo.CurrentVersion
-            ? info
-            : throw new BadInputException($"{path}: format_version is {info.FormatVersion}; expected {CorpusInfo.CurrentVersion}. Make the corpus again with this program.");
+        return JsonText.ReadFile<CorpusInfo>(path);
     }
 
     /// <summary>The texts to train on, in the order in which they were written.</summary>

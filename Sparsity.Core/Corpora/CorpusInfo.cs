@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Sparsity.Core.Storage;
 
 namespace Sparsity.Core.Corpora;
 
@@ -21,9 +22,6 @@ public sealed record CorpusInfo(
     [property: JsonRequired] long ValidationBytes,
     [property: JsonRequired] IReadOnlyList<SkippedFiles> Skipped)
 {
-    /// <summary>The version this program reads and writes.</summary>
-    public const int CurrentVersion = 1;
-
     /// <summary>For a corpus about to be written: <see cref="CorpusFolder.Write(string, IEnumerable{CorpusDocument}, CorpusInfo)"/> fills in the counts.</summary>
-    public static CorpusInfo Of(string source, ulong seed, IReadOnlyList<SkippedFiles>? skipped = null) => new(CurrentVersion, source, seed, 0, 0, 0, 0, skipped ?? []);
+    public static CorpusInfo Of(string source, ulong seed, IReadOnlyList<SkippedFiles>? skipped = null) => new(FileFormat.Version, source, seed, 0, 0, 0, 0, skipped ?? []);
 }

@@ -12,8 +12,6 @@ namespace Sparsity.Core.Data;
 /// </summary>
 public sealed class TokenFile
 {
-    private const int FormatVersion = 1;
-
     private TokenFile(ReadOnlyMemory<ushort> tokens, SideFile side)
     {
         Tokens = tokens;
@@ -60,9 +58,9 @@ public sealed class TokenFile
             }
 
             // From here until the new side file is there, the pair reads as incomplete rather than as the old counts with the new ids.
-            File.Delete(sidePath);
+            AtomicFile.Delete(sidePath);
         });
-        AtomicFile.WriteText(sidePath, JsonText.Write(new SideFile(FormatVersion, tokens, count, tokenizer.VocabularySize, tokenizer.Fingerprint)));
+        AtomicFile.WriteText(sidePath, JsonText.Write(new SideFile(FileFormat.Version, tokens, count, tokenizer.VocabularySize, tokenizer.Fingerprint)));
     }
 
     /// <summary>Reads and checks a token file.</summary>
@@ -111,16 +109,9 @@ public sealed class TokenFile
 
     private static SideFile ReadSide(string path)
     {
-        var json = JsonText.ParseObject(JsonText.ReadAllText(path), path);
-        if (json["format_version"] is System.Text.Json.Nodes.JsonValue value && value.TryGetValue(out int version) && version > FormatVersion)
-        {
-            throw new BadInputException($"{path}: has format version {version}; this program reads up to {FormatVersion}. Use a newer version of this program.");
-        }
-
-        SideFile side = JsonText.Read<SideFile>(json, path);
+        SideFile side = JsonText.ReadFile<SideFile>(path);
         string? fault =
-            side.FormatVersion != FormatVersion ? $"format_version is {side.FormatVersion}, expected {FormatVersion}"
-            : side.Tokens < 0 ? $"tokens is {side.Tokens}, expected 0 or more"
+            side.Tokens < 0 ? $"tokens is {side.Tokens}, expected 0 or more"
             : side.Documents < 0 || side.Documents > side.Tokens ? $"documents is {side.Documents}, expected 0 to the number of tokens, {side.Tokens}"
             : side.VocabularySize is < BytePairTrainer.MinimumVocabulary or > BytePairTrainer.MaximumVocabulary
                 ? $"vocabulary_size is {side.VocabularySize}, expected {BytePairTrainer.MinimumVocabulary} to {BytePairTrainer.MaximumVocabulary}"

@@ -27,7 +27,7 @@ public sealed record Faithfulness
     /// <summary>How far above the target the interchange curves may rise.</summary>
     private const double InterchangeFactor = 2;
 
-    public int FormatVersion { get; init; } = 1;
+    public int FormatVersion { get; init; } = FileFormat.Version;
 
     public required string Task { get; init; }
 

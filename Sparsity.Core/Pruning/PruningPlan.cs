@@ -1,3 +1,4 @@
+using Sparsity.Core.Storage;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
@@ -5,9 +6,7 @@ namespace Sparsity.Core.Pruning;
 /// <summary>prune.json: everything that a folder of circuits was asked for, so that an interrupted run can go on.</summary>
 public sealed record PruningPlan
 {
-    public const int CurrentFormatVersion = 1;
-
-    public int FormatVersion { get; init; } = CurrentFormatVersion;
+    public int FormatVersion { get; init; } = FileFormat.Version;
 
     /// <summary>This program's version.</summary>
     public required string Version { get; init; }
@@ -90,7 +89,7 @@ public sealed record PruningTotal(ulong Seed, double TargetLoss, int Solved, dou
 /// <summary>results.json.</summary>
 public sealed record PruningResults(IReadOnlyList<PruningResult> Results)
 {
-    public int FormatVersion { get; init; } = PruningPlan.CurrentFormatVersion;
+    public int FormatVersion { get; init; } = FileFormat.Version;
 
     /// <summary>Follow from the results: whatever a file says of them is ignored.</summary>
     public IReadOnlyList<PruningTotal> Totals

@@ -1,5 +1,6 @@
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
+using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Storage;
 
@@ -7,8 +8,6 @@ namespace Sparsity.Core.Storage;
 /// <param name="directory">The run's folder.</param>
 public sealed class RunFolder(string directory)
 {
-    public const int FormatVersion = 1;
-
     public string Directory { get; } = directory;
 
     /// <summary>The model's configuration under the official names.</summary>
@@ -39,7 +38,8 @@ public sealed class RunFolder(string directory)
                 throw new BadInputException($"{directory}: is a file. Choose another --out.");
             }
 
-            if (System.IO.Directory.Exists(directory) && System.IO.Directory.EnumerateFileSystemEntries(directory).Any())
+            // A run that ended before it began leaves only its lock.
+            if (System.IO.Directory.Exists(directory) && System.IO.Directory.EnumerateFileSystemEntries(directory).Any(entry => !Path.GetFileName(entry).StartsWith(FolderLock.FileName, StringComparison.Ordinal)))
             {
                 throw new BadInputException($"{directory}: already holds files, and nothing is overwritten. Choose another --out, remove the folder, or continue a run with --resume.");
             }
@@ -54,10 +54,13 @@ public sealed class RunFolder(string directory)
         return new RunFolder(directory);
     }
 
+    /// <summary>Writes config.json.</summary>
+    public void WriteConfig(ModelConfig config) => AtomicFile.WriteText(ConfigPath, config.ToJson());
+
     /// <summary>Writes config.json and model.safetensors.</summary>
     public void WriteModel(ModelParameters parameters, int step)
     {
-        AtomicFile.WriteText(ConfigPath, parameters.Config.ToJson());
+        WriteConfig(parameters.Config);
         WriteTensors(ModelPath, [.. parameters.All.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value))], parameters.Engine, step);
     }
 
@@ -80,16 +83,97 @@ public sealed class RunFolder(string directory)
         return ModelConfig.Parse(JsonText.ReadAllText(ConfigPath), ConfigPath);
     }
 
-    /// <summary>Writes train_state.safetensors.</summary>
-    public void WriteState(IComputeEngine engine, IReadOnlyList<Parameter> parameters, IReadOnlyList<Training.AdamMoments> moments, int nextStep) =>
-        WriteTensors(StatePath, StateTensors(parameters, moments), engine, nextStep);
+    /// <summary>Reads run.json.</summary>
+    /// <exception cref="BadInputException">There is none, or it is damaged.</exception>
+    public RunRecord ReadRecord() => File.Exists(RunPath)
+        ? JsonText.ReadFile<RunRecord>(RunPath)
+        : throw new BadInputException($"{Directory}: has no run.json, so it is no run, or one that was stopped before its first step. Give another folder, or remove it and begin again.");
 
-    /// <summary>Reads train_state.safetensors; returns the step to do next.</summary>
-    public int ReadState(IComputeEngine engine, IReadOnlyList<Parameter> parameters, IReadOnlyList<Training.AdamMoments> moments)
+    /// <summary>Whether there is a checkpoint: a run that was stopped before its first has none.</summary>
+    public bool HasState => File.Exists(StatePath) || EarlierStates().Count > 0;
+
+    /// <summary>Writes train_state.safetensors.</summary>
+    /// <param name="keep">How many checkpoints there are then, this one included; earlier ones are named by their step.</param>
+    /// <param name="metadata">What the run needs besides.</param>
+    public void WriteState(
+        IComputeEngine engine, IReadOnlyList<Parameter> parameters, IReadOnlyList<AdamMoments> moments, int nextStep, int keep = 1, params IEnumerable<KeyValuePair<string, string>> metadata)
     {
-        return ReadTensors(StatePath, StateTensors(parameters, moments), engine).TryGetValue("step", out string? text) && int.TryParse(text, out int step) && step >= 0
-            ? step
-            : throw new BadInputException($"{StatePath}: does not say at which step it was written. Use another checkpoint.");
+        // One of the same step, written again, has no claim to stay; nor has one that cannot be read.
+        string? previous = keep > 1 && StepOf(StatePath) is { } step && step != nextStep ? EarlierStatePath(step) : null;
+        WriteTensors(StatePath, StateTensors(parameters, moments), engine, nextStep, previous, metadata);
+        foreach (string old in EarlierStates().Skip(keep - 1))
+        {
+            AtomicFile.Delete(old);
+        }
+    }
+
+    /// <summary>Reads the newest checkpoint that is whole.</summary>
+    /// <exception cref="BadInputException">There is none, or it belongs to another model.</exception>
+    public RestoredState ReadState(IComputeEngine engine, IReadOnlyList<Parameter> parameters, IReadOnlyList<AdamMoments> moments)
+    {
+        try
+        {
+            return Read(StatePath, null);
+        }
+        catch (BadInputException e)
+        {
+            foreach (string earlier in EarlierStates())
+            {
+                try
+                {
+                    return Read(earlier, $"{e.Message} Going on from {Path.GetFileName(earlier)} instead.");
+                }
+                catch (BadInputException)
+                {
+                    // Then perhaps the one before; if none can be read, what is wrong with the newest is what to report.
+                }
+            }
+
+            throw;
+        }
+
+        RestoredState Read(string path, string? damage)
+        {
+            IReadOnlyDictionary<string, string> metadata = ReadTensors(path, StateTensors(parameters, moments), engine);
+            return metadata.TryGetValue("step", out string? text) && int.TryParse(text, out int step) && step >= 0
+                ? new RestoredState(step, metadata, damage)
+                : throw new BadInputException($"{path}: does not say at which step it was written. Use another checkpoint.");
+        }
+    }
+
+    private string EarlierStatePath(int step) => Path.Combine(Directory, FormattableString.Invariant($"train_state.step-{step}.safetensors"));
+
+    /// <summary>The checkpoints before the last, the newest first.</summary>
+    private List<string> EarlierStates()
+    {
+        if (!System.IO.Directory.Exists(Directory))
+        {
+            return [];
+        }
+
+        IEnumerable<(string Path, int? Step)> found = System.IO.Directory.EnumerateFiles(Directory, "train_state.step-*.safetensors").Select(path => (path, NumberIn(path)));
+        return [.. found.Where(entry => entry.Step is not null).OrderByDescending(entry => entry.Step).Select(entry => entry.Path)];
+
+        static int? NumberIn(string path) => int.TryParse(Path.GetFileName(path).Split('.')[1]["step-".Length..], out int step) ? step : null;
+    }
+
+    /// <summary>The step at which a checkpoint was written; null for one that cannot be read.</summary>
+    private static int? StepOf(string path)
+    {
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+
+        try
+        {
+            using TensorFile file = OpenTensors(path);
+            return file.Metadata.TryGetValue("step", out string? text) && int.TryParse(text, out int step) ? step : null;
+        }
+        catch (BadInputException)
+        {
+            return null; // its header is damaged: it is about to be replaced by a good one
+        }
     }
 
     /// <summary>Fills tensors from a file that holds just these; returns its metadata.</summary>
@@ -110,26 +194,34 @@ public sealed class RunFolder(string directory)
     internal static TensorFile OpenTensors(string path)
     {
         TensorFile file = Safetensors.Open(path);
-        if (file.Metadata.TryGetValue("format_version", out string? version) && (!int.TryParse(version, out int number) || number > FormatVersion))
+        try
+        {
+            if (file.Metadata.TryGetValue("format_version", out string? version))
+            {
+                FileFormat.RequireKnown(version, path);
+            }
+
+            return file;
+        }
+        catch
         {
             file.Dispose();
-            throw new BadInputException($"{path}: has format version {version}, but this program reads up to {FormatVersion}. Use a newer program.");
+            throw;
         }
-
-        return file;
     }
 
     private static List<(string Name, ParameterSpec Spec, WeightTensor Tensor)> StateTensors(
-        IReadOnlyList<Parameter> parameters, IReadOnlyList<Training.AdamMoments> moments) =>
+        IReadOnlyList<Parameter> parameters, IReadOnlyList<AdamMoments> moments) =>
     [
         .. parameters.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value)),
         .. moments.Select(entry => ("adam_m/" + entry.Parameter.Spec.Name, entry.Parameter.Spec, entry.First)),
         .. moments.Select(entry => ("adam_v/" + entry.Parameter.Spec.Name, entry.Parameter.Spec, entry.Second)),
     ];
 
+    /// <param name="previous">The name that a file already there gets; null to replace it.</param>
     /// <param name="metadata">Text by name, beside the format and the step.</param>
     internal static void WriteTensors(
-        string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine, int step,
+        string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine, int step, string? previous = null,
         params IEnumerable<KeyValuePair<string, string>> metadata) =>
         Safetensors.Write(
             path,
@@ -141,5 +233,12 @@ public sealed class RunFolder(string directory)
                     return values;
                 })),
             ],
-            new Dictionary<string, string>(metadata) { ["format"] = "pt", ["format_version"] = $"{FormatVersion}", ["step"] = $"{step}" });
+            new Dictionary<string, string>(metadata) { ["format"] = "pt", ["format_version"] = $"{FileFormat.Version}", ["step"] = $"{step}" },
+            previous);
 }
+
+/// <summary>What a checkpoint says beside its tensors.</summary>
+/// <param name="NextStep">The step to do next.</param>
+/// <param name="Metadata">Text by name.</param>
+/// <param name="Damage">Why it is not the newest one; null if it is.</param>
+public sealed record RestoredState(int NextStep, IReadOnlyDictionary<string, string> Metadata, string? Damage);

@@ -5,7 +5,7 @@ namespace Sparsity.Core.Storage;
 /// <summary>run.json: where a run's numbers come from.</summary>
 public sealed record RunRecord
 {
-    public int FormatVersion { get; init; } = RunFolder.FormatVersion;
+    public int FormatVersion { get; init; } = FileFormat.Version;
 
     /// <summary>This program's version.</summary>
     public required string Version { get; init; }

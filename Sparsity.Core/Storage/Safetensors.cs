@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -7,32 +8,36 @@ namespace Sparsity.Core.Storage;
 
 /// <summary>
 /// The safetensors format: 8 bytes of header length, a JSON header of names, types, shapes and offsets, then the values, little-endian, which follow one
-/// another without gap or overlap. Entries are written in the given order, the header padded with spaces to 8 bytes.
+/// another without gap or overlap. Entries are written in the given order, the header padded with spaces to 8 bytes. Among the metadata are checksums: that of
+/// each tensor's bytes as crc32c/NAME, and that of the header, with zeros in its own place, as crc32c; files of other programs have none.
 /// </summary>
 public static class Safetensors
 {
     private const int LargestHeader = 100_000_000; // the format's own limit
     private const int LengthBytes = 8;
     private const string MetadataName = "__metadata__";
+    private const string ChecksumName = "crc32c";
+    private const string NoChecksum = "00000000";
 
     /// <param name="path">Replaced atomically.</param>
     /// <param name="metadata">Text by name.</param>
-    public static void Write(string path, IReadOnlyList<TensorToWrite> tensors, IReadOnlyDictionary<string, string> metadata)
+    /// <param name="previous">The name that a file already there gets; null to replace it.</param>
+    public static void Write(string path, IReadOnlyList<TensorToWrite> tensors, IReadOnlyDictionary<string, string> metadata, string? previous = null)
     {
-        byte[] header = Encoding.UTF8.GetBytes(Header(tensors, metadata).ToJsonString());
-        int padding = (8 - (header.Length % 8)) % 8;
-        AtomicFile.Write(path, stream =>
-        {
-            Span<byte> length = stackalloc byte[LengthBytes];
-            BinaryPrimitives.WriteInt64LittleEndian(length, header.Length + padding);
-            stream.Write(length);
-            stream.Write(header);
-            stream.Write(Encoding.ASCII.GetBytes(new string(' ', padding)));
-            foreach (TensorToWrite tensor in tensors)
+        byte[] header = Header(tensors, metadata, null);
+        AtomicFile.Write(
+            path,
+            stream =>
             {
-                tensor.CopyTo(stream);
-            }
-        });
+                Span<byte> length = stackalloc byte[LengthBytes];
+                BinaryPrimitives.WriteInt64LittleEndian(length, header.Length);
+                stream.Write(length);
+                stream.Write(header);
+                uint[] checksums = [.. tensors.Select(tensor => tensor.CopyTo(stream))];
+                stream.Position = LengthBytes;
+                stream.Write(Header(tensors, metadata, checksums));
+            },
+            previous);
     }
 
     /// <summary>Maps a file and reads its header; tensors come in the order of their offsets.</summary>
@@ -51,9 +56,16 @@ public static class Safetensors
         }
     }
 
-    private static JsonObject Header(IReadOnlyList<TensorToWrite> tensors, IReadOnlyDictionary<string, string> metadata)
+    /// <param name="checksums">Of the tensors; null for a header of the same length that holds their places.</param>
+    private static byte[] Header(IReadOnlyList<TensorToWrite> tensors, IReadOnlyDictionary<string, string> metadata, uint[]? checksums)
     {
-        var header = new JsonObject { [MetadataName] = new JsonObject(metadata.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value))) };
+        IEnumerable<KeyValuePair<string, string>> all =
+        [
+            .. metadata,
+            .. tensors.Select((tensor, i) => KeyValuePair.Create($"{ChecksumName}/{tensor.Name}", checksums is null ? NoChecksum : $"{checksums[i]:x8}")),
+            KeyValuePair.Create(ChecksumName, NoChecksum),
+        ];
+        var header = new JsonObject { [MetadataName] = new JsonObject(all.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value))) };
         long offset = 0;
         foreach (TensorToWrite tensor in tensors)
         {
@@ -67,7 +79,35 @@ public static class Safetensors
             offset = end;
         }
 
-        return header;
+        string json = header.ToJsonString();
+        byte[] bytes = Encoding.UTF8.GetBytes(json);
+        Array.Resize(ref bytes, (bytes.Length + 7) / 8 * 8);
+        bytes.AsSpan().Replace((byte)0, (byte)' ');
+        if (checksums is not null)
+        {
+            Encoding.ASCII.GetBytes($"{Crc32C.Of(bytes):x8}").CopyTo(PlaceOfChecksum(bytes));
+        }
+
+        return bytes;
+    }
+
+    /// <summary>The 8 digits of a header's own checksum; empty where there are none in the form in which they are written.</summary>
+    private static Span<byte> PlaceOfChecksum(Span<byte> header)
+    {
+        ReadOnlySpan<byte> key = "\"crc32c\":\""u8;
+        int at = header.IndexOf(key); // quotes inside other texts are escaped
+        return at < 0 || at + key.Length + NoChecksum.Length > header.Length ? [] : header.Slice(at + key.Length, NoChecksum.Length);
+    }
+
+    private static void RequireUndamaged(MappedFile file, ReadOnlySpan<byte> header, string written)
+    {
+        byte[] copy = header.ToArray();
+        Span<byte> place = PlaceOfChecksum(copy);
+        place.Fill((byte)'0');
+        if (place.IsEmpty || $"{Crc32C.Of(copy):x8}" != written)
+        {
+            throw Damaged(file, "its header is not the one that was written");
+        }
     }
 
     private static TensorFile Read(MappedFile file)
@@ -86,11 +126,16 @@ public static class Safetensors
         long dataStart = LengthBytes + (long)headerLength;
         JsonObject header = JsonText.ParseObject(Encoding.UTF8.GetString(file.Span<byte>(LengthBytes, (int)headerLength)), file.Path);
         Dictionary<string, string> metadata = header.Remove(MetadataName, out JsonNode? given) ? Metadata(file, given) : [];
+        if (metadata.Remove(ChecksumName, out string? written))
+        {
+            RequireUndamaged(file, file.Span<byte>(LengthBytes, (int)headerLength), written);
+        }
+
         var found = new List<(long Start, long End, StoredTensor Tensor)>();
         foreach ((string name, JsonNode? node) in header)
         {
             Entry entry = JsonText.Read<Entry>(node ?? throw Damaged(file, $"{name} is null"), $"{file.Path}: {name}");
-            found.Add(Locate(file, name, entry, dataStart));
+            found.Add(Locate(file, name, entry, dataStart, metadata.Remove($"{ChecksumName}/{name}", out string? checksum) ? checksum : null));
         }
 
         found.Sort((a, b) => (a.Start, a.End).CompareTo((b.Start, b.End)));
@@ -122,7 +167,7 @@ public static class Safetensors
     }
 
     /// <summary>Start and end are counted from the file's beginning.</summary>
-    private static (long Start, long End, StoredTensor Tensor) Locate(MappedFile file, string name, Entry entry, long dataStart)
+    private static (long Start, long End, StoredTensor Tensor) Locate(MappedFile file, string name, Entry entry, long dataStart, string? checksum)
     {
         if (!Enum.IsDefined(typeof(ElementType), entry.Dtype) || !Enum.TryParse(entry.Dtype, out ElementType type))
         {
@@ -139,7 +184,13 @@ public static class Safetensors
             throw Damaged(file, $"{name} has {end - start} bytes for {type} [{string.Join(", ", entry.Shape)}]");
         }
 
-        return (dataStart + start, dataStart + end, new StoredTensor(file, name, type, entry.Shape, dataStart + start));
+        uint written = 0;
+        if (checksum is not null && !uint.TryParse(checksum, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out written))
+        {
+            throw Damaged(file, $"the checksum of {name} is no hexadecimal number");
+        }
+
+        return (dataStart + start, dataStart + end, new StoredTensor(file, name, type, entry.Shape, dataStart + start, checksum: checksum is null ? null : written));
     }
 
     private static BadInputException Damaged(MappedFile file, string why) =>

@@ -9,13 +9,16 @@ public sealed class StoredTensor
     private readonly MappedFile _file;
     private readonly long _offset;
     private readonly long[]? _strides;
+    private uint? _checksum; // until it was found right
 
     /// <param name="file">Where it lies; the caller has checked that all of it does.</param>
     /// <param name="offset">Byte of the first number.</param>
     /// <param name="strides">Numbers from one index of each dimension to the next, not negative; none for row-major order without gaps.</param>
-    internal StoredTensor(MappedFile file, string name, ElementType type, ReadOnlySpan<long> shape, long offset, ReadOnlySpan<long> strides = default)
+    /// <param name="checksum"><see cref="Crc32C"/> of the bytes of a tensor without gaps, where the file states it.</param>
+    internal StoredTensor(MappedFile file, string name, ElementType type, ReadOnlySpan<long> shape, long offset, ReadOnlySpan<long> strides = default, uint? checksum = null)
     {
         _file = file;
+        _checksum = checksum;
         _offset = offset;
         Name = name;
         Type = type;
@@ -38,8 +41,10 @@ public sealed class StoredTensor
     /// [Length] in row-major order as float32: the mapped file itself where it holds just that, else a converted copy.
     /// Valid until the file is disposed. float64 is rounded to the nearest.
     /// </summary>
+    /// <exception cref="BadInputException">The numbers are not those that were written.</exception>
     public ReadOnlySpan<float> Floats()
     {
+        RequireUndamaged();
         switch (Type)
         {
             case ElementType.F32:
@@ -57,15 +62,19 @@ public sealed class StoredTensor
     }
 
     /// <summary>The numbers as they are stored, little-endian, in row-major order.</summary>
-    /// <exception cref="BadInputException">They do not fit one array.</exception>
-    public byte[] Bytes() => Type.Size() switch
+    /// <exception cref="BadInputException">They do not fit one array, or are not those that were written.</exception>
+    public byte[] Bytes()
     {
-        1 => Values<byte>(),
-        2 => MemoryMarshal.AsBytes(Values<ushort>().AsSpan()).ToArray(),
-        4 when Length <= Array.MaxLength / 4 => MemoryMarshal.AsBytes(Values<uint>().AsSpan()).ToArray(),
-        8 when Length <= Array.MaxLength / 8 => MemoryMarshal.AsBytes(Values<ulong>().AsSpan()).ToArray(),
-        _ => throw new BadInputException($"{_file.Path}: {Name} has {(long)Length * Type.Size()} bytes, more than one array holds."),
-    };
+        RequireUndamaged();
+        return Type.Size() switch
+        {
+            1 => Values<byte>(),
+            2 => MemoryMarshal.AsBytes(Values<ushort>().AsSpan()).ToArray(),
+            4 when Length <= Array.MaxLength / 4 => MemoryMarshal.AsBytes(Values<uint>().AsSpan()).ToArray(),
+            8 when Length <= Array.MaxLength / 8 => MemoryMarshal.AsBytes(Values<ulong>().AsSpan()).ToArray(),
+            _ => throw new BadInputException($"{_file.Path}: {Name} has {(long)Length * Type.Size()} bytes, more than one array holds."),
+        };
+    }
 
     /// <summary>The number of numbers in a shape as a file states it; false if a size is negative or the whole is more than one tensor holds.</summary>
     internal static bool TryCount(ReadOnlySpan<long> shape, out int count)
@@ -84,6 +93,29 @@ public sealed class StoredTensor
 
         count = empty ? 0 : (int)product;
         return true;
+    }
+
+    private void RequireUndamaged()
+    {
+        if (_checksum is not { } written)
+        {
+            return;
+        }
+
+        const long PartBytes = 1 << 30; // a span holds no more than 2 GiB
+        uint found = 0;
+        long bytes = (long)Length * Type.Size();
+        for (long at = 0; at < bytes; at += PartBytes)
+        {
+            found = Crc32C.Of(_file.Span<byte>(_offset + at, (int)Math.Min(PartBytes, bytes - at)), found);
+        }
+
+        if (found != written)
+        {
+            throw new BadInputException($"{_file.Path}: {Name} is damaged: the checksum of its numbers is {found:x8}, but was {written:x8} when they were written. Use another copy or checkpoint.");
+        }
+
+        _checksum = null;
     }
 
     private static bool IsRowMajor(IReadOnlyList<int> shape, ReadOnlySpan<long> strides)

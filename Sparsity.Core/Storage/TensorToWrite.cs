@@ -18,8 +18,8 @@ public sealed record TensorToWrite(string Name, IReadOnlyList<int> Shape, Elemen
 
     internal long ByteLength => checked(Length * Type.Size());
 
-    /// <summary>Writes the numbers.</summary>
-    internal void CopyTo(Stream stream)
+    /// <summary>Writes the numbers; returns their <see cref="Crc32C"/>.</summary>
+    internal uint CopyTo(Stream stream)
     {
         ReadOnlySpan<byte> bytes = Bytes();
         if (bytes.Length != ByteLength)
@@ -28,6 +28,7 @@ public sealed record TensorToWrite(string Name, IReadOnlyList<int> Shape, Elemen
         }
 
         stream.Write(bytes);
+        return Crc32C.Of(bytes);
     }
 }
 

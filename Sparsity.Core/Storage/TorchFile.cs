@@ -43,7 +43,7 @@ public static class TorchFile
             Add("byteorder", entry => entry.Write("little"u8));
             for (int i = 0; i < tensors.Count; i++)
             {
-                Add($"data/{i}", tensors[i].CopyTo);
+                Add($"data/{i}", entry => tensors[i].CopyTo(entry));
             }
 
             Add("version", entry => entry.Write("3\n"u8));

@@ -5,16 +5,9 @@ namespace Sparsity.Core.Tasks;
 /// <summary>The JSON file of a user's task: {format_version, name, description, train: [{first, second, answer_a, answer_b}], test: [...]}.</summary>
 internal static class PromptTaskFile
 {
-    private const int Version = 1;
-
     internal static PromptTask Load(string path)
     {
         Content content = JsonText.ReadFile<Content>(path);
-        if (content.FormatVersion != Version)
-        {
-            throw new BadInputException($"{path}: format_version is {content.FormatVersion}; expected {Version}. Write the file for this version or update the program.");
-        }
-
         if (content.Name.Length == 0 || content.Name.Any(c => !(char.IsAsciiLetterOrDigit(c) || c is '_' or '-')))
         {
             throw new BadInputException($"{path}: name is '{content.Name}'; expected letters, digits, '_' and '-'. Rename the task.");

@@ -7,6 +7,8 @@ namespace Sparsity.Core.Training;
 /// <summary>A model in training: its parameters with gradients and moments, and the step of spec section 2 on a given batch.</summary>
 public class Trainer : IDisposable
 {
+    private IReadOnlyList<WeightTensor>? _weights;
+
     /// <param name="engine">Where it is trained.</param>
     /// <param name="model">Validated.</param>
     /// <param name="training">Resolved against the model.</param>
@@ -48,6 +50,12 @@ public class Trainer : IDisposable
 
     protected BackwardState Gradients { get; }
 
+    /// <summary>Everything that a checkpoint holds.</summary>
+    protected virtual IReadOnlyList<Parameter> AllParameters => Parameters.All;
+
+    /// <summary>Of everything that is trained.</summary>
+    protected virtual IReadOnlyList<AdamMoments> AllMoments => Optimizer.Moments;
+
     /// <summary>Draws the initial weights; where the budget does not fall from dense, makes them sparse at once (official script).</summary>
     public virtual void Initialise()
     {
@@ -88,23 +96,42 @@ public class Trainer : IDisposable
     public virtual (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
     {
         double loss = Loss.Evaluate(tokens, withGradient: true);
-        RequireFiniteLoss(step, loss, Parameters.All);
+        RequireFiniteLoss(step, loss);
         Loss.Backward(Gradients);
         double rms = Optimizer.GradientRms();
-        RequireFiniteGradient(step, rms, Parameters.All);
+        RequireFiniteGradient(step, rms);
         Optimizer.Step(step, rms);
         return (loss, rms);
     }
 
-    /// <summary>Writes all that <see cref="Resume"/> needs, and the model by itself.</summary>
-    public virtual void Checkpoint(RunFolder folder, int nextStep)
+    /// <summary>Forgets the gradients of a step that <see cref="Step"/> gave up.</summary>
+    public void Skip()
     {
-        folder.WriteModel(Parameters, nextStep);
-        folder.WriteState(Engine, Parameters.All, Optimizer.Moments, nextStep);
+        foreach (AdamMoments moments in AllMoments)
+        {
+            Engine.Zero(moments.Parameter.Gradient!);
+        }
     }
 
-    /// <summary>Reads the last checkpoint; returns the step to do next.</summary>
-    public virtual int Resume(RunFolder folder) => folder.ReadState(Engine, Parameters.All, Optimizer.Moments);
+    /// <exception cref="NumericalException">A weight is not finite after a step.</exception>
+    public void RequireFiniteWeights(int step)
+    {
+        if (!double.IsFinite(Engine.RootMeanSquare(_weights ??= [.. AllMoments.Select(moments => moments.Parameter.Value)])))
+        {
+            throw new NumericalException($"step {step}: a weight is not finite after the update.{FirstNonFinite(parameter => parameter.Value, "weight")} The last checkpoint stands.");
+        }
+    }
+
+    /// <summary>Writes all that <see cref="Resume"/> needs, and the model by itself.</summary>
+    /// <param name="lossWatch">What the run has seen of its losses.</param>
+    public virtual void Checkpoint(RunFolder folder, int nextStep, string lossWatch)
+    {
+        folder.WriteModel(Parameters, nextStep);
+        folder.WriteState(Engine, AllParameters, AllMoments, nextStep, Config.KeepCheckpoints, KeyValuePair.Create(LossWatch.Key, lossWatch));
+    }
+
+    /// <summary>Reads the last checkpoint.</summary>
+    public RestoredState Resume(RunFolder folder) => folder.ReadState(Engine, AllParameters, AllMoments);
 
     public void Dispose()
     {
@@ -120,25 +147,25 @@ public class Trainer : IDisposable
         Parameters.Dispose();
     }
 
-    protected void RequireFiniteLoss(int step, double loss, IReadOnlyList<Parameter> parameters)
+    protected void RequireFiniteLoss(int step, double loss)
     {
         if (!double.IsFinite(loss))
         {
-            throw new NumericalException($"step {step}: the training loss is {loss}.{FirstNonFinite(parameters, parameter => parameter.Value, "weight")}");
+            throw new NumericalException($"step {step}: the training loss is {loss}.{FirstNonFinite(parameter => parameter.Value, "weight")}");
         }
     }
 
-    protected void RequireFiniteGradient(int step, double rms, IReadOnlyList<Parameter> parameters)
+    protected void RequireFiniteGradient(int step, double rms)
     {
         if (!double.IsFinite(rms))
         {
-            throw new NumericalException($"step {step}: the gradient is not finite.{FirstNonFinite(parameters, parameter => parameter.Gradient, "gradient")}");
+            throw new NumericalException($"step {step}: the gradient is not finite.{FirstNonFinite(parameter => parameter.Gradient, "gradient")}");
         }
     }
 
-    private string FirstNonFinite(IReadOnlyList<Parameter> parameters, Func<Parameter, WeightTensor?> tensorOf, string what)
+    private string FirstNonFinite(Func<Parameter, WeightTensor?> tensorOf, string what)
     {
-        foreach (Parameter parameter in parameters)
+        foreach (Parameter parameter in AllParameters)
         {
             if (tensorOf(parameter) is not { } tensor)
             {

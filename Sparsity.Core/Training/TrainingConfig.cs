@@ -35,6 +35,16 @@ public enum PositionEmbeddings
     Learned,
 }
 
+/// <summary>What becomes of a run at a step whose loss or gradient is NaN or infinite.</summary>
+public enum NonFinite
+{
+    /// <summary>It ends there; the last checkpoint stands.</summary>
+    Stop,
+
+    /// <summary>It leaves the step's update out, counts it, and goes on.</summary>
+    Skip,
+}
+
 /// <summary>How a model is trained (spec section 2). Names are the official script's where it has them.</summary>
 public sealed record TrainingConfig
 {
@@ -131,6 +141,12 @@ public sealed record TrainingConfig
     /// <summary>Steps between two checkpoints, from 1.</summary>
     public int CheckpointEvery { get; init; } = 500;
 
+    /// <summary>Checkpoints to resume from that are there at a time, from 1: the last, and those before it by their step.</summary>
+    public int KeepCheckpoints { get; init; } = 2;
+
+    /// <summary>What a loss or gradient that is not finite does.</summary>
+    public NonFinite OnNan { get; init; } = NonFinite.Stop;
+
     /// <summary>Whether the model is made sparse.</summary>
     public bool IsSparse() => Pfrac is not null || Density is not null;
 
@@ -168,6 +184,7 @@ public sealed record TrainingConfig
         Require(EvaluateEvery >= 1, "evaluate_every", EvaluateEvery, "at least 1");
         Require(ValidationTokens >= 2, "validation_tokens", ValidationTokens, "at least 2");
         Require(CheckpointEvery >= 1, "checkpoint_every", CheckpointEvery, "at least 1");
+        Require(KeepCheckpoints >= 1, "keep_checkpoints", KeepCheckpoints, "at least 1");
         double e = ExpansionFactor ?? model.DModel / 256.0;
         double mlp = ExpansionFactorMlp ?? model.DMlp / 1024.0;
         return this with { ExpansionFactor = e, ExpansionFactorMlp = mlp, Pfrac = Pfrac ?? (Density * e * mlp), Density = null };

@@ -11,16 +11,26 @@ public sealed record TrainingMetrics
     /// <summary>Tokens seen, this step's included.</summary>
     public required long Tokens { get; init; }
 
-    /// <summary>Mean training loss in nats of this step's batch.</summary>
-    public required double Loss { get; init; }
+    /// <summary>Mean training loss in nats of this step's batch; absent where the step was skipped.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public required double? Loss { get; init; }
+
+    /// <summary>Standard deviations by which the loss lies above its running mean, where they are so many that it is a spike; such a step always has a line.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? LossSpike { get; init; }
+
+    /// <summary>Steps skipped so far because a number was not finite; absent where there are none.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public int SkippedSteps { get; init; }
 
     public required double LearningRate { get; init; }
 
     /// <summary>Nonzero budget relative to the base model; null for a dense model.</summary>
     public double? Pfrac { get; init; }
 
-    /// <summary>Root mean square of the whole gradient before scaling.</summary>
-    public required double GradientRms { get; init; }
+    /// <summary>Root mean square of the whole gradient before scaling; absent where the step was skipped.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public required double? GradientRms { get; init; }
 
     /// <summary>Since the last line.</summary>
     public required double TokensPerSecond { get; init; }

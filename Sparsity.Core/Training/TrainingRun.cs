@@ -12,6 +12,8 @@ public sealed class TrainingRun : IDisposable
     private readonly BatchSource _training;
     private readonly BatchSource _validation;
     private readonly Trainer _trainer;
+    private readonly FolderLock _lock;
+    private LossWatch _watch = new();
     private int _nextStep;
 
     /// <summary>A run that trains a model by itself.</summary>
@@ -21,7 +23,7 @@ public sealed class TrainingRun : IDisposable
     /// <param name="folder">Where metrics and checkpoints go.</param>
     /// <param name="trainingTokens">The training stream.</param>
     /// <param name="validationTokens">The validation stream.</param>
-    /// <param name="resume">Whether to go on from the folder's checkpoint.</param>
+    /// <param name="resume">Whether to go on from the folder's checkpoint; from the start, if it has none yet.</param>
     /// <param name="initial">Weights to begin with; null for random ones.</param>
     public TrainingRun(
         IComputeEngine engine, ModelConfig model, TrainingConfig training, RunFolder folder,
@@ -42,18 +44,15 @@ public sealed class TrainingRun : IDisposable
         _training = new BatchSource(trainingTokens, training.BatchSequences, training.ContextTokens);
         _validation = new BatchSource(validationTokens, training.BatchSequences, training.ContextTokens);
         _trainer = trainer;
-        if (resume)
+        _lock = FolderLock.Take(folder.Directory);
+        try
         {
-            _nextStep = _trainer.Resume(folder);
-            KeepMetricsBefore(_nextStep);
+            Begin(resume, initial);
         }
-        else if (initial is not null)
+        catch
         {
-            _trainer.Initialise(initial);
-        }
-        else
-        {
-            _trainer.Initialise();
+            _lock.Dispose();
+            throw;
         }
     }
 
@@ -61,12 +60,20 @@ public sealed class TrainingRun : IDisposable
 
     public int NextStep => _nextStep;
 
+    /// <summary>Why the run goes on from an earlier checkpoint than the last; null if it does not.</summary>
+    public string? Damage { get; private set; }
+
+    /// <summary>Steps skipped because a number was not finite.</summary>
+    public int SkippedSteps => _watch.Skipped;
+
     /// <summary>Trains to the end, or until asked to stop; then writes a checkpoint.</summary>
     /// <param name="onMetrics">Called for every line of metrics.</param>
     /// <param name="stop">Finishes the step in progress and checkpoints.</param>
+    /// <param name="onSkip">Called with the reason for every step that is skipped.</param>
     /// <returns>Whether the run reached its last step.</returns>
     /// <exception cref="NumericalException">A number is not finite; the last checkpoint stands.</exception>
-    public bool Run(Action<TrainingMetrics>? onMetrics = null, CancellationToken stop = default)
+    /// <exception cref="WriteFailedException">A file cannot be written; the last checkpoint stands.</exception>
+    public bool Run(Action<TrainingMetrics>? onMetrics = null, CancellationToken stop = default, Action<string>? onSkip = null)
     {
         TrainingConfig config = _trainer.Config;
         int lastStep = config.LastStep();
@@ -76,11 +83,17 @@ public sealed class TrainingRun : IDisposable
         while (_nextStep <= lastStep && !stop.IsCancellationRequested)
         {
             int step = _nextStep;
-            (double loss, double rms) = _trainer.Step(step, _training.Random(config.Seed, step));
+            (double? loss, double? rms) = Step(step, onSkip);
+            double? spike = null;
+            if (loss is { } seen)
+            {
+                (_watch, spike) = _watch.After(seen);
+            }
+
             _nextStep++;
             sinceLine++;
             bool evaluate = step % config.EvaluateEvery == 0 || step == lastStep;
-            if (evaluate || step % config.LogEvery == 0)
+            if (evaluate || spike is not null || step % config.LogEvery == 0)
             {
                 double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
                 var metrics = new TrainingMetrics
@@ -91,6 +104,8 @@ public sealed class TrainingRun : IDisposable
                     LearningRate = _trainer.Sparsity.Schedule.LearningRate(step),
                     Pfrac = config.Pfrac is null ? null : _trainer.Sparsity.Schedule.Pfrac(step),
                     GradientRms = rms,
+                    LossSpike = spike,
+                    SkippedSteps = _watch.Skipped,
                     Terms = _trainer.Terms,
                     TokensPerSecond = Math.Round(sinceLine * tokensPerStep / seconds, 1),
                 };
@@ -104,7 +119,7 @@ public sealed class TrainingRun : IDisposable
                     };
                 }
 
-                AppendMetrics(metrics);
+                AtomicFile.AppendText(_folder.MetricsPath, JsonText.WriteLine(metrics));
                 onMetrics?.Invoke(metrics);
                 started = Stopwatch.GetTimestamp();
                 sinceLine = 0;
@@ -136,7 +151,11 @@ public sealed class TrainingRun : IDisposable
         return BigramBaseline.Loss(trainingTokens.Span, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(windows), training.ContextTokens, vocabulary);
     }
 
-    public void Dispose() => _trainer.Dispose();
+    public void Dispose()
+    {
+        _trainer.Dispose();
+        _lock.Dispose();
+    }
 
     /// <summary>How many batches measure the validation loss.</summary>
     public static int CountValidationBatches(BatchSource source, TrainingConfig config) =>
@@ -150,18 +169,58 @@ public sealed class TrainingRun : IDisposable
         }
     }
 
-    private void WriteCheckpoint() => _trainer.Checkpoint(_folder, _nextStep);
-
-    private void AppendMetrics(TrainingMetrics metrics)
+    private void Begin(bool resume, StoredModel? initial)
     {
+        if (resume && _folder.HasState)
+        {
+            RestoredState state = _trainer.Resume(_folder);
+            _nextStep = state.NextStep;
+            Damage = state.Damage;
+            if (state.Metadata.TryGetValue(LossWatch.Key, out string? watch))
+            {
+                _watch = JsonText.Read<LossWatch>(JsonText.ParseObject(watch, _folder.StatePath), _folder.StatePath);
+            }
+        }
+        else if (initial is not null)
+        {
+            _trainer.Initialise(initial);
+        }
+        else
+        {
+            _trainer.Initialise();
+        }
+
+        KeepMetricsBefore(_nextStep);
+    }
+
+    /// <summary>One step; nothing for one that was skipped.</summary>
+    private (double? Loss, double? GradientRms) Step(int step, Action<string>? onSkip)
+    {
+        (double?, double?) result = (null, null);
         try
         {
-            File.AppendAllText(_folder.MetricsPath, JsonText.WriteLine(metrics));
+            result = _trainer.Step(step, _training.Random(_trainer.Config.Seed, step));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (NumericalException e) when (_trainer.Config.OnNan == NonFinite.Skip)
         {
-            throw new BadInputException($"{_folder.MetricsPath}: cannot be written ({e.Message}). The last checkpoint stands; free space and use --resume.", e);
+            _trainer.Skip();
+            _watch = _watch with { Skipped = _watch.Skipped + 1 };
+            onSkip?.Invoke($"skipped {e.Message}");
         }
+
+        // Also after a skipped step: bad weights would have every step skipped.
+        _trainer.RequireFiniteWeights(step);
+        return result;
+    }
+
+    private void WriteCheckpoint()
+    {
+        if (File.Exists(_folder.MetricsPath))
+        {
+            AtomicFile.FlushToDisk(_folder.MetricsPath); // the lines before a checkpoint are not written again
+        }
+
+        _trainer.Checkpoint(_folder, _nextStep, JsonText.WriteLine(_watch).TrimEnd());
     }
 
     /// <summary>Drops lines of steps that will be done again, so that none stands twice.</summary>
