@@ -31,7 +31,7 @@ internal sealed class OpenedRun : IDisposable
     /// <summary>run.json.</summary>
     /// <exception cref="BadInputException">There is none: the model was not trained here.</exception>
     public RunRecord Record => IsTrainedHere
-        ? JsonText.ReadFile<RunRecord>(Folder.RunPath)
+        ? Folder.ReadRecord()
         : throw new BadInputException($"{Folder.Directory}: has no run.json that says which data the model belongs to. Give --data DIR.");
 
     /// <summary>Whether it is a run's folder, not only a model's.</summary>

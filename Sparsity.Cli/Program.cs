@@ -6,6 +6,7 @@ using Sparsity.Cli;
 using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Storage;
 
 Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 using var stop = new CancellationTokenSource();
@@ -36,7 +37,7 @@ int Run(Verb verb)
     {
         return Fail(e.Message, 2);
     }
-    catch (NumericalException e)
+    catch (Exception e) when (e is NumericalException or WriteFailedException)
     {
         return Fail(e.Message, 1);
     }

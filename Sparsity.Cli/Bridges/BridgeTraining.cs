@@ -53,7 +53,7 @@ internal static class BridgeTraining
     private static bool Continue(BridgeVerb flags, RunFolder folder, IComputeEngine engine, CancellationToken stop)
     {
         BridgeRecord bridge = new BridgeFolder(folder.Directory).ReadRecord();
-        RunRecord record = JsonText.ReadFile<RunRecord>(folder.RunPath);
+        RunRecord record = folder.ReadRecord();
         using var dense = new OpenedRun(flags.Dense ?? bridge.Dense, engine);
         if (dense.Model.Parameters.Fingerprint() != bridge.DenseFingerprint)
         {
@@ -61,7 +61,8 @@ internal static class BridgeTraining
         }
 
         DataFolder data = dense.OpenData(flags.Data ?? record.Data);
-        var trainer = new BridgeTrainer(dense.Model, folder.ReadConfig(), record.Training, bridge.Bridge);
+        using OpenedRun? start = folder.HasState || bridge.Init is null ? null : new OpenedRun(bridge.Init, engine);
+        var trainer = new BridgeTrainer(dense.Model, folder.ReadConfig(), record.Training, bridge.Bridge, start?.Model.Parameters);
         return TrainVerb.Continue(trainer, folder, data, stop);
     }
 

@@ -135,6 +135,6 @@ internal sealed class DemoVerb : EngineVerb
 
     private sealed record TrainedModel(string Name, string Directory, IReadOnlyList<TrainingMetrics> Metrics)
     {
-        public RunRecord Record => JsonText.ReadFile<RunRecord>(new RunFolder(Directory).RunPath);
+        public RunRecord Record => new RunFolder(Directory).ReadRecord();
     }
 }

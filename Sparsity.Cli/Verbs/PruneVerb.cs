@@ -106,8 +106,17 @@ internal sealed class PruneVerb : EngineVerb
             AtomicFile.WriteText(Path.Combine(RunFolder.Create(directory).Directory, "prune.json"), JsonText.Write(plan));
         }
 
-        var run = new PruningRun(directory, plan);
-        run.Execute(workers.Subjects, (task, progress) => Show(task, plan.Settings, progress), results => Show(results, plan), stop);
+        using var run = new PruningRun(directory, plan);
+        try
+        {
+            run.Execute(workers.Subjects, (task, progress) => Show(task, plan.Settings, progress), results => Show(results, plan), stop);
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            Terminal.Line($"stopped; continue with: sparsity prune --resume {directory}");
+            return 0;
+        }
+
         Print(run, plan);
         return 0;
     }

@@ -117,7 +117,7 @@ internal sealed class TraceVerb : EngineVerb
             throw new BadInputException($"--mean-batches is {MeanBatches}, but must be at least 1.");
         }
 
-        DataFolder data = DataFolder.Open(Data ?? JsonText.ReadFile<RunRecord>(folder.RunPath).Data);
+        DataFolder data = DataFolder.Open(Data ?? folder.ReadRecord().Data);
         if (data.Tokenizer.VocabularySize > model.Config.VocabSize)
         {
             throw new BadInputException($"{data.Directory}: has {data.Tokenizer.VocabularySize} tokens, but the model {model.Config.VocabSize}. Give --data a folder made with the model's tokenizer.");

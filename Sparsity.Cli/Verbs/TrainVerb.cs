@@ -93,9 +93,7 @@ internal sealed class TrainVerb : TrainingFlags
         TrainingConfig training = trainer.Config;
         ReadOnlyMemory<ushort> tokens = data.Training;
         ReadOnlyMemory<ushort> validation = data.Validation;
-        using var run = new TrainingRun(trainer, folder, tokens, validation, initial: initial);
-        data.Tokenizer.Save(folder.TokenizerPath);
-        AtomicFile.WriteText(folder.RunPath, JsonText.Write(new RunRecord
+        var record = new RunRecord
         {
             Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
             Device = trainer.Engine.Description,
@@ -104,34 +102,60 @@ internal sealed class TrainVerb : TrainingFlags
             TokenizerFingerprint = data.Tokenizer.Fingerprint,
             BigramLoss = TrainingRun.BigramLoss(training, trainer.Model.Config.VocabSize, tokens, validation),
             Training = training,
-        }));
-        return run.Run(metrics => Report(metrics, training.LastStep(), onMetrics), stop);
+        };
+        using var run = new TrainingRun(trainer, folder, tokens, validation, initial: initial);
+        data.Tokenizer.Save(folder.TokenizerPath);
+        folder.WriteConfig(trainer.Model.Config);
+        AtomicFile.WriteText(folder.RunPath, JsonText.Write(record)); // from here on the run can be resumed
+        return Finish(run, training.LastStep(), stop, onMetrics);
     }
 
     private static int Continue(IComputeEngine engine, RunFolder folder, CancellationToken stop)
     {
+        RunRecord record = folder.ReadRecord();
         ModelConfig model = folder.ReadConfig();
-        RunRecord record = JsonText.ReadFile<RunRecord>(folder.RunPath);
         DataFolder data = DataFolder.Open(record.Data);
         if (data.Tokenizer.Fingerprint != record.TokenizerFingerprint)
         {
             throw new BadInputException($"{record.Data}: now holds tokens of another tokenizer than the run in {folder.Directory} began with. Restore the data folder.");
         }
 
-        return Continue(new Trainer(engine, model, record.Training), folder, data, stop) ? 0 : Stopped(folder.Directory);
+        using StoredModel? initial = folder.HasState || record.InitialModel is null ? null : StoredModel.Open(record.InitialModel);
+        return Continue(new Trainer(engine, model, record.Training), folder, data, stop, initial) ? 0 : Stopped(folder.Directory);
     }
 
     /// <summary>Goes on from the folder's checkpoint with any trainer, which it disposes; returns whether the run reached its last step.</summary>
-    internal static bool Continue(Trainer trainer, RunFolder folder, DataFolder data, CancellationToken stop)
+    internal static bool Continue(Trainer trainer, RunFolder folder, DataFolder data, CancellationToken stop, StoredModel? initial = null)
     {
         int lastStep = trainer.Config.LastStep();
-        using var run = new TrainingRun(trainer, folder, data.Training, data.Validation, resume: true);
+        using var run = new TrainingRun(trainer, folder, data.Training, data.Validation, resume: true, initial);
+        if (run.Damage is { } damage)
+        {
+            Terminal.Line($"{damage}");
+        }
+
         Terminal.Line($"continuing {folder.Directory} at step {run.NextStep} of {lastStep}");
-        return run.Run(metrics => Report(metrics, lastStep, null), stop);
+        return Finish(run, lastStep, stop, null);
+    }
+
+    private static bool Finish(TrainingRun run, int lastStep, CancellationToken stop, Action<TrainingMetrics>? onMetrics)
+    {
+        bool isFinished = run.Run(metrics => Report(metrics, lastStep, onMetrics), stop, reason => Terminal.Line($"{reason}"));
+        if (run.SkippedSteps > 0)
+        {
+            Terminal.Line($"{run.SkippedSteps} steps were skipped because a number was not finite; metrics.jsonl counts them as skipped_steps");
+        }
+
+        return isFinished;
     }
 
     private static void Report(TrainingMetrics metrics, int lastStep, Action<TrainingMetrics>? onMetrics)
     {
+        if (metrics.LossSpike is { } deviations)
+        {
+            Terminal.Line($"step {metrics.Step}/{lastStep}: the loss spiked to {metrics.Loss:0.000}, {deviations:0.0} standard deviations above its running mean");
+        }
+
         if (metrics.ValidationLoss is { } validation)
         {
             Terminal.Line($"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, validation {validation:0.000}, nonzero {metrics.Statistics!.NonzeroFraction:0.0000}, {metrics.TokensPerSecond:0} tokens/s");

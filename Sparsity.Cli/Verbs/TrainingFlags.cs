@@ -103,6 +103,12 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("checkpoint-every", HelpText = "Steps between two checkpoints. (Default: 500)")]
     public int? CheckpointEvery { get; set; }
 
+    [Option("keep", HelpText = "Checkpoints to keep: the last, and those before it. (Default: 2)")]
+    public int? KeepCheckpoints { get; set; }
+
+    [Option("on-nan", HelpText = "stop, or skip: what a loss or gradient that is no finite number does to the run; skip leaves the step's update out and counts it. (Default: stop)")]
+    public string? OnNan { get; set; }
+
     /// <summary>The settings with the flags that were given.</summary>
     /// <exception cref="BadInputException">A flag's text is none of its values.</exception>
     protected TrainingConfig Apply(TrainingConfig settings)

@@ -1,5 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Json.Serialization;
 using Sparsity.Core.Storage;
 
 namespace Sparsity.Core.Pruning;
@@ -33,6 +35,16 @@ public sealed class MaskCheckpoint
         if (File.Exists(path))
         {
             _stored = JsonText.ReadFile<Content>(path);
+            if (_stored.Checksum is { } written && _stored.WithChecksum().Checksum != written)
+            {
+                throw new BadInputException($"{path}: is damaged: its checksum is not the one that was written. Remove it to start this search again.");
+            }
+
+            if (_stored.Finished.Any(mask => mask.Tau.Length % sizeof(double) != 0))
+            {
+                throw new BadInputException($"{path}: a mask ends within a number. Remove it to start this search again.");
+            }
+
             if (_stored.Search != search)
             {
                 throw new BadInputException($"{path}: is of another search ({_stored.Search}, not {search}). Remove it, or choose another --out.");
@@ -71,7 +83,7 @@ public sealed class MaskCheckpoint
         AtomicFile.WriteText(_path, JsonText.Write(new Content(
             _search,
             [.. finished.Select(entry => new StoredMask(entry.KCoef, ToBytes(entry.Tau)))],
-            mask is null ? null : new StoredTraining(mask.KCoef, step, [.. mask.State.Select(ToBytes)]))));
+            mask is null ? null : new StoredTraining(mask.KCoef, step, [.. mask.State.Select(ToBytes)])).WithChecksum()));
         _written = Stopwatch.GetTimestamp();
     }
 
@@ -88,7 +100,16 @@ public sealed class MaskCheckpoint
     private static double[] FromBytes(byte[] bytes) => MemoryMarshal.Cast<byte, double>(bytes).ToArray();
 
     /// <summary>Numbers as the bytes of doubles, little-endian, in base 64: decimal text would be three times as long.</summary>
-    private sealed record Content(string Search, IReadOnlyList<StoredMask> Finished, StoredTraining? Current);
+    private sealed record Content(string Search, IReadOnlyList<StoredMask> Finished, StoredTraining? Current)
+    {
+        public int FormatVersion { get; init; } = FileFormat.Version;
+
+        /// <summary><see cref="Crc32C"/> of this file's text without it.</summary>
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public string? Checksum { get; init; }
+
+        public Content WithChecksum() => this with { Checksum = $"{Crc32C.Of(Encoding.UTF8.GetBytes(JsonText.Write(this with { Checksum = null }))):x8}" };
+    }
 
     private sealed record StoredMask(double KCoef, byte[] Tau);
 

@@ -1,3 +1,4 @@
+using Sparsity.Core.Engine;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
@@ -71,6 +72,18 @@ public sealed class MaskTraining
         _gates.SetMask(_mask);
         double loss = _runner.LossAndBackward(pairs, _config.Loss);
         _gates.TakeMaskGradient(_maskGradient);
+        if (!double.IsFinite(loss))
+        {
+            throw new NumericalException(FormattableString.Invariant($"step {step} of mask training, k_coef {KCoef}: the task loss is {loss}. What was finished before is kept."));
+        }
+
+        int bad = Array.FindIndex(_maskGradient, value => !float.IsFinite(value));
+        if (bad >= 0)
+        {
+            throw new NumericalException(FormattableString.Invariant(
+                $"step {step} of mask training, k_coef {KCoef}: the mask gradient of {_gates.Layout[bad].Name} is {_maskGradient[bad]}. What was finished before is kept."));
+        }
+
         foreach ((int query, int key) in _tied)
         {
             // One parameter in two places: its gradient is the mean of the two, so that the penalty per node stays what it is.

@@ -8,9 +8,10 @@ namespace Sparsity.Core.Pruning;
 /// Carries out a <see cref="PruningPlan"/> in a folder: several searches at a time, each in an engine of its own. What is finished stands in results.json and
 /// is not done again; the masks of a search that was interrupted go on from where they were. Results do not depend on how many run at a time.
 /// </summary>
-public sealed class PruningRun
+public sealed class PruningRun : IDisposable
 {
     private readonly PruningPlan _plan;
+    private readonly FolderLock _folderLock;
     private readonly Lock _lock = new();
     private readonly Dictionary<PruningJob, IReadOnlyList<PruningResult>> _finished = [];
 
@@ -20,12 +21,15 @@ public sealed class PruningRun
     {
         Directory = directory;
         _plan = plan;
-        if (File.Exists(ResultsPath))
+        _folderLock = FolderLock.Take(directory);
+        try
         {
-            foreach (IGrouping<PruningJob, PruningResult> group in JsonText.ReadFile<PruningResults>(ResultsPath).Results.GroupBy(result => new PruningJob(result.Task, result.Seed)))
-            {
-                _finished[group.Key] = [.. group];
-            }
+            ReadFinished();
+        }
+        catch
+        {
+            _folderLock.Dispose();
+            throw;
         }
     }
 
@@ -114,7 +118,7 @@ public sealed class PruningRun
                 results.Add(result);
             }
 
-            File.Delete(checkpointPath);
+            AtomicFile.Delete(checkpointPath);
             return [.. results.OrderBy(result => Array.IndexOf([.. _plan.TargetLosses], result.TargetLoss))];
         }
 
@@ -123,6 +127,19 @@ public sealed class PruningRun
             lock (_lock)
             {
                 progress?.Invoke(name, step);
+            }
+        }
+    }
+
+    public void Dispose() => _folderLock.Dispose();
+
+    private void ReadFinished()
+    {
+        if (File.Exists(ResultsPath))
+        {
+            foreach (IGrouping<PruningJob, PruningResult> group in JsonText.ReadFile<PruningResults>(ResultsPath).Results.GroupBy(result => new PruningJob(result.Task, result.Seed)))
+            {
+                _finished[group.Key] = [.. group];
             }
         }
     }
@@ -167,7 +184,7 @@ public sealed class PruningRun
     private string Folder(string below, bool parent)
     {
         string folder = Path.Combine(Directory, parent ? Path.GetDirectoryName(below) ?? "" : below);
-        System.IO.Directory.CreateDirectory(folder);
+        AtomicFile.CreateDirectory(folder);
         return folder;
     }
 }

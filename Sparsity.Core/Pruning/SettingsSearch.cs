@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Tasks;
 
@@ -10,7 +11,10 @@ namespace Sparsity.Core.Pruning;
 /// <param name="Score">Lower is better: the edges of a circuit that meets the target and is necessary; others come after all of these.</param>
 public sealed record SearchTrial(
     int Trial, double KCoef, double Lr, double Beta2, double Temperature, double InitialBias, double WeightDecay, double LrWarmupFrac, double GradientClipNorm,
-    int Nodes, int Edges, double SelectionLoss, bool MeetsTarget, double LossWithoutCircuit, double Score);
+    int Nodes, int Edges, double SelectionLoss, bool MeetsTarget, double LossWithoutCircuit, double Score)
+{
+    public int FormatVersion { get; init; } = FileFormat.Version;
+}
 
 /// <summary>
 /// An evolutionary search for pruning settings around a centre (spec section 4: all of them are centres of a search). Rounds of 8 prunings that may run at the
@@ -43,9 +47,11 @@ public static class SettingsSearch
         var done = new SortedDictionary<int, SearchTrial>();
         if (File.Exists(tablePath))
         {
-            foreach (string line in File.ReadLines(tablePath))
+            foreach (string line in JsonText.ReadAllText(tablePath).Split('\n', StringSplitOptions.RemoveEmptyEntries))
             {
-                SearchTrial trial = JsonText.Read<SearchTrial>(JsonText.ParseObject(line, tablePath), tablePath);
+                JsonObject json = JsonText.ParseObject(line, tablePath);
+                FileFormat.RequireKnown(json, tablePath);
+                SearchTrial trial = JsonText.Read<SearchTrial>(json, tablePath);
                 done[trial.Trial] = trial;
             }
         }

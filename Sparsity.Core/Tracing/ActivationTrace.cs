@@ -107,6 +107,6 @@ public sealed class ActivationTrace
             }
         }
 
-        Safetensors.Write(path, tensors, new Dictionary<string, string> { ["format"] = "pt" });
+        Safetensors.Write(path, tensors, new Dictionary<string, string> { ["format"] = "pt", ["format_version"] = $"{FileFormat.Version}" });
     }
 }

@@ -106,14 +106,14 @@ public sealed class TrainingRun : IDisposable
                     GradientRms = rms,
                     LossSpike = spike,
                     SkippedSteps = _watch.Skipped,
-                    Terms = _trainer.Terms,
+                    Terms = loss is null ? null : _trainer.Terms,
                     TokensPerSecond = Math.Round(sinceLine * tokensPerStep / seconds, 1),
                 };
                 if (evaluate)
                 {
                     metrics = metrics with
                     {
-                        ValidationLoss = ValidationLoss(),
+                        ValidationLoss = FiniteValidationLoss(step),
                         Statistics = ModelStatistics.Of(_trainer.Parameters),
                         FinalResidualKurtosis = _trainer.Loss.FinalResidualKurtosis(),
                     };
@@ -213,6 +213,12 @@ public sealed class TrainingRun : IDisposable
         return result;
     }
 
+    private double FiniteValidationLoss(int step)
+    {
+        double loss = ValidationLoss();
+        return double.IsFinite(loss) ? loss : throw new NumericalException($"step {step}: the validation loss is {loss}. The last checkpoint stands.");
+    }
+
     private void WriteCheckpoint()
     {
         if (File.Exists(_folder.MetricsPath))
@@ -230,7 +236,7 @@ public sealed class TrainingRun : IDisposable
         {
             AtomicFile.WriteText(
                 _folder.MetricsPath,
-                string.Concat(File.ReadLines(_folder.MetricsPath).Where(line => StepOf(line) < step).Select(line => line + "\n")));
+                string.Concat(JsonText.ReadAllText(_folder.MetricsPath).Split('\n').Where(line => StepOf(line) < step).Select(line => line + "\n")));
         }
     }
 

@@ -20,7 +20,7 @@ export async function training(panel, run) {
   fill(panel,
     choice("Model", run.trainings, id, (chosen) => state.set({ training: chosen })),
     h("div", { class: "charts" },
-      lines([curve("training", (line) => line.loss), curve("validation", (line) => line.validation_loss ?? NaN, true)],
+      lines([curve("training", (line) => line.loss ?? NaN), curve("validation", (line) => line.validation_loss ?? NaN, true)],
         { title: "Loss (nats per token)", x: "step", y: "loss", mark: Number.isFinite(bigram) ? ["best bigram predictor", bigram] : null }),
       lines([curve("all", statistics((entry) => entry.nonzero), true), curve("without embeddings", statistics((entry) => entry.nonzero_without_embeddings), true)],
         { title: "L0: nonzero parameters", x: "step", y: "parameters", logY: true }),
@@ -29,7 +29,7 @@ export async function training(panel, run) {
         { title: "Alive MLP neurons", x: "step", y: "neurons", zero: true }),
       lines([curve("pfrac", (line) => line.pfrac ?? NaN)], { title: "Nonzero budget (pfrac)", x: "step", y: "pfrac", logY: true }),
       lines([curve("kurtosis", (line) => line.final_residual_kurtosis ?? NaN, true)], { title: "Kurtosis of the final residual", x: "step", y: "kurtosis" }),
-      lines([curve("gradient", (line) => line.gradient_rms)], { title: "Root mean square of the gradient", x: "step", y: "rms", logY: true }),
+      lines([curve("gradient", (line) => line.gradient_rms ?? NaN)], { title: "Root mean square of the gradient", x: "step", y: "rms", logY: true }),
       lines([curve("throughput", (line) => line.tokens_per_second)], { title: "Tokens per second", x: "step", y: "tokens/s", zero: true })));
 }
 
