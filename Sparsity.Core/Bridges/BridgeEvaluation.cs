@@ -23,6 +23,8 @@ public sealed record BridgeLocation(string Location, HybridResult DenseToSparse,
 /// <param name="KlSparse">KL(dense || sparse).</param>
 public sealed record BridgeEvaluation(long Tokens, double DenseLoss, double SparseLoss, double KlSparse, IReadOnlyList<BridgeLocation> Locations)
 {
+    public int FormatVersion { get; init; } = Storage.FileFormat.Version;
+
     /// <summary>Mean over all hybrids, both directions.</summary>
     public double MeanNmse => Mean(hybrid => hybrid.Nmse);
 

@@ -31,6 +31,8 @@ public sealed record SteeredNode(string Name, double MeanDifference, double RmsR
 /// <param name="RandomDirections">Random directions per strength.</param>
 public sealed record SteeringResult(IReadOnlyList<SteeredNode> Nodes, int Prompts, int RandomDirections, ulong Seed, IReadOnlyList<SteeringPoint> Points)
 {
+    public int FormatVersion { get; init; } = Storage.FileFormat.Version;
+
     /// <summary>Factor by which the last strength multiplies the counterfactual answer's probability in the dense model, against strength 0 of no edit.</summary>
     public double DenseFactor => Points[^1].Dense.Counterfactual / Points[0].Dense.Counterfactual;
 

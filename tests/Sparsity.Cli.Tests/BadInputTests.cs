@@ -1,4 +1,4 @@
-using System.Text.Json.Nodes;
+using Sparsity.Core.Storage;
 
 namespace Sparsity.Cli.Tests;
 
@@ -143,11 +143,20 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     /// <summary>Makes the first number of a tensor NaN.</summary>
     private static void Poison(string safetensors, string tensor)
     {
-        byte[] bytes = File.ReadAllBytes(safetensors);
-        int header = (int)BitConverter.ToInt64(bytes, 0);
-        JsonNode entry = JsonNode.Parse(bytes.AsSpan(8, header))![tensor]!;
-        BitConverter.TryWriteBytes(bytes.AsSpan(8 + header + entry["data_offsets"]![0]!.GetValue<int>()), float.NaN);
-        File.WriteAllBytes(safetensors, bytes);
+        TensorToWrite[] tensors;
+        IReadOnlyDictionary<string, string> metadata;
+        using (TensorFile file = Safetensors.Open(safetensors))
+        {
+            metadata = file.Metadata;
+            tensors = [.. file.Tensors.Select(stored =>
+            {
+                float[] values = stored.Floats().ToArray();
+                values[0] = stored.Name == tensor ? float.NaN : values[0];
+                return TensorToWrite.Of(stored.Name, stored.Shape, () => values);
+            })];
+        }
+
+        Safetensors.Write(safetensors, tensors, metadata);
     }
 
     private static void Refused(string expected, params string[] arguments)

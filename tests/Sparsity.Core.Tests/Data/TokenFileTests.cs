@@ -46,7 +46,7 @@ public sealed class TokenFileTests : IDisposable
         Damaged("even number", tokens[..^1], side);
         Damaged("tokens, but", tokens[..^2], side);
         Damaged("token 0 has id 65535", [255, 255, .. tokens[2..]], side);
-        Damaged("version 2", tokens, side.Replace("\"format_version\": 1", "\"format_version\": 2", StringComparison.Ordinal));
+        Damaged("format_version is 2", tokens, side.Replace("\"format_version\": 1", "\"format_version\": 2", StringComparison.Ordinal));
         Damaged("documents is 99999", tokens, side.Replace("\"documents\": 1", "\"documents\": 99999", StringComparison.Ordinal));
         Damaged("vocabulary_size is 5", tokens, side.Replace($"\"vocabulary_size\": {Tokenizer.VocabularySize}", "\"vocabulary_size\": 5", StringComparison.Ordinal));
         Damaged("hexadecimal", tokens, side.Replace(Tokenizer.Fingerprint, "abc", StringComparison.Ordinal));

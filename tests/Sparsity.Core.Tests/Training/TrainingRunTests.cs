@@ -105,6 +105,79 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     [Fact]
+    public void ASkippedStepChangesNothingIsCountedAndOutlivesAResume()
+    {
+        RunFolder whole = RunFolder.Create(_folder["whole"]);
+        RunFolder parts = RunFolder.Create(_folder["parts"]);
+        TrainingConfig skip = TinyModels.Training with { OnNan = NonFinite.Skip };
+        var reasons = new List<string>();
+        using (var engine = new CpuEngine(2))
+        using (var run = new TrainingRun(new FaultyTrainer(engine, skip), whole, _training, _validation))
+        {
+            Assert.True(run.Run(onSkip: reasons.Add));
+            Assert.Equal(2, run.SkippedSteps);
+        }
+
+        Assert.Equal(2, reasons.Count);
+        Assert.Contains("step 5:", reasons[0], StringComparison.Ordinal);
+        Assert.Contains("mlp.c_fc.weight, entry 1", reasons[0], StringComparison.Ordinal);
+        using (var stop = new CancellationTokenSource())
+        using (var engine = new CpuEngine(1))
+        using (var run = new TrainingRun(new FaultyTrainer(engine, skip), parts, _training, _validation))
+        {
+            run.Run(metrics => StopAt(8, metrics, stop), stop.Token);
+        }
+
+        using (var engine = new CpuEngine(1))
+        using (var run = new TrainingRun(new FaultyTrainer(engine, skip), parts, _training, _validation, resume: true))
+        {
+            Assert.True(run.Run());
+            Assert.Equal(2, run.SkippedSteps);
+        }
+
+        Assert.Equal(File.ReadAllBytes(whole.StatePath), File.ReadAllBytes(parts.StatePath));
+        List<string> lines = MetricsWithoutTimes(parts);
+        Assert.Equal(MetricsWithoutTimes(whole), lines);
+        Assert.Contains("\"skipped_steps\":1", lines[5], StringComparison.Ordinal);
+        Assert.DoesNotContain("\"loss\":", lines[5], StringComparison.Ordinal);
+        Assert.Contains("\"skipped_steps\":2", lines[40], StringComparison.Ordinal);
+        Assert.DoesNotContain("skipped_steps", lines[4], StringComparison.Ordinal);
+        using (var engine = new CpuEngine(1))
+        using (var run = new TrainingRun(new FaultyTrainer(engine, TinyModels.Training), RunFolder.Create(_folder["stopped"]), _training, _validation))
+        {
+            Assert.Contains("step 5:", Assert.Throws<NumericalException>(() => run.Run()).Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void AWeightThatIsNotFiniteAfterAnUpdateStopsEvenARunThatSkips()
+    {
+        using var engine = new CpuEngine(1);
+        TrainingConfig wild = TinyModels.Training with { OnNan = NonFinite.Skip, Lr = 1e5, LrWarmupFrac = null, WeightDecay = 1e35, Pfrac = null };
+        using var run = new TrainingRun(new Trainer(engine, TinyModels.Config, wild), RunFolder.Create(_folder["wild"]), _training, _validation);
+        var failure = Assert.Throws<NumericalException>(() => run.Run());
+        Assert.Contains("step 0: a weight is not finite", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("First: the weight of transformer.", failure.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>At steps 5 and 9 one entry of a gradient becomes infinite.</summary>
+    private sealed class FaultyTrainer(IComputeEngine engine, TrainingConfig config) : Trainer(engine, TinyModels.Config, config)
+    {
+        public override (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
+        {
+            if (step is 5 or 9)
+            {
+                WeightTensor gradient = Parameters[ParameterNames.Layer(0) + "mlp.c_fc.weight"].Gradient!;
+                var values = new float[gradient.Length];
+                values[1] = float.PositiveInfinity;
+                Engine.Write(gradient, values);
+            }
+
+            return base.Step(step, tokens);
+        }
+    }
+
+    [Fact]
     public void TooLittleDataIsRefused()
     {
         using var engine = new CpuEngine(1);
