@@ -1,7 +1,8 @@
 using System.Buffers.Binary;
 using System.Text.Json.Nodes;
+using Sparsity.Core;
 
-namespace Sparsity.Core.Tests.Fuzzing;
+namespace Sparsity.Faults;
 
 /// <summary>Damage to files, by seed: at the level of bytes, and for JSON also at that of values.</summary>
 internal static class Mutation
