@@ -83,8 +83,11 @@ internal sealed class TrainVerb : TrainingFlags
     /// <summary>Begins a run in an empty folder; returns whether it reached its last step.</summary>
     internal static bool Start(
         IComputeEngine engine, RunFolder folder, DataFolder data, ModelConfig model, TrainingConfig training, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null,
-        StoredModel? initial = null) =>
-        Start(new Trainer(engine, model, training), folder, data, stop, onMetrics, initial);
+        StoredModel? initial = null)
+    {
+        TrainingRun.RequireData(training, data.Training.Length, data.Validation.Length);
+        return Start(new Trainer(engine, model, training), folder, data, stop, onMetrics, initial);
+    }
 
     /// <summary>The same with any trainer, which it disposes.</summary>
     internal static bool Start(

@@ -38,8 +38,7 @@ public sealed class TrainingRun : IDisposable
         Trainer trainer, RunFolder folder, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false, StoredModel? initial = null)
     {
         TrainingConfig training = trainer.Config;
-        RequireLength(trainingTokens.Length, training.ContextTokens, "training");
-        RequireLength(validationTokens.Length, training.ContextTokens * training.BatchSequences, "validation");
+        RequireData(training, trainingTokens.Length, validationTokens.Length);
         _folder = folder;
         _training = new BatchSource(trainingTokens, training.BatchSequences, training.ContextTokens);
         _validation = new BatchSource(validationTokens, training.BatchSequences, training.ContextTokens);
@@ -161,11 +160,19 @@ public sealed class TrainingRun : IDisposable
     public static int CountValidationBatches(BatchSource source, TrainingConfig config) =>
         Math.Min(source.ConsecutiveBatches, Math.Max(1, config.ValidationTokens / config.BatchSequences / config.ContextTokens));
 
-    private static void RequireLength(int given, int needed, string what)
+    /// <summary>Whether there is text enough for one batch; asked before a model is allocated.</summary>
+    /// <exception cref="BadInputException">There is not.</exception>
+    public static void RequireData(TrainingConfig training, int trainingTokens, int validationTokens)
     {
-        if (given < needed)
+        Require(trainingTokens, training.ContextTokens, "training");
+        Require(validationTokens, (long)training.ContextTokens * training.BatchSequences, "validation");
+
+        static void Require(int given, long needed, string what)
         {
-            throw new BadInputException($"The {what} data has {given} tokens, but one batch of it needs {needed}. Give more text, or lower batch_sequences or context_tokens.");
+            if (given < needed)
+            {
+                throw new BadInputException($"The {what} data has {given} tokens, but one batch of it needs {needed}. Give more text, or lower batch_sequences or context_tokens.");
+            }
         }
     }
 
