@@ -47,9 +47,10 @@ public static class JsonText
         }
     }
 
-    /// <exception cref="BadInputException">A field is unknown, missing or of another type.</exception>
+    /// <exception cref="BadInputException">A field is unknown, missing or of another type, or a list has null in it.</exception>
     public static T Read<T>(JsonNode node, string source)
     {
+        RequireNoNullElement(node, source);
         try
         {
             return node.Deserialize<T>(Options) ?? throw new BadInputException($"{source}: expected an object, found null.");
@@ -84,6 +85,31 @@ public static class JsonText
     public static string Write<T>(T value) => JsonSerializer.Serialize(value, Options) + "\n";
 
     public static string WriteLine<T>(T value) => JsonSerializer.Serialize(value, OneLine) + "\n";
+
+    /// <summary>The serializer checks fields for null, but not the elements of lists; none of this program's may be null.</summary>
+    private static void RequireNoNullElement(JsonNode node, string source)
+    {
+        IEnumerable<JsonNode?> children = node switch
+        {
+            JsonObject properties => properties.Select(property => property.Value),
+            JsonArray items => items,
+            _ => [],
+        };
+        int i = 0;
+        foreach (JsonNode? child in children)
+        {
+            if (child is not null)
+            {
+                RequireNoNullElement(child, source);
+            }
+            else if (node is JsonArray)
+            {
+                throw new BadInputException($"{source}: {node.GetPath().TrimStart('$', '.')}[{i}] is null; expected a value.");
+            }
+
+            i++;
+        }
+    }
 
     /// <summary>Text is decoded when it is first asked for, and an escape such as "\ud800" alone fails only then: better here than anywhere.</summary>
     private static void ReadStrings(JsonNode? node)

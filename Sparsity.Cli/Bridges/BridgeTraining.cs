@@ -62,7 +62,8 @@ internal static class BridgeTraining
 
         DataFolder data = dense.OpenData(flags.Data ?? record.Data);
         using OpenedRun? start = folder.HasState || bridge.Init is null ? null : new OpenedRun(bridge.Init, engine);
-        var trainer = new BridgeTrainer(dense.Model, folder.ReadConfig(), record.Training, bridge.Bridge, start?.Model.Parameters);
+        ModelConfig model = folder.ReadConfig();
+        var trainer = new BridgeTrainer(dense.Model, model, record.Training.Resolved(model, folder.RunPath), bridge.Bridge, start?.Model.Parameters);
         return TrainVerb.Continue(trainer, folder, data, stop);
     }
 

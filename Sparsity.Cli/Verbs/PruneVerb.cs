@@ -58,7 +58,7 @@ internal sealed class PruneVerb : EngineVerb
 
     public override int Run(CancellationToken stop)
     {
-        PruningPlan? resumed = Resume is null ? null : JsonText.ReadFile<PruningPlan>(Path.Combine(Resume, "prune.json"));
+        PruningPlan? resumed = Resume is null ? null : PruningPlan.Load(Path.Combine(Resume, "prune.json"));
         string[] tasks = AllTasks ? [.. TaskCatalogue.All.Select(task => task.Name)] : [.. Task];
         PruningConfig config = resumed?.Settings ?? Settings();
         string model = resumed?.Model ?? Model ?? throw new BadInputException("prune needs --model DIR, the folder of a run.");

@@ -124,7 +124,7 @@ internal sealed class TrainVerb : TrainingFlags
         }
 
         using StoredModel? initial = folder.HasState || record.InitialModel is null ? null : StoredModel.Open(record.InitialModel);
-        return Continue(new Trainer(engine, model, record.Training), folder, data, stop, initial) ? 0 : Stopped(folder.Directory);
+        return Continue(new Trainer(engine, model, record.Training.Resolved(model, folder.RunPath)), folder, data, stop, initial) ? 0 : Stopped(folder.Directory);
     }
 
     /// <summary>Goes on from the folder's checkpoint with any trainer, which it disposes; returns whether the run reached its last step.</summary>

@@ -74,7 +74,7 @@ public sealed class BridgeTrainer : Trainer
         BridgeTerms terms = _loss.Evaluate(tokens, Gradients);
         _terms = terms.Means();
         double total = terms.Total(Bridges.Config);
-        RequireFiniteLoss(step, total);
+        RequireFiniteLoss(step, total, $" Of its terms not finite: {string.Join(", ", _terms.Where(term => !double.IsFinite(term.Value)).Select(term => term.Key))}.");
         double rms = Optimizer.GradientRms();
         RequireFiniteGradient(step, rms);
         RequireFiniteGradient(step, _bridgeOptimizer.GradientRms());

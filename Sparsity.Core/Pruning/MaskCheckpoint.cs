@@ -40,11 +40,6 @@ public sealed class MaskCheckpoint
                 throw new BadInputException($"{path}: is damaged: its checksum is not the one that was written. Remove it to start this search again.");
             }
 
-            if (_stored.Finished.Any(mask => mask.Tau.Length % sizeof(double) != 0))
-            {
-                throw new BadInputException($"{path}: a mask ends within a number. Remove it to start this search again.");
-            }
-
             if (_stored.Search != search)
             {
                 throw new BadInputException($"{path}: is of another search ({_stored.Search}, not {search}). Remove it, or choose another --out.");
@@ -53,7 +48,14 @@ public sealed class MaskCheckpoint
     }
 
     /// <summary>The masks that are done.</summary>
-    public IReadOnlyList<TrainedMask> Finished => [.. _stored?.Finished.Select(mask => new TrainedMask(mask.KCoef, FromBytes(mask.Tau))) ?? []];
+    /// <param name="nodes">Of the model.</param>
+    /// <param name="kCoef">Penalties, in the order in which they are tried.</param>
+    /// <exception cref="BadInputException">The masks are not of this model and these penalties.</exception>
+    public IReadOnlyList<TrainedMask> Finished(int nodes, IReadOnlyList<double> kCoef)
+    {
+        TrainedMask[] finished = [.. _stored?.Finished.Select(mask => new TrainedMask(mask.KCoef, FromBytes(mask.Tau))) ?? []];
+        return finished.Length <= kCoef.Count && finished.Zip(kCoef).All(pair => pair.First.KCoef == pair.Second && IsMask(pair.First.Tau, nodes)) ? finished : throw DoesNotFit();
+    }
 
     /// <summary>Gives <paramref name="mask"/> the stored state if it is the one that was interrupted.</summary>
     /// <returns>The step to do next.</returns>
@@ -65,18 +67,23 @@ public sealed class MaskCheckpoint
             return 0;
         }
 
-        if (current.State.Count != mask.State.Count || current.State.Any(array => array.Length != sizeof(double) * mask.Tau.Length))
+        double[][] state = [.. current.State.Select(FromBytes)];
+        if (state.Length != mask.State.Count || current.Step < 0 || !state.All(array => array.Length == mask.Tau.Length && array.All(double.IsFinite)) || !IsMask(state[0], mask.Tau.Length))
         {
-            throw new BadInputException($"{_path}: does not fit the model. Remove it to start this search again.");
+            throw DoesNotFit();
         }
 
         for (int i = 0; i < mask.State.Count; i++)
         {
-            FromBytes(current.State[i]).CopyTo(mask.State[i], 0);
+            state[i].CopyTo(mask.State[i], 0);
         }
 
         return current.Step;
     }
+
+    private static bool IsMask(double[] tau, int nodes) => tau.Length == nodes && tau.All(value => value is >= -1 and <= 1);
+
+    private BadInputException DoesNotFit() => new($"{_path}: does not fit the model. Remove it to start this search again.");
 
     internal void Write(IReadOnlyList<TrainedMask> finished, MaskTraining? mask = null, int step = 0)
     {

@@ -40,6 +40,16 @@ public sealed record PruningPlan
     /// <summary>Everything else; its seed and target loss stand for those above in turn.</summary>
     public required PruningConfig Settings { get; init; }
 
+    /// <summary>Reads prune.json.</summary>
+    /// <exception cref="BadInputException">It is missing or damaged, or a setting is out of range.</exception>
+    public static PruningPlan Load(string path)
+    {
+        PruningPlan plan = JsonText.ReadFile<PruningPlan>(path);
+        return plan.Tasks.Count > 0 && plan.Seeds.Count > 0 && plan.TargetLosses.Count > 0 && plan.TargetLosses.All(target => target > 0)
+            ? plan with { Settings = plan.Settings.Validated(path) }
+            : throw new BadInputException($"{path}: must have at least one of tasks, seeds and target_losses, and the last above 0. Use another copy, or begin again.");
+    }
+
     /// <summary>Seed by seed, task by task.</summary>
     public IEnumerable<PruningJob> Jobs => Seeds.SelectMany(seed => Tasks.Select(task => new PruningJob(task, seed)));
 
@@ -89,6 +99,16 @@ public sealed record PruningTotal(ulong Seed, double TargetLoss, int Solved, dou
 /// <summary>results.json.</summary>
 public sealed record PruningResults(IReadOnlyList<PruningResult> Results)
 {
+    /// <summary>Reads results.json.</summary>
+    /// <exception cref="BadInputException">It is missing or damaged.</exception>
+    public static PruningResults Load(string path)
+    {
+        PruningResults read = JsonText.ReadFile<PruningResults>(path);
+        return read.Results.All(result => result.Status is not (PruningStatus.Solved or PruningStatus.Missed) || (result.Edges >= 0 && result.Folder is not null))
+            ? read
+            : throw new BadInputException($"{path}: a circuit lacks its edges or folder. Use another copy, or begin again.");
+    }
+
     public int FormatVersion { get; init; } = FileFormat.Version;
 
     /// <summary>Follow from the results: whatever a file says of them is ignored.</summary>

@@ -137,7 +137,7 @@ public sealed class PruningRun : IDisposable
     {
         if (File.Exists(ResultsPath))
         {
-            foreach (IGrouping<PruningJob, PruningResult> group in JsonText.ReadFile<PruningResults>(ResultsPath).Results.GroupBy(result => new PruningJob(result.Task, result.Seed)))
+            foreach (IGrouping<PruningJob, PruningResult> group in PruningResults.Load(ResultsPath).Results.GroupBy(result => new PruningJob(result.Task, result.Seed)))
             {
                 _finished[group.Key] = [.. group];
             }

@@ -34,9 +34,8 @@ internal static class PromptTaskFile
 
         for (int i = 0; i < pairs.Count; i++)
         {
-            PromptPair? pair = pairs[i];
-            string? wrong = pair is null ? "is null; expected a pair"
-                : pair.First.Length == 0 || pair.Second.Length == 0 ? "has an empty prompt; expected text before the answer"
+            PromptPair pair = pairs[i];
+            string? wrong = pair.First.Length == 0 || pair.Second.Length == 0 ? "has an empty prompt; expected text before the answer"
                 : pair.AnswerA.Length == 0 || pair.AnswerB.Length == 0 ? "has an empty answer; expected one token of text"
                 : pair.First == pair.Second ? "has equal prompts; expected prompts that differ in what decides"
                 : pair.AnswerA == pair.AnswerB ? "has equal answers; expected two different ones"

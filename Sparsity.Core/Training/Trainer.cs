@@ -147,11 +147,12 @@ public class Trainer : IDisposable
         Parameters.Dispose();
     }
 
-    protected void RequireFiniteLoss(int step, double loss)
+    /// <param name="terms">A sentence for the message.</param>
+    protected void RequireFiniteLoss(int step, double loss, string terms = "")
     {
         if (!double.IsFinite(loss))
         {
-            throw new NumericalException($"step {step}: the training loss is {loss}.{FirstNonFinite(parameter => parameter.Value, "weight")}");
+            throw new NumericalException($"step {step}: the training loss is {loss}.{terms}{FirstNonFinite(parameter => parameter.Value, "weight")}");
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text.Json.Nodes;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
@@ -241,19 +242,19 @@ public sealed class TrainingRun : IDisposable
     {
         if (File.Exists(_folder.MetricsPath))
         {
-            AtomicFile.WriteText(
-                _folder.MetricsPath,
-                string.Concat(JsonText.ReadAllText(_folder.MetricsPath).Split('\n').Where(line => StepOf(line) < step).Select(line => line + "\n")));
+            AtomicFile.WriteText(_folder.MetricsPath, LinesBefore(step, JsonText.ReadAllText(_folder.MetricsPath)));
         }
     }
+
+    internal static string LinesBefore(int step, string metrics) => string.Concat(metrics.Split('\n').Where(line => StepOf(line) < step).Select(line => line + "\n"));
 
     private static int StepOf(string line)
     {
         try
         {
-            return (int?)System.Text.Json.Nodes.JsonNode.Parse(line)?["step"] ?? int.MaxValue;
+            return JsonText.ParseObject(line, "a line of metrics")["step"] is JsonValue value && value.TryGetValue(out int step) ? step : int.MaxValue;
         }
-        catch (System.Text.Json.JsonException)
+        catch (BadInputException)
         {
             return int.MaxValue; // a line cut short when the run was killed
         }

@@ -8,7 +8,7 @@ namespace Sparsity.Faults;
 /// <summary>Memory over a run's steps, with metrics, validation and checkpoints: whatever grows by a few bytes a step shows.</summary>
 internal static class Growth
 {
-    private const int WarmUpSteps = 400;
+    private const int WarmUpSteps = 1000;
     private const long MostManagedBytes = 200_000;
     private const long MostProcessBytes = 8 << 20;
 

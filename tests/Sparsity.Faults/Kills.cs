@@ -38,7 +38,7 @@ internal sealed partial class Kills(ulong seed)
             Succeed(["train", .. size, "--tokens", "60000", "--density", "0.25", "--minimum-alive", "2", "--out", sparse]);
             Succeed(["train", .. size, "--tokens", "40000", "--dense", "--lr", "0.01", "--out", dense]);
             string bridge = _folder["bridge.json"], prune = _folder["prune.json"];
-            File.WriteAllText(bridge, "{\"training\": {\"batch_sequences\": 8, \"density\": 0.25, \"minimum_alive_per_neuron\": 2, \"log_every\": 1, \"checkpoint_every\": 3}}");
+            File.WriteAllText(bridge, "{\"training\": {\"batch_sequences\": 8, \"density\": 1, \"log_every\": 1, \"checkpoint_every\": 3}}");
             File.WriteAllText(prune, "{\"mean_batches\": 2, \"selection_pairs\": 8, \"test_pairs\": 8, \"random_circuits\": 1}");
             Work[] works =
             [

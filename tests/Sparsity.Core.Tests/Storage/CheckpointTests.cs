@@ -1,5 +1,4 @@
 using System.Text;
-using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
