@@ -7,10 +7,10 @@ using Sparsity.Kernels.Cpu;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("bench", HelpText = "train: speed of training steps, with the time of each kernel. generate: speed of generated tokens. kernels: each operation by itself, against what the machine can do.")]
+[Verb("bench", HelpText = "train: speed of training steps, with the time of each kernel. prune: mask training. generate: speed of generated tokens. kernels: each operation by itself, against what the machine can do.")]
 internal sealed class BenchVerb : EngineVerb
 {
-    [Value(0, MetaName = "what", Required = true, HelpText = "train, generate or kernels.")]
+    [Value(0, MetaName = "what", Required = true, HelpText = "train, prune, generate or kernels.")]
     public string What { get; set; } = "";
 
     [Option("size", Default = "S", HelpText = "S, M or L.")]
@@ -45,6 +45,9 @@ internal sealed class BenchVerb : EngineVerb
             case "train":
                 Train(cpu, size);
                 return 0;
+            case "prune":
+                Prune(cpu, size);
+                return 0;
             case "generate":
                 Generate(engine, size);
                 return 0;
@@ -52,7 +55,7 @@ internal sealed class BenchVerb : EngineVerb
                 Kernels(engine, size);
                 return 0;
             default:
-                throw new BadInputException($"bench: '{What}' is nothing to measure; use train, generate or kernels.");
+                throw new BadInputException($"bench: '{What}' is nothing to measure; use train, prune, generate or kernels.");
         }
     }
 
@@ -61,12 +64,24 @@ internal sealed class BenchVerb : EngineVerb
         Roofs roofs = MeasureRoofs(engine);
         TrainBenchmarkResult result = TrainBenchmark.Run(engine, size, Phase, Steps, roofs);
         Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.TokensPerSecond:0} tokens/s, {result.MsPerStep:0.0} ms per step (spread {result.MsSpread:0.0}), peak memory {result.PeakMemoryMb:0} MiB, {result.AllocatedBytesPerStep} bytes allocated per step");
-        Terminal.Table(["kernel", "ms per step", "share"], result.Breakdown.OrderByDescending(entry => entry.Value).Select(entry => new[]
-        {
-            entry.Key, Terminal.Number(entry.Value, "0.00"), Terminal.Number(100 * entry.Value / result.MsPerStep, "0.0") + " %",
-        }));
+        ShowBreakdown(result.Breakdown, result.MsPerStep);
         Save(result);
     }
+
+    private void Prune(CpuEngine engine, BenchmarkSize size)
+    {
+        Terminal.Line($"{engine.Description}");
+        PruneBenchmarkResult result = PruneBenchmark.Run(engine, size, Phase, Steps);
+        Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.MsPerStep:0.0} ms per step of mask training (spread {result.MsSpread:0.0}), {result.SecondsPerThousandSteps:0} s per 1000 steps");
+        ShowBreakdown(result.Breakdown, result.MsPerStep);
+        Save(result);
+    }
+
+    private static void ShowBreakdown(IReadOnlyDictionary<string, double> breakdown, double step) =>
+        Terminal.Table(["kernel", "ms per step", "share"], breakdown.OrderByDescending(entry => entry.Value).Select(entry => new[]
+        {
+            entry.Key, Terminal.Number(entry.Value, "0.00"), Terminal.Number(100 * entry.Value / step, "0.0") + " %",
+        }));
 
     private void Kernels(IComputeEngine engine, BenchmarkSize size)
     {

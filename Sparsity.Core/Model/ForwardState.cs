@@ -36,7 +36,7 @@ public sealed class ForwardState : IDisposable
         }
 
         var selections = new Dictionary<(int Layer, SiteKind Kind), SelectionTensor>();
-        var selectionOf = new Dictionary<Site, SelectionTensor>();
+        var selectionOf = new Dictionary<Site, (SelectionTensor, int)>();
         foreach (Site site in Site.AllOf(config).Where(site => config.KeptAt(site) is not null))
         {
             (int, SiteKind) key = (site.Layer % layers, site.Kind);
@@ -45,7 +45,7 @@ public sealed class ForwardState : IDisposable
                 selections[key] = selection = Own(engine.AllocateSelection($"AbsTopK of {site}", sequences, tokens, config.ChannelsAt(site.Kind)));
             }
 
-            selectionOf[site] = selection;
+            selectionOf[site] = (selection, config.KeptAt(site)!.Value);
         }
 
         Selections = selectionOf;
@@ -79,7 +79,7 @@ public sealed class ForwardState : IDisposable
     /// <summary>[B,T,d_pos_emb] where positions are concatenated.</summary>
     internal ActivationTensor? Positions { get; }
 
-    internal IReadOnlyDictionary<Site, SelectionTensor> Selections { get; }
+    internal IReadOnlyDictionary<Site, (SelectionTensor Chosen, int Kept)> Selections { get; }
 
     /// <summary>final_resid [B,T,D].</summary>
     public ActivationTensor FinalResidual => Residuals[^1];

@@ -5,6 +5,9 @@ namespace Sparsity.Core.Model;
 /// <summary>What attention and MLP have in common: the norm of the residual, with concatenated positions, and the linear layers.</summary>
 internal abstract class Sublayer(Transformer model, int layer, string norm, string positionNorm, SiteKind inputSite)
 {
+    private readonly WeightAndBias _norm = WeightAndBias.Of(model, layer, norm);
+    private readonly WeightAndBias? _positionNorm = model.Config.DPosEmb is null ? null : WeightAndBias.Of(model, layer, positionNorm);
+
     protected Transformer Model { get; } = model;
 
     protected IComputeEngine Engine { get; } = model.Parameters.Engine;
@@ -15,11 +18,11 @@ internal abstract class Sublayer(Transformer model, int layer, string norm, stri
     protected void ForwardInput(ForwardState state, SublayerState sublayer, ActivationTensor residual)
     {
         (ActivationTensor normed, ActivationTensor? positions) = sublayer.InputParts;
-        Engine.NormForward(Model.Config.NormKind, residual, Of(norm + ".weight").Value, Find(norm + ".bias")?.Value, normed, sublayer.NormStatistics);
+        Engine.NormForward(Model.Config.NormKind, residual, _norm.Weight.Value, _norm.Bias?.Value, normed, sublayer.NormStatistics);
         if (positions is not null)
         {
             Engine.NormForward(
-                Model.Config.NormKind, state.Positions!, Of(positionNorm + ".weight").Value, Find(positionNorm + ".bias")?.Value, positions, sublayer.PositionStatistics!);
+                Model.Config.NormKind, state.Positions!, _positionNorm!.Weight.Value, _positionNorm.Bias?.Value, positions, sublayer.PositionStatistics!);
         }
 
         Model.AfterSite(state, new Site(Layer, inputSite), sublayer.Input);
@@ -29,63 +32,69 @@ internal abstract class Sublayer(Transformer model, int layer, string norm, stri
     protected void BackwardInput(ForwardState state, BackwardState gradients, SublayerState sublayer, ActivationTensor residual)
     {
         Model.BeforeSite(state, new Site(Layer, inputSite), gradients.Input);
-        Parameter weight = Of(norm + ".weight");
         Engine.NormBackward(
-            Model.Config.NormKind, residual, sublayer.NormStatistics, weight.Value, gradients.InputResidual, gradients.Residual, weight.Gradient, Find(norm + ".bias")?.Gradient);
+            Model.Config.NormKind, residual, sublayer.NormStatistics, _norm.Weight.Value, gradients.InputResidual, gradients.Residual,
+            _norm.Weight.Gradient, _norm.Bias?.Gradient);
         if (gradients.InputPositions is not null)
         {
-            weight = Of(positionNorm + ".weight");
             Engine.NormBackward(
-                Model.Config.NormKind, state.Positions!, sublayer.PositionStatistics!, weight.Value, gradients.InputPositions, gradients.Positions!,
-                weight.Gradient, Find(positionNorm + ".bias")?.Gradient);
+                Model.Config.NormKind, state.Positions!, sublayer.PositionStatistics!, _positionNorm!.Weight.Value, gradients.InputPositions, gradients.Positions!,
+                _positionNorm.Weight.Gradient, _positionNorm.Bias?.Gradient);
         }
     }
 
-    protected void ForwardLinear(string name, ActivationTensor input, ActivationTensor output) =>
-        Engine.LinearForward(input, Of(name + ".weight").Value, Find(name + ".bias")?.Value, output);
+    protected void ForwardLinear(WeightAndBias linear, ActivationTensor input, ActivationTensor output) =>
+        Engine.LinearForward(input, linear.Weight.Value, linear.Bias?.Value, output);
 
     /// <summary>Overwrites <paramref name="inputGradient"/>; accumulates into the gradients of weight and bias where they have them.</summary>
-    protected void BackwardLinear(string name, ActivationTensor input, ActivationTensor outputGradient, ActivationTensor inputGradient)
+    protected void BackwardLinear(WeightAndBias linear, ActivationTensor input, ActivationTensor outputGradient, ActivationTensor inputGradient)
     {
-        Parameter weight = Of(name + ".weight");
-        if (weight.Gradient is not null)
+        if (linear.Weight.Gradient is not null)
         {
-            Engine.LinearBackwardWeight(input, outputGradient, weight.Gradient, Find(name + ".bias")?.Gradient);
+            Engine.LinearBackwardWeight(input, outputGradient, linear.Weight.Gradient, linear.Bias?.Gradient);
         }
 
-        Engine.LinearBackwardInput(weight.Value, outputGradient, inputGradient);
+        Engine.LinearBackwardInput(linear.Weight.Value, outputGradient, inputGradient);
     }
+}
 
-    protected Parameter? Find(string name) => Model.Parameters.Find(ParameterNames.Layer(Layer) + name);
-
-    private Parameter Of(string name) => Model.Parameters[ParameterNames.Layer(Layer) + name];
+/// <summary>The parameters of a norm or a linear layer, looked up once.</summary>
+internal sealed record WeightAndBias(Parameter Weight, Parameter? Bias)
+{
+    public static WeightAndBias Of(Transformer model, int layer, string name)
+    {
+        string prefix = ParameterNames.Layer(layer) + name;
+        return new WeightAndBias(model.Parameters[prefix + ".weight"], model.Parameters.Find(prefix + ".bias"));
+    }
 }
 
 /// <summary>act_in -> c_attn -> q, k, v -> attention -> y -> c_proj -> resid_delta (official CausalSelfAttention).</summary>
 internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer(model, layer, "ln_1", "ln_p1", SiteKind.AttnActIn)
 {
-    private const string Sink = "attn.attn_imp.sink_logit";
+    private readonly WeightAndBias _attention = WeightAndBias.Of(model, layer, "attn.c_attn");
+    private readonly WeightAndBias _projection = WeightAndBias.Of(model, layer, "attn.c_proj");
+    private readonly Parameter? _sink = model.Parameters.Find(ParameterNames.Layer(layer) + "attn.attn_imp.sink_logit");
 
     /// <summary>Overwrites state.ResidualDelta.</summary>
     public void Forward(ForwardState state, ActivationTensor residual)
     {
         AttentionState own = state.Attention[Layer];
         ForwardInput(state, own, residual);
-        ForwardLinear("attn.c_attn", own.Input, own.QueryKeyValue);
+        ForwardLinear(_attention, own.Input, own.QueryKeyValue);
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnQ), own.Query);
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnK), own.Key);
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnV), own.Value);
         if (state.Cache is { } cache)
         {
-            Engine.CachedAttentionForward(own.Query, own.Key, own.Value, Model.Config.NHead, Find(Sink)?.Value, cache.Layers[Layer], cache.Length, own.Output);
+            Engine.CachedAttentionForward(own.Query, own.Key, own.Value, Model.Config.NHead, _sink?.Value, cache.Layers[Layer], cache.Length, own.Output);
         }
         else
         {
-            Engine.AttentionForward(own.Query, own.Key, own.Value, Model.Config.NHead, Find(Sink)?.Value, own.Output, own.LogSumExp);
+            Engine.AttentionForward(own.Query, own.Key, own.Value, Model.Config.NHead, _sink?.Value, own.Output, own.LogSumExp);
         }
 
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnY), own.Output);
-        ForwardLinear("attn.c_proj", own.Output, state.ResidualDelta);
+        ForwardLinear(_projection, own.Output, state.ResidualDelta);
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnResidDelta), state.ResidualDelta);
     }
 
@@ -94,15 +103,15 @@ internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer
     {
         AttentionState own = state.Attention[Layer];
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnResidDelta), gradients.ResidualDelta);
-        BackwardLinear("attn.c_proj", own.Output, gradients.ResidualDelta, gradients.AttentionOutput);
+        BackwardLinear(_projection, own.Output, gradients.ResidualDelta, gradients.AttentionOutput);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnY), gradients.AttentionOutput);
         Engine.AttentionBackward(
-            own.Query, own.Key, own.Value, Model.Config.NHead, Find(Sink)?.Value, own.Output, own.LogSumExp,
-            gradients.AttentionOutput, gradients.Query, gradients.Key, gradients.Value, Find(Sink)?.Gradient);
+            own.Query, own.Key, own.Value, Model.Config.NHead, _sink?.Value, own.Output, own.LogSumExp,
+            gradients.AttentionOutput, gradients.Query, gradients.Key, gradients.Value, _sink?.Gradient);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnV), gradients.Value);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnK), gradients.Key);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnQ), gradients.Query);
-        BackwardLinear("attn.c_attn", own.Input, gradients.QueryKeyValue, gradients.Input);
+        BackwardLinear(_attention, own.Input, gradients.QueryKeyValue, gradients.Input);
         BackwardInput(state, gradients, own, residual);
     }
 }
@@ -110,15 +119,18 @@ internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer
 /// <summary>act_in -> c_fc -> activation -> post_act -> c_proj -> resid_delta (official MLP).</summary>
 internal sealed class MlpSublayer(Transformer model, int layer) : Sublayer(model, layer, "ln_2", "ln_p2", SiteKind.MlpActIn)
 {
+    private readonly WeightAndBias _neurons = WeightAndBias.Of(model, layer, "mlp.c_fc");
+    private readonly WeightAndBias _projection = WeightAndBias.Of(model, layer, "mlp.c_proj");
+
     /// <summary>Overwrites state.ResidualDelta.</summary>
     public void Forward(ForwardState state, ActivationTensor residual)
     {
         MlpState own = state.Mlp[Layer];
         ForwardInput(state, own, residual);
-        ForwardLinear("mlp.c_fc", own.Input, own.PreActivation);
+        ForwardLinear(_neurons, own.Input, own.PreActivation);
         Engine.ActivationForward(Model.Config.ActivationKind, own.PreActivation, own.PostActivation);
         Model.AfterSite(state, new Site(Layer, SiteKind.MlpPostAct), own.PostActivation);
-        ForwardLinear("mlp.c_proj", own.PostActivation, state.ResidualDelta);
+        ForwardLinear(_projection, own.PostActivation, state.ResidualDelta);
         Model.AfterSite(state, new Site(Layer, SiteKind.MlpResidDelta), state.ResidualDelta);
     }
 
@@ -127,10 +139,10 @@ internal sealed class MlpSublayer(Transformer model, int layer) : Sublayer(model
     {
         MlpState own = state.Mlp[Layer];
         Model.BeforeSite(state, new Site(Layer, SiteKind.MlpResidDelta), gradients.ResidualDelta);
-        BackwardLinear("mlp.c_proj", own.PostActivation, gradients.ResidualDelta, gradients.Neurons);
+        BackwardLinear(_projection, own.PostActivation, gradients.ResidualDelta, gradients.Neurons);
         Model.BeforeSite(state, new Site(Layer, SiteKind.MlpPostAct), gradients.Neurons);
         Engine.ActivationBackward(Model.Config.ActivationKind, own.PreActivation, gradients.Neurons);
-        BackwardLinear("mlp.c_fc", own.Input, gradients.Neurons, gradients.Input);
+        BackwardLinear(_neurons, own.Input, gradients.Neurons, gradients.Input);
         BackwardInput(state, gradients, own, residual);
     }
 }

@@ -146,9 +146,9 @@ public sealed class Transformer
     /// <summary>Everything that acts at a site, forward: AbsTopK, then the hooks.</summary>
     internal void AfterSite(ForwardState state, Site site, ActivationTensor activation)
     {
-        if (state.Selections.TryGetValue(site, out SelectionTensor? selection))
+        if (state.Selections.TryGetValue(site, out (SelectionTensor Chosen, int Kept) selection))
         {
-            _engine.AbsTopKForward(activation, Config.KeptAt(site)!.Value, selection);
+            _engine.AbsTopKForward(activation, selection.Kept, selection.Chosen);
         }
 
         for (int i = 0; i < state.Hooks.Count; i++)
@@ -165,9 +165,9 @@ public sealed class Transformer
             state.Hooks[i].Backward(site, gradient);
         }
 
-        if (state.Selections.TryGetValue(site, out SelectionTensor? selection))
+        if (state.Selections.TryGetValue(site, out (SelectionTensor Chosen, int Kept) selection))
         {
-            _engine.AbsTopKBackward(selection, gradient);
+            _engine.AbsTopKBackward(selection.Chosen, gradient);
         }
     }
 }

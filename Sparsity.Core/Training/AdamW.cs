@@ -10,6 +10,7 @@ public sealed class AdamW : IDisposable
     private readonly TrainingConfig _config;
     private readonly Schedule _schedule;
     private readonly WeightSparsity? _sparsity;
+    private readonly AdamMoments[] _moments;
     private readonly List<WeightTensor> _gradients;
 
     /// <param name="engine">Where the parameters live.</param>
@@ -23,15 +24,12 @@ public sealed class AdamW : IDisposable
         _config = config;
         _schedule = schedule;
         _sparsity = sparsity;
-        Moments =
-        [
-            .. trained.Select(parameter => AdamMoments.Allocate(engine, parameter)),
-        ];
-        _gradients = [.. Moments.Select(moments => moments.Parameter.Gradient!)];
+        _moments = [.. trained.Select(parameter => AdamMoments.Allocate(engine, parameter))];
+        _gradients = [.. _moments.Select(moments => moments.Parameter.Gradient!)];
     }
 
     /// <summary>The trained parameters with their moments, in the order of the parameter list.</summary>
-    public IReadOnlyList<AdamMoments> Moments { get; }
+    public IReadOnlyList<AdamMoments> Moments => _moments;
 
     /// <summary>Root mean square over all entries of all gradients together.</summary>
     public double GradientRms() => _engine.RootMeanSquare(_gradients);
@@ -49,7 +47,7 @@ public sealed class AdamW : IDisposable
             _ => 1,
         };
         double rate = _schedule.LearningRate(step);
-        foreach (AdamMoments moments in Moments)
+        foreach (AdamMoments moments in _moments)
         {
             _engine.AdamStep(
                 moments.Parameter.Value, moments.Parameter.Gradient!, moments.First, moments.Second,
@@ -59,7 +57,7 @@ public sealed class AdamW : IDisposable
 
         _sparsity?.Apply(step);
         var decay = (float)(1 - (_config.WeightDecay * rate));
-        foreach (AdamMoments moments in Moments)
+        foreach (AdamMoments moments in _moments)
         {
             if (moments.Parameter.Spec.IsDecayed)
             {
@@ -70,7 +68,7 @@ public sealed class AdamW : IDisposable
 
     public void Dispose()
     {
-        foreach (AdamMoments moments in Moments)
+        foreach (AdamMoments moments in _moments)
         {
             moments.Dispose();
         }

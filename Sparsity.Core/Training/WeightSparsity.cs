@@ -1,3 +1,4 @@
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Training;
@@ -5,7 +6,8 @@ namespace Sparsity.Core.Training;
 /// <summary>Keeps each parameter within its nonzero budget after every step (spec section 2, step 5; official apply_topk_).</summary>
 public sealed class WeightSparsity
 {
-    private readonly ModelParameters _parameters;
+    private readonly IComputeEngine _engine;
+    private readonly Parameter[] _selected;
     private readonly TrainingConfig _config;
 
     /// <param name="parameters">Those with a gradient are kept sparse.</param>
@@ -13,8 +15,9 @@ public sealed class WeightSparsity
     /// <param name="lastStep">N: steps run 0..N.</param>
     public WeightSparsity(ModelParameters parameters, TrainingConfig config, int lastStep)
     {
-        _parameters = parameters;
+        _engine = parameters.Engine;
         _config = config;
+        _selected = [.. parameters.Trained.Where(parameter => IsSelected(parameter.Spec))];
         Schedule = new Schedule(config, lastStep);
     }
 
@@ -24,7 +27,7 @@ public sealed class WeightSparsity
     /// <exception cref="BadInputException">At some step the minimum alive asks for more entries than the budget allows.</exception>
     public void RequirePossible(int lastStep)
     {
-        foreach (Parameter parameter in _parameters.Trained.Where(IsSelected))
+        foreach (Parameter parameter in _selected)
         {
             ParameterSpec spec = parameter.Spec;
             int lines = spec.AliveAxis is null ? 0 : spec.AliveAxis == 1 ? spec.Rows : spec.Columns;
@@ -61,21 +64,16 @@ public sealed class WeightSparsity
     /// <summary>Zeroes, in every selected parameter, all but the largest entries.</summary>
     public void Apply(int step)
     {
-        foreach (Parameter parameter in _parameters.All)
+        foreach (Parameter parameter in _selected)
         {
-            if (parameter.Gradient is null || !IsSelected(parameter))
-            {
-                continue;
-            }
-
             int kept = Kept(parameter.Spec, step);
             if (kept < parameter.Spec.Length)
             {
-                _parameters.Engine.KeepLargest(parameter.Value, kept, parameter.Spec.AliveAxis, _config.MinimumAlivePerNeuron);
+                _engine.KeepLargest(parameter.Value, kept, parameter.Spec.AliveAxis, _config.MinimumAlivePerNeuron);
             }
         }
     }
 
-    private bool IsSelected(Parameter parameter) =>
-        _config.Pfrac is not null && parameter.Spec.Sparsity != SparsityGroup.Dense && (parameter.Spec.Sparsity != SparsityGroup.Bias || _config.SparseBiases);
+    private bool IsSelected(ParameterSpec spec) =>
+        _config.Pfrac is not null && spec.Sparsity != SparsityGroup.Dense && (spec.Sparsity != SparsityGroup.Bias || _config.SparseBiases);
 }

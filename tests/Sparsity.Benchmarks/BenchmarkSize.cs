@@ -1,3 +1,4 @@
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 
@@ -63,4 +64,18 @@ public sealed record BenchmarkSize(string Name, int Channels, int Layers, int Se
         PfracAnneal = false,
         MinimumAlivePerNeuron = MinimumAlive,
     }.Resolved(Model);
+
+    /// <summary>Frozen random weights at a phase's density.</summary>
+    public ModelParameters RandomWeights(IComputeEngine engine, BenchmarkPhase phase)
+    {
+        var parameters = new ModelParameters(engine, Model);
+        parameters.Initialise(1);
+        var sparsity = new WeightSparsity(parameters, Training(phase), lastStep: 1);
+        foreach (Parameter parameter in parameters.All.Where(parameter => parameter.Spec.Shape.Count == 2 && sparsity.Kept(parameter.Spec, 0) < parameter.Spec.Length))
+        {
+            engine.KeepLargest(parameter.Value, sparsity.Kept(parameter.Spec, 0), parameter.Spec.AliveAxis, MinimumAlive);
+        }
+
+        return parameters;
+    }
 }

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Generation;
 using Sparsity.Core.Model;
-using Sparsity.Core.Training;
 
 namespace Sparsity.Benchmarks;
 
@@ -30,7 +29,7 @@ public static class GenerateBenchmark
     public static GenerateBenchmarkResult Run(IComputeEngine engine, BenchmarkSize size, BenchmarkPhase phase, int tokens)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens, BenchmarkSize.Context - Prompt - WarmUp);
-        using ModelParameters parameters = Weights(engine, size, phase);
+        using ModelParameters parameters = size.RandomWeights(engine, phase);
         var model = new Transformer(parameters);
         int[] prompt = RandomNumbers.Tokens(Prompt, size.Model.VocabSize, 1);
         using var generator = new TextGenerator(model);
@@ -61,19 +60,6 @@ public static class GenerateBenchmark
         return new GenerateBenchmarkResult(
             size.Name, phase.ToString().ToLowerInvariant(), Math.Round(1000 / token.Median, 1), Math.Round(token.Median, 4), Math.Round(token.Spread, 4),
             Math.Round(cpu.TotalMilliseconds / tokens, 4));
-    }
-
-    private static ModelParameters Weights(IComputeEngine engine, BenchmarkSize size, BenchmarkPhase phase)
-    {
-        var parameters = new ModelParameters(engine, size.Model);
-        parameters.Initialise(1);
-        var sparsity = new WeightSparsity(parameters, size.Training(phase), lastStep: 1);
-        foreach (Parameter parameter in parameters.All.Where(parameter => parameter.Spec.Shape.Count == 2 && sparsity.Kept(parameter.Spec, 0) < parameter.Spec.Length))
-        {
-            engine.KeepLargest(parameter.Value, sparsity.Kept(parameter.Spec, 0), parameter.Spec.AliveAxis, size.MinimumAlive);
-        }
-
-        return parameters;
     }
 
     private static void RequireSameAsWithoutCache(Transformer model, TextGenerator generator, int[] prompt)

@@ -37,6 +37,8 @@ public static class TrainBenchmark
         using var trainer = new Trainer(engine, size.Model, training);
         trainer.Initialise();
         int[] tokens = RandomNumbers.Tokens(size.Sequences * BenchmarkSize.Context, size.Model.VocabSize, 1);
+        var total = new KernelTimes();
+        engine.KernelTimes = total;
         double first = 0;
         for (int step = 0; step < WarmUp; step++)
         {
@@ -45,8 +47,7 @@ public static class TrainBenchmark
         }
 
         var times = new double[steps];
-        var total = new KernelTimes();
-        engine.KernelTimes = total;
+        total.Clear();
         double last = 0;
         long allocated = GC.GetTotalAllocatedBytes(precise: true);
         for (int i = 0; i < steps; i++)

@@ -1,0 +1,84 @@
+using System.Diagnostics;
+using Sparsity.Core.Model;
+using Sparsity.Core.Pruning;
+using Sparsity.Core.Tasks;
+using Sparsity.Kernels.Cpu;
+
+namespace Sparsity.Benchmarks;
+
+/// <summary>What <c>bench prune --json</c> writes.</summary>
+/// <param name="Size">S, M or L.</param>
+/// <param name="Phase">dense, mid or sparse.</param>
+/// <param name="MsPerStep">Median.</param>
+/// <param name="MsSpread">Half the distance between the quartiles.</param>
+/// <param name="SecondsPerThousandSteps">From the median.</param>
+/// <param name="Breakdown">Mean milliseconds per step of each kernel; "other" is what no kernel accounts for.</param>
+public sealed record PruneBenchmarkResult(
+    string Size, string Phase, double MsPerStep, double MsSpread, double SecondsPerThousandSteps, IReadOnlyDictionary<string, double> Breakdown);
+
+/// <summary>Times steps of mask training: 128 prompts of 64 random tokens, a mask on every node, weights frozen.</summary>
+public static class PruneBenchmark
+{
+    private const int Pairs = 64;
+    private const int PromptTokens = 64;
+    private const int WarmUp = 3;
+
+    /// <param name="engine">The CPU engine, whose kernels are timed.</param>
+    /// <param name="size">Which model; its weights are random.</param>
+    /// <param name="phase">At which density.</param>
+    /// <param name="steps">Measured steps, from 1, after the warm-up.</param>
+    /// <exception cref="InvalidOperationException">No gradient reaches some place of the model: the step that would be timed is wrong.</exception>
+    public static PruneBenchmarkResult Run(CpuEngine engine, BenchmarkSize size, BenchmarkPhase phase, int steps)
+    {
+        using ModelParameters parameters = size.RandomWeights(engine, phase);
+        var model = new Transformer(parameters);
+        var layout = new NodeLayout(model.Config);
+        using var gates = new NodeGates(engine, layout, new float[layout.Count]);
+        using var runner = new TaskRunner(model, Pairs, PromptTokens);
+        runner.Hooks.Add(gates);
+        TokenizedPair[] pairs = [.. Enumerable.Range(0, Pairs).Select(i => new TokenizedPair(Prompt(i), Prompt(Pairs + i), 1, 2))];
+        RequireGradientEverywhere(runner, gates, pairs);
+        var mask = new MaskTraining(runner, gates, new PruningConfig { BatchPairs = Pairs, MaxTokens = PromptTokens, Steps = WarmUp + steps }, kCoef: 1e-4);
+        for (int step = 0; step < WarmUp; step++)
+        {
+            mask.Step(step, pairs);
+        }
+
+        var total = new KernelTimes();
+        engine.KernelTimes = total;
+        var times = new double[steps];
+        for (int i = 0; i < steps; i++)
+        {
+            long started = Stopwatch.GetTimestamp();
+            mask.Step(WarmUp + i, pairs);
+            times[i] = Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+        }
+
+        engine.KernelTimes = null;
+        Dictionary<string, double> breakdown = total.Read().ToDictionary(entry => entry.Kernel, entry => Math.Round(entry.Milliseconds / steps, 3));
+        breakdown["other"] = Math.Round(times.Average() - breakdown.Values.Sum(), 3);
+        Measurement median = Measurement.Of(times);
+        return new PruneBenchmarkResult(
+            size.Name, phase.ToString().ToLowerInvariant(), Math.Round(median.Median, 3), Math.Round(median.Spread, 3), Math.Round(median.Median, 1), breakdown);
+
+        int[] Prompt(int i) => RandomNumbers.Tokens(PromptTokens, size.Model.VocabSize, (ulong)i);
+    }
+
+    private static void RequireGradientEverywhere(TaskRunner runner, NodeGates gates, TokenizedPair[] pairs)
+    {
+        var ones = new float[gates.Layout.Count];
+        ones.AsSpan().Fill(1);
+        gates.SetMask(ones);
+        runner.LossAndBackward(pairs, TaskLoss.Binary);
+        var gradient = new float[ones.Length];
+        gates.TakeMaskGradient(gradient);
+        for (int site = 0; site < gates.Layout.Sites.Count; site++)
+        {
+            ReadOnlySpan<float> here = gradient.AsSpan(gates.Layout.RangeOf(site));
+            if (!here.ContainsAnyExcept(0f) || here.ContainsAnyExceptInRange(float.MinValue, float.MaxValue))
+            {
+                throw new InvalidOperationException($"The mask gradient at {gates.Layout.Sites[site]} is zero or not finite: the step is wrong, its time means nothing.");
+            }
+        }
+    }
+}
