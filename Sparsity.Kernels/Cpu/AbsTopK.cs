@@ -22,7 +22,7 @@ internal static unsafe class AbsTopK
             return;
         }
 
-        pool.Run(values.Tiles, new ForwardJob(values, keep, selection));
+        pool.Run(values.Tiles, new ForwardJob(pool, values, keep, selection));
     }
 
     /// <summary>In place on gradient [B,T,C]: zero where not kept.</summary>
@@ -45,7 +45,7 @@ internal static unsafe class AbsTopK
         return Vector512.Equals(Vector512.Create((int)(bits & 0xFFFF)) & laneBit, laneBit).AsSingle();
     }
 
-    private readonly struct ForwardJob(CpuActivations values, int keep, CpuSelection selection) : IParallelJob
+    private readonly struct ForwardJob(WorkerPool pool, CpuActivations values, int keep, CpuSelection selection) : IParallelJob
     {
         /// <summary>What share keep / channels of the magnitudes of a standard normal variable exceeds.</summary>
         private readonly float _normalQuantile = NormalQuantile((double)keep / values.Channels);
@@ -57,21 +57,25 @@ internal static unsafe class AbsTopK
         {
             ulong* words = selection.Words(tile);
             new Span<ulong>(words, values.Channels).Clear();
+
+            // The magnitudes of 16 tokens lie side by side for the passes over them: in the tile they would share few of the cache's sets.
+            int* magnitudes = (int*)pool.Scratch(worker, values.Channels * CpuActivations.VectorLanes);
             for (int lane = 0; lane < values.Width; lane += CpuActivations.VectorLanes)
             {
                 float* x = values.Lanes(tile, 0) + lane;
-                Vector512<int> threshold = Threshold(x, out Vector512<int> above);
+                Vector512<int> threshold = Threshold(x, magnitudes, out Vector512<int> above);
                 Apply(x, words, lane, threshold, Vector512.Create(keep) - above);
             }
         }
 
         /// <summary>For each lane the bits of a magnitude that at least k entries reach, with fewer than k strictly above it or exactly k reaching it.</summary>
         /// <param name="x">Channel 0 of 16 tokens.</param>
+        /// <param name="magnitudes">Overwritten with the bits of |x|, 16 tokens for each channel.</param>
         /// <param name="above">How many entries are kept for being above the threshold; the rest of the k are those equal to it, lowest channel first.</param>
-        private Vector512<int> Threshold(float* x, out Vector512<int> above)
+        private Vector512<int> Threshold(float* x, int* magnitudes, out Vector512<int> above)
         {
             Vector512<int> target = Vector512.Create(keep);
-            Vector512<float> deviation = Deviation(x, out Vector512<int> nonzero);
+            Vector512<float> deviation = Deviation(x, magnitudes, out Vector512<int> nonzero);
 
             // At least k entries reach low, fewer than k reach high (|NaN| is below it); where not even k are other than zero, that is all there is to know.
             Vector512<int> low = default;
@@ -92,7 +96,7 @@ internal static unsafe class AbsTopK
                 Vector512<int> middle = low + ((high - low) >>> 1);
                 Vector512<int> tried = pass % 4 == 3 ? middle : Vector512.Min(Vector512.Max(guess.AsInt32(), low + Vector512<int>.One), high - Vector512<int>.One);
                 tried = Vector512.ConditionalSelect(open, tried, middle);
-                Vector512<int> count = CountReaching(x, tried);
+                Vector512<int> count = CountReaching(magnitudes, tried);
                 Vector512<int> exact = Vector512.Equals(count, target) & open;
                 Vector512<int> enough = Vector512.GreaterThanOrEqual(count, target) & open;
                 Vector512<int> few = Vector512.AndNot(open, enough);
@@ -113,7 +117,7 @@ internal static unsafe class AbsTopK
         }
 
         /// <summary>The standard deviation that normally distributed entries of the same mean magnitude have, and how many are not zero.</summary>
-        private Vector512<float> Deviation(float* x, out Vector512<int> nonzero)
+        private Vector512<float> Deviation(float* x, int* magnitudes, out Vector512<int> nonzero)
         {
             const float MeanMagnitudeOfNormal = 0.79788456f;
             Vector512<float> sum = default;
@@ -121,9 +125,10 @@ internal static unsafe class AbsTopK
             int width = values.Width;
             for (int channel = 0; channel < values.Channels; channel++)
             {
-                Vector512<float> value = Vector512.Load(x + (channel * width));
-                sum += Vector512.Abs(value);
-                zeros -= Vector512.Equals(value, Vector512<float>.Zero).AsInt32();
+                Vector512<float> magnitude = Vector512.Abs(Vector512.Load(x + (channel * width)));
+                sum += magnitude;
+                zeros -= Vector512.Equals(magnitude, Vector512<float>.Zero).AsInt32();
+                magnitude.AsInt32().Store(magnitudes + (channel * CpuActivations.VectorLanes));
             }
 
             nonzero = Vector512.Create(values.Channels) - zeros;
@@ -145,21 +150,28 @@ internal static unsafe class AbsTopK
             high = Vector512.ConditionalSelect(above, (low.AsSingle() * Vector512.Create(1.25f)).AsInt32(), high);
             reachHigh = Vector512.ConditionalSelect(above, Vector512.Create(keep), reachHigh);
             Vector512<float> share = Vector512.ConvertToSingle(reachLow - Vector512.Create(keep)) / Vector512.ConvertToSingle(reachLow - reachHigh);
-            return Vector512.FusedMultiplyAdd(high.AsSingle() - low.AsSingle(), share, low.AsSingle());
+            return Vector512.MultiplyAddEstimate(high.AsSingle() - low.AsSingle(), share, low.AsSingle());
         }
 
-        private Vector512<int> CountReaching(float* x, Vector512<int> bits)
+        private Vector512<int> CountReaching(int* magnitudes, Vector512<int> bits)
         {
-            Vector512<int> count = default;
-            Vector512<int> absolute = Vector512.Create(AbsoluteBits);
-            int width = values.Width;
-            for (int channel = 0; channel < values.Channels; channel++)
+            // Four counts, so that the subtractions do not wait for one another; a true comparison is -1.
+            Vector512<int> c0 = default, c1 = default, c2 = default, c3 = default;
+            int channel = 0;
+            for (; channel + 4 <= values.Channels; channel += 4, magnitudes += 4 * CpuActivations.VectorLanes)
             {
-                // A true comparison is -1.
-                count -= Vector512.GreaterThanOrEqual(Vector512.Load((int*)x + (channel * width)) & absolute, bits);
+                c0 -= Vector512.GreaterThanOrEqual(Vector512.Load(magnitudes), bits);
+                c1 -= Vector512.GreaterThanOrEqual(Vector512.Load(magnitudes + 16), bits);
+                c2 -= Vector512.GreaterThanOrEqual(Vector512.Load(magnitudes + 32), bits);
+                c3 -= Vector512.GreaterThanOrEqual(Vector512.Load(magnitudes + 48), bits);
             }
 
-            return count;
+            for (; channel < values.Channels; channel++, magnitudes += CpuActivations.VectorLanes)
+            {
+                c0 -= Vector512.GreaterThanOrEqual(Vector512.Load(magnitudes), bits);
+            }
+
+            return (c0 + c1) + (c2 + c3);
         }
 
         private void Apply(float* x, ulong* words, int lane, Vector512<int> threshold, Vector512<int> equalsToKeep)

@@ -40,23 +40,23 @@ internal static unsafe class Activation
         Vector512<float> magnitude = Vector512.Min(Vector512.Abs(x), Vector512.Create(4f));
         Vector512<float> square = magnitude * magnitude;
         Vector512<float> p = Vector512.Create(-9.667044650996104e-06f);
-        p = Vector512.FusedMultiplyAdd(p, square, Vector512.Create(0.00011265958892181516f));
-        p = Vector512.FusedMultiplyAdd(p, square, Vector512.Create(-0.0008484080317430198f));
-        p = Vector512.FusedMultiplyAdd(p, square, Vector512.Create(0.005221031606197357f));
-        p = Vector512.FusedMultiplyAdd(p, square, Vector512.Create(-0.026865430176258087f));
-        p = Vector512.FusedMultiplyAdd(p, square, Vector512.Create(0.11283782124519348f));
-        p = Vector512.FusedMultiplyAdd(p, square, Vector512.Create(-0.37612637877464294f));
-        p = Vector512.FusedMultiplyAdd(p, square, Vector512.Create(1.128379225730896f));
+        p = Vector512.MultiplyAddEstimate(p, square, Vector512.Create(0.00011265958892181516f));
+        p = Vector512.MultiplyAddEstimate(p, square, Vector512.Create(-0.0008484080317430198f));
+        p = Vector512.MultiplyAddEstimate(p, square, Vector512.Create(0.005221031606197357f));
+        p = Vector512.MultiplyAddEstimate(p, square, Vector512.Create(-0.026865430176258087f));
+        p = Vector512.MultiplyAddEstimate(p, square, Vector512.Create(0.11283782124519348f));
+        p = Vector512.MultiplyAddEstimate(p, square, Vector512.Create(-0.37612637877464294f));
+        p = Vector512.MultiplyAddEstimate(p, square, Vector512.Create(1.128379225730896f));
 
         Vector512<float> q = Vector512.Create(1.6371513993362896e-06f);
-        q = Vector512.FusedMultiplyAdd(q, magnitude, Vector512.Create(-4.605804133461788e-05f));
-        q = Vector512.FusedMultiplyAdd(q, magnitude, Vector512.Create(0.0005968056502752006f));
-        q = Vector512.FusedMultiplyAdd(q, magnitude, Vector512.Create(-0.004759596195071936f));
-        q = Vector512.FusedMultiplyAdd(q, magnitude, Vector512.Create(0.026421135291457176f));
-        q = Vector512.FusedMultiplyAdd(q, magnitude, Vector512.Create(-0.11008008569478989f));
-        q = Vector512.FusedMultiplyAdd(q, magnitude, Vector512.Create(-0.6318260431289673f));
-        q = Vector512.FusedMultiplyAdd(q, magnitude, Vector512.Create(-1.1302334070205688f));
-        q = Vector512.FusedMultiplyAdd(q, magnitude, Vector512.Create(0.0003201380604878068f));
+        q = Vector512.MultiplyAddEstimate(q, magnitude, Vector512.Create(-4.605804133461788e-05f));
+        q = Vector512.MultiplyAddEstimate(q, magnitude, Vector512.Create(0.0005968056502752006f));
+        q = Vector512.MultiplyAddEstimate(q, magnitude, Vector512.Create(-0.004759596195071936f));
+        q = Vector512.MultiplyAddEstimate(q, magnitude, Vector512.Create(0.026421135291457176f));
+        q = Vector512.MultiplyAddEstimate(q, magnitude, Vector512.Create(-0.11008008569478989f));
+        q = Vector512.MultiplyAddEstimate(q, magnitude, Vector512.Create(-0.6318260431289673f));
+        q = Vector512.MultiplyAddEstimate(q, magnitude, Vector512.Create(-1.1302334070205688f));
+        q = Vector512.MultiplyAddEstimate(q, magnitude, Vector512.Create(0.0003201380604878068f));
 
         Vector512<float> value = Vector512.ConditionalSelect(
             Vector512.LessThan(magnitude, Vector512<float>.One), p * magnitude, Vector512<float>.One - VectorMath.Exp(q));

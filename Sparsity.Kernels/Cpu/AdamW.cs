@@ -56,8 +56,8 @@ internal static unsafe class AdamW
             for (; i + 16 <= end; i += 16)
             {
                 Vector512<float> g = Vector512.Load(gradient + i) * Vector512.Create(gradientScale);
-                Vector512<float> m = Vector512.FusedMultiplyAdd(Vector512.Create(1 - beta1), g - Vector512.Load(firstMoment + i), Vector512.Load(firstMoment + i));
-                Vector512<float> v = Vector512.FusedMultiplyAdd(Vector512.Create(1 - beta2), g * g, Vector512.Load(secondMoment + i) * Vector512.Create(beta2));
+                Vector512<float> m = Vector512.MultiplyAddEstimate(Vector512.Create(1 - beta1), g - Vector512.Load(firstMoment + i), Vector512.Load(firstMoment + i));
+                Vector512<float> v = Vector512.MultiplyAddEstimate(Vector512.Create(1 - beta2), g * g, Vector512.Load(secondMoment + i) * Vector512.Create(beta2));
                 m.Store(firstMoment + i);
                 v.Store(secondMoment + i);
                 Vector512<float> denominator = (Vector512.Sqrt(v) / Vector512.Create(rootCorrection)) + Vector512.Create(epsilon);

@@ -47,22 +47,22 @@ internal static unsafe class Attention
         for (int d = 0; d < channels; d++, rows += stride, columns += stride)
         {
             Vector512<float> column = Vector512.Load(columns);
-            s0 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[0]), column, s0);
-            s1 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[1]), column, s1);
-            s2 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[2]), column, s2);
-            s3 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[3]), column, s3);
-            s4 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[4]), column, s4);
-            s5 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[5]), column, s5);
-            s6 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[6]), column, s6);
-            s7 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[7]), column, s7);
-            s8 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[8]), column, s8);
-            s9 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[9]), column, s9);
-            s10 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[10]), column, s10);
-            s11 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[11]), column, s11);
-            s12 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[12]), column, s12);
-            s13 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[13]), column, s13);
-            s14 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[14]), column, s14);
-            s15 = Vector512.FusedMultiplyAdd(Vector512.Create(rows[15]), column, s15);
+            s0 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[0]), column, s0);
+            s1 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[1]), column, s1);
+            s2 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[2]), column, s2);
+            s3 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[3]), column, s3);
+            s4 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[4]), column, s4);
+            s5 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[5]), column, s5);
+            s6 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[6]), column, s6);
+            s7 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[7]), column, s7);
+            s8 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[8]), column, s8);
+            s9 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[9]), column, s9);
+            s10 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[10]), column, s10);
+            s11 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[11]), column, s11);
+            s12 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[12]), column, s12);
+            s13 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[13]), column, s13);
+            s14 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[14]), column, s14);
+            s15 = Vector512.MultiplyAddEstimate(Vector512.Create(rows[15]), column, s15);
         }
 
         s0.Store(products);
@@ -98,22 +98,22 @@ internal static unsafe class Attention
         Vector512<float> w12 = Vector512.Load(weights + 192), w13 = Vector512.Load(weights + 208), w14 = Vector512.Load(weights + 224), w15 = Vector512.Load(weights + 240);
         for (int d = 0; d < channels; d++, rows += rowStride, sums += sumStride)
         {
-            Vector512<float> a = Vector512.FusedMultiplyAdd(Vector512.Create(rows[0]), w0, Vector512.Load(sums));
+            Vector512<float> a = Vector512.MultiplyAddEstimate(Vector512.Create(rows[0]), w0, Vector512.Load(sums));
             Vector512<float> b = Vector512.Create(rows[1]) * w1;
-            a = Vector512.FusedMultiplyAdd(Vector512.Create(rows[2]), w2, a);
-            b = Vector512.FusedMultiplyAdd(Vector512.Create(rows[3]), w3, b);
-            a = Vector512.FusedMultiplyAdd(Vector512.Create(rows[4]), w4, a);
-            b = Vector512.FusedMultiplyAdd(Vector512.Create(rows[5]), w5, b);
-            a = Vector512.FusedMultiplyAdd(Vector512.Create(rows[6]), w6, a);
-            b = Vector512.FusedMultiplyAdd(Vector512.Create(rows[7]), w7, b);
-            a = Vector512.FusedMultiplyAdd(Vector512.Create(rows[8]), w8, a);
-            b = Vector512.FusedMultiplyAdd(Vector512.Create(rows[9]), w9, b);
-            a = Vector512.FusedMultiplyAdd(Vector512.Create(rows[10]), w10, a);
-            b = Vector512.FusedMultiplyAdd(Vector512.Create(rows[11]), w11, b);
-            a = Vector512.FusedMultiplyAdd(Vector512.Create(rows[12]), w12, a);
-            b = Vector512.FusedMultiplyAdd(Vector512.Create(rows[13]), w13, b);
-            a = Vector512.FusedMultiplyAdd(Vector512.Create(rows[14]), w14, a);
-            b = Vector512.FusedMultiplyAdd(Vector512.Create(rows[15]), w15, b);
+            a = Vector512.MultiplyAddEstimate(Vector512.Create(rows[2]), w2, a);
+            b = Vector512.MultiplyAddEstimate(Vector512.Create(rows[3]), w3, b);
+            a = Vector512.MultiplyAddEstimate(Vector512.Create(rows[4]), w4, a);
+            b = Vector512.MultiplyAddEstimate(Vector512.Create(rows[5]), w5, b);
+            a = Vector512.MultiplyAddEstimate(Vector512.Create(rows[6]), w6, a);
+            b = Vector512.MultiplyAddEstimate(Vector512.Create(rows[7]), w7, b);
+            a = Vector512.MultiplyAddEstimate(Vector512.Create(rows[8]), w8, a);
+            b = Vector512.MultiplyAddEstimate(Vector512.Create(rows[9]), w9, b);
+            a = Vector512.MultiplyAddEstimate(Vector512.Create(rows[10]), w10, a);
+            b = Vector512.MultiplyAddEstimate(Vector512.Create(rows[11]), w11, b);
+            a = Vector512.MultiplyAddEstimate(Vector512.Create(rows[12]), w12, a);
+            b = Vector512.MultiplyAddEstimate(Vector512.Create(rows[13]), w13, b);
+            a = Vector512.MultiplyAddEstimate(Vector512.Create(rows[14]), w14, a);
+            b = Vector512.MultiplyAddEstimate(Vector512.Create(rows[15]), w15, b);
             (a + b).Store(sums);
         }
     }
@@ -223,7 +223,7 @@ internal static unsafe class Attention
                 Vector512<float> product = default;
                 for (int d = 0; d < channels; d++)
                 {
-                    product = Vector512.FusedMultiplyAdd(Vector512.Load(dy + (d * width)), Vector512.Load(y + (d * width)), product);
+                    product = Vector512.MultiplyAddEstimate(Vector512.Load(dy + (d * width)), Vector512.Load(y + (d * width)), product);
                 }
 
                 for (int keys = 0; keys <= start; keys += Lanes)
@@ -274,7 +274,7 @@ internal static unsafe class Attention
                     Vector512<float> product = default;
                     for (int d = head * channels; d < (head + 1) * channels; d++)
                     {
-                        product = Vector512.FusedMultiplyAdd(Vector512.Load(outputGradient.Lanes(tile, d) + lane), Vector512.Load(output.Lanes(tile, d) + lane), product);
+                        product = Vector512.MultiplyAddEstimate(Vector512.Load(outputGradient.Lanes(tile, d) + lane), Vector512.Load(output.Lanes(tile, d) + lane), product);
                     }
 
                     total += VectorMath.Exp(Vector512.Create(sink[head]) - Vector512.Load(logSumExp.Lanes(tile, head) + lane)) * product;

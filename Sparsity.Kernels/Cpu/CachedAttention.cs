@@ -89,7 +89,7 @@ internal static unsafe class CachedAttention
                 Vector512<float> s = default;
                 for (int i = 0; i < count; i++)
                 {
-                    s = Vector512.FusedMultiplyAdd(Vector512.Create(q[i]), Vector512.Load(k + ((long)channelOf[i] * Lanes)), s);
+                    s = Vector512.MultiplyAddEstimate(Vector512.Create(q[i]), Vector512.Load(k + ((long)channelOf[i] * Lanes)), s);
                 }
 
                 s *= scale;
@@ -138,10 +138,10 @@ internal static unsafe class CachedAttention
                     int end = Math.Min(block + Lanes, keys);
                     for (int j = block; j < end; j += 2)
                     {
-                        y = Vector512.FusedMultiplyAdd(Vector512.Create(scores[j]), Vector512.Load(v + ((long)j * cache.Channels)), y);
+                        y = Vector512.MultiplyAddEstimate(Vector512.Create(scores[j]), Vector512.Load(v + ((long)j * cache.Channels)), y);
                         if (j + 1 < end)
                         {
-                            odd = Vector512.FusedMultiplyAdd(Vector512.Create(scores[j + 1]), Vector512.Load(v + ((j + 1L) * cache.Channels)), odd);
+                            odd = Vector512.MultiplyAddEstimate(Vector512.Create(scores[j + 1]), Vector512.Load(v + ((j + 1L) * cache.Channels)), odd);
                         }
                     }
 

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.Intrinsics;
 
 namespace Sparsity.Kernels.Cpu;
@@ -10,8 +11,16 @@ internal static unsafe class Gate
         pool.Run(input.Tiles, new ForwardJob(input, mask.Data, mean.Data, output));
 
     /// <summary>In place on gradient [B,T,C]; accumulates into maskGradient [C].</summary>
-    public static void Backward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations gradient, CpuWeights maskGradient) =>
-        pool.Run(input.Channels, new BackwardJob(input, mask.Data, mean.Data, gradient, maskGradient.Data));
+    public static void Backward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations gradient, CpuWeights maskGradient)
+    {
+        // Sums of each tile, then those of the tiles in order: the same whatever the number of threads, and each tile is passed from end to end.
+        float* sums = pool.Shared(input.Tiles * input.Channels);
+        pool.Run(input.Tiles, new BackwardJob(input, mask.Data, mean.Data, gradient, sums));
+        for (int tile = 0; tile < input.Tiles; tile++)
+        {
+            TensorPrimitives.Add(maskGradient.Values, new ReadOnlySpan<float>(sums + ((long)tile * input.Channels), input.Channels), maskGradient.Values);
+        }
+    }
 
     private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output) : IParallelJob
     {
@@ -25,33 +34,32 @@ internal static unsafe class Gate
                 Vector512<float> replacement = Vector512.Create(mean[channel] * (1 - mask[channel]));
                 for (int lane = 0; lane < input.Width; lane += CpuActivations.VectorLanes)
                 {
-                    Vector512.FusedMultiplyAdd(Vector512.Load(x + lane), keep, replacement).Store(y + lane);
+                    Vector512.MultiplyAddEstimate(Vector512.Load(x + lane), keep, replacement).Store(y + lane);
                 }
             }
         }
     }
 
-    /// <summary>An item is one channel.</summary>
-    private readonly struct BackwardJob(CpuActivations input, float* mask, float* mean, CpuActivations gradient, float* maskGradient) : IParallelJob
+    private readonly struct BackwardJob(CpuActivations input, float* mask, float* mean, CpuActivations gradient, float* sums) : IParallelJob
     {
-        public void Execute(int channel, int worker)
+        public void Execute(int tile, int worker)
         {
-            Vector512<float> keep = Vector512.Create(mask[channel]);
-            Vector512<float> average = Vector512.Create(mean[channel]);
-            Vector512<float> sum = default;
-            for (int tile = 0; tile < input.Tiles; tile++)
+            for (int channel = 0; channel < input.Channels; channel++)
             {
                 float* x = input.Lanes(tile, channel);
                 float* g = gradient.Lanes(tile, channel);
+                Vector512<float> keep = Vector512.Create(mask[channel]);
+                Vector512<float> average = Vector512.Create(mean[channel]);
+                Vector512<float> sum = default;
                 for (int lane = 0; lane < input.Width; lane += CpuActivations.VectorLanes)
                 {
                     Vector512<float> incoming = Vector512.Load(g + lane);
-                    sum = Vector512.FusedMultiplyAdd(incoming, Vector512.Load(x + lane) - average, sum);
+                    sum = Vector512.MultiplyAddEstimate(incoming, Vector512.Load(x + lane) - average, sum);
                     (incoming * keep).Store(g + lane);
                 }
-            }
 
-            maskGradient[channel] += Vector512.Sum(sum);
+                sums[((long)tile * input.Channels) + channel] = Vector512.Sum(sum);
+            }
         }
     }
 }

@@ -88,10 +88,10 @@ internal static unsafe class Linear
                     {
                         float* lanes = x + ((long)rows.Indices[i] * CpuActivations.MaximumWidth);
                         Vector512<float> w = Vector512.Create(rows.Values[i]);
-                        s0 = Vector512.FusedMultiplyAdd(w, Vector512.Load(lanes), s0);
-                        s1 = Vector512.FusedMultiplyAdd(w, Vector512.Load(lanes + 16), s1);
-                        s2 = Vector512.FusedMultiplyAdd(w, Vector512.Load(lanes + 32), s2);
-                        s3 = Vector512.FusedMultiplyAdd(w, Vector512.Load(lanes + 48), s3);
+                        s0 = Vector512.MultiplyAddEstimate(w, Vector512.Load(lanes), s0);
+                        s1 = Vector512.MultiplyAddEstimate(w, Vector512.Load(lanes + 16), s1);
+                        s2 = Vector512.MultiplyAddEstimate(w, Vector512.Load(lanes + 32), s2);
+                        s3 = Vector512.MultiplyAddEstimate(w, Vector512.Load(lanes + 48), s3);
                     }
 
                     s0.Store(y);
@@ -106,7 +106,7 @@ internal static unsafe class Linear
                     Vector512<float> sum = initial;
                     for (int i = start; i < stop; i++)
                     {
-                        sum = Vector512.FusedMultiplyAdd(Vector512.Create(rows.Values[i]), Vector512.Load(x + ((long)rows.Indices[i] * width) + lane), sum);
+                        sum = Vector512.MultiplyAddEstimate(Vector512.Create(rows.Values[i]), Vector512.Load(x + ((long)rows.Indices[i] * width) + lane), sum);
                     }
 
                     sum.Store(y + lane);
@@ -150,15 +150,15 @@ internal static unsafe class Linear
             int i = 0;
             for (; i + 4 <= inner; i += 4, x += 4 * width)
             {
-                s0 = Vector512.FusedMultiplyAdd(Vector512.Create(w[i]), Vector512.Load(x), s0);
-                s1 = Vector512.FusedMultiplyAdd(Vector512.Create(w[i + 1]), Vector512.Load(x + width), s1);
-                s2 = Vector512.FusedMultiplyAdd(Vector512.Create(w[i + 2]), Vector512.Load(x + (2 * width)), s2);
-                s3 = Vector512.FusedMultiplyAdd(Vector512.Create(w[i + 3]), Vector512.Load(x + (3 * width)), s3);
+                s0 = Vector512.MultiplyAddEstimate(Vector512.Create(w[i]), Vector512.Load(x), s0);
+                s1 = Vector512.MultiplyAddEstimate(Vector512.Create(w[i + 1]), Vector512.Load(x + width), s1);
+                s2 = Vector512.MultiplyAddEstimate(Vector512.Create(w[i + 2]), Vector512.Load(x + (2 * width)), s2);
+                s3 = Vector512.MultiplyAddEstimate(Vector512.Create(w[i + 3]), Vector512.Load(x + (3 * width)), s3);
             }
 
             for (; i < inner; i++, x += width)
             {
-                s0 = Vector512.FusedMultiplyAdd(Vector512.Create(w[i]), Vector512.Load(x), s0);
+                s0 = Vector512.MultiplyAddEstimate(Vector512.Create(w[i]), Vector512.Load(x), s0);
             }
 
             return (s0 + s1) + (s2 + s3);

@@ -197,10 +197,10 @@ internal static unsafe class LinearWeightGradient
                     word &= word - 1;
                     Vector512<float> factor = Vector512.Create(a[lane]);
                     float* token = x + (lane * ColumnsOfBlock);
-                    s0 = Vector512.FusedMultiplyAdd(factor, Vector512.Load(token), s0);
-                    s1 = Vector512.FusedMultiplyAdd(factor, Vector512.Load(token + 16), s1);
-                    s2 = Vector512.FusedMultiplyAdd(factor, Vector512.Load(token + 32), s2);
-                    s3 = Vector512.FusedMultiplyAdd(factor, Vector512.Load(token + 48), s3);
+                    s0 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token), s0);
+                    s1 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 16), s1);
+                    s2 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 32), s2);
+                    s3 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 48), s3);
                 }
                 while (word != 0);
 
@@ -220,10 +220,10 @@ internal static unsafe class LinearWeightGradient
             for (int lane = 0; lane < width; lane++, x += ColumnsOfBlock)
             {
                 Vector512<float> factor = Vector512.Create(a[lane]);
-                s0 = Vector512.FusedMultiplyAdd(factor, Vector512.Load(x), s0);
-                s1 = Vector512.FusedMultiplyAdd(factor, Vector512.Load(x + 16), s1);
-                s2 = Vector512.FusedMultiplyAdd(factor, Vector512.Load(x + 32), s2);
-                s3 = Vector512.FusedMultiplyAdd(factor, Vector512.Load(x + 48), s3);
+                s0 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(x), s0);
+                s1 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(x + 16), s1);
+                s2 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(x + 32), s2);
+                s3 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(x + 48), s3);
             }
 
             s0.Store(sums);

@@ -60,7 +60,7 @@ internal static unsafe class Norm
                 for (int channel = 0; channel < channels; channel++)
                 {
                     Vector512<float> centred = Vector512.Load(x + (channel * width)) - mean;
-                    squares = Vector512.FusedMultiplyAdd(centred, centred, squares);
+                    squares = Vector512.MultiplyAddEstimate(centred, centred, squares);
                 }
 
                 Vector512<float> variance = squares / Vector512.Create((float)channels);
@@ -98,7 +98,7 @@ internal static unsafe class Norm
                 {
                     Vector512<float> g = Vector512.Load(dy + (channel * width)) * Vector512.Create(weight[channel]);
                     meanOfG += g;
-                    meanOfGz = Vector512.FusedMultiplyAdd(g, (Vector512.Load(x + (channel * width)) - mean) * reciprocal, meanOfGz);
+                    meanOfGz = Vector512.MultiplyAddEstimate(g, (Vector512.Load(x + (channel * width)) - mean) * reciprocal, meanOfGz);
                 }
 
                 Vector512<float> perChannel = Vector512.Create(1f / channels);
@@ -109,7 +109,7 @@ internal static unsafe class Norm
                     Vector512<float> g = Vector512.Load(dy + (channel * width)) * Vector512.Create(weight[channel]);
                     Vector512<float> z = (Vector512.Load(x + (channel * width)) - mean) * reciprocal;
                     float* target = dx + (channel * width);
-                    Vector512.FusedMultiplyAdd(reciprocal, g - meanOfG - (z * meanOfGz), Vector512.Load(target)).Store(target);
+                    Vector512.MultiplyAddEstimate(reciprocal, g - meanOfG - (z * meanOfGz), Vector512.Load(target)).Store(target);
                 }
             }
         }
@@ -126,7 +126,7 @@ internal static unsafe class Norm
                 {
                     Vector512<float> z = (Vector512.Load(input.Lanes(tile, channel) + lane) - Vector512.Load(statistics.Lanes(tile, 0) + lane))
                         * Vector512.Load(statistics.Lanes(tile, 1) + lane);
-                    sum = Vector512.FusedMultiplyAdd(Vector512.Load(outputGradient.Lanes(tile, channel) + lane), z, sum);
+                    sum = Vector512.MultiplyAddEstimate(Vector512.Load(outputGradient.Lanes(tile, channel) + lane), z, sum);
                 }
             }
 

@@ -17,16 +17,16 @@ internal static class VectorMath
         const float Rounder = 12582912f;
         const float Lowest = -87.33654f;
         const float Highest = 88.72283f;
-        Vector512<float> shifted = Vector512.FusedMultiplyAdd(x, Vector512.Create(1.44269504088896341f), Vector512.Create(Rounder));
+        Vector512<float> shifted = Vector512.MultiplyAddEstimate(x, Vector512.Create(1.44269504088896341f), Vector512.Create(Rounder));
         Vector512<float> n = shifted - Vector512.Create(Rounder);
-        Vector512<float> r = Vector512.FusedMultiplyAdd(n, Vector512.Create(-0.693359375f), x);
-        r = Vector512.FusedMultiplyAdd(n, Vector512.Create(2.12194440e-4f), r);
-        Vector512<float> p = Vector512.FusedMultiplyAdd(Vector512.Create(1.9875691500e-4f), r, Vector512.Create(1.3981999507e-3f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(8.3334519073e-3f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(4.1665795894e-2f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(1.6666665459e-1f));
-        p = Vector512.FusedMultiplyAdd(p, r, Vector512.Create(5.0000001201e-1f));
-        p = Vector512.FusedMultiplyAdd(p, r * r, r) + Vector512<float>.One;
+        Vector512<float> r = Vector512.MultiplyAddEstimate(n, Vector512.Create(-0.693359375f), x);
+        r = Vector512.MultiplyAddEstimate(n, Vector512.Create(2.12194440e-4f), r);
+        Vector512<float> p = Vector512.MultiplyAddEstimate(Vector512.Create(1.9875691500e-4f), r, Vector512.Create(1.3981999507e-3f));
+        p = Vector512.MultiplyAddEstimate(p, r, Vector512.Create(8.3334519073e-3f));
+        p = Vector512.MultiplyAddEstimate(p, r, Vector512.Create(4.1665795894e-2f));
+        p = Vector512.MultiplyAddEstimate(p, r, Vector512.Create(1.6666665459e-1f));
+        p = Vector512.MultiplyAddEstimate(p, r, Vector512.Create(5.0000001201e-1f));
+        p = Vector512.MultiplyAddEstimate(p, r * r, r) + Vector512<float>.One;
 
         // 2^n in two factors, as n may be 128.
         Vector512<int> exponent = shifted.AsInt32() - Vector512.Create(Rounder).AsInt32();
