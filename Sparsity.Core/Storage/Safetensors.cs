@@ -130,6 +130,10 @@ public static class Safetensors
         {
             RequireUndamaged(file, file.Span<byte>(LengthBytes, (int)headerLength), written);
         }
+        else if (metadata.Keys.Any(name => name.StartsWith($"{ChecksumName}/", StringComparison.Ordinal)))
+        {
+            throw Damaged(file, "its header has no checksum, but its tensors have");
+        }
 
         var found = new List<(long Start, long End, StoredTensor Tensor)>();
         foreach ((string name, JsonNode? node) in header)
