@@ -69,7 +69,7 @@ internal sealed class TrainVerb : TrainingFlags
         using StoredModel? initial = Init is null ? null : StoredModel.Open(Init);
         (ModelConfig model, TrainingConfig training) = Settings(data, initial?.Config);
         var memory = MemoryEstimate.For(model, training);
-        (engine as GpuEngine)?.RequireRoom(memory);
+        RequireRoom(engine, memory);
         if (Out is null || DryRun)
         {
             Terminal.Line($"parameters and gradients {Megabytes(memory.Parameters)}, moments {Megabytes(memory.Moments)}, activations {Megabytes(memory.Activations)}, workspace up to {Megabytes(memory.Workspace)}");
@@ -78,6 +78,18 @@ internal sealed class TrainVerb : TrainingFlags
         }
 
         return Start(engine, RunFolder.Create(Out), data, model, training, stop, initial: initial) ? 0 : Stopped(Out);
+    }
+
+    private static void RequireRoom(IComputeEngine engine, MemoryEstimate memory)
+    {
+        // On the CPU the workspace is smaller, and the limit is what the machine, or the container, grants a process.
+        (long needed, long present) = engine is GpuEngine gpu
+            ? (memory.Total, gpu.MemoryBytes)
+            : (memory.Total - memory.Workspace, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
+        if (needed > present)
+        {
+            throw new BadInputException($"The run needs about {Megabytes(needed)}, but {engine.Description} has {Megabytes(present)}. Use a smaller --batch, --context or model.");
+        }
     }
 
     /// <summary>Begins a run in an empty folder; returns whether it reached its last step.</summary>

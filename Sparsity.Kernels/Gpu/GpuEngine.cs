@@ -1,6 +1,5 @@
 using ILGPU;
 using ILGPU.Runtime;
-using Sparsity.Core;
 using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Gpu;
@@ -24,16 +23,8 @@ public sealed class GpuEngine : IComputeEngine
     /// <summary>Bytes of device memory in use: tensors and workspaces.</summary>
     public long AllocatedBytes => _device.AllocatedBytes;
 
-    /// <exception cref="BadInputException">A training run needs more memory than the device has.</exception>
-    public void RequireRoom(MemoryEstimate estimate)
-    {
-        if (estimate.Total > _device.MemorySize)
-        {
-            throw new BadInputException(string.Create(
-                System.Globalization.CultureInfo.InvariantCulture,
-                $"The run needs about {estimate.Total / 1048576.0:0} MiB, but {Description} has {_device.MemorySize / 1048576.0:0} MiB. Use a smaller --batch, --context or model."));
-        }
-    }
+    /// <summary>Bytes of device memory in all.</summary>
+    public long MemoryBytes => _device.MemorySize;
 
     public void Dispose() => _device.Dispose();
 
