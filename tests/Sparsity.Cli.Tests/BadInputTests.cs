@@ -44,6 +44,15 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.False(Directory.Exists(run["unused"]), "A refused run left a folder.");
     }
 
+    [Fact]
+    public void ARunThatNoMemoryHolds()
+    {
+        File.WriteAllText(run["large.json"], "{\"model\": {\"d_model\": 16384, \"n_layer\": 500, \"d_head\": 128, \"n_head\": 128}}");
+
+        Refused("MiB. Use a smaller --batch, --context or model.", [.. run.TrainArguments[..3], "--config", run["large.json"], "--out", run["unused"]]);
+        Assert.False(Directory.Exists(run["unused"]), "A refused run left a folder.");
+    }
+
     [Theory]
     [InlineData("minimum", "--density", "0.01")]
     [InlineData("--density", "--dense", "--density", "0.5")]
