@@ -67,8 +67,8 @@ internal static unsafe class AdamW
             for (; i < end; i++)
             {
                 float g = gradient[i] * gradientScale;
-                float m = MathF.FusedMultiplyAdd(1 - beta1, g - firstMoment[i], firstMoment[i]);
-                float v = MathF.FusedMultiplyAdd(1 - beta2, g * g, secondMoment[i] * beta2);
+                float m = float.MultiplyAddEstimate(1 - beta1, g - firstMoment[i], firstMoment[i]);
+                float v = float.MultiplyAddEstimate(1 - beta2, g * g, secondMoment[i] * beta2);
                 firstMoment[i] = m;
                 secondMoment[i] = v;
                 weights[i] -= rate * (m / ((MathF.Sqrt(v) / rootCorrection) + epsilon));

@@ -35,7 +35,7 @@ internal static unsafe class SingleToken
                 int end = starts[column + 1];
                 for (int i = value == 0 ? end : starts[column]; i < end; i++)
                 {
-                    y[rows[i]] = MathF.FusedMultiplyAdd(values[i], value, y[rows[i]]);
+                    y[rows[i]] = float.MultiplyAddEstimate(values[i], value, y[rows[i]]);
                 }
             }
         }
