@@ -2,6 +2,7 @@ using Sparsity.Core.Bridges;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
+using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
 using Sparsity.TestSupport;
 
@@ -95,5 +96,20 @@ public sealed class SteeringTests : IDisposable
         Assert.Equal(2, Steering.LocationOf(new Node(new Site(1, SiteKind.AttnActIn), 2), Config));
         Assert.Throws<BadInputException>(() => Steering.LocationOf(new Node(new Site(1, SiteKind.MlpPostAct), 2), Config));
         Assert.Throws<BadInputException>(() => Steering.LocationOf(new Node(new Site(1, SiteKind.MlpActIn), Channels), Config));
+    }
+
+    [Fact]
+    public void TheRatioIsThatOfTheSparseResidualToTheDense()
+    {
+        using ModelParameters tripled = TinyModels.Random(_engine, Config, 4);
+        foreach (Parameter parameter in tripled.All)
+        {
+            _engine.Scale(parameter.Value, 3);
+        }
+
+        var larger = new Transformer(tripled);
+        var source = new BatchSource(TinyModels.Tokens(200, 1), 2, 4);
+        Assert.Equal(3, Steering.RmsRatio(_model, larger, 0, source, 2, 2, 4, seed: 1), 1e-5);
+        Assert.Equal(1 / 3.0, Steering.RmsRatio(larger, _model, 0, source, 2, 2, 4, seed: 1), 1e-5);
     }
 }

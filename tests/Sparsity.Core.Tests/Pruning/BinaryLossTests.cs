@@ -60,4 +60,15 @@ public class BinaryLossTests
         Assert.InRange(result.LossAfter, best - 1e-3, best + 1e-5);
         Assert.True(result.LossAfter < result.LossBefore - 0.1);
     }
+
+    [Fact]
+    public void CalibrationConvergesWhereTheCurvatureIsFarFromOne()
+    {
+        // Small differences want a large scale: the second derivative there is about 1e-3, and steps that do not know it crawl.
+        var random = new RandomSource(3);
+        double[] d = [.. Enumerable.Range(0, 400).Select(i => (i % 2 == 0 ? 0.05 : -0.05) + (0.06 * random.NextNormal()))];
+        CalibrationResult result = Calibration.Fit(d, 16);
+        Assert.Equal(Calibration.Fit(d, 1000).LossAfter, result.LossAfter, 1e-7);
+        Assert.InRange(result.Scale, 20, 60);
+    }
 }
