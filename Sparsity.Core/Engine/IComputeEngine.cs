@@ -33,6 +33,9 @@ public interface IComputeEngine : IDisposable
     /// <summary>The device, its vector width, its threads: one line for reports.</summary>
     string Description { get; }
 
+    /// <summary>About how many tokens a pass should have where a batch may be split: few enough for the processor's caches, or all that there are.</summary>
+    int TokensAtOnce { get; }
+
     // Memory. All of it is zero when allocated.
 
     WeightTensor AllocateWeights(string name, int rows, int columns);
@@ -209,8 +212,11 @@ public interface IComputeEngine : IDisposable
 
     // Node masks (spec section 4).
 
-    /// <summary>Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the input.</summary>
-    void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output);
+    /// <summary>
+    /// Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the input. Where given, also overwrites
+    /// <paramref name="before"/> [B,T,C] with the input, for <see cref="GateBackward"/>.
+    /// </summary>
+    void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null);
 
     /// <summary>In place: gradient *= mask; before that accumulates sum over tokens of gradient * (input - mean) into <paramref name="maskGradient"/> [1,C].</summary>
     void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient);

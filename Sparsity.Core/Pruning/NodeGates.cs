@@ -56,9 +56,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
     {
         if (_gates.TryGetValue(site, out Gate? gate))
         {
-            ActivationTensor before = BeforeOf(site, gate, activation);
-            _engine.Copy(activation, before);
-            _engine.GateForward(before, gate.Mask, gate.Mean, activation);
+            _engine.GateForward(activation, gate.Mask, gate.Mean, activation, BeforeOf(site, gate, activation));
         }
     }
 

@@ -20,6 +20,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public string Name => "cpu";
 
+    public int TokensAtOnce => int.Parse(Environment.GetEnvironmentVariable("TAO") ?? "512");
+
     public string Description =>
         $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
         + (Fma.IsSupported || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported ? "" : " without fused multiply-add");
@@ -205,8 +207,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
         ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
         NormalisedError.Backward(_pool, Of(prediction), Of(target), (float)Of(sums).Values[index + 1], gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output) =>
-        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output));
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null) =>
+        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), before is null ? null : Of(before));
 
     public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
         Gate.Backward(_pool, Of(input), Of(mask), Of(mean), Of(gradient), Changed(maskGradient));

@@ -21,6 +21,8 @@ public sealed class GpuEngine : IComputeEngine
 
     public string Description { get; }
 
+    public int TokensAtOnce => int.MaxValue;
+
     /// <summary>Bytes of device memory in use: tensors and workspaces.</summary>
     public long AllocatedBytes => _device.AllocatedBytes;
 
@@ -222,8 +224,15 @@ public sealed class GpuEngine : IComputeEngine
         ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
         NormalisedError.Backward(_device, Of(prediction), Of(target), Of(sums), index, gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output) =>
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null)
+    {
+        if (before is not null)
+        {
+            Copy(input, before);
+        }
+
         Gate.Forward(_device, Of(input), Of(mask), Of(mean), Of(output));
+    }
 
     public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
         Gate.Backward(_device, Of(input), Of(mask), Of(mean), Of(gradient), Of(maskGradient));
