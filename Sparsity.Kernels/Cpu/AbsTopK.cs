@@ -19,9 +19,9 @@ internal static unsafe class AbsTopK
     {
         ArgumentOutOfRangeException.ThrowIfNegative(keep);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(keep, values.Channels);
-        if (SingleToken.Is(values))
+        if (values.IsSingleToken)
         {
-            SingleToken.AbsTopKForward(pool, values, keep, selection);
+            SingleToken.AbsTopKForward(values, keep, selection);
             return;
         }
 

@@ -12,9 +12,9 @@ internal static unsafe class Activation
     /// <summary>Overwrites output [B,T,C], which may be the input.</summary>
     public static void Forward(WorkerPool pool, ActivationKind kind, CpuActivations input, CpuActivations output)
     {
-        if (SingleToken.Is(input))
+        if (input.IsSingleToken)
         {
-            SingleToken.ActivationForward(pool, kind, input, output);
+            SingleToken.ActivationForward(kind, input, output);
             return;
         }
 

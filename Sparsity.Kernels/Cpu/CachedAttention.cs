@@ -21,6 +21,11 @@ internal static unsafe class CachedAttention
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(position + query.Tokens, cache.Tokens);
         var job = new ForwardJob(pool, query, key, value, heads, sink is null ? null : sink.Data, cache, position, output);
+        foreach (CpuActivations activations in (ReadOnlySpan<CpuActivations>)[query, key, value, output])
+        {
+            activations.Token(0, 0, out _); // where the numbers are is settled before the threads share them
+        }
+
         if ((long)query.Channels * query.Tokens * (position + query.Tokens) >= WorthThreads)
         {
             pool.Run(query.Sequences * heads, job);
@@ -54,18 +59,21 @@ internal static unsafe class CachedAttention
                 int tile = (sequence * query.TilesPerSequence) + (t / width);
                 int lane = t % width;
                 int place = position + t;
+                float* queries = query.Token(tile, lane, out int stride);
+                float* keys = key.Token(tile, lane, out _);
+                float* values = value.Token(tile, lane, out _);
                 float* cachedValue = cache.Value(sequence, place);
                 for (int d = first; d < first + channels; d++)
                 {
-                    cache.Keys(sequence, place / Lanes, d)[place % Lanes] = key.Lanes(tile, d)[lane];
-                    cachedValue[d] = value.Lanes(tile, d)[lane];
+                    cache.Keys(sequence, place / Lanes, d)[place % Lanes] = keys[(long)d * stride];
+                    cachedValue[d] = values[(long)d * stride];
                 }
 
                 // AbsTopK leaves most of a query zero: only its other channels take part.
                 int count = 0;
                 for (int d = first; d < first + channels; d++)
                 {
-                    float entry = query.Lanes(tile, d)[lane];
+                    float entry = queries[(long)d * stride];
                     if (entry != 0)
                     {
                         q[count] = entry;
@@ -74,7 +82,7 @@ internal static unsafe class CachedAttention
                 }
 
                 float reciprocal = Softmax(sequence, head, channels, place + 1, scores, q, channelOf, count);
-                WeighValues(sequence, first, channels, place + 1, scores, reciprocal, tile, lane);
+                WeighValues(sequence, first, channels, place + 1, scores, reciprocal, output.Token(tile, lane, out _), stride);
             }
         }
 
@@ -124,7 +132,7 @@ internal static unsafe class CachedAttention
         }
 
         /// <summary>Overwrites the token's output; keys come in blocks of 16, the even and the odd ones of a block in sums of their own.</summary>
-        private void WeighValues(int sequence, int first, int channels, int keys, float* scores, float reciprocal, int tile, int lane)
+        private void WeighValues(int sequence, int first, int channels, int keys, float* scores, float reciprocal, float* outputs, int stride)
         {
             float* values = cache.Value(sequence, 0) + first;
             for (int start = 0; start < channels; start += Lanes)
@@ -151,7 +159,7 @@ internal static unsafe class CachedAttention
                 y *= Vector512.Create(reciprocal);
                 for (int d = 0; d < Math.Min(Lanes, channels - start); d++)
                 {
-                    output.Lanes(tile, first + start + d)[lane] = y[d];
+                    outputs[(long)(first + start + d) * stride] = y[d];
                 }
             }
         }

@@ -98,6 +98,12 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public void Read(ActivationTensor source, Span<float> values)
     {
         RequireLength(source, source.Length, values.Length);
+        if (((CpuActivations)source).IsSingleToken)
+        {
+            SingleToken.Values((CpuActivations)source).CopyTo(values);
+            return;
+        }
+
         CpuActivations cpu = Of(source);
         for (int tile = 0; tile < cpu.Tiles; tile++)
         {
@@ -124,24 +130,24 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public void Zero(ActivationTensor target) => Elementwise.Zero(_pool, Of(target));
 
-    public void Copy(ActivationTensor source, ActivationTensor target) => Elementwise.Copy(_pool, Of(source), Of(target));
+    public void Copy(ActivationTensor source, ActivationTensor target) => Elementwise.Copy(_pool, RowOrLanes(source), RowOrLanes(target));
 
-    public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_pool, Of(a), Of(b), Of(sum));
+    public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_pool, RowOrLanes(a), RowOrLanes(b), RowOrLanes(sum));
 
     public void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output, int firstPosition) =>
-        Embedding.Forward(_pool, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Of(output), firstPosition);
+        Embedding.Forward(_pool, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), RowOrLanes(output), firstPosition);
 
     public void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient) =>
         Embedding.Backward(_pool, Of(tokens), Of(outputGradient), Changed(tokenEmbeddingGradient), ChangedOptional(positionEmbeddingGradient));
 
     public void PositionForward(WeightTensor positionEmbedding, ActivationTensor output, int firstPosition) =>
-        Embedding.PositionForward(_pool, Of(positionEmbedding), Of(output), firstPosition);
+        Embedding.PositionForward(_pool, Of(positionEmbedding), RowOrLanes(output), firstPosition);
 
     public void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient) =>
         Embedding.PositionBackward(_pool, Of(outputGradient), Changed(positionEmbeddingGradient));
 
     public void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics) =>
-        Norm.Forward(_pool, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics));
+        Norm.Forward(_pool, kind, RowOrLanes(input), Of(weight), OfOptional(bias), RowOrLanes(output), RowOrLanes(statistics));
 
     public void NormBackward(
         NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
@@ -150,7 +156,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
             _pool, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), ChangedOptional(weightGradient), ChangedOptional(biasGradient));
 
     public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
-        Linear.Forward(_pool, Of(input), Of(weight), OfOptional(bias), Of(output));
+        Linear.Forward(_pool, RowOrLanes(input), Of(weight), OfOptional(bias), RowOrLanes(output));
 
     public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
         Linear.BackwardInput(_pool, Of(weight), Of(outputGradient), Of(inputGradient));
@@ -158,11 +164,11 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient, WeightTensor? biasGradient) =>
         Linear.BackwardWeight(_pool, Of(input), Of(outputGradient), Changed(weightGradient), ChangedOptional(biasGradient));
 
-    public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) => AbsTopK.Forward(_pool, Of(values), keep, (CpuSelection)selection);
+    public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) => AbsTopK.Forward(_pool, RowOrLanes(values), keep, (CpuSelection)selection);
 
     public void AbsTopKBackward(SelectionTensor selection, ActivationTensor gradient) => AbsTopK.Backward(_pool, (CpuSelection)selection, Of(gradient));
 
-    public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) => Activation.Forward(_pool, kind, Of(input), Of(output));
+    public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) => Activation.Forward(_pool, kind, RowOrLanes(input), RowOrLanes(output));
 
     public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) => Activation.Backward(_pool, kind, Of(input), Of(gradient));
 
@@ -179,9 +185,10 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public void CachedAttentionForward(
         ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, KeyValueCache cache, int position, ActivationTensor output) =>
-        CachedAttention.Forward(_pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), (CpuKeyValueCache)cache, position, Of(output));
+        CachedAttention.Forward(
+            _pool, RowOrLanes(query), RowOrLanes(key), RowOrLanes(value), heads, OfOptional(sinkLogits), (CpuKeyValueCache)cache, position, RowOrLanes(output));
 
-    public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) => Loss.BigramForward(_pool, Of(tokens), Of(table), Of(logits));
+    public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) => Loss.BigramForward(_pool, Of(tokens), Of(table), RowOrLanes(logits));
 
     public void BigramBackward(TokenTensor tokens, ActivationTensor logitsGradient, WeightTensor tableGradient) =>
         Loss.BigramBackward(_pool, Of(tokens), Of(logitsGradient), Changed(tableGradient));
@@ -191,7 +198,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public void Sum(ActivationTensor values, ScalarTensor sums, int index) => Of(sums).Values[index] = Loss.Sum(Of(values));
 
-    public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_pool, Of(input), Of(positions), Of(output));
+    public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_pool, RowOrLanes(input), Of(positions), RowOrLanes(output));
 
     public void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient) =>
         Embedding.ScatterGradient(_pool, Of(outputGradient), Of(positions), Of(inputGradient));
@@ -208,7 +215,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
         NormalisedError.Backward(_pool, Of(prediction), Of(target), (float)Of(sums).Values[index + 1], gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
     public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null) =>
-        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), before is null ? null : Of(before));
+        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), OfOptional(before));
 
     public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
         Gate.Backward(_pool, Of(input), Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
@@ -249,9 +256,12 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     private static CpuWeights? ChangedOptional(WeightTensor? tensor) => tensor is null ? null : Changed(tensor);
 
-    private static CpuActivations Of(ActivationTensor tensor) => (CpuActivations)tensor;
+    private static CpuActivations Of(ActivationTensor tensor) => ((CpuActivations)tensor).InLanes();
 
-    private static CpuActivations? OfOptional(ActivationTensor? tensor) => (CpuActivations?)tensor;
+    /// <summary>For operations that take a single token's row, and look after where the numbers are by themselves.</summary>
+    private static CpuActivations RowOrLanes(ActivationTensor tensor) => (CpuActivations)tensor;
+
+    private static CpuActivations? OfOptional(ActivationTensor? tensor) => tensor is null ? null : Of(tensor);
 
     private static CpuScalars Of(ScalarTensor tensor) => (CpuScalars)tensor;
 

@@ -15,11 +15,15 @@ internal static unsafe class Linear
     {
         weight.Sparse.Update(pool, weight);
         float* biases = bias is null ? null : bias.Data;
-        if (weight.Sparse.IsUseful && SingleToken.Is(input))
+        if (weight.Sparse.IsUseful && input.IsSingleToken)
         {
-            SingleToken.LinearForward(pool, weight.Sparse.ByColumns, input, biases, output);
+            SingleToken.LinearForward(weight.Sparse.ByColumns, input, biases, output);
+            return;
         }
-        else if (weight.Sparse.IsUseful)
+
+        input.InLanes();
+        output.InLanes();
+        if (weight.Sparse.IsUseful)
         {
             RunSparse(pool, weight.Sparse.ByRows, input, output, biases);
         }

@@ -8,8 +8,16 @@ internal static unsafe class Loss
     private const int VocabularyOfItem = 64;
 
     /// <summary>Adds table[token] to logits [B,T,V].</summary>
-    public static void BigramForward(WorkerPool pool, CpuTokens tokens, CpuWeights table, CpuActivations logits) =>
+    public static void BigramForward(WorkerPool pool, CpuTokens tokens, CpuWeights table, CpuActivations logits)
+    {
+        if (logits.IsSingleToken)
+        {
+            SingleToken.AddRow(table.Data + ((long)tokens.Data[0] * logits.Channels), logits);
+            return;
+        }
+
         pool.Run(logits.Tiles, new BigramForwardJob(tokens.Data, table.Data, logits));
+    }
 
     /// <summary>Accumulates into tableGradient [V,V] except its last row.</summary>
     public static void BigramBackward(WorkerPool pool, CpuTokens tokens, CpuActivations logitsGradient, CpuWeights tableGradient) =>

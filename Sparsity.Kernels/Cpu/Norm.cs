@@ -16,8 +16,17 @@ internal static unsafe class Norm
 
     /// <summary>Overwrites output [B,T,C] and statistics [B,T,2] (mean, reciprocal deviation).</summary>
     public static void Forward(
-        WorkerPool pool, NormKind kind, CpuActivations input, CpuWeights weight, CpuWeights? bias, CpuActivations output, CpuActivations statistics) =>
-        pool.Run(input.Tiles, new ForwardJob(kind, input, weight.Data, bias is null ? null : bias.Data, output, statistics));
+        WorkerPool pool, NormKind kind, CpuActivations input, CpuWeights weight, CpuWeights? bias, CpuActivations output, CpuActivations statistics)
+    {
+        float* biases = bias is null ? null : bias.Data;
+        if (input.IsSingleToken)
+        {
+            SingleToken.NormForward(kind == NormKind.LayerNorm, Epsilon(kind), input, weight.Data, biases, output, statistics);
+            return;
+        }
+
+        pool.Run(input.Tiles, new ForwardJob(kind, input, weight.Data, biases, output, statistics));
+    }
 
     /// <summary>Accumulates into inputGradient [B,T,C], weightGradient [C] and biasGradient [C].</summary>
     public static void Backward(
@@ -35,6 +44,8 @@ internal static unsafe class Norm
             ChannelReduction.AccumulateSums(pool, outputGradient, biasGradient.Data);
         }
     }
+
+    private static float Epsilon(NormKind kind) => kind == NormKind.RmsNorm ? RmsEpsilon : LayerEpsilon;
 
     private readonly struct ForwardJob(NormKind kind, CpuActivations input, float* weight, float* bias, CpuActivations output, CpuActivations statistics) : IParallelJob
     {
@@ -64,7 +75,7 @@ internal static unsafe class Norm
                 }
 
                 Vector512<float> variance = squares / Vector512.Create((float)channels);
-                Vector512<float> reciprocal = Vector512<float>.One / Vector512.Sqrt(variance + Vector512.Create(kind == NormKind.RmsNorm ? RmsEpsilon : LayerEpsilon));
+                Vector512<float> reciprocal = Vector512<float>.One / Vector512.Sqrt(variance + Vector512.Create(Epsilon(kind)));
                 mean.Store(statistics.Lanes(tile, 0) + lane);
                 reciprocal.Store(statistics.Lanes(tile, 1) + lane);
                 float* y = output.Lanes(tile, 0) + lane;
