@@ -132,16 +132,35 @@ internal static unsafe class SingleToken
 
         int equalsToKeep = keep - above;
         ulong* words = selection.Words(0);
-        for (int channel = 0; channel < channels; channel++)
+        int channel = 0;
+        for (; channel + Lanes <= channels; channel += Lanes)
         {
-            int magnitude = x[channel] & AbsoluteBits;
-            bool isKept = magnitude > low;
-            if (magnitude == low && equalsToKeep > 0)
+            Vector512<int> bits = Vector512.Load(x + channel);
+            Vector512<int> magnitudes = bits & Vector512.Create(AbsoluteBits);
+            if (equalsToKeep > 0 && Vector512.EqualsAny(magnitudes, Vector512.Create(low)))
             {
-                isKept = true;
-                equalsToKeep--;
+                Keep(x, words, channel, channel + Lanes, low, ref equalsToKeep);
+                continue;
             }
 
+            Vector512<int> kept = Vector512.GreaterThan(magnitudes, Vector512.Create(low));
+            (bits & kept).Store(x + channel);
+            Vector512<uint> one = kept.AsUInt32() & Vector512<uint>.One;
+            Vector512.WidenLower(one).Store(words + channel);
+            Vector512.WidenUpper(one).Store(words + channel + (Lanes / 2));
+        }
+
+        Keep(x, words, channel, channels, low, ref equalsToKeep);
+    }
+
+    private static void Keep(int* x, ulong* words, int channel, int end, int threshold, ref int equalsToKeep)
+    {
+        for (; channel < end; channel++)
+        {
+            int magnitude = x[channel] & AbsoluteBits;
+            bool isTie = magnitude == threshold && equalsToKeep > 0;
+            bool isKept = magnitude > threshold || isTie;
+            equalsToKeep -= isTie ? 1 : 0;
             words[channel] = isKept ? 1UL : 0;
             x[channel] = isKept ? x[channel] : 0;
         }
