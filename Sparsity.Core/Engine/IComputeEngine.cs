@@ -33,8 +33,8 @@ public interface IComputeEngine : IDisposable
     /// <summary>The device, its vector width, its threads: one line for reports.</summary>
     string Description { get; }
 
-    /// <summary>About how many tokens a pass should have where a batch may be split: few enough for the processor's caches, or all that there are.</summary>
-    int TokensAtOnce { get; }
+    /// <summary>How many bytes the widest activation of a pass should have at most where a batch may be split: few enough for the processor's caches, or no limit.</summary>
+    long PreferredActivationBytes { get; }
 
     // Memory. All of it is zero when allocated.
 

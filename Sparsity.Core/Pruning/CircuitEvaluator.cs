@@ -49,7 +49,7 @@ public sealed class CircuitEvaluator : IDisposable
         Means = means;
         Config = config;
         Graph = new CircuitGraph(model.Parameters);
-        Runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model.Parameters.Engine, config.MaxTokens, EvaluationPairs), config.MaxTokens);
+        Runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, config.MaxTokens, EvaluationPairs), config.MaxTokens);
         Gates = NewGates();
         Runner.Hooks.Add(Gates);
     }

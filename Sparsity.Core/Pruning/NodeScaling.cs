@@ -37,7 +37,7 @@ public sealed class NodeScaling : IDisposable
     /// <param name="maxTokens">Longest prompt.</param>
     public NodeScaling(Transformer model, ReadOnlySpan<float> replacements, int maxTokens)
     {
-        _runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model.Parameters.Engine, maxTokens, BatchPairs), maxTokens);
+        _runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, maxTokens, BatchPairs), maxTokens);
         _gates = new NodeGates(model.Parameters.Engine, new NodeLayout(model.Config), replacements);
         _runner.Hooks.Add(_gates);
     }

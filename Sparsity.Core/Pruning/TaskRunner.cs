@@ -44,10 +44,14 @@ public sealed class TaskRunner : IDisposable
     }
 
     /// <summary>Pairs of a batch that an engine is fast with, from 1 to <paramref name="most"/>.</summary>
-    /// <param name="engine">Where they run.</param>
+    /// <param name="model">The model.</param>
     /// <param name="tokens">Longest prompt.</param>
     /// <param name="most">More are not needed.</param>
-    public static int PairsAtOnce(IComputeEngine engine, int tokens, int most) => Math.Clamp(engine.TokensAtOnce / (2 * tokens), 1, most);
+    public static int PairsAtOnce(Transformer model, int tokens, int most)
+    {
+        long bytesOfPair = 2L * tokens * sizeof(float) * Math.Max(model.Config.DMlp, Math.Max(model.Config.DModel, model.Config.AttentionChannels));
+        return (int)Math.Clamp(model.Parameters.Engine.PreferredActivationBytes / bytesOfPair, 1, most);
+    }
 
     /// <summary>Most pairs of one batch.</summary>
     public int Pairs { get; }

@@ -21,7 +21,7 @@ public sealed class GpuEngine : IComputeEngine
 
     public string Description { get; }
 
-    public int TokensAtOnce => int.MaxValue;
+    public long PreferredActivationBytes => long.MaxValue;
 
     /// <summary>Bytes of device memory in use: tensors and workspaces.</summary>
     public long AllocatedBytes => _device.AllocatedBytes;
