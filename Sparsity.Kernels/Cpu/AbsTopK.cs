@@ -253,7 +253,22 @@ internal static unsafe class AbsTopK
         {
             Vector512<int> absolute = Vector512.Create(AbsoluteBits);
             int width = values.Width;
-            for (int channel = 0; channel < values.Channels; channel++)
+            int channels = values.Channels;
+            if (equalsToKeep == Vector512<int>.Zero)
+            {
+                for (int channel = 0; channel < channels; channel++)
+                {
+                    float* target = x + (channel * width);
+                    Vector512<int> value = Vector512.Load(target).AsInt32();
+                    Vector512<int> kept = Vector512.GreaterThan(value & absolute, threshold);
+                    (value & kept).AsSingle().Store(target);
+                    words[channel] |= kept.ExtractMostSignificantBits() << lane;
+                }
+
+                return;
+            }
+
+            for (int channel = 0; channel < channels; channel++)
             {
                 float* target = x + (channel * width);
                 Vector512<float> value = Vector512.Load(target);

@@ -79,10 +79,15 @@ internal static unsafe class Linear
             int end = Math.Min(first + RowsOfItem, output.Channels);
             int width = input.Width;
             float* x = input.Lanes(tile, 0);
+
+            // Read once: behind every store of a sum the lists' own fields could have changed, for all the compiler knows.
+            int* starts = rows.Starts;
+            int* indices = rows.Indices;
+            float* values = rows.Values;
             for (int row = first; row < end; row++)
             {
-                int start = rows.Starts[row];
-                int stop = rows.Starts[row + 1];
+                int start = starts[row];
+                int stop = starts[row + 1];
                 Vector512<float> initial = Vector512.Create(bias == null ? 0f : bias[row]);
                 float* y = output.Lanes(tile, row);
                 if (width == CpuActivations.MaximumWidth)
@@ -90,8 +95,8 @@ internal static unsafe class Linear
                     Vector512<float> s0 = initial, s1 = initial, s2 = initial, s3 = initial;
                     for (int i = start; i < stop; i++)
                     {
-                        float* lanes = x + ((long)rows.Indices[i] * CpuActivations.MaximumWidth);
-                        Vector512<float> w = Vector512.Create(rows.Values[i]);
+                        float* lanes = x + ((long)indices[i] * CpuActivations.MaximumWidth);
+                        Vector512<float> w = Vector512.Create(values[i]);
                         s0 = Vector512.MultiplyAddEstimate(w, Vector512.Load(lanes), s0);
                         s1 = Vector512.MultiplyAddEstimate(w, Vector512.Load(lanes + 16), s1);
                         s2 = Vector512.MultiplyAddEstimate(w, Vector512.Load(lanes + 32), s2);
@@ -110,7 +115,7 @@ internal static unsafe class Linear
                     Vector512<float> sum = initial;
                     for (int i = start; i < stop; i++)
                     {
-                        sum = Vector512.MultiplyAddEstimate(Vector512.Create(rows.Values[i]), Vector512.Load(x + ((long)rows.Indices[i] * width) + lane), sum);
+                        sum = Vector512.MultiplyAddEstimate(Vector512.Create(values[i]), Vector512.Load(x + ((long)indices[i] * width) + lane), sum);
                     }
 
                     sum.Store(y + lane);
