@@ -190,11 +190,18 @@ internal static unsafe class Linear
     {
         public void Execute(int item, int worker)
         {
-            int end = Math.Min((item + 1) * 16, weight.Columns);
-            for (int row = 0; row < weight.Rows; row++)
+            int first = item * 16;
+            int end = Math.Min(first + 16, weight.Columns);
+            int row = 0;
+            for (; end - first == 16 && row + 16 <= weight.Rows; row += 16)
+            {
+                Transposition.Sixteen(weight.Data + ((long)row * weight.Columns) + first, weight.Columns, transposed + ((long)first * weight.Rows) + row, weight.Rows);
+            }
+
+            for (; row < weight.Rows; row++)
             {
                 float* source = weight.Data + ((long)row * weight.Columns);
-                for (int column = item * 16; column < end; column++)
+                for (int column = first; column < end; column++)
                 {
                     transposed[((long)column * weight.Rows) + row] = source[column];
                 }
