@@ -24,7 +24,7 @@ export function lines(series, options) {
   const placed = ([px, py]) => usable(px, options.logX) && usable(py, options.logY);
   const drawn = series.map((entry, i) => {
     const points = entry.points.filter(placed);
-    return { ...entry, points, dots: entry.dots === true ? points : (entry.dots ?? []).filter(placed), stroke: COLOURS[(entry.colour ?? i) % COLOURS.length] };
+    return { ...entry, points, dots: entry.dots === true ? points : (entry.dots ?? []).filter(placed), stroke: COLOURS[(entry.colour ?? i) % COLOURS.length], dash: DASHES[(entry.dash ?? Math.floor(i / COLOURS.length)) % DASHES.length] };
   }).filter((entry) => entry.points.length > 0);
   if (drawn.length === 0) {
     return h("figure", { class: "chart" }, h("figcaption", {}, options.title), h("p", { class: "soft" }, "not recorded"));
@@ -38,7 +38,7 @@ export function lines(series, options) {
   const ring = s("circle", { class: "ring", r: 6, visibility: "hidden" });
   const curves = drawn.map((entry) => s("g", { class: "curve" },
     entry.band ? s("path", { class: "range", d: path([...entry.band.map(([px, low]) => [px, low]), ...entry.band.map(([px, , high]) => [px, high]).reverse()]) + "Z", fill: entry.stroke }) : null,
-    s("path", { class: "line", d: path(entry.points), stroke: entry.stroke, "stroke-dasharray": DASHES[(entry.dash ?? 0) % DASHES.length] }),
+    s("path", { class: "line", d: path(entry.points), stroke: entry.stroke, "stroke-dasharray": entry.dash }),
     entry.dots.map((point) => s("circle", { class: point[3] ? "dot hollow" : "dot", cx: place(point)[0], cy: place(point)[1], r: 3.5, fill: entry.stroke, stroke: point[3] ? entry.stroke : null }))));
   const last = drawn.map((entry) => `${entry.name} ends at ${number(entry.points.at(-1)[1])}`);
   const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, role: "img", "aria-label": `${options.title}: ${options.y} against ${options.x}. ${last.join("; ")}.` },
@@ -75,7 +75,7 @@ export function lines(series, options) {
 
 /** A short piece of the curve, as dashed as it is. */
 const swatch = (entry) => s("svg", { class: "swatch", width: 22, height: 10, "aria-hidden": "true" }, entry.band ? s("rect", { class: "range", width: 22, height: 10, fill: entry.stroke }) : null,
-  s("line", { x1: 0, x2: 22, y1: 5, y2: 5, stroke: entry.stroke, "stroke-width": 2.5, "stroke-dasharray": DASHES[(entry.dash ?? 0) % DASHES.length] }));
+  s("line", { x1: 0, x2: 22, y1: 5, y2: 5, stroke: entry.stroke, "stroke-width": 2.5, "stroke-dasharray": entry.dash }));
 
 function nearestPoint(drawn, place, at) {
   let nearest = null;

@@ -20,7 +20,7 @@ export function draw(circuit, layout, prefix) {
     elements.set(node, nodeOf(node, layout, { effect: most, weight: circuit.largest }, prefix));
   }
   const weakestFirst = (a, b) => a.dataset.size - b.dataset.size; // what is drawn last lies on top
-  const svg = s("svg", { class: "graph", viewBox: `0 0 ${layout.width} ${layout.height}`, role: "presentation", "data-named": layout.named },
+  const svg = s("svg", { class: layout.named ? "graph" : "graph dense", viewBox: `0 0 ${layout.width} ${layout.height}`, role: "presentation" },
     bands(layout),
     s("g", { class: "lanes" }, layout.lanes.map((lane) => s("line", { class: "lane", x1: lane.x, x2: lane.x, y1: lane.bottom, y2: lane.top }))),
     s("g", { class: "boxes" }, layout.boxes.map((box) => s("rect", { class: "box", x: box.x, y: box.y, width: box.width, height: box.height, rx: 5 }))),

@@ -7,6 +7,7 @@ import { compact } from "viewer/tokens";
 const MARGIN = 24;
 const SWEEPS = 8;
 const DIGIT = 7; // pixels of a character of a node's text
+const BOLD = 8; // of a label
 const LONGEST_LABEL = 18;
 const WRITERS = 4; // tokens below an embedding
 const WRITER_HEIGHT = 13;
@@ -30,8 +31,8 @@ export function layOut(circuit, labelOf) {
   const all = [...circuit.nodes.values()];
   const named = all.length <= MOST_NAMED;
   const radius = named ? 6 : 4;
-  const widest = Math.max(1, ...[...all, ...circuit.embeddings, ...circuit.logits.nodes].map((node) => textOf(node, labelOf).length));
-  const slot = named ? 2 * radius + 9 + Math.max(3, widest) * DIGIT : 12;
+  const widest = Math.max(3 * DIGIT, ...[...all, ...circuit.embeddings, ...circuit.logits.nodes].map((node) => textOf(node, labelOf).length * (labelOf(node.name) ? BOLD : DIGIT)));
+  const slot = named ? 2 * radius + 9 + widest : 12;
   const few = all.length <= FEW_NODES;
   const lineHeight = few ? 26 : named ? 30 : 15;
   const gap = few ? 32 : named ? 44 : 90; // many edges need height to be told apart
@@ -128,7 +129,7 @@ function heads(nodes, model, slot, lineHeight) {
         left += Math.min(across, members.length) * slot + 8;
       }
     }
-    const width = left + 10;
+    const width = left + 14;
     const shift = -left / 2 + slot / 2 + 2;
     cells.forEach((cell) => (cell.x += shift));
     return {

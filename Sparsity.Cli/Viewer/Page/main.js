@@ -83,7 +83,7 @@ async function open() {
     find("tab-graph").hidden = true;
     return;
   }
-  const entry = run.circuits.find((candidate) => candidate.id === state.get("circuit")) ?? run.circuits[0];
+  const entry = run.circuits.find((candidate) => candidate.id === state.get("circuit")) ?? smallest(run.circuits);
   picker.show(find("picker"), run.circuits, entry, (chosen) => state.set({ circuit: chosen.id, node: null, scales: null }));
   opening = entry.id;
   fill(find("problem"));
@@ -107,6 +107,11 @@ async function open() {
   showLinks();
   showEdits();
   showSelection(true);
+}
+
+/** The easiest one to begin with: fewest edges among those that met their target. */
+function smallest(circuits) {
+  return [...circuits].sort((a, b) => b.meets_target - a.meets_target || a.edges - b.edges)[0];
 }
 
 /** Marks what is switched off or scaled, and asks the server what that does. */

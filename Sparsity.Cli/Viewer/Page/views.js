@@ -19,14 +19,16 @@ export async function training(panel, run) {
   }
   const curve = (name, of, dots) => ({ name, dots, points: metrics.map((line) => [line.step, of(line)]) });
   const statistics = (of) => (line) => (line.statistics ? of(line.statistics) : NaN);
+  const terms = [...new Set(metrics.flatMap((line) => Object.keys(line.terms ?? {})))]; // of a bridge's loss
   const layers = Math.max(0, ...metrics.map((line) => line.statistics?.alive_neurons?.length ?? 0));
   fill(panel,
     choice("Model", run.trainings, id, (chosen) => state.set({ training: chosen })),
     h("div", { class: "charts" },
       lines([curve("training", (line) => line.loss ?? NaN), curve("validation", (line) => line.validation_loss ?? NaN, true)],
-        { title: "Loss (nats per token)", x: "step", y: "loss", marks: Number.isFinite(bigram) ? [["best bigram predictor", bigram]] : [] }),
+        { title: terms.length > 0 ? "Loss (weighted sum of its terms) and validation loss" : "Loss (nats per token)", x: "step", y: "loss", marks: Number.isFinite(bigram) ? [["best bigram predictor", bigram]] : [] }),
       lines([curve("all", statistics((entry) => entry.nonzero), true), curve("without embeddings", statistics((entry) => entry.nonzero_without_embeddings), true)],
         { title: "L0: nonzero parameters", x: "step", y: "parameters", logY: true }),
+      terms.length > 0 ? lines(terms.map((term) => curve(term.replaceAll("_", " "), (line) => line.terms?.[term] ?? NaN)), { title: "Terms of the bridge's loss", x: "step", y: "nats or NMSE", logY: true }) : null,
       lines([curve("learning rate", (line) => line.learning_rate)], { title: "Learning rate", x: "step", y: "rate", zero: true }),
       lines(Array.from({ length: layers }, (_, layer) => curve(`layer ${layer}`, statistics((entry) => entry.alive_neurons?.[layer]), true)),
         { title: "Alive MLP neurons", x: "step", y: "neurons", zero: true }),

@@ -76,8 +76,9 @@ public sealed class AccessibilityTests(LiveRun run, Browser browser) : IClassFix
         string name = run.Circuit("small").Nodes[0].Name;
         foreach (string tab in Tabs)
         {
-            await using OpenPage page = await browser.OpenAsync($"{run.Viewer.Url}#circuit={Small}&node={name}&scales={name}*0{(tab == "graph" ? "" : "&tab=" + tab)}");
-            await page.Page.Locator($"#tab-{tab} {(tab == "graph" ? "#live-now" : "svg, table")}").First.WaitForAsync();
+            await using OpenPage page = await browser.OpenAsync(
+                $"{run.Viewer.Url}#circuit={Small}&node={name}&scales={name}*0{(tab == "graph" ? "" : "&tab=" + tab)}",
+                visible: tab == "graph" ? "#live-now" : $"#tab-{tab} svg, #tab-{tab} table");
             await Expect(page.Panel.Locator("text=loading…")).ToHaveCountAsync(0);
             JsonElement before = (await page.Page.EvaluateAsync("""
                 () => {
@@ -88,7 +89,7 @@ public sealed class AccessibilityTests(LiveRun run, Browser browser) : IClassFix
                   return { count: controls.length, unnamed: controls.filter((element) => !nameOf(element)).map((element) => element.outerHTML.slice(0, 120)) };
                 }
                 """))!.Value;
-            Assert.True(before.GetProperty("count").GetInt32() >= 8, $"{tab}: no controls.");
+            Assert.True(before.GetProperty("count").GetInt32() >= 5, $"{tab}: no controls.");
             Assert.Empty(before.GetProperty("unnamed").EnumerateArray().Select(element => element.GetString()));
             for (int i = 0; i < before.GetProperty("count").GetInt32() + 5; i++)
             {

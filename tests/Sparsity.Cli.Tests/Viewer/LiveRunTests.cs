@@ -79,6 +79,7 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         await Expect(page.Page.Locator("#live-before")).ToHaveTextAsync(Nats(circuit.Measurements.Loss));
         await Expect(page.Page.Locator("#live-now")).ToHaveTextAsync(Nats(expected));
         Assert.NotEqual(circuit.Measurements.Loss, expected);
+        await Expect(page.Page.Locator("#live-predicted")).ToHaveTextAsync(Nats(circuit.Measurements.Loss + circuit.Nodes.Single(node => node.Name == name).AblationEffect!.Value));
         await page.Panel.Locator("#scale").FillAsync("2");
         await page.Panel.Locator("#scale").PressAsync("Enter");
         double doubled = (double)(await Ask("circuit", new() { [name] = 2 }))["edited"]!["loss"]!;
@@ -207,13 +208,16 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         JsonNode[] writers = [.. new[] { "top", "bottom" }.SelectMany(end => channels[channel]![end]!.AsArray()).OrderByDescending(entry => Math.Abs((double)entry!["weight"]!)).Select(entry => entry!)];
         await using OpenPage page = await browser.OpenAsync(run.Viewer.Url + "#circuit=" + Small);
 
-        await page.Node("embedding." + channel).Locator(".shape").ClickAsync();
-
         ILocator drawn = page.Node("embedding." + channel).Locator(".writer");
         await Expect(drawn).ToHaveCountAsync(4);
         await Expect(drawn.First).ToHaveClassAsync((double)writers[0]["weight"]! < 0 ? "writer negative" : "writer positive");
-        await Expect(page.Panel.Locator(".tokens").First.Locator("code").First).ToHaveTextAsync((string)channels[channel]!["top"]![0]!["token"]!);
         Assert.Empty(await page.OverlapsAsync());
+        string token = Plain(writers.First(entry => !((string)entry["token"]!).Contains("\\n", StringComparison.Ordinal))["token"]!);
+        await page.Page.Locator("#canvas").PressAsync("/");
+        await page.Page.Keyboard.InsertTextAsync(token);
+        await page.Page.Locator("#results button").Filter(new() { HasTextRegex = new($"^embedding\\.{channel}\\b") }).ClickAsync();
+        await Expect(page.Panel.Locator("h2")).ToHaveTextAsync("embedding, residual channel " + channel);
+        await Expect(page.Panel.Locator(".tokens").First.Locator("code").First).ToHaveTextAsync((string)channels[channel]!["top"]![0]!["token"]!);
     }
 
     [BrowserFact]
@@ -228,9 +232,10 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         await Expect(page.Panel.Locator("#strongest .reference")).ToHaveTextAsync(strongest);
         await Expect(page.Panel.Locator("#task-prompts mark")).ToHaveTextAsync([Plain(pair["answer_a"]!), Plain(pair["answer_b"]!)]);
         await Expect(page.Node(strongest[0]).Locator(".effect")).ToHaveAttributeAsync("r", "4.5");
-
-        static string Plain(JsonNode token) => ((string)token!)[1..^1].Replace("\\'", "'", StringComparison.Ordinal);
     }
+
+    /// <summary>A token without its quotes and escapes.</summary>
+    private static string Plain(JsonNode token) => ((string)token!)[1..^1].Replace("\\'", "'", StringComparison.Ordinal);
 
     /// <summary>The values of a curve's dots, read from where they stand; two of them give the scale.</summary>
     private static async Task<double[]> ValuesAsync(ILocator curve, (int Index, double Value) first, (int Index, double Value) second)
