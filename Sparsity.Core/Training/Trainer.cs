@@ -89,6 +89,12 @@ public class Trainer : IDisposable
         static string Describe(ParameterSpec? spec) => spec is null ? "nothing" : $"{spec.Name} [{string.Join(", ", spec.Shape)}]";
     }
 
+    /// <summary>Sets what is to begin from the text rather than from a seed; called once, between Initialise and the first step.</summary>
+    /// <param name="training">The batches that steps are given.</param>
+    public virtual void Fit(BatchSource training)
+    {
+    }
+
     /// <summary>Loss before the update, and the root mean square of the gradient.</summary>
     /// <param name="step">0-based.</param>
     /// <param name="tokens">[B,T].</param>
