@@ -46,8 +46,8 @@ public sealed record BridgeConfig
     /// <summary>Ridge of the least squares, as a share of the inputs' mean variance: how much of a direction that hardly varies is still believed.</summary>
     public double StartRidge { get; init; } = 1e-4;
 
-    /// <summary>Largest learning rate of the bridges, as a share of each map's weights; warm-up and decay are those of the sparse model, without sharkfin.</summary>
-    public double Lr { get; init; } = 0.02;
+    /// <summary>Largest learning rate of the bridges, as a share of each map's weights; warm-up and decay are those of the sparse model, without sharkfin. A random start needs more, about 0.02.</summary>
+    public double Lr { get; init; } = 0.005;
 
     /// <summary>Adam's epsilon for the bridges, whose gradient is not scaled.</summary>
     public double Eps { get; init; } = 1e-8;
