@@ -62,15 +62,22 @@ public sealed class BridgeTrainer : Trainer
         Bridges.Initialise(Config.Seed);
     }
 
+    public override void Fit(BatchSource training)
+    {
+        if (Bridges.Config.Start == BridgeStart.LeastSquares)
+        {
+            LeastSquares.Fit(_coupling, training, Config.Seed);
+        }
+        else
+        {
+            _coupling.MatchSizes(training.Random(Config.Seed, 0));
+        }
+    }
+
     /// <returns>The weighted sum of all terms before the update, and the root mean square of the sparse model's gradient.</returns>
     /// <inheritdoc/>
     public override (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
     {
-        if (step == 0)
-        {
-            _coupling.MatchSizes(tokens);
-        }
-
         _loss.Run(tokens, Gradients);
         Optimizer.MeasureGradient();
         _bridgeOptimizer.Measure();

@@ -91,6 +91,12 @@ public class Trainer : IDisposable
         static string Describe(ParameterSpec? spec) => spec is null ? "nothing" : $"{spec.Name} [{string.Join(", ", spec.Shape)}]";
     }
 
+    /// <summary>Sets what is to begin from the text rather than from a seed; called once, between Initialise and the first step.</summary>
+    /// <param name="training">The batches that steps are given.</param>
+    public virtual void Fit(BatchSource training)
+    {
+    }
+
     /// <summary>
     /// Loss before the update, and the root mean square of the gradient. Waits for the device once, between backward and update: what comes before was started
     /// without knowing a number, and the update is still under way when this returns.

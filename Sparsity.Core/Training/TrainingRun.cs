@@ -190,13 +190,18 @@ public sealed class TrainingRun : IDisposable
                 _watch = JsonText.Read<LossWatch>(JsonText.ParseObject(watch, _folder.StatePath), _folder.StatePath);
             }
         }
-        else if (initial is not null)
-        {
-            _trainer.Initialise(initial);
-        }
         else
         {
-            _trainer.Initialise();
+            if (initial is not null)
+            {
+                _trainer.Initialise(initial);
+            }
+            else
+            {
+                _trainer.Initialise();
+            }
+
+            _trainer.Fit(_training);
         }
 
         KeepMetricsBefore(_nextStep);

@@ -1,3 +1,4 @@
+using Sparsity.Core.Bridges;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
@@ -130,6 +131,35 @@ public class GpuParityTests
         for (int step = 0; step < steps; step++)
         {
             Assert.True(Math.Abs(expected[step] - actual[step]) <= LossTolerance, $"{engine}, step {step}: loss {actual[step]}, the CPU engine's is {expected[step]}.");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Gpus))]
+    public void BridgeTrainingFollowsTheCpuEngine(string engine)
+    {
+        int steps = Engines.IsSlow(engine) ? 2 : 25;
+        double[] expected = TrainBridges(new CpuEngine(1), steps);
+        double[] actual = TrainBridges(Engines.Create(engine), steps);
+        for (int step = 0; step < steps; step++)
+        {
+            Assert.True(
+                Math.Abs(expected[step] - actual[step]) <= LossTolerance * expected[step], $"{engine}, step {step}: loss {actual[step]}, the CPU engine's is {expected[step]}.");
+        }
+    }
+
+    private static double[] TrainBridges(IComputeEngine engine, int steps)
+    {
+        using (engine)
+        {
+            ModelConfig narrow = TinyModels.Config with { Afrac = null, DModel = 12, DMlpField = 24 };
+            using ModelParameters dense = TinyModels.Random(engine, narrow, 4);
+            var config = new BridgeConfig { KlSparseWeight = 0.5, FinalLocation = true, StartBatches = 3 };
+            using var trainer = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, config);
+            var source = new BatchSource(TinyModels.Tokens(2000, 8), TinyModels.Training.BatchSequences, TinyModels.Training.ContextTokens);
+            trainer.Initialise();
+            trainer.Fit(source);
+            return [.. Enumerable.Range(0, steps).Select(step => trainer.Step(step, source.Random(1, step)).Loss)];
         }
     }
 
