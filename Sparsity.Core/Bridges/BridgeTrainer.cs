@@ -71,14 +71,17 @@ public sealed class BridgeTrainer : Trainer
             _coupling.MatchSizes(tokens);
         }
 
-        BridgeTerms terms = _loss.Evaluate(tokens, Gradients);
+        _loss.Run(tokens, Gradients);
+        Optimizer.MeasureGradient();
+        _bridgeOptimizer.Measure();
+        Engine.Fetch([.. _loss.Sums, Optimizer.GradientRms, _bridgeOptimizer.GradientRms, _bridgeOptimizer.MapRms, MeasureWeights()]);
+        BridgeTerms terms = _loss.Terms();
         _terms = terms.Means();
         double total = terms.Total(Bridges.Config);
-        RequireFiniteLoss(step, total, $" Of its terms not finite: {string.Join(", ", _terms.Where(term => !double.IsFinite(term.Value)).Select(term => term.Key))}.");
-        double rms = Optimizer.GradientRms();
-        RequireFiniteGradient(step, rms);
-        RequireFiniteGradient(step, _bridgeOptimizer.GradientRms());
-        Optimizer.Step(step, rms);
+        double rms = Optimizer.GradientRms[0];
+        string notFinite = $" Of its terms not finite: {string.Join(", ", _terms.Where(term => !double.IsFinite(term.Value)).Select(term => term.Key))}.";
+        RequireFinite(step, total, Math.Max(rms, _bridgeOptimizer.GradientRms[0]), notFinite);
+        Optimizer.Step(step);
         _bridgeOptimizer.Step(step);
         return (total, rms);
     }

@@ -50,8 +50,6 @@ public sealed class OutputHead(ModelParameters parameters)
 public sealed class HeadState : IDisposable
 {
     private readonly IComputeEngine _engine;
-    private readonly float[] _hostLosses;
-
     /// <param name="engine">Where they live.</param>
     /// <param name="config">The model.</param>
     /// <param name="sequences">B.</param>
@@ -60,7 +58,6 @@ public sealed class HeadState : IDisposable
     public HeadState(IComputeEngine engine, ModelConfig config, int sequences, int tokens, TokenTensor? tokenIds = null)
     {
         _engine = engine;
-        _hostLosses = new float[sequences * tokens];
         OwnsTokenIds = tokenIds is null;
         TokenIds = tokenIds ?? engine.AllocateTokens("head token ids", sequences, tokens);
         Targets = engine.AllocateTokens("targets", sequences, tokens);
@@ -69,6 +66,7 @@ public sealed class HeadState : IDisposable
         NormedGradient = engine.AllocateActivations("gradient of ln_f", sequences, tokens, config.DModel);
         Logits = engine.AllocateActivations("logits", sequences, tokens, config.VocabSize);
         Losses = engine.AllocateActivations("losses", sequences, tokens, 1);
+        LossSum = engine.AllocateScalars("sum of the losses", 1);
     }
 
     /// <summary>[B,P]: the tokens whose successors are predicted; only read where the model has a bigram table.</summary>
@@ -86,6 +84,9 @@ public sealed class HeadState : IDisposable
     /// <summary>[B,P,1]: -log probability of each target.</summary>
     public ActivationTensor Losses { get; }
 
+    /// <summary>The sum of <see cref="Losses"/>.</summary>
+    public ScalarTensor LossSum { get; }
+
     internal ActivationTensor NormStatistics { get; }
 
     internal ActivationTensor Normed { get; }
@@ -94,20 +95,20 @@ public sealed class HeadState : IDisposable
 
     private bool OwnsTokenIds { get; }
 
-    /// <summary>Losses from logits and targets; where a gradient is wanted, overwrites the logits with that of the mean over <paramref name="counted"/> targets.</summary>
-    public void CrossEntropy(int counted, bool withGradient) => _engine.CrossEntropy(Logits, Targets, Losses, withGradient ? Logits : null, 1f / counted);
+    /// <summary>
+    /// Losses and their sum from logits and targets; where a gradient is wanted, overwrites the logits with that of the mean over <paramref name="counted"/> targets.
+    /// </summary>
+    public void CrossEntropy(int counted, bool withGradient)
+    {
+        _engine.CrossEntropy(Logits, Targets, Losses, withGradient ? Logits : null, 1f / counted);
+        _engine.Sum(Losses, LossSum, 0);
+    }
 
-    /// <summary>Sum of the losses in double, in a fixed order; waits for the device.</summary>
+    /// <summary>Sum of the losses; waits for the device.</summary>
     public double ReadLossSum()
     {
-        _engine.Read(Losses, _hostLosses);
-        double sum = 0;
-        foreach (float loss in _hostLosses)
-        {
-            sum += loss;
-        }
-
-        return sum;
+        _engine.Fetch(LossSum);
+        return LossSum[0];
     }
 
     public void Dispose()
@@ -117,7 +118,7 @@ public sealed class HeadState : IDisposable
             TokenIds.Dispose();
         }
 
-        foreach (DeviceTensor tensor in new DeviceTensor[] { Targets, NormStatistics, Normed, NormedGradient, Logits, Losses })
+        foreach (DeviceTensor tensor in new DeviceTensor[] { Targets, NormStatistics, Normed, NormedGradient, Logits, Losses, LossSum })
         {
             tensor.Dispose();
         }

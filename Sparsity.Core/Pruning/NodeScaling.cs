@@ -38,7 +38,10 @@ public sealed class NodeScaling : IDisposable
     /// <param name="freezesNormScale">As <see cref="PruningConfig.FreezeNormScale"/>.</param>
     public NodeScaling(Transformer model, ReadOnlySpan<float> replacements, int maxTokens, bool freezesNormScale)
     {
-        _runner = new TaskRunner(model, BatchPairs, maxTokens) { FreezesNormScale = freezesNormScale };
+        _runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model.Parameters.Engine, maxTokens, BatchPairs), maxTokens)
+        {
+            FreezesNormScale = freezesNormScale,
+        };
         _gates = new NodeGates(model.Parameters.Engine, new NodeLayout(model.Config), replacements);
         _runner.Hooks.Add(_gates);
     }

@@ -20,6 +20,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public string Name => "cpu";
 
+    public int TokensAtOnce => int.Parse(Environment.GetEnvironmentVariable("TAO") ?? "512");
+
     public string Description =>
         $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
         + (Fma.IsSupported || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported ? "" : " without fused multiply-add");
@@ -39,6 +41,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new CpuSelection(name, sequences, tokens, channels);
 
+    public ScalarTensor AllocateScalars(string name, int count) => new CpuScalars(name, count);
+
     public TokenTensor AllocateTokens(string name, int sequences, int tokens) => new CpuTokens(name, sequences, tokens);
 
     public KeyValueCache AllocateKeyValueCache(string name, int sequences, int tokens, int channels) => new CpuKeyValueCache(name, sequences, tokens, channels);
@@ -53,6 +57,23 @@ public sealed unsafe class CpuEngine : IComputeEngine
     {
         RequireLength(source, source.Length, values.Length);
         Of(source).Values.CopyTo(values);
+    }
+
+    public void Read(IReadOnlyList<WeightTensor> sources, Span<float> values)
+    {
+        for (int i = 0; i < sources.Count; i++)
+        {
+            Of(sources[i]).Values.CopyTo(values);
+            values = values[sources[i].Length..];
+        }
+    }
+
+    public void Fetch(params ReadOnlySpan<ScalarTensor> scalars)
+    {
+        foreach (ScalarTensor tensor in scalars)
+        {
+            Of(tensor).Fetch();
+        }
     }
 
     public void Write(ActivationTensor target, ReadOnlySpan<float> values)
@@ -169,6 +190,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
         Loss.CrossEntropy(_pool, Of(logits), Of(targets), Of(losses), OfOptional(logitsGradient), gradientScale);
 
+    public void Sum(ActivationTensor values, ScalarTensor sums, int index) => Of(sums).Values[index] = Loss.Sum(Of(values));
+
     public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_pool, Of(input), Of(positions), Of(output));
 
     public void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient) =>
@@ -177,15 +200,16 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public void KullbackLeibler(ActivationTensor targetLogits, ActivationTensor logits, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
         Cpu.KullbackLeibler.Run(_pool, Of(targetLogits), Of(logits), Of(losses), OfOptional(logitsGradient), gradientScale);
 
-    public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, WeightTensor sums) =>
-        NormalisedError.Forward(_pool, Of(prediction), Of(target), Changed(sums));
+    public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index) =>
+        NormalisedError.Forward(_pool, Of(prediction), Of(target), Of(sums).Values.AsSpan(index, 2));
 
     public void NormalisedErrorBackward(
-        ActivationTensor prediction, ActivationTensor target, WeightTensor sums, float gradientScale, ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
-        NormalisedError.Backward(_pool, Of(prediction), Of(target), Of(sums), gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
+        ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index, float gradientScale,
+        ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
+        NormalisedError.Backward(_pool, Of(prediction), Of(target), (float)Of(sums).Values[index + 1], gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output) =>
-        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output));
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null) =>
+        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), before is null ? null : Of(before));
 
     public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
         Gate.Backward(_pool, Of(input), Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
@@ -196,7 +220,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
         ChannelReduction.AddChannelSums(_pool, Of(input), sums);
     }
 
-    public double RootMeanSquare(IReadOnlyList<WeightTensor> tensors) => AdamW.RootMeanSquare(_pool, tensors);
+    public void RootMeanSquare(IReadOnlyList<WeightTensor> tensors, ScalarTensor results, int index) =>
+        Of(results).Values[index] = AdamW.RootMeanSquare(_pool, tensors);
 
     public void AdamStep(
         WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
@@ -228,6 +253,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
     private static CpuActivations Of(ActivationTensor tensor) => (CpuActivations)tensor;
 
     private static CpuActivations? OfOptional(ActivationTensor? tensor) => (CpuActivations?)tensor;
+
+    private static CpuScalars Of(ScalarTensor tensor) => (CpuScalars)tensor;
 
     private static CpuTokens Of(TokenTensor tensor) => (CpuTokens)tensor;
 

@@ -30,6 +30,18 @@ internal sealed unsafe class AlignedMemory : IDisposable
     }
 }
 
+/// <summary>Numbers in double; operations write <see cref="Values"/>, and the host knows what it fetched.</summary>
+internal sealed class CpuScalars(string name, int count) : ScalarTensor(name, count)
+{
+    public double[] Values { get; } = new double[count];
+
+    public void Fetch() => Values.CopyTo(Fetched);
+
+    protected override void Dispose(bool disposing)
+    {
+    }
+}
+
 /// <summary>Row-major parameters, with the lists of their nonzero entries where they are sparse.</summary>
 internal sealed unsafe class CpuWeights(string name, int rows, int columns) : WeightTensor(name, rows, columns)
 {

@@ -19,6 +19,21 @@ internal static unsafe class Loss
     public static void CrossEntropy(WorkerPool pool, CpuActivations logits, CpuTokens targets, CpuActivations losses, CpuActivations? logitsGradient, float gradientScale) =>
         pool.Run(logits.Tiles, new CrossEntropyJob(logits, targets.Data, losses, logitsGradient, gradientScale));
 
+    /// <summary>The sum of values [B,T,1], token after token in double.</summary>
+    public static double Sum(CpuActivations values)
+    {
+        double sum = 0;
+        for (int tile = 0; tile < values.Tiles; tile++)
+        {
+            foreach (float value in new ReadOnlySpan<float>(values.Lanes(tile, 0), values.ValidLanes(tile)))
+            {
+                sum += value;
+            }
+        }
+
+        return sum;
+    }
+
     private readonly struct BigramForwardJob(int* tokens, float* table, CpuActivations logits) : IParallelJob
     {
         public void Execute(int tile, int worker)

@@ -1,5 +1,4 @@
 using ILGPU;
-using ILGPU.Runtime;
 
 namespace Sparsity.Kernels.Gpu;
 
@@ -42,7 +41,7 @@ internal static class ChannelReduction
             (channels + ChannelThreads - 1) / ChannelThreads, blocks, ChannelThreads,
             new PreciseBlockKernel(input.View, input.Stride, input.Rows, block, channels, blockSums));
         var values = new float[2 * blocks * channels];
-        blockSums.CopyToCPU(values.AsSpan());
+        device.Read(blockSums, values.AsSpan());
         for (int i = 0; i < values.Length; i++)
         {
             sums[i / 2 % channels] += values[i];

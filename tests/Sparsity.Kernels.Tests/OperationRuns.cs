@@ -96,17 +96,18 @@ internal sealed class OperationRuns
                 bench.Engine.CrossEntropy(logits, bench.Tokens(random.Tokens(_sequences, _tokens, _channels)), losses, logits, 0.01f);
                 return [.. bench.Read(logits), .. bench.Read(losses)];
             },
-            ["KullbackLeibler, NormalisedError"] = (bench, random) =>
+            ["KullbackLeibler, NormalisedError, Sum"] = (bench, random) =>
             {
                 ActivationTensor target = Input(bench, random);
                 ActivationTensor prediction = Input(bench, random);
                 ActivationTensor gradient = Gradient(bench, random);
-                WeightTensor sums = bench.Constant(1, 2, 0);
-                bench.Engine.NormalisedErrorForward(prediction, target, sums);
-                bench.Engine.NormalisedErrorBackward(prediction, target, sums, 0.01f, gradient, null);
+                ScalarTensor sums = bench.Scalars(3);
+                bench.Engine.NormalisedErrorForward(prediction, target, sums, 0);
+                bench.Engine.NormalisedErrorBackward(prediction, target, sums, 0, 0.01f, gradient, null);
                 ActivationTensor losses = bench.Output(_sequences, _tokens, 1);
                 bench.Engine.KullbackLeibler(target, prediction, losses, prediction, 0.01f);
-                return [.. bench.Read(sums), .. bench.Read(gradient), .. bench.Read(losses), .. bench.Read(prediction)];
+                bench.Engine.Sum(losses, sums, 2);
+                return [.. bench.Read(sums).Select(sum => (float)sum), .. bench.Read(gradient), .. bench.Read(losses), .. bench.Read(prediction)];
             },
             ["Gather, Scatter"] = (bench, random) =>
             {
@@ -132,7 +133,7 @@ internal sealed class OperationRuns
             {
                 double[] sums = new double[_channels];
                 bench.Engine.ChannelSums(Input(bench, random), sums);
-                double[] all = [.. sums, bench.Engine.RootMeanSquare([bench.Weights(random.Matrix(_width, _width)), bench.Weights(random.Vector(7))])];
+                double[] all = [.. sums, bench.RootMeanSquare(bench.Weights(random.Matrix(_width, _width)), bench.Weights(random.Vector(7)))];
                 return [.. all.SelectMany(value => new[] { (float)value, (float)(value - (float)value) })];
             },
             ["AdamStep, Scale, KeepLargest"] = (bench, random) =>

@@ -71,6 +71,7 @@ public sealed class ExactBridgesTests : IDisposable
             coupling.Decode(location);
             coupling.IntoDense.Run(location);
             Comparison.Close(expected, Read(coupling.IntoDense.Logits), 1e-5, $"sparse to dense at {location}");
+            _engine.Fetch(coupling.ErrorSums);
             (double encoder, double decoder) = coupling.Errors(location);
             Assert.InRange(encoder, 0, 1e-10);
             Assert.InRange(decoder, 0, 1e-10);
