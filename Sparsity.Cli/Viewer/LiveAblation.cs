@@ -138,7 +138,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models, str
         }
 
         IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, settings.Seed, settings.TestPairs).Pairs;
-        var scaling = new NodeScaling(model.Model, replacements, settings.MaxTokens);
+        var scaling = new NodeScaling(model.Model, replacements, settings.MaxTokens, settings.FreezeNormScale);
         var nodes = new bool[model.Layout.Count];
         foreach (CircuitNode node in circuit.Nodes)
         {

@@ -104,12 +104,15 @@ public interface IComputeEngine : IDisposable
     // Norm.
 
     /// <summary>[B,T,C]: overwrites <paramref name="output"/>, and <paramref name="statistics"/> [B,T,2] with each token's mean (0 for RMSNorm) and reciprocal deviation.</summary>
-    void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics);
+    /// <param name="isScaleFrozen">The reciprocal deviations that stand in <paramref name="statistics"/> are taken in place of the input's own.</param>
+    void NormForward(
+        NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics, bool isScaleFrozen = false);
 
     /// <summary>Accumulates into <paramref name="inputGradient"/> [B,T,C] and, where given, into the gradients of weight and bias.</summary>
+    /// <param name="isScaleFrozen">As it was forward: a frozen scale is a constant.</param>
     void NormBackward(
         NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
-        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient);
+        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient, bool isScaleFrozen = false);
 
     // Linear: weight [O, I], bias [O].
 

@@ -13,7 +13,7 @@ public sealed class OutputHead(ModelParameters parameters)
     /// <param name="state">Of the same B and P, with the token ids written if the model has a bigram table.</param>
     public void Forward(ActivationTensor residual, HeadState state)
     {
-        _engine.NormForward(_config.NormKind, residual, FinalNorm.Value, FinalNormBias?.Value, state.Normed, state.NormStatistics);
+        _engine.NormForward(_config.NormKind, residual, FinalNorm.Value, FinalNormBias?.Value, state.Normed, state.NormStatistics, state.IsNormScaleFrozen);
         _engine.LinearForward(state.Normed, parameters.Unembedding.Value, parameters[ParameterNames.LogitsBias].Value, state.Logits);
         if (_config.EnableBigramTable)
         {
@@ -37,7 +37,8 @@ public sealed class OutputHead(ModelParameters parameters)
         _engine.LinearBackwardInput(parameters.Unembedding.Value, state.Logits, state.NormedGradient);
         _engine.Zero(residualGradient);
         _engine.NormBackward(
-            _config.NormKind, residual, state.NormStatistics, FinalNorm.Value, state.NormedGradient, residualGradient, FinalNorm.Gradient, FinalNormBias?.Gradient);
+            _config.NormKind, residual, state.NormStatistics, FinalNorm.Value, state.NormedGradient, residualGradient, FinalNorm.Gradient, FinalNormBias?.Gradient,
+            state.IsNormScaleFrozen);
     }
 
     private Parameter FinalNorm => parameters[ParameterNames.FinalNorm + ".weight"];
@@ -73,6 +74,9 @@ public sealed class HeadState : IDisposable
 
     /// <summary>[B,P]: the next tokens; a negative one is not counted.</summary>
     public TokenTensor Targets { get; }
+
+    /// <summary>As <see cref="ForwardState.AreNormScalesFrozen"/>, for ln_f.</summary>
+    public bool IsNormScaleFrozen { get; set; }
 
     /// <summary>[B,P,V]; the backward pass puts its gradient in the same place.</summary>
     public ActivationTensor Logits { get; }

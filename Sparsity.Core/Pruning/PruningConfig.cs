@@ -90,6 +90,12 @@ public sealed record PruningConfig
     /// <summary>Whether channel i of q and channel i of k of a layer are in the circuit together or not at all: one tau for both.</summary>
     public bool TiedQueryKey { get; init; }
 
+    /// <summary>
+    /// Whether every norm keeps the scale (reciprocal deviation, token by token) that it has in the whole model on the same prompt, so that ablations cannot act
+    /// through the norms. Costs a pass of the whole model for each pass of the masked one.
+    /// </summary>
+    public bool FreezeNormScale { get; init; }
+
     /// <summary>Task loss in nats that the circuit must not exceed.</summary>
     public double TargetLoss { get; init; } = 0.15;
 

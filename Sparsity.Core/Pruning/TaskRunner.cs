@@ -59,6 +59,9 @@ public sealed class TaskRunner : IDisposable
     /// <summary>Longest prompt.</summary>
     public int Tokens { get; }
 
+    /// <summary>Whether the hooks leave the norms' scales alone: each batch first runs without hooks, and keeps the scales of that pass.</summary>
+    public bool FreezesNormScale { get; init; }
+
     /// <summary>What looks at or changes activations, in the order it is called.</summary>
     public List<ISiteHook> Hooks { get; } = [];
 
@@ -227,7 +230,19 @@ public sealed class TaskRunner : IDisposable
         _engine.Write(_positions, last);
         _engine.Write(_head.TokenIds, lastTokens);
         state.Hooks.Clear();
+        state.AreNormScalesFrozen = _head.IsNormScaleFrozen = false;
+        if (FreezesNormScale)
+        {
+            Run(state);
+            state.AreNormScalesFrozen = _head.IsNormScaleFrozen = true;
+        }
+
         Hooks.ForEach(state.Hooks.Add);
+        Run(state);
+    }
+
+    private void Run(ForwardState state)
+    {
         _model.Forward(state);
         _engine.GatherTokens(state.FinalResidual, _positions, _picked);
         _model.Head.Forward(_picked, _head);

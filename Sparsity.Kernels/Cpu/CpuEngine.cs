@@ -146,14 +146,15 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient) =>
         Embedding.PositionBackward(_pool, Of(outputGradient), Changed(positionEmbeddingGradient));
 
-    public void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics) =>
-        Norm.Forward(_pool, kind, RowOrLanes(input), Of(weight), OfOptional(bias), RowOrLanes(output), RowOrLanes(statistics));
+    public void NormForward(
+        NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics, bool isScaleFrozen) =>
+        Norm.Forward(_pool, kind, RowOrLanes(input), Of(weight), OfOptional(bias), RowOrLanes(output), RowOrLanes(statistics), isScaleFrozen);
 
     public void NormBackward(
         NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
-        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient) =>
+        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient, bool isScaleFrozen) =>
         Norm.Backward(
-            _pool, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), ChangedOptional(weightGradient), ChangedOptional(biasGradient));
+            _pool, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), ChangedOptional(weightGradient), ChangedOptional(biasGradient), isScaleFrozen);
 
     public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
         Linear.Forward(_pool, RowOrLanes(input), Of(weight), OfOptional(bias), RowOrLanes(output));

@@ -39,8 +39,8 @@ internal static unsafe class SingleToken
     /// <summary>The channels of a single token.</summary>
     public static Span<float> Values(CpuActivations activations) => new(activations.Row(), activations.Channels);
 
-    /// <summary>Overwrites output [1,1,C] and statistics [1,1,2] (mean, reciprocal deviation).</summary>
-    public static void NormForward(bool centred, float epsilon, CpuActivations input, float* weight, float* bias, CpuActivations output, CpuActivations statistics)
+    /// <summary>Overwrites output [1,1,C] and statistics [1,1,2] (mean, reciprocal deviation); a frozen reciprocal deviation is read from there.</summary>
+    public static void NormForward(bool centred, float epsilon, CpuActivations input, float* weight, float* bias, CpuActivations output, CpuActivations statistics, bool isScaleFrozen)
     {
         int channels = input.Channels;
         float* x = input.Row();
@@ -52,17 +52,21 @@ internal static unsafe class SingleToken
         }
 
         mean /= channels;
-        float squares = 0;
-        for (int channel = 0; channel < channels; channel++)
-        {
-            float distance = x[channel] - mean;
-            squares = float.MultiplyAddEstimate(distance, distance, squares);
-        }
-
-        float reciprocal = 1 / MathF.Sqrt((squares / channels) + epsilon);
         float* kept = statistics.Row();
         kept[0] = mean;
-        kept[1] = reciprocal;
+        if (!isScaleFrozen)
+        {
+            float squares = 0;
+            for (int channel = 0; channel < channels; channel++)
+            {
+                float distance = x[channel] - mean;
+                squares = float.MultiplyAddEstimate(distance, distance, squares);
+            }
+
+            kept[1] = 1 / MathF.Sqrt((squares / channels) + epsilon);
+        }
+
+        float reciprocal = kept[1];
         for (int channel = 0; channel < channels; channel++)
         {
             float scaled = (x[channel] - mean) * reciprocal * weight[channel];

@@ -157,14 +157,15 @@ public sealed class GpuEngine : IComputeEngine
     public void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient) =>
         Embedding.PositionBackward(_device, Of(outputGradient), Of(positionEmbeddingGradient));
 
-    public void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics) =>
-        Norm.Forward(_device, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics));
+    public void NormForward(
+        NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics, bool isScaleFrozen) =>
+        Norm.Forward(_device, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics), isScaleFrozen);
 
     public void NormBackward(
         NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
-        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient) =>
+        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient, bool isScaleFrozen) =>
         Norm.Backward(
-            _device, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), OfOptional(weightGradient), OfOptional(biasGradient));
+            _device, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), OfOptional(weightGradient), OfOptional(biasGradient), isScaleFrozen);
 
     public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
         Linear.Forward(_device, Of(input), Of(weight), OfOptional(bias), Of(output));

@@ -169,7 +169,13 @@ internal sealed class OperationRuns
         ActivationTensor inputGradient = Gradient(bench, random);
         WeightTensor weightGradient = bench.Constant(1, _channels, 1);
         bench.Engine.NormBackward(kind, input, statistics, weight, Gradient(bench, random), inputGradient, weightGradient, bias);
-        return [.. bench.Read(output), .. bench.Read(statistics), .. bench.Read(inputGradient), .. bench.Read(weightGradient), .. bench.Read(bias)];
+        float[] own = [.. bench.Read(output), .. bench.Read(statistics), .. bench.Read(inputGradient), .. bench.Read(weightGradient), .. bench.Read(bias)];
+
+        // The same with another input and the scale frozen at that of the first.
+        ActivationTensor other = Input(bench, random);
+        bench.Engine.NormForward(kind, other, weight, bias, output, statistics, isScaleFrozen: true);
+        bench.Engine.NormBackward(kind, other, statistics, weight, Gradient(bench, random), inputGradient, weightGradient, bias, isScaleFrozen: true);
+        return [.. own, .. bench.Read(output), .. bench.Read(statistics), .. bench.Read(inputGradient), .. bench.Read(weightGradient), .. bench.Read(bias)];
     }
 
     private float[] Linear(Bench bench, RandomArrays random, double density)

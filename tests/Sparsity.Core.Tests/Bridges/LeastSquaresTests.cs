@@ -1,4 +1,5 @@
 using Sparsity.Core.Bridges;
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
@@ -71,6 +72,14 @@ public sealed class LeastSquaresTests : IDisposable
         using var loss = new BridgeLoss(coupling);
         using BackwardState gradients = trainer.Model.CreateBackwardState(Sequences, Tokens);
         loss.Evaluate(_source.Random(training.Seed, 0), gradients);
-        return [.. trainer.Bridges.All.Select(parameter => _engine.RootMeanSquare([parameter.Gradient!]))];
+        using ScalarTensor slope = _engine.AllocateScalars("slope", 1);
+        return [.. trainer.Bridges.All.Select(Slope)];
+
+        double Slope(Parameter parameter)
+        {
+            _engine.RootMeanSquare([parameter.Gradient!], slope, 0);
+            _engine.Fetch(slope);
+            return slope[0];
+        }
     }
 }
