@@ -26,6 +26,8 @@ export class Graph {
     container.addEventListener("pointerleave", () => this.hover(null));
     container.addEventListener("pointerdown", (event) => this.onDown(event));
     container.addEventListener("click", (event) => this.onClick(event));
+    // Its place changes with the window, with the bar of live ablation, and when its tab comes into view. The outer size: a scrollbar must not start it anew.
+    new ResizeObserver(() => this.isFitted && this.fit()).observe(container, { box: "border-box" });
     container.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
   }
 
@@ -158,24 +160,21 @@ export class Graph {
   /** Lays out again after labels changed, keeping selection and position. */
   relabel() {
     const { scrollLeft, scrollTop } = this.container;
-    const { zoom, selected } = this;
+    const { isFitted, zoom, selected } = this;
     this.show(this.circuit);
-    this.setZoom(zoom);
+    if (!isFitted) {
+      this.isFitted = false;
+      this.resize(zoom);
+    }
     this.container.scrollTo(scrollLeft, scrollTop);
     this.mark(selected, false);
   }
 
-  /** Fits the drawing once its place has a size: it had none while another tab was shown. */
-  resized() {
-    if (!this.fitted && this.circuit) {
-      this.fit();
-    }
-  }
-
+  /** Shows the whole drawing, and goes on doing so while its place changes, until someone zooms. */
   fit() {
-    this.fitted = this.container.clientWidth > 0;
-    if (!this.fitted) {
-      return;
+    this.isFitted = true;
+    if (this.container.clientWidth === 0) {
+      return; // its tab is not shown
     }
     const room = this.container.clientWidth - GUTTER - 16;
     const tall = this.container.clientHeight - 16;
@@ -186,6 +185,7 @@ export class Graph {
 
   /** Keeps the middle of what is seen where it is. */
   setZoom(zoom, anchor) {
+    this.isFitted = false;
     const box = this.container;
     const at = anchor ?? { x: box.clientWidth / 2, y: box.clientHeight / 2 };
     const x = (box.scrollLeft + at.x - GUTTER) / this.zoom;

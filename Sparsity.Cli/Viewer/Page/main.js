@@ -59,7 +59,7 @@ function update(changed) {
 
 function addTabs() {
   if (run.circuits.length > 0) {
-    tabs.add("graph", "Graph", () => graph.resized());
+    tabs.add("graph", "Graph", () => {});
     if (run.circuits.length + run.unpruned.length > 1) {
       tabs.add("tasks", "Tasks", (panel) => views.overview(panel, run, openCircuit));
     }

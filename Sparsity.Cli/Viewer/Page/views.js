@@ -64,21 +64,23 @@ const geometricMean = (values) => Math.exp(values.reduce((sum, value) => sum + M
 /** All circuits in numbers. */
 export function overview(panel, run, open) {
   const rows = [...run.circuits].sort((a, b) => a.task.localeCompare(b.task) || a.model.localeCompare(b.model) || a.target_loss - b.target_loss);
-  const geometric = [...Map.groupBy(run.circuits.filter((entry) => entry.meets_target && entry.edges > 0), (entry) => entry.model).entries()]
-    .map(([model, members]) => `${model}: ${number(geometricMean(members.map((entry) => entry.edges)))} edges over ${members.length}`);
+  const met = run.circuits.filter((entry) => entry.meets_target && entry.edges > 0);
+  const means = [...Map.groupBy(met, (entry) => entry.target_loss).entries()].sort((a, b) => a[0] - b[0]).map(([target, members]) => `target ${number(target)}: `
+    + [...Map.groupBy(members, (entry) => entry.model).entries()].map(([model, same]) => `${model} ${number(geometricMean(same.map((entry) => entry.edges)))} (${same.length})`).join(", "));
   fill(panel,
     h("div", { class: "scroll" }, h("table", { class: "grid numeric" },
       h("caption", {}, "Losses in nats on test prompts; click a task to see its circuit."),
-      h("thead", {}, h("tr", {}, ["task", "model", "nodes", "edges", "full model", "circuit", "without it", "empty", "random circuits", "target", "", "accuracy", "seed", "folder"].map((title) => h("th", { scope: "col" }, title)))),
+      h("thead", {}, h("tr", {}, ["task", "model", "nodes", "edges", "full model", "circuit", "without it", "empty", "random circuits", "target", "", "accuracy", "seed", "folder"].map((title) => h("th", { scope: "col", class: title === "model" || title === "folder" ? "words" : null }, title)))),
       h("tbody", {}, rows.map((entry) => h("tr", {},
         h("th", { scope: "row" }, h("button", { type: "button", class: "reference", onclick: () => open(entry) }, entry.task)),
-        [entry.model, count(entry.nodes), count(entry.edges), loss(entry.measurements.loss_full_model), loss(entry.measurements.loss), loss(entry.measurements.loss_without_circuit),
+        h("td", { class: "words" }, entry.model),
+        [count(entry.nodes), count(entry.edges), loss(entry.measurements.loss_full_model), loss(entry.measurements.loss), loss(entry.measurements.loss_without_circuit),
           loss(entry.measurements.loss_empty), loss(entry.measurements.loss_random_mean), number(entry.target_loss)].map((value) => h("td", {}, value)),
         h("td", { class: entry.meets_target ? "good" : "bad" }, entry.meets_target ? "met" : "not met"),
-        h("td", {}, percent(entry.measurements.accuracy)), h("td", {}, String(entry.seed)), h("td", { class: "soft" }, entry.id))),
+        h("td", {}, percent(entry.measurements.accuracy)), h("td", {}, String(entry.seed)), h("td", { class: "soft words" }, entry.id))),
         run.unpruned.map((entry) => h("tr", {}, h("th", { scope: "row" }, entry.task), h("td", { colspan: 3 }, ""), h("td", {}, loss(entry.loss_full_model)), h("td", { colspan: 4 }, ""),
-          h("td", {}, number(entry.target_loss)), h("td", { class: "bad", colspan: 2 }, entry.reason ?? "the model itself misses the target"), h("td", {}, String(entry.seed)), h("td", { class: "soft" }, entry.folder)))))),
-    geometric.length > 0 ? h("p", {}, "Geometric mean of circuits that met their target: " + geometric.join("; ") + ".") : null);
+          h("td", {}, number(entry.target_loss)), h("td", { class: "bad", colspan: 2 }, entry.reason ?? "the model itself misses the target"), h("td", {}, String(entry.seed)), h("td", { class: "soft words" }, entry.folder)))))),
+    means.length > 0 ? [h("h3", {}, "Edges of circuits that met their target, geometric mean (circuits)"), h("ul", { class: "means" }, means.map((line) => h("li", {}, line)))] : null);
 }
 
 /** Which tokens write the residual channels of the circuit on display. */

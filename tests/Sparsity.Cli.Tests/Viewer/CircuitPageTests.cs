@@ -175,6 +175,24 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
     }
 
     [BrowserFact]
+    public async Task TheDrawingFitsItsPlaceUntilSomeoneZooms()
+    {
+        await using OpenPage page = await OpenAsync(SampleReport.Circuit("quotes", 1));
+        ILocator drawing = page.Page.Locator("#canvas .graph");
+        string low = (await drawing.GetAttributeAsync("height"))!;
+
+        await page.Page.SetViewportSizeAsync(1280, 1000);
+        await Expect(drawing).Not.ToHaveAttributeAsync("height", low);
+        await page.Page.Locator("#zoom-in").ClickAsync();
+        string zoomed = (await drawing.GetAttributeAsync("height"))!;
+        await page.Page.SetViewportSizeAsync(1280, 800);
+        await page.Page.EvaluateAsync("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
+        Assert.Equal(zoomed, await drawing.GetAttributeAsync("height"));
+        await page.Page.Locator("#zoom-fit").ClickAsync();
+        await Expect(drawing).ToHaveAttributeAsync("height", low);
+    }
+
+    [BrowserFact]
     public async Task TheMouseDragsTheDrawingWithoutSelecting()
     {
         Circuit circuit = SampleReport.Circuit("quotes", 6);

@@ -58,11 +58,15 @@ internal static class Contrast
             }
             return element.matches("rect, circle, path") && style.fill !== "none" ? faded(parse(style.fill), Number(style.fillOpacity)) : [0, 0, 0, 0];
           };
-          // What is painted below an element at a point, from the bottom.
+          // What is painted below an element at a point, from the bottom. What the pointer does not see, such as the tooltip, lies on its ancestors.
           const ground = (element, x, y) => {
             const stack = document.elementsFromPoint(x, y);
             const own = stack.indexOf(element);
-            const below = (own < 0 ? stack : stack.slice(own + (element instanceof SVGElement ? 1 : 0))).filter((other) => own >= 0 || !element.contains(other));
+            const ancestors = [];
+            for (let at = element; at; at = at.parentElement) {
+              ancestors.push(at);
+            }
+            const below = own < 0 ? ancestors : stack.slice(own + (element instanceof SVGElement ? 1 : 0));
             return below.reverse().reduce((colour, other) => over(faded(painted(other), opacityOf(other)), colour), parse(getComputedStyle(document.documentElement).colorScheme === "dark" ? "#000" : "#fff"));
           };
           const short = [];
