@@ -1,3 +1,5 @@
+using Sparsity.Core.Tasks;
+
 namespace Sparsity.Core.Pruning;
 
 /// <summary>What a node outside the circuit is frozen at.</summary>
@@ -47,6 +49,9 @@ public sealed record PruningConfig
 
     /// <summary>Longest prompt in tokens; longer draws are drawn again. The paper: 256.</summary>
     public int MaxTokens { get; init; } = 64;
+
+    /// <summary>Most lines of other code before the statement that matters. Small: 3; some 30 fill 256 tokens.</summary>
+    public int DistractorLines { get; init; } = PromptTask.UsualDistractorLines;
 
     /// <summary>Penalties per kept node, tried one after another; the smallest circuit that passes is kept. The paper: 1e-4; small: 5e-4 to 3e-3.</summary>
     public IReadOnlyList<double> KCoef { get; init; } = [5e-4, 1e-3, 2e-3, 3e-3];
@@ -127,6 +132,7 @@ public sealed record PruningConfig
         Require(Steps >= 1, "steps", Steps, "at least 1");
         Require(BatchPairs >= 1, "batch_pairs", BatchPairs, "at least 1");
         Require(MaxTokens >= 2, "max_tokens", MaxTokens, "at least 2");
+        Require(DistractorLines >= 0, "distractor_lines", DistractorLines, "at least 0");
         Require(KCoef.Count > 0 && KCoef.All(k => k >= 0), "k_coef", string.Join(", ", KCoef), "a list of numbers from 0");
         Require(Lr > 0, "lr", Lr, "above 0");
         Require(LrWarmupFrac is >= 0 and < 1, "lr_warmup_frac", LrWarmupFrac, "in [0, 1)");
