@@ -54,7 +54,7 @@ internal static class ChannelReduction
     {
         int block = BlockOf(rows, out blocks);
         ArrayView<float> sums = device.Workspace<float>("reduction", blocks * channels);
-        device.Launch((channels + ChannelThreads - 1) / ChannelThreads, blocks, ChannelThreads, new BlockKernel<TTerm>(term, rows, block, channels, sums));
+        device.Launch((channels + ChannelThreads - 1) / ChannelThreads, blocks, ChannelThreads, new BlockKernel<TTerm>(term, sums, rows, block, channels));
         return sums;
     }
 
@@ -71,7 +71,8 @@ internal static class ChannelReduction
         public float Of(int row, int channel) => values[(row * stride) + channel];
     }
 
-    internal readonly struct BlockKernel<TTerm>(TTerm term, int rows, int block, int channels, ArrayView<float> sums) : IKernel
+    // The view stands behind the term: see IKernel.
+    internal readonly struct BlockKernel<TTerm>(TTerm term, ArrayView<float> sums, int rows, int block, int channels) : IKernel
         where TTerm : struct, IChannelTerm
     {
         public void Execute()

@@ -146,8 +146,7 @@ internal sealed class GpuDevice : IDisposable
 
         if (_staged + bytes > StagingBytes)
         {
-            _accelerator.Synchronize();
-            _staged = 0;
+            Wait();
         }
 
         _staging ??= _accelerator.AllocatePageLocked1D<byte>(StagingBytes, true);
@@ -184,7 +183,7 @@ internal sealed class GpuDevice : IDisposable
 
     public void Dispose()
     {
-        _accelerator.Synchronize();
+        Wait();
         _staging?.Dispose();
         foreach ((IDisposable memory, _) in _workspaces.Values)
         {
@@ -197,8 +196,16 @@ internal sealed class GpuDevice : IDisposable
 
     internal void Free(MemoryBuffer buffer)
     {
+        // Kernels that were started may still use it: not every OpenCL driver waits for them.
+        Wait();
         AllocatedBytes -= buffer.LengthInBytes;
         buffer.Dispose();
+    }
+
+    private void Wait()
+    {
+        _accelerator.Synchronize();
+        _staged = 0;
     }
 
     private static string Megabytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.#} MiB");
