@@ -14,6 +14,7 @@ internal static class LeastSquares
     /// <param name="coupling">The two models.</param>
     /// <param name="source">The text.</param>
     /// <param name="seed">Chooses its windows, those that training begins with.</param>
+    /// <exception cref="BadInputException">The ridge is too small.</exception>
     public static void Fit(Coupling coupling, BatchSource source, ulong seed)
     {
         BridgePairs bridges = coupling.Bridges;
@@ -72,7 +73,12 @@ internal static class LeastSquares
             covariance[i][i] += ridge * trace / width;
         }
 
-        Factorise(covariance);
+        if (!TryFactorise(covariance))
+        {
+            throw new BadInputException(FormattableString.Invariant(
+                $"bridge configuration: start_ridge is {ridge}, too small for the rounding of a residual whose channels depend on one another ({map.Weight.Spec.Name}). Raise it, or set start to random."));
+        }
+
         var weights = new float[outputs * width];
         var bias = new float[outputs];
         for (int output = 0; output < outputs; output++)
@@ -93,9 +99,10 @@ internal static class LeastSquares
         engine.Write(map.Bias.Value, bias);
     }
 
-    /// <summary>Cholesky: turns the lower triangle of a positive definite matrix into L with L L^T = A.</summary>
-    private static void Factorise(double[][] lower)
+    /// <summary>Cholesky: turns the lower triangle of a positive definite matrix into L with L L^T = A; false where it is not positive definite, as far as can be told.</summary>
+    private static bool TryFactorise(double[][] lower)
     {
+        const double LeastShare = 1e-12; // of the diagonal: below it is rounding
         for (int i = 0; i < lower.Length; i++)
         {
             for (int j = 0; j <= i; j++)
@@ -106,9 +113,16 @@ internal static class LeastSquares
                     sum -= lower[i][k] * lower[j][k];
                 }
 
+                if (i == j && !(sum > LeastShare * lower[i][i]))
+                {
+                    return false;
+                }
+
                 lower[i][j] = i == j ? Math.Sqrt(sum) : sum / lower[j][j];
             }
         }
+
+        return true;
     }
 
     /// <summary>Turns b into the x of L L^T x = b.</summary>

@@ -51,6 +51,33 @@ public sealed class LeastSquaresTests : IDisposable
         }
     }
 
+    [Fact]
+    public void ARidgeBelowRoundingIsRefused()
+    {
+        using ModelParameters dense = TinyModels.Random(_engine, TinyModels.Config, 5);
+        foreach (string name in new[] { ParameterNames.Token, ParameterNames.Position })
+        {
+            // Two channels of the first residual are the same.
+            float[] values = dense.Read(name);
+            for (int i = 0; i < values.Length; i += TinyModels.Config.DModel)
+            {
+                values[i + 1] = values[i];
+            }
+
+            _engine.Write(dense[name].Value, values);
+        }
+
+        Fit(1e-4);
+        Assert.Contains("start_ridge", Assert.Throws<BadInputException>(() => Fit(1e-300)).Message, StringComparison.Ordinal);
+
+        void Fit(double ridge)
+        {
+            using var trainer = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, OnlyErrors with { StartRidge = ridge, StartBatches = 2 });
+            trainer.Initialise();
+            trainer.Fit(_source);
+        }
+    }
+
     [Theory]
     [InlineData("start_batches", 0, 1e-4)]
     [InlineData("start_ridge", 1, 0.0)]

@@ -143,7 +143,7 @@ public class GpuParityTests
     [MemberData(nameof(Gpus))]
     public void BridgeTrainingFollowsTheCpuEngine(string engine)
     {
-        int steps = Engines.IsSlow(engine) ? 2 : 25;
+        int steps = Engines.IsSlow(engine) ? 2 : 8;
         double[] expected = TrainBridges(new CpuEngine(1), steps);
         double[] actual = TrainBridges(Engines.Create(engine), steps);
         for (int step = 0; step < steps; step++)
