@@ -3,6 +3,7 @@ using System.Text;
 using CommandLine;
 using CommandLine.Text;
 using Sparsity.Cli;
+using Sparsity.Cli.Mpi;
 using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
@@ -31,7 +32,9 @@ int Run(Verb verb)
 {
     try
     {
-        return verb.Run(stop.Token);
+        int code = verb.Run(stop.Token);
+        MpiGroup.Present?.Leave();
+        return code;
     }
     catch (BadInputException e)
     {
@@ -71,7 +74,15 @@ HelpText Help(bool ofAllVerbs) => HelpText.AutoBuild(parsed, help =>
 
 static int Fail(string message, int code)
 {
-    Console.Error.WriteLine("sparsity: " + message.ReplaceLineEndings(" "));
+    int rank = Launcher.Present?.Rank ?? 0;
+    if (rank > 0)
+    {
+        // What goes wrong on all ranks alike is said by rank 0, which then ends the others.
+        Thread.Sleep(1000 + rank);
+    }
+
+    Console.Error.WriteLine($"sparsity: {(rank > 0 ? $"rank {rank}: " : "")}{message.ReplaceLineEndings(" ")}");
+    MpiGroup.Present?.Abort(code);
     return code;
 }
 
@@ -81,7 +92,11 @@ void StopOnce(Action keepRunning)
     if (!stop.IsCancellationRequested)
     {
         keepRunning();
-        Console.Error.WriteLine("sparsity: stopping after the step in progress; once more to stop at once.");
+        if (Launcher.Present is not { Rank: > 0 })
+        {
+            Console.Error.WriteLine("sparsity: stopping after the step in progress; once more to stop at once.");
+        }
+
         stop.Cancel();
     }
 }

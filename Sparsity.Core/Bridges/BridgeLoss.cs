@@ -20,6 +20,15 @@ public sealed record BridgeTerms(
         (config.CrossEntropyWeight * CrossEntropy) + (config.KlSparseWeight * KlSparse) + (config.NmseWeight * (NmseDenseToSparse.Sum() + NmseSparseToDense.Sum()))
         + (config.KlDenseToSparseWeight * KlDenseToSparse.Sum()) + (config.KlSparseToDenseWeight * KlSparseToDense.Sum());
 
+    /// <summary>All numbers in one row, to be added up over parts of a batch; <see cref="OfRow"/> reads them back.</summary>
+    internal double[] ToRow() => [DenseCrossEntropy, CrossEntropy, KlSparse, .. NmseDenseToSparse, .. NmseSparseToDense, .. KlDenseToSparse, .. KlSparseToDense];
+
+    internal static BridgeTerms OfRow(double[] row)
+    {
+        double[][] lists = [.. row.Skip(3).Chunk((row.Length - 3) / 4)];
+        return new BridgeTerms(row[0], row[1], row[2], lists[0], lists[1], lists[2], lists[3]);
+    }
+
     /// <summary>For metrics: means over locations.</summary>
     public IReadOnlyDictionary<string, double> Means() => new Dictionary<string, double>
     {
@@ -71,9 +80,21 @@ public sealed class BridgeLoss : IDisposable
     /// <summary>Every term on a batch; where gradients are wanted, accumulates those of the weighted sum into the parameters of the sparse model and the bridges.</summary>
     /// <param name="tokens">[B,T].</param>
     /// <param name="sparseGradients">Of the sparse model; null for the terms alone.</param>
-    public BridgeTerms Evaluate(ReadOnlySpan<int> tokens, BackwardState? sparseGradients = null)
+    public BridgeTerms Evaluate(ReadOnlySpan<int> tokens, BackwardState? sparseGradients = null) => Evaluate(_coupling.Load(tokens), sparseGradients);
+
+    /// <summary>The same on the loaded part of a batch that consists of <see cref="Training.LanguageModelLoss.Parts"/>: what the part adds to the terms of the whole.</summary>
+    /// <param name="losses">Of <see cref="Coupling.Load"/>.</param>
+    /// <param name="sparseGradients">Of the sparse model; null for the terms alone.</param>
+    /// <param name="ownSquares">Of <see cref="Coupling.TargetSquares"/> on the part; null for a whole batch.</param>
+    /// <param name="allSquares">Their sums over all parts.</param>
+    /// <param name="finished">As for <see cref="Transformer.Backward"/>.</param>
+    internal BridgeTerms Evaluate(
+        (double Dense, double Sparse) losses, BackwardState? sparseGradients, double[]? ownSquares = null, double[]? allSquares = null, Action<int>? finished = null)
     {
-        (double denseLoss, double sparseLoss) = _coupling.Load(tokens);
+        // An error is a quotient of sums over the whole batch: of the part's own quotient, that share.
+        double[] shares = ownSquares is null
+            ? [.. Enumerable.Repeat(1.0, 2 * _sharedGradients.Length)]
+            : [.. ownSquares.Zip(allSquares!, (own, all) => own / all)];
         SparseHead(sparseGradients is not null);
         if (sparseGradients is not null)
         {
@@ -82,18 +103,19 @@ public sealed class BridgeLoss : IDisposable
 
         for (int location = 0; location < _sharedGradients.Length; location++)
         {
-            DenseToSparse(location, sparseGradients);
-            SparseToDense(location, sparseGradients);
+            DenseToSparse(location, shares[location], sparseGradients);
+            SparseToDense(location, shares[_sharedGradients.Length + location], sparseGradients);
         }
 
         if (sparseGradients is not null)
         {
-            BackwardShared(sparseGradients);
+            BackwardShared(sparseGradients, finished);
         }
 
         (double Encoder, double Decoder)[] errors = [.. Enumerable.Range(0, _sharedGradients.Length).Select(_coupling.Errors)];
         return new BridgeTerms(
-            denseLoss, sparseLoss, Mean(_sparseDivergences), [.. errors.Select(error => error.Encoder)], [.. errors.Select(error => error.Decoder)],
+            losses.Dense / _coupling.Sparse.Parts, losses.Sparse / _coupling.Sparse.Parts, Mean(_sparseDivergences),
+            [.. errors.Select((error, i) => error.Encoder * shares[i])], [.. errors.Select((error, i) => error.Decoder * shares[errors.Length + i])],
             [.. _encodedDivergences.Select(Mean)], [.. _decodedDivergences.Select(Mean)]);
     }
 
@@ -128,7 +150,7 @@ public sealed class BridgeLoss : IDisposable
         Divergence(head.Logits, _sparseDivergences, divergenceCounts ? free : null, _config.KlSparseWeight);
         if (withGradient)
         {
-            int counted = _coupling.Sparse.Sequences * (_coupling.Sparse.ContextTokens - 1);
+            int counted = _coupling.Sparse.Parts * _coupling.Sparse.Sequences * (_coupling.Sparse.ContextTokens - 1);
             _engine.CrossEntropy(head.Logits, head.Targets, head.Losses, head.Logits, (float)(_config.CrossEntropyWeight / counted));
         }
 
@@ -138,7 +160,7 @@ public sealed class BridgeLoss : IDisposable
         }
     }
 
-    private void DenseToSparse(int location, BackwardState? gradients)
+    private void DenseToSparse(int location, double share, BackwardState? gradients)
     {
         HybridPass pass = _coupling.IntoSparse;
         _coupling.Encode(location);
@@ -147,11 +169,11 @@ public sealed class BridgeLoss : IDisposable
         if (gradients is not null)
         {
             pass.Backward(location, gradients);
-            _coupling.BackwardEncode(location, _config.NmseWeight, gradients.Residual, _sharedGradients[location]);
+            _coupling.BackwardEncode(location, share * _config.NmseWeight, gradients.Residual, _sharedGradients[location]);
         }
     }
 
-    private void SparseToDense(int location, BackwardState? gradients)
+    private void SparseToDense(int location, double share, BackwardState? gradients)
     {
         HybridPass pass = _coupling.IntoDense;
         _coupling.Decode(location);
@@ -160,17 +182,18 @@ public sealed class BridgeLoss : IDisposable
         if (gradients is not null)
         {
             pass.Backward(location, _denseGradients);
-            _coupling.BackwardDecode(location, _config.NmseWeight, _denseGradients.Residual, _decoderInputGradient);
+            _coupling.BackwardDecode(location, share * _config.NmseWeight, _denseGradients.Residual, _decoderInputGradient);
             _engine.Add(_sharedGradients[location], _decoderInputGradient, _sharedGradients[location]);
         }
     }
 
     /// <summary>The plain sparse pass backward, taking up at each residual what the bridges sent back to it.</summary>
-    private void BackwardShared(BackwardState gradients)
+    private void BackwardShared(BackwardState gradients, Action<int>? finished)
     {
         Transformer model = _coupling.Sparse.Model;
         ForwardState state = _coupling.Sparse.Forward;
         model.Head.Backward(state.FinalResidual, _coupling.Sparse.Head, gradients.Residual);
+        finished?.Invoke(model.Sublayers);
         for (int location = model.Sublayers; location >= 0; location--)
         {
             if (location < model.Sublayers)
@@ -182,13 +205,19 @@ public sealed class BridgeLoss : IDisposable
             {
                 _engine.Add(gradients.Residual, _sharedGradients[location], gradients.Residual);
             }
+
+            finished?.Invoke(location);
         }
 
         model.BackwardEmbed(state, gradients);
+        finished?.Invoke(-1);
     }
 
     private void Divergence(ActivationTensor logits, ActivationTensor divergences, ActivationTensor? gradient, double weight) =>
-        _engine.KullbackLeibler(_coupling.Dense.Head.Logits, logits, divergences, gradient, (float)(weight / _hostDivergences.Length));
+        _engine.KullbackLeibler(_coupling.Dense.Head.Logits, logits, divergences, gradient, (float)(weight / Counted));
+
+    /// <summary>Tokens of the whole batch.</summary>
+    private int Counted => _coupling.Sparse.Parts * _hostDivergences.Length;
 
     private double Mean(ActivationTensor divergences)
     {
@@ -199,6 +228,6 @@ public sealed class BridgeLoss : IDisposable
             sum += divergence;
         }
 
-        return sum / _hostDivergences.Length;
+        return sum / Counted;
     }
 }

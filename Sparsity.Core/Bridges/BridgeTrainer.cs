@@ -1,3 +1,4 @@
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Training;
@@ -23,9 +24,10 @@ public sealed class BridgeTrainer : Trainer
     /// <param name="training">Of the sparse model, resolved.</param>
     /// <param name="bridge">Validated.</param>
     /// <param name="start">The sparse model's initial weights, of the same configuration; null draws them.</param>
-    /// <exception cref="BadInputException">The models do not match, or the sparsity target is impossible.</exception>
-    public BridgeTrainer(Transformer dense, ModelConfig sparse, TrainingConfig training, BridgeConfig bridge, ModelParameters? start = null)
-        : base(dense.Parameters.Engine, sparse, training)
+    /// <param name="group">The processes that train them together; null for this one alone.</param>
+    /// <exception cref="BadInputException">The models do not match, the sparsity target is impossible, or the batch cannot be divided among the processes.</exception>
+    public BridgeTrainer(Transformer dense, ModelConfig sparse, TrainingConfig training, BridgeConfig bridge, ModelParameters? start = null, IProcessGroup? group = null)
+        : base(dense.Parameters.Engine, sparse, training, group)
     {
         if (training.ContextTokens > dense.Config.BlockSize)
         {
@@ -45,6 +47,8 @@ public sealed class BridgeTrainer : Trainer
 
     /// <summary>Means over locations, without weights; see <see cref="BridgeTerms.Means"/>.</summary>
     public override IReadOnlyDictionary<string, double>? Terms => _terms;
+
+    public override string Settings => base.Settings + JsonText.Write(Bridges.Config) + _denseFingerprint;
 
     public override void Initialise()
     {
@@ -68,10 +72,10 @@ public sealed class BridgeTrainer : Trainer
     {
         if (step == 0)
         {
-            _coupling.MatchSizes(tokens);
+            MatchSizes(tokens);
         }
 
-        BridgeTerms terms = _loss.Evaluate(tokens, Gradients);
+        BridgeTerms terms = Evaluate(tokens);
         _terms = terms.Means();
         double total = terms.Total(Bridges.Config);
         RequireFiniteLoss(step, total, $" Of its terms not finite: {string.Join(", ", _terms.Where(term => !double.IsFinite(term.Value)).Select(term => term.Key))}.");
@@ -82,6 +86,56 @@ public sealed class BridgeTrainer : Trainer
         _bridgeOptimizer.Step(step);
         return (total, rms);
     }
+
+    private void MatchSizes(ReadOnlySpan<int> tokens)
+    {
+        double[]? squares = null;
+        for (int part = 0; part < Share.OwnParts; part++)
+        {
+            _coupling.Load(Share.Part(tokens, part));
+            squares = Sum(squares, _coupling.ResidualSquares());
+        }
+
+        Group.Sum(squares!);
+        _coupling.MatchSizes(squares!);
+    }
+
+    /// <summary>The terms on the whole batch, and the sums of the gradients of all its parts.</summary>
+    private BridgeTerms Evaluate(ReadOnlySpan<int> tokens)
+    {
+        if (Share.Parts == 1)
+        {
+            return _loss.Evaluate(tokens, Gradients);
+        }
+
+        var losses = new (double, double)[Share.OwnParts];
+        var squares = new double[Share.OwnParts][];
+        double[]? all = null;
+        for (int part = 0; part < Share.OwnParts; part++)
+        {
+            losses[part] = _coupling.Load(Share.Part(tokens, part));
+            squares[part] = _coupling.TargetSquares();
+            all = Sum(all, squares[part]);
+        }
+
+        Group.Sum(all!);
+        double[]? row = null;
+        for (int part = 0; part < Share.OwnParts; part++)
+        {
+            if (Share.OwnParts > 1)
+            {
+                _coupling.Load(Share.Part(tokens, part)); // the last one loaded is another
+            }
+
+            row = Sum(row, _loss.Evaluate(losses[part], Gradients, squares[part], all, FinishedIn(part)).ToRow());
+        }
+
+        Exchange?.Complete();
+        Group.Sum(row!);
+        return BridgeTerms.OfRow(row!);
+    }
+
+    private static double[] Sum(double[]? sums, double[] row) => sums is null ? [.. row] : [.. sums.Zip(row, (sum, value) => sum + value)];
 
     public override void Checkpoint(RunFolder folder, int nextStep, string lossWatch)
     {

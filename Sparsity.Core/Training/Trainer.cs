@@ -1,3 +1,4 @@
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
@@ -7,23 +8,29 @@ namespace Sparsity.Core.Training;
 /// <summary>A model in training: its parameters with gradients and moments, and the step of spec section 2 on a given batch.</summary>
 public class Trainer : IDisposable
 {
+    private readonly Action<int>? _finished;
     private IReadOnlyList<WeightTensor>? _weights;
+    private GradientExchange? _exchange;
 
     /// <param name="engine">Where it is trained.</param>
     /// <param name="model">Validated.</param>
     /// <param name="training">Resolved against the model.</param>
-    /// <exception cref="BadInputException">The sparsity target is impossible.</exception>
-    public Trainer(IComputeEngine engine, ModelConfig model, TrainingConfig training)
+    /// <param name="group">The processes that train it together; null for this one alone.</param>
+    /// <exception cref="BadInputException">The sparsity target is impossible, or the batch cannot be divided among the processes.</exception>
+    public Trainer(IComputeEngine engine, ModelConfig model, TrainingConfig training, IProcessGroup? group = null)
     {
         Engine = engine;
         Config = training;
+        Group = group;
+        Share = new BatchShare(training, group);
+        _finished = group is null ? null : sublayer => Exchange!.Finished(sublayer);
         Parameters = new ModelParameters(engine, model, spec => Trains(model, training, spec));
         Sparsity = new WeightSparsity(Parameters, training, training.LastStep());
         Sparsity.RequirePossible(training.LastStep());
         Optimizer = new AdamW(engine, Parameters.Trained, training, Sparsity.Schedule, Sparsity);
         Model = new Transformer(Parameters);
-        Loss = new LanguageModelLoss(Model, training.BatchSequences, training.ContextTokens);
-        Gradients = Model.CreateBackwardState(training.BatchSequences, training.ContextTokens);
+        Loss = new LanguageModelLoss(Model, Share.Sequences, training.ContextTokens, Share.Parts);
+        Gradients = Model.CreateBackwardState(Share.Sequences, training.ContextTokens);
     }
 
     public IComputeEngine Engine { get; }
@@ -34,6 +41,12 @@ public class Trainer : IDisposable
 
     public TrainingConfig Config { get; }
 
+    /// <summary>The processes that train together; null for one alone.</summary>
+    public IProcessGroup? Group { get; }
+
+    /// <summary>Which sequences of a batch are this process's.</summary>
+    public BatchShare Share { get; }
+
     public ModelParameters Parameters { get; }
 
     public Transformer Model { get; }
@@ -42,13 +55,22 @@ public class Trainer : IDisposable
 
     public AdamW Optimizer { get; }
 
-    /// <summary>The loss on batches of the training shape.</summary>
+    /// <summary>The loss on parts of batches.</summary>
     public LanguageModelLoss Loss { get; }
+
+    /// <summary>All that a run depends on beside its data, as text.</summary>
+    public virtual string Settings => JsonText.Write(Config) + Parameters.Config.ToJson();
 
     /// <summary>The terms of the last step's loss by name, where it has several; null otherwise.</summary>
     public virtual IReadOnlyDictionary<string, double>? Terms => null;
 
+    /// <summary>Time for which gradients of other processes were waited for.</summary>
+    public TimeSpan ExchangeWaited => _exchange?.Waited ?? TimeSpan.Zero;
+
     protected BackwardState Gradients { get; }
+
+    /// <summary>Sums the gradients of all processes; null for one alone.</summary>
+    protected GradientExchange? Exchange => Group is null ? null : _exchange ??= new GradientExchange(Engine, Group, AllMoments.Select(moments => moments.Parameter));
 
     /// <summary>Everything that a checkpoint holds.</summary>
     protected virtual IReadOnlyList<Parameter> AllParameters => Parameters.All;
@@ -95,13 +117,57 @@ public class Trainer : IDisposable
     /// <exception cref="NumericalException">The loss or a gradient is not finite; nothing was changed.</exception>
     public virtual (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
     {
-        double loss = Loss.Evaluate(tokens, withGradient: true);
+        double sum = 0;
+        for (int part = 0; part < Share.OwnParts; part++)
+        {
+            sum += Loss.Evaluate(Share.Part(tokens, part), withGradient: true);
+            Loss.Backward(Gradients, FinishedIn(part));
+        }
+
+        Exchange?.Complete();
+        double loss = Group.Sum(sum) / Share.Parts;
         RequireFiniteLoss(step, loss);
-        Loss.Backward(Gradients);
         double rms = Optimizer.GradientRms();
         RequireFiniteGradient(step, rms);
         Optimizer.Step(step, rms);
         return (loss, rms);
+    }
+
+    /// <summary>What a backward pass of one of this process's parts calls: gradients are done in the last.</summary>
+    protected Action<int>? FinishedIn(int part) => part == Share.OwnParts - 1 ? _finished : null;
+
+    /// <summary>Mean loss over the first <paramref name="batches"/> batches of consecutive windows.</summary>
+    public double MeanLoss(BatchSource source, int batches)
+    {
+        double sum = 0;
+        for (int i = 0; i < batches; i++)
+        {
+            for (int part = 0; part < Share.OwnParts; part++)
+            {
+                sum += Loss.Evaluate(Share.Part(source.Consecutive(i), part));
+            }
+        }
+
+        return Group.Sum(sum) / batches / Share.Parts;
+    }
+
+    /// <summary>Overwrites weights and moments with those of rank 0.</summary>
+    public void Replicate()
+    {
+        if (Group is not null)
+        {
+            Replicas.Broadcast(
+                Engine, Group, AllParameters.Select(parameter => parameter.Value).Concat(AllMoments.SelectMany(moments => new[] { moments.First, moments.Second })));
+        }
+    }
+
+    /// <exception cref="NumericalException">The weights of another process are no longer the same; thrown in all of them.</exception>
+    public void RequireSameWeights(int step)
+    {
+        if (Group is not null)
+        {
+            Replicas.RequireSameWeights(Engine, Group, AllParameters, step);
+        }
     }
 
     /// <summary>Forgets the gradients of a step that <see cref="Step"/> gave up.</summary>
@@ -141,6 +207,7 @@ public class Trainer : IDisposable
 
     protected virtual void Dispose(bool disposing)
     {
+        _exchange?.Dispose();
         Loss.Dispose();
         Gradients.Dispose();
         Optimizer.Dispose();

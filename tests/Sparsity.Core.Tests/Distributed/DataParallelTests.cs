@@ -1,0 +1,92 @@
+using Sparsity.Core.Bridges;
+using Sparsity.Core.Model;
+using Sparsity.Core.Storage;
+using Sparsity.Core.Training;
+using Sparsity.Kernels.Cpu;
+using Sparsity.TestSupport;
+
+namespace Sparsity.Core.Tests.Distributed;
+
+/// <summary>Training in several ranks against training in one, with threads for ranks; tests of category Mpi do it with processes.</summary>
+public sealed class DataParallelTests : IDisposable
+{
+    /// <summary>61 steps of 8 sequences to a quarter of the weights.</summary>
+    private static readonly TrainingConfig Training = TinyModels.Training with { BatchSequences = 8, TotalTokens = 60 * 8 * 12, CheckpointEvery = 20, EvaluateEvery = 20 };
+
+    private static readonly ModelConfig Dense = TinyModels.Config with { Afrac = null, DModel = 24, DMlpField = 48 };
+
+    private readonly TemporaryFolder _folder = new();
+    private readonly ushort[] _training = TinyModels.Tokens(4000, 1);
+    private readonly ushort[] _validation = TinyModels.Tokens(400, 2);
+    private int _runs;
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData(1, 3)]
+    [InlineData(1, 1)]
+    [InlineData(2, null)]
+    [InlineData(2, 1)]
+    [InlineData(4, null)]
+    public void RanksAndPartsOfABatchGiveTheLossesOfOneProcess(int ranks, int? microBatch)
+    {
+        IReadOnlyList<TrainingMetrics> one = Train(1, Training).Metrics;
+        IReadOnlyList<TrainingMetrics> several = Train(ranks, Training with { MicroBatchSequences = microBatch }).Metrics;
+        RequireEqualLosses(one, several);
+        Assert.Equal(ranks > 1, several[0].ExchangeShare is not null);
+    }
+
+    [Fact]
+    public void TwoRunsOfFourRanksAreBitEqualWhateverTheirThreads()
+    {
+        RunFolder first = Train(4, Training, threads: 1).Folder;
+        RunFolder second = Train(4, Training, threads: 2).Folder;
+        Assert.Equal(File.ReadAllBytes(first.StatePath), File.ReadAllBytes(second.StatePath));
+    }
+
+    [Theory]
+    [InlineData(1, 4)]
+    [InlineData(2, null)]
+    [InlineData(4, 1)]
+    public void BridgesTrainTheSame(int ranks, int? microBatch)
+    {
+        TrainingConfig bridges = Training with { EvaluateEvery = 60 };
+        IReadOnlyList<TrainingMetrics> one = Train(1, bridges, withBridges: true).Metrics;
+        IReadOnlyList<TrainingMetrics> several = Train(ranks, bridges with { MicroBatchSequences = microBatch }, withBridges: true).Metrics;
+        RequireEqualLosses(one, several);
+        foreach (string term in one[0].Terms!.Keys)
+        {
+            Comparison.Close([.. one.Select(line => line.Terms![term])], [.. several.Select(line => (float)line.Terms![term])], 1e-5, term);
+        }
+    }
+
+    private static void RequireEqualLosses(IReadOnlyList<TrainingMetrics> one, IReadOnlyList<TrainingMetrics> several)
+    {
+        Assert.Equal(61, one.Count);
+        Assert.Equal(one.Select(line => line.Step), several.Select(line => line.Step));
+        Comparison.Close([.. one.Select(line => line.Loss!.Value)], [.. several.Select(line => (float)line.Loss!.Value)], 1e-5, "loss of each step");
+        Comparison.Close([.. Validation(one)], [.. Validation(several).Select(loss => (float)loss)], 1e-5, "validation losses");
+        Assert.True(one[^1].Loss < 0.9 * one[0].Loss);
+
+        static IEnumerable<double> Validation(IEnumerable<TrainingMetrics> lines) => lines.Select(line => line.ValidationLoss).OfType<double>();
+    }
+
+    private (RunFolder Folder, IReadOnlyList<TrainingMetrics> Metrics) Train(int ranks, TrainingConfig training, int threads = 1, bool withBridges = false)
+    {
+        var folder = RunFolder.Create(_folder[$"run {_runs++}"]);
+        List<TrainingMetrics>[] metrics = ThreadGroup.Run(ranks, group =>
+        {
+            using var engine = new CpuEngine(threads);
+            using ModelParameters dense = TinyModels.Random(engine, Dense, 5);
+            Trainer trainer = withBridges
+                ? new BridgeTrainer(new Transformer(dense), TinyModels.Config, training, new BridgeConfig { KlSparseWeight = 0.5 }, group: group)
+                : new Trainer(engine, TinyModels.Config, training, group);
+            var lines = new List<TrainingMetrics>();
+            using var run = new TrainingRun(trainer, folder, _training, _validation);
+            Assert.True(run.Run(lines.Add));
+            return lines;
+        });
+        Assert.All(metrics.Skip(1), Assert.Empty);
+        return (folder, metrics[0]);
+    }
+}
