@@ -9,6 +9,12 @@ using Sparsity.Core;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Storage;
 
+if (Launcher.Present is not null)
+{
+    // Open MPI gives a pseudo-terminal, whose other end shows no screen.
+    Environment.SetEnvironmentVariable("TERM", "dumb");
+}
+
 Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 using var stop = new CancellationTokenSource();
 using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => StopOnce(() => signal.Cancel = true));

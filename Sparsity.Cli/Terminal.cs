@@ -11,7 +11,7 @@ internal static class Terminal
     /// <summary>Whether nothing is printed, as by all ranks but one of a run in several processes.</summary>
     public static bool IsSilent { get; set; }
 
-    private static bool IsInteractive => !Console.IsOutputRedirected;
+    private static bool IsInteractive => !Console.IsOutputRedirected && Mpi.Launcher.Present is null;
 
     /// <summary>A line that stays.</summary>
     public static void Line(FormattableString text)

@@ -19,8 +19,8 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("batch", HelpText = "Sequences of a batch. (Default: 16)")]
     public int? BatchSequences { get; set; }
 
-    [Option("micro-batch", HelpText = "Most sequences that a process computes at a time, for batches that do not fit its memory; the sums are the same. (Default: all)")]
-    public int? MicroBatchSequences { get; set; }
+    [Option("batch-parts", HelpText = "Equal parts of a batch, computed one after the other or by several processes at once: more parts need less memory. (Default: one for each process)")]
+    public int? BatchParts { get; set; }
 
     [Option("context", HelpText = "Tokens of a sequence. (Default: 64)")]
     public int? ContextTokens { get; set; }

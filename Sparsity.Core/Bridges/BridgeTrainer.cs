@@ -89,15 +89,14 @@ public sealed class BridgeTrainer : Trainer
 
     private void MatchSizes(ReadOnlySpan<int> tokens)
     {
-        double[]? squares = null;
-        for (int part = 0; part < Share.OwnParts; part++)
+        var squares = new double[Share.OwnParts][];
+        for (int part = 0; part < squares.Length; part++)
         {
             _coupling.Load(Share.Part(tokens, part));
-            squares = Sum(squares, _coupling.ResidualSquares());
+            squares[part] = _coupling.ResidualSquares();
         }
 
-        Group.Sum(squares!);
-        _coupling.MatchSizes(squares!);
+        _coupling.MatchSizes(Share.Sum(squares));
     }
 
     /// <summary>The terms on the whole batch, and the sums of the gradients of all its parts.</summary>
@@ -110,32 +109,27 @@ public sealed class BridgeTrainer : Trainer
 
         var losses = new (double, double)[Share.OwnParts];
         var squares = new double[Share.OwnParts][];
-        double[]? all = null;
-        for (int part = 0; part < Share.OwnParts; part++)
+        for (int part = 0; part < squares.Length; part++)
         {
             losses[part] = _coupling.Load(Share.Part(tokens, part));
             squares[part] = _coupling.TargetSquares();
-            all = Sum(all, squares[part]);
         }
 
-        Group.Sum(all!);
-        double[]? row = null;
-        for (int part = 0; part < Share.OwnParts; part++)
+        double[] all = Share.Sum(squares);
+        var rows = new double[Share.OwnParts][];
+        for (int part = 0; part < rows.Length; part++)
         {
-            if (Share.OwnParts > 1)
+            if (rows.Length > 1)
             {
                 _coupling.Load(Share.Part(tokens, part)); // the last one loaded is another
             }
 
-            row = Sum(row, _loss.Evaluate(losses[part], Gradients, squares[part], all, FinishedIn(part)).ToRow());
+            rows[part] = _loss.Evaluate(losses[part], Gradients, squares[part], all, Finished).ToRow();
         }
 
-        Exchange?.Complete();
-        Group.Sum(row!);
-        return BridgeTerms.OfRow(row!);
+        Exchange!.Complete();
+        return BridgeTerms.OfRow(Share.Sum(rows));
     }
-
-    private static double[] Sum(double[]? sums, double[] row) => sums is null ? [.. row] : [.. sums.Zip(row, (sum, value) => sum + value)];
 
     public override void Checkpoint(RunFolder folder, int nextStep, string lossWatch)
     {

@@ -7,9 +7,10 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Distributed;
 
 /// <summary>
-/// Sums gradients over ranks while the backward pass goes on. Gradients leave in buckets, as the sublayers finish them; a thread sends each part of a bucket to the
-/// rank that adds it up, in the order of ranks, and collects the sums. So the bits depend on the number of ranks and on nothing else: not on the MPI library, its
-/// choice of algorithm, or who comes first. Each rank sends 2 (N-1)/N of the gradient's bytes, as much as the ring algorithm does.
+/// Sums gradients over the parts of a batch, in their order, while the backward passes go on: see <see cref="BatchShare"/>. Gradients leave in buckets, as the sublayers
+/// finish them; a thread sends each piece of a bucket to the rank that adds it up, and after the last part collects the sums. So the bits depend on nothing but the
+/// parts: not on the number of ranks, the MPI library, its choice of algorithm, or who comes first. Each rank sends (N-1)/N of the gradient's bytes for each of its
+/// parts and once more for the sums: with one part, as much as the ring algorithm does.
 /// </summary>
 public sealed class GradientExchange : IDisposable
 {
@@ -17,25 +18,31 @@ public sealed class GradientExchange : IDisposable
     private const int FullBucket = 1 << 20;
 
     private readonly IComputeEngine _engine;
-    private readonly IProcessGroup _group;
+    private readonly IProcessGroup? _group;
+    private readonly int _parts;
     private readonly Entry[] _entries;
     private readonly float[][] _buckets;
+    private readonly float[][] _sums;
     private readonly float[] _received;
     private readonly SemaphoreSlim _filled = new(0);
     private readonly SemaphoreSlim _summed = new(0);
     private readonly Thread _thread;
+    private int _part;
     private int _next;
     private int _unfinished;
     private volatile Exception? _failure;
     private volatile bool _stopping;
 
     /// <param name="engine">Where the gradients are.</param>
-    /// <param name="group">Who sums.</param>
+    /// <param name="group">Who sums; null for a process by itself.</param>
+    /// <param name="parts">Of each rank.</param>
     /// <param name="trained">All have gradients; the same on every rank.</param>
-    public GradientExchange(IComputeEngine engine, IProcessGroup group, IEnumerable<Parameter> trained)
+    public GradientExchange(IComputeEngine engine, IProcessGroup? group, int parts, IEnumerable<Parameter> trained)
     {
         _engine = engine;
         _group = group;
+        _parts = parts;
+        int ranks = group?.Size ?? 1;
         Parameter[] inOrder = [.. trained.OrderByDescending(parameter => parameter.Spec.Sublayer)];
         _entries = new Entry[inOrder.Length];
         var lengths = new List<int>();
@@ -47,57 +54,67 @@ public sealed class GradientExchange : IDisposable
             length += inOrder[i].Spec.Length;
             if (isLast)
             {
-                lengths.Add((length + group.Size - 1) / group.Size * group.Size); // an equal part for each rank
+                lengths.Add((length + ranks - 1) / ranks * ranks); // an equal piece for each rank
                 length = 0;
             }
         }
 
         _buckets = [.. lengths.Select(count => GC.AllocateArray<float>(count, pinned: true))];
+        _sums = [.. lengths.Select(count => GC.AllocateArray<float>(count / ranks, pinned: true))];
         _received = GC.AllocateArray<float>(lengths.Max(), pinned: true);
         _thread = new Thread(Work) { IsBackground = true, Name = "gradient exchange" };
         _thread.Start();
     }
 
-    /// <summary>Time for which <see cref="Complete"/> waited for other ranks and the network.</summary>
+    /// <summary>Time for which the backward passes waited for other ranks and the network.</summary>
     public TimeSpan Waited { get; private set; }
 
-    /// <summary>Says that the gradients of a sublayer, and of those after it, will not change any more in this step.</summary>
-    /// <param name="sublayer">As <see cref="ParameterSpec.Sublayer"/>.</param>
+    /// <summary>Says that the gradients of a sublayer, and of those after it, are done in one of the parts; takes them away.</summary>
+    /// <param name="sublayer">As <see cref="ParameterSpec.Sublayer"/>; -1, the embeddings, ends the part.</param>
     public void Finished(int sublayer)
     {
         for (; _next < _entries.Length && _entries[_next].Sublayer >= sublayer; _next++)
         {
             Entry entry = _entries[_next];
+            if (entry.Start == 0 && _part > 0)
+            {
+                Await(); // the part before still lies there
+            }
+
             _engine.Read(entry.Gradient, _buckets[entry.Bucket].AsSpan(entry.Start, entry.Gradient.Length));
+            if (_part < _parts - 1)
+            {
+                _engine.Zero(entry.Gradient);
+            }
+
             if (entry.IsLast)
             {
                 Interlocked.Increment(ref _unfinished);
                 _filled.Release();
             }
         }
+
+        if (_next == _entries.Length)
+        {
+            _next = 0;
+            _part++;
+        }
     }
 
-    /// <summary>Overwrites all gradients with their sums over ranks.</summary>
+    /// <summary>After the last part, overwrites all gradients with their sums.</summary>
     public void Complete()
     {
-        Finished(int.MinValue);
         foreach (Entry entry in _entries)
         {
             if (entry.Start == 0)
             {
-                long started = Stopwatch.GetTimestamp();
-                _summed.Wait();
-                Waited += Stopwatch.GetElapsedTime(started);
-                if (_failure is { } failure)
-                {
-                    throw new AggregateException(failure);
-                }
+                Await();
             }
 
             _engine.Write(entry.Gradient, _buckets[entry.Bucket].AsSpan(entry.Start, entry.Gradient.Length));
         }
 
-        _next = 0;
+        _part = 0;
     }
 
     public void Dispose()
@@ -114,9 +131,21 @@ public sealed class GradientExchange : IDisposable
         // Else a step was given up on an error, and the others may never answer: the thread ends with the process.
     }
 
+    /// <summary>Waits for the next bucket, in the order in which they were filled.</summary>
+    private void Await()
+    {
+        long started = Stopwatch.GetTimestamp();
+        _summed.Wait();
+        Waited += Stopwatch.GetElapsedTime(started);
+        if (_failure is { } failure)
+        {
+            throw new AggregateException(failure);
+        }
+    }
+
     private void Work()
     {
-        for (int bucket = 0; ; bucket = (bucket + 1) % _buckets.Length)
+        for (int i = 0; ; i = (i + 1) % (_parts * _buckets.Length))
         {
             _filled.Wait();
             if (_stopping)
@@ -126,9 +155,9 @@ public sealed class GradientExchange : IDisposable
 
             try
             {
-                Sum(_buckets[bucket]);
+                Sum(i / _buckets.Length, i % _buckets.Length);
             }
-#pragma warning disable CA1031 // Complete throws it again.
+#pragma warning disable CA1031 // Await throws it again.
             catch (Exception failure)
 #pragma warning restore CA1031
             {
@@ -140,18 +169,43 @@ public sealed class GradientExchange : IDisposable
         }
     }
 
-    private void Sum(float[] bucket)
+    private void Sum(int part, int bucket)
     {
-        Span<float> received = _received.AsSpan(0, bucket.Length);
-        _group.AllToAll(MemoryMarshal.AsBytes<float>(bucket), MemoryMarshal.AsBytes(received));
-        int part = bucket.Length / _group.Size;
-        Span<float> sum = received[..part];
-        for (int rank = 1; rank < _group.Size; rank++)
+        float[] own = _buckets[bucket];
+        float[] sum = _sums[bucket];
+        Span<float> received = own;
+        if (_group is not null)
         {
-            Add(sum, received.Slice(rank * part, part));
+            received = _received.AsSpan(0, own.Length);
+            _group.AllToAll(MemoryMarshal.AsBytes<float>(own), MemoryMarshal.AsBytes(received));
         }
 
-        _group.AllGather(MemoryMarshal.AsBytes(sum), MemoryMarshal.AsBytes(bucket.AsSpan()));
+        for (int piece = 0; piece < received.Length; piece += sum.Length)
+        {
+            ReadOnlySpan<float> values = received.Slice(piece, sum.Length);
+            if (part == 0 && piece == 0)
+            {
+                values.CopyTo(sum);
+            }
+            else
+            {
+                Add(sum, values);
+            }
+        }
+
+        if (part < _parts - 1)
+        {
+            return;
+        }
+
+        if (_group is null)
+        {
+            sum.CopyTo(own, 0);
+        }
+        else
+        {
+            _group.AllGather(MemoryMarshal.AsBytes<float>(sum), MemoryMarshal.AsBytes(own.AsSpan()));
+        }
     }
 
     private static void Add(Span<float> sum, ReadOnlySpan<float> values)

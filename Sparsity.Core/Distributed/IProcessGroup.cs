@@ -44,39 +44,6 @@ public static class ProcessGroupExtensions
         return all;
     }
 
-    /// <summary>The sum over ranks, in their order.</summary>
-    public static double Sum(this IProcessGroup? group, double own)
-    {
-        double[] all = group.Gather(own);
-        double sum = all[0];
-        for (int rank = 1; rank < all.Length; rank++)
-        {
-            sum += all[rank];
-        }
-
-        return sum;
-    }
-
-    /// <summary>Overwrites each number with its sum over ranks, in their order.</summary>
-    public static void Sum(this IProcessGroup? group, double[] values)
-    {
-        if (group is null)
-        {
-            return;
-        }
-
-        var all = new double[group.Size * values.Length];
-        group.AllGather(MemoryMarshal.AsBytes<double>(values), MemoryMarshal.AsBytes(all.AsSpan()));
-        for (int i = 0; i < values.Length; i++)
-        {
-            values[i] = all[i];
-            for (int rank = 1; rank < group.Size; rank++)
-            {
-                values[i] += all[(rank * values.Length) + i];
-            }
-        }
-    }
-
     /// <summary>Whether it is so on any rank.</summary>
     public static bool Any(this IProcessGroup? group, bool own) => group is null ? own : group.Gather(own ? (byte)1 : (byte)0).Any(flag => flag != 0);
 

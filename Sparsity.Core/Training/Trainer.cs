@@ -9,6 +9,7 @@ namespace Sparsity.Core.Training;
 public class Trainer : IDisposable
 {
     private readonly Action<int>? _finished;
+    private readonly double[] _losses;
     private IReadOnlyList<WeightTensor>? _weights;
     private GradientExchange? _exchange;
 
@@ -23,7 +24,8 @@ public class Trainer : IDisposable
         Config = training;
         Group = group;
         Share = new BatchShare(training, group);
-        _finished = group is null ? null : sublayer => Exchange!.Finished(sublayer);
+        _losses = new double[Share.OwnParts];
+        _finished = Share.Parts == 1 ? null : sublayer => Exchange!.Finished(sublayer);
         Parameters = new ModelParameters(engine, model, spec => Trains(model, training, spec));
         Sparsity = new WeightSparsity(Parameters, training, training.LastStep());
         Sparsity.RequirePossible(training.LastStep());
@@ -44,7 +46,7 @@ public class Trainer : IDisposable
     /// <summary>The processes that train together; null for one alone.</summary>
     public IProcessGroup? Group { get; }
 
-    /// <summary>Which sequences of a batch are this process's.</summary>
+    /// <summary>Which parts of a batch are this process's.</summary>
     public BatchShare Share { get; }
 
     public ModelParameters Parameters { get; }
@@ -69,8 +71,12 @@ public class Trainer : IDisposable
 
     protected BackwardState Gradients { get; }
 
-    /// <summary>Sums the gradients of all processes; null for one alone.</summary>
-    protected GradientExchange? Exchange => Group is null ? null : _exchange ??= new GradientExchange(Engine, Group, AllMoments.Select(moments => moments.Parameter));
+    /// <summary>Sums the gradients of a batch's parts; null where it has only one.</summary>
+    protected GradientExchange? Exchange =>
+        Share.Parts == 1 ? null : _exchange ??= new GradientExchange(Engine, Group, Share.OwnParts, AllMoments.Select(moments => moments.Parameter));
+
+    /// <summary>What backward passes over parts of a batch call, as <see cref="Transformer.Backward"/> does.</summary>
+    protected Action<int>? Finished => _finished;
 
     /// <summary>Everything that a checkpoint holds.</summary>
     protected virtual IReadOnlyList<Parameter> AllParameters => Parameters.All;
@@ -117,15 +123,14 @@ public class Trainer : IDisposable
     /// <exception cref="NumericalException">The loss or a gradient is not finite; nothing was changed.</exception>
     public virtual (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
     {
-        double sum = 0;
-        for (int part = 0; part < Share.OwnParts; part++)
+        for (int part = 0; part < _losses.Length; part++)
         {
-            sum += Loss.Evaluate(Share.Part(tokens, part), withGradient: true);
-            Loss.Backward(Gradients, FinishedIn(part));
+            _losses[part] = Loss.Evaluate(Share.Part(tokens, part), withGradient: true);
+            Loss.Backward(Gradients, Finished);
         }
 
         Exchange?.Complete();
-        double loss = Group.Sum(sum) / Share.Parts;
+        double loss = Share.Sum(_losses) / Share.Parts;
         RequireFiniteLoss(step, loss);
         double rms = Optimizer.GradientRms();
         RequireFiniteGradient(step, rms);
@@ -133,23 +138,20 @@ public class Trainer : IDisposable
         return (loss, rms);
     }
 
-    /// <summary>What a backward pass of one of this process's parts calls: gradients are done in the last.</summary>
-    protected Action<int>? FinishedIn(int part) => part == Share.OwnParts - 1 ? _finished : null;
-
     /// <summary>Mean loss over the first <paramref name="batches"/> batches of consecutive windows.</summary>
     public double MeanLoss(BatchSource source, int batches)
     {
-        double sum = 0;
-        for (int i = 0; i < batches; i++)
+        var losses = new double[batches * Share.OwnParts];
+        for (int i = 0; i < losses.Length; i++)
         {
-            for (int part = 0; part < Share.OwnParts; part++)
-            {
-                sum += Loss.Evaluate(Share.Part(source.Consecutive(i), part));
-            }
+            losses[i] = Loss.Evaluate(Share.Part(source.Consecutive(i / Share.OwnParts), i % Share.OwnParts));
         }
 
-        return Group.Sum(sum) / batches / Share.Parts;
+        return Share.Sum(losses) / batches / Share.Parts;
     }
+
+    /// <summary>Of the last part that <see cref="MeanLoss"/> saw.</summary>
+    public double FinalResidualKurtosis() => Group.Gather(Loss.FinalResidualKurtosis())[^1];
 
     /// <summary>Overwrites weights and moments with those of rank 0.</summary>
     public void Replicate()

@@ -57,8 +57,11 @@ public sealed record TrainingConfig
     /// <summary>B, sequences of a batch, from 1. The paper: 512.</summary>
     public int BatchSequences { get; init; } = 16;
 
-    /// <summary>Most sequences that a process computes at a time, from 1: of its share of a batch the largest divisor up to here; null for the whole share. Less memory, the same sums.</summary>
-    public int? MicroBatchSequences { get; init; }
+    /// <summary>
+    /// P: equal parts of a batch that are computed one after the other, or by several processes at once, and summed in their order. More parts need less memory each.
+    /// Results depend on P (in their last bits), not on how many processes share the parts; null for one part for each process.
+    /// </summary>
+    public int? BatchParts { get; init; }
 
     /// <summary>T, tokens of a sequence, from 2 to block_size. The paper: 256.</summary>
     public int ContextTokens { get; init; } = 64;
@@ -164,7 +167,7 @@ public sealed record TrainingConfig
     public TrainingConfig Resolved(ModelConfig model, string source = "training configuration")
     {
         Require(BatchSequences >= 1, "batch_sequences", BatchSequences, "at least 1");
-        Require(MicroBatchSequences is null or >= 1, "micro_batch_sequences", MicroBatchSequences, "null or at least 1");
+        Require(BatchParts is null || (BatchParts >= 1 && BatchSequences % BatchParts == 0), "batch_parts", BatchParts, $"null or a divisor of batch_sequences ({BatchSequences})");
         Require(ContextTokens >= 2 && ContextTokens <= model.BlockSize, "context_tokens", ContextTokens, $"2 to block_size ({model.BlockSize})");
         Require(TotalTokens >= (long)BatchSequences * ContextTokens, "total_tokens", TotalTokens, $"at least one batch ({(long)BatchSequences * ContextTokens})");
         Require(TotalTokens / BatchSequences / ContextTokens < int.MaxValue, "total_tokens", TotalTokens, "fewer than 2^31 batches");

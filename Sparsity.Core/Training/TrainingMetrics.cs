@@ -50,7 +50,7 @@ public sealed record TrainingMetrics
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ModelStatistics? Statistics { get; init; }
 
-    /// <summary>Mean over channels of E[(x-mu)^4]/sigma^4 of final_resid, on the last validation batch: on rank 0's last part of it, where it is divided.</summary>
+    /// <summary>Mean over channels of E[(x-mu)^4]/sigma^4 of final_resid, on the last part of the last validation batch.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? FinalResidualKurtosis { get; init; }
 }

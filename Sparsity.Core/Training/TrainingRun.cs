@@ -99,6 +99,7 @@ public sealed class TrainingRun : IDisposable
             double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
             bool evaluate = step % config.EvaluateEvery == 0 || step == lastStep;
             double? validationLoss = evaluate ? FiniteValidationLoss(step) : null;
+            double? kurtosis = evaluate ? _trainer.FinalResidualKurtosis() : null;
             if (_nextStep % config.CompareWeightsEvery == 0 || step == lastStep)
             {
                 _trainer.RequireSameWeights(step);
@@ -126,7 +127,7 @@ public sealed class TrainingRun : IDisposable
                     {
                         ValidationLoss = validationLoss,
                         Statistics = ModelStatistics.Of(_trainer.Parameters),
-                        FinalResidualKurtosis = _trainer.Loss.FinalResidualKurtosis(),
+                        FinalResidualKurtosis = kurtosis,
                     };
                 }
 

@@ -23,36 +23,46 @@ public sealed class DataParallelTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Theory]
-    [InlineData(1, 3)]
-    [InlineData(1, 1)]
+    [InlineData(1, 8)]
+    [InlineData(1, 2)]
     [InlineData(2, null)]
-    [InlineData(2, 1)]
+    [InlineData(2, 4)]
     [InlineData(4, null)]
-    public void RanksAndPartsOfABatchGiveTheLossesOfOneProcess(int ranks, int? microBatch)
+    public void RanksAndPartsOfABatchGiveTheLossesOfOneProcess(int ranks, int? parts)
     {
         IReadOnlyList<TrainingMetrics> one = Train(1, Training).Metrics;
-        IReadOnlyList<TrainingMetrics> several = Train(ranks, Training with { MicroBatchSequences = microBatch }).Metrics;
+        IReadOnlyList<TrainingMetrics> several = Train(ranks, Training with { BatchParts = parts }).Metrics;
         RequireEqualLosses(one, several);
         Assert.Equal(ranks > 1, several[0].ExchangeShare is not null);
     }
 
-    [Fact]
-    public void TwoRunsOfFourRanksAreBitEqualWhateverTheirThreads()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void TheSamePartsGiveTheSameBitsOnAnyNumberOfRanks(bool withBridges)
     {
-        RunFolder first = Train(4, Training, threads: 1).Folder;
-        RunFolder second = Train(4, Training, threads: 2).Folder;
-        Assert.Equal(File.ReadAllBytes(first.StatePath), File.ReadAllBytes(second.StatePath));
+        TrainingConfig inParts = Training with { BatchParts = 4 };
+        var one = Train(1, inParts, withBridges: withBridges);
+        foreach (int ranks in new[] { 2, 4 })
+        {
+            var several = Train(ranks, inParts, threads: 3 - (ranks / 2), withBridges: withBridges);
+            Assert.Equal(File.ReadAllBytes(one.Folder.StatePath), File.ReadAllBytes(several.Folder.StatePath));
+            Assert.Equal(one.Metrics.Select(WithoutTimes), several.Metrics.Select(WithoutTimes));
+        }
+
+        static string WithoutTimes(TrainingMetrics line) => JsonText.WriteLine(line with { TokensPerSecond = 0, ExchangeShare = null });
     }
 
     [Theory]
-    [InlineData(1, 4)]
+    [InlineData(1, 2)]
     [InlineData(2, null)]
-    [InlineData(4, 1)]
-    public void BridgesTrainTheSame(int ranks, int? microBatch)
+    [InlineData(4, 8)]
+    public void BridgesTrainTheSame(int ranks, int? parts)
     {
-        TrainingConfig bridges = Training with { EvaluateEvery = 60 };
+        // At a rate at which training is smooth: at high ones a difference in the last bit grows to any size.
+        TrainingConfig bridges = Training with { EvaluateEvery = 60, Lr = 0.01 };
         IReadOnlyList<TrainingMetrics> one = Train(1, bridges, withBridges: true).Metrics;
-        IReadOnlyList<TrainingMetrics> several = Train(ranks, bridges with { MicroBatchSequences = microBatch }, withBridges: true).Metrics;
+        IReadOnlyList<TrainingMetrics> several = Train(ranks, bridges with { BatchParts = parts }, withBridges: true).Metrics;
         RequireEqualLosses(one, several);
         foreach (string term in one[0].Terms!.Keys)
         {
@@ -66,7 +76,7 @@ public sealed class DataParallelTests : IDisposable
         Assert.Equal(one.Select(line => line.Step), several.Select(line => line.Step));
         Comparison.Close([.. one.Select(line => line.Loss!.Value)], [.. several.Select(line => (float)line.Loss!.Value)], 1e-5, "loss of each step");
         Comparison.Close([.. Validation(one)], [.. Validation(several).Select(loss => (float)loss)], 1e-5, "validation losses");
-        Assert.True(one[^1].Loss < 0.9 * one[0].Loss);
+        Assert.True(one[^1].Loss < one[0].Loss, "trained");
 
         static IEnumerable<double> Validation(IEnumerable<TrainingMetrics> lines) => lines.Select(line => line.ValidationLoss).OfType<double>();
     }
