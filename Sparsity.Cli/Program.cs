@@ -29,7 +29,7 @@ using var parser = new Parser(settings =>
 Type[] verbs =
 [
     typeof(DemoVerb), typeof(DevicesVerb), typeof(CorpusVerb), typeof(TokenizerVerb), typeof(TrainVerb), typeof(EvalVerb),
-    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(CircuitVerb), typeof(BridgeVerb), typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb),
+    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(MergeVerb), typeof(CircuitVerb), typeof(BridgeVerb), typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb),
 ];
 ParserResult<object> parsed = parser.ParseArguments(args, verbs);
 return parsed.MapResult(verb => Run((Verb)verb), errors => Refuse([.. errors]));
@@ -66,6 +66,11 @@ int Refuse(IReadOnlyList<Error> errors)
         return 0;
     }
 
+    if (Launcher.Present is { Rank: > 0 })
+    {
+        return 2; // rank 0 says it
+    }
+
     string sentence = string.Join(" ", errors.Select(error => SentenceBuilder.Create().FormatError(error))).ReplaceLineEndings(" ");
     return Fail($"{sentence} See 'sparsity --help'.", 2);
 }
@@ -78,13 +83,12 @@ HelpText Help(bool ofAllVerbs) => HelpText.AutoBuild(parsed, help =>
     return help;
 }, example => example, verbsIndex: ofAllVerbs);
 
-static int Fail(string message, int code)
+int Fail(string message, int code)
 {
     int rank = Launcher.Present?.Rank ?? 0;
-    if (rank > 0)
+    if (rank > 0 && stop.Token.WaitHandle.WaitOne(2000 + (10 * rank)))
     {
-        // What goes wrong on all ranks alike is said by rank 0, which then ends the others.
-        Thread.Sleep(1000 + rank);
+        return code; // what goes wrong on all ranks alike is said by rank 0, which ends the others
     }
 
     Console.Error.WriteLine($"sparsity: {(rank > 0 ? $"rank {rank}: " : "")}{message.ReplaceLineEndings(" ")}");

@@ -143,17 +143,13 @@ internal sealed unsafe class MpiGroup : IProcessGroup
         }
     }
 
-    /// <summary>Launchers end the others when one process dies, some after a while, and srun only when told to: the lowest of those left on its machine says what happened.</summary>
+    /// <summary>Launchers end the others when one process dies, some after a while, and srun only when told to: the lowest of those left on its machine says it and does it.</summary>
     private void LookForTheOthers()
     {
         int ended = Array.FindIndex(_peers, peer => peer.HasEnded);
-        if (ended >= 0)
+        if (ended >= 0 && Array.FindIndex(_peers, peer => peer.Host == _peers[Rank].Host && !peer.HasEnded) == Rank)
         {
-            if (Array.FindIndex(_peers, peer => peer.Host == _peers[Rank].Host && !peer.HasEnded) == Rank)
-            {
-                Console.Error.WriteLine($"sparsity: {_peers[ended]} has ended, so all ranks stop. The last checkpoint stands; continue with --resume.");
-            }
-
+            Console.Error.WriteLine($"sparsity: {_peers[ended]} has ended, so all ranks stop. The last checkpoint stands; continue with --resume.");
             Abort(1);
         }
     }
