@@ -18,7 +18,7 @@ internal sealed unsafe class MpiGroup : IProcessGroup
     private static readonly TimeSpan LookAfter = TimeSpan.FromMilliseconds(100);
 
     private readonly MpiLibrary _mpi;
-    private readonly PeerProcess[] _peers;
+    private readonly PeerProcess[] _peers = []; // none is missed before all have told where they run
 
     private MpiGroup(Launcher launcher)
     {

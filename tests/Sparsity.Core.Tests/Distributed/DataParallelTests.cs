@@ -1,4 +1,6 @@
 using Sparsity.Core.Bridges;
+using Sparsity.Core.Distributed;
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Training;
@@ -71,6 +73,100 @@ public sealed class DataParallelTests : IDisposable
         {
             Comparison.Close([.. one.Select(line => line.Terms![term])], [.. several.Select(line => (float)line.Terms![term])], 1e-5, term);
         }
+    }
+
+    [Fact]
+    public void AWeightThatIsNoLongerTheSameStopsAllRanksAndIsNamed()
+    {
+        string name = ParameterNames.Layer(1) + "mlp.c_proj.weight";
+        string[] messages = ThreadGroup.Run(3, group =>
+        {
+            using var engine = new CpuEngine(1);
+            using var trainer = new Trainer(engine, TinyModels.Config, TinyModels.Training, group);
+            trainer.Initialise();
+            trainer.RequireSameWeights(4);
+            if (group!.Rank == 2)
+            {
+                float[] values = trainer.Parameters.Read(name);
+                values[^1] = MathF.BitIncrement(values[^1]);
+                engine.Write(trainer.Parameters[name].Value, values);
+            }
+
+            return Assert.Throws<NumericalException>(() => trainer.RequireSameWeights(5)).Message;
+        });
+        Assert.Single(messages.Distinct());
+        Assert.Contains($"step 5: {name} of rank 2 is no longer the same as rank 0's", messages[0], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ANumberOfOneRankThatIsNotFiniteIsSkippedByAll()
+    {
+        ThreadGroup.Run(2, group =>
+        {
+            using var engine = new CpuEngine(1);
+            using var trainer = new Trainer(engine, TinyModels.Config, Training, group);
+            trainer.Initialise();
+            string before = trainer.Parameters.Fingerprint();
+            string name = ParameterNames.FinalNorm + ".weight";
+            float[] good = trainer.Parameters.Read(name);
+            if (group!.Rank == 1)
+            {
+                engine.Write(trainer.Parameters[name].Value, [.. good.Select((value, i) => i == 0 ? float.NaN : value)]);
+            }
+
+            var source = new BatchSource(_training, Training.BatchSequences, Training.ContextTokens);
+            int[] batch = source.Random(1, 0).ToArray();
+            Assert.Throws<NumericalException>(() => trainer.Step(0, batch));
+            trainer.Skip();
+            engine.Write(trainer.Parameters[name].Value, good);
+            Assert.Equal(before, trainer.Parameters.Fingerprint());
+            for (int step = 1; step < 4; step++)
+            {
+                Assert.True(double.IsFinite(trainer.Step(step, batch).Loss));
+            }
+
+            trainer.RequireSameWeights(3);
+            return 0;
+        });
+    }
+
+    [Fact]
+    public void OneRankThatIsAskedToStopStopsAllAtTheSameStep()
+    {
+        var folder = RunFolder.Create(_folder["stopped"]);
+        int[] next = ThreadGroup.Run(2, group =>
+        {
+            using var engine = new CpuEngine(1);
+            using var stop = new CancellationTokenSource();
+            using var run = new TrainingRun(new Trainer(engine, TinyModels.Config, Training, group), folder, _training, _validation);
+            Assert.False(run.Run(metrics => stop.CancelAfter(metrics.Step < 5 ? Timeout.Infinite : 0), stop.Token));
+            return run.NextStep;
+        });
+        Assert.Equal(next[0], next[1]);
+        Assert.InRange(next[0], 6, 60);
+    }
+
+    [Theory]
+    [InlineData(3, null, "batch_sequences is 8, but must be a multiple of the number of its parts, 3")]
+    [InlineData(2, 1, "batch_parts is 1, but must be a multiple of the number of processes, 2")]
+    public void ABatchThatCannotBeDividedIsRefused(int ranks, int? parts, string sentence)
+    {
+        string[] messages = ThreadGroup.Run(ranks, group => Assert.Throws<BadInputException>(() => new BatchShare(Training with { BatchParts = parts }, group)).Message);
+        Assert.All(messages, message => Assert.Contains(sentence, message, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void RanksStartedWithOtherSettingsOrDataAreRefused()
+    {
+        Assert.Contains("Rank 1 has settings", Refusal(rank => Training with { Lr = 0.1 + (0.01 * rank) }, _ => _training), StringComparison.Ordinal);
+        Assert.Contains("Rank 1 has training data", Refusal(_ => Training, rank => TinyModels.Tokens(4000, 1 + (ulong)rank)), StringComparison.Ordinal);
+
+        string Refusal(Func<int, TrainingConfig> training, Func<int, ushort[]> tokens) => ThreadGroup.Run(2, group =>
+        {
+            using var engine = new CpuEngine(1);
+            using var trainer = new Trainer(engine, TinyModels.Config, training(group!.Rank), group);
+            return Assert.Throws<BadInputException>(() => new TrainingRun(trainer, new RunFolder(_folder["refused"]), tokens(group.Rank), _validation)).Message;
+        })[0];
     }
 
     private static void RequireEqualLosses(IReadOnlyList<TrainingMetrics> one, IReadOnlyList<TrainingMetrics> several)
