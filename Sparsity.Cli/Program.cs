@@ -3,10 +3,17 @@ using System.Text;
 using CommandLine;
 using CommandLine.Text;
 using Sparsity.Cli;
+using Sparsity.Cli.Mpi;
 using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Storage;
+
+if (Launcher.Present is not null)
+{
+    // Open MPI gives a pseudo-terminal, whose other end shows no screen.
+    Environment.SetEnvironmentVariable("TERM", "dumb");
+}
 
 Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 using var stop = new CancellationTokenSource();
@@ -22,7 +29,7 @@ using var parser = new Parser(settings =>
 Type[] verbs =
 [
     typeof(DemoVerb), typeof(DevicesVerb), typeof(CorpusVerb), typeof(TokenizerVerb), typeof(TrainVerb), typeof(EvalVerb),
-    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(CircuitVerb), typeof(BridgeVerb), typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb),
+    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(MergeVerb), typeof(CircuitVerb), typeof(BridgeVerb), typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb),
 ];
 ParserResult<object> parsed = parser.ParseArguments(args, verbs);
 return parsed.MapResult(verb => Run((Verb)verb), errors => Refuse([.. errors]));
@@ -31,7 +38,9 @@ int Run(Verb verb)
 {
     try
     {
-        return verb.Run(stop.Token);
+        int code = verb.Run(stop.Token);
+        MpiGroup.Present?.Leave();
+        return code;
     }
     catch (BadInputException e)
     {
@@ -57,6 +66,11 @@ int Refuse(IReadOnlyList<Error> errors)
         return 0;
     }
 
+    if (Launcher.Present is { Rank: > 0 })
+    {
+        return 2; // rank 0 says it
+    }
+
     string sentence = string.Join(" ", errors.Select(error => SentenceBuilder.Create().FormatError(error))).ReplaceLineEndings(" ");
     return Fail($"{sentence} See 'sparsity --help'.", 2);
 }
@@ -69,9 +83,16 @@ HelpText Help(bool ofAllVerbs) => HelpText.AutoBuild(parsed, help =>
     return help;
 }, example => example, verbsIndex: ofAllVerbs);
 
-static int Fail(string message, int code)
+int Fail(string message, int code)
 {
-    Console.Error.WriteLine("sparsity: " + message.ReplaceLineEndings(" "));
+    int rank = Launcher.Present?.Rank ?? 0;
+    if (rank > 0 && stop.Token.WaitHandle.WaitOne(2000 + (10 * rank)))
+    {
+        return code; // what goes wrong on all ranks alike is said by rank 0, which ends the others
+    }
+
+    Console.Error.WriteLine($"sparsity: {(rank > 0 ? $"rank {rank}: " : "")}{message.ReplaceLineEndings(" ")}");
+    MpiGroup.Present?.Abort(code);
     return code;
 }
 
@@ -81,7 +102,11 @@ void StopOnce(Action keepRunning)
     if (!stop.IsCancellationRequested)
     {
         keepRunning();
-        Console.Error.WriteLine("sparsity: stopping after the step in progress; once more to stop at once.");
+        if (Launcher.Present is not { Rank: > 0 })
+        {
+            Console.Error.WriteLine("sparsity: stopping after the step in progress; once more to stop at once.");
+        }
+
         stop.Cancel();
     }
 }

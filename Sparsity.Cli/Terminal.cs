@@ -8,11 +8,19 @@ internal static class Terminal
 {
     private static bool _statusShown;
 
-    private static bool IsInteractive => !Console.IsOutputRedirected;
+    /// <summary>Whether nothing is printed, as by all ranks but one of a run in several processes.</summary>
+    public static bool IsSilent { get; set; }
+
+    private static bool IsInteractive => !Console.IsOutputRedirected && Mpi.Launcher.Present is null;
 
     /// <summary>A line that stays.</summary>
     public static void Line(FormattableString text)
     {
+        if (IsSilent)
+        {
+            return;
+        }
+
         ClearStatus();
         Console.Out.WriteLine(text.ToString(CultureInfo.InvariantCulture));
     }
@@ -20,6 +28,11 @@ internal static class Terminal
     /// <summary>How far long work has come: replaces the last such line on a terminal, and is left out of redirected output unless <paramref name="always"/>.</summary>
     public static void Status(FormattableString text, bool always = false)
     {
+        if (IsSilent)
+        {
+            return;
+        }
+
         string line = text.ToString(CultureInfo.InvariantCulture);
         if (!IsInteractive)
         {

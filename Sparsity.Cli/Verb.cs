@@ -1,4 +1,5 @@
 using CommandLine;
+using Sparsity.Cli.Mpi;
 using Sparsity.Core.Engine;
 using Sparsity.Kernels;
 
@@ -33,4 +34,19 @@ internal abstract class EngineVerb : Verb
     }
 
     internal IComputeEngine CreateEngine(int threads) => EngineFactory.Create(Device, threads);
+
+    /// <summary>The engine of one of several processes: the device in its place among those of its machine, or its share of the processors.</summary>
+    /// <param name="group">Null for a process by itself.</param>
+    protected IComputeEngine CreateEngine(MpiGroup? group)
+    {
+        if (group is null)
+        {
+            return CreateEngine();
+        }
+
+        int threads = Threads == 0 ? Math.Max(1, Environment.ProcessorCount / group.SharingProcessors) : Threads;
+        IComputeEngine engine = EngineFactory.Create(Device, threads, group.LocalRank);
+        Terminal.Line($"{group.Size} processes on {group.Machines} machine{(group.Machines == 1 ? "" : "s")}; rank 0: {engine.Description}");
+        return engine;
+    }
 }

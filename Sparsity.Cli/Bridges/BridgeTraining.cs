@@ -3,6 +3,7 @@ using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Data;
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
@@ -13,10 +14,10 @@ namespace Sparsity.Cli.Bridges;
 /// <summary><c>bridge train</c>: begins a run, or continues one.</summary>
 internal static class BridgeTraining
 {
-    public static int Run(BridgeVerb flags, IComputeEngine engine, CancellationToken stop)
+    public static int Run(BridgeVerb flags, IComputeEngine engine, IProcessGroup? group, CancellationToken stop)
     {
         string directory = flags.Resume ?? BridgeVerb.Required(flags.Out, "train", "--out DIR");
-        bool finished = flags.Resume is null ? Begin(flags, directory, engine, stop) : Continue(flags, new RunFolder(directory), engine, stop);
+        bool finished = flags.Resume is null ? Begin(flags, directory, engine, group, stop) : Continue(flags, new RunFolder(directory), engine, group, stop);
         if (!finished)
         {
             Terminal.Line($"stopped; continue with: sparsity bridge train --resume {directory}");
@@ -25,7 +26,7 @@ internal static class BridgeTraining
         return 0;
     }
 
-    private static bool Begin(BridgeVerb flags, string directory, IComputeEngine engine, CancellationToken stop)
+    private static bool Begin(BridgeVerb flags, string directory, IComputeEngine engine, IProcessGroup? group, CancellationToken stop)
     {
         string denseDirectory = BridgeVerb.Required(flags.Dense, "train", "--dense DIR");
         using var dense = new OpenedRun(denseDirectory, engine);
@@ -38,19 +39,23 @@ internal static class BridgeTraining
         }
 
         (ModelConfig model, TrainingConfig training, BridgeConfig bridge) = Settings(flags, dense.Model.Config, start);
-        var trainer = new BridgeTrainer(dense.Model, model, training, bridge, start?.Model.Parameters);
-        RunFolder folder = RunFolder.Create(directory);
-        AtomicFile.WriteText(new BridgeFolder(directory).RecordPath, JsonText.Write(new BridgeRecord
+        var trainer = new BridgeTrainer(dense.Model, model, training, bridge, start?.Model.Parameters, group);
+        RunFolder folder = TrainVerb.NewFolder(directory, group);
+        if (group.IsLeader())
         {
-            Dense = Path.GetFullPath(denseDirectory),
-            DenseFingerprint = dense.Model.Parameters.Fingerprint(),
-            Init = flags.Init is null ? null : Path.GetFullPath(flags.Init),
-            Bridge = bridge,
-        }));
+            AtomicFile.WriteText(new BridgeFolder(directory).RecordPath, JsonText.Write(new BridgeRecord
+            {
+                Dense = Path.GetFullPath(denseDirectory),
+                DenseFingerprint = dense.Model.Parameters.Fingerprint(),
+                Init = flags.Init is null ? null : Path.GetFullPath(flags.Init),
+                Bridge = bridge,
+            }));
+        }
+
         return TrainVerb.Start(trainer, folder, data, stop);
     }
 
-    private static bool Continue(BridgeVerb flags, RunFolder folder, IComputeEngine engine, CancellationToken stop)
+    private static bool Continue(BridgeVerb flags, RunFolder folder, IComputeEngine engine, IProcessGroup? group, CancellationToken stop)
     {
         BridgeRecord bridge = new BridgeFolder(folder.Directory).ReadRecord();
         RunRecord record = folder.ReadRecord();
@@ -63,7 +68,7 @@ internal static class BridgeTraining
         DataFolder data = dense.OpenData(flags.Data ?? record.Data);
         using OpenedRun? start = folder.HasState || bridge.Init is null ? null : new OpenedRun(bridge.Init, engine);
         ModelConfig model = folder.ReadConfig();
-        var trainer = new BridgeTrainer(dense.Model, model, record.Training.Resolved(model, folder.RunPath), bridge.Bridge, start?.Model.Parameters);
+        var trainer = new BridgeTrainer(dense.Model, model, record.Training.Resolved(model, folder.RunPath), bridge.Bridge, start?.Model.Parameters, group);
         return TrainVerb.Continue(trainer, folder, data, stop);
     }
 

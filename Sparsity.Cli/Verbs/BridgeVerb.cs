@@ -1,4 +1,5 @@
 using CommandLine;
+using Sparsity.Cli.Mpi;
 using Sparsity.Cli.Bridges;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
@@ -97,10 +98,11 @@ internal sealed class BridgeVerb : EngineVerb
 
     public override int Run(CancellationToken stop)
     {
-        using IComputeEngine engine = CreateEngine();
+        MpiGroup? group = Action == "train" ? MpiGroup.Join() : null;
+        using IComputeEngine engine = CreateEngine(group);
         return Action switch
         {
-            "train" => BridgeTraining.Run(this, engine, stop),
+            "train" => BridgeTraining.Run(this, engine, group, stop),
             "eval" => BridgeEvaluating.Run(this, engine, stop),
             "steer" => BridgeSteering.Run(this, engine, stop),
             _ => throw new BadInputException($"bridge: '{Action}' is no action; use train, eval or steer."),

@@ -2,6 +2,7 @@ using System.Reflection;
 using CommandLine;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Tasks;
@@ -50,6 +51,9 @@ internal sealed class PruneVerb : EngineVerb
     [Option("seed", Separator = ',', HelpText = "Seeds of mask and prompts, comma-separated: a circuit for each. (Default: 1)")]
     public IEnumerable<ulong> Seed { get; set; } = [];
 
+    [Option("shard", HelpText = "i/n: do only the i-th of n shares of the tasks and seeds, into a folder of its own below --out; 'merge' joins them.")]
+    public string? Shard { get; set; }
+
     [Option("out", HelpText = "Folder to make.")]
     public string? Out { get; set; }
 
@@ -62,7 +66,8 @@ internal sealed class PruneVerb : EngineVerb
         string[] tasks = AllTasks ? [.. TaskCatalogue.All.Select(task => task.Name)] : [.. Task];
         PruningConfig config = resumed?.Settings ?? Settings();
         string model = resumed?.Model ?? Model ?? throw new BadInputException("prune needs --model DIR, the folder of a run.");
-        string directory = Resume ?? Out ?? throw new BadInputException("prune needs --out DIR, a folder to make.");
+        Shard? shard = Shard is null ? null : Core.Distributed.Shard.Parse(Shard);
+        string directory = Resume ?? (Out is not null && shard is not null ? Path.Combine(Out, shard.FolderName) : Out) ?? throw new BadInputException("prune needs --out DIR, a folder to make.");
         if (resumed is null && tasks.Length == 0)
         {
             throw new BadInputException("prune needs --task NAME or --all-tasks; 'sparsity tasks list' shows the tasks.");
@@ -80,6 +85,7 @@ internal sealed class PruneVerb : EngineVerb
             throw new BadInputException($"--search is {Search}, but must be 0 (none) to 100000.");
         }
 
+        shard?.RequireWork(tasks.Length * Math.Max(1, Seed.Distinct().Count()));
         int searches = (resumed?.Tasks ?? tasks).Count * Math.Max(1, resumed?.Seeds.Count ?? Seed.Count());
         using var workers = new PruningWorkers(this, model, resumed?.Data ?? Data, Math.Max(searches, resumed?.Search ?? Search));
         PruningPlan plan = resumed ?? new PruningPlan
@@ -94,6 +100,7 @@ internal sealed class PruneVerb : EngineVerb
             Seeds = Seed.Any() ? [.. Seed.Distinct()] : [config.Seed],
             Search = Search,
             Faithfulness = Faithfulness,
+            Shard = shard,
             Settings = config,
         };
         if (plan.ModelFingerprint != workers.Fingerprint)
@@ -168,7 +175,7 @@ internal sealed class PruneVerb : EngineVerb
             Terminal.Line($"{result.Task}, seed {result.Seed}, target {result.TargetLoss}: {result.Verdict}");
         }
 
-        foreach (PruningTotal total in results.Totals)
+        foreach (PruningTotal total in plan.Shard is null ? results.Totals : [])
         {
             Terminal.Line(
                 $"seed {total.Seed}, target {total.TargetLoss}: {total.Solved} of {plan.Tasks.Count} tasks solved; geometric mean of their edges {Loss(total.GeometricMeanEdges)}");

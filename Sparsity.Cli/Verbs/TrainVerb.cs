@@ -1,7 +1,9 @@
 using System.Reflection;
 using CommandLine;
+using Sparsity.Cli.Mpi;
 using Sparsity.Core;
 using Sparsity.Core.Data;
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
@@ -54,10 +56,11 @@ internal sealed class TrainVerb : TrainingFlags
 
     public override int Run(CancellationToken stop)
     {
-        using IComputeEngine engine = CreateEngine();
+        var group = MpiGroup.Join();
+        using IComputeEngine engine = CreateEngine(group);
         if (Resume is not null)
         {
-            return Continue(engine, new RunFolder(Resume), stop);
+            return Continue(engine, group, new RunFolder(Resume), stop);
         }
 
         if (Data is null || (Out is null && !DryRun))
@@ -68,7 +71,7 @@ internal sealed class TrainVerb : TrainingFlags
         DataFolder data = DataFolder.Open(Data);
         using StoredModel? initial = Init is null ? null : StoredModel.Open(Init);
         (ModelConfig model, TrainingConfig training) = Settings(data, initial?.Config);
-        var memory = MemoryEstimate.For(model, training);
+        var memory = MemoryEstimate.For(model, training, group);
         RequireRoom(engine, memory);
         if (Out is null || DryRun)
         {
@@ -77,8 +80,13 @@ internal sealed class TrainVerb : TrainingFlags
             return 0;
         }
 
-        return Start(engine, RunFolder.Create(Out), data, model, training, stop, initial: initial) ? 0 : Stopped(Out);
+        TrainingRun.RequireData(training, data.Training.Length, data.Validation.Length);
+        RunFolder folder = NewFolder(Out, group);
+        return Start(new Trainer(engine, model, training, group), folder, data, stop, initial: initial) ? 0 : Stopped(Out);
     }
+
+    /// <summary>The folder of a run to begin, made by rank 0; the others only know its name.</summary>
+    internal static RunFolder NewFolder(string directory, IProcessGroup? group) => group.IsLeader() ? RunFolder.Create(directory) : new RunFolder(directory);
 
     private static void RequireRoom(IComputeEngine engine, MemoryEstimate memory)
     {
@@ -94,38 +102,43 @@ internal sealed class TrainVerb : TrainingFlags
 
     /// <summary>Begins a run in an empty folder; returns whether it reached its last step.</summary>
     internal static bool Start(
-        IComputeEngine engine, RunFolder folder, DataFolder data, ModelConfig model, TrainingConfig training, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null,
-        StoredModel? initial = null)
+        IComputeEngine engine, RunFolder folder, DataFolder data, ModelConfig model, TrainingConfig training, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null)
     {
         TrainingRun.RequireData(training, data.Training.Length, data.Validation.Length);
-        return Start(new Trainer(engine, model, training), folder, data, stop, onMetrics, initial);
+        return Start(new Trainer(engine, model, training), folder, data, stop, onMetrics);
     }
 
     /// <summary>The same with any trainer, which it disposes.</summary>
     internal static bool Start(
         Trainer trainer, RunFolder folder, DataFolder data, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null, StoredModel? initial = null)
     {
-        TrainingConfig training = trainer.Config;
-        ReadOnlyMemory<ushort> tokens = data.Training;
-        ReadOnlyMemory<ushort> validation = data.Validation;
+        using var run = new TrainingRun(trainer, folder, data.Training, data.Validation, initial: initial);
+        if (trainer.Group.IsLeader())
+        {
+            Record(trainer, folder, data, initial);
+        }
+
+        return Finish(run, trainer.Config.LastStep(), stop, onMetrics);
+    }
+
+    private static void Record(Trainer trainer, RunFolder folder, DataFolder data, StoredModel? initial)
+    {
         var record = new RunRecord
         {
             Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
-            Device = trainer.Engine.Description,
+            Device = (trainer.Group is { } group ? FormattableString.Invariant($"{group.Size} x ") : "") + trainer.Engine.Description,
             Data = Path.GetFullPath(data.Directory),
             InitialModel = initial is null ? null : Path.GetFullPath(initial.Directory),
             TokenizerFingerprint = data.Tokenizer.Fingerprint,
-            BigramLoss = TrainingRun.BigramLoss(training, trainer.Model.Config.VocabSize, tokens, validation),
-            Training = training,
+            BigramLoss = TrainingRun.BigramLoss(trainer.Config, trainer.Model.Config.VocabSize, data.Training, data.Validation),
+            Training = trainer.Config,
         };
-        using var run = new TrainingRun(trainer, folder, tokens, validation, initial: initial);
         data.Tokenizer.Save(folder.TokenizerPath);
         folder.WriteConfig(trainer.Model.Config);
         AtomicFile.WriteText(folder.RunPath, JsonText.Write(record)); // from here on the run can be resumed
-        return Finish(run, training.LastStep(), stop, onMetrics);
     }
 
-    private static int Continue(IComputeEngine engine, RunFolder folder, CancellationToken stop)
+    private static int Continue(IComputeEngine engine, IProcessGroup? group, RunFolder folder, CancellationToken stop)
     {
         RunRecord record = folder.ReadRecord();
         ModelConfig model = folder.ReadConfig();
@@ -135,8 +148,8 @@ internal sealed class TrainVerb : TrainingFlags
             throw new BadInputException($"{record.Data}: now holds tokens of another tokenizer than the run in {folder.Directory} began with. Restore the data folder.");
         }
 
-        using StoredModel? initial = folder.HasState || record.InitialModel is null ? null : StoredModel.Open(record.InitialModel);
-        return Continue(new Trainer(engine, model, record.Training.Resolved(model, folder.RunPath)), folder, data, stop, initial) ? 0 : Stopped(folder.Directory);
+        using StoredModel? initial = !group.IsLeader() || folder.HasState || record.InitialModel is null ? null : StoredModel.Open(record.InitialModel);
+        return Continue(new Trainer(engine, model, record.Training.Resolved(model, folder.RunPath), group), folder, data, stop, initial) ? 0 : Stopped(folder.Directory);
     }
 
     /// <summary>Goes on from the folder's checkpoint with any trainer, which it disposes; returns whether the run reached its last step.</summary>

@@ -19,6 +19,9 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("batch", HelpText = "Sequences of a batch. (Default: 16)")]
     public int? BatchSequences { get; set; }
 
+    [Option("batch-parts", HelpText = "Equal parts of a batch, computed one after the other or by several processes at once: more parts need less memory. (Default: one for each process)")]
+    public int? BatchParts { get; set; }
+
     [Option("context", HelpText = "Tokens of a sequence. (Default: 64)")]
     public int? ContextTokens { get; set; }
 
@@ -105,6 +108,9 @@ internal abstract class TrainingFlags : EngineVerb
 
     [Option("keep", HelpText = "Checkpoints to keep: the last, and those before it. (Default: 2)")]
     public int? KeepCheckpoints { get; set; }
+
+    [Option("compare-weights-every", HelpText = "With several processes, steps between two comparisons of their weights. (Default: 100)")]
+    public int? CompareWeightsEvery { get; set; }
 
     [Option("on-nan", HelpText = "stop, or skip: what a loss or gradient that is no finite number does to the run; skip leaves the step's update out and counts it. (Default: stop)")]
     public string? OnNan { get; set; }

@@ -20,6 +20,15 @@ public sealed record BridgeTerms(
         (config.CrossEntropyWeight * CrossEntropy) + (config.KlSparseWeight * KlSparse) + (config.NmseWeight * (NmseDenseToSparse.Sum() + NmseSparseToDense.Sum()))
         + (config.KlDenseToSparseWeight * KlDenseToSparse.Sum()) + (config.KlSparseToDenseWeight * KlSparseToDense.Sum());
 
+    /// <summary>All numbers in one row, to be added up over parts of a batch; <see cref="OfRow"/> reads them back.</summary>
+    internal double[] ToRow() => [DenseCrossEntropy, CrossEntropy, KlSparse, .. NmseDenseToSparse, .. NmseSparseToDense, .. KlDenseToSparse, .. KlSparseToDense];
+
+    internal static BridgeTerms OfRow(double[] row)
+    {
+        double[][] lists = [.. row.Skip(3).Chunk((row.Length - 3) / 4)];
+        return new BridgeTerms(row[0], row[1], row[2], lists[0], lists[1], lists[2], lists[3]);
+    }
+
     /// <summary>For metrics: means over locations.</summary>
     public IReadOnlyDictionary<string, double> Means() => new Dictionary<string, double>
     {
@@ -71,7 +80,7 @@ public sealed class BridgeLoss : IDisposable
 
     private int Locations => _sharedGradients.Length;
 
-    /// <summary>Every term on a batch, as <see cref="Run"/> leaves them; waits for the device.</summary>
+    /// <summary>Every term on a batch, as <see cref="Run(ReadOnlySpan{int}, BackwardState)"/> leaves them; waits for the device.</summary>
     public BridgeTerms Evaluate(ReadOnlySpan<int> tokens, BackwardState? sparseGradients = null)
     {
         Run(tokens, sparseGradients);
@@ -88,6 +97,15 @@ public sealed class BridgeLoss : IDisposable
     public void Run(ReadOnlySpan<int> tokens, BackwardState? sparseGradients)
     {
         _coupling.Load(tokens);
+        Run(sparseGradients);
+    }
+
+    /// <summary>The same on the loaded part of a batch that consists of <see cref="Training.LanguageModelLoss.Parts"/>.</summary>
+    /// <param name="sparseGradients">Of the sparse model; null for the terms alone.</param>
+    /// <param name="shares">Of each error's sum of squares, the part's share in that of the whole batch: encoders, then decoders; null for a whole batch.</param>
+    /// <param name="finished">As for <see cref="Transformer.Backward"/>.</param>
+    internal void Run(BackwardState? sparseGradients, double[]? shares = null, Action<int>? finished = null)
+    {
         SparseHead(sparseGradients is not null);
         if (sparseGradients is not null)
         {
@@ -96,23 +114,24 @@ public sealed class BridgeLoss : IDisposable
 
         for (int location = 0; location < Locations; location++)
         {
-            DenseToSparse(location, sparseGradients);
-            SparseToDense(location, sparseGradients);
+            DenseToSparse(location, Share(shares, location), sparseGradients);
+            SparseToDense(location, Share(shares, Locations + location), sparseGradients);
         }
 
         if (sparseGradients is not null)
         {
-            BackwardShared(sparseGradients);
+            BackwardShared(sparseGradients, finished);
         }
     }
 
-    /// <summary>As of the last <see cref="IComputeEngine.Fetch"/> of <see cref="Sums"/>.</summary>
-    public BridgeTerms Terms()
+    /// <summary>As of the last <see cref="IComputeEngine.Fetch"/> of <see cref="Sums"/>; for a part of a batch, what it adds to the terms of the whole.</summary>
+    /// <param name="shares">As <see cref="Run(BackwardState, double[], Action{int})"/> had them.</param>
+    public BridgeTerms Terms(double[]? shares = null)
     {
         int[] locations = [.. Enumerable.Range(0, Locations)];
         return new BridgeTerms(
-            _coupling.Dense.Mean, _coupling.Sparse.Mean, MeanDivergence(0),
-            [.. locations.Select(i => _coupling.Errors(i).Encoder)], [.. locations.Select(i => _coupling.Errors(i).Decoder)],
+            _coupling.Dense.Mean / _coupling.Sparse.Parts, _coupling.Sparse.Mean / _coupling.Sparse.Parts, MeanDivergence(0),
+            [.. locations.Select(i => _coupling.Errors(i).Encoder * Share(shares, i))], [.. locations.Select(i => _coupling.Errors(i).Decoder * Share(shares, Locations + i))],
             [.. locations.Select(i => MeanDivergence(IndexOfEncoded(i)))], [.. locations.Select(i => MeanDivergence(IndexOfDecoded(i)))]);
     }
 
@@ -148,7 +167,7 @@ public sealed class BridgeLoss : IDisposable
         Divergence(head.Logits, 0, divergenceCounts ? free : null, _config.KlSparseWeight);
         if (withGradient)
         {
-            int counted = _coupling.Sparse.Sequences * (_coupling.Sparse.ContextTokens - 1);
+            int counted = _coupling.Sparse.Parts * _coupling.Sparse.Sequences * (_coupling.Sparse.ContextTokens - 1);
             _engine.CrossEntropy(head.Logits, head.Targets, head.Losses, head.Logits, (float)(_config.CrossEntropyWeight / counted));
         }
 
@@ -158,7 +177,7 @@ public sealed class BridgeLoss : IDisposable
         }
     }
 
-    private void DenseToSparse(int location, BackwardState? gradients)
+    private void DenseToSparse(int location, double share, BackwardState? gradients)
     {
         HybridPass pass = _coupling.IntoSparse;
         _coupling.Encode(location);
@@ -167,11 +186,11 @@ public sealed class BridgeLoss : IDisposable
         if (gradients is not null)
         {
             pass.Backward(location, gradients);
-            _coupling.BackwardEncode(location, _config.NmseWeight, gradients.Residual, _sharedGradients[location]);
+            _coupling.BackwardEncode(location, share * _config.NmseWeight, gradients.Residual, _sharedGradients[location]);
         }
     }
 
-    private void SparseToDense(int location, BackwardState? gradients)
+    private void SparseToDense(int location, double share, BackwardState? gradients)
     {
         HybridPass pass = _coupling.IntoDense;
         _coupling.Decode(location);
@@ -180,17 +199,18 @@ public sealed class BridgeLoss : IDisposable
         if (gradients is not null)
         {
             pass.Backward(location, _denseGradients);
-            _coupling.BackwardDecode(location, _config.NmseWeight, _denseGradients.Residual, _decoderInputGradient);
+            _coupling.BackwardDecode(location, share * _config.NmseWeight, _denseGradients.Residual, _decoderInputGradient);
             _engine.Add(_sharedGradients[location], _decoderInputGradient, _sharedGradients[location]);
         }
     }
 
     /// <summary>The plain sparse pass backward, taking up at each residual what the bridges sent back to it.</summary>
-    private void BackwardShared(BackwardState gradients)
+    private void BackwardShared(BackwardState gradients, Action<int>? finished)
     {
         Transformer model = _coupling.Sparse.Model;
         ForwardState state = _coupling.Sparse.Forward;
         model.Head.Backward(state.FinalResidual, _coupling.Sparse.Head, gradients.Residual);
+        finished?.Invoke(model.Sublayers);
         for (int location = model.Sublayers; location >= 0; location--)
         {
             if (location < model.Sublayers)
@@ -202,9 +222,12 @@ public sealed class BridgeLoss : IDisposable
             {
                 _engine.Add(gradients.Residual, _sharedGradients[location], gradients.Residual);
             }
+
+            finished?.Invoke(location);
         }
 
         model.BackwardEmbed(state, gradients);
+        finished?.Invoke(-1);
     }
 
     private int IndexOfEncoded(int location) => 1 + location;
@@ -213,9 +236,14 @@ public sealed class BridgeLoss : IDisposable
 
     private void Divergence(ActivationTensor logits, int index, ActivationTensor? gradient, double weight)
     {
-        _engine.KullbackLeibler(_coupling.Dense.Head.Logits, logits, _divergences, gradient, (float)(weight / _divergences.Length));
+        _engine.KullbackLeibler(_coupling.Dense.Head.Logits, logits, _divergences, gradient, (float)(weight / Counted));
         _engine.Sum(_divergences, _divergenceSums, index);
     }
 
-    private double MeanDivergence(int index) => _divergenceSums[index] / _divergences.Length;
+    private double MeanDivergence(int index) => _divergenceSums[index] / Counted;
+
+    /// <summary>Tokens of the whole batch.</summary>
+    private int Counted => _coupling.Sparse.Parts * _divergences.Length;
+
+    private static double Share(double[]? shares, int i) => shares is null ? 1 : shares[i];
 }

@@ -54,14 +54,15 @@ public sealed class BridgePairs : IDisposable
     /// <summary>The one list of a bridge's parameters.</summary>
     public static IEnumerable<ParameterSpec> ListFor(ModelConfig dense, ModelConfig sparse, BridgeConfig config)
     {
+        int before = (2 * sparse.NLayer) + 1; // the plain backward pass comes after the hybrid ones, which finish the bridges
         for (int location = 0; location < (2 * sparse.NLayer) + (config.FinalLocation ? 1 : 0); location++)
         {
             string prefix = $"bridges.{Transformer.SiteOfResidual(sparse, location)}.";
             foreach ((string name, int outputs, int inputs) in new[] { ("encoder", sparse.DModel, dense.DModel), ("decoder", dense.DModel, sparse.DModel) })
             {
                 // Deviation 1/sqrt(inputs): an untrained map keeps the size of what it maps; see Coupling.MatchSizes.
-                yield return new ParameterSpec($"{prefix}{name}.weight", [outputs, inputs], InitialDeviation: 1 / MathF.Sqrt(inputs));
-                yield return new ParameterSpec($"{prefix}{name}.bias", [outputs]);
+                yield return new ParameterSpec($"{prefix}{name}.weight", [outputs, inputs], InitialDeviation: 1 / MathF.Sqrt(inputs)) { Sublayer = before };
+                yield return new ParameterSpec($"{prefix}{name}.bias", [outputs]) { Sublayer = before };
             }
         }
     }

@@ -1,3 +1,5 @@
+using Sparsity.Core.Distributed;
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Training;
@@ -23,9 +25,10 @@ public sealed class BridgeTrainer : Trainer
     /// <param name="training">Of the sparse model, resolved.</param>
     /// <param name="bridge">Validated.</param>
     /// <param name="start">The sparse model's initial weights, of the same configuration; null draws them.</param>
-    /// <exception cref="BadInputException">The models do not match, or the sparsity target is impossible.</exception>
-    public BridgeTrainer(Transformer dense, ModelConfig sparse, TrainingConfig training, BridgeConfig bridge, ModelParameters? start = null)
-        : base(dense.Parameters.Engine, sparse, training)
+    /// <param name="group">The processes that train them together; null for this one alone.</param>
+    /// <exception cref="BadInputException">The models do not match, the sparsity target is impossible, or the batch cannot be divided among the processes.</exception>
+    public BridgeTrainer(Transformer dense, ModelConfig sparse, TrainingConfig training, BridgeConfig bridge, ModelParameters? start = null, IProcessGroup? group = null)
+        : base(dense.Parameters.Engine, sparse, training, group)
     {
         if (training.ContextTokens > dense.Config.BlockSize)
         {
@@ -45,6 +48,8 @@ public sealed class BridgeTrainer : Trainer
 
     /// <summary>Means over locations, without weights; see <see cref="BridgeTerms.Means"/>.</summary>
     public override IReadOnlyDictionary<string, double>? Terms => _terms;
+
+    public override string Settings => base.Settings + JsonText.Write(Bridges.Config) + _denseFingerprint;
 
     public override void Initialise()
     {
@@ -70,7 +75,7 @@ public sealed class BridgeTrainer : Trainer
         }
         else
         {
-            _coupling.MatchSizes(training.Random(Config.Seed, 0));
+            MatchSizes(training.Random(Config.Seed, 0));
         }
     }
 
@@ -78,11 +83,7 @@ public sealed class BridgeTrainer : Trainer
     /// <inheritdoc/>
     public override (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
     {
-        _loss.Run(tokens, Gradients);
-        Optimizer.MeasureGradient();
-        _bridgeOptimizer.Measure();
-        Engine.Fetch([.. _loss.Sums, Optimizer.GradientRms, _bridgeOptimizer.GradientRms, _bridgeOptimizer.MapRms, MeasureWeights()]);
-        BridgeTerms terms = _loss.Terms();
+        BridgeTerms terms = Evaluate(tokens);
         _terms = terms.Means();
         double total = terms.Total(Bridges.Config);
         double rms = Optimizer.GradientRms[0];
@@ -91,6 +92,62 @@ public sealed class BridgeTrainer : Trainer
         Optimizer.Step(step);
         _bridgeOptimizer.Step(step);
         return (total, rms);
+    }
+
+    private void MatchSizes(ReadOnlySpan<int> tokens)
+    {
+        var squares = new double[Share.OwnParts][];
+        for (int part = 0; part < squares.Length; part++)
+        {
+            _coupling.Load(Share.Part(tokens, part));
+            squares[part] = _coupling.ResidualSquares();
+        }
+
+        _coupling.MatchSizes(Share.Sum(squares));
+    }
+
+    /// <summary>The terms on the whole batch; the gradients of all its parts, and what the optimisers need, are measured and fetched with them.</summary>
+    private BridgeTerms Evaluate(ReadOnlySpan<int> tokens)
+    {
+        if (Share.Parts == 1)
+        {
+            _loss.Run(tokens, Gradients);
+            Engine.Fetch([.. _loss.Sums, .. MeasureStep()]);
+            return _loss.Terms();
+        }
+
+        var squares = new double[Share.OwnParts][];
+        for (int part = 0; part < squares.Length; part++)
+        {
+            _coupling.Load(Share.Part(tokens, part));
+            squares[part] = _coupling.TargetSquares();
+        }
+
+        double[] all = Share.Sum(squares);
+        var rows = new double[Share.OwnParts][];
+        for (int part = 0; part < rows.Length; part++)
+        {
+            if (rows.Length > 1)
+            {
+                _coupling.Load(Share.Part(tokens, part)); // the last one loaded is another
+            }
+
+            double[] shares = [.. squares[part].Zip(all, (own, whole) => own / whole)];
+            _loss.Run(Gradients, shares, Finished);
+            Engine.Fetch([.. _loss.Sums]);
+            rows[part] = _loss.Terms(shares).ToRow();
+        }
+
+        Exchange!.Complete();
+        Engine.Fetch([.. MeasureStep()]);
+        return BridgeTerms.OfRow(Share.Sum(rows));
+    }
+
+    private ScalarTensor[] MeasureStep()
+    {
+        Optimizer.MeasureGradient();
+        _bridgeOptimizer.Measure();
+        return [Optimizer.GradientRms, _bridgeOptimizer.GradientRms, _bridgeOptimizer.MapRms, MeasureWeights()];
     }
 
     public override void Checkpoint(RunFolder folder, int nextStep, string lossWatch)

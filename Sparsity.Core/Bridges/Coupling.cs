@@ -59,15 +59,49 @@ public sealed class Coupling : IDisposable
     public void MatchSizes(ReadOnlySpan<int> tokens)
     {
         Load(tokens);
+        MatchSizes(ResidualSquares());
+    }
+
+    /// <summary>The same for a batch of which the sums of <see cref="ResidualSquares"/> over its parts are known.</summary>
+    internal void MatchSizes(double[] residualSquares)
+    {
         for (int location = 0; location < Bridges.Locations; location++)
         {
-            double ratio = RootMeanSquare(Dense.Forward.Residuals[location]) / RootMeanSquare(Sparse.Forward.Residuals[location]);
+            double ratio = RootMeanSquare(residualSquares[Bridges.Locations + location], Dense.Forward.Residuals[location])
+                / RootMeanSquare(residualSquares[location], Sparse.Forward.Residuals[location]);
             if (double.IsFinite(ratio) && ratio > 0)
             {
                 _engine.Scale(Bridges.Decoders[location].Weight.Value, (float)ratio);
                 _engine.Scale(Bridges.Encoders[location].Weight.Value, (float)(1 / ratio));
             }
         }
+    }
+
+    /// <summary>Sums over the loaded batch of the squares of each sparse residual that has a bridge, then of each dense one, in double; reads all of them.</summary>
+    internal double[] ResidualSquares()
+    {
+        return [.. Residuals(Sparse).Concat(Residuals(Dense)).Select(Squares)];
+
+        double Squares(ActivationTensor residual)
+        {
+            var values = new float[residual.Length];
+            _engine.Read(residual, values);
+            return values.Sum(value => (double)value * value);
+        }
+    }
+
+    /// <summary>The same as the device adds them up for the errors: what those are divided by. Waits for the device.</summary>
+    internal double[] TargetSquares()
+    {
+        int[] locations = [.. Enumerable.Range(0, Bridges.Locations)];
+        foreach (int location in locations)
+        {
+            _engine.NormalisedErrorForward(Sparse.Forward.Residuals[location], Sparse.Forward.Residuals[location], ErrorSums, SumsOfLocation * location);
+            _engine.NormalisedErrorForward(Dense.Forward.Residuals[location], Dense.Forward.Residuals[location], ErrorSums, (SumsOfLocation * location) + 2);
+        }
+
+        _engine.Fetch(ErrorSums);
+        return [.. locations.Select(location => ErrorSums[(SumsOfLocation * location) + 1]), .. locations.Select(location => ErrorSums[(SumsOfLocation * location) + 3])];
     }
 
     /// <summary>Puts f(dense residual) into <see cref="IntoSparse"/> at <paramref name="location"/>, and measures its error against the sparse residual.</summary>
@@ -137,10 +171,7 @@ public sealed class Coupling : IDisposable
         ErrorSums.Dispose();
     }
 
-    private double RootMeanSquare(ActivationTensor residual)
-    {
-        var values = new float[residual.Length];
-        _engine.Read(residual, values);
-        return Math.Sqrt(values.Sum(value => (double)value * value) / values.Length);
-    }
+    private IEnumerable<ActivationTensor> Residuals(LanguageModelLoss model) => model.Forward.Residuals.Take(Bridges.Locations);
+
+    private double RootMeanSquare(double squares, ActivationTensor part) => Math.Sqrt(squares / ((long)Sparse.Parts * part.Length));
 }

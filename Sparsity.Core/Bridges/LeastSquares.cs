@@ -23,19 +23,23 @@ internal static class LeastSquares
         using var sparse = new Residuals(coupling.Sparse, bridges);
         for (int batch = 0; batch < bridges.Config.StartBatches; batch++)
         {
-            coupling.Load(source.Random(seed, batch));
-            for (int location = 0; location < bridges.Locations; location++)
+            // Each of several processes takes all parts of a batch: they end with the same maps, without telling each other anything.
+            foreach (int[] part in source.Random(seed, batch).ToArray().Chunk(coupling.Sparse.Sequences * coupling.Sparse.ContextTokens))
             {
-                dense.Take(location);
-                sparse.Take(location);
+                coupling.Load(part);
+                for (int location = 0; location < bridges.Locations; location++)
+                {
+                    dense.Take(location);
+                    sparse.Take(location);
 
-                // A gradient that accumulates is the sum over tokens of products of outputs and inputs, with that of outputs beside.
-                bridges.Encoders[location].BackwardWeight(engine, dense.Taken, sparse.Taken);
-                bridges.Decoders[location].BackwardWeight(engine, sparse.Taken, dense.Taken);
+                    // A gradient that accumulates is the sum over tokens of products of outputs and inputs, with that of outputs beside.
+                    bridges.Encoders[location].BackwardWeight(engine, dense.Taken, sparse.Taken);
+                    bridges.Decoders[location].BackwardWeight(engine, sparse.Taken, dense.Taken);
+                }
             }
         }
 
-        long tokens = (long)bridges.Config.StartBatches * coupling.Sparse.Sequences * coupling.Sparse.ContextTokens;
+        long tokens = (long)bridges.Config.StartBatches * coupling.Sparse.Parts * coupling.Sparse.Sequences * coupling.Sparse.ContextTokens;
         for (int location = 0; location < bridges.Locations; location++)
         {
             Solve(engine, bridges.Encoders[location], dense, location, tokens, bridges.Config.StartRidge);

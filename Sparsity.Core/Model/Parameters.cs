@@ -41,6 +41,11 @@ public sealed record ParameterSpec(
 
     public int Length => checked(Rows * Columns);
 
+    /// <summary>
+    /// The sublayer that it belongs to: 2L the head, -1 the embeddings, with an unembedding tied to them. A backward pass finishes gradients from the highest to the lowest.
+    /// </summary>
+    public int Sublayer { get; init; } = -1;
+
     /// <summary>Whether it is an embedding or its unembedding: left out of counts "without embeddings".</summary>
     public bool IsEmbedding => Sparsity == SparsityGroup.Embedding || Name == ParameterNames.Position || Name == ParameterNames.Bigram;
 
@@ -65,10 +70,11 @@ public sealed record ParameterSpec(
         int d = config.DModel;
         int attention = config.AttentionChannels;
         int input = config.SublayerInputChannels;
+        int head = 2 * config.NLayer;
         var list = new List<ParameterSpec>();
         if (config.EnableBigramTable)
         {
-            list.Add(new(ParameterNames.Bigram, [config.VocabSize, config.VocabSize], IsBuffer: !config.LearnableBigramTable));
+            list.Add(new(ParameterNames.Bigram, [config.VocabSize, config.VocabSize], IsBuffer: !config.LearnableBigramTable) { Sublayer = head });
         }
 
         list.Add(new(ParameterNames.Token, [config.VocabSize, d], SparsityGroup.Embedding, IsDecayed: true, InitialDeviation: Deviation));
@@ -78,53 +84,55 @@ public sealed record ParameterSpec(
         for (int layer = 0; layer < config.NLayer; layer++)
         {
             string prefix = ParameterNames.Layer(layer);
-            AddNorm(prefix + "ln_1", d);
+            int sublayer = 2 * layer;
+            AddNorm(prefix + "ln_1", d, sublayer);
             if (config.DPosEmb is { } first)
             {
-                AddNorm(prefix + "ln_p1", first);
+                AddNorm(prefix + "ln_p1", first, sublayer);
             }
 
-            AddLinear(prefix + "attn.c_attn", 3 * attention, input, aliveAxis: 1, Deviation);
+            AddLinear(prefix + "attn.c_attn", 3 * attention, input, aliveAxis: 1, Deviation, sublayer);
             if (config.Sink)
             {
-                list.Add(new(prefix + "attn.attn_imp.sink_logit", [config.NHead]));
+                list.Add(new(prefix + "attn.attn_imp.sink_logit", [config.NHead]) { Sublayer = sublayer });
             }
 
-            AddLinear(prefix + "attn.c_proj", d, attention, aliveAxis: 0, projection);
-            AddNorm(prefix + "ln_2", d);
+            AddLinear(prefix + "attn.c_proj", d, attention, aliveAxis: 0, projection, sublayer);
+            sublayer++;
+            AddNorm(prefix + "ln_2", d, sublayer);
             if (config.DPosEmb is { } second)
             {
-                AddNorm(prefix + "ln_p2", second);
+                AddNorm(prefix + "ln_p2", second, sublayer);
             }
 
-            AddLinear(prefix + "mlp.c_fc", config.DMlp, input, aliveAxis: 1, Deviation);
-            AddLinear(prefix + "mlp.c_proj", d, config.DMlp, aliveAxis: 0, projection);
+            AddLinear(prefix + "mlp.c_fc", config.DMlp, input, aliveAxis: 1, Deviation, sublayer);
+            AddLinear(prefix + "mlp.c_proj", d, config.DMlp, aliveAxis: 0, projection, sublayer);
         }
 
-        AddNorm(ParameterNames.FinalNorm, d);
+        AddNorm(ParameterNames.FinalNorm, d, head);
         if (!config.TiedUnembed)
         {
-            list.Add(new(ParameterNames.Unembedding, [config.VocabSize, d], SparsityGroup.Embedding, IsDecayed: true, InitialDeviation: Deviation));
+            list.Add(new(ParameterNames.Unembedding, [config.VocabSize, d], SparsityGroup.Embedding, IsDecayed: true, InitialDeviation: Deviation) { Sublayer = head });
         }
 
-        list.Add(new(ParameterNames.LogitsBias, [config.VocabSize], IsBuffer: true));
+        list.Add(new(ParameterNames.LogitsBias, [config.VocabSize], IsBuffer: true) { Sublayer = head });
         return list;
 
-        void AddNorm(string name, int channels)
+        void AddNorm(string name, int channels, int sublayer)
         {
-            list.Add(new(name + ".weight", [channels], InitialMean: 1));
+            list.Add(new(name + ".weight", [channels], InitialMean: 1) { Sublayer = sublayer });
             if (!config.RmsNorm && config.LnBias)
             {
-                list.Add(new(name + ".bias", [channels], SparsityGroup.Bias));
+                list.Add(new(name + ".bias", [channels], SparsityGroup.Bias) { Sublayer = sublayer });
             }
         }
 
-        void AddLinear(string name, int output, int inputs, int aliveAxis, float deviation)
+        void AddLinear(string name, int output, int inputs, int aliveAxis, float deviation, int sublayer)
         {
-            list.Add(new(name + ".weight", [output, inputs], SparsityGroup.Matrix, aliveAxis, IsDecayed: true, InitialDeviation: deviation));
+            list.Add(new(name + ".weight", [output, inputs], SparsityGroup.Matrix, aliveAxis, IsDecayed: true, InitialDeviation: deviation) { Sublayer = sublayer });
             if (config.Bias)
             {
-                list.Add(new(name + ".bias", [output], SparsityGroup.Bias));
+                list.Add(new(name + ".bias", [output], SparsityGroup.Bias) { Sublayer = sublayer });
             }
         }
     }

@@ -49,7 +49,8 @@ public sealed class Transformer
     }
 
     /// <summary>From the gradient of final_resid, in <paramref name="gradients"/>.Residual, to the embeddings.</summary>
-    public void Backward(ForwardState state, BackwardState gradients)
+    /// <param name="finished">Called after each sublayer, and with -1 after the embeddings: gradients of parameters with that <see cref="ParameterSpec.Sublayer"/> are done.</param>
+    public void Backward(ForwardState state, BackwardState gradients, Action<int>? finished = null)
     {
         if (gradients.Positions is not null)
         {
@@ -59,9 +60,11 @@ public sealed class Transformer
         for (int sublayer = Sublayers - 1; sublayer >= 0; sublayer--)
         {
             BackwardSublayer(state, gradients, sublayer);
+            finished?.Invoke(sublayer);
         }
 
         BackwardEmbed(state, gradients);
+        finished?.Invoke(-1);
     }
 
     /// <summary>Token ids to the first residual; overwrites it.</summary>

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Tasks;
 
@@ -37,6 +39,10 @@ public sealed record PruningPlan
     /// <summary>Whether every circuit gets a faithfulness report.</summary>
     public bool Faithfulness { get; init; }
 
+    /// <summary>Which share of the searches is done; null for all of them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public Shard? Shard { get; init; }
+
     /// <summary>Everything else; its seed and target loss stand for those above in turn.</summary>
     public required PruningConfig Settings { get; init; }
 
@@ -50,8 +56,8 @@ public sealed record PruningPlan
             : throw new BadInputException($"{path}: must have at least one of tasks, seeds and target_losses, and the last above 0. Use another copy, or begin again.");
     }
 
-    /// <summary>Seed by seed, task by task.</summary>
-    public IEnumerable<PruningJob> Jobs => Seeds.SelectMany(seed => Tasks.Select(task => new PruningJob(task, seed)));
+    /// <summary>Seed by seed, task by task; of a shard, its own.</summary>
+    public IEnumerable<PruningJob> Jobs => Seeds.SelectMany(seed => Tasks.Select(task => new PruningJob(task, seed))).Where((_, i) => Shard?.Takes(i) != false);
 
     /// <summary>Where a circuit lies below the run's folder: only what there are several of makes a level.</summary>
     public string FolderOf(string task, ulong seed, double target) => Path.Combine(

@@ -14,12 +14,14 @@ public sealed class LanguageModelLoss : IDisposable
     /// <param name="model">The model.</param>
     /// <param name="sequences">B.</param>
     /// <param name="contextTokens">T.</param>
-    public LanguageModelLoss(Transformer model, int sequences, int contextTokens)
+    /// <param name="parts">Equal parts that make up a batch, of which this computes one at a time: gradients are of the mean over the whole batch.</param>
+    public LanguageModelLoss(Transformer model, int sequences, int contextTokens, int parts = 1)
     {
         Model = model;
         _engine = model.Parameters.Engine;
         Sequences = sequences;
         ContextTokens = contextTokens;
+        Parts = parts;
         _forward = model.CreateForwardState(sequences, contextTokens);
         _head = new HeadState(_engine, model.Config, sequences, contextTokens, _forward.TokenIds);
         _targets = new int[sequences * contextTokens];
@@ -32,6 +34,9 @@ public sealed class LanguageModelLoss : IDisposable
 
     /// <summary>T.</summary>
     public int ContextTokens { get; }
+
+    /// <summary>Parts of a batch.</summary>
+    public int Parts { get; }
 
     /// <summary>The model's activations of the last batch.</summary>
     internal ForwardState Forward => _forward;
@@ -64,7 +69,7 @@ public sealed class LanguageModelLoss : IDisposable
         Load(tokens);
         Model.Forward(_forward);
         Model.Head.Forward(_forward.FinalResidual, _head);
-        _head.CrossEntropy(Counted, withGradient);
+        _head.CrossEntropy(Parts * Counted, withGradient);
     }
 
     /// <summary>Writes a batch's tokens [B,T] and what follows each.</summary>
@@ -87,10 +92,12 @@ public sealed class LanguageModelLoss : IDisposable
     }
 
     /// <summary>Accumulates the gradients of the last <see cref="Run"/> into the parameters'.</summary>
-    public void Backward(BackwardState gradients)
+    /// <param name="finished">As for <see cref="Transformer.Backward"/>, and with 2L after the head.</param>
+    public void Backward(BackwardState gradients, Action<int>? finished = null)
     {
         Model.Head.Backward(_forward.FinalResidual, _head, gradients.Residual);
-        Model.Backward(_forward, gradients);
+        finished?.Invoke(Model.Sublayers);
+        Model.Backward(_forward, gradients, finished);
     }
 
     /// <summary>Mean loss over the first <paramref name="batches"/> batches of consecutive windows.</summary>

@@ -1,3 +1,4 @@
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
@@ -7,24 +8,32 @@ namespace Sparsity.Core.Training;
 /// <summary>A model in training: its parameters with gradients and moments, and the step of spec section 2 on a given batch.</summary>
 public class Trainer : IDisposable
 {
+    private readonly Action<int>? _finished;
+    private readonly double[] _losses;
     private readonly ScalarTensor _weightRms;
     private IReadOnlyList<WeightTensor>? _weights;
+    private GradientExchange? _exchange;
 
     /// <param name="engine">Where it is trained.</param>
     /// <param name="model">Validated.</param>
     /// <param name="training">Resolved against the model.</param>
-    /// <exception cref="BadInputException">The sparsity target is impossible.</exception>
-    public Trainer(IComputeEngine engine, ModelConfig model, TrainingConfig training)
+    /// <param name="group">The processes that train it together; null for this one alone.</param>
+    /// <exception cref="BadInputException">The sparsity target is impossible, or the batch cannot be divided among the processes.</exception>
+    public Trainer(IComputeEngine engine, ModelConfig model, TrainingConfig training, IProcessGroup? group = null)
     {
         Engine = engine;
         Config = training;
+        Group = group;
+        Share = new BatchShare(training, group);
+        _losses = new double[Share.OwnParts];
+        _finished = Share.Parts == 1 ? null : sublayer => Exchange!.Finished(sublayer);
         Parameters = new ModelParameters(engine, model, spec => Trains(model, training, spec));
         Sparsity = new WeightSparsity(Parameters, training, training.LastStep());
         Sparsity.RequirePossible(training.LastStep());
         Optimizer = new AdamW(engine, Parameters.Trained, training, Sparsity.Schedule, Sparsity);
         Model = new Transformer(Parameters);
-        Loss = new LanguageModelLoss(Model, training.BatchSequences, training.ContextTokens);
-        Gradients = Model.CreateBackwardState(training.BatchSequences, training.ContextTokens);
+        Loss = new LanguageModelLoss(Model, Share.Sequences, training.ContextTokens, Share.Parts);
+        Gradients = Model.CreateBackwardState(Share.Sequences, training.ContextTokens);
         _weightRms = engine.AllocateScalars("RMS of the weights", 1);
     }
 
@@ -36,6 +45,12 @@ public class Trainer : IDisposable
 
     public TrainingConfig Config { get; }
 
+    /// <summary>The processes that train together; null for one alone.</summary>
+    public IProcessGroup? Group { get; }
+
+    /// <summary>Which parts of a batch are this process's.</summary>
+    public BatchShare Share { get; }
+
     public ModelParameters Parameters { get; }
 
     public Transformer Model { get; }
@@ -44,13 +59,26 @@ public class Trainer : IDisposable
 
     public AdamW Optimizer { get; }
 
-    /// <summary>The loss on batches of the training shape.</summary>
+    /// <summary>The loss on parts of batches.</summary>
     public LanguageModelLoss Loss { get; }
+
+    /// <summary>All that a run depends on beside its data, as text.</summary>
+    public virtual string Settings => JsonText.Write(Config) + Parameters.Config.ToJson();
 
     /// <summary>The terms of the last step's loss by name, where it has several; null otherwise.</summary>
     public virtual IReadOnlyDictionary<string, double>? Terms => null;
 
+    /// <summary>Time for which gradients of other processes were waited for.</summary>
+    public TimeSpan ExchangeWaited => _exchange?.Waited ?? TimeSpan.Zero;
+
     protected BackwardState Gradients { get; }
+
+    /// <summary>Sums the gradients of a batch's parts; null where it has only one.</summary>
+    protected GradientExchange? Exchange =>
+        Share.Parts == 1 ? null : _exchange ??= new GradientExchange(Engine, Group, Share.OwnParts, AllMoments.Select(moments => moments.Parameter));
+
+    /// <summary>What backward passes over parts of a batch call, as <see cref="Transformer.Backward"/> does.</summary>
+    protected Action<int>? Finished => _finished;
 
     /// <summary>Everything that a checkpoint holds.</summary>
     protected virtual IReadOnlyList<Parameter> AllParameters => Parameters.All;
@@ -106,14 +134,61 @@ public class Trainer : IDisposable
     /// <exception cref="NumericalException">The loss, a gradient or a weight is not finite; nothing was changed.</exception>
     public virtual (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
     {
-        Loss.Run(tokens, withGradient: true);
-        Loss.Backward(Gradients);
+        for (int part = 0; part < _losses.Length; part++)
+        {
+            Loss.Run(Share.Part(tokens, part), withGradient: true);
+            Loss.Backward(Gradients, Finished);
+            if (part < _losses.Length - 1)
+            {
+                Engine.Fetch(Loss.Sum); // the next part overwrites it
+                _losses[part] = Loss.Mean;
+            }
+        }
+
+        Exchange?.Complete();
         Optimizer.MeasureGradient();
         ScalarTensor weightRms = MeasureWeights();
         Engine.Fetch(Loss.Sum, Optimizer.GradientRms, weightRms);
-        RequireFinite(step, Loss.Mean, Optimizer.GradientRms[0]);
+        _losses[^1] = Loss.Mean;
+        double loss = Share.Sum(_losses) / Share.Parts;
+        double rms = Optimizer.GradientRms[0];
+        RequireFinite(step, loss, rms);
         Optimizer.Step(step);
-        return (Loss.Mean, Optimizer.GradientRms[0]);
+        return (loss, rms);
+    }
+
+    /// <summary>Mean loss over the first <paramref name="batches"/> batches of consecutive windows.</summary>
+    public double MeanLoss(BatchSource source, int batches)
+    {
+        var losses = new double[batches * Share.OwnParts];
+        for (int i = 0; i < losses.Length; i++)
+        {
+            losses[i] = Loss.Evaluate(Share.Part(source.Consecutive(i / Share.OwnParts), i % Share.OwnParts));
+        }
+
+        return Share.Sum(losses) / batches / Share.Parts;
+    }
+
+    /// <summary>Of the last part that <see cref="MeanLoss"/> saw.</summary>
+    public double FinalResidualKurtosis() => Group.Gather(Loss.FinalResidualKurtosis())[^1];
+
+    /// <summary>Overwrites weights and moments with those of rank 0.</summary>
+    public void Replicate()
+    {
+        if (Group is not null)
+        {
+            Replicas.Broadcast(
+                Engine, Group, AllParameters.Select(parameter => parameter.Value).Concat(AllMoments.SelectMany(moments => new[] { moments.First, moments.Second })));
+        }
+    }
+
+    /// <exception cref="NumericalException">The weights of another process are no longer the same; thrown in all of them.</exception>
+    public void RequireSameWeights(int step)
+    {
+        if (Group is not null)
+        {
+            Replicas.RequireSameWeights(Engine, Group, AllParameters, step);
+        }
     }
 
     /// <summary>Forgets the gradients of a step that <see cref="Step"/> gave up.</summary>
@@ -159,6 +234,7 @@ public class Trainer : IDisposable
     protected virtual void Dispose(bool disposing)
     {
         _weightRms.Dispose();
+        _exchange?.Dispose();
         Loss.Dispose();
         Gradients.Dispose();
         Optimizer.Dispose();

@@ -57,6 +57,12 @@ public sealed record TrainingConfig
     /// <summary>B, sequences of a batch, from 1. The paper: 512.</summary>
     public int BatchSequences { get; init; } = 16;
 
+    /// <summary>
+    /// P: equal parts of a batch that are computed one after the other, or by several processes at once, and summed in their order. More parts need less memory each.
+    /// Results depend on P (in their last bits), not on how many processes share the parts; null for one part for each process.
+    /// </summary>
+    public int? BatchParts { get; init; }
+
     /// <summary>T, tokens of a sequence, from 2 to block_size. The paper: 256.</summary>
     public int ContextTokens { get; init; } = 64;
 
@@ -144,6 +150,9 @@ public sealed record TrainingConfig
     /// <summary>Checkpoints to resume from that are there at a time, from 1: the last, and those before it by their step.</summary>
     public int KeepCheckpoints { get; init; } = 2;
 
+    /// <summary>With several processes, steps between two comparisons of their weights, from 1.</summary>
+    public int CompareWeightsEvery { get; init; } = 100;
+
     /// <summary>What a loss or gradient that is not finite does.</summary>
     public NonFinite OnNan { get; init; } = NonFinite.Stop;
 
@@ -158,6 +167,7 @@ public sealed record TrainingConfig
     public TrainingConfig Resolved(ModelConfig model, string source = "training configuration")
     {
         Require(BatchSequences >= 1, "batch_sequences", BatchSequences, "at least 1");
+        Require(BatchParts is null || (BatchParts >= 1 && BatchSequences % BatchParts == 0), "batch_parts", BatchParts, $"null or a divisor of batch_sequences ({BatchSequences})");
         Require(ContextTokens >= 2 && ContextTokens <= model.BlockSize, "context_tokens", ContextTokens, $"2 to block_size ({model.BlockSize})");
         Require(TotalTokens >= (long)BatchSequences * ContextTokens, "total_tokens", TotalTokens, $"at least one batch ({(long)BatchSequences * ContextTokens})");
         Require(TotalTokens / BatchSequences / ContextTokens < int.MaxValue, "total_tokens", TotalTokens, "fewer than 2^31 batches");
@@ -185,6 +195,7 @@ public sealed record TrainingConfig
         Require(ValidationTokens >= 2, "validation_tokens", ValidationTokens, "at least 2");
         Require(CheckpointEvery >= 1, "checkpoint_every", CheckpointEvery, "at least 1");
         Require(KeepCheckpoints >= 1, "keep_checkpoints", KeepCheckpoints, "at least 1");
+        Require(CompareWeightsEvery >= 1, "compare_weights_every", CompareWeightsEvery, "at least 1");
         double e = ExpansionFactor ?? model.DModel / 256.0;
         double mlp = ExpansionFactorMlp ?? model.DMlp / 1024.0;
         return this with { ExpansionFactor = e, ExpansionFactorMlp = mlp, Pfrac = Pfrac ?? (Density * e * mlp), Density = null };

@@ -35,6 +35,10 @@ public sealed record TrainingMetrics
     /// <summary>Since the last line.</summary>
     public required double TokensPerSecond { get; init; }
 
+    /// <summary>With several processes, the share of the time since the last line in which rank 0 waited for the others' gradients after its own were done.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? ExchangeShare { get; init; }
+
     /// <summary>The terms of the loss by name, where it has several.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyDictionary<string, double>? Terms { get; init; }
@@ -46,7 +50,7 @@ public sealed record TrainingMetrics
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public ModelStatistics? Statistics { get; init; }
 
-    /// <summary>Mean over channels of E[(x-mu)^4]/sigma^4 of final_resid, on the last validation batch.</summary>
+    /// <summary>Mean over channels of E[(x-mu)^4]/sigma^4 of final_resid, on the last part of the last validation batch.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? FinalResidualKurtosis { get; init; }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
@@ -13,7 +14,7 @@ public sealed class TrainingRun : IDisposable
     private readonly BatchSource _training;
     private readonly BatchSource _validation;
     private readonly Trainer _trainer;
-    private readonly FolderLock _lock;
+    private readonly FolderLock? _lock;
     private LossWatch _watch = new();
     private int _nextStep;
 
@@ -33,7 +34,7 @@ public sealed class TrainingRun : IDisposable
     {
     }
 
-    /// <summary>A run of any trainer, which it disposes.</summary>
+    /// <summary>A run of any trainer, which it disposes. Where several processes train together, only rank 0 needs the folder and the initial weights.</summary>
     /// <inheritdoc cref="TrainingRun(IComputeEngine, ModelConfig, TrainingConfig, RunFolder, ReadOnlyMemory{ushort}, ReadOnlyMemory{ushort}, bool, StoredModel)"/>
     public TrainingRun(
         Trainer trainer, RunFolder folder, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false, StoredModel? initial = null)
@@ -44,14 +45,15 @@ public sealed class TrainingRun : IDisposable
         _training = new BatchSource(trainingTokens, training.BatchSequences, training.ContextTokens);
         _validation = new BatchSource(validationTokens, training.BatchSequences, training.ContextTokens);
         _trainer = trainer;
-        _lock = FolderLock.Take(folder.Directory);
+        RequireSameStart();
+        _lock = trainer.Group.IsLeader() ? FolderLock.Take(folder.Directory) : null;
         try
         {
             Begin(resume, initial);
         }
         catch
         {
-            _lock.Dispose();
+            _lock?.Dispose();
             throw;
         }
     }
@@ -68,7 +70,7 @@ public sealed class TrainingRun : IDisposable
 
     /// <summary>Trains to the end, or until asked to stop; then writes a checkpoint.</summary>
     /// <param name="onMetrics">Called for every line of metrics.</param>
-    /// <param name="stop">Finishes the step in progress and checkpoints.</param>
+    /// <param name="stop">Finishes the step in progress and checkpoints; one process that is asked to stop stops all.</param>
     /// <param name="onSkip">Called with the reason for every step that is skipped.</param>
     /// <returns>Whether the run reached its last step.</returns>
     /// <exception cref="NumericalException">A number is not finite; the last checkpoint stands.</exception>
@@ -79,8 +81,10 @@ public sealed class TrainingRun : IDisposable
         int lastStep = config.LastStep();
         long tokensPerStep = (long)config.BatchSequences * config.ContextTokens;
         long started = Stopwatch.GetTimestamp();
+        TimeSpan waited = _trainer.ExchangeWaited;
         int sinceLine = 0;
-        while (_nextStep <= lastStep && !stop.IsCancellationRequested)
+        bool isLeader = _trainer.Group.IsLeader();
+        while (_nextStep <= lastStep && !_trainer.Group.Any(stop.IsCancellationRequested))
         {
             int step = _nextStep;
             (double? loss, double? rms) = Step(step, onSkip);
@@ -92,10 +96,22 @@ public sealed class TrainingRun : IDisposable
 
             _nextStep++;
             sinceLine++;
+            double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
             bool evaluate = step % config.EvaluateEvery == 0 || step == lastStep;
-            if (evaluate || spike is not null || step % config.LogEvery == 0)
+            if (evaluate)
             {
-                double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
+                _trainer.RequireFiniteWeights(step);
+            }
+
+            double? validationLoss = evaluate ? FiniteValidationLoss(step) : null;
+            double? kurtosis = evaluate ? _trainer.FinalResidualKurtosis() : null;
+            if (_nextStep % config.CompareWeightsEvery == 0 || step == lastStep)
+            {
+                _trainer.RequireSameWeights(step);
+            }
+
+            if (isLeader && (evaluate || spike is not null || step % config.LogEvery == 0))
+            {
                 var metrics = new TrainingMetrics
                 {
                     Step = step,
@@ -107,22 +123,23 @@ public sealed class TrainingRun : IDisposable
                     LossSpike = spike,
                     SkippedSteps = _watch.Skipped,
                     Terms = loss is null ? null : _trainer.Terms,
+                    ExchangeShare = _trainer.Group is null ? null : Math.Round((_trainer.ExchangeWaited - waited).TotalSeconds / seconds, 3),
                     TokensPerSecond = Math.Round(sinceLine * tokensPerStep / seconds, 1),
                 };
                 if (evaluate)
                 {
-                    _trainer.RequireFiniteWeights(step);
                     metrics = metrics with
                     {
-                        ValidationLoss = FiniteValidationLoss(step),
+                        ValidationLoss = validationLoss,
                         Statistics = ModelStatistics.Of(_trainer.Parameters),
-                        FinalResidualKurtosis = _trainer.Loss.FinalResidualKurtosis(),
+                        FinalResidualKurtosis = kurtosis,
                     };
                 }
 
                 AtomicFile.AppendText(_folder.MetricsPath, JsonText.WriteLine(metrics));
                 onMetrics?.Invoke(metrics);
                 started = Stopwatch.GetTimestamp();
+                waited = _trainer.ExchangeWaited;
                 sinceLine = 0;
             }
 
@@ -137,7 +154,7 @@ public sealed class TrainingRun : IDisposable
     }
 
     /// <summary>Mean loss over the first validation_tokens tokens, in whole batches of consecutive windows.</summary>
-    public double ValidationLoss() => _trainer.Loss.MeanOver(_validation, CountValidationBatches(_validation, _trainer.Config));
+    public double ValidationLoss() => _trainer.MeanLoss(_validation, CountValidationBatches(_validation, _trainer.Config));
 
     /// <summary>The loss of the best bigram predictor on the same validation windows.</summary>
     public static double BigramLoss(TrainingConfig training, int vocabulary, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens)
@@ -155,7 +172,7 @@ public sealed class TrainingRun : IDisposable
     public void Dispose()
     {
         _trainer.Dispose();
-        _lock.Dispose();
+        _lock?.Dispose();
     }
 
     /// <summary>How many batches measure the validation loss.</summary>
@@ -178,7 +195,28 @@ public sealed class TrainingRun : IDisposable
         }
     }
 
+    /// <summary>Compares what ranks were started with; of the training stream a sample from all over it, the first batch.</summary>
+    private void RequireSameStart()
+    {
+        if (_trainer.Group is { } group)
+        {
+            Replicas.RequireSame(group, System.Text.Encoding.UTF8.GetBytes(_trainer.Settings), "settings");
+            Replicas.RequireSame(group, System.Runtime.InteropServices.MemoryMarshal.AsBytes(_training.Random(_trainer.Config.Seed, 0)), "training data");
+        }
+    }
+
     private void Begin(bool resume, StoredModel? initial)
+    {
+        if (_trainer.Group.IsLeader())
+        {
+            BeginAlone(resume, initial);
+        }
+
+        _trainer.Group.Broadcast(ref _nextStep);
+        _trainer.Replicate();
+    }
+
+    private void BeginAlone(bool resume, StoredModel? initial)
     {
         if (resume && _folder.HasState)
         {
@@ -232,6 +270,11 @@ public sealed class TrainingRun : IDisposable
     private void WriteCheckpoint()
     {
         _trainer.RequireFiniteWeights(_nextStep - 1);
+        if (!_trainer.Group.IsLeader())
+        {
+            return;
+        }
+
         if (File.Exists(_folder.MetricsPath))
         {
             AtomicFile.FlushToDisk(_folder.MetricsPath); // the lines before a checkpoint are not written again

@@ -1,3 +1,4 @@
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 
@@ -17,13 +18,14 @@ public sealed record MemoryEstimate(long Parameters, long Moments, long Activati
 
     public long Total => Parameters + Moments + Activations + Workspace;
 
-    public static MemoryEstimate For(ModelConfig model, TrainingConfig training)
+    /// <param name="group">The processes that train together, each on a device of its own; null for one alone.</param>
+    public static MemoryEstimate For(ModelConfig model, TrainingConfig training, IProcessGroup? group = null)
     {
         IReadOnlyList<ParameterSpec> all = ParameterSpec.ListFor(model);
         ParameterSpec[] trained = [.. all.Where(spec => !spec.IsBuffer && Trainer.Trains(model, training, spec))];
         long weights = all.Sum(spec => (long)spec.Length);
         long trainedWeights = trained.Sum(spec => (long)spec.Length);
-        long tokens = (long)training.BatchSequences * training.ContextTokens;
+        long tokens = (long)new BatchShare(training, group).Sequences * training.ContextTokens;
         long selected = Site.AllOf(model).Where(site => model.KeptAt(site) is not null).Sum(site => (long)model.ChannelsAt(site.Kind));
         return new MemoryEstimate(
             Float * (weights + trainedWeights),

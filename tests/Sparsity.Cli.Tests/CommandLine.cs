@@ -8,13 +8,21 @@ internal static class CommandLine
     private const int MostMinutes = 5;
 
     /// <summary>Runs <c>sparsity</c> with these arguments and waits for its end.</summary>
-    public static CommandResult Run(params string[] arguments)
+    public static CommandResult Run(params string[] arguments) => RunWith([], arguments);
+
+    /// <summary>The same with variables of its environment set.</summary>
+    public static CommandResult RunWith((string Name, string Value)[] environment, string[] arguments)
     {
         var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        foreach ((string name, string value) in environment)
+        {
+            start.Environment[name] = value;
+        }
+
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> errors = process.StandardError.ReadToEndAsync();

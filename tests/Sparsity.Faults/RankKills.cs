@@ -1,0 +1,117 @@
+using System.Diagnostics;
+using Sparsity.Core;
+using Sparsity.TestSupport;
+
+namespace Sparsity.Faults;
+
+/// <summary>
+/// Training in several processes, of which one is killed at random moments: all must end, and the run, resumed with other numbers of processes until it is done,
+/// must be as if it had never been stopped.
+/// </summary>
+internal sealed class RankKills(ulong seed)
+{
+    /// <summary>A run is left alone after so many kills, and another begun.</summary>
+    private const int MostKillsOfOneRun = 6;
+
+    private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "sparsity.dll");
+
+    private readonly RandomSource _random = new(seed);
+    private readonly TemporaryFolder _folder = new();
+    private int _kills;
+    private int _beforeItBegan;
+
+    public string Run(int count)
+    {
+        using (_folder)
+        {
+            MpiLauncher launcher = MpiLauncher.OpenMpi ?? MpiLauncher.Mpich ?? throw new FaultFoundException("No mpirun is on PATH. Install openmpi-bin or mpich.");
+            string data = _folder["data"], whole = _folder["whole"];
+            Succeed(["corpus", "--synthetic", "--megabytes", "0.3", "--vocabulary", "400", "--out", data]);
+            string[] begin =
+            [
+                "train", "--data", data, "--d-model", "32", "--batch", "8", "--batch-parts", "4", "--tokens", "100000", "--density", "0.25", "--minimum-alive", "2", "--log-every", "1",
+                "--evaluate-every", "50", "--checkpoint-every", "5",
+            ];
+            Succeed([.. begin, "--out", whole]);
+            long started = Stopwatch.GetTimestamp();
+            RunOnce(launcher, begin, _folder["undisturbed"], whole, 0, 0);
+            var milliseconds = (int)Stopwatch.GetElapsedTime(started).TotalMilliseconds;
+            int runs = 0;
+            while (_kills < count)
+            {
+                RunOnce(launcher, begin, _folder[$"run {runs++}"], whole, milliseconds, count);
+            }
+
+            return $"{_kills} kills of one rank ({_beforeItBegan} of them before the run was on disk) in {runs} runs under {launcher.Name}: all other ranks ended, every resumed run bit-equal";
+        }
+    }
+
+    private void RunOnce(MpiLauncher launcher, string[] begin, string folder, string whole, int milliseconds, int count)
+    {
+        for (int kills = 0; ; kills++)
+        {
+            bool isBegun = File.Exists(Path.Combine(folder, "run.json"));
+            if (!isBegun && Directory.Exists(folder))
+            {
+                _beforeItBegan++;
+                Directory.Delete(folder, recursive: true);
+            }
+
+            int ranks = 1 << (1 + _random.NextInt(2));
+            int victim = _random.NextInt(ranks);
+            bool isKilled = false;
+            (int code, string output, string errors) = MpiLauncher.Finish(
+                launcher.Start(ranks, Program, isBegun ? ["train", "--resume", folder] : [.. begin, "--out", folder]),
+                output => isKilled = kills < MostKillsOfOneRun && _kills < count && Kill(victim, folder, 100 + _random.NextInt(Math.Max(1, milliseconds)), output));
+            int[] left = [.. Enumerable.Range(0, ranks).Select(rank => MpiLauncher.ProcessOf(rank, folder)).OfType<int>()];
+            FaultFoundException.Require(left.Length == 0, $"mpirun has ended, but not process {string.Join(", ", left)}");
+            if (!isKilled)
+            {
+                FaultFoundException.Require(code == 0, $"mpirun -np {ranks} of {folder} ended with {code}: {output}{errors}");
+                break;
+            }
+
+            _kills++;
+        }
+
+        foreach (string name in new[] { "config.json", "model.safetensors", "train_state.safetensors" })
+        {
+            FaultFoundException.Require(
+                File.ReadAllBytes(Path.Combine(whole, name)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(folder, name))), $"{folder}: {name} differs after resuming");
+        }
+    }
+
+    /// <summary>After a while, kill -9 of a rank; false where the run was over before.</summary>
+    private static bool Kill(int rank, string folder, int delay, Task<string> output)
+    {
+        Thread.Sleep(delay);
+        while (!output.IsCompleted)
+        {
+            if (MpiLauncher.ProcessOf(rank, folder) is { } id)
+            {
+                try
+                {
+                    using var process = Process.GetProcessById(id);
+                    process.Kill();
+                    return true;
+                }
+                catch (Exception e) when (e is ArgumentException or InvalidOperationException)
+                {
+                    return false; // it has ended by itself
+                }
+            }
+
+            Thread.Sleep(10);
+        }
+
+        return false;
+    }
+
+    private static void Succeed(string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo("dotnet", [Program, .. arguments]) { RedirectStandardOutput = true })!;
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        FaultFoundException.Require(process.ExitCode == 0, $"sparsity {string.Join(' ', arguments)} ended with {process.ExitCode}: {output}");
+    }
+}
