@@ -75,7 +75,7 @@ public sealed class BridgeTrainer : Trainer
         }
         else
         {
-            MatchSizes(training.Random(Config.Seed, 0));
+            _coupling.MatchSizes(training.Random(Config.Seed, 0));
         }
     }
 
@@ -92,18 +92,6 @@ public sealed class BridgeTrainer : Trainer
         Optimizer.Step(step);
         _bridgeOptimizer.Step(step);
         return (total, rms);
-    }
-
-    private void MatchSizes(ReadOnlySpan<int> tokens)
-    {
-        var squares = new double[Share.OwnParts][];
-        for (int part = 0; part < squares.Length; part++)
-        {
-            _coupling.Load(Share.Part(tokens, part));
-            squares[part] = _coupling.ResidualSquares();
-        }
-
-        _coupling.MatchSizes(Share.Sum(squares));
     }
 
     /// <summary>The terms on the whole batch; the gradients of all its parts, and what the optimisers need, are measured and fetched with them.</summary>

@@ -55,38 +55,33 @@ public sealed class Coupling : IDisposable
         Sparse.Run(tokens);
     }
 
-    /// <summary>Scales every untrained map by the ratio of the residuals' sizes on a batch [B,T], so that what it gives is as large as what it stands for.</summary>
+    /// <summary>
+    /// Scales every untrained map by the ratio of the residuals' sizes on a batch, so that what it gives is as large as what it stands for. Takes all parts of a batch in
+    /// turn.
+    /// </summary>
+    /// <param name="tokens">[B,T].</param>
     public void MatchSizes(ReadOnlySpan<int> tokens)
     {
-        Load(tokens);
-        MatchSizes(ResidualSquares());
-    }
+        var sparse = new double[Bridges.Locations];
+        var dense = new double[Bridges.Locations];
+        for (int part = 0; part < Sparse.Parts; part++)
+        {
+            Load(tokens.Slice(part * Sparse.Sequences * Sparse.ContextTokens, Sparse.Sequences * Sparse.ContextTokens));
+            for (int location = 0; location < Bridges.Locations; location++)
+            {
+                sparse[location] += Squares(Sparse.Forward.Residuals[location]);
+                dense[location] += Squares(Dense.Forward.Residuals[location]);
+            }
+        }
 
-    /// <summary>The same for a batch of which the sums of <see cref="ResidualSquares"/> over its parts are known.</summary>
-    internal void MatchSizes(double[] residualSquares)
-    {
         for (int location = 0; location < Bridges.Locations; location++)
         {
-            double ratio = RootMeanSquare(residualSquares[Bridges.Locations + location], Dense.Forward.Residuals[location])
-                / RootMeanSquare(residualSquares[location], Sparse.Forward.Residuals[location]);
+            double ratio = RootMeanSquare(dense[location], Dense.Forward.Residuals[location]) / RootMeanSquare(sparse[location], Sparse.Forward.Residuals[location]);
             if (double.IsFinite(ratio) && ratio > 0)
             {
                 _engine.Scale(Bridges.Decoders[location].Weight.Value, (float)ratio);
                 _engine.Scale(Bridges.Encoders[location].Weight.Value, (float)(1 / ratio));
             }
-        }
-    }
-
-    /// <summary>Sums over the loaded batch of the squares of each sparse residual that has a bridge, then of each dense one, in double; reads all of them.</summary>
-    internal double[] ResidualSquares()
-    {
-        return [.. Residuals(Sparse).Concat(Residuals(Dense)).Select(Squares)];
-
-        double Squares(ActivationTensor residual)
-        {
-            var values = new float[residual.Length];
-            _engine.Read(residual, values);
-            return values.Sum(value => (double)value * value);
         }
     }
 
@@ -171,7 +166,12 @@ public sealed class Coupling : IDisposable
         ErrorSums.Dispose();
     }
 
-    private IEnumerable<ActivationTensor> Residuals(LanguageModelLoss model) => model.Forward.Residuals.Take(Bridges.Locations);
+    private double Squares(ActivationTensor residual)
+    {
+        var values = new float[residual.Length];
+        _engine.Read(residual, values);
+        return values.Sum(value => (double)value * value);
+    }
 
     private double RootMeanSquare(double squares, ActivationTensor part) => Math.Sqrt(squares / ((long)Sparse.Parts * part.Length));
 }

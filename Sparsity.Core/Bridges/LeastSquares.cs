@@ -23,7 +23,7 @@ internal static class LeastSquares
         using var sparse = new Residuals(coupling.Sparse, bridges);
         for (int batch = 0; batch < bridges.Config.StartBatches; batch++)
         {
-            // Each of several processes takes all parts of a batch: they end with the same maps, without telling each other anything.
+            // Where a batch has parts, rank 0 takes all of them: the others get the finished maps.
             foreach (int[] part in source.Random(seed, batch).ToArray().Chunk(coupling.Sparse.Sequences * coupling.Sparse.ContextTokens))
             {
                 coupling.Load(part);
