@@ -26,25 +26,18 @@ public sealed class HostWaitTests : IDisposable
 
     public void Dispose() => _engine.Dispose();
 
-    /// <summary>
-    /// For the loss and the root mean squares of gradient and weights together: while weights are dense, while they are cut, and when lists of nonzeros are in use.
-    /// The first step of each kind may also wait to enlarge workspaces.
-    /// </summary>
+    /// <summary>For the loss and the root mean squares of gradient and weights together: while weights are dense, while they are cut, and when lists of nonzeros are in use.</summary>
     [Fact]
     public void ATrainingStepWaitsOnce()
     {
         TrainingConfig training = (TinyModels.Training with { Pfrac = null, Density = 0.1, MinimumAlivePerNeuron = 1 }).Resolved(TinyModels.Config);
         using var trainer = new Trainer(_engine, TinyModels.Config, training);
         trainer.Initialise();
-        foreach (int[] steps in new[] { new[] { 0, 1, 2 }, [15, 16], [39, 40] })
+        foreach (int step in new[] { 0, 1, 2, 15, 16, 39, 40 })
         {
-            trainer.Step(steps[0], Batch(steps[0]));
-            foreach (int step in steps[1..])
-            {
-                int before = _accelerator.HostWaits;
-                trainer.Step(step, Batch(step));
-                Assert.Equal(1, _accelerator.HostWaits - before);
-            }
+            int before = _accelerator.HostWaits;
+            trainer.Step(step, Batch(step));
+            Assert.Equal(1, _accelerator.HostWaits - before);
         }
     }
 
