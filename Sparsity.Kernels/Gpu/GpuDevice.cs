@@ -196,8 +196,6 @@ internal sealed class GpuDevice : IDisposable
 
     internal void Free(MemoryBuffer buffer)
     {
-        // Kernels that were started may still use it: not every OpenCL driver waits for them.
-        Wait();
         AllocatedBytes -= buffer.LengthInBytes;
         buffer.Dispose();
     }
