@@ -22,7 +22,7 @@ using var parser = new Parser(settings =>
 Type[] verbs =
 [
     typeof(DemoVerb), typeof(DevicesVerb), typeof(CorpusVerb), typeof(TokenizerVerb), typeof(TrainVerb), typeof(EvalVerb),
-    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(CircuitVerb), typeof(BridgeVerb), typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb),
+    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(CircuitVerb), typeof(BridgeVerb), typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb), typeof(ReproduceVerb),
 ];
 ParserResult<object> parsed = parser.ParseArguments(args, verbs);
 return parsed.MapResult(verb => Run((Verb)verb), errors => Refuse([.. errors]));

@@ -19,13 +19,15 @@ public sealed record PlannedModel(int Layers, int Width, double? Density, long T
     /// <summary>Rate while all weights are there still; sharkfin makes it grow as they become fewer.</summary>
     private const double SparseRateWhileDense = 0.0075;
 
-    /// <summary>Rate of an ordinary model.</summary>
-    private const double DenseRate = 0.01;
+    /// <summary>Rate of an ordinary model of one channel: the wider the model, the smaller the rate, by the root of the width.</summary>
+    private const double DenseRate = 0.12;
 
     /// <summary>Entries of the attention and MLP matrices.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
     public long MatrixEntries => 12L * Layers * Width * Width;
 
     /// <summary>Of its folder: models that differ have names that differ.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
     public string Name => FormattableString.Invariant($"{Layers}x{Width}-{(Density is { } density ? $"density-{density:0.######}" : "dense")}-tokens-{Tokens}-seed-{Seed}");
 
     /// <summary>The model's shape.</summary>
@@ -51,7 +53,7 @@ public sealed record PlannedModel(int Layers, int Width, double? Density, long T
             Seed = Seed,
             TotalTokens = Tokens,
             Density = Density,
-            Lr = Density is { } density ? SparseRateWhileDense / Math.Sqrt(density) : DenseRate,
+            Lr = Density is { } density ? SparseRateWhileDense / Math.Sqrt(density) : DenseRate / Math.Sqrt(Width),
             MinimumAlivePerNeuron = MinimumAlive,
             PositionEmbeddings = PositionEmbeddings.Learned,
         };

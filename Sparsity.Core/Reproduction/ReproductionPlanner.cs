@@ -11,7 +11,7 @@ public static class ReproductionPlanner
     /// <summary>Tokens of the tokenizer trained on synthetic text.</summary>
     private const int Vocabulary = 512;
 
-    /// <summary>What text of Python or its like takes, to be sure of the range of dense models.</summary>
+    /// <summary>Widths of dense models as shares of the sparse one's: all but the last have far fewer weights than it has entries.</summary>
     private static readonly double[] WidthShares = [1.0 / 16, 3.0 / 32, 1.0 / 8, 5.0 / 32, 3.0 / 16, 1.0 / 4, 5.0 / 16, 3.0 / 8, 1.0 / 2, 3.0 / 4, 1];
 
     private static readonly double[] KurtosisDensities = [1, 1.0 / 2, 1.0 / 4, 1.0 / 8, 1.0 / 16, 1.0 / 32, 1.0 / 64, 1.0 / 128];
@@ -20,6 +20,9 @@ public static class ReproductionPlanner
     private static readonly double[] FrontierBudgets = [1.0 / 8, 1.0 / 16, 1.0 / 32];
 
     private static readonly double[] FrontierWidths = [0.5, 1, 2];
+
+    /// <summary>Below this scale the frontier, which has the most models, has one seed.</summary>
+    private const int FirstFrontierWithSeeds = 3;
 
     /// <summary>The plan for a budget.</summary>
     /// <param name="figure">What to make.</param>
@@ -55,7 +58,7 @@ public static class ReproductionPlanner
             Data = data,
             Megabytes = scale.Megabytes,
             Vocabulary = Vocabulary,
-            Models = [.. Enumerable.Range(0, scale.Seeds).SelectMany(i => Models(scale, figure, seed + (ulong)i))],
+            Models = [.. Enumerable.Range(0, figure == Figure.Frontier && scale.Level < FirstFrontierWithSeeds ? 1 : scale.Seeds).SelectMany(i => Models(scale, figure, seed + (ulong)i))],
             DenseWidths = figure == Figure.SizeVsLoss ? [.. WidthShares.Select(share => Math.Max(4, (int)(share * scale.Width) / 4 * 4)).Distinct()] : [],
             Tasks = figure == Figure.Kurtosis ? [] : scale.Tasks,
             TargetLosses = figure == Figure.Kurtosis ? [] : scale.TargetLosses,
@@ -67,6 +70,7 @@ public static class ReproductionPlanner
                 SelectionPairs = scale.Prompts,
                 TestPairs = 2 * scale.Prompts,
                 RandomCircuits = scale.Level < 3 ? 2 : 5,
+                NodeDetails = false,
             },
         };
         return plan with { EstimatedMinutes = Math.Round(Minutes(plan), 2) };

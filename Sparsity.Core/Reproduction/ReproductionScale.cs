@@ -23,14 +23,12 @@ public sealed record ReproductionScale(
     public static IReadOnlyList<ReproductionScale> All { get; } =
     [
         new(0, 1, 32, 100_000, 2, 40, 24, FewTargets, 1),
-        new(1, 2, 64, 750_000, 2, 100, 48, SomeTargets, 3),
-        new(2, 2, 128, 3_000_000, 3, 150, 64, AllTargets, 12),
+        new(1, 2, 64, 750_000, 3, 100, 48, SomeTargets, 3),
+        new(2, 2, 128, 3_000_000, 3, 120, 64, AllTargets, 12),
         new(3, 2, 128, 6_000_000, 3, 300, 128, AllTargets, 24),
         new(4, 2, 256, 20_000_000, 3, 300, 128, AllTargets, 60),
         new(5, 4, 256, 60_000_000, 5, 500, 128, AllTargets, 200),
         new(6, 4, 512, 200_000_000, 5, 1000, 256, AllTargets, 600),
-        new(7, 8, 1024, 1_000_000_000, 5, 2000, 256, AllTargets, 2000),
-        new(8, 8, 2048, 10_000_000_000, 5, 2000, 256, AllTargets, 5000),
     ];
 
     /// <summary>Average nonzero weights of a row of a sparse model's matrices: twice what minimum alive asks for, at any width.</summary>
