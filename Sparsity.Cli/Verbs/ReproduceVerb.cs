@@ -3,6 +3,7 @@ using CommandLine;
 using Sparsity.Cli.Report;
 using Sparsity.Cli.Reproduction;
 using Sparsity.Core;
+using Sparsity.Core.Data;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Reproduction;
 using Sparsity.Core.Storage;
@@ -45,14 +46,24 @@ internal sealed class ReproduceVerb : EngineVerb
             throw new BadInputException("reproduce needs --figure NAME, --budget MINUTES and --out DIR, or --list.");
         }
 
-        ReproductionPlan asked = ReproductionPlanner.Plan(Figures.Parse(FigureName), Budget.Value, Seed, Data is null ? null : Path.GetFullPath(Data), Version);
+        DataFolder? data = Data is null ? null : DataFolder.Open(Path.GetFullPath(Data));
+        ReproductionPlan asked = ReproductionPlanner.Plan(Figures.Parse(FigureName), Budget.Value, Seed, data?.Directory, Version);
         string folder = Path.Combine(Out, FigureName);
-        ReproductionPlan plan = PlanIn(folder, asked);
-        Terminal.Line($"{FigureName} at scale {plan.Scale}, about {plan.EstimatedMinutes:0.#} minutes on two cores");
+        string planPath = Path.Combine(folder, "plan.json");
+        bool isNew = !File.Exists(planPath);
+        ReproductionPlan plan = isNew ? asked : Begun(planPath, asked);
         FigureResult result;
         try
         {
             using var stages = new ReproductionStages(this, Out, plan, stop);
+            if (isNew)
+            {
+                // Only now that all that was given is known to be good.
+                AtomicFile.CreateDirectory(folder);
+                AtomicFile.WriteText(planPath, JsonText.Write(plan));
+            }
+
+            Terminal.Line($"{FigureName} at scale {plan.Scale}, about {plan.EstimatedMinutes:0.#} minutes on two cores");
             result = Make(plan, stages);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
@@ -121,25 +132,15 @@ internal sealed class ReproduceVerb : EngineVerb
         return DenseMatch.Of(sparse, match, [.. match.Widths.Select(width => tried[width])], [.. tried.Values.Select(model => model.Name)]);
     }
 
-    /// <summary>The plan that the folder was begun with; the one asked for, if it is new.</summary>
-    private static ReproductionPlan PlanIn(string folder, ReproductionPlan asked)
+    /// <summary>The plan that the folder was begun with.</summary>
+    /// <exception cref="BadInputException">Something else is asked for now.</exception>
+    private static ReproductionPlan Begun(string path, ReproductionPlan asked)
     {
-        string path = Path.Combine(folder, "plan.json");
-        if (!File.Exists(path))
-        {
-            AtomicFile.CreateDirectory(folder);
-            AtomicFile.WriteText(path, JsonText.Write(asked));
-            return asked;
-        }
-
         ReproductionPlan begun = ReproductionPlan.Load(path);
-        if (begun.BudgetMinutes != asked.BudgetMinutes || begun.Seed != asked.Seed || begun.Data != asked.Data || begun.Figure != asked.Figure)
-        {
-            throw new BadInputException(FormattableString.Invariant(
+        return begun.BudgetMinutes == asked.BudgetMinutes && begun.Seed == asked.Seed && begun.Data == asked.Data && begun.Figure == asked.Figure
+            ? begun
+            : throw new BadInputException(FormattableString.Invariant(
                 $"{path}: was begun with --figure {begun.Figure.Name()} --budget {begun.BudgetMinutes} --seed {begun.Seed}{(begun.Data is null ? "" : $" --data {begun.Data}")}. Give the same again, or another --out."));
-        }
-
-        return begun;
     }
 
     private static void PrintCosts()

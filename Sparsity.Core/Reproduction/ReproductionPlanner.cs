@@ -2,16 +2,13 @@ using Sparsity.Core.Pruning;
 
 namespace Sparsity.Core.Reproduction;
 
-/// <summary>What a figure costs at a scale.</summary>
-public sealed record FigureCost(Figure Figure, ReproductionScale Scale, ReproductionPlan Plan);
-
 /// <summary>Turns a budget into a plan: the largest scale whose estimated time it holds.</summary>
 public static class ReproductionPlanner
 {
     /// <summary>Tokens of the tokenizer trained on synthetic text.</summary>
     private const int Vocabulary = 512;
 
-    /// <summary>Widths of dense models as shares of the sparse one's: all but the last have far fewer weights than it has entries.</summary>
+    /// <summary>Widths among which dense models are looked for, as shares of the sparse one's: with few weights in each row, the sparse model is matched by narrow ones.</summary>
     private static readonly double[] WidthShares = [1.0 / 16, 3.0 / 32, 1.0 / 8, 5.0 / 32, 3.0 / 16, 1.0 / 4, 5.0 / 16, 3.0 / 8, 1.0 / 2, 3.0 / 4, 1];
 
     private static readonly double[] KurtosisDensities = [1, 1.0 / 2, 1.0 / 4, 1.0 / 8, 1.0 / 16, 1.0 / 32, 1.0 / 64, 1.0 / 128];

@@ -22,7 +22,7 @@ public sealed record ReproductionScale(
     /// <summary>From seconds on a laptop to days on GPUs.</summary>
     public static IReadOnlyList<ReproductionScale> All { get; } =
     [
-        new(0, 1, 32, 100_000, 2, 40, 24, FewTargets, 1),
+        new(0, 1, 32, 60_000, 2, 20, 16, FewTargets, 1),
         new(1, 2, 64, 750_000, 3, 100, 48, SomeTargets, 3),
         new(2, 2, 128, 3_000_000, 3, 120, 64, AllTargets, 12),
         new(3, 2, 128, 6_000_000, 3, 300, 128, AllTargets, 24),
