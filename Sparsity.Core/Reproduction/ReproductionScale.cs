@@ -34,8 +34,12 @@ public sealed record ReproductionScale(
     /// <summary>Average nonzero weights of a row of a sparse model's matrices: twice what minimum alive asks for, at any width.</summary>
     public const int WeightsPerRow = 2 * PlannedModel.MinimumAlive;
 
-    /// <summary>Names of the tasks to prune to.</summary>
-    public IReadOnlyList<string> Tasks => [.. TaskCatalogue.All.Take(Level == 0 ? 8 : int.MaxValue).Select(task => task.Name)];
+    private const int FewTasks = 8;
+
+    private const int FirstWithAllTasks = 3;
+
+    /// <summary>Names of the tasks to prune to: the first of the catalogue, or all.</summary>
+    public IReadOnlyList<string> Tasks => [.. TaskCatalogue.All.Take(Level < FirstWithAllTasks ? FewTasks : int.MaxValue).Select(task => task.Name)];
 
     /// <summary>The sparse model of a seed.</summary>
     public PlannedModel Sparse(ulong seed) => Model((double)WeightsPerRow / Width, seed);
