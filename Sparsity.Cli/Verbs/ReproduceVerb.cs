@@ -114,7 +114,7 @@ internal sealed class ReproduceVerb : EngineVerb
     private static DenseMatch MatchAndPrune(ReproductionPlan plan, PlannedModel planned, ReproductionStages stages)
     {
         MeasuredModel sparse = stages.Train(planned);
-        var search = new WidthSearch(plan.DenseWidths, sparse.ValidationLoss, plan.MatchTolerance);
+        var search = new WidthSearch(plan.DenseWidths, plan.FirstDenseWidth, sparse.ValidationLoss, plan.MatchTolerance);
         var tried = new Dictionary<int, MeasuredModel>();
         while (search.Next is { } width)
         {

@@ -22,7 +22,7 @@ public static class ReproductionCost
     private const double TokensPerPrompt = 40;
 
     /// <summary>Dense models that a match takes on average, and those of them that are pruned.</summary>
-    internal const double DenseTrained = 3;
+    internal const double DenseTrained = 2;
 
     /// <inheritdoc cref="DenseTrained"/>
     internal const double DensePruned = 1.5;

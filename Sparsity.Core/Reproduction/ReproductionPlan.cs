@@ -40,6 +40,9 @@ public sealed record ReproductionPlan
     /// <summary>Widths among which dense models are looked for, ascending; empty where the figure has none.</summary>
     public required IReadOnlyList<int> DenseWidths { get; init; }
 
+    /// <summary>Where among them the search begins.</summary>
+    public int FirstDenseWidth { get; init; }
+
     /// <summary>Share by which the validation loss of a dense model may differ from the sparse one's.</summary>
     public double MatchTolerance { get; init; } = 0.02;
 
@@ -83,7 +86,7 @@ public sealed record ReproductionPlan
         bool prunes = plan.Figure != Figure.Kurtosis;
         bool holds = plan.Models.Count > 0
             && plan.Models.All(model => model is { Layers: >= 1, Width: >= 1, Tokens: >= 1 } && (model.Density is null or (> 0 and <= 1)))
-            && (plan.Figure != Figure.SizeVsLoss || plan.DenseWidths.Count > 0)
+            && (plan.Figure != Figure.SizeVsLoss || plan.DenseWidths.Contains(plan.FirstDenseWidth))
             && plan.DenseWidths.Zip(plan.DenseWidths.Skip(1)).All(pair => pair.First < pair.Second)
             && (!prunes || (plan.Tasks.Count > 0 && plan.TargetLosses.Count > 0))
             && plan.TargetLosses.All(target => target > 0)

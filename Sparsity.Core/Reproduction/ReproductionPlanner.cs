@@ -11,6 +11,9 @@ public static class ReproductionPlanner
     /// <summary>Widths among which dense models are looked for, as shares of the sparse one's: with few weights in each row, the sparse model is matched by narrow ones.</summary>
     private static readonly double[] WidthShares = [1.0 / 16, 3.0 / 32, 1.0 / 8, 5.0 / 32, 3.0 / 16, 1.0 / 4, 5.0 / 16, 3.0 / 8, 1.0 / 2, 3.0 / 4, 1];
 
+    /// <summary>The search begins at one in so many channels: near it, small models matched.</summary>
+    private const int FirstWidthShare = 8;
+
     private static readonly double[] KurtosisDensities = [1, 1.0 / 2, 1.0 / 4, 1.0 / 8, 1.0 / 16, 1.0 / 32, 1.0 / 64, 1.0 / 128];
 
     /// <summary>Nonzero budgets of the frontier as shares of the entries of the scale's width.</summary>
@@ -57,6 +60,7 @@ public static class ReproductionPlanner
             Vocabulary = Vocabulary,
             Models = [.. Enumerable.Range(0, figure == Figure.Frontier && scale.Level < FirstFrontierWithSeeds ? 1 : scale.Seeds).SelectMany(i => Models(scale, figure, seed + (ulong)i))],
             DenseWidths = figure == Figure.SizeVsLoss ? [.. WidthShares.Select(share => Math.Max(4, (int)(share * scale.Width) / 4 * 4)).Distinct()] : [],
+            FirstDenseWidth = figure == Figure.SizeVsLoss ? scale.Width / FirstWidthShare : 0,
             Tasks = figure == Figure.Kurtosis ? [] : scale.Tasks,
             TargetLosses = figure == Figure.Kurtosis ? [] : scale.TargetLosses,
             Pruning = new PruningConfig
@@ -92,8 +96,8 @@ public static class ReproductionPlanner
         double pruned = plan.Tasks.Count == 0 ? 0 : plan.Models.Sum(model => ReproductionCost.PruningMinutes(model, plan));
         if (plan.Figure == Figure.SizeVsLoss)
         {
-            // Where the match lies is not known yet: the middle of the range stands for it.
-            PlannedModel[] dense = [.. plan.Models.Select(sparse => plan.Dense(sparse, plan.DenseWidths[plan.DenseWidths.Count / 2]))];
+            // Where the match lies is not known yet: the first guess stands for it.
+            PlannedModel[] dense = [.. plan.Models.Select(sparse => plan.Dense(sparse, plan.FirstDenseWidth))];
             minutes += ReproductionCost.DenseTrained * dense.Sum(ReproductionCost.TrainingMinutes);
             pruned += ReproductionCost.DensePruned * dense.Sum(model => ReproductionCost.PruningMinutes(model, plan));
         }
