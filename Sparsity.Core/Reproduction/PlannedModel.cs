@@ -22,7 +22,7 @@ public sealed record PlannedModel(int Layers, int Width, double? Density, long T
     /// <summary>Rate of an ordinary model of one channel: the wider the model, the smaller the rate, by the root of the width.</summary>
     private const double DenseRate = 0.12;
 
-    /// <summary>Entries of the attention and MLP matrices.</summary>
+    /// <summary>Entries of the attention and MLP matrices, where the width is whole heads.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
     public long MatrixEntries => 12L * Layers * Width * Width;
 
