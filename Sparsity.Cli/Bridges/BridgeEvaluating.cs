@@ -20,7 +20,7 @@ internal static class BridgeEvaluating
         int batches = TrainingRun.CountValidationBatches(source, training);
         if (flags.Untrained)
         {
-            // As training began, but with the sparse model as it is now.
+            // Random whatever training began with; the sparse model is the trained one.
             opened.Bridges.Initialise(training.Seed);
             using var plain = new LanguageModelLoss(opened.Sparse.Model, training.BatchSequences, training.ContextTokens);
             using var coupling = new Coupling(opened.Dense, plain, opened.Bridges);

@@ -44,7 +44,7 @@ internal sealed class BridgeVerb : EngineVerb
     [Option("lr", HelpText = "train: largest learning rate of the sparse model before sharkfin. (Default: 0.03)")]
     public double? LearningRate { get; set; }
 
-    [Option("bridge-lr", HelpText = "train: largest learning rate of the bridges, as a share of their weights. (Default: 0.02)")]
+    [Option("bridge-lr", HelpText = "train: largest learning rate of the bridges, as a share of their weights. (Default: 0.005)")]
     public double? BridgeLearningRate { get; set; }
 
     [Option("density", HelpText = "train: share of nonzero weights in attention and MLP matrices. (Default: 0.0625)")]
@@ -62,7 +62,7 @@ internal sealed class BridgeVerb : EngineVerb
     [Option("model", HelpText = "eval, steer: run folder with bridges.")]
     public string? Model { get; set; }
 
-    [Option("untrained", HelpText = "eval: with the bridges as they were before training, to compare with.")]
+    [Option("untrained", HelpText = "eval: with random bridges instead of the trained ones, to compare with.")]
     public bool Untrained { get; set; }
 
     [Option("node", Separator = ',', HelpText = "steer: nodes of the sparse model that read the residual, such as 1.mlp.act_in.37, comma-separated.")]

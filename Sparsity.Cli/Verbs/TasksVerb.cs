@@ -24,6 +24,9 @@ internal sealed class TasksVerb : EngineVerb
     [Option("max-tokens", Default = 64, HelpText = "eval: longest prompt in tokens.")]
     public int MaxTokens { get; set; }
 
+    [Option("distractor-lines", Default = PromptTask.UsualDistractorLines, HelpText = "Most lines of other code before the statement that matters.")]
+    public int DistractorLines { get; set; }
+
     [Option("seed", Default = 1UL, HelpText = "Seed of the prompts.")]
     public ulong Seed { get; set; }
 
@@ -32,6 +35,11 @@ internal sealed class TasksVerb : EngineVerb
         if (Pairs < 1)
         {
             throw new BadInputException($"--pairs is {Pairs}, but must be at least 1.");
+        }
+
+        if (DistractorLines < 0)
+        {
+            throw new BadInputException($"--distractor-lines is {DistractorLines}, but must be at least 0.");
         }
 
         IReadOnlyList<PromptTask> tasks = Names.Any() ? [.. Names.Select(PruningPlan.FindTask)] : TaskCatalogue.All;
@@ -63,7 +71,7 @@ internal sealed class TasksVerb : EngineVerb
         var random = RandomSource.For(Seed, "show " + task.Name);
         for (int i = 0; i < Math.Min(Pairs, 20); i++)
         {
-            PromptPair pair = random.Pick(i % 2 == 0 ? task.TrainTemplates : task.TestTemplates)(random);
+            PromptPair pair = random.Pick(i % 2 == 0 ? task.TrainTemplates : task.TestTemplates)(random, DistractorLines);
             Terminal.Line($"--- {task.Name}, {(i % 2 == 0 ? "train" : "test")} template\n{pair.First}[{pair.AnswerA}]\n- against\n{pair.Second}[{pair.AnswerB}]");
         }
     }
@@ -84,7 +92,7 @@ internal sealed class TasksVerb : EngineVerb
         foreach (PromptTask task in tasks)
         {
             stop.ThrowIfCancellationRequested();
-            if (!TokenizedTask.TryCreate(task, run.Tokenizer, longest, out TokenizedTask? tokenized, out string? reason))
+            if (!TokenizedTask.TryCreate(task, run.Tokenizer, longest, out TokenizedTask? tokenized, out string? reason, DistractorLines))
             {
                 rows.Add([task.Name, "skipped", ""]);
                 skipped.Add(reason);

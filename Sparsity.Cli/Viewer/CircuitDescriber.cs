@@ -88,7 +88,7 @@ internal sealed class CircuitDescriber(ModelShelf models)
     /// <summary>Test prompts of the circuit's task; null for a task that is not in the catalogue, or that the tokenizer cannot pose.</summary>
     private static IReadOnlyList<TokenizedPair>? PairsOf(Circuit circuit, ShelvedModel run) =>
         TaskCatalogue.All.FirstOrDefault(task => task.Name == circuit.Task) is { } task
-            && TokenizedTask.TryCreate(task, run.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out _)
+            && TokenizedTask.TryCreate(task, run.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out _, circuit.Settings.DistractorLines)
             ? tokenized.Sample(TaskSplit.Test, circuit.Settings.Seed, PairsForAnswers).Pairs
             : null;
 

@@ -17,7 +17,7 @@ internal sealed class CircuitFile
         FilePath = path;
         Circuit circuit = Load();
         Summary = new CircuitSummary(
-            id, circuit.Model, circuit.Task, circuit.Settings.TargetLoss, circuit.Settings.Seed, circuit.MeetsTarget, circuit.Nodes.Count, circuit.TotalNodes, circuit.Edges.Count,
+            id, circuit.Model, circuit.ModelFingerprint, circuit.Task, circuit.Settings.TargetLoss, circuit.Settings.Seed, circuit.MeetsTarget, circuit.Nodes.Count, circuit.TotalNodes, circuit.Edges.Count,
             circuit.TotalEdges, circuit.Measurements);
     }
 
@@ -75,4 +75,4 @@ internal sealed class CircuitFile
 /// <summary>A circuit in the list of a run.</summary>
 /// <param name="Id">Its folder in the run, with slashes.</param>
 internal sealed record CircuitSummary(
-    string Id, string Model, string Task, double TargetLoss, ulong Seed, bool MeetsTarget, int Nodes, int TotalNodes, int Edges, int TotalEdges, CircuitMeasurements Measurements);
+    string Id, string Model, string ModelFingerprint, string Task, double TargetLoss, ulong Seed, bool MeetsTarget, int Nodes, int TotalNodes, int Edges, int TotalEdges, CircuitMeasurements Measurements);

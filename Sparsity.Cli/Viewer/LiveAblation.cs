@@ -124,7 +124,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models, str
         ShelvedModel model = models.Find(circuit, file) ?? throw new BadInputException("The circuit's model is not in this run. Start 'sparsity view' with --model.");
         PromptTask task = TaskCatalogue.All.FirstOrDefault(task => task.Name == circuit.Task)
             ?? throw new BadInputException($"{circuit.Task} is not one of the program's own tasks; its prompts are not known here.");
-        if (!TokenizedTask.TryCreate(task, model.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out string? reason))
+        if (!TokenizedTask.TryCreate(task, model.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out string? reason, circuit.Settings.DistractorLines))
         {
             throw new BadInputException($"The task cannot be posed: {reason}");
         }
@@ -138,7 +138,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models, str
         }
 
         IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, settings.Seed, settings.TestPairs).Pairs;
-        var scaling = new NodeScaling(model.Model, replacements, settings.MaxTokens);
+        var scaling = new NodeScaling(model.Model, replacements, settings.MaxTokens, settings.FreezeNormScale);
         var nodes = new bool[model.Layout.Count];
         foreach (CircuitNode node in circuit.Nodes)
         {

@@ -1,5 +1,15 @@
 namespace Sparsity.Core.Bridges;
 
+/// <summary>What bridges are before the first step.</summary>
+public enum BridgeStart
+{
+    /// <summary>Random weights, scaled so that what a map gives is as large as the residual it stands for.</summary>
+    Random,
+
+    /// <summary>The linear maps with the least squared error on the text that training begins with. Not in the paper; many fewer steps are then needed.</summary>
+    LeastSquares,
+}
+
 /// <summary>
 /// What bridges are and how they are trained (spec section 5): the weights of the loss's terms, the encoders' AbsTopK, and an optimiser of the bridges' own.
 /// How the sparse model is trained stands in its training configuration.
@@ -27,8 +37,17 @@ public sealed record BridgeConfig
     /// <summary>Whether the final residual has a bridge too, beside the 2L residuals that sublayers read.</summary>
     public bool FinalLocation { get; init; }
 
-    /// <summary>Largest learning rate of the bridges, as a share of each map's weights; warm-up and decay are those of the sparse model, without sharkfin.</summary>
-    public double Lr { get; init; } = 0.02;
+    /// <summary>What bridges are before the first step.</summary>
+    public BridgeStart Start { get; init; } = BridgeStart.LeastSquares;
+
+    /// <summary>Batches that the least squares are taken over, from 1; their tokens should be many times the channels of either model.</summary>
+    public int StartBatches { get; init; } = 32;
+
+    /// <summary>Ridge of the least squares, as a share of the inputs' mean variance: how much of a direction that hardly varies is still believed.</summary>
+    public double StartRidge { get; init; } = 1e-4;
+
+    /// <summary>Largest learning rate of the bridges, as a share of each map's weights; warm-up and decay are those of the sparse model, without sharkfin. A random start needs more, about 0.02.</summary>
+    public double Lr { get; init; } = 0.005;
 
     /// <summary>Adam's epsilon for the bridges, whose gradient is not scaled.</summary>
     public double Eps { get; init; } = 1e-8;
@@ -43,6 +62,8 @@ public sealed record BridgeConfig
         RequireWeight("kl_dense_to_sparse_weight", KlDenseToSparseWeight);
         RequireWeight("kl_sparse_to_dense_weight", KlSparseToDenseWeight);
         Require(EncoderFraction is null or (> 0 and <= 1), "encoder_fraction", EncoderFraction, "null or in (0, 1]");
+        Require(StartBatches >= 1, "start_batches", StartBatches, "at least 1");
+        Require(StartRidge is > 0 and < 1e6, "start_ridge", StartRidge, "above 0 and below 1000000");
         Require(Lr is >= 0 and < 1e6, "lr", Lr, "from 0 to below 1000000");
         Require(Eps > 0, "eps", Eps, "above 0");
         return this;

@@ -45,10 +45,10 @@ public sealed class BridgeLoss : IDisposable
     private readonly BackwardState _denseGradients;
     private readonly ActivationTensor[] _sharedGradients;
     private readonly ActivationTensor _decoderInputGradient;
-    private readonly ActivationTensor _sparseDivergences;
-    private readonly ActivationTensor[] _encodedDivergences;
-    private readonly ActivationTensor[] _decodedDivergences;
-    private readonly float[] _hostDivergences;
+    private readonly ActivationTensor _divergences;
+
+    /// <summary>Of the sparse model, then of every encoded residual, then of every decoded one.</summary>
+    private readonly ScalarTensor _divergenceSums;
 
     /// <param name="coupling">The two models; stays its owner's.</param>
     public BridgeLoss(Coupling coupling)
@@ -62,25 +62,39 @@ public sealed class BridgeLoss : IDisposable
         _denseGradients = coupling.Dense.Model.CreateBackwardState(sequences, tokens);
         _sharedGradients = [.. locations.Select(i => _engine.AllocateActivations($"gradient of residual {i}", sequences, tokens, channels))];
         _decoderInputGradient = _engine.AllocateActivations("gradient of a decoder's input", sequences, tokens, channels);
-        _sparseDivergences = _engine.AllocateActivations("KL of the sparse model", sequences, tokens, 1);
-        _encodedDivergences = [.. locations.Select(i => _engine.AllocateActivations($"KL dense to sparse {i}", sequences, tokens, 1))];
-        _decodedDivergences = [.. locations.Select(i => _engine.AllocateActivations($"KL sparse to dense {i}", sequences, tokens, 1))];
-        _hostDivergences = new float[sequences * tokens];
+        _divergences = _engine.AllocateActivations("KL of each token", sequences, tokens, 1);
+        _divergenceSums = _engine.AllocateScalars("sums of KL", 1 + (2 * locations.Length));
     }
 
-    /// <summary>Every term on a batch; where gradients are wanted, accumulates those of the weighted sum into the parameters of the sparse model and the bridges.</summary>
-    /// <param name="tokens">[B,T].</param>
-    /// <param name="sparseGradients">Of the sparse model; null for the terms alone.</param>
+    /// <summary>What <see cref="Terms"/> are made of.</summary>
+    public IReadOnlyList<ScalarTensor> Sums => [_coupling.Dense.Sum, _coupling.Sparse.Sum, _coupling.ErrorSums, _divergenceSums];
+
+    private int Locations => _sharedGradients.Length;
+
+    /// <summary>Every term on a batch, as <see cref="Run"/> leaves them; waits for the device.</summary>
     public BridgeTerms Evaluate(ReadOnlySpan<int> tokens, BackwardState? sparseGradients = null)
     {
-        (double denseLoss, double sparseLoss) = _coupling.Load(tokens);
+        Run(tokens, sparseGradients);
+        _engine.Fetch([.. Sums]);
+        return Terms();
+    }
+
+    /// <summary>
+    /// Leaves every term on a batch in <see cref="Sums"/>; where gradients are wanted, accumulates those of the weighted sum into the parameters of the sparse model and
+    /// the bridges.
+    /// </summary>
+    /// <param name="tokens">[B,T].</param>
+    /// <param name="sparseGradients">Of the sparse model; null for the terms alone.</param>
+    public void Run(ReadOnlySpan<int> tokens, BackwardState? sparseGradients)
+    {
+        _coupling.Load(tokens);
         SparseHead(sparseGradients is not null);
         if (sparseGradients is not null)
         {
             Clear(sparseGradients);
         }
 
-        for (int location = 0; location < _sharedGradients.Length; location++)
+        for (int location = 0; location < Locations; location++)
         {
             DenseToSparse(location, sparseGradients);
             SparseToDense(location, sparseGradients);
@@ -90,19 +104,25 @@ public sealed class BridgeLoss : IDisposable
         {
             BackwardShared(sparseGradients);
         }
+    }
 
-        (double Encoder, double Decoder)[] errors = [.. Enumerable.Range(0, _sharedGradients.Length).Select(_coupling.Errors)];
+    /// <summary>As of the last <see cref="IComputeEngine.Fetch"/> of <see cref="Sums"/>.</summary>
+    public BridgeTerms Terms()
+    {
+        int[] locations = [.. Enumerable.Range(0, Locations)];
         return new BridgeTerms(
-            denseLoss, sparseLoss, Mean(_sparseDivergences), [.. errors.Select(error => error.Encoder)], [.. errors.Select(error => error.Decoder)],
-            [.. _encodedDivergences.Select(Mean)], [.. _decodedDivergences.Select(Mean)]);
+            _coupling.Dense.Mean, _coupling.Sparse.Mean, MeanDivergence(0),
+            [.. locations.Select(i => _coupling.Errors(i).Encoder)], [.. locations.Select(i => _coupling.Errors(i).Decoder)],
+            [.. locations.Select(i => MeanDivergence(IndexOfEncoded(i)))], [.. locations.Select(i => MeanDivergence(IndexOfDecoded(i)))]);
     }
 
     public void Dispose()
     {
         _denseGradients.Dispose();
         _decoderInputGradient.Dispose();
-        _sparseDivergences.Dispose();
-        foreach (ActivationTensor tensor in _sharedGradients.Concat(_encodedDivergences).Concat(_decodedDivergences))
+        _divergences.Dispose();
+        _divergenceSums.Dispose();
+        foreach (ActivationTensor tensor in _sharedGradients)
         {
             tensor.Dispose();
         }
@@ -125,7 +145,7 @@ public sealed class BridgeLoss : IDisposable
         HeadState head = _coupling.Sparse.Head;
         ActivationTensor free = _coupling.IntoSparse.Logits;
         bool divergenceCounts = withGradient && _config.KlSparseWeight > 0;
-        Divergence(head.Logits, _sparseDivergences, divergenceCounts ? free : null, _config.KlSparseWeight);
+        Divergence(head.Logits, 0, divergenceCounts ? free : null, _config.KlSparseWeight);
         if (withGradient)
         {
             int counted = _coupling.Sparse.Sequences * (_coupling.Sparse.ContextTokens - 1);
@@ -143,7 +163,7 @@ public sealed class BridgeLoss : IDisposable
         HybridPass pass = _coupling.IntoSparse;
         _coupling.Encode(location);
         pass.Run(location);
-        Divergence(pass.Logits, _encodedDivergences[location], gradients is null ? null : pass.Logits, _config.KlDenseToSparseWeight);
+        Divergence(pass.Logits, IndexOfEncoded(location), gradients is null ? null : pass.Logits, _config.KlDenseToSparseWeight);
         if (gradients is not null)
         {
             pass.Backward(location, gradients);
@@ -156,7 +176,7 @@ public sealed class BridgeLoss : IDisposable
         HybridPass pass = _coupling.IntoDense;
         _coupling.Decode(location);
         pass.Run(location);
-        Divergence(pass.Logits, _decodedDivergences[location], gradients is null ? null : pass.Logits, _config.KlSparseToDenseWeight);
+        Divergence(pass.Logits, IndexOfDecoded(location), gradients is null ? null : pass.Logits, _config.KlSparseToDenseWeight);
         if (gradients is not null)
         {
             pass.Backward(location, _denseGradients);
@@ -187,18 +207,15 @@ public sealed class BridgeLoss : IDisposable
         model.BackwardEmbed(state, gradients);
     }
 
-    private void Divergence(ActivationTensor logits, ActivationTensor divergences, ActivationTensor? gradient, double weight) =>
-        _engine.KullbackLeibler(_coupling.Dense.Head.Logits, logits, divergences, gradient, (float)(weight / _hostDivergences.Length));
+    private int IndexOfEncoded(int location) => 1 + location;
 
-    private double Mean(ActivationTensor divergences)
+    private int IndexOfDecoded(int location) => 1 + Locations + location;
+
+    private void Divergence(ActivationTensor logits, int index, ActivationTensor? gradient, double weight)
     {
-        _engine.Read(divergences, _hostDivergences);
-        double sum = 0;
-        foreach (float divergence in _hostDivergences)
-        {
-            sum += divergence;
-        }
-
-        return sum / _hostDivergences.Length;
+        _engine.KullbackLeibler(_coupling.Dense.Head.Logits, logits, _divergences, gradient, (float)(weight / _divergences.Length));
+        _engine.Sum(_divergences, _divergenceSums, index);
     }
+
+    private double MeanDivergence(int index) => _divergenceSums[index] / _divergences.Length;
 }

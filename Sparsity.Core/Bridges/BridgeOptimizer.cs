@@ -14,6 +14,7 @@ internal sealed class BridgeOptimizer : IDisposable
     private readonly TrainingConfig _training;
     private readonly BridgeConfig _config;
     private readonly Schedule _schedule;
+    private readonly List<WeightTensor> _gradients;
 
     /// <param name="bridges">With gradients.</param>
     /// <param name="training">Of the sparse model: warm-up, decay and Adam's means are the same.</param>
@@ -25,22 +26,39 @@ internal sealed class BridgeOptimizer : IDisposable
         _maps = [.. bridges.Encoders.Zip(bridges.Decoders).SelectMany(pair => new[] { pair.First, pair.Second })];
         _schedule = new Schedule(training with { Lr = bridges.Config.Lr, Pfrac = null }, training.LastStep());
         Moments = [.. bridges.All.Select(parameter => AdamMoments.Allocate(_engine, parameter))];
+        _gradients = [.. Moments.Select(moments => moments.Parameter.Gradient!)];
+        GradientRms = _engine.AllocateScalars("RMS of the bridges' gradient", 1);
+        MapRms = _engine.AllocateScalars("RMS of each bridge's weights", _maps.Count);
     }
 
     /// <summary>In the order of the bridges' parameters.</summary>
     public IReadOnlyList<AdamMoments> Moments { get; }
 
     /// <summary>Root mean square over all entries of all gradients together.</summary>
-    public double GradientRms() => _engine.RootMeanSquare([.. Moments.Select(moments => moments.Parameter.Gradient!)]);
+    public ScalarTensor GradientRms { get; }
 
-    /// <summary>Applies the gradients, and clears them for the next step.</summary>
+    /// <summary>Root mean square of each map's weights.</summary>
+    public ScalarTensor MapRms { get; }
+
+    /// <summary>Leaves what a step needs in <see cref="GradientRms"/> and <see cref="MapRms"/>.</summary>
+    public void Measure()
+    {
+        _engine.RootMeanSquare(_gradients, GradientRms, 0);
+        for (int map = 0; map < _maps.Count; map++)
+        {
+            _engine.RootMeanSquare([_maps[map].Weight.Value], MapRms, map);
+        }
+    }
+
+    /// <summary>Applies the gradients, and clears them for the next step; what <see cref="Measure"/> left has been fetched.</summary>
     /// <param name="step">0-based.</param>
     public void Step(int step)
     {
-        foreach ((BridgeMap map, AdamMoments[] ofMap) in _maps.Zip(Moments.Chunk(2)))
+        for (int i = 0; i < _maps.Count; i++)
         {
-            double rate = _schedule.LearningRate(step) * _engine.RootMeanSquare([map.Weight.Value]);
-            foreach (AdamMoments moments in ofMap)
+            BridgeMap map = _maps[i];
+            double rate = _schedule.LearningRate(step) * MapRms[i];
+            foreach (AdamMoments moments in new[] { Moments[2 * i], Moments[(2 * i) + 1] })
             {
                 double own = moments.Parameter == map.Bias ? rate * Math.Sqrt(map.Weight.Spec.Columns) : rate;
                 _engine.AdamStep(
@@ -53,6 +71,8 @@ internal sealed class BridgeOptimizer : IDisposable
 
     public void Dispose()
     {
+        GradientRms.Dispose();
+        MapRms.Dispose();
         foreach (AdamMoments moments in Moments)
         {
             moments.Dispose();

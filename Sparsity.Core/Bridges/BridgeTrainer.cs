@@ -62,23 +62,33 @@ public sealed class BridgeTrainer : Trainer
         Bridges.Initialise(Config.Seed);
     }
 
+    public override void Fit(BatchSource training)
+    {
+        if (Bridges.Config.Start == BridgeStart.LeastSquares)
+        {
+            LeastSquares.Fit(_coupling, training, Config.Seed);
+        }
+        else
+        {
+            _coupling.MatchSizes(training.Random(Config.Seed, 0));
+        }
+    }
+
     /// <returns>The weighted sum of all terms before the update, and the root mean square of the sparse model's gradient.</returns>
     /// <inheritdoc/>
     public override (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
     {
-        if (step == 0)
-        {
-            _coupling.MatchSizes(tokens);
-        }
-
-        BridgeTerms terms = _loss.Evaluate(tokens, Gradients);
+        _loss.Run(tokens, Gradients);
+        Optimizer.MeasureGradient();
+        _bridgeOptimizer.Measure();
+        Engine.Fetch([.. _loss.Sums, Optimizer.GradientRms, _bridgeOptimizer.GradientRms, _bridgeOptimizer.MapRms, MeasureWeights()]);
+        BridgeTerms terms = _loss.Terms();
         _terms = terms.Means();
         double total = terms.Total(Bridges.Config);
-        RequireFiniteLoss(step, total, $" Of its terms not finite: {string.Join(", ", _terms.Where(term => !double.IsFinite(term.Value)).Select(term => term.Key))}.");
-        double rms = Optimizer.GradientRms();
-        RequireFiniteGradient(step, rms);
-        RequireFiniteGradient(step, _bridgeOptimizer.GradientRms());
-        Optimizer.Step(step, rms);
+        double rms = Optimizer.GradientRms[0];
+        string notFinite = $" Of its terms not finite: {string.Join(", ", _terms.Where(term => !double.IsFinite(term.Value)).Select(term => term.Key))}.";
+        RequireFinite(step, total, Math.Max(rms, _bridgeOptimizer.GradientRms[0]), notFinite);
+        Optimizer.Step(step);
         _bridgeOptimizer.Step(step);
         return (total, rms);
     }

@@ -7,10 +7,11 @@ namespace Sparsity.Core.Bridges;
 /// <summary>A dense and a sparse model side by side on batches [B,T], with the bridges between their residuals and the hybrid passes through them.</summary>
 public sealed class Coupling : IDisposable
 {
+    /// <summary>Of each location in <see cref="ErrorSums"/>: two of the encoder, two of the decoder.</summary>
+    private const int SumsOfLocation = 4;
+
     private readonly IComputeEngine _engine;
     private readonly SelectionTensor? _selection;
-    private readonly WeightTensor[] _encoderSums;
-    private readonly WeightTensor[] _decoderSums;
 
     /// <param name="dense">The frozen dense model.</param>
     /// <param name="sparse">The sparse model's loss on batches of the shape wanted; stays its owner's.</param>
@@ -25,8 +26,7 @@ public sealed class Coupling : IDisposable
         IntoSparse = new HybridPass(sparse.Model, sequences, tokens);
         IntoDense = new HybridPass(dense, sequences, tokens);
         _selection = bridges.Kept is null ? null : _engine.AllocateSelection("AbsTopK of the encoder", sequences, tokens, sparse.Model.Config.DModel);
-        _encoderSums = [.. Enumerable.Range(0, bridges.Locations).Select(i => _engine.AllocateWeights($"errors of encoder {i}", 1, 2))];
-        _decoderSums = [.. Enumerable.Range(0, bridges.Locations).Select(i => _engine.AllocateWeights($"errors of decoder {i}", 1, 2))];
+        ErrorSums = _engine.AllocateScalars("errors of encoders and decoders", SumsOfLocation * bridges.Locations);
     }
 
     public BridgePairs Bridges { get; }
@@ -43,12 +43,16 @@ public sealed class Coupling : IDisposable
     /// <summary>The dense model from a decoded residual of the sparse one on.</summary>
     public HybridPass IntoDense { get; }
 
-    /// <summary>Runs both models by themselves on a batch [B,T] and returns their mean cross-entropies.</summary>
-    public (double Dense, double Sparse) Load(ReadOnlySpan<int> tokens)
+    /// <summary>What <see cref="Errors"/> are made of.</summary>
+    public ScalarTensor ErrorSums { get; }
+
+    /// <summary>Runs both models by themselves on a batch [B,T].</summary>
+    public void Load(ReadOnlySpan<int> tokens)
     {
         IntoSparse.Load(tokens);
         IntoDense.Load(tokens);
-        return (Dense.Evaluate(tokens), Sparse.Evaluate(tokens));
+        Dense.Run(tokens);
+        Sparse.Run(tokens);
     }
 
     /// <summary>Scales every untrained map by the ratio of the residuals' sizes on a batch [B,T], so that what it gives is as large as what it stands for.</summary>
@@ -76,7 +80,7 @@ public sealed class Coupling : IDisposable
             _engine.AbsTopKForward(encoded, Bridges.Kept!.Value, _selection);
         }
 
-        _engine.NormalisedErrorForward(encoded, Sparse.Forward.Residuals[location], _encoderSums[location]);
+        _engine.NormalisedErrorForward(encoded, Sparse.Forward.Residuals[location], ErrorSums, SumsOfLocation * location);
     }
 
     /// <summary>
@@ -86,7 +90,8 @@ public sealed class Coupling : IDisposable
     public void BackwardEncode(int location, double weight, ActivationTensor encodedGradient, ActivationTensor sparseGradient)
     {
         ActivationTensor encoded = IntoSparse.Residual(location);
-        _engine.NormalisedErrorBackward(encoded, Sparse.Forward.Residuals[location], _encoderSums[location], (float)weight, encodedGradient, sparseGradient);
+        _engine.NormalisedErrorBackward(
+            encoded, Sparse.Forward.Residuals[location], ErrorSums, SumsOfLocation * location, (float)weight, encodedGradient, sparseGradient);
         if (_selection is not null)
         {
             _engine.AbsTopKBackward(_selection, encodedGradient);
@@ -100,7 +105,7 @@ public sealed class Coupling : IDisposable
     {
         ActivationTensor decoded = IntoDense.Residual(location);
         Bridges.Decoders[location].Forward(_engine, Sparse.Forward.Residuals[location], decoded);
-        _engine.NormalisedErrorForward(decoded, Dense.Forward.Residuals[location], _decoderSums[location]);
+        _engine.NormalisedErrorForward(decoded, Dense.Forward.Residuals[location], ErrorSums, (SumsOfLocation * location) + 2);
     }
 
     /// <summary>
@@ -111,13 +116,17 @@ public sealed class Coupling : IDisposable
     {
         BridgeMap decoder = Bridges.Decoders[location];
         _engine.NormalisedErrorBackward(
-            IntoDense.Residual(location), Dense.Forward.Residuals[location], _decoderSums[location], (float)weight, decodedGradient, null);
+            IntoDense.Residual(location), Dense.Forward.Residuals[location], ErrorSums, (SumsOfLocation * location) + 2, (float)weight, decodedGradient, null);
         decoder.BackwardWeight(_engine, Sparse.Forward.Residuals[location], decodedGradient);
         _engine.LinearBackwardInput(decoder.Weight.Value, decodedGradient, sparseGradient);
     }
 
-    /// <summary>Normalised mean squared errors of the last encoded and decoded residual at a location; waits for the device.</summary>
-    public (double Encoder, double Decoder) Errors(int location) => (Quotient(_encoderSums[location]), Quotient(_decoderSums[location]));
+    /// <summary>Normalised mean squared errors of an encoded and a decoded residual, as of the last <see cref="IComputeEngine.Fetch"/> of <see cref="ErrorSums"/>.</summary>
+    public (double Encoder, double Decoder) Errors(int location)
+    {
+        int first = SumsOfLocation * location;
+        return (ErrorSums[first] / ErrorSums[first + 1], ErrorSums[first + 2] / ErrorSums[first + 3]);
+    }
 
     public void Dispose()
     {
@@ -125,10 +134,7 @@ public sealed class Coupling : IDisposable
         IntoSparse.Dispose();
         IntoDense.Dispose();
         _selection?.Dispose();
-        foreach (WeightTensor sums in _encoderSums.Concat(_decoderSums))
-        {
-            sums.Dispose();
-        }
+        ErrorSums.Dispose();
     }
 
     private double RootMeanSquare(ActivationTensor residual)
@@ -136,12 +142,5 @@ public sealed class Coupling : IDisposable
         var values = new float[residual.Length];
         _engine.Read(residual, values);
         return Math.Sqrt(values.Sum(value => (double)value * value) / values.Length);
-    }
-
-    private double Quotient(WeightTensor sums)
-    {
-        Span<float> values = stackalloc float[2];
-        _engine.Read(sums, values);
-        return (double)values[0] / values[1];
     }
 }

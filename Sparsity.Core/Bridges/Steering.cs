@@ -42,9 +42,9 @@ public sealed record SteeringResult(IReadOnlyList<SteeredNode> Nodes, int Prompt
 
 /// <summary>
 /// Steers a dense model by nodes of a sparse one (spec section 5). A node is a channel of a sublayer's normed input, act_in. Its activation in the counterfactual
-/// prompt minus that in the presented one, token by token, times strength, times the decoder's weights of that channel, times the ratio of the residuals' RMS, is
-/// added to the dense model's act_in at the same place. The ratio is sparse / dense: a normed difference times the sparse RMS is one of the sparse residual, which the
-/// decoder turns into one of the dense residual, which the dense norm divides by the dense RMS. Controls are random directions of equal norm.
+/// prompt minus that in the presented one, token by token, times strength, times the direction that it has in the dense model's act_in, is added there.
+/// The direction follows a change of the node: divided by the sparse norm's weight and times the sparse RMS it is one of the sparse residual, which the decoder turns
+/// into one of the dense residual, which the dense norm divides by the dense RMS and multiplies by its own weights. Controls are random directions of equal norm.
 /// </summary>
 public sealed class Steering : IDisposable
 {
@@ -74,15 +74,7 @@ public sealed class Steering : IDisposable
         _sparse = new TaskRunner(sparse, pairs, tokens);
         foreach ((Node node, double ratio) in nodes.Zip(rmsRatios))
         {
-            int location = LocationOf(node, sparse.Config);
-            float[] decoder = new float[bridges.Decoders[location].Weight.Spec.Length];
-            _engine.Read(bridges.Decoders[location].Weight.Value, decoder);
-            float[] direction = new float[dense.Config.ChannelsAt(node.Site.Kind)];
-            for (int channel = 0; channel < dense.Config.DModel; channel++)
-            {
-                direction[channel] = (float)ratio * decoder[(channel * sparse.Config.DModel) + node.Channel];
-            }
-
+            float[] direction = Direction(dense, sparse, bridges.Decoders[LocationOf(node, sparse.Config)], node, ratio);
             _directions.Add(direction);
             float[] self = new float[sparse.Config.ChannelsAt(node.Site.Kind)];
             self[node.Channel] = 1;
@@ -102,7 +94,10 @@ public sealed class Steering : IDisposable
             ? throw new BadInputException($"node {node.Name} reads a position, not the residual, which has channels 0 to {sparse.DModel - 1}. Give one of these.")
             : (2 * node.Site.Layer) + (node.Site.Kind == SiteKind.MlpActIn ? 1 : 0);
 
-    /// <summary>RMS of the sparse residual / RMS of the dense residual at a location, the mean over all tokens of <paramref name="batches"/> batches.</summary>
+    /// <summary>
+    /// RMS of the sparse residual / RMS of the dense residual at a location, as the two norms there see them (LayerNorm: deviations), the mean over all tokens of
+    /// <paramref name="batches"/> batches.
+    /// </summary>
     public static double RmsRatio(Transformer dense, Transformer sparse, int location, BatchSource source, int batches, int sequences, int contextTokens, ulong seed)
     {
         using var denseLoss = new LanguageModelLoss(dense, sequences, contextTokens);
@@ -113,8 +108,8 @@ public sealed class Steering : IDisposable
             ReadOnlySpan<int> tokens = source.Random(seed, batch);
             denseLoss.Evaluate(tokens);
             sparseLoss.Evaluate(tokens);
-            double[] above = RootMeanSquares(sparse.Parameters.Engine, sparseLoss.Forward.Residuals[location]);
-            double[] below = RootMeanSquares(dense.Parameters.Engine, denseLoss.Forward.Residuals[location]);
+            float[] above = ReciprocalDeviations(dense, denseLoss.Forward, location);
+            float[] below = ReciprocalDeviations(sparse, sparseLoss.Forward, location);
             for (int i = 0; i < above.Length; i++)
             {
                 sum += above[i] / below[i];
@@ -188,13 +183,41 @@ public sealed class Steering : IDisposable
         _sparseEdits.ForEach(edit => edit.Dispose());
     }
 
+    /// <summary>What a change of a node by 1 makes of the dense model's act_in.</summary>
+    private static float[] Direction(Transformer dense, Transformer sparse, BridgeMap decoder, Node node, double ratio)
+    {
+        var direction = new float[dense.Config.ChannelsAt(node.Site.Kind)];
+        float ownWeight = sparse.Parameters.Read(NormWeight(node.Site))[node.Channel];
+        if (ownWeight == 0)
+        {
+            return direction; // the norm lets nothing of the residual through: the node never changes
+        }
+
+        int channels = dense.Config.DModel;
+        float[] decoders = new float[decoder.Weight.Spec.Length];
+        dense.Parameters.Engine.Read(decoder.Weight.Value, decoders);
+        double[] column = [.. Enumerable.Range(0, channels).Select(channel => (double)decoders[(channel * sparse.Config.DModel) + node.Channel])];
+        double centre = dense.Config.NormKind == NormKind.LayerNorm ? column.Average() : 0; // LayerNorm takes the mean over channels away
+        float[] weights = dense.Parameters.Read(NormWeight(node.Site));
+        for (int channel = 0; channel < channels; channel++)
+        {
+            direction[channel] = (float)(ratio / ownWeight * (column[channel] - centre) * weights[channel]);
+        }
+
+        return direction;
+    }
+
+    private static string NormWeight(Site site) => ParameterNames.Layer(site.Layer) + (site.Kind == SiteKind.AttnActIn ? "ln_1.weight" : "ln_2.weight");
+
     private static double Norm(float[] direction) => Math.Sqrt(direction.Sum(entry => (double)entry * entry));
 
-    private static double[] RootMeanSquares(IComputeEngine engine, ActivationTensor residual)
+    /// <summary>What the norm of sublayer <paramref name="location"/> multiplied each token's residual by, before its weights.</summary>
+    private static float[] ReciprocalDeviations(Transformer model, ForwardState state, int location)
     {
-        var values = new float[residual.Length];
-        engine.Read(residual, values);
-        return [.. values.Chunk(residual.Channels).Select(token => Math.Sqrt(token.Sum(value => (double)value * value) / residual.Channels))];
+        SublayerState sublayer = location % 2 == 0 ? state.Attention[location / 2] : state.Mlp[location / 2];
+        var statistics = new float[sublayer.NormStatistics.Length];
+        model.Parameters.Engine.Read(sublayer.NormStatistics, statistics);
+        return [.. statistics.Chunk(2).Select(token => token[1])];
     }
 
     /// <summary>Each node's activation in the second prompt minus that in the first, token by token, for the rows of first prompts; 0 for the others.</summary>

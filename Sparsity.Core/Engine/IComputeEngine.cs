@@ -33,6 +33,9 @@ public interface IComputeEngine : IDisposable
     /// <summary>The device, its vector width, its threads: one line for reports.</summary>
     string Description { get; }
 
+    /// <summary>How many bytes the widest activation of a pass should have at most where a batch may be split: few enough for the processor's caches, or no limit.</summary>
+    long PreferredActivationBytes { get; }
+
     // Memory. All of it is zero when allocated.
 
     WeightTensor AllocateWeights(string name, int rows, int columns);
@@ -42,6 +45,8 @@ public interface IComputeEngine : IDisposable
     /// <summary>Bits for the AbsTopK of activations of this shape.</summary>
     SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels);
 
+    ScalarTensor AllocateScalars(string name, int count);
+
     TokenTensor AllocateTokens(string name, int sequences, int tokens);
 
     /// <summary>Room for the keys and values [B,T,C] of the tokens that <see cref="CachedAttentionForward"/> has seen.</summary>
@@ -50,6 +55,9 @@ public interface IComputeEngine : IDisposable
     void Write(WeightTensor target, ReadOnlySpan<float> values);
 
     void Read(WeightTensor source, Span<float> values);
+
+    /// <summary>Reads several tensors, one behind the other; waits for the device once.</summary>
+    void Read(IReadOnlyList<WeightTensor> sources, Span<float> values);
 
     /// <param name="target">Overwritten.</param>
     /// <param name="values">[B,T,C] in row-major order.</param>
@@ -62,6 +70,9 @@ public interface IComputeEngine : IDisposable
     /// <param name="target">Overwritten.</param>
     /// <param name="values">[B,T] in row-major order.</param>
     void Write(TokenTensor target, ReadOnlySpan<int> values);
+
+    /// <summary>Brings the numbers of all <paramref name="scalars"/> to the host; waits for the device once.</summary>
+    void Fetch(params ReadOnlySpan<ScalarTensor> scalars);
 
     void Zero(WeightTensor target);
 
@@ -93,12 +104,15 @@ public interface IComputeEngine : IDisposable
     // Norm.
 
     /// <summary>[B,T,C]: overwrites <paramref name="output"/>, and <paramref name="statistics"/> [B,T,2] with each token's mean (0 for RMSNorm) and reciprocal deviation.</summary>
-    void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics);
+    /// <param name="isScaleFrozen">The reciprocal deviations that stand in <paramref name="statistics"/> are taken in place of the input's own.</param>
+    void NormForward(
+        NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics, bool isScaleFrozen = false);
 
     /// <summary>Accumulates into <paramref name="inputGradient"/> [B,T,C] and, where given, into the gradients of weight and bias.</summary>
+    /// <param name="isScaleFrozen">As it was forward: a frozen scale is a constant.</param>
     void NormBackward(
         NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
-        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient);
+        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient, bool isScaleFrozen = false);
 
     // Linear: weight [O, I], bias [O].
 
@@ -167,6 +181,9 @@ public interface IComputeEngine : IDisposable
     /// </summary>
     void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale);
 
+    /// <summary>Overwrites entry <paramref name="index"/> of <paramref name="sums"/> with the sum of <paramref name="values"/> [B,T,1] over all tokens, in a fixed order.</summary>
+    void Sum(ActivationTensor values, ScalarTensor sums, int index);
+
     /// <summary>Overwrites <paramref name="output"/> [B,P,C] with the tokens of <paramref name="input"/> [B,T,C] at <paramref name="positions"/> [B,P].</summary>
     void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output);
 
@@ -182,24 +199,27 @@ public interface IComputeEngine : IDisposable
     void KullbackLeibler(ActivationTensor targetLogits, ActivationTensor logits, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale);
 
     /// <summary>
-    /// Overwrites <paramref name="sums"/> [1,2] with the sum over all entries of [B,T,C] of (prediction - target)^2, and that of target^2, added in a fixed
-    /// order: the first divided by the second is the normalised mean squared error.
+    /// Overwrites entry <paramref name="index"/> of <paramref name="sums"/> with the sum over all entries of [B,T,C] of (prediction - target)^2, and the next with
+    /// that of target^2, added in a fixed order: the first divided by the second is the normalised mean squared error.
     /// </summary>
-    void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, WeightTensor sums);
+    void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index);
 
     /// <summary>
-    /// Accumulates <paramref name="gradientScale"/> * 2 (prediction - target) / sums[1] into <paramref name="predictionGradient"/> [B,T,C] and its negative into
+    /// Accumulates <paramref name="gradientScale"/> * 2 (prediction - target) / sums[index + 1] into <paramref name="predictionGradient"/> [B,T,C] and its negative into
     /// <paramref name="targetGradient"/> [B,T,C], where given. The sum of target^2 counts as a constant: a target must not lower its error by growing.
     /// </summary>
     /// <param name="sums">Of <see cref="NormalisedErrorForward"/>.</param>
     void NormalisedErrorBackward(
-        ActivationTensor prediction, ActivationTensor target, WeightTensor sums, float gradientScale,
+        ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index, float gradientScale,
         ActivationTensor? predictionGradient, ActivationTensor? targetGradient);
 
     // Node masks (spec section 4).
 
-    /// <summary>Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the input.</summary>
-    void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output);
+    /// <summary>
+    /// Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the input. Where given, also overwrites
+    /// <paramref name="before"/> [B,T,C] with the input, for <see cref="GateBackward"/>.
+    /// </summary>
+    void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null);
 
     /// <summary>In place: gradient *= mask; before that accumulates sum over tokens of gradient * (input - mean) into <paramref name="maskGradient"/> [1,C].</summary>
     void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient);
@@ -209,8 +229,11 @@ public interface IComputeEngine : IDisposable
 
     // Optimiser.
 
-    /// <summary>Square root of the mean square over all entries of all <paramref name="tensors"/> together, summed in a fixed order.</summary>
-    double RootMeanSquare(IReadOnlyList<WeightTensor> tensors);
+    /// <summary>
+    /// Overwrites entry <paramref name="index"/> of <paramref name="results"/> with the square root of the mean square over all entries of all
+    /// <paramref name="tensors"/> together, summed in a fixed order.
+    /// </summary>
+    void RootMeanSquare(IReadOnlyList<WeightTensor> tensors, ScalarTensor results, int index);
 
     /// <summary>
     /// One Adam step (bias-corrected, dense moments) on <paramref name="weights"/> with the gradient times <paramref name="gradientScale"/>;
@@ -226,10 +249,10 @@ public interface IComputeEngine : IDisposable
 
     /// <summary>
     /// In place: zeroes all but <paramref name="keep"/> entries: first the <paramref name="minimumAlive"/> largest of every row (axis 1) or column (axis 0),
-    /// then the largest of the rest; ties go to the lower index. Protected entries count inside keep even where they are zero.
+    /// then the largest of the rest; ties go to the lower index. Protected entries count inside keep even where they are zero. NaN is larger than any number:
+    /// it stays to be seen.
     /// </summary>
     /// <param name="aliveAxis">1: every row keeps its minimum; 0: every column; null: no minimum.</param>
-    /// <exception cref="NumericalException">A weight is NaN.</exception>
     void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive);
 
     /// <summary>Number of entries that are not zero.</summary>

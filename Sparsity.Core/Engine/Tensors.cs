@@ -46,6 +46,23 @@ public abstract class ActivationTensor(string name, int sequences, int tokens, i
     public abstract ActivationTensor Slice(int first, int count);
 }
 
+/// <summary>
+/// Sums and root mean squares that operations leave on the device. The host knows them from <see cref="IComputeEngine.Fetch"/> on, so that it waits once for all the
+/// numbers of a step.
+/// </summary>
+public abstract class ScalarTensor(string name, int count) : DeviceTensor(name)
+{
+    private readonly double[] _fetched = new double[count];
+
+    public int Count => _fetched.Length;
+
+    /// <summary>As last fetched; 0 before.</summary>
+    public double this[int index] => _fetched[index];
+
+    /// <summary>For the engine to overwrite.</summary>
+    protected Span<double> Fetched => _fetched;
+}
+
 /// <summary>Which entries of an activation [Sequences, Tokens, Channels] AbsTopK kept: one bit each.</summary>
 public abstract class SelectionTensor(string name) : DeviceTensor(name);
 

@@ -63,6 +63,12 @@ public sealed class ForwardState : IDisposable
     /// <summary>What looks at or changes activations, in the order it is called; backward in reverse.</summary>
     public IList<ISiteHook> Hooks { get; } = [];
 
+    /// <summary>
+    /// Whether passes take the scale of each norm, token by token, from the pass before in place of their own residual's: for pruning, where hooks change the
+    /// residual and are not to act through the norms. Not with a <see cref="Cache"/>, whose layers share their memory.
+    /// </summary>
+    public bool AreNormScalesFrozen { get; set; }
+
     /// <summary>What attention looks back to besides this state's own tokens, which follow on <see cref="AttentionCache.Length"/> others.</summary>
     internal AttentionCache? Cache { get; }
 

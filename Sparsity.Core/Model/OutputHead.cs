@@ -13,7 +13,7 @@ public sealed class OutputHead(ModelParameters parameters)
     /// <param name="state">Of the same B and P, with the token ids written if the model has a bigram table.</param>
     public void Forward(ActivationTensor residual, HeadState state)
     {
-        _engine.NormForward(_config.NormKind, residual, FinalNorm.Value, FinalNormBias?.Value, state.Normed, state.NormStatistics);
+        _engine.NormForward(_config.NormKind, residual, FinalNorm.Value, FinalNormBias?.Value, state.Normed, state.NormStatistics, state.IsNormScaleFrozen);
         _engine.LinearForward(state.Normed, parameters.Unembedding.Value, parameters[ParameterNames.LogitsBias].Value, state.Logits);
         if (_config.EnableBigramTable)
         {
@@ -37,7 +37,8 @@ public sealed class OutputHead(ModelParameters parameters)
         _engine.LinearBackwardInput(parameters.Unembedding.Value, state.Logits, state.NormedGradient);
         _engine.Zero(residualGradient);
         _engine.NormBackward(
-            _config.NormKind, residual, state.NormStatistics, FinalNorm.Value, state.NormedGradient, residualGradient, FinalNorm.Gradient, FinalNormBias?.Gradient);
+            _config.NormKind, residual, state.NormStatistics, FinalNorm.Value, state.NormedGradient, residualGradient, FinalNorm.Gradient, FinalNormBias?.Gradient,
+            state.IsNormScaleFrozen);
     }
 
     private Parameter FinalNorm => parameters[ParameterNames.FinalNorm + ".weight"];
@@ -49,8 +50,6 @@ public sealed class OutputHead(ModelParameters parameters)
 public sealed class HeadState : IDisposable
 {
     private readonly IComputeEngine _engine;
-    private readonly float[] _hostLosses;
-
     /// <param name="engine">Where they live.</param>
     /// <param name="config">The model.</param>
     /// <param name="sequences">B.</param>
@@ -59,7 +58,6 @@ public sealed class HeadState : IDisposable
     public HeadState(IComputeEngine engine, ModelConfig config, int sequences, int tokens, TokenTensor? tokenIds = null)
     {
         _engine = engine;
-        _hostLosses = new float[sequences * tokens];
         OwnsTokenIds = tokenIds is null;
         TokenIds = tokenIds ?? engine.AllocateTokens("head token ids", sequences, tokens);
         Targets = engine.AllocateTokens("targets", sequences, tokens);
@@ -68,6 +66,7 @@ public sealed class HeadState : IDisposable
         NormedGradient = engine.AllocateActivations("gradient of ln_f", sequences, tokens, config.DModel);
         Logits = engine.AllocateActivations("logits", sequences, tokens, config.VocabSize);
         Losses = engine.AllocateActivations("losses", sequences, tokens, 1);
+        LossSum = engine.AllocateScalars("sum of the losses", 1);
     }
 
     /// <summary>[B,P]: the tokens whose successors are predicted; only read where the model has a bigram table.</summary>
@@ -76,11 +75,17 @@ public sealed class HeadState : IDisposable
     /// <summary>[B,P]: the next tokens; a negative one is not counted.</summary>
     public TokenTensor Targets { get; }
 
+    /// <summary>As <see cref="ForwardState.AreNormScalesFrozen"/>, for ln_f.</summary>
+    public bool IsNormScaleFrozen { get; set; }
+
     /// <summary>[B,P,V]; the backward pass puts its gradient in the same place.</summary>
     public ActivationTensor Logits { get; }
 
     /// <summary>[B,P,1]: -log probability of each target.</summary>
     public ActivationTensor Losses { get; }
+
+    /// <summary>The sum of <see cref="Losses"/>.</summary>
+    public ScalarTensor LossSum { get; }
 
     internal ActivationTensor NormStatistics { get; }
 
@@ -90,20 +95,20 @@ public sealed class HeadState : IDisposable
 
     private bool OwnsTokenIds { get; }
 
-    /// <summary>Losses from logits and targets; where a gradient is wanted, overwrites the logits with that of the mean over <paramref name="counted"/> targets.</summary>
-    public void CrossEntropy(int counted, bool withGradient) => _engine.CrossEntropy(Logits, Targets, Losses, withGradient ? Logits : null, 1f / counted);
+    /// <summary>
+    /// Losses and their sum from logits and targets; where a gradient is wanted, overwrites the logits with that of the mean over <paramref name="counted"/> targets.
+    /// </summary>
+    public void CrossEntropy(int counted, bool withGradient)
+    {
+        _engine.CrossEntropy(Logits, Targets, Losses, withGradient ? Logits : null, 1f / counted);
+        _engine.Sum(Losses, LossSum, 0);
+    }
 
-    /// <summary>Sum of the losses in double, in a fixed order; waits for the device.</summary>
+    /// <summary>Sum of the losses; waits for the device.</summary>
     public double ReadLossSum()
     {
-        _engine.Read(Losses, _hostLosses);
-        double sum = 0;
-        foreach (float loss in _hostLosses)
-        {
-            sum += loss;
-        }
-
-        return sum;
+        _engine.Fetch(LossSum);
+        return LossSum[0];
     }
 
     public void Dispose()
@@ -113,7 +118,7 @@ public sealed class HeadState : IDisposable
             TokenIds.Dispose();
         }
 
-        foreach (DeviceTensor tensor in new DeviceTensor[] { Targets, NormStatistics, Normed, NormedGradient, Logits, Losses })
+        foreach (DeviceTensor tensor in new DeviceTensor[] { Targets, NormStatistics, Normed, NormedGradient, Logits, Losses, LossSum })
         {
             tensor.Dispose();
         }

@@ -18,9 +18,10 @@ internal abstract class Sublayer(Transformer model, int layer, string norm, stri
     protected void ForwardInput(ForwardState state, SublayerState sublayer, ActivationTensor residual)
     {
         (ActivationTensor normed, ActivationTensor? positions) = sublayer.InputParts;
-        Engine.NormForward(Model.Config.NormKind, residual, _norm.Weight.Value, _norm.Bias?.Value, normed, sublayer.NormStatistics);
+        Engine.NormForward(Model.Config.NormKind, residual, _norm.Weight.Value, _norm.Bias?.Value, normed, sublayer.NormStatistics, state.AreNormScalesFrozen);
         if (positions is not null)
         {
+            // The same in every pass, frozen or not.
             Engine.NormForward(
                 Model.Config.NormKind, state.Positions!, _positionNorm!.Weight.Value, _positionNorm.Bias?.Value, positions, sublayer.PositionStatistics!);
         }
@@ -34,7 +35,7 @@ internal abstract class Sublayer(Transformer model, int layer, string norm, stri
         Model.BeforeSite(state, new Site(Layer, inputSite), gradients.Input);
         Engine.NormBackward(
             Model.Config.NormKind, residual, sublayer.NormStatistics, _norm.Weight.Value, gradients.InputResidual, gradients.Residual,
-            _norm.Weight.Gradient, _norm.Bias?.Gradient);
+            _norm.Weight.Gradient, _norm.Bias?.Gradient, state.AreNormScalesFrozen);
         if (gradients.InputPositions is not null)
         {
             Engine.NormBackward(

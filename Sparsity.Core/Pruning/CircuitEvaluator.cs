@@ -49,7 +49,10 @@ public sealed class CircuitEvaluator : IDisposable
         Means = means;
         Config = config;
         Graph = new CircuitGraph(model.Parameters);
-        Runner = new TaskRunner(model, EvaluationPairs, config.MaxTokens);
+        Runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, config.MaxTokens, EvaluationPairs), config.MaxTokens)
+        {
+            FreezesNormScale = config.FreezeNormScale,
+        };
         Gates = NewGates();
         Runner.Hooks.Add(Gates);
     }

@@ -27,7 +27,10 @@ public sealed class CircuitSearch : IDisposable
     {
         _evaluator = evaluator;
         _config = evaluator.Config;
-        _training = new TaskRunner(evaluator.Model, _config.BatchPairs, _config.MaxTokens);
+        _training = new TaskRunner(evaluator.Model, TaskRunner.PairsAtOnce(evaluator.Model, _config.MaxTokens, _config.BatchPairs), _config.MaxTokens)
+        {
+            FreezesNormScale = _config.FreezeNormScale,
+        };
         _gates = evaluator.NewGates();
         _training.Hooks.Add(_gates);
     }

@@ -18,7 +18,7 @@ public sealed class MaskTraining
     private readonly float[] _maskGradient;
     private readonly (int Query, int Key)[] _tied;
 
-    /// <param name="runner">Of batch_pairs pairs, with <paramref name="gates"/> among its hooks.</param>
+    /// <param name="runner">With <paramref name="gates"/> among its hooks.</param>
     /// <param name="gates">Over all nodes of the frozen model.</param>
     /// <param name="config">Validated.</param>
     /// <param name="kCoef">Penalty per kept node.</param>
@@ -61,7 +61,7 @@ public sealed class MaskTraining
 
     /// <summary>One step; returns the task loss before it.</summary>
     /// <param name="step">0-based, below the configuration's steps.</param>
-    /// <param name="pairs">At most batch_pairs.</param>
+    /// <param name="pairs">The step's batch.</param>
     public double Step(int step, IReadOnlyList<TokenizedPair> pairs)
     {
         for (int i = 0; i < _mask.Length; i++)

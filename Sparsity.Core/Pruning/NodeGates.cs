@@ -11,6 +11,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
 {
     private readonly IComputeEngine _engine;
     private readonly Dictionary<Site, Gate> _gates = [];
+    private readonly List<WeightTensor> _maskGradients = [];
 
     /// <param name="engine">The model's.</param>
     /// <param name="layout">All nodes.</param>
@@ -29,6 +30,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
                 engine.AllocateWeights($"mask gradient of {site}", 1, channels));
             engine.Write(gate.Mean, replacements[layout.RangeOf(i)]);
             _gates[site] = gate;
+            _maskGradients.Add(gate.MaskGradient);
         }
     }
 
@@ -46,21 +48,15 @@ public sealed class NodeGates : ISiteHook, IDisposable
     /// <summary>Overwrites <paramref name="gradient"/>, one per node, with what the backward passes since the last call accumulated, and clears it.</summary>
     public void TakeMaskGradient(Span<float> gradient)
     {
-        for (int i = 0; i < Layout.Sites.Count; i++)
-        {
-            Gate gate = _gates[Layout.Sites[i]];
-            _engine.Read(gate.MaskGradient, gradient[Layout.RangeOf(i)]);
-            _engine.Zero(gate.MaskGradient);
-        }
+        _engine.Read(_maskGradients, gradient);
+        _maskGradients.ForEach(_engine.Zero);
     }
 
     public void Forward(Site site, ActivationTensor activation)
     {
         if (_gates.TryGetValue(site, out Gate? gate))
         {
-            ActivationTensor before = BeforeOf(site, gate, activation);
-            _engine.Copy(activation, before);
-            _engine.GateForward(before, gate.Mask, gate.Mean, activation);
+            _engine.GateForward(activation, gate.Mask, gate.Mean, activation, BeforeOf(site, gate, activation));
         }
     }
 

@@ -35,9 +35,13 @@ public sealed class NodeScaling : IDisposable
     /// <param name="model">Frozen.</param>
     /// <param name="replacements">What a node of scale 0 is frozen at: its mean activation, or 0; one per node.</param>
     /// <param name="maxTokens">Longest prompt.</param>
-    public NodeScaling(Transformer model, ReadOnlySpan<float> replacements, int maxTokens)
+    /// <param name="freezesNormScale">As <see cref="PruningConfig.FreezeNormScale"/>.</param>
+    public NodeScaling(Transformer model, ReadOnlySpan<float> replacements, int maxTokens, bool freezesNormScale)
     {
-        _runner = new TaskRunner(model, BatchPairs, maxTokens);
+        _runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, maxTokens, BatchPairs), maxTokens)
+        {
+            FreezesNormScale = freezesNormScale,
+        };
         _gates = new NodeGates(model.Parameters.Engine, new NodeLayout(model.Config), replacements);
         _runner.Hooks.Add(_gates);
     }

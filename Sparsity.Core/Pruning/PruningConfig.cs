@@ -1,3 +1,5 @@
+using Sparsity.Core.Tasks;
+
 namespace Sparsity.Core.Pruning;
 
 /// <summary>What a node outside the circuit is frozen at.</summary>
@@ -48,6 +50,9 @@ public sealed record PruningConfig
     /// <summary>Longest prompt in tokens; longer draws are drawn again. The paper: 256.</summary>
     public int MaxTokens { get; init; } = 64;
 
+    /// <summary>Most lines of other code before the statement that matters. Small: 3; some 30 fill 256 tokens.</summary>
+    public int DistractorLines { get; init; } = PromptTask.UsualDistractorLines;
+
     /// <summary>Penalties per kept node, tried one after another; the smallest circuit that passes is kept. The paper: 1e-4; small: 5e-4 to 3e-3.</summary>
     public IReadOnlyList<double> KCoef { get; init; } = [5e-4, 1e-3, 2e-3, 3e-3];
 
@@ -90,6 +95,12 @@ public sealed record PruningConfig
     /// <summary>Whether channel i of q and channel i of k of a layer are in the circuit together or not at all: one tau for both.</summary>
     public bool TiedQueryKey { get; init; }
 
+    /// <summary>
+    /// Whether every norm keeps the scale (reciprocal deviation, token by token) that it has in the whole model on the same prompt, so that ablations cannot act
+    /// through the norms. Costs a pass of the whole model for each pass of the masked one.
+    /// </summary>
+    public bool FreezeNormScale { get; init; }
+
     /// <summary>Task loss in nats that the circuit must not exceed.</summary>
     public double TargetLoss { get; init; } = 0.15;
 
@@ -124,6 +135,7 @@ public sealed record PruningConfig
         Require(Steps >= 1, "steps", Steps, "at least 1");
         Require(BatchPairs >= 1, "batch_pairs", BatchPairs, "at least 1");
         Require(MaxTokens >= 2, "max_tokens", MaxTokens, "at least 2");
+        Require(DistractorLines >= 0, "distractor_lines", DistractorLines, "at least 0");
         Require(KCoef.Count > 0 && KCoef.All(k => k >= 0), "k_coef", string.Join(", ", KCoef), "a list of numbers from 0");
         Require(Lr > 0, "lr", Lr, "above 0");
         Require(LrWarmupFrac is >= 0 and < 1, "lr_warmup_frac", LrWarmupFrac, "in [0, 1)");

@@ -5,7 +5,7 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>One pruning of a settings search: a line of search.jsonl.</summary>
-/// <param name="Trial">0-based; 0 is the centre itself.</param>
+/// <param name="Trial">0-based; the first are the centre itself, one for each of its penalties.</param>
 /// <param name="MeetsTarget">On the selection prompts.</param>
 /// <param name="LossWithoutCircuit">On the selection prompts.</param>
 /// <param name="Score">Lower is better: the edges of a circuit that meets the target and is necessary; others come after all of these.</param>
@@ -18,7 +18,9 @@ public sealed record SearchTrial(
 
 /// <summary>
 /// An evolutionary search for pruning settings around a centre (spec section 4: all of them are centres of a search). Rounds of 8 prunings that may run at the
-/// same time; each later trial varies one of the four best of all rounds before. What a trial tries depends on the seed and the earlier rounds only.
+/// same time. The first trials are what pruning without a search would choose among, so that the best trial is never worse than that on the selection prompts;
+/// the rest of the first round varies the centre, and each later trial one of the four best of all rounds before. What a trial tries depends on the seed and
+/// the earlier rounds only.
 /// </summary>
 public static class SettingsSearch
 {
@@ -35,7 +37,7 @@ public static class SettingsSearch
 
     /// <param name="subjects">One per pruning at a time, each in an engine of its own.</param>
     /// <param name="task">The task.</param>
-    /// <param name="centre">Validated; of its penalties the middle one.</param>
+    /// <param name="centre">Validated.</param>
     /// <param name="trials">How many prunings.</param>
     /// <param name="tablePath">search.jsonl; the trials it holds are not done again.</param>
     /// <param name="finished">Called with each trial, one call at a time.</param>
@@ -101,14 +103,13 @@ public static class SettingsSearch
 
         PruningConfig Propose(int trial, SearchTrial[] best)
         {
-            PruningConfig middle = centre with { KCoef = [centre.KCoef[(centre.KCoef.Count - 1) / 2]] };
-            if (trial == 0)
+            if (trial < centre.KCoef.Count)
             {
-                return middle;
+                return centre with { KCoef = [centre.KCoef[trial]] };
             }
 
             var random = RandomSource.For(centre.Seed, $"search of {task.Name}", trial);
-            PruningConfig parent = best.Length == 0 ? middle : With(centre, random.Pick(best));
+            PruningConfig parent = best.Length == 0 ? centre with { KCoef = [random.Pick(centre.KCoef)] } : With(centre, random.Pick(best));
             double spread = best.Length == 0 ? FirstSpread : LaterSpread;
             return parent with
             {

@@ -73,7 +73,7 @@ public sealed class TaskPruning : IDisposable
     public static TaskPruning? TryCreate(PruningSubject subject, PromptTask task, PruningConfig config, out string reason)
     {
         config = subject.Fitted(config);
-        bool posed = TokenizedTask.TryCreate(task, subject.Tokenizer, config.MaxTokens, out TokenizedTask? tokenized, out string? why);
+        bool posed = TokenizedTask.TryCreate(task, subject.Tokenizer, config.MaxTokens, out TokenizedTask? tokenized, out string? why, config.DistractorLines);
         reason = why ?? "";
         return posed ? new TaskPruning(subject, tokenized!, config, TaskPrompts.Draw(tokenized!, config)) : null;
     }

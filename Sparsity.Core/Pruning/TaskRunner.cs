@@ -43,11 +43,24 @@ public sealed class TaskRunner : IDisposable
         _differences = new double[sequences];
     }
 
+    /// <summary>Pairs of a batch that an engine is fast with, from 1 to <paramref name="most"/>.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="tokens">Longest prompt.</param>
+    /// <param name="most">More are not needed.</param>
+    public static int PairsAtOnce(Transformer model, int tokens, int most)
+    {
+        long bytesOfPair = 2L * tokens * sizeof(float) * Math.Max(model.Config.DMlp, Math.Max(model.Config.DModel, model.Config.AttentionChannels));
+        return (int)Math.Clamp(model.Parameters.Engine.PreferredActivationBytes / bytesOfPair, 1, most);
+    }
+
     /// <summary>Most pairs of one batch.</summary>
     public int Pairs { get; }
 
     /// <summary>Longest prompt.</summary>
     public int Tokens { get; }
+
+    /// <summary>Whether the hooks leave the norms' scales alone: each batch first runs without hooks, and keeps the scales of that pass.</summary>
+    public bool FreezesNormScale { get; init; }
 
     /// <summary>What looks at or changes activations, in the order it is called.</summary>
     public List<ISiteHook> Hooks { get; } = [];
@@ -100,41 +113,27 @@ public sealed class TaskRunner : IDisposable
         BackwardFromLogits();
     }
 
-    /// <summary>Runs a batch, and sends the gradient of its mean loss back through the model and its hooks.</summary>
-    /// <param name="pairs">At most <see cref="Pairs"/>.</param>
+    /// <summary>Runs any number of pairs, in batches of similar length, and sends the gradient of their mean loss back through the model and its hooks.</summary>
+    /// <param name="pairs">From 1.</param>
     /// <param name="loss">Which loss.</param>
     /// <returns>The loss in nats.</returns>
     public double LossAndBackward(IReadOnlyList<TokenizedPair> pairs, TaskLoss loss)
     {
-        if (loss == TaskLoss.Binary)
+        double sum = 0;
+        foreach (int[] batch in Batches(pairs))
         {
-            ReadOnlySpan<double> differences = Differences(pairs);
-            var gradients = new double[differences.Length];
-            BinaryLoss.Gradient(differences, gradients);
-            Backward(gradients);
-            return BinaryLoss.Mean(differences);
+            TokenizedPair[] chosen = [.. batch.Select(i => pairs[i])];
+            sum += loss == TaskLoss.Binary ? BinaryAndBackward(chosen, pairs.Count) : FullAndBackward(chosen, pairs.Count);
         }
 
-        Forward(pairs);
-        var answers = new int[2 * Pairs];
-        answers.AsSpan().Fill(-1);
-        for (int i = 0; i < 2 * pairs.Count; i++)
-        {
-            answers[i] = i % 2 == 0 ? pairs[i / 2].AnswerA : pairs[i / 2].AnswerB;
-        }
-
-        _engine.Write(_head.Targets, answers);
-        _head.CrossEntropy(2 * pairs.Count, withGradient: true);
-        double sum = _head.ReadLossSum();
-        BackwardFromLogits();
-        return sum / (2 * pairs.Count);
+        return sum;
     }
 
     /// <summary>The logit differences of any number of pairs, in batches of similar length.</summary>
     public double[] AllDifferences(IReadOnlyList<TokenizedPair> pairs)
     {
         var all = new double[2 * pairs.Count];
-        foreach (int[] batch in Enumerable.Range(0, pairs.Count).OrderBy(i => LengthOf(pairs[i])).ThenBy(i => i).Chunk(Pairs))
+        foreach (int[] batch in Batches(pairs))
         {
             ReadOnlySpan<double> differences = Differences([.. batch.Select(i => pairs[i])]);
             for (int i = 0; i < batch.Length; i++)
@@ -158,6 +157,43 @@ public sealed class TaskRunner : IDisposable
         _positions.Dispose();
         _picked.Dispose();
         _pickedGradient.Dispose();
+    }
+
+    /// <summary>Indices of pairs, as many as a batch takes; a single batch keeps their order.</summary>
+    private IEnumerable<int[]> Batches(IReadOnlyList<TokenizedPair> pairs) =>
+        pairs.Count <= Pairs ? [[.. Enumerable.Range(0, pairs.Count)]] : Enumerable.Range(0, pairs.Count).OrderBy(i => LengthOf(pairs[i])).ThenBy(i => i).Chunk(Pairs);
+
+    /// <summary>This batch's part of the mean loss over <paramref name="total"/> pairs.</summary>
+    private double BinaryAndBackward(TokenizedPair[] pairs, int total)
+    {
+        double share = (double)pairs.Length / total;
+        ReadOnlySpan<double> differences = Differences(pairs);
+        var gradients = new double[differences.Length];
+        BinaryLoss.Gradient(differences, gradients);
+        for (int i = 0; i < gradients.Length; i++)
+        {
+            gradients[i] *= share;
+        }
+
+        Backward(gradients);
+        return BinaryLoss.Mean(differences) * share;
+    }
+
+    private double FullAndBackward(TokenizedPair[] pairs, int total)
+    {
+        Forward(pairs);
+        var answers = new int[2 * Pairs];
+        answers.AsSpan().Fill(-1);
+        for (int i = 0; i < 2 * pairs.Length; i++)
+        {
+            answers[i] = i % 2 == 0 ? pairs[i / 2].AnswerA : pairs[i / 2].AnswerB;
+        }
+
+        _engine.Write(_head.Targets, answers);
+        _head.CrossEntropy(2 * total, withGradient: true);
+        double sum = _head.ReadLossSum();
+        BackwardFromLogits();
+        return sum / (2 * total);
     }
 
     private static int LengthOf(TokenizedPair pair) => Math.Max(pair.First.Length, pair.Second.Length);
@@ -194,7 +230,19 @@ public sealed class TaskRunner : IDisposable
         _engine.Write(_positions, last);
         _engine.Write(_head.TokenIds, lastTokens);
         state.Hooks.Clear();
+        state.AreNormScalesFrozen = _head.IsNormScaleFrozen = false;
+        if (FreezesNormScale)
+        {
+            Run(state);
+            state.AreNormScalesFrozen = _head.IsNormScaleFrozen = true;
+        }
+
         Hooks.ForEach(state.Hooks.Add);
+        Run(state);
+    }
+
+    private void Run(ForwardState state)
+    {
         _model.Forward(state);
         _engine.GatherTokens(state.FinalResidual, _positions, _picked);
         _model.Head.Forward(_picked, _head);

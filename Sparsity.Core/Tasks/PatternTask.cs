@@ -6,7 +6,8 @@ namespace Sparsity.Core.Tasks;
 /// <summary>Makes a <see cref="PromptTask"/> of patterns whose two variants are the two prompts.</summary>
 internal static class PatternTask
 {
-    private const int MostDistractors = 3;
+    /// <summary>Distractors beyond so many lines stand in functions of their own, of so many lines each.</summary>
+    private const int LinesOfFunction = 6;
     private const int Indent = 4;
 
     private static readonly Pattern Head = new("def {f}({n}):");
@@ -52,16 +53,16 @@ internal static class PatternTask
     private static string Cross(string head, string[] starts, string lines) =>
         string.Join('\n', starts.SelectMany(start => lines.Split('\n').Select(line => head + start + line.TrimEnd('\r'))));
 
-    private static Func<RandomSource, PromptPair>[] Fixed(string lines, string a, string b) => Templates(lines, (first, second) => new PromptPair(first, second, a, b));
+    private static PromptTemplate[] Fixed(string lines, string a, string b) => Templates(lines, (first, second) => new PromptPair(first, second, a, b));
 
-    private static Func<RandomSource, PromptPair>[] Copying(string lines) => Templates(lines.Replace("\\t", "\t", StringComparison.Ordinal), (first, second) =>
+    private static PromptTemplate[] Copying(string lines) => Templates(lines.Replace("\\t", "\t", StringComparison.Ordinal), (first, second) =>
     {
         string[] partsA = first.Split('\t');
         string[] partsB = second.Split('\t');
         return new PromptPair(partsA[0], partsB[0], partsA[1], partsB[1]);
     });
 
-    private static Func<RandomSource, PromptPair>[] Templates(string lines, Func<string, string, PromptPair> make) =>
+    private static PromptTemplate[] Templates(string lines, Func<string, string, PromptPair> make) =>
         [.. Idioms.Patterns(lines).Zip(lines.Split('\n', StringSplitOptions.RemoveEmptyEntries), (pattern, line) => Template(pattern, PlaceOf(line), make))];
 
     /// <summary>Where the corpus has such code: names and keywords at the start of a line are other tokens at the margin than after an indentation.</summary>
@@ -70,14 +71,14 @@ internal static class PatternTask
         : line.StartsWith("def ", StringComparison.Ordinal) || line.StartsWith("class ", StringComparison.Ordinal) || line.Contains(@"\ndef ", StringComparison.Ordinal) ? Place.AfterFunction
         : Place.InFunction;
 
-    private static Func<RandomSource, PromptPair> Template(Pattern pattern, Place place, Func<string, string, PromptPair> make) => random =>
+    private static PromptTemplate Template(Pattern pattern, Place place, Func<string, string, PromptPair> make) => (random, distractorLines) =>
     {
         var filler = new SlotFiller(random);
         filler.NewScope();
         var lead = new StringBuilder();
         if (place != Place.AsWritten)
         {
-            Distract(lead, filler);
+            Distract(lead, filler, distractorLines);
         }
 
         if (place == Place.AfterFunction && lead.Length > 0)
@@ -98,11 +99,22 @@ internal static class PatternTask
         }
     };
 
-    /// <summary>Lines of a function before the statement that matters, in half of the prompts with the function's head.</summary>
-    private static void Distract(StringBuilder lead, SlotFiller filler)
+    /// <summary>Whole functions, then lines of one before the statement that matters: in half of the prompts that begin there with the function's head.</summary>
+    private static void Distract(StringBuilder lead, SlotFiller filler, int most)
     {
-        int lines = filler.Random.NextInt(MostDistractors + 1);
-        if (lines > 0 && filler.Random.NextBool())
+        int lines = filler.Random.NextInt(most + 1);
+        for (; lines > LinesOfFunction; lines -= LinesOfFunction)
+        {
+            Append(Head, 0);
+            for (int i = 0; i < LinesOfFunction; i++)
+            {
+                Append(filler.Random.Pick(Idioms.Plain), Indent);
+            }
+
+            lead.Append("\n\n");
+        }
+
+        if (lines > 0 && (lead.Length > 0 || filler.Random.NextBool()))
         {
             Append(Head, 0);
         }

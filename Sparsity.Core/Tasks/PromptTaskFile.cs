@@ -47,7 +47,7 @@ internal static class PromptTaskFile
         }
     }
 
-    private static Func<RandomSource, PromptPair>[] Templates(List<PromptPair> pairs) => [.. pairs.Select(pair => (Func<RandomSource, PromptPair>)(_ => pair))];
+    private static PromptTemplate[] Templates(List<PromptPair> pairs) => [.. pairs.Select(pair => (PromptTemplate)((_, _) => pair))];
 
     private sealed record Content(
         [property: JsonRequired] int FormatVersion,

@@ -13,12 +13,14 @@ public sealed class TokenizedTask
 
     private readonly BytePairTokenizer _tokenizer;
     private readonly int _maxTokens;
+    private readonly int _distractorLines;
 
-    private TokenizedTask(PromptTask task, BytePairTokenizer tokenizer, int maxTokens, AnswerPair? otherAnswers)
+    private TokenizedTask(PromptTask task, BytePairTokenizer tokenizer, int maxTokens, int distractorLines, AnswerPair? otherAnswers)
     {
         Task = task;
         _tokenizer = tokenizer;
         _maxTokens = maxTokens;
+        _distractorLines = distractorLines;
         OtherAnswers = otherAnswers;
     }
 
@@ -30,13 +32,16 @@ public sealed class TokenizedTask
     /// <summary>Puts <paramref name="task"/> into tokens, if every template of it can give pairs that fit: with the pairs' own answers, or else with the first others that do.</summary>
     /// <param name="maxTokens">The longest prompt the model reads, in tokens.</param>
     /// <param name="reason">If not: why, in one line that begins with the task's name.</param>
-    public static bool TryCreate(PromptTask task, BytePairTokenizer tokenizer, int maxTokens, [NotNullWhen(true)] out TokenizedTask? tokenized, [NotNullWhen(false)] out string? reason)
+    /// <param name="distractorLines">Most lines of other code before the statement that matters; pairs longer than <paramref name="maxTokens"/> are drawn again.</param>
+    public static bool TryCreate(
+        PromptTask task, BytePairTokenizer tokenizer, int maxTokens, [NotNullWhen(true)] out TokenizedTask? tokenized, [NotNullWhen(false)] out string? reason,
+        int distractorLines = PromptTask.UsualDistractorLines)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxTokens);
         string? firstReason = null;
         foreach (AnswerPair? answers in task.OtherAnswers.Prepend(null))
         {
-            tokenized = new TokenizedTask(task, tokenizer, maxTokens, answers);
+            tokenized = new TokenizedTask(task, tokenizer, maxTokens, distractorLines, answers);
             if (tokenized.Misfit() is not { } misfit)
             {
                 reason = null;
@@ -60,7 +65,7 @@ public sealed class TokenizedTask
         for (int i = 0; i < count; i++)
         {
             RandomSource random = RandomSource.For(seed, $"task {Task.Name} {split}", i);
-            Func<RandomSource, PromptPair> template = random.Pick(Task.Templates(split));
+            PromptTemplate template = random.Pick(Task.Templates(split));
             pairs[i] = Draw(template, random, out string problem)
                 ?? throw new BadInputException($"Task {Task.Name}: no usable pair in {MostDraws} draws ({problem}). Use a longer context or another tokenizer.");
         }
@@ -73,7 +78,7 @@ public sealed class TokenizedTask
     {
         foreach (TaskSplit split in Enum.GetValues<TaskSplit>())
         {
-            IReadOnlyList<Func<RandomSource, PromptPair>> templates = Task.Templates(split);
+            IReadOnlyList<PromptTemplate> templates = Task.Templates(split);
             for (int i = 0; i < templates.Count; i++)
             {
                 if (Draw(templates[i], RandomSource.For(0, $"fit of {Task.Name} {split}", i), out string problem) is null)
@@ -113,12 +118,12 @@ public sealed class TokenizedTask
         return problem.Length == 0 ? new TokenizedPair(first, second, a, b) : null;
     }
 
-    private TokenizedPair? Draw(Func<RandomSource, PromptPair> template, RandomSource random, out string problem)
+    private TokenizedPair? Draw(PromptTemplate template, RandomSource random, out string problem)
     {
         problem = "";
         for (int draw = 0; draw < MostDraws; draw++)
         {
-            if (Tokenize(template(random), out problem) is { } pair)
+            if (Tokenize(template(random, _distractorLines), out problem) is { } pair)
             {
                 return pair;
             }

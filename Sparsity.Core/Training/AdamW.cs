@@ -26,20 +26,23 @@ public sealed class AdamW : IDisposable
         _sparsity = sparsity;
         _moments = [.. trained.Select(parameter => AdamMoments.Allocate(engine, parameter))];
         _gradients = [.. _moments.Select(moments => moments.Parameter.Gradient!)];
+        GradientRms = engine.AllocateScalars("RMS of the gradient", 1);
     }
 
     /// <summary>The trained parameters with their moments, in the order of the parameter list.</summary>
     public IReadOnlyList<AdamMoments> Moments => _moments;
 
-    /// <summary>Root mean square over all entries of all gradients together.</summary>
-    public double GradientRms() => _engine.RootMeanSquare(_gradients);
+    /// <summary>Root mean square over all entries of all gradients together, left by <see cref="MeasureGradient"/>.</summary>
+    public ScalarTensor GradientRms { get; }
 
-    /// <summary>Applies the gradients, and clears them for the next step.</summary>
+    public void MeasureGradient() => _engine.RootMeanSquare(_gradients, GradientRms, 0);
+
+    /// <summary>Applies the gradients, whose RMS has been fetched and is finite, and clears them for the next step.</summary>
     /// <param name="step">0-based.</param>
-    /// <param name="gradientRms">Of <see cref="GradientRms"/>, finite.</param>
-    public void Step(int step, double gradientRms)
+    public void Step(int step)
     {
         const double NormalizeEpsilon = 1e-5;
+        double gradientRms = GradientRms[0];
         double scale = _config.GradientScaling switch
         {
             GradientScaling.Normalize => 1 / (gradientRms + NormalizeEpsilon),
@@ -68,6 +71,7 @@ public sealed class AdamW : IDisposable
 
     public void Dispose()
     {
+        GradientRms.Dispose();
         foreach (AdamMoments moments in _moments)
         {
             moments.Dispose();

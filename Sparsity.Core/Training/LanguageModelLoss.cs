@@ -39,15 +39,32 @@ public sealed class LanguageModelLoss : IDisposable
     /// <summary>Its logits, or their gradient.</summary>
     internal HeadState Head => _head;
 
-    /// <summary>Mean loss in nats over the T-1 predicted positions of each sequence.</summary>
+    /// <summary>Mean loss in nats over the T-1 predicted positions of each sequence, as of the last <see cref="IComputeEngine.Fetch"/> of <see cref="Sum"/>.</summary>
+    public double Mean => Sum[0] / Counted;
+
+    /// <summary>The loss of all predicted positions together.</summary>
+    public ScalarTensor Sum => _head.LossSum;
+
+    private int Counted => Sequences * (ContextTokens - 1);
+
+    /// <summary>Mean loss of a batch; waits for the device.</summary>
+    /// <param name="tokens">[B,T].</param>
+    public double Evaluate(ReadOnlySpan<int> tokens)
+    {
+        Run(tokens);
+        _engine.Fetch(Sum);
+        return Mean;
+    }
+
+    /// <summary>Runs the model on a batch and leaves its loss in <see cref="Sum"/>.</summary>
     /// <param name="tokens">[B,T].</param>
     /// <param name="withGradient">Whether <see cref="Backward"/> follows.</param>
-    public double Evaluate(ReadOnlySpan<int> tokens, bool withGradient = false)
+    public void Run(ReadOnlySpan<int> tokens, bool withGradient = false)
     {
         Load(tokens);
         Model.Forward(_forward);
         Model.Head.Forward(_forward.FinalResidual, _head);
-        return CrossEntropy(withGradient);
+        _head.CrossEntropy(Counted, withGradient);
     }
 
     /// <summary>Writes a batch's tokens [B,T] and what follows each.</summary>
@@ -62,15 +79,14 @@ public sealed class LanguageModelLoss : IDisposable
         _engine.Write(_head.Targets, _targets);
     }
 
-    /// <summary>Mean loss of the logits that are there; with a gradient, turns them into it.</summary>
-    internal double CrossEntropy(bool withGradient = false)
+    /// <summary>Mean loss of the logits that are there; waits for the device.</summary>
+    internal double CrossEntropy()
     {
-        int counted = Sequences * (ContextTokens - 1);
-        _head.CrossEntropy(counted, withGradient);
-        return _head.ReadLossSum() / counted;
+        _head.CrossEntropy(Counted, withGradient: false);
+        return _head.ReadLossSum() / Counted;
     }
 
-    /// <summary>Accumulates the gradients of the last <see cref="Evaluate"/> into the parameters'.</summary>
+    /// <summary>Accumulates the gradients of the last <see cref="Run"/> into the parameters'.</summary>
     public void Backward(BackwardState gradients)
     {
         Model.Head.Backward(_forward.FinalResidual, _head, gradients.Residual);

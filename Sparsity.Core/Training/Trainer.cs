@@ -7,6 +7,7 @@ namespace Sparsity.Core.Training;
 /// <summary>A model in training: its parameters with gradients and moments, and the step of spec section 2 on a given batch.</summary>
 public class Trainer : IDisposable
 {
+    private readonly ScalarTensor _weightRms;
     private IReadOnlyList<WeightTensor>? _weights;
 
     /// <param name="engine">Where it is trained.</param>
@@ -24,6 +25,7 @@ public class Trainer : IDisposable
         Model = new Transformer(Parameters);
         Loss = new LanguageModelLoss(Model, training.BatchSequences, training.ContextTokens);
         Gradients = Model.CreateBackwardState(training.BatchSequences, training.ContextTokens);
+        _weightRms = engine.AllocateScalars("RMS of the weights", 1);
     }
 
     public IComputeEngine Engine { get; }
@@ -89,19 +91,29 @@ public class Trainer : IDisposable
         static string Describe(ParameterSpec? spec) => spec is null ? "nothing" : $"{spec.Name} [{string.Join(", ", spec.Shape)}]";
     }
 
-    /// <summary>Loss before the update, and the root mean square of the gradient.</summary>
+    /// <summary>Sets what is to begin from the text rather than from a seed; called once, between Initialise and the first step.</summary>
+    /// <param name="training">The batches that steps are given.</param>
+    public virtual void Fit(BatchSource training)
+    {
+    }
+
+    /// <summary>
+    /// Loss before the update, and the root mean square of the gradient. Waits for the device once, between backward and update: what comes before was started
+    /// without knowing a number, and the update is still under way when this returns.
+    /// </summary>
     /// <param name="step">0-based.</param>
     /// <param name="tokens">[B,T].</param>
-    /// <exception cref="NumericalException">The loss or a gradient is not finite; nothing was changed.</exception>
+    /// <exception cref="NumericalException">The loss, a gradient or a weight is not finite; nothing was changed.</exception>
     public virtual (double Loss, double GradientRms) Step(int step, ReadOnlySpan<int> tokens)
     {
-        double loss = Loss.Evaluate(tokens, withGradient: true);
-        RequireFiniteLoss(step, loss);
+        Loss.Run(tokens, withGradient: true);
         Loss.Backward(Gradients);
-        double rms = Optimizer.GradientRms();
-        RequireFiniteGradient(step, rms);
-        Optimizer.Step(step, rms);
-        return (loss, rms);
+        Optimizer.MeasureGradient();
+        ScalarTensor weightRms = MeasureWeights();
+        Engine.Fetch(Loss.Sum, Optimizer.GradientRms, weightRms);
+        RequireFinite(step, Loss.Mean, Optimizer.GradientRms[0]);
+        Optimizer.Step(step);
+        return (Loss.Mean, Optimizer.GradientRms[0]);
     }
 
     /// <summary>Forgets the gradients of a step that <see cref="Step"/> gave up.</summary>
@@ -113,10 +125,15 @@ public class Trainer : IDisposable
         }
     }
 
-    /// <exception cref="NumericalException">A weight is not finite after a step.</exception>
+    /// <summary>Whether the weights were finite when they were last looked at: by every step before its update, and by <see cref="RequireFiniteWeights"/>.</summary>
+    public bool HasFiniteWeights => double.IsFinite(_weightRms[0]);
+
+    /// <summary>Looks at the weights as a step left them; waits for the device.</summary>
+    /// <exception cref="NumericalException">One is not finite.</exception>
     public void RequireFiniteWeights(int step)
     {
-        if (!double.IsFinite(Engine.RootMeanSquare(_weights ??= [.. AllMoments.Select(moments => moments.Parameter.Value)])))
+        Engine.Fetch(MeasureWeights());
+        if (!HasFiniteWeights)
         {
             throw new NumericalException($"step {step}: a weight is not finite after the update.{FirstNonFinite(parameter => parameter.Value, "weight")} The last checkpoint stands.");
         }
@@ -141,26 +158,37 @@ public class Trainer : IDisposable
 
     protected virtual void Dispose(bool disposing)
     {
+        _weightRms.Dispose();
         Loss.Dispose();
         Gradients.Dispose();
         Optimizer.Dispose();
         Parameters.Dispose();
     }
 
-    /// <param name="terms">A sentence for the message.</param>
-    protected void RequireFiniteLoss(int step, double loss, string terms = "")
+    /// <summary>Leaves the root mean square of all that is trained in the tensor it returns.</summary>
+    protected ScalarTensor MeasureWeights()
+    {
+        Engine.RootMeanSquare(_weights ??= [.. AllMoments.Select(moments => moments.Parameter.Value)], _weightRms, 0);
+        return _weightRms;
+    }
+
+    /// <summary>To be called with the numbers of a step, when they and the weights' have been fetched, before its update.</summary>
+    /// <param name="terms">A sentence for the message on the loss.</param>
+    protected void RequireFinite(int step, double loss, double gradientRms, string terms = "")
     {
         if (!double.IsFinite(loss))
         {
             throw new NumericalException($"step {step}: the training loss is {loss}.{terms}{FirstNonFinite(parameter => parameter.Value, "weight")}");
         }
-    }
 
-    protected void RequireFiniteGradient(int step, double rms)
-    {
-        if (!double.IsFinite(rms))
+        if (!double.IsFinite(gradientRms))
         {
             throw new NumericalException($"step {step}: the gradient is not finite.{FirstNonFinite(parameter => parameter.Gradient, "gradient")}");
+        }
+
+        if (!HasFiniteWeights)
+        {
+            throw new NumericalException($"step {step}: a weight is not finite before the update.{FirstNonFinite(parameter => parameter.Value, "weight")} The last checkpoint stands.");
         }
     }
 

@@ -111,6 +111,7 @@ public sealed class TrainingRun : IDisposable
                 };
                 if (evaluate)
                 {
+                    _trainer.RequireFiniteWeights(step);
                     metrics = metrics with
                     {
                         ValidationLoss = FiniteValidationLoss(step),
@@ -189,13 +190,18 @@ public sealed class TrainingRun : IDisposable
                 _watch = JsonText.Read<LossWatch>(JsonText.ParseObject(watch, _folder.StatePath), _folder.StatePath);
             }
         }
-        else if (initial is not null)
-        {
-            _trainer.Initialise(initial);
-        }
         else
         {
-            _trainer.Initialise();
+            if (initial is not null)
+            {
+                _trainer.Initialise(initial);
+            }
+            else
+            {
+                _trainer.Initialise();
+            }
+
+            _trainer.Fit(_training);
         }
 
         KeepMetricsBefore(_nextStep);
@@ -204,21 +210,17 @@ public sealed class TrainingRun : IDisposable
     /// <summary>One step; nothing for one that was skipped.</summary>
     private (double? Loss, double? GradientRms) Step(int step, Action<string>? onSkip)
     {
-        (double?, double?) result = (null, null);
         try
         {
-            result = _trainer.Step(step, _training.Random(_trainer.Config.Seed, step));
+            return _trainer.Step(step, _training.Random(_trainer.Config.Seed, step));
         }
-        catch (NumericalException e) when (_trainer.Config.OnNan == NonFinite.Skip)
+        catch (NumericalException e) when (_trainer.Config.OnNan == NonFinite.Skip && _trainer.HasFiniteWeights) // bad weights would have every step skipped
         {
             _trainer.Skip();
             _watch = _watch with { Skipped = _watch.Skipped + 1 };
             onSkip?.Invoke($"skipped {e.Message}");
+            return (null, null);
         }
-
-        // Also after a skipped step: bad weights would have every step skipped.
-        _trainer.RequireFiniteWeights(step);
-        return result;
     }
 
     private double FiniteValidationLoss(int step)
@@ -229,6 +231,7 @@ public sealed class TrainingRun : IDisposable
 
     private void WriteCheckpoint()
     {
+        _trainer.RequireFiniteWeights(_nextStep - 1);
         if (File.Exists(_folder.MetricsPath))
         {
             AtomicFile.FlushToDisk(_folder.MetricsPath); // the lines before a checkpoint are not written again

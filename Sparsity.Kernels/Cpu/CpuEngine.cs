@@ -20,6 +20,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public string Name => "cpu";
 
+    public long PreferredActivationBytes => 1 << 21;
+
     public string Description =>
         $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
         + (Fma.IsSupported || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported ? "" : " without fused multiply-add");
@@ -39,6 +41,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new CpuSelection(name, sequences, tokens, channels);
 
+    public ScalarTensor AllocateScalars(string name, int count) => new CpuScalars(name, count);
+
     public TokenTensor AllocateTokens(string name, int sequences, int tokens) => new CpuTokens(name, sequences, tokens);
 
     public KeyValueCache AllocateKeyValueCache(string name, int sequences, int tokens, int channels) => new CpuKeyValueCache(name, sequences, tokens, channels);
@@ -53,6 +57,23 @@ public sealed unsafe class CpuEngine : IComputeEngine
     {
         RequireLength(source, source.Length, values.Length);
         Of(source).Values.CopyTo(values);
+    }
+
+    public void Read(IReadOnlyList<WeightTensor> sources, Span<float> values)
+    {
+        for (int i = 0; i < sources.Count; i++)
+        {
+            Of(sources[i]).Values.CopyTo(values);
+            values = values[sources[i].Length..];
+        }
+    }
+
+    public void Fetch(params ReadOnlySpan<ScalarTensor> scalars)
+    {
+        foreach (ScalarTensor tensor in scalars)
+        {
+            Of(tensor).Fetch();
+        }
     }
 
     public void Write(ActivationTensor target, ReadOnlySpan<float> values)
@@ -77,6 +98,12 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public void Read(ActivationTensor source, Span<float> values)
     {
         RequireLength(source, source.Length, values.Length);
+        if (((CpuActivations)source).IsSingleToken)
+        {
+            SingleToken.Values((CpuActivations)source).CopyTo(values);
+            return;
+        }
+
         CpuActivations cpu = Of(source);
         for (int tile = 0; tile < cpu.Tiles; tile++)
         {
@@ -103,33 +130,34 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public void Zero(ActivationTensor target) => Elementwise.Zero(_pool, Of(target));
 
-    public void Copy(ActivationTensor source, ActivationTensor target) => Elementwise.Copy(_pool, Of(source), Of(target));
+    public void Copy(ActivationTensor source, ActivationTensor target) => Elementwise.Copy(_pool, RowOrLanes(source), RowOrLanes(target));
 
-    public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_pool, Of(a), Of(b), Of(sum));
+    public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_pool, RowOrLanes(a), RowOrLanes(b), RowOrLanes(sum));
 
     public void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output, int firstPosition) =>
-        Embedding.Forward(_pool, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Of(output), firstPosition);
+        Embedding.Forward(_pool, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), RowOrLanes(output), firstPosition);
 
     public void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient) =>
         Embedding.Backward(_pool, Of(tokens), Of(outputGradient), Changed(tokenEmbeddingGradient), ChangedOptional(positionEmbeddingGradient));
 
     public void PositionForward(WeightTensor positionEmbedding, ActivationTensor output, int firstPosition) =>
-        Embedding.PositionForward(_pool, Of(positionEmbedding), Of(output), firstPosition);
+        Embedding.PositionForward(_pool, Of(positionEmbedding), RowOrLanes(output), firstPosition);
 
     public void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient) =>
         Embedding.PositionBackward(_pool, Of(outputGradient), Changed(positionEmbeddingGradient));
 
-    public void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics) =>
-        Norm.Forward(_pool, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics));
+    public void NormForward(
+        NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics, bool isScaleFrozen) =>
+        Norm.Forward(_pool, kind, RowOrLanes(input), Of(weight), OfOptional(bias), RowOrLanes(output), RowOrLanes(statistics), isScaleFrozen);
 
     public void NormBackward(
         NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
-        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient) =>
+        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient, bool isScaleFrozen) =>
         Norm.Backward(
-            _pool, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), ChangedOptional(weightGradient), ChangedOptional(biasGradient));
+            _pool, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), ChangedOptional(weightGradient), ChangedOptional(biasGradient), isScaleFrozen);
 
     public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
-        Linear.Forward(_pool, Of(input), Of(weight), OfOptional(bias), Of(output));
+        Linear.Forward(_pool, RowOrLanes(input), Of(weight), OfOptional(bias), RowOrLanes(output));
 
     public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
         Linear.BackwardInput(_pool, Of(weight), Of(outputGradient), Of(inputGradient));
@@ -137,11 +165,11 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient, WeightTensor? biasGradient) =>
         Linear.BackwardWeight(_pool, Of(input), Of(outputGradient), Changed(weightGradient), ChangedOptional(biasGradient));
 
-    public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) => AbsTopK.Forward(_pool, Of(values), keep, (CpuSelection)selection);
+    public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) => AbsTopK.Forward(_pool, RowOrLanes(values), keep, (CpuSelection)selection);
 
     public void AbsTopKBackward(SelectionTensor selection, ActivationTensor gradient) => AbsTopK.Backward(_pool, (CpuSelection)selection, Of(gradient));
 
-    public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) => Activation.Forward(_pool, kind, Of(input), Of(output));
+    public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) => Activation.Forward(_pool, kind, RowOrLanes(input), RowOrLanes(output));
 
     public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) => Activation.Backward(_pool, kind, Of(input), Of(gradient));
 
@@ -158,9 +186,10 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public void CachedAttentionForward(
         ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, KeyValueCache cache, int position, ActivationTensor output) =>
-        CachedAttention.Forward(_pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), (CpuKeyValueCache)cache, position, Of(output));
+        CachedAttention.Forward(
+            _pool, RowOrLanes(query), RowOrLanes(key), RowOrLanes(value), heads, OfOptional(sinkLogits), (CpuKeyValueCache)cache, position, RowOrLanes(output));
 
-    public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) => Loss.BigramForward(_pool, Of(tokens), Of(table), Of(logits));
+    public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) => Loss.BigramForward(_pool, Of(tokens), Of(table), RowOrLanes(logits));
 
     public void BigramBackward(TokenTensor tokens, ActivationTensor logitsGradient, WeightTensor tableGradient) =>
         Loss.BigramBackward(_pool, Of(tokens), Of(logitsGradient), Changed(tableGradient));
@@ -168,7 +197,9 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
         Loss.CrossEntropy(_pool, Of(logits), Of(targets), Of(losses), OfOptional(logitsGradient), gradientScale);
 
-    public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_pool, Of(input), Of(positions), Of(output));
+    public void Sum(ActivationTensor values, ScalarTensor sums, int index) => Of(sums).Values[index] = Loss.Sum(Of(values));
+
+    public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_pool, RowOrLanes(input), Of(positions), RowOrLanes(output));
 
     public void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient) =>
         Embedding.ScatterGradient(_pool, Of(outputGradient), Of(positions), Of(inputGradient));
@@ -176,15 +207,16 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public void KullbackLeibler(ActivationTensor targetLogits, ActivationTensor logits, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
         Cpu.KullbackLeibler.Run(_pool, Of(targetLogits), Of(logits), Of(losses), OfOptional(logitsGradient), gradientScale);
 
-    public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, WeightTensor sums) =>
-        NormalisedError.Forward(_pool, Of(prediction), Of(target), Changed(sums));
+    public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index) =>
+        NormalisedError.Forward(_pool, Of(prediction), Of(target), Of(sums).Values.AsSpan(index, 2));
 
     public void NormalisedErrorBackward(
-        ActivationTensor prediction, ActivationTensor target, WeightTensor sums, float gradientScale, ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
-        NormalisedError.Backward(_pool, Of(prediction), Of(target), Of(sums), gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
+        ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index, float gradientScale,
+        ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
+        NormalisedError.Backward(_pool, Of(prediction), Of(target), (float)Of(sums).Values[index + 1], gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output) =>
-        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output));
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null) =>
+        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), OfOptional(before));
 
     public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
         Gate.Backward(_pool, Of(input), Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
@@ -195,7 +227,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
         ChannelReduction.AddChannelSums(_pool, Of(input), sums);
     }
 
-    public double RootMeanSquare(IReadOnlyList<WeightTensor> tensors) => AdamW.RootMeanSquare(_pool, tensors);
+    public void RootMeanSquare(IReadOnlyList<WeightTensor> tensors, ScalarTensor results, int index) =>
+        Of(results).Values[index] = AdamW.RootMeanSquare(_pool, tensors);
 
     public void AdamStep(
         WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
@@ -224,9 +257,14 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     private static CpuWeights? ChangedOptional(WeightTensor? tensor) => tensor is null ? null : Changed(tensor);
 
-    private static CpuActivations Of(ActivationTensor tensor) => (CpuActivations)tensor;
+    private static CpuActivations Of(ActivationTensor tensor) => ((CpuActivations)tensor).InLanes();
 
-    private static CpuActivations? OfOptional(ActivationTensor? tensor) => (CpuActivations?)tensor;
+    /// <summary>For operations that take a single token's row, and look after where the numbers are by themselves.</summary>
+    private static CpuActivations RowOrLanes(ActivationTensor tensor) => (CpuActivations)tensor;
+
+    private static CpuActivations? OfOptional(ActivationTensor? tensor) => tensor is null ? null : Of(tensor);
+
+    private static CpuScalars Of(ScalarTensor tensor) => (CpuScalars)tensor;
 
     private static CpuTokens Of(TokenTensor tensor) => (CpuTokens)tensor;
 

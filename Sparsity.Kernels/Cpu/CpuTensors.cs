@@ -30,6 +30,18 @@ internal sealed unsafe class AlignedMemory : IDisposable
     }
 }
 
+/// <summary>Numbers in double; operations write <see cref="Values"/>, and the host knows what it fetched.</summary>
+internal sealed class CpuScalars(string name, int count) : ScalarTensor(name, count)
+{
+    public double[] Values { get; } = new double[count];
+
+    public void Fetch() => Values.CopyTo(Fetched);
+
+    protected override void Dispose(bool disposing)
+    {
+    }
+}
+
 /// <summary>Row-major parameters, with the lists of their nonzero entries where they are sparse.</summary>
 internal sealed unsafe class CpuWeights(string name, int rows, int columns) : WeightTensor(name, rows, columns)
 {
@@ -61,7 +73,8 @@ internal sealed unsafe class CpuWeights(string name, int rows, int columns) : We
 /// <summary>
 /// Activations in tiles: [tile][channel][lane], the lanes of a tile being up to 64 neighbouring tokens of one sequence. So a channel of a tile is
 /// 1 to 4 vectors of 16 tokens, a weight multiplies all of them, and reductions over channels need no shuffles. A sequence whose length is no multiple of
-/// the width ends in padding lanes: finite in activations, zero in gradients.
+/// the width ends in padding lanes: finite in activations, zero in gradients. A single token [1,1,C], which would take a cache line for each number, also has a row
+/// where they lie side by side; whichever of the two the last operation used holds them, and <see cref="InLanes"/> and <see cref="Row"/> move them when needed.
 /// </summary>
 internal sealed unsafe class CpuActivations : ActivationTensor
 {
@@ -71,6 +84,8 @@ internal sealed unsafe class CpuActivations : ActivationTensor
     private readonly AlignedMemory _memory; // a slice holds its whole's, so that it outlives the whole
     private readonly bool _isSlice;
     private readonly float* _data;
+    private readonly SingleTokenRow? _row;
+    private readonly int _firstChannel;
 
     public CpuActivations(string name, int sequences, int tokens, int channels)
         : base(name, sequences, tokens, channels)
@@ -81,6 +96,7 @@ internal sealed unsafe class CpuActivations : ActivationTensor
         TileStride = (long)channels * Width;
         _memory = new AlignedMemory(Tiles * TileStride * sizeof(float));
         _data = (float*)_memory.Pointer;
+        _row = sequences == 1 && tokens == 1 ? new SingleTokenRow(_data, channels) : null;
     }
 
     private CpuActivations(CpuActivations whole, int first, int count)
@@ -93,7 +109,12 @@ internal sealed unsafe class CpuActivations : ActivationTensor
         _memory = whole._memory;
         _isSlice = true;
         _data = whole._data + ((long)first * Width);
+        _row = whole._row;
+        _firstChannel = whole._firstChannel + first;
     }
+
+    /// <summary>Whether the shape is [1,1,C], and so <see cref="Row"/> exists.</summary>
+    public bool IsSingleToken => _row is not null;
 
     /// <summary>Lanes of a tile: 16, 32, 48 or 64.</summary>
     public int Width { get; }
@@ -110,6 +131,23 @@ internal sealed unsafe class CpuActivations : ActivationTensor
 
     /// <summary>The lanes of one channel of one tile: Width floats.</summary>
     public float* Lanes(int tile, int channel) => _data + (tile * TileStride) + ((long)channel * Width);
+
+    /// <summary>These activations, with their numbers in the tiles; to be called before <see cref="Lanes"/>.</summary>
+    public CpuActivations InLanes()
+    {
+        _row?.Spread();
+        return this;
+    }
+
+    /// <summary>The numbers of a single token side by side, to be read and written until the next call of <see cref="InLanes"/>.</summary>
+    public float* Row() => _row!.Collect() + _firstChannel;
+
+    /// <summary>Channel 0 of a token, and how far it is from one channel to the next, wherever the numbers are.</summary>
+    public float* Token(int tile, int lane, out int stride)
+    {
+        stride = IsSingleToken ? 1 : Width;
+        return IsSingleToken ? Row() : Lanes(tile, 0) + lane;
+    }
 
     /// <summary>How many lanes of a tile are tokens; the rest is padding.</summary>
     public int ValidLanes(int tile) => Math.Min(Width, Tokens - (tile % TilesPerSequence * Width));
@@ -130,7 +168,47 @@ internal sealed unsafe class CpuActivations : ActivationTensor
         if (!_isSlice)
         {
             _memory.Dispose();
+            _row?.Dispose();
         }
+    }
+
+    /// <summary>The channels of a single token side by side, shared by the slices of a tensor.</summary>
+    private sealed class SingleTokenRow(float* lanes, int channels) : IDisposable
+    {
+        private readonly AlignedMemory _memory = new((long)channels * sizeof(float));
+        private bool _isCurrent;
+
+        public float* Collect()
+        {
+            var row = (float*)_memory.Pointer;
+            if (!_isCurrent)
+            {
+                for (int channel = 0; channel < channels; channel++)
+                {
+                    row[channel] = lanes[channel * VectorLanes];
+                }
+
+                _isCurrent = true;
+            }
+
+            return row;
+        }
+
+        public void Spread()
+        {
+            if (_isCurrent)
+            {
+                var row = (float*)_memory.Pointer;
+                for (int channel = 0; channel < channels; channel++)
+                {
+                    lanes[channel * VectorLanes] = row[channel];
+                }
+
+                _isCurrent = false;
+            }
+        }
+
+        public void Dispose() => _memory.Dispose();
     }
 }
 

@@ -9,10 +9,28 @@ internal static unsafe class Elementwise
     private const int EntriesOfItem = 1 << 16;
 
     /// <summary>Overwrites sum with a + b, activations of equal shape.</summary>
-    public static void Add(WorkerPool pool, CpuActivations a, CpuActivations b, CpuActivations sum) => pool.Run(a.Tiles, new AddJob(a, b, sum));
+    public static void Add(WorkerPool pool, CpuActivations a, CpuActivations b, CpuActivations sum)
+    {
+        if (a.IsSingleToken)
+        {
+            TensorPrimitives.Add(SingleToken.Values(a), SingleToken.Values(b), SingleToken.Values(sum));
+            return;
+        }
+
+        pool.Run(a.Tiles, new AddJob(a, b, sum));
+    }
 
     /// <summary>Overwrites target with source, activations of equal shape.</summary>
-    public static void Copy(WorkerPool pool, CpuActivations source, CpuActivations target) => pool.Run(source.Tiles, new CopyJob(source, target));
+    public static void Copy(WorkerPool pool, CpuActivations source, CpuActivations target)
+    {
+        if (source.IsSingleToken)
+        {
+            SingleToken.Values(source).CopyTo(SingleToken.Values(target));
+            return;
+        }
+
+        pool.Run(source.Tiles, new CopyJob(source, target));
+    }
 
     public static void Zero(WorkerPool pool, CpuActivations target) => pool.Run(target.Tiles, new ZeroJob(target));
 

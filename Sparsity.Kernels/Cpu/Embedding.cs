@@ -6,8 +6,17 @@ internal static unsafe class Embedding
     private const int ChannelsOfItem = 64;
 
     /// <summary>Overwrites output [B,T,D]: tokenEmbedding[token] (+ positionEmbedding[firstPosition + t]).</summary>
-    public static void Forward(WorkerPool pool, CpuTokens tokens, CpuWeights tokenEmbedding, CpuWeights? positionEmbedding, CpuActivations output, int firstPosition) =>
-        pool.Run(output.Tiles, new ForwardJob(tokens.Data, tokenEmbedding.Data, positionEmbedding is null ? null : Row(positionEmbedding, firstPosition, output), output));
+    public static void Forward(WorkerPool pool, CpuTokens tokens, CpuWeights tokenEmbedding, CpuWeights? positionEmbedding, CpuActivations output, int firstPosition)
+    {
+        float* position = positionEmbedding is null ? null : Row(positionEmbedding, firstPosition, output);
+        if (output.IsSingleToken)
+        {
+            SingleToken.Embed(tokenEmbedding.Data + ((long)tokens.Data[0] * output.Channels), position, output);
+            return;
+        }
+
+        pool.Run(output.Tiles, new ForwardJob(tokens.Data, tokenEmbedding.Data, position, output));
+    }
 
     /// <summary>Accumulates into the gradients of both embeddings.</summary>
     public static void Backward(WorkerPool pool, CpuTokens tokens, CpuActivations outputGradient, CpuWeights tokenGradient, CpuWeights? positionGradient)
@@ -20,16 +29,33 @@ internal static unsafe class Embedding
     }
 
     /// <summary>Overwrites output [B,T,C] with positionEmbedding[firstPosition + t].</summary>
-    public static void PositionForward(WorkerPool pool, CpuWeights positionEmbedding, CpuActivations output, int firstPosition) =>
-        pool.Run(output.Tiles, new ForwardJob(null, null, Row(positionEmbedding, firstPosition, output), output));
+    public static void PositionForward(WorkerPool pool, CpuWeights positionEmbedding, CpuActivations output, int firstPosition)
+    {
+        float* position = Row(positionEmbedding, firstPosition, output);
+        if (output.IsSingleToken)
+        {
+            SingleToken.Embed(null, position, output);
+            return;
+        }
+
+        pool.Run(output.Tiles, new ForwardJob(null, null, position, output));
+    }
 
     /// <summary>Accumulates into the position embedding's gradient.</summary>
     public static void PositionBackward(WorkerPool pool, CpuActivations outputGradient, CpuWeights positionGradient) =>
         pool.Run(Blocks(outputGradient), new BackwardJob(null, outputGradient, positionGradient.Data));
 
     /// <summary>Overwrites output [B,P,C] with input at positions [B,P].</summary>
-    public static void Gather(WorkerPool pool, CpuActivations input, CpuTokens positions, CpuActivations output) =>
-        pool.Run(output.Sequences, new GatherJob(input, positions, output, scatter: false));
+    public static void Gather(WorkerPool pool, CpuActivations input, CpuTokens positions, CpuActivations output)
+    {
+        if (input.IsSingleToken && output.IsSingleToken)
+        {
+            Elementwise.Copy(pool, input, output);
+            return;
+        }
+
+        pool.Run(output.Sequences, new GatherJob(input.InLanes(), positions, output.InLanes(), scatter: false));
+    }
 
     /// <summary>Overwrites inputGradient [B,T,C]: zero but for the gathered positions.</summary>
     public static void ScatterGradient(WorkerPool pool, CpuActivations outputGradient, CpuTokens positions, CpuActivations inputGradient) =>

@@ -6,9 +6,9 @@ namespace Sparsity.Kernels.Cpu;
 /// <summary>Node masks with mean ablation (spec section 4): y = x * mask + mean * (1 - mask), dmask = sum over tokens of dy * (x - mean), dx = dy * mask.</summary>
 internal static unsafe class Gate
 {
-    /// <summary>Overwrites output [B,T,C], which may be the input.</summary>
-    public static void Forward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations output) =>
-        pool.Run(input.Tiles, new ForwardJob(input, mask.Data, mean.Data, output));
+    /// <summary>Overwrites output [B,T,C], which may be the input, and before [B,T,C], where given, with the input.</summary>
+    public static void Forward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations output, CpuActivations? before) =>
+        pool.Run(input.Tiles, new ForwardJob(input, mask.Data, mean.Data, output, before));
 
     /// <summary>In place on gradient [B,T,C]; accumulates into maskGradient [C].</summary>
     public static void Backward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations gradient, CpuWeights maskGradient)
@@ -22,7 +22,7 @@ internal static unsafe class Gate
         }
     }
 
-    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output) : IParallelJob
+    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output, CpuActivations? before) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -30,11 +30,17 @@ internal static unsafe class Gate
             {
                 float* x = input.Lanes(tile, channel);
                 float* y = output.Lanes(tile, channel);
+                float* copy = before is null ? null : before.Lanes(tile, channel);
                 Vector512<float> keep = Vector512.Create(mask[channel]);
                 Vector512<float> replacement = Vector512.Create(mean[channel] * (1 - mask[channel]));
                 for (int lane = 0; lane < input.Width; lane += CpuActivations.VectorLanes)
                 {
-                    Vector512.MultiplyAddEstimate(Vector512.Load(x + lane), keep, replacement).Store(y + lane);
+                    Vector512<float> value = Vector512.Load(x + lane);
+                    Vector512.MultiplyAddEstimate(value, keep, replacement).Store(y + lane);
+                    if (copy != null)
+                    {
+                        value.Store(copy + lane);
+                    }
                 }
             }
         }

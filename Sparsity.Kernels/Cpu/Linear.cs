@@ -15,11 +15,15 @@ internal static unsafe class Linear
     {
         weight.Sparse.Update(pool, weight);
         float* biases = bias is null ? null : bias.Data;
-        if (weight.Sparse.IsUseful && SingleToken.Is(input))
+        if (weight.Sparse.IsUseful && input.IsSingleToken)
         {
-            SingleToken.LinearForward(pool, weight.Sparse.ByColumns, input, biases, output);
+            SingleToken.LinearForward(weight.Sparse.ByColumns, input, biases, output);
+            return;
         }
-        else if (weight.Sparse.IsUseful)
+
+        input.InLanes();
+        output.InLanes();
+        if (weight.Sparse.IsUseful)
         {
             RunSparse(pool, weight.Sparse.ByRows, input, output, biases);
         }
@@ -75,10 +79,15 @@ internal static unsafe class Linear
             int end = Math.Min(first + RowsOfItem, output.Channels);
             int width = input.Width;
             float* x = input.Lanes(tile, 0);
+
+            // Read once: behind every store of a sum the lists' own fields could have changed, for all the compiler knows.
+            int* starts = rows.Starts;
+            int* indices = rows.Indices;
+            float* values = rows.Values;
             for (int row = first; row < end; row++)
             {
-                int start = rows.Starts[row];
-                int stop = rows.Starts[row + 1];
+                int start = starts[row];
+                int stop = starts[row + 1];
                 Vector512<float> initial = Vector512.Create(bias == null ? 0f : bias[row]);
                 float* y = output.Lanes(tile, row);
                 if (width == CpuActivations.MaximumWidth)
@@ -86,8 +95,8 @@ internal static unsafe class Linear
                     Vector512<float> s0 = initial, s1 = initial, s2 = initial, s3 = initial;
                     for (int i = start; i < stop; i++)
                     {
-                        float* lanes = x + ((long)rows.Indices[i] * CpuActivations.MaximumWidth);
-                        Vector512<float> w = Vector512.Create(rows.Values[i]);
+                        float* lanes = x + ((long)indices[i] * CpuActivations.MaximumWidth);
+                        Vector512<float> w = Vector512.Create(values[i]);
                         s0 = Vector512.MultiplyAddEstimate(w, Vector512.Load(lanes), s0);
                         s1 = Vector512.MultiplyAddEstimate(w, Vector512.Load(lanes + 16), s1);
                         s2 = Vector512.MultiplyAddEstimate(w, Vector512.Load(lanes + 32), s2);
@@ -106,7 +115,7 @@ internal static unsafe class Linear
                     Vector512<float> sum = initial;
                     for (int i = start; i < stop; i++)
                     {
-                        sum = Vector512.MultiplyAddEstimate(Vector512.Create(rows.Values[i]), Vector512.Load(x + ((long)rows.Indices[i] * width) + lane), sum);
+                        sum = Vector512.MultiplyAddEstimate(Vector512.Create(values[i]), Vector512.Load(x + ((long)indices[i] * width) + lane), sum);
                     }
 
                     sum.Store(y + lane);
@@ -181,11 +190,18 @@ internal static unsafe class Linear
     {
         public void Execute(int item, int worker)
         {
-            int end = Math.Min((item + 1) * 16, weight.Columns);
-            for (int row = 0; row < weight.Rows; row++)
+            int first = item * 16;
+            int end = Math.Min(first + 16, weight.Columns);
+            int row = 0;
+            for (; end - first == 16 && row + 16 <= weight.Rows; row += 16)
+            {
+                Transposition.Sixteen(weight.Data + ((long)row * weight.Columns) + first, weight.Columns, transposed + ((long)first * weight.Rows) + row, weight.Rows);
+            }
+
+            for (; row < weight.Rows; row++)
             {
                 float* source = weight.Data + ((long)row * weight.Columns);
-                for (int column = item * 16; column < end; column++)
+                for (int column = first; column < end; column++)
                 {
                     transposed[((long)column * weight.Rows) + row] = source[column];
                 }

@@ -1,12 +1,11 @@
 using System.Numerics;
 using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// weightGradient [O,I] += outputGradient^T [O,N] * input [N,I], summed over all N tokens. One of the two is packed token by token, 64 channels side by side; the
-/// other gives the rows, a broadcast number at a time. Where the rows are mostly zeros, as behind AbsTopK, only their nonzero entries are visited.
+/// weightGradient [O,I] += outputGradient^T [O,N] * input [N,I], summed over all N tokens. One of the two is packed token by token, 64 or 128 channels side by side;
+/// the other gives the rows, a broadcast number at a time. Where the rows are mostly zeros, as behind AbsTopK, only their nonzero entries are visited.
 /// </summary>
 internal static unsafe class LinearWeightGradient
 {
@@ -14,7 +13,10 @@ internal static unsafe class LinearWeightGradient
     private const double DensestUseful = 0.6;
 
     private const int RowsOfBlock = 24;
-    private const int ColumnsOfBlock = 64;
+
+    /// <summary>Four vectors of sums for each of six rows in the dense tiles; eight vectors for one row where zeros are skipped, so that no sum waits for itself.</summary>
+    private const int DenseColumns = 64;
+    private const int SparseColumns = 128;
     private const int Width = CpuActivations.MaximumWidth;
 
     /// <summary>Accumulates into weightGradient.</summary>
@@ -22,11 +24,14 @@ internal static unsafe class LinearWeightGradient
     {
         // The rows' nonzero entries, as bits, of both; whichever is sparser gives the rows.
         int tiles = input.Tiles;
+        int mostChannels = Math.Max(input.Channels, outputGradient.Channels);
         long inputWords = (long)tiles * input.Channels;
         long gradientWords = (long)tiles * outputGradient.Channels;
-        long packed = (long)tiles * Width * Math.Max(Blocks(input.Channels, ColumnsOfBlock), Blocks(outputGradient.Channels, ColumnsOfBlock)) * ColumnsOfBlock;
-        float* shared = pool.Shared(checked((int)(packed + (2 * (inputWords + gradientWords + (2 * tiles))))));
-        var inputBits = (ulong*)(shared + packed);
+        long packed = (long)tiles * Width * Blocks(mostChannels, SparseColumns) * SparseColumns;
+        long values = ((long)tiles * Width * mostChannels) + CpuActivations.VectorLanes;
+        long blocks = (long)tiles * Blocks(mostChannels, RowsOfBlock);
+        float* shared = pool.Shared(checked((int)(packed + values + (2 * (inputWords + gradientWords + (3 * tiles))) + blocks)));
+        var inputBits = (ulong*)(shared + packed + values);
         ulong* gradientBits = inputBits + inputWords;
         ulong* counts = gradientBits + gradientWords;
         pool.Run(tiles, new BitsJob(input, inputBits, counts));
@@ -37,12 +42,31 @@ internal static unsafe class LinearWeightGradient
         bool transposed = inputDensity < 0.8 * gradientDensity && inputDensity <= DensestUseful;
         CpuActivations rows = transposed ? input : outputGradient;
         CpuActivations columns = transposed ? outputGradient : input;
-        ulong* bits = (transposed ? inputDensity : gradientDensity) > DensestUseful ? null : transposed ? inputBits : gradientBits;
-        int columnBlocks = Blocks(columns.Channels, ColumnsOfBlock);
-        pool.Run(tiles * columnBlocks, new PackJob(columns, shared, columnBlocks));
-        pool.Run(
-            columnBlocks * Blocks(rows.Channels, RowsOfBlock),
-            new ProductJob(pool, rows, bits, columns, shared, weightGradient.Data, weightGradient.Columns, transposed));
+        bool isSparse = (transposed ? inputDensity : gradientDensity) <= DensestUseful;
+        int width = isSparse ? SparseColumns : DenseColumns;
+        int columnBlocks = Blocks(columns.Channels, width);
+        pool.Run(tiles * columnBlocks, new PackJob(columns, shared, columnBlocks, width));
+        int items = columnBlocks * Blocks(rows.Channels, RowsOfBlock);
+        var target = new Target(weightGradient.Data, weightGradient.Columns, transposed);
+        if (!isSparse)
+        {
+            pool.Run(items, new DenseJob(pool, rows, columns, shared, target));
+            return;
+        }
+
+        // A row's numbers that are not zero follow one another: four of five bytes that a visit would bring into the caches are not needed.
+        ulong* bits = transposed ? inputBits : gradientBits;
+        ulong* starts = counts + (2 * tiles);
+        ulong* rowCounts = transposed ? counts : counts + tiles;
+        starts[0] = 0;
+        for (int tile = 1; tile < tiles; tile++)
+        {
+            starts[tile] = starts[tile - 1] + rowCounts[tile - 1];
+        }
+
+        var firsts = (int*)(starts + tiles);
+        pool.Run(tiles, new CompressJob(rows, bits, starts, shared + packed, firsts));
+        pool.Run(items, new SparseJob(pool, rows, bits, shared + packed, firsts, columns, shared, target));
     }
 
     private static int Blocks(int channels, int size) => (channels + size - 1) / size;
@@ -81,19 +105,19 @@ internal static unsafe class LinearWeightGradient
         }
     }
 
-    /// <summary>Overwrites packed[block][tile][lane][64] with the tile's channels of that block; absent lanes and channels are zero.</summary>
-    private readonly struct PackJob(CpuActivations values, float* packed, int blocks) : IParallelJob
+    /// <summary>Overwrites packed[block][tile][lane][width] with the tile's channels of that block; absent lanes and channels are zero.</summary>
+    private readonly struct PackJob(CpuActivations values, float* packed, int blocks, int blockWidth) : IParallelJob
     {
         public void Execute(int item, int worker)
         {
             int tile = item / blocks;
             int block = item % blocks;
-            float* target = packed + ((((long)block * values.Tiles) + tile) * Width * ColumnsOfBlock);
-            int first = block * ColumnsOfBlock;
-            int count = Math.Min(ColumnsOfBlock, values.Channels - first);
-            if (count < ColumnsOfBlock)
+            float* target = packed + ((((long)block * values.Tiles) + tile) * Width * blockWidth);
+            int first = block * blockWidth;
+            int count = Math.Min(blockWidth, values.Channels - first);
+            if (count < blockWidth)
             {
-                new Span<float>(target, values.Width * ColumnsOfBlock).Clear();
+                new Span<float>(target, values.Width * blockWidth).Clear();
             }
 
             for (int lane = 0; lane < values.Width; lane += 16)
@@ -101,7 +125,7 @@ internal static unsafe class LinearWeightGradient
                 int channel = 0;
                 for (; channel + 16 <= count; channel += 16)
                 {
-                    Transposition.Sixteen(values.Lanes(tile, first + channel) + lane, values.Width, target + (lane * ColumnsOfBlock) + channel, ColumnsOfBlock);
+                    Transposition.Sixteen(values.Lanes(tile, first + channel) + lane, values.Width, target + (lane * blockWidth) + channel, blockWidth);
                 }
 
                 for (; channel < count; channel++)
@@ -109,78 +133,91 @@ internal static unsafe class LinearWeightGradient
                     float* lanes = values.Lanes(tile, first + channel) + lane;
                     for (int i = 0; i < 16; i++)
                     {
-                        target[((lane + i) * ColumnsOfBlock) + channel] = lanes[i];
+                        target[((lane + i) * blockWidth) + channel] = lanes[i];
                     }
                 }
             }
         }
     }
 
+    /// <summary>Overwrites compressed with the nonzero numbers of each tile, channel after channel, and firsts[tile][block of rows] with the place of a block's first.</summary>
+    private readonly struct CompressJob(CpuActivations values, ulong* bits, ulong* starts, float* compressed, int* firsts) : IParallelJob
+    {
+        public void Execute(int tile, int worker)
+        {
+            ulong* words = bits + ((long)tile * values.Channels);
+            int* first = firsts + ((long)tile * Blocks(values.Channels, RowsOfBlock));
+            long place = (long)starts[tile];
+            for (int channel = 0; channel < values.Channels; channel++)
+            {
+                if (channel % RowsOfBlock == 0)
+                {
+                    first[channel / RowsOfBlock] = (int)place;
+                }
+
+                place += Compress(values.Lanes(tile, channel), words[channel], compressed + place);
+            }
+        }
+
+        private static int Compress(float* lanes, ulong word, float* target)
+        {
+            float* end = target;
+            for (; word != 0; word &= word - 1)
+            {
+                *end++ = lanes[BitOperations.TrailingZeroCount(word)];
+            }
+
+            return (int)(end - target);
+        }
+    }
+
+    /// <summary>Where the product goes: weightGradient, or its transpose.</summary>
+    private readonly struct Target(float* data, int columns, bool transposed)
+    {
+        public void Accumulate(float* sums, int stride, int firstRow, int rowCount, int firstColumn, int columnCount)
+        {
+            for (int row = 0; row < rowCount; row++)
+            {
+                for (int column = 0; column < columnCount; column++)
+                {
+                    long entry = transposed ? ((long)(firstColumn + column) * columns) + firstRow + row : ((long)(firstRow + row) * columns) + firstColumn + column;
+                    data[entry] += sums[(row * stride) + column];
+                }
+            }
+        }
+    }
+
     /// <summary>
-    /// An item is a block of 24 rows by 64 columns of the product, kept in the first cache while all tokens pass: 64 columns are four vectors, and a tile of 64 tokens
+    /// An item is a block of 24 rows by 128 columns of the product, kept in the first cache while all tokens pass: 128 columns are eight vectors, and a tile of 64 tokens
     /// of them fits beside it.
     /// </summary>
-    private readonly struct ProductJob(
-        WorkerPool pool, CpuActivations rows, ulong* bits, CpuActivations columns, float* packed, float* target, int targetColumns, bool transposed) : IParallelJob
+    private readonly struct SparseJob(
+        WorkerPool pool, CpuActivations rows, ulong* bits, float* compressed, int* firsts, CpuActivations columns, float* packed, Target target) : IParallelJob
     {
         public void Execute(int item, int worker)
         {
             // Blocks of rows change fastest: the packed columns stay in the second cache.
             int rowBlocks = Blocks(rows.Channels, RowsOfBlock);
             int block = item / rowBlocks;
-            int firstRow = item % rowBlocks * RowsOfBlock;
+            int rowBlock = item % rowBlocks;
+            int firstRow = rowBlock * RowsOfBlock;
             int rowCount = Math.Min(RowsOfBlock, rows.Channels - firstRow);
-            int firstColumn = block * ColumnsOfBlock;
-            int columnCount = Math.Min(ColumnsOfBlock, columns.Channels - firstColumn);
-            float* sums = pool.Scratch(worker, RowsOfBlock * ColumnsOfBlock);
-            new Span<float>(sums, RowsOfBlock * ColumnsOfBlock).Clear();
-            int width = rows.Width;
+            int firstColumn = block * SparseColumns;
+            float* sums = pool.Scratch(worker, RowsOfBlock * SparseColumns);
+            new Span<float>(sums, RowsOfBlock * SparseColumns).Clear();
             for (int tile = 0; tile < rows.Tiles; tile++)
             {
-                float* x = packed + ((((long)block * rows.Tiles) + tile) * Width * ColumnsOfBlock);
-                float* a = rows.Lanes(tile, firstRow);
-                if (bits != null)
-                {
-                    NonzeroRows(a, bits + ((long)tile * rows.Channels) + firstRow, rowCount, width, rows.TileStride, x, sums);
-                    continue;
-                }
-
-                int row = 0;
-                for (; row + 6 <= rowCount; row += 6)
-                {
-                    DenseTile.SixRows(a + (row * width), width, width, x, sums + (row * ColumnsOfBlock));
-                }
-
-                for (; row < rowCount; row++)
-                {
-                    OneRow(a + (row * width), width, x, sums + (row * ColumnsOfBlock));
-                }
+                float* x = packed + ((((long)block * rows.Tiles) + tile) * Width * SparseColumns);
+                NonzeroRows(compressed + firsts[((long)tile * rowBlocks) + rowBlock], bits + ((long)tile * rows.Channels) + firstRow, rowCount, x, sums);
             }
 
-            for (int row = 0; row < rowCount; row++)
-            {
-                for (int column = 0; column < columnCount; column++)
-                {
-                    long entry = transposed ? ((long)(firstColumn + column) * targetColumns) + firstRow + row : ((long)(firstRow + row) * targetColumns) + firstColumn + column;
-                    target[entry] += sums[(row * ColumnsOfBlock) + column];
-                }
-            }
+            target.Accumulate(sums, SparseColumns, firstRow, rowCount, firstColumn, Math.Min(SparseColumns, columns.Channels - firstColumn));
         }
 
-        private static void NonzeroRows(float* a, ulong* bits, int rowCount, int width, long tileStride, float* x, float* sums)
+        private static void NonzeroRows(float* values, ulong* bits, int rowCount, float* x, float* sums)
         {
-            for (int row = 0; row < rowCount; row++, a += width, sums += ColumnsOfBlock)
+            for (int row = 0; row < rowCount; row++, sums += SparseColumns)
             {
-                if (Sse.IsSupported)
-                {
-                    // The row's next tile lies in the third cache or beyond: asked for a tile ahead, it is here in time. Asking past the end does no harm.
-                    float* next = a + tileStride;
-                    Sse.Prefetch0(next);
-                    Sse.Prefetch0(next + 16);
-                    Sse.Prefetch0(next + 32);
-                    Sse.Prefetch0(next + 48);
-                }
-
                 ulong word = bits[row];
                 if (word == 0)
                 {
@@ -191,16 +228,23 @@ internal static unsafe class LinearWeightGradient
                 Vector512<float> s1 = Vector512.Load(sums + 16);
                 Vector512<float> s2 = Vector512.Load(sums + 32);
                 Vector512<float> s3 = Vector512.Load(sums + 48);
+                Vector512<float> s4 = Vector512.Load(sums + 64);
+                Vector512<float> s5 = Vector512.Load(sums + 80);
+                Vector512<float> s6 = Vector512.Load(sums + 96);
+                Vector512<float> s7 = Vector512.Load(sums + 112);
                 do
                 {
-                    int lane = BitOperations.TrailingZeroCount(word);
+                    float* token = x + (BitOperations.TrailingZeroCount(word) * SparseColumns);
                     word &= word - 1;
-                    Vector512<float> factor = Vector512.Create(a[lane]);
-                    float* token = x + (lane * ColumnsOfBlock);
+                    Vector512<float> factor = Vector512.Create(*values++);
                     s0 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token), s0);
                     s1 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 16), s1);
                     s2 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 32), s2);
                     s3 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 48), s3);
+                    s4 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 64), s4);
+                    s5 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 80), s5);
+                    s6 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 96), s6);
+                    s7 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 112), s7);
                 }
                 while (word != 0);
 
@@ -208,7 +252,44 @@ internal static unsafe class LinearWeightGradient
                 s1.Store(sums + 16);
                 s2.Store(sums + 32);
                 s3.Store(sums + 48);
+                s4.Store(sums + 64);
+                s5.Store(sums + 80);
+                s6.Store(sums + 96);
+                s7.Store(sums + 112);
             }
+        }
+    }
+
+    /// <summary>An item is a block of 24 rows by 64 columns of the product, in register tiles of six rows.</summary>
+    private readonly struct DenseJob(WorkerPool pool, CpuActivations rows, CpuActivations columns, float* packed, Target target) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            int rowBlocks = Blocks(rows.Channels, RowsOfBlock);
+            int block = item / rowBlocks;
+            int firstRow = item % rowBlocks * RowsOfBlock;
+            int rowCount = Math.Min(RowsOfBlock, rows.Channels - firstRow);
+            int firstColumn = block * DenseColumns;
+            float* sums = pool.Scratch(worker, RowsOfBlock * DenseColumns);
+            new Span<float>(sums, RowsOfBlock * DenseColumns).Clear();
+            int width = rows.Width;
+            for (int tile = 0; tile < rows.Tiles; tile++)
+            {
+                float* x = packed + ((((long)block * rows.Tiles) + tile) * Width * DenseColumns);
+                float* a = rows.Lanes(tile, firstRow);
+                int row = 0;
+                for (; row + 6 <= rowCount; row += 6)
+                {
+                    DenseTile.SixRows(a + (row * width), width, width, x, sums + (row * DenseColumns));
+                }
+
+                for (; row < rowCount; row++)
+                {
+                    OneRow(a + (row * width), width, x, sums + (row * DenseColumns));
+                }
+            }
+
+            target.Accumulate(sums, DenseColumns, firstRow, rowCount, firstColumn, Math.Min(DenseColumns, columns.Channels - firstColumn));
         }
 
         private static void OneRow(float* a, int width, float* x, float* sums)
@@ -217,7 +298,7 @@ internal static unsafe class LinearWeightGradient
             Vector512<float> s1 = Vector512.Load(sums + 16);
             Vector512<float> s2 = Vector512.Load(sums + 32);
             Vector512<float> s3 = Vector512.Load(sums + 48);
-            for (int lane = 0; lane < width; lane++, x += ColumnsOfBlock)
+            for (int lane = 0; lane < width; lane++, x += DenseColumns)
             {
                 Vector512<float> factor = Vector512.Create(a[lane]);
                 s0 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(x), s0);

@@ -8,8 +8,16 @@ internal static unsafe class Loss
     private const int VocabularyOfItem = 64;
 
     /// <summary>Adds table[token] to logits [B,T,V].</summary>
-    public static void BigramForward(WorkerPool pool, CpuTokens tokens, CpuWeights table, CpuActivations logits) =>
+    public static void BigramForward(WorkerPool pool, CpuTokens tokens, CpuWeights table, CpuActivations logits)
+    {
+        if (logits.IsSingleToken)
+        {
+            SingleToken.AddRow(table.Data + ((long)tokens.Data[0] * logits.Channels), logits);
+            return;
+        }
+
         pool.Run(logits.Tiles, new BigramForwardJob(tokens.Data, table.Data, logits));
+    }
 
     /// <summary>Accumulates into tableGradient [V,V] except its last row.</summary>
     public static void BigramBackward(WorkerPool pool, CpuTokens tokens, CpuActivations logitsGradient, CpuWeights tableGradient) =>
@@ -18,6 +26,21 @@ internal static unsafe class Loss
     /// <summary>Overwrites losses [B,T,1] and, where given, logitsGradient [B,T,V] (may be the logits).</summary>
     public static void CrossEntropy(WorkerPool pool, CpuActivations logits, CpuTokens targets, CpuActivations losses, CpuActivations? logitsGradient, float gradientScale) =>
         pool.Run(logits.Tiles, new CrossEntropyJob(logits, targets.Data, losses, logitsGradient, gradientScale));
+
+    /// <summary>The sum of values [B,T,1], token after token in double.</summary>
+    public static double Sum(CpuActivations values)
+    {
+        double sum = 0;
+        for (int tile = 0; tile < values.Tiles; tile++)
+        {
+            foreach (float value in new ReadOnlySpan<float>(values.Lanes(tile, 0), values.ValidLanes(tile)))
+            {
+                sum += value;
+            }
+        }
+
+        return sum;
+    }
 
     private readonly struct BigramForwardJob(int* tokens, float* table, CpuActivations logits) : IParallelJob
     {

@@ -5,7 +5,7 @@ namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
 /// RMSNorm and LayerNorm over the channels of each token. With z = (x - mean) * r: y = z * weight + bias, and
-/// dx = r * (g - [mean(g)] - z * mean(g * z)) with g = dy * weight; the bracketed term is LayerNorm's only.
+/// dx = r * (g - [mean(g)] - z * mean(g * z)) with g = dy * weight; the bracketed term is LayerNorm's only, and the last falls away where r is frozen.
 /// </summary>
 internal static unsafe class Norm
 {
@@ -14,17 +14,26 @@ internal static unsafe class Norm
 
     private const float LayerEpsilon = 1e-5f;
 
-    /// <summary>Overwrites output [B,T,C] and statistics [B,T,2] (mean, reciprocal deviation).</summary>
+    /// <summary>Overwrites output [B,T,C] and statistics [B,T,2] (mean, reciprocal deviation); a frozen reciprocal deviation is read from there.</summary>
     public static void Forward(
-        WorkerPool pool, NormKind kind, CpuActivations input, CpuWeights weight, CpuWeights? bias, CpuActivations output, CpuActivations statistics) =>
-        pool.Run(input.Tiles, new ForwardJob(kind, input, weight.Data, bias is null ? null : bias.Data, output, statistics));
+        WorkerPool pool, NormKind kind, CpuActivations input, CpuWeights weight, CpuWeights? bias, CpuActivations output, CpuActivations statistics, bool isScaleFrozen)
+    {
+        float* biases = bias is null ? null : bias.Data;
+        if (input.IsSingleToken)
+        {
+            SingleToken.NormForward(kind == NormKind.LayerNorm, Epsilon(kind), input, weight.Data, biases, output, statistics, isScaleFrozen);
+            return;
+        }
+
+        pool.Run(input.Tiles, new ForwardJob(kind, input, weight.Data, biases, output, statistics, isScaleFrozen));
+    }
 
     /// <summary>Accumulates into inputGradient [B,T,C], weightGradient [C] and biasGradient [C].</summary>
     public static void Backward(
         WorkerPool pool, NormKind kind, CpuActivations input, CpuActivations statistics, CpuWeights weight, CpuActivations outputGradient,
-        CpuActivations inputGradient, CpuWeights? weightGradient, CpuWeights? biasGradient)
+        CpuActivations inputGradient, CpuWeights? weightGradient, CpuWeights? biasGradient, bool isScaleFrozen)
     {
-        pool.Run(input.Tiles, new BackwardJob(kind, input, statistics, weight.Data, outputGradient, inputGradient));
+        pool.Run(input.Tiles, new BackwardJob(kind, input, statistics, weight.Data, outputGradient, inputGradient, isScaleFrozen));
         if (weightGradient is not null)
         {
             pool.Run(input.Channels, new WeightGradientJob(input, statistics, outputGradient, weightGradient.Data));
@@ -36,7 +45,10 @@ internal static unsafe class Norm
         }
     }
 
-    private readonly struct ForwardJob(NormKind kind, CpuActivations input, float* weight, float* bias, CpuActivations output, CpuActivations statistics) : IParallelJob
+    private static float Epsilon(NormKind kind) => kind == NormKind.RmsNorm ? RmsEpsilon : LayerEpsilon;
+
+    private readonly struct ForwardJob(
+        NormKind kind, CpuActivations input, float* weight, float* bias, CpuActivations output, CpuActivations statistics, bool isScaleFrozen) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -56,17 +68,22 @@ internal static unsafe class Norm
                     mean /= Vector512.Create((float)channels);
                 }
 
-                Vector512<float> squares = default;
-                for (int channel = 0; channel < channels; channel++)
+                float* scale = statistics.Lanes(tile, 1) + lane;
+                if (!isScaleFrozen)
                 {
-                    Vector512<float> centred = Vector512.Load(x + (channel * width)) - mean;
-                    squares = Vector512.MultiplyAddEstimate(centred, centred, squares);
+                    Vector512<float> squares = default;
+                    for (int channel = 0; channel < channels; channel++)
+                    {
+                        Vector512<float> centred = Vector512.Load(x + (channel * width)) - mean;
+                        squares = Vector512.MultiplyAddEstimate(centred, centred, squares);
+                    }
+
+                    Vector512<float> variance = squares / Vector512.Create((float)channels);
+                    (Vector512<float>.One / Vector512.Sqrt(variance + Vector512.Create(Epsilon(kind)))).Store(scale);
                 }
 
-                Vector512<float> variance = squares / Vector512.Create((float)channels);
-                Vector512<float> reciprocal = Vector512<float>.One / Vector512.Sqrt(variance + Vector512.Create(kind == NormKind.RmsNorm ? RmsEpsilon : LayerEpsilon));
+                Vector512<float> reciprocal = Vector512.Load(scale);
                 mean.Store(statistics.Lanes(tile, 0) + lane);
-                reciprocal.Store(statistics.Lanes(tile, 1) + lane);
                 float* y = output.Lanes(tile, 0) + lane;
                 for (int channel = 0; channel < channels; channel++)
                 {
@@ -79,7 +96,8 @@ internal static unsafe class Norm
     }
 
     private readonly struct BackwardJob(
-        NormKind kind, CpuActivations input, CpuActivations statistics, float* weight, CpuActivations outputGradient, CpuActivations inputGradient) : IParallelJob
+        NormKind kind, CpuActivations input, CpuActivations statistics, float* weight, CpuActivations outputGradient, CpuActivations inputGradient,
+        bool isScaleFrozen) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -103,7 +121,7 @@ internal static unsafe class Norm
 
                 Vector512<float> perChannel = Vector512.Create(1f / channels);
                 meanOfG = kind == NormKind.LayerNorm ? meanOfG * perChannel : default;
-                meanOfGz *= perChannel;
+                meanOfGz = isScaleFrozen ? default : meanOfGz * perChannel;
                 for (int channel = 0; channel < channels; channel++)
                 {
                     Vector512<float> g = Vector512.Load(dy + (channel * width)) * Vector512.Create(weight[channel]);

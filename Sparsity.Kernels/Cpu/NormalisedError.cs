@@ -8,8 +8,8 @@ namespace Sparsity.Kernels.Cpu;
 /// </summary>
 internal static unsafe class NormalisedError
 {
-    /// <summary>Overwrites sums [1,2] with sum (x - t)^2 and sum t^2: in double, channel by channel, so that the number of threads does not matter.</summary>
-    public static void Forward(WorkerPool pool, CpuActivations prediction, CpuActivations target, CpuWeights sums)
+    /// <summary>Overwrites sums with sum (x - t)^2 and sum t^2: in double, channel by channel, so that the number of threads does not matter.</summary>
+    public static void Forward(WorkerPool pool, CpuActivations prediction, CpuActivations target, Span<double> sums)
     {
         var partial = (double*)pool.Shared(4 * target.Channels);
         pool.Run(target.Channels, new SumJob(prediction, target, partial));
@@ -21,14 +21,14 @@ internal static unsafe class NormalisedError
             square += partial[(2 * channel) + 1];
         }
 
-        sums.Data[0] = (float)error;
-        sums.Data[1] = (float)square;
+        sums[0] = (float)error;
+        sums[1] = (float)square;
     }
 
     /// <summary>Accumulates into predictionGradient and targetGradient [B,T,C], where given.</summary>
     public static void Backward(
-        WorkerPool pool, CpuActivations prediction, CpuActivations target, CpuWeights sums, float gradientScale, CpuActivations? predictionGradient, CpuActivations? targetGradient) =>
-        pool.Run(target.Tiles, new BackwardJob(prediction, target, 2 * gradientScale / sums.Data[1], predictionGradient, targetGradient));
+        WorkerPool pool, CpuActivations prediction, CpuActivations target, float squares, float gradientScale, CpuActivations? predictionGradient, CpuActivations? targetGradient) =>
+        pool.Run(target.Tiles, new BackwardJob(prediction, target, 2 * gradientScale / squares, predictionGradient, targetGradient));
 
     private readonly struct SumJob(CpuActivations prediction, CpuActivations target, double* partial) : IParallelJob
     {

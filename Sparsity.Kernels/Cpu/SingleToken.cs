@@ -1,29 +1,93 @@
+using System.Numerics.Tensors;
 using System.Runtime.Intrinsics;
 using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// Generation's case of some operations: activations [1,1,C], of whose sixteen lanes only the first is a token. The vectors then run over channels, or a
-/// product over the nonzero inputs alone; every sum keeps the order that it has for many tokens, and so gives the same bits.
+/// Generation's case of some operations: activations [1,1,C] as a row. Vectors run over channels, a product over the nonzero inputs alone; every sum keeps the order that
+/// it has for many tokens, and so gives the same bits.
 /// </summary>
 internal static unsafe class SingleToken
 {
     private const int Lanes = CpuActivations.VectorLanes;
     private const int AbsoluteBits = 0x7FFFFFFF;
 
-    public static bool Is(CpuActivations activations) => activations.Sequences == 1 && activations.Tokens == 1;
-
-    /// <summary>Overwrites output [1,1,O] with the weight's columns times the inputs that are not zero: AbsTopK has left few of them.</summary>
-    public static void LinearForward(WorkerPool pool, NonzeroList columns, CpuActivations input, float* bias, CpuActivations output)
+    /// <summary>Overwrites output [1,1,C] with the rows of the embeddings that are given, added up.</summary>
+    public static void Embed(float* tokenRow, float* positionRow, CpuActivations output)
     {
-        float* y = pool.Shared(output.Channels);
-        for (int row = 0; row < output.Channels; row++)
+        Span<float> y = Values(output);
+        y.Clear();
+        if (tokenRow != null)
         {
-            y[row] = bias == null ? 0f : bias[row];
+            TensorPrimitives.Add(y, new ReadOnlySpan<float>(tokenRow, y.Length), y);
         }
 
-        float* x = input.Lanes(0, 0);
+        if (positionRow != null)
+        {
+            TensorPrimitives.Add(y, new ReadOnlySpan<float>(positionRow, y.Length), y);
+        }
+    }
+
+    /// <summary>Adds row [C] to values [1,1,C].</summary>
+    public static void AddRow(float* row, CpuActivations values)
+    {
+        Span<float> y = Values(values);
+        TensorPrimitives.Add(y, new ReadOnlySpan<float>(row, y.Length), y);
+    }
+
+    /// <summary>The channels of a single token.</summary>
+    public static Span<float> Values(CpuActivations activations) => new(activations.Row(), activations.Channels);
+
+    /// <summary>Overwrites output [1,1,C] and statistics [1,1,2] (mean, reciprocal deviation); a frozen reciprocal deviation is read from there.</summary>
+    public static void NormForward(bool centred, float epsilon, CpuActivations input, float* weight, float* bias, CpuActivations output, CpuActivations statistics, bool isScaleFrozen)
+    {
+        int channels = input.Channels;
+        float* x = input.Row();
+        float* y = output.Row();
+        float mean = 0;
+        for (int channel = 0; centred && channel < channels; channel++)
+        {
+            mean += x[channel];
+        }
+
+        mean /= channels;
+        float* kept = statistics.Row();
+        kept[0] = mean;
+        if (!isScaleFrozen)
+        {
+            float squares = 0;
+            for (int channel = 0; channel < channels; channel++)
+            {
+                float distance = x[channel] - mean;
+                squares = float.MultiplyAddEstimate(distance, distance, squares);
+            }
+
+            kept[1] = 1 / MathF.Sqrt((squares / channels) + epsilon);
+        }
+
+        float reciprocal = kept[1];
+        for (int channel = 0; channel < channels; channel++)
+        {
+            float scaled = (x[channel] - mean) * reciprocal * weight[channel];
+            y[channel] = bias == null ? scaled : scaled + bias[channel];
+        }
+    }
+
+    /// <summary>Overwrites output [1,1,O] with the weight's columns times the inputs that are not zero: AbsTopK has left few of them.</summary>
+    public static void LinearForward(NonzeroList columns, CpuActivations input, float* bias, CpuActivations output)
+    {
+        float* x = input.Row();
+        float* y = output.Row();
+        if (bias == null)
+        {
+            new Span<float>(y, output.Channels).Clear();
+        }
+        else
+        {
+            new ReadOnlySpan<float>(bias, output.Channels).CopyTo(new Span<float>(y, output.Channels));
+        }
+
         int* starts = columns.Starts;
         if (starts[input.Channels] > 0)
         {
@@ -31,7 +95,7 @@ internal static unsafe class SingleToken
             float* values = columns.Values;
             for (int column = 0; column < input.Channels; column++)
             {
-                float value = x[column * Lanes];
+                float value = x[column];
                 int end = starts[column + 1];
                 for (int i = value == 0 ? end : starts[column]; i < end; i++)
                 {
@@ -39,23 +103,20 @@ internal static unsafe class SingleToken
                 }
             }
         }
-
-        Scatter(y, output);
     }
 
     /// <summary>In place on values [1,1,C]: the bisection of <see cref="AbsTopK"/>, one threshold over vectors of channels.</summary>
-    public static void AbsTopKForward(WorkerPool pool, CpuActivations values, int keep, CpuSelection selection)
+    public static void AbsTopKForward(CpuActivations values, int keep, CpuSelection selection)
     {
-        // Magnitudes beyond the channels are zero: they may reach a threshold of 0 only, which is not counted.
         int channels = values.Channels;
-        float* x = Gather(pool, values);
+        var x = (int*)values.Row();
         int low = 0; // at least k entries reach it
         int high = int.MaxValue; // fewer than k reach it
         int above = 0;
         while (high - low > 1)
         {
             int middle = low + ((high - low) >>> 1);
-            int count = CountReaching((int*)x, channels, middle);
+            int count = CountReaching(x, channels, middle);
             if (count >= keep)
             {
                 low = middle;
@@ -75,73 +136,75 @@ internal static unsafe class SingleToken
 
         int equalsToKeep = keep - above;
         ulong* words = selection.Words(0);
-        for (int channel = 0; channel < channels; channel += Lanes)
+        int channel = 0;
+        for (; channel + Lanes <= channels; channel += Lanes)
         {
-            Vector512<int> magnitude = Vector512.Load((int*)x + channel) & Vector512.Create(AbsoluteBits);
-            ulong kept = Vector512.GreaterThan(magnitude, Vector512.Create(low)).ExtractMostSignificantBits();
-            ulong equal = equalsToKeep > 0 ? Vector512.Equals(magnitude, Vector512.Create(low)).ExtractMostSignificantBits() : 0;
-            for (; equal != 0 && equalsToKeep > 0; equal &= equal - 1, equalsToKeep--)
+            Vector512<int> bits = Vector512.Load(x + channel);
+            Vector512<int> magnitudes = bits & Vector512.Create(AbsoluteBits);
+            if (equalsToKeep > 0 && Vector512.EqualsAny(magnitudes, Vector512.Create(low)))
             {
-                kept |= equal & (~equal + 1); // the lowest channel of those left
+                Keep(x, words, channel, channel + Lanes, low, ref equalsToKeep);
+                continue;
             }
 
-            int end = Math.Min(Lanes, channels - channel);
-            for (int i = 0; i < end; i++)
-            {
-                ulong bit = (kept >> i) & 1;
-                words[channel + i] = bit;
-                x[channel + i] = BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(x[channel + i]) & -(int)bit);
-            }
+            Vector512<int> kept = Vector512.GreaterThan(magnitudes, Vector512.Create(low));
+            (bits & kept).Store(x + channel);
+            Vector512<uint> one = kept.AsUInt32() & Vector512<uint>.One;
+            Vector512.WidenLower(one).Store(words + channel);
+            Vector512.WidenUpper(one).Store(words + channel + (Lanes / 2));
         }
 
-        Scatter(x, values);
+        Keep(x, words, channel, channels, low, ref equalsToKeep);
+    }
+
+    private static void Keep(int* x, ulong* words, int channel, int end, int threshold, ref int equalsToKeep)
+    {
+        for (; channel < end; channel++)
+        {
+            int magnitude = x[channel] & AbsoluteBits;
+            bool isTie = magnitude == threshold && equalsToKeep > 0;
+            bool isKept = magnitude > threshold || isTie;
+            equalsToKeep -= isTie ? 1 : 0;
+            words[channel] = isKept ? 1UL : 0;
+            x[channel] = isKept ? x[channel] : 0;
+        }
     }
 
     /// <summary>Overwrites output [1,1,C], which may be the input.</summary>
-    public static void ActivationForward(WorkerPool pool, ActivationKind kind, CpuActivations input, CpuActivations output)
+    public static void ActivationForward(ActivationKind kind, CpuActivations input, CpuActivations output)
     {
-        float* x = Gather(pool, input);
-        for (int channel = 0; channel < input.Channels; channel += Lanes)
+        int channels = input.Channels;
+        float* x = input.Row();
+        float* y = output.Row();
+        int channel = 0;
+        for (; channel + Lanes <= channels; channel += Lanes)
         {
-            Activation.Value(kind, Vector512.Load(x + channel)).Store(x + channel);
+            Activation.Value(kind, Vector512.Load(x + channel)).Store(y + channel);
         }
 
-        Scatter(x, output);
+        for (; channel < channels; channel++)
+        {
+            y[channel] = Activation.Value(kind, Vector512.Create(x[channel]))[0];
+        }
     }
 
-    /// <summary>How many magnitudes reach <paramref name="bits"/>, which is above 0.</summary>
+    /// <summary>How many magnitudes reach <paramref name="bits"/>.</summary>
     private static int CountReaching(int* values, int count, int bits)
     {
         Vector512<int> reached = default;
-        for (int i = 0; i < count; i += Lanes)
+        int i = 0;
+        for (; i + Lanes <= count; i += Lanes)
         {
             // A true comparison is -1.
             reached -= Vector512.GreaterThanOrEqual(Vector512.Load(values + i) & Vector512.Create(AbsoluteBits), Vector512.Create(bits));
         }
 
-        return Vector512.Sum(reached);
-    }
-
-    /// <summary>The token's channels side by side, zeros up to a whole vector.</summary>
-    private static float* Gather(WorkerPool pool, CpuActivations source)
-    {
-        int padded = (source.Channels + Lanes - 1) / Lanes * Lanes;
-        float* values = pool.Shared(padded);
-        float* lanes = source.Lanes(0, 0);
-        for (int channel = 0; channel < padded; channel++)
+        int sum = Vector512.Sum(reached);
+        for (; i < count; i++)
         {
-            values[channel] = channel < source.Channels ? lanes[channel * Lanes] : 0f;
+            sum += (values[i] & AbsoluteBits) >= bits ? 1 : 0;
         }
 
-        return values;
-    }
-
-    private static void Scatter(float* values, CpuActivations target)
-    {
-        float* lanes = target.Lanes(0, 0);
-        for (int channel = 0; channel < target.Channels; channel++)
-        {
-            lanes[channel * Lanes] = values[channel];
-        }
+        return sum;
     }
 }

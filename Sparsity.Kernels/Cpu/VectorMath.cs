@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace Sparsity.Kernels.Cpu;
 
@@ -28,12 +29,16 @@ internal static class VectorMath
         p = Vector512.MultiplyAddEstimate(p, r, Vector512.Create(5.0000001201e-1f));
         p = Vector512.MultiplyAddEstimate(p, r * r, r) + Vector512<float>.One;
 
-        // 2^n in two factors, as n may be 128.
-        Vector512<int> exponent = shifted.AsInt32() - Vector512.Create(Rounder).AsInt32();
-        Vector512<int> half = exponent >> 1;
-        Vector512<int> one = Vector512.Create(127);
-        Vector512<float> result = p * ((half + one) << 23).AsSingle() * ((exponent - half + one) << 23).AsSingle();
+        Vector512<float> result = Avx512F.IsSupported ? Avx512F.Scale(p, n) : Scaled(p, shifted.AsInt32() - Vector512.Create(Rounder).AsInt32());
         result = Vector512.AndNot(result, Vector512.LessThan(x, Vector512.Create(Lowest)));
         return Vector512.ConditionalSelect(Vector512.GreaterThan(x, Vector512.Create(Highest)), Vector512.Create(float.PositiveInfinity), result);
+    }
+
+    /// <summary>p * 2^n in two factors, as n may be 128.</summary>
+    private static Vector512<float> Scaled(Vector512<float> p, Vector512<int> n)
+    {
+        Vector512<int> half = n >> 1;
+        Vector512<int> one = Vector512.Create(127);
+        return p * ((half + one) << 23).AsSingle() * ((n - half + one) << 23).AsSingle();
     }
 }

@@ -1,7 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Cpu;
 
@@ -13,12 +12,10 @@ namespace Sparsity.Kernels.Cpu;
 internal static unsafe class WeightTopK
 {
     internal const int AbsoluteBits = 0x7FFFFFFF;
-    private const int InfinityBits = 0x7F800000;
     private const int Buckets = 1 << 15;
     internal const int EntriesOfItem = 1 << 14;
     private const int Lanes = 16;
     private const int NarrowestWindow = 1 << 14;
-    private const int HoldsNaN = -1;
     private const int WidestWindow = 1 << 20;
 
     /// <summary>In place.</summary>
@@ -132,21 +129,25 @@ internal static unsafe class WeightTopK
             int last = weights.Threshold;
             if (wanted == 0)
             {
-                // All are protected, or none kept; what is left is to see that no entry is NaN.
-                Search(wanted, InfinityBits, int.MaxValue, out _, out _);
+                // All are protected, or none kept.
                 return int.MaxValue;
             }
 
             int threshold;
             int ties;
-            if (last > 0 && Search(wanted, Math.Max(1, last - weights.ThresholdWindow), last + weights.ThresholdWindow, out threshold, out ties))
+            if (last > 0 && Search(wanted, Math.Max(1, last - weights.ThresholdWindow), AtMost((long)last + weights.ThresholdWindow), out threshold, out ties))
             {
                 weights.ThresholdWindow = (int)Math.Clamp(4L * Math.Abs(threshold - last), NarrowestWindow, WidestWindow);
             }
             else
             {
                 int bucket = Bucket(wanted);
-                Search(wanted, Math.Max(1, bucket << 16), (bucket + 1) << 16, out threshold, out ties);
+                if (!Search(wanted, Math.Max(1, bucket << 16), AtMost((bucket + 1L) << 16), out threshold, out ties))
+                {
+                    // No window ends above the NaN of largest bits.
+                    (threshold, ties) = (int.MaxValue, wanted);
+                }
+
                 weights.ThresholdWindow = WidestWindow / 8;
             }
 
@@ -159,6 +160,8 @@ internal static unsafe class WeightTopK
             return threshold;
         }
 
+        private static int AtMost(long high) => (int)Math.Min(high, int.MaxValue);
+
         /// <summary>Whether the threshold lies in [low, high).</summary>
         private bool Search(int wanted, int low, int high, out int threshold, out int ties)
         {
@@ -167,12 +170,6 @@ internal static unsafe class WeightTopK
             int higher = 0;
             for (int item = 0; item < items; item++)
             {
-                if (inside[item] == HoldsNaN)
-                {
-                    int index = matrix.Weights.Values.IndexOf(float.NaN);
-                    throw new NumericalException($"{matrix.Weights.Name}: entry {index} is NaN.");
-                }
-
                 int* source = candidates + ((long)matrix.FirstRow(item) * matrix.Columns);
                 new ReadOnlySpan<int>(source, inside[item]).CopyTo(new Span<int>(candidates + count, inside[item]));
                 count += inside[item];
@@ -300,7 +297,6 @@ internal static unsafe class WeightTopK
             int* found = candidates + ((long)matrix.FirstRow(item) * columns);
             int foundCount = 0;
             int higher = 0;
-            Vector512<int> notANumber = default;
             for (int row = matrix.FirstRow(item); row < matrix.EndRow(item); row++)
             {
                 int* bits = matrix.Bits + ((long)row * columns);
@@ -313,7 +309,6 @@ internal static unsafe class WeightTopK
                         continue;
                     }
 
-                    notANumber |= Vector512.GreaterThan(magnitudes, Vector512.Create(InfinityBits));
                     reach = Vector512.AndNot(reach, matrix.Protected(magnitudes, row, column));
                     ulong higherBits = (reach & Vector512.GreaterThanOrEqual(magnitudes, Vector512.Create(high))).ExtractMostSignificantBits();
                     higher += BitOperations.PopCount(higherBits);
@@ -325,7 +320,7 @@ internal static unsafe class WeightTopK
             }
 
             above[item] = higher;
-            inside[item] = notANumber == Vector512<int>.Zero ? foundCount : HoldsNaN;
+            inside[item] = foundCount;
         }
     }
 

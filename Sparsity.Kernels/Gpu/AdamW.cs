@@ -1,6 +1,5 @@
 using ILGPU;
 using ILGPU.Algorithms;
-using ILGPU.Runtime;
 using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Gpu;
@@ -8,7 +7,11 @@ namespace Sparsity.Kernels.Gpu;
 /// <summary>Adam with bias correction and dense moments, and the root mean square of the whole gradient (spec section 2, steps 3 and 4).</summary>
 internal static class AdamW
 {
-    private const int EntriesOfGroup = 1 << 14;
+    /// <summary>2^-80, by which entries are multiplied whose squares might overflow.</summary>
+    public const float ScaleOfLarge = 8.271806e-25f;
+
+    /// <summary>2^80, by which entries are multiplied whose squares might vanish.</summary>
+    public const float ScaleOfSmall = 1.2089258e24f;
 
     /// <summary>Overwrites weights and both moments.</summary>
     public static void Step(
@@ -29,42 +32,31 @@ internal static class AdamW
     }
 
     /// <summary>
-    /// sqrt(sum of squares / number of entries): runs of 2^14 entries on the device, the runs in double on the host. Squares of large and of small entries
-    /// are summed scaled, so that they neither overflow nor vanish. Waits for the device once.
+    /// Overwrites a number of results with sqrt(sum of squares / number of entries): runs of 2^14 entries, then the runs. Squares of large and of small entries are
+    /// summed scaled, so that they neither overflow nor vanish.
     /// </summary>
-    public static double RootMeanSquare(GpuDevice device, IReadOnlyList<WeightTensor> tensors)
+    public static void RootMeanSquare(GpuDevice device, IReadOnlyList<WeightTensor> tensors, GpuScalars results, int index)
     {
         int groups = 0;
         long entries = 0;
-        foreach (WeightTensor tensor in tensors)
+        for (int i = 0; i < tensors.Count; i++)
         {
-            groups += Groups(tensor.Length);
-            entries += tensor.Length;
+            groups += ScalarSums.GroupsOf(tensors[i].Length);
+            entries += tensors[i].Length;
         }
 
-        ArrayView<float> sums = device.Workspace<float>("reduction", groups * SquaresKernel.SumsOfGroup);
+        ArrayView<float> sums = device.Workspace<float>("reduction", groups * GpuScalars.Parts);
         int first = 0;
-        foreach (WeightTensor tensor in tensors)
+        for (int i = 0; i < tensors.Count; i++)
         {
+            int length = tensors[i].Length;
             device.Launch(
-                Groups(tensor.Length), 1, device.RowThreads(Math.Min(tensor.Length, EntriesOfGroup)),
-                new SquaresKernel(((GpuWeights)tensor).View, sums, first, tensor.Length));
-            first += Groups(tensor.Length);
+                ScalarSums.GroupsOf(length), 1, device.RowThreads(Math.Min(length, ScalarSums.EntriesOfGroup)), new SquaresKernel(((GpuWeights)tensors[i]).View, sums, first, length));
+            first += ScalarSums.GroupsOf(length);
         }
 
-        var perGroup = new float[groups * SquaresKernel.SumsOfGroup];
-        sums.CopyToCPU(perGroup.AsSpan());
-        double total = 0;
-        for (int i = 0; i < perGroup.Length; i++)
-        {
-            double scale = (i % SquaresKernel.SumsOfGroup / 2) switch { 0 => 1, 1 => SquaresKernel.ScaleOfLarge, _ => SquaresKernel.ScaleOfSmall };
-            total += perGroup[i] / (scale * scale);
-        }
-
-        return Math.Sqrt(total / entries);
+        ScalarSums.AddRuns(device, sums, groups, results.Overwritten(index, entries));
     }
-
-    private static int Groups(int length) => (length + EntriesOfGroup - 1) / EntriesOfGroup;
 
     internal readonly struct StepKernel(
         ArrayView<float> weights, ArrayView<float> gradient, ArrayView<float> firstMoment, ArrayView<float> secondMoment, int length,
@@ -89,22 +81,14 @@ internal static class AdamW
     /// <summary>A group sums the squares of a run of entries: of those of ordinary size, the large, and the small; two floats each.</summary>
     internal readonly struct SquaresKernel(ArrayView<float> values, ArrayView<float> sums, int firstGroup, int length) : IKernel
     {
-        public const int SumsOfGroup = 6;
-
-        /// <summary>2^-80.</summary>
-        public const float ScaleOfLarge = 8.271806e-25f;
-
-        /// <summary>2^80.</summary>
-        public const float ScaleOfSmall = 1.2089258e24f;
-
         private const float Large = 1e12f;
         private const float Small = 1e-15f;
 
         public void Execute()
         {
             ArrayView<float> shared = SharedMemory.Allocate<float>(2 * GroupReduction.MaximumThreads);
-            int first = Grid.IdxX * EntriesOfGroup;
-            int end = first + EntriesOfGroup < length ? first + EntriesOfGroup : length;
+            int first = Grid.IdxX * ScalarSums.EntriesOfGroup;
+            int end = first + ScalarSums.EntriesOfGroup < length ? first + ScalarSums.EntriesOfGroup : length;
             PreciseSum ordinary = default;
             PreciseSum large = default;
             PreciseSum small = default;
@@ -127,19 +111,10 @@ internal static class AdamW
                 }
             }
 
-            int at = (firstGroup + Grid.IdxX) * SumsOfGroup;
-            Store(PreciseSum.OfGroup(ordinary, shared), at);
-            Store(PreciseSum.OfGroup(large, shared), at + 2);
-            Store(PreciseSum.OfGroup(small, shared), at + 4);
-        }
-
-        private void Store(PreciseSum sum, int at)
-        {
-            if (Group.IdxX == 0)
-            {
-                sums[at] = sum.High;
-                sums[at + 1] = sum.Low;
-            }
+            int at = (firstGroup + Grid.IdxX) * GpuScalars.Parts;
+            PreciseSum.OfGroup(ordinary, shared).Store(sums, at);
+            PreciseSum.OfGroup(large, shared).Store(sums, at + 2);
+            PreciseSum.OfGroup(small, shared).Store(sums, at + 4);
         }
     }
 }

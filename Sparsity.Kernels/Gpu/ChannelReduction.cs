@@ -1,5 +1,4 @@
 using ILGPU;
-using ILGPU.Runtime;
 
 namespace Sparsity.Kernels.Gpu;
 
@@ -42,7 +41,7 @@ internal static class ChannelReduction
             (channels + ChannelThreads - 1) / ChannelThreads, blocks, ChannelThreads,
             new PreciseBlockKernel(input.View, input.Stride, input.Rows, block, channels, blockSums));
         var values = new float[2 * blocks * channels];
-        blockSums.CopyToCPU(values.AsSpan());
+        device.Read(blockSums, values.AsSpan());
         for (int i = 0; i < values.Length; i++)
         {
             sums[i / 2 % channels] += values[i];
@@ -55,7 +54,7 @@ internal static class ChannelReduction
     {
         int block = BlockOf(rows, out blocks);
         ArrayView<float> sums = device.Workspace<float>("reduction", blocks * channels);
-        device.Launch((channels + ChannelThreads - 1) / ChannelThreads, blocks, ChannelThreads, new BlockKernel<TTerm>(term, rows, block, channels, sums));
+        device.Launch((channels + ChannelThreads - 1) / ChannelThreads, blocks, ChannelThreads, new BlockKernel<TTerm>(term, sums, rows, block, channels));
         return sums;
     }
 
@@ -72,7 +71,8 @@ internal static class ChannelReduction
         public float Of(int row, int channel) => values[(row * stride) + channel];
     }
 
-    internal readonly struct BlockKernel<TTerm>(TTerm term, int rows, int block, int channels, ArrayView<float> sums) : IKernel
+    // The view stands behind the term: see IKernel.
+    internal readonly struct BlockKernel<TTerm>(TTerm term, ArrayView<float> sums, int rows, int block, int channels) : IKernel
         where TTerm : struct, IChannelTerm
     {
         public void Execute()

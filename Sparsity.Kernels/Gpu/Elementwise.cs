@@ -1,5 +1,4 @@
 using ILGPU;
-using ILGPU.Runtime;
 
 namespace Sparsity.Kernels.Gpu;
 
@@ -55,7 +54,7 @@ internal static class Elementwise
         ArrayView<float> counts = device.Workspace<float>("reduction", groups);
         device.Launch(groups, 1, device.RowThreads(Math.Min(weights.Length, EntriesOfGroup)), new CountKernel(weights.View, counts, weights.Length));
         var perGroup = new float[groups];
-        counts.CopyToCPU(perGroup.AsSpan());
+        device.Read(counts, perGroup.AsSpan());
         return (int)perGroup.Sum(count => (long)count);
     }
 

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using ILGPU;
 using ILGPU.Runtime;
 using Sparsity.Core;
@@ -23,12 +25,15 @@ internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer buffer, int
 }
 
 /// <summary>
-/// One accelerator: memory, kernels loaded when first launched, one stream. Launches run in the order of the calls and do not wait; reading memory does.
+/// One accelerator: memory, kernels loaded when first launched, one stream. Launches and writes of memory run in the order of the calls and do not wait; reading does.
 /// </summary>
 internal sealed class GpuDevice : IDisposable
 {
     /// <summary>Threads of a group that works on single entries.</summary>
     public const int ElementThreads = 256;
+
+    /// <summary>Page-locked host memory through which writes go that do not wait; longer ones wait.</summary>
+    private const int StagingBytes = 4 << 20;
 
     private readonly IDisposable _context;
     private readonly Accelerator _accelerator;
@@ -36,6 +41,8 @@ internal sealed class GpuDevice : IDisposable
     private readonly Dictionary<(Type Element, string Use), (IDisposable Memory, int Length)> _workspaces = [];
     private readonly int _rowThreads;
     private readonly long _memorySize;
+    private PageLockedArray1D<byte>? _staging;
+    private int _staged;
 
     /// <param name="context">Disposed with the device.</param>
     /// <param name="accelerator">Disposed with the device.</param>
@@ -124,6 +131,39 @@ internal sealed class GpuDevice : IDisposable
         return memory.View;
     }
 
+    /// <summary>Overwrites the beginning of device memory; the values are taken before this returns, but it waits only if many are on their way.</summary>
+    public unsafe void Write<T>(ArrayView<T> target, ReadOnlySpan<T> values)
+        where T : unmanaged
+    {
+        const int Alignment = 16;
+        long bytes = (long)values.Length * sizeof(T);
+        if (values.IsEmpty || bytes > StagingBytes)
+        {
+            target.CopyFromCPU(values);
+            _staged = 0;
+            return;
+        }
+
+        if (_staged + bytes > StagingBytes)
+        {
+            Wait();
+        }
+
+        _staging ??= _accelerator.AllocatePageLocked1D<byte>(StagingBytes, true);
+        Span<byte> place = _staging.Span.Slice(_staged, (int)bytes);
+        MemoryMarshal.AsBytes(values).CopyTo(place);
+        target.CopyFromCPUUnsafeAsync(ref Unsafe.As<byte, T>(ref MemoryMarshal.GetReference(place)), values.Length);
+        _staged += ((int)bytes + Alignment - 1) / Alignment * Alignment;
+    }
+
+    /// <summary>Reads the beginning of device memory; waits for all that was started before.</summary>
+    public void Read<T>(ArrayView<T> source, Span<T> values)
+        where T : unmanaged
+    {
+        source.CopyToCPU(values);
+        _staged = 0;
+    }
+
     /// <summary>Groups of <see cref="ElementThreads"/> threads, one for each entry; the kernel must check that it is inside.</summary>
     public void LaunchForEach<TKernel>(int entries, TKernel kernel)
         where TKernel : struct, IKernel => Launch((entries + ElementThreads - 1) / ElementThreads, 1, ElementThreads, kernel);
@@ -143,7 +183,8 @@ internal sealed class GpuDevice : IDisposable
 
     public void Dispose()
     {
-        _accelerator.Synchronize();
+        Wait();
+        _staging?.Dispose();
         foreach ((IDisposable memory, _) in _workspaces.Values)
         {
             memory.Dispose();
@@ -155,8 +196,16 @@ internal sealed class GpuDevice : IDisposable
 
     internal void Free(MemoryBuffer buffer)
     {
+        // Kernels that were started may still use it: not every OpenCL driver waits for them.
+        Wait();
         AllocatedBytes -= buffer.LengthInBytes;
         buffer.Dispose();
+    }
+
+    private void Wait()
+    {
+        _accelerator.Synchronize();
+        _staged = 0;
     }
 
     private static string Megabytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.#} MiB");

@@ -164,6 +164,7 @@ public static class GpuDevices
         try
         {
             accelerator = device.CreateAccelerator(context);
+            CodeGeneration.Repair(accelerator);
         }
         catch (Exception exception) when (exception is not OutOfMemoryException)
         {

@@ -8,6 +8,7 @@ namespace Sparsity.Kernels.Gpu;
 public sealed class GpuEngine : IComputeEngine
 {
     private readonly GpuDevice _device;
+    private float[] _fetched = [];
 
     internal GpuEngine(GpuDevice device, string name, string description)
     {
@@ -19,6 +20,8 @@ public sealed class GpuEngine : IComputeEngine
     public string Name { get; }
 
     public string Description { get; }
+
+    public long PreferredActivationBytes => long.MaxValue;
 
     /// <summary>Bytes of device memory in use: tensors and workspaces.</summary>
     public long AllocatedBytes => _device.AllocatedBytes;
@@ -34,6 +37,8 @@ public sealed class GpuEngine : IComputeEngine
 
     public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new GpuSelection(_device, name, sequences, tokens, channels);
 
+    public ScalarTensor AllocateScalars(string name, int count) => new GpuScalars(_device, name, count);
+
     public TokenTensor AllocateTokens(string name, int sequences, int tokens) => new GpuTokens(_device, name, sequences, tokens);
 
     public KeyValueCache AllocateKeyValueCache(string name, int sequences, int tokens, int channels) =>
@@ -43,21 +48,71 @@ public sealed class GpuEngine : IComputeEngine
     {
         RequireLength(target, target.Length, values.Length);
         GpuWeights weights = Of(target);
-        weights.View.CopyFromCPU(values);
+        _device.Write(weights.View, values);
         weights.Changed(values.Length - values.Count(0f));
     }
 
     public void Read(WeightTensor source, Span<float> values)
     {
         RequireLength(source, source.Length, values.Length);
-        Of(source).View.CopyToCPU(values);
+        _device.Read(Of(source).View, values);
+    }
+
+    public void Read(IReadOnlyList<WeightTensor> sources, Span<float> values)
+    {
+        ArrayView<float> gathered = Staging(values.Length);
+        int at = 0;
+        for (int i = 0; i < sources.Count; i++)
+        {
+            Of(sources[i]).View.CopyTo(gathered.SubView(at, sources[i].Length));
+            at += sources[i].Length;
+        }
+
+        if (at != values.Length)
+        {
+            throw new ArgumentException($"The tensors hold {at} numbers, but {values.Length} were asked for.");
+        }
+
+        _device.Read(gathered, values);
+    }
+
+    public void Fetch(params ReadOnlySpan<ScalarTensor> scalars)
+    {
+        int length = 0;
+        foreach (ScalarTensor tensor in scalars)
+        {
+            length += (int)Of(tensor).View.Length;
+        }
+
+        ArrayView<float> gathered = Staging(length);
+        int at = 0;
+        foreach (ScalarTensor tensor in scalars)
+        {
+            ArrayView<float> view = Of(tensor).View;
+            view.CopyTo(gathered.SubView(at, (int)view.Length));
+            at += (int)view.Length;
+        }
+
+        if (_fetched.Length < length)
+        {
+            _fetched = new float[length];
+        }
+
+        Span<float> parts = _fetched.AsSpan(0, length);
+        _device.Read(gathered, parts);
+        foreach (ScalarTensor tensor in scalars)
+        {
+            int own = (int)Of(tensor).View.Length;
+            Of(tensor).Fetch(parts[..own]);
+            parts = parts[own..];
+        }
     }
 
     public void Write(ActivationTensor target, ReadOnlySpan<float> values)
     {
         RequireLength(target, target.Length, values.Length);
         ArrayView<float> staged = Staging(target.Length);
-        staged.CopyFromCPU(values);
+        _device.Write(staged, values);
         Elementwise.Copy(_device, staged, Of(target));
     }
 
@@ -66,14 +121,14 @@ public sealed class GpuEngine : IComputeEngine
         RequireLength(source, source.Length, values.Length);
         ArrayView<float> staged = Staging(source.Length);
         Elementwise.Copy(_device, Of(source), staged);
-        staged.CopyToCPU(values);
+        _device.Read(staged, values);
     }
 
     public void Write(TokenTensor target, ReadOnlySpan<int> values)
     {
         GpuTokens tokens = Of(target);
         RequireLength(target, tokens.Count, values.Length);
-        tokens.View.CopyFromCPU(values);
+        _device.Write(tokens.View, values);
         tokens.Changed();
     }
 
@@ -102,14 +157,15 @@ public sealed class GpuEngine : IComputeEngine
     public void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient) =>
         Embedding.PositionBackward(_device, Of(outputGradient), Of(positionEmbeddingGradient));
 
-    public void NormForward(NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics) =>
-        Norm.Forward(_device, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics));
+    public void NormForward(
+        NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics, bool isScaleFrozen) =>
+        Norm.Forward(_device, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics), isScaleFrozen);
 
     public void NormBackward(
         NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
-        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient) =>
+        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient, bool isScaleFrozen) =>
         Norm.Backward(
-            _device, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), OfOptional(weightGradient), OfOptional(biasGradient));
+            _device, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), OfOptional(weightGradient), OfOptional(biasGradient), isScaleFrozen);
 
     public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
         Linear.Forward(_device, Of(input), Of(weight), OfOptional(bias), Of(output));
@@ -151,6 +207,8 @@ public sealed class GpuEngine : IComputeEngine
     public void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
         Loss.CrossEntropy(_device, Of(logits), Of(targets), Of(losses), OfOptional(logitsGradient), gradientScale);
 
+    public void Sum(ActivationTensor values, ScalarTensor sums, int index) => ScalarSums.Sum(_device, Of(values), Of(sums), index);
+
     public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_device, Of(input), Of(positions), Of(output));
 
     public void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient) =>
@@ -159,15 +217,23 @@ public sealed class GpuEngine : IComputeEngine
     public void KullbackLeibler(ActivationTensor targetLogits, ActivationTensor logits, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
         Gpu.KullbackLeibler.Run(_device, Of(targetLogits), Of(logits), Of(losses), OfOptional(logitsGradient), gradientScale);
 
-    public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, WeightTensor sums) =>
-        NormalisedError.Forward(_device, Of(prediction), Of(target), Of(sums));
+    public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index) =>
+        NormalisedError.Forward(_device, Of(prediction), Of(target), Of(sums), index);
 
     public void NormalisedErrorBackward(
-        ActivationTensor prediction, ActivationTensor target, WeightTensor sums, float gradientScale, ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
-        NormalisedError.Backward(_device, Of(prediction), Of(target), Of(sums), gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
+        ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index, float gradientScale,
+        ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
+        NormalisedError.Backward(_device, Of(prediction), Of(target), Of(sums), index, gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output) =>
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null)
+    {
+        if (before is not null)
+        {
+            Copy(input, before);
+        }
+
         Gate.Forward(_device, Of(input), Of(mask), Of(mean), Of(output));
+    }
 
     public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
         Gate.Backward(_device, Of(input), Of(mask), Of(mean), Of(gradient), Of(maskGradient));
@@ -178,7 +244,8 @@ public sealed class GpuEngine : IComputeEngine
         ChannelReduction.AddChannelSums(_device, Of(input), sums);
     }
 
-    public double RootMeanSquare(IReadOnlyList<WeightTensor> tensors) => AdamW.RootMeanSquare(_device, tensors);
+    public void RootMeanSquare(IReadOnlyList<WeightTensor> tensors, ScalarTensor results, int index) =>
+        AdamW.RootMeanSquare(_device, tensors, Of(results), index);
 
     public void AdamStep(
         WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
@@ -199,6 +266,8 @@ public sealed class GpuEngine : IComputeEngine
     private static GpuActivations Of(ActivationTensor tensor) => (GpuActivations)tensor;
 
     private static GpuActivations? OfOptional(ActivationTensor? tensor) => (GpuActivations?)tensor;
+
+    private static GpuScalars Of(ScalarTensor tensor) => (GpuScalars)tensor;
 
     private static GpuTokens Of(TokenTensor tensor) => (GpuTokens)tensor;
 

@@ -41,6 +41,46 @@ internal readonly record struct IndexLists(ArrayView<int> Starts, int Segments, 
     public static void StartsOfCounts(GpuDevice device, ArrayView<int> counts, ArrayView<int> starts, int length) =>
         device.Launch(1, 1, device.RowThreads(length), new ScanKernel(counts, starts, length));
 
+    /// <summary>
+    /// In a kernel of one group: each thread sums a run of counts, the first adds up the runs, each writes its run. Sums go to other memory than counts: ILGPU 1.5.3 moves
+    /// a read behind a write to the same place if its value is used only after that (docs/kernels.md).
+    /// </summary>
+    public static void Scan(ArrayView<int> counts, ArrayView<int> starts, int length)
+    {
+        ArrayView<int> sums = SharedMemory.Allocate<int>(ScanGroup);
+        ArrayView<int> sumsBefore = SharedMemory.Allocate<int>(ScanGroup);
+        int run = (length + Group.DimX - 1) / Group.DimX;
+        int first = Group.IdxX * run;
+        int end = first + run < length ? first + run : length;
+        int sum = 0;
+        for (int i = first; i < end; i++)
+        {
+            sum += counts[i];
+        }
+
+        sums[Group.IdxX] = sum;
+        Group.Barrier();
+        if (Group.IdxX == 0)
+        {
+            int total = 0;
+            for (int thread = 0; thread < Group.DimX; thread++)
+            {
+                sumsBefore[thread] = total;
+                total += sums[thread];
+            }
+
+            starts[length] = total;
+        }
+
+        Group.Barrier();
+        int before = sumsBefore[Group.IdxX];
+        for (int i = first; i < end; i++)
+        {
+            starts[i] = before;
+            before += counts[i];
+        }
+    }
+
     // Neighbouring threads take neighbouring lines.
     internal readonly struct CountKernel<TSource>(TSource source, int lines, int segments, int segment, int entries, ArrayView<int> counts) : IKernel
         where TSource : struct, IListSource
@@ -65,47 +105,10 @@ internal readonly record struct IndexLists(ArrayView<int> Starts, int Segments, 
         }
     }
 
-    /// <summary>
-    /// One group: each thread sums a run of counts, the first adds up the runs, each writes its run. Sums go to other memory than counts: ILGPU 1.5.3 moves a read behind
-    /// a write to the same place if its value is used only after that (docs/kernels.md).
-    /// </summary>
+    /// <summary>One group.</summary>
     internal readonly struct ScanKernel(ArrayView<int> counts, ArrayView<int> starts, int length) : IKernel
     {
-        public void Execute()
-        {
-            ArrayView<int> sums = SharedMemory.Allocate<int>(ScanGroup);
-            ArrayView<int> sumsBefore = SharedMemory.Allocate<int>(ScanGroup);
-            int run = (length + Group.DimX - 1) / Group.DimX;
-            int first = Group.IdxX * run;
-            int end = first + run < length ? first + run : length;
-            int sum = 0;
-            for (int i = first; i < end; i++)
-            {
-                sum += counts[i];
-            }
-
-            sums[Group.IdxX] = sum;
-            Group.Barrier();
-            if (Group.IdxX == 0)
-            {
-                int total = 0;
-                for (int thread = 0; thread < Group.DimX; thread++)
-                {
-                    sumsBefore[thread] = total;
-                    total += sums[thread];
-                }
-
-                starts[length] = total;
-            }
-
-            Group.Barrier();
-            int before = sumsBefore[Group.IdxX];
-            for (int i = first; i < end; i++)
-            {
-                starts[i] = before;
-                before += counts[i];
-            }
-        }
+        public void Execute() => Scan(counts, starts, length);
     }
 
     internal readonly struct FillKernel<TSource>(TSource source, int lines, int segments, int segment, int entries, ArrayView<int> starts) : IKernel

@@ -12,6 +12,9 @@ public sealed record MemoryEstimate(long Parameters, long Moments, long Activati
 {
     private const int Float = sizeof(float);
 
+    /// <summary>Sum of the losses, RMS of the gradient and of the weights.</summary>
+    private const int NumbersOfStep = 3;
+
     public long Total => Parameters + Moments + Activations + Workspace;
 
     public static MemoryEstimate For(ModelConfig model, TrainingConfig training)
@@ -25,7 +28,7 @@ public sealed record MemoryEstimate(long Parameters, long Moments, long Activati
         return new MemoryEstimate(
             Float * (weights + trainedWeights),
             Float * 2 * trainedWeights,
-            tokens * ((Float * (ForwardFloats(model) + BackwardFloats(model))) + selected),
+            (tokens * ((Float * (ForwardFloats(model) + BackwardFloats(model))) + selected)) + (Float * GpuScalars.Parts * NumbersOfStep),
             WorkspaceBytes(model, all, tokens));
     }
 

@@ -6,7 +6,7 @@ namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
 /// RMSNorm and LayerNorm over the channels of each token. With z = (x - mean) * r: y = z * weight + bias, and
-/// dx = r * (g - [mean(g)] - z * mean(g * z)) with g = dy * weight; the bracketed term is LayerNorm's only.
+/// dx = r * (g - [mean(g)] - z * mean(g * z)) with g = dy * weight; the bracketed term is LayerNorm's only, and the last falls away where r is frozen.
 /// </summary>
 internal static class Norm
 {
@@ -15,28 +15,29 @@ internal static class Norm
 
     private const float LayerEpsilon = 1e-5f;
 
-    /// <summary>Overwrites output [B,T,C] and statistics [B,T,2] (mean, reciprocal deviation).</summary>
+    /// <summary>Overwrites output [B,T,C] and statistics [B,T,2] (mean, reciprocal deviation); a frozen reciprocal deviation is read from there.</summary>
     public static void Forward(
-        GpuDevice device, NormKind kind, GpuActivations input, GpuWeights weight, GpuWeights? bias, GpuActivations output, GpuActivations statistics)
+        GpuDevice device, NormKind kind, GpuActivations input, GpuWeights weight, GpuWeights? bias, GpuActivations output, GpuActivations statistics, bool isScaleFrozen)
     {
         device.Launch(
             input.Rows, 1, device.RowThreads(input.Channels),
             new ForwardKernel(
                 input.View, input.Stride, weight.View, bias?.View ?? weight.View, bias is null ? 0 : 1, output.View, output.Stride,
-                statistics.View, statistics.Stride, input.Channels, kind == NormKind.LayerNorm ? 1 : 0, kind == NormKind.RmsNorm ? RmsEpsilon : LayerEpsilon));
+                statistics.View, statistics.Stride, input.Channels, kind == NormKind.LayerNorm ? 1 : 0, isScaleFrozen ? 1 : 0,
+                kind == NormKind.RmsNorm ? RmsEpsilon : LayerEpsilon));
         output.IsKept = false;
     }
 
     /// <summary>Accumulates into inputGradient [B,T,C], weightGradient [C] and biasGradient [C].</summary>
     public static void Backward(
         GpuDevice device, NormKind kind, GpuActivations input, GpuActivations statistics, GpuWeights weight, GpuActivations outputGradient,
-        GpuActivations inputGradient, GpuWeights? weightGradient, GpuWeights? biasGradient)
+        GpuActivations inputGradient, GpuWeights? weightGradient, GpuWeights? biasGradient, bool isScaleFrozen)
     {
         device.Launch(
             input.Rows, 1, device.RowThreads(input.Channels),
             new BackwardKernel(
                 input.View, input.Stride, statistics.View, statistics.Stride, weight.View, outputGradient.View, outputGradient.Stride,
-                inputGradient.View, inputGradient.Stride, input.Channels, kind == NormKind.LayerNorm ? 1f : 0f));
+                inputGradient.View, inputGradient.Stride, input.Channels, kind == NormKind.LayerNorm ? 1f : 0f, isScaleFrozen ? 0f : 1f));
         inputGradient.IsKept = false;
         if (weightGradient is not null)
         {
@@ -54,7 +55,7 @@ internal static class Norm
     /// <summary>A group is one token.</summary>
     internal readonly struct ForwardKernel(
         ArrayView<float> input, int inputStride, ArrayView<float> weight, ArrayView<float> bias, int hasBias, ArrayView<float> output, int outputStride,
-        ArrayView<float> statistics, int statisticsStride, int channels, int isCentred, float epsilon) : IKernel
+        ArrayView<float> statistics, int statisticsStride, int channels, int isCentred, int isScaleFrozen, float epsilon) : IKernel
     {
         public void Execute()
         {
@@ -71,15 +72,24 @@ internal static class Norm
                 mean = GroupReduction.Sum(mean, shared) / channels;
             }
 
-            float squares = 0f;
-            for (int c = Group.IdxX; c < channels; c += Group.DimX)
+            float reciprocal;
+            if (isScaleFrozen != 0)
             {
-                float centred = input[x + c] - mean;
-                squares += centred * centred;
+                reciprocal = statistics[(Grid.IdxX * statisticsStride) + 1];
+            }
+            else
+            {
+                float squares = 0f;
+                for (int c = Group.IdxX; c < channels; c += Group.DimX)
+                {
+                    float centred = input[x + c] - mean;
+                    squares += centred * centred;
+                }
+
+                float variance = GroupReduction.Sum(squares, shared) / channels;
+                reciprocal = 1f / XMath.Sqrt(variance + epsilon);
             }
 
-            float variance = GroupReduction.Sum(squares, shared) / channels;
-            float reciprocal = 1f / XMath.Sqrt(variance + epsilon);
             int y = Grid.IdxX * outputStride;
             for (int c = Group.IdxX; c < channels; c += Group.DimX)
             {
@@ -103,7 +113,7 @@ internal static class Norm
     /// <summary>A group is one token.</summary>
     internal readonly struct BackwardKernel(
         ArrayView<float> input, int inputStride, ArrayView<float> statistics, int statisticsStride, ArrayView<float> weight,
-        ArrayView<float> outputGradient, int outputStride, ArrayView<float> inputGradient, int gradientStride, int channels, float centred) : IKernel
+        ArrayView<float> outputGradient, int outputStride, ArrayView<float> inputGradient, int gradientStride, int channels, float centred, float scaled) : IKernel
     {
         public void Execute()
         {
@@ -123,7 +133,7 @@ internal static class Norm
             }
 
             meanOfG = centred * GroupReduction.Sum(meanOfG, shared) / channels;
-            meanOfGz = GroupReduction.Sum(meanOfGz, shared) / channels;
+            meanOfGz = scaled * GroupReduction.Sum(meanOfGz, shared) / channels;
             for (int c = Group.IdxX; c < channels; c += Group.DimX)
             {
                 float g = outputGradient[dy + c] * weight[c];

@@ -30,6 +30,16 @@ internal struct PreciseSum
         Add(ref sum, lower * lower);
     }
 
+    /// <summary>For the first thread of a group: overwrites two entries.</summary>
+    public readonly void Store(ArrayView<float> target, int at)
+    {
+        if (Group.IdxX == 0)
+        {
+            target[at] = High;
+            target[at + 1] = Low;
+        }
+    }
+
     /// <summary>The sum over a group whose size is a power of two, for its first thread.</summary>
     /// <param name="shared">Two entries for each thread; free for other use afterwards.</param>
     public static PreciseSum OfGroup(PreciseSum own, ArrayView<float> shared)

@@ -1,21 +1,15 @@
 using ILGPU;
-using ILGPU.Runtime;
-using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
 /// Zeroes all but the k entries of largest magnitude of a matrix (official apply_topk_), every row or column keeping its minimum. The threshold is found on the
-/// bits of |w| as in <see cref="AbsTopK"/>, over all groups; the host waits once, to learn whether there is a NaN and whether ties are to be broken.
+/// bits of |w| as in <see cref="AbsTopK"/>, over all groups; the host learns nothing of it.
 /// </summary>
 internal static class WeightTopK
 {
     private const int EntriesOfGroup = 1 << 14;
-    private const int EntriesOfTieRun = 64;
     private const int LinesOfGroup = 32;
-
-    /// <summary>A counter beside the digits: how many entries are NaN.</summary>
-    private const int Counters = DigitCounts.Digits + 1;
 
     /// <summary>In place.</summary>
     public static void KeepLargest(GpuDevice device, GpuWeights weights, int keep, int? aliveAxis, int minimumAlive)
@@ -34,40 +28,17 @@ internal static class WeightTopK
             : Protect(device, weights, aliveAxis!.Value, minimumAlive);
         int groups = (length + EntriesOfGroup - 1) / EntriesOfGroup;
         int threads = device.RowThreads(Math.Min(length, EntriesOfGroup));
-        ArrayView<int> partial = device.Workspace<int>("digit counts", groups * Counters);
+        ArrayView<int> partial = device.Workspace<int>("digit counts", groups * DigitCounts.Digits);
         ArrayView<int> state = device.Workspace<int>("top-k state", State.Length);
-        ReadOnlySpan<int> initial = [0, keep - protectedCount, 0, 0];
-        state.CopyFromCPU(initial);
+        ArrayView<int> tiesBefore = device.Workspace<int>("ties", groups + 1);
         for (int shift = DigitCounts.FirstShift; shift >= 0; shift -= DigitCounts.Bits)
         {
-            device.Launch(groups, 1, threads, new CountKernel(weights.View, length, protection, state, shift, partial));
-            device.Launch(1, 1, device.RowThreads(groups), new SelectKernel(partial, groups, state, shift));
+            device.Launch(groups, 1, threads, new CountKernel(weights.View, length, protection, state, shift, partial, groups));
+            device.Launch(1, 1, device.RowThreads(groups), new SelectKernel(partial, groups, state, keep - protectedCount, shift));
         }
 
-        Span<int> found = stackalloc int[State.Length];
-        state.CopyToCPU(found);
-        if (found[State.NotNumbers] > 0)
-        {
-            throw new NumericalException($"{weights.Name}: entry {FirstNotANumber(weights)} is NaN.");
-        }
-
-        int ties = found[State.Ties];
-        int wanted = found[State.Wanted];
-        if (wanted == ties || wanted == 0)
-        {
-            int least = wanted == 0 ? int.MaxValue : found[State.Threshold];
-            device.LaunchForEach(length, new ApplyKernel(weights.View, length, protection, least));
-        }
-        else
-        {
-            int runs = (length + EntriesOfTieRun - 1) / EntriesOfTieRun;
-            ArrayView<int> counts = device.Workspace<int>("list counts", runs);
-            ArrayView<int> before = device.Workspace<int>("ties", runs + 1);
-            device.LaunchForEach(runs, new TieCountKernel(weights.View, length, protection, found[State.Threshold], counts, runs));
-            IndexLists.StartsOfCounts(device, counts, before, runs);
-            device.LaunchForEach(runs, new ApplyTiesKernel(weights.View, length, protection, found[State.Threshold], wanted, before, runs));
-        }
-
+        device.Launch(1, 1, device.RowThreads(groups), new TiesKernel(partial, groups, state, tiesBefore));
+        device.Launch(groups, 1, threads, new ApplyKernel(weights.View, length, protection, state, tiesBefore));
         weights.Changed(keep);
     }
 
@@ -88,21 +59,15 @@ internal static class WeightTopK
         return new Protection(last, weights.Columns, axis, lines);
     }
 
-    private static int FirstNotANumber(GpuWeights weights)
-    {
-        var values = new float[weights.Length];
-        weights.View.CopyToCPU(values.AsSpan());
-        return Array.FindIndex(values, float.IsNaN);
-    }
-
     /// <summary>What the search knows, in device memory.</summary>
     private static class State
     {
+        /// <summary>The digits found, the bits below them 0.</summary>
         public const int Threshold = 0;
+
+        /// <summary>How many of the entries that begin with these digits are to be kept.</summary>
         public const int Wanted = 1;
-        public const int NotNumbers = 2;
-        public const int Ties = 3;
-        public const int Length = 4;
+        public const int Length = 2;
     }
 
     /// <summary>Whether an entry is among the largest of its line: axis 1 protects rows, 0 columns, -1 nothing.</summary>
@@ -187,164 +152,153 @@ internal static class WeightTopK
         }
     }
 
-    /// <summary>A group counts the digits of a run of entries.</summary>
+    /// <summary>A group counts the digits of a run of unprotected entries; the first pass finds no state yet.</summary>
     internal readonly struct CountKernel(
-        ArrayView<float> weights, int length, Protection protection, ArrayView<int> state, int shift, ArrayView<int> partial) : IKernel
+        ArrayView<float> weights, int length, Protection protection, ArrayView<int> state, int shift, ArrayView<int> partial, int groups) : IKernel
     {
-        private const int InfinityBits = 0x7F800000;
-
         public void Execute()
         {
             ArrayView<int> counts = SharedMemory.Allocate<int>(DigitCounts.SharedLength);
             ArrayView<int> totals = SharedMemory.Allocate<int>(DigitCounts.Digits);
-            ArrayView<int> notNumbers = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
-            int prefix = state[State.Threshold];
+            int prefix = 0;
+            if (shift < DigitCounts.FirstShift)
+            {
+                prefix = state[State.Threshold];
+            }
+
             int first = Grid.IdxX * EntriesOfGroup;
             int end = first + EntriesOfGroup < length ? first + EntriesOfGroup : length;
-            int bad = 0;
             DigitCounts.Clear(counts);
             for (int i = first + Group.IdxX; i < end; i += Group.DimX)
             {
                 int magnitude = DigitCounts.Magnitude(weights[i]);
-                bad += magnitude > InfinityBits ? 1 : 0;
                 if (protection.Has(i, magnitude) == 0)
                 {
                     DigitCounts.Add(counts, magnitude, prefix, shift);
                 }
             }
 
-            notNumbers[Group.IdxX] = bad;
             Group.Barrier();
             DigitCounts.Total(counts, totals);
             Group.Barrier();
             for (int digit = Group.IdxX; digit < DigitCounts.Digits; digit += Group.DimX)
             {
-                partial[(Grid.IdxX * Counters) + digit] = totals[digit];
-            }
-
-            if (Group.IdxX == 0)
-            {
-                for (int thread = 1; thread < Group.DimX; thread++)
-                {
-                    bad += notNumbers[thread];
-                }
-
-                partial[(Grid.IdxX * Counters) + DigitCounts.Digits] = bad;
+                partial[(digit * groups) + Grid.IdxX] = totals[digit];
             }
         }
     }
 
     /// <summary>One group: adds up the groups' counts and takes the digit that holds the k-th.</summary>
-    internal readonly struct SelectKernel(ArrayView<int> partial, int groups, ArrayView<int> state, int shift) : IKernel
+    internal readonly struct SelectKernel(ArrayView<int> partial, int groups, ArrayView<int> state, int keep, int shift) : IKernel
     {
         public void Execute()
         {
             ArrayView<int> counts = SharedMemory.Allocate<int>(DigitCounts.SharedLength);
             ArrayView<int> totals = SharedMemory.Allocate<int>(DigitCounts.Digits);
-            ArrayView<int> notNumbers = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
-            int bad = 0;
             DigitCounts.Clear(counts);
             for (int group = Group.IdxX; group < groups; group += Group.DimX)
             {
                 for (int digit = 0; digit < DigitCounts.Digits; digit++)
                 {
-                    counts[(digit * Group.DimX) + Group.IdxX] += partial[(group * Counters) + digit];
+                    counts[(digit * Group.DimX) + Group.IdxX] += partial[(digit * groups) + group];
                 }
-
-                bad += partial[(group * Counters) + DigitCounts.Digits];
             }
 
-            notNumbers[Group.IdxX] = bad;
             Group.Barrier();
             DigitCounts.Total(counts, totals);
             Group.Barrier();
             if (Group.IdxX == 0)
             {
-                for (int thread = 1; thread < Group.DimX; thread++)
+                int wanted = keep;
+                int threshold = 0;
+                if (shift < DigitCounts.FirstShift)
                 {
-                    bad += notNumbers[thread];
+                    wanted = state[State.Wanted];
+                    threshold = state[State.Threshold];
                 }
 
-                int wanted = state[State.Wanted];
                 int digit = DigitCounts.DigitOfKth(totals, ref wanted);
-                state[State.Threshold] |= digit << shift;
+                state[State.Threshold] = threshold | (digit << shift);
                 state[State.Wanted] = wanted;
-                state[State.NotNumbers] = bad;
-                state[State.Ties] = totals[digit];
             }
         }
     }
 
-    internal readonly struct ApplyKernel(ArrayView<float> weights, int length, Protection protection, int least) : IKernel
+    /// <summary>One group, after the last digit: how many unprotected entries equal to the threshold lie in the runs before each, and in all.</summary>
+    internal readonly struct TiesKernel(ArrayView<int> partial, int groups, ArrayView<int> state, ArrayView<int> tiesBefore) : IKernel
     {
         public void Execute()
         {
-            int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
-            if (i < length)
-            {
-                int magnitude = DigitCounts.Magnitude(weights[i]);
-                if (magnitude < least && protection.Has(i, magnitude) == 0)
-                {
-                    weights[i] = 0f;
-                }
-            }
+            int digit = state[State.Threshold] & (DigitCounts.Digits - 1);
+            IndexLists.Scan(partial.SubView(digit * groups, groups), tiesBefore, groups);
         }
     }
 
-    /// <summary>A thread counts the unprotected entries equal to the threshold in a run.</summary>
-    internal readonly struct TieCountKernel(
-        ArrayView<float> weights, int length, Protection protection, int threshold, ArrayView<int> counts, int runs) : IKernel
+    /// <summary>A group zeroes a run of entries. Of those equal to the threshold the first are kept: in all runs but one, that is all or none.</summary>
+    internal readonly struct ApplyKernel(
+        ArrayView<float> weights, int length, Protection protection, ArrayView<int> state, ArrayView<int> tiesBefore) : IKernel
     {
         public void Execute()
         {
-            int run = (Grid.IdxX * Group.DimX) + Group.IdxX;
-            if (run < runs)
+            ArrayView<int> counts = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
+            int wanted = state[State.Wanted];
+            int threshold = wanted == 0 ? int.MaxValue : state[State.Threshold];
+            int kept = wanted - tiesBefore[Grid.IdxX];
+            int ties = tiesBefore[Grid.IdxX + 1] - tiesBefore[Grid.IdxX];
+            int first = Grid.IdxX * EntriesOfGroup;
+            int end = first + EntriesOfGroup < length ? first + EntriesOfGroup : length;
+            if (kept <= 0 || kept >= ties)
             {
-                int first = run * EntriesOfTieRun;
-                int end = first + EntriesOfTieRun < length ? first + EntriesOfTieRun : length;
-                int count = 0;
-                for (int i = first; i < end; i++)
-                {
-                    if (DigitCounts.Magnitude(weights[i]) == threshold)
-                    {
-                        count += 1 - protection.Has(i, threshold);
-                    }
-                }
-
-                counts[run] = count;
-            }
-        }
-    }
-
-    /// <summary>A thread walks a run in order, keeping of the entries equal to the threshold the first ones that are wanted.</summary>
-    internal readonly struct ApplyTiesKernel(
-        ArrayView<float> weights, int length, Protection protection, int threshold, int wanted, ArrayView<int> tiesBefore, int runs) : IKernel
-    {
-        public void Execute()
-        {
-            int run = (Grid.IdxX * Group.DimX) + Group.IdxX;
-            if (run < runs)
-            {
-                int first = run * EntriesOfTieRun;
-                int end = first + EntriesOfTieRun < length ? first + EntriesOfTieRun : length;
-                int before = tiesBefore[run];
-                for (int i = first; i < end; i++)
+                // With threads side by side, to read them in one go.
+                for (int i = first + Group.IdxX; i < end; i += Group.DimX)
                 {
                     int magnitude = DigitCounts.Magnitude(weights[i]);
-                    if (magnitude > threshold || protection.Has(i, magnitude) != 0)
-                    {
-                        continue;
-                    }
-
-                    if (magnitude == threshold)
-                    {
-                        before++;
-                    }
-
-                    if (magnitude < threshold || before > wanted)
+                    bool isKept = magnitude > threshold || (magnitude == threshold && kept > 0) || protection.Has(i, magnitude) != 0;
+                    if (!isKept)
                     {
                         weights[i] = 0f;
                     }
+                }
+
+                return;
+            }
+
+            int run = (end - first + Group.DimX - 1) / Group.DimX;
+            int start = first + (Group.IdxX * run);
+            int stop = start + run < end ? start + run : end;
+            int own = 0;
+            for (int i = start; i < stop; i++)
+            {
+                if (DigitCounts.Magnitude(weights[i]) == threshold)
+                {
+                    own += 1 - protection.Has(i, threshold);
+                }
+            }
+
+            counts[Group.IdxX] = own;
+            Group.Barrier();
+            int before = 0;
+            for (int thread = 0; thread < Group.IdxX; thread++)
+            {
+                before += counts[thread];
+            }
+
+            for (int i = start; i < stop; i++)
+            {
+                int magnitude = DigitCounts.Magnitude(weights[i]);
+                if (magnitude > threshold || protection.Has(i, magnitude) != 0)
+                {
+                    continue;
+                }
+
+                if (magnitude == threshold)
+                {
+                    before++;
+                }
+
+                if (magnitude < threshold || before > kept)
+                {
+                    weights[i] = 0f;
                 }
             }
         }

@@ -58,6 +58,7 @@ public sealed record BenchmarkSize(string Name, int Channels, int Layers, int Se
     public TrainingConfig Training(BenchmarkPhase phase) => new TrainingConfig
     {
         TotalTokens = 1_000_000_000,
+        Lr = 0.002, // low enough for the loss on one batch to fall within a few steps at every size and density
         BatchSequences = Sequences,
         ContextTokens = Context,
         Density = phase switch { BenchmarkPhase.Dense => 1, BenchmarkPhase.Mid => 0.5, _ => Density },

@@ -165,10 +165,11 @@ public sealed class KernelBenchmark : IDisposable
         WeightTensor gradient = Weights(rows, _size.Channels, 1);
         WeightTensor first = Weights(rows, _size.Channels, 1);
         WeightTensor second = Weights(rows, _size.Channels, 0);
+        using ScalarTensor rms = _engine.AllocateScalars("RMS", 1);
         int keep = (int)(_size.Density * weight.Length);
         string name = $"[{rows}, {_size.Channels}]";
         double bytes = 4.0 * weight.Length;
-        Measure("gradient RMS " + name, 0, bytes, () => _engine.RootMeanSquare([gradient]));
+        Measure("gradient RMS " + name, 0, bytes, () => _engine.RootMeanSquare([gradient], rms, 0));
         Measure("Adam step " + name, 0, 7 * bytes, () => _engine.AdamStep(weight, gradient, first, second, 1, 1e-3f, 0.9f, 0.95f, 0.1f, 1));
         Measure($"Adam step, then top-k {keep}, {_size.MinimumAlive} alive in each row {name}", 0, 9 * bytes, () =>
         {

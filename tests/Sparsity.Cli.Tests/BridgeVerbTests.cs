@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Xml.Linq;
+using Sparsity.Core.Storage;
 
 namespace Sparsity.Cli.Tests;
 
@@ -73,9 +74,47 @@ public class BridgeVerbTests(BridgeVerbTests.BridgedRun run) : IClassFixture<Bri
         Refused("another dense model", "bridge", "eval", "--model", run.Bridged, "--dense", run.Small.Model);
         File.WriteAllText(run.Small["layers.json"], "{\"model\": {\"n_layer\": 3, \"d_model\": 32, \"n_head\": 2, \"block_size\": 64, \"vocab_size\": 400}, \"training\": {}}");
         Refused("layers", "bridge", "train", "--dense", run.Dense, "--config", run.Small["layers.json"], "--out", run.Small["x"]);
+        File.WriteAllText(run.Small["vocabulary.json"], File.ReadAllText(run.Small["layers.json"]).Replace("\"n_layer\": 3", "\"n_layer\": 2", StringComparison.Ordinal).Replace("400", "401", StringComparison.Ordinal));
+        Refused("vocabulary", "bridge", "train", "--dense", run.Dense, "--config", run.Small["vocabulary.json"], "--out", run.Small["x"]);
         CommandLine.Succeed("corpus", "--synthetic", "--megabytes", "0.1", "--vocabulary", "300", "--out", run.Small["other data"]);
         Refused("tokenizer", "bridge", "train", "--dense", run.Dense, "--data", run.Small["other data"], "--out", run.Small["x"]);
         Assert.False(Directory.Exists(run.Small["x"]), "A refused run left a folder.");
+    }
+
+    [Fact]
+    public void AnImportedDenseModelIsAsGoodAsOneTrainedHere()
+    {
+        CommandLine.Succeed("convert", "--from", run.Dense, "--to", "huggingface", "--out", run.Small["imported"]);
+        string[] train = ["bridge", "train", "--data", run.Small.Data, "--d-model", "32", "--batch", "8", "--tokens", "2048", "--density", "1"];
+        CommandLine.Succeed([.. train, "--dense", run.Small["imported"], "--out", run.Small["to imported"]]);
+        CommandLine.Succeed([.. train, "--dense", run.Dense, "--out", run.Small["to trained"]]);
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(run.Small["to trained"], "bridges.safetensors")), File.ReadAllBytes(Path.Combine(run.Small["to imported"], "bridges.safetensors")));
+    }
+
+    [Fact]
+    public void AQuantisedDenseModelAndMissingBridges()
+    {
+        string quantised = Copy(run.Dense, "quantised");
+        string model = Path.Combine(quantised, "model.safetensors");
+        TensorToWrite[] tensors;
+        using (TensorFile file = Safetensors.Open(model))
+        {
+            tensors = [.. file.Tensors.Select(tensor =>
+            {
+                byte[] bytes = [.. tensor.Floats().ToArray().Select(value => (byte)(sbyte)Math.Clamp(100 * value, -127, 127))];
+                return new TensorToWrite(tensor.Name, tensor.Shape, ElementType.I8, () => bytes);
+            })];
+        }
+
+        Safetensors.Write(model, tensors, new Dictionary<string, string>());
+        Refused("is I8, but must be floating-point", "bridge", "train", "--dense", quantised, "--data", run.Small.Data, "--out", run.Small["x"]);
+        Assert.False(Directory.Exists(run.Small["x"]), "A refused run left a folder.");
+
+        string bridgeless = Copy(run.Bridged, "bridgeless");
+        File.Delete(Path.Combine(bridgeless, "bridges.safetensors"));
+        Refused("bridges.safetensors", "bridge", "eval", "--model", bridgeless);
+        Refused("bridges.safetensors", "bridge", "steer", "--model", bridgeless, "--task", "single_double_quote", "--node", "0.mlp.act_in.3");
     }
 
     [Fact]
@@ -91,6 +130,19 @@ public class BridgeVerbTests(BridgeVerbTests.BridgedRun run) : IClassFixture<Bri
         Refused("0 to 31", [.. steer, "--task", "single_double_quote", "--node", "0.mlp.act_in.32"]);
         Refused("--presented", [.. steer, "--node", "0.mlp.act_in.3"]);
         Refused("tokens", [.. steer, "--node", "0.mlp.act_in.3", "--presented", "a = 1", "--counterfactual", "a = 1 + 1 + 1 + 1", "--presented-answer", "\n", "--counterfactual-answer", "\n"]);
+    }
+
+    private string Copy(string folder, string name)
+    {
+        string copy = run.Small[name];
+        foreach (string file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories))
+        {
+            string target = Path.Combine(copy, Path.GetRelativePath(folder, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(file, target);
+        }
+
+        return copy;
     }
 
     private static JsonNode Read(string path) => JsonNode.Parse(File.ReadAllText(path))!;

@@ -111,10 +111,12 @@ public class BridgeLossTests
             double[,,] target = random.Activations(b, t, channels);
             ActivationTensor x = bench.Input(prediction, slice);
             ActivationTensor y = bench.Input(target, slice);
-            WeightTensor sums = bench.Constant(1, 2, Bench.Garbage);
-            bench.Engine.NormalisedErrorForward(x, y, sums);
+            ScalarTensor sums = bench.Scalars(4);
+            bench.Engine.NormalisedErrorForward(x, y, sums, 1);
             (double error, double square) = Reference.NormalisedError(prediction, target);
-            Comparison.CloseRelative(new[] { error, square }, bench.Read(sums), 2e-7, what + ", sums");
+            double[] read = bench.Read(sums);
+            Comparison.CloseRelative(new[] { error, square }, [(float)read[1], (float)read[2]], 2e-7, what + ", sums");
+            Assert.True(read[0] == 0 && read[3] == 0, what + ": the neighbours of the sums were touched.");
 
             // The denominator is a constant of the loss that is differentiated; gradients come on top of what was there.
             double Loss() => Reference.NormalisedError(prediction, target).Error / square;
@@ -122,7 +124,7 @@ public class BridgeLossTests
             const float Scale = 4;
             ActivationTensor dx = bench.Gradient(before, slice);
             ActivationTensor dy = bench.Gradient(before, slice);
-            bench.Engine.NormalisedErrorBackward(x, y, sums, Scale, dx, dy);
+            bench.Engine.NormalisedErrorBackward(x, y, sums, 1, Scale, dx, dy);
             FiniteDifference.Check(Loss, prediction, Without(before, bench.Read(dx), Scale), Tolerance, what + ", prediction");
             FiniteDifference.Check(Loss, target, Without(before, bench.Read(dy), Scale), Tolerance, what + ", target");
             bench.RequireNoPadding(dx, what + ", prediction");
@@ -130,10 +132,10 @@ public class BridgeLossTests
             bench.RequireNeighboursUntouched(what);
 
             ActivationTensor alone = bench.Gradient(before, slice);
-            bench.Engine.NormalisedErrorBackward(x, y, sums, Scale, alone, null);
+            bench.Engine.NormalisedErrorBackward(x, y, sums, 1, Scale, alone, null);
             Comparison.SameBits(bench.Read(dx), bench.Read(alone), what + ", prediction alone");
             alone = bench.Gradient(before, slice);
-            bench.Engine.NormalisedErrorBackward(x, y, sums, Scale, null, alone);
+            bench.Engine.NormalisedErrorBackward(x, y, sums, 1, Scale, null, alone);
             Comparison.SameBits(bench.Read(dy), bench.Read(alone), what + ", target alone");
         }
     }
@@ -145,11 +147,11 @@ public class BridgeLossTests
         using var bench = new Bench(engine);
         ActivationTensor x = bench.Input(new double[,,] { { { 1, 2 }, { 3, -4 } } });
         ActivationTensor y = bench.Input(new double[,,] { { { 1, 0 }, { 2, -5 } } });
-        WeightTensor sums = bench.Constant(1, 2, 0);
+        ScalarTensor sums = bench.Scalars(2);
         ActivationTensor gradient = bench.Gradient(new double[1, 2, 2]);
-        bench.Engine.NormalisedErrorForward(x, y, sums);
-        bench.Engine.NormalisedErrorBackward(x, y, sums, 3, gradient, null);
-        Assert.Equal([6f, 30f], bench.Read(sums));
+        bench.Engine.NormalisedErrorForward(x, y, sums, 0);
+        bench.Engine.NormalisedErrorBackward(x, y, sums, 0, 3, gradient, null);
+        Assert.Equal([6, 30], bench.Read(sums));
         Comparison.Close([0, 0.4, 0.2, 0.2], bench.Read(gradient), 1e-7, engine + ": 3 * 2 (x - t) / 30");
     }
 

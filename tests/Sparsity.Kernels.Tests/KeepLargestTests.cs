@@ -121,19 +121,32 @@ public class KeepLargestTests
         Assert.Equal([0, float.NegativeInfinity, float.MaxValue, 0], Keep(engine, weights, 2, 1, 1));
     }
 
-    /// <summary>NaN has no place in an order: the tensor is named, and left as it was.</summary>
+    /// <summary>It must not vanish: whoever looks at the weights afterwards sees it.</summary>
     [Theory]
     [MemberData(nameof(AllEngines))]
-    public void NotANumberIsRefusedByName(string engine)
+    public void NotANumberIsLargerStill(string engine)
     {
-        foreach (int? axis in new int?[] { null, 0, 1 })
+        double[,] weights = { { 1, 2, double.PositiveInfinity }, { 4, 5, double.NaN } };
+        Assert.Equal([0, 0, 0, 0, 0, float.NaN], Keep(engine, weights, 1, null, 0));
+        Assert.Equal([0, 0, float.PositiveInfinity, 0, 5, float.NaN], Keep(engine, weights, 3, null, 0));
+        Assert.Equal([0, 0, float.PositiveInfinity, 0, 0, float.NaN], Keep(engine, weights, 2, 1, 1));
+        Assert.Equal([0, 0, 0, 4, 5, float.NaN], Keep(engine, weights, 3, 0, 1));
+    }
+
+    /// <summary>All bits set is the largest magnitude there is; again and again, from where the threshold was found last.</summary>
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void TiesOfNotANumberGoToTheLowerIndex(string engine)
+    {
+        float largest = BitConverter.Int32BitsToSingle(-1);
+        using var bench = new Bench(engine);
+        WeightTensor weights = bench.Weights(new double[1, 6]);
+        foreach (int keep in new[] { 2, 4, 3, 1, 2 })
         {
-            using var bench = new Bench(engine);
-            double[,] values = { { 1, 2, 3 }, { 4, 5, double.NaN } };
-            WeightTensor weights = bench.Weights(values, "transformer.h.3.mlp.c_fc.weight");
-            var failure = Assert.Throws<NumericalException>(() => bench.Engine.KeepLargest(weights, 3, axis, axis is null ? 0 : 1));
-            Assert.Contains("transformer.h.3.mlp.c_fc.weight", failure.Message, StringComparison.Ordinal);
-            Comparison.SameBits(Flat.Floats(values), bench.Read(weights), "weights after the refusal");
+            bench.Engine.Write(weights, [1, largest, float.NaN, largest, largest, -1]);
+            bench.Engine.KeepLargest(weights, keep, null, 0);
+            float[] expected = [0, largest, keep > 3 ? float.NaN : 0, keep > 1 ? largest : 0, keep > 2 ? largest : 0, 0];
+            Comparison.SameBits(expected, bench.Read(weights), $"{engine}: k = {keep}");
         }
     }
 

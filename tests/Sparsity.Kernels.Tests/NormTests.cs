@@ -75,6 +75,39 @@ public class NormTests
 
     [Theory]
     [MemberData(nameof(Cases))]
+    public void AFrozenScaleIsAConstantForwardAndBackward(string engine, NormKind kind)
+    {
+        ulong seed = 200;
+        foreach ((int b, int t, int channels) in Shapes.WithChannels())
+        {
+            using var bench = new Bench(engine);
+            var random = new RandomArrays(seed++);
+            double[,,] input = random.Activations(b, t, channels);
+            double[,,] scale = random.Activations(b, t, 2);
+            double[] weight = random.Vector(channels);
+            double[] bias = random.Vector(channels);
+            double[,,] outputGradient = random.Activations(b, t, channels);
+            string what = $"{engine}: {kind} of frozen scale [{b},{t},{channels}]";
+            ActivationTensor x = bench.Input(input);
+            ActivationTensor statistics = bench.Input(scale);
+            ActivationTensor output = bench.Output(b, t, channels);
+            WeightTensor weights = bench.Weights(weight);
+            bench.Engine.NormForward(kind, x, weights, bench.Weights(bias), output, statistics, isScaleFrozen: true);
+            (double[,,] expected, double[,,] expectedStatistics) = Reference.Norm(kind, input, weight, bias, scale);
+            Comparison.CloseRelative(expected, bench.Read(output), ForwardTolerance, what);
+            Comparison.CloseRelative(expectedStatistics, bench.Read(statistics), ForwardTolerance, what + ", statistics");
+
+            double Loss() => Flat.Dot(Reference.Norm(kind, input, weight, bias, scale).Output, outputGradient);
+            ActivationTensor dx = bench.Gradient(new double[b, t, channels]);
+            WeightTensor dw = bench.Constant(1, channels, 0);
+            bench.Engine.NormBackward(kind, x, statistics, weights, bench.Gradient(outputGradient), dx, dw, null, isScaleFrozen: true);
+            FiniteDifference.Check(Loss, input, bench.Read(dx), BackwardTolerance, what + ", input");
+            FiniteDifference.Check(Loss, weight, bench.Read(dw), BackwardTolerance, what + ", weight");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
     public void BackwardAccumulates(string engine, NormKind kind)
     {
         using var bench = new Bench(engine);

@@ -96,17 +96,18 @@ internal sealed class OperationRuns
                 bench.Engine.CrossEntropy(logits, bench.Tokens(random.Tokens(_sequences, _tokens, _channels)), losses, logits, 0.01f);
                 return [.. bench.Read(logits), .. bench.Read(losses)];
             },
-            ["KullbackLeibler, NormalisedError"] = (bench, random) =>
+            ["KullbackLeibler, NormalisedError, Sum"] = (bench, random) =>
             {
                 ActivationTensor target = Input(bench, random);
                 ActivationTensor prediction = Input(bench, random);
                 ActivationTensor gradient = Gradient(bench, random);
-                WeightTensor sums = bench.Constant(1, 2, 0);
-                bench.Engine.NormalisedErrorForward(prediction, target, sums);
-                bench.Engine.NormalisedErrorBackward(prediction, target, sums, 0.01f, gradient, null);
+                ScalarTensor sums = bench.Scalars(3);
+                bench.Engine.NormalisedErrorForward(prediction, target, sums, 0);
+                bench.Engine.NormalisedErrorBackward(prediction, target, sums, 0, 0.01f, gradient, null);
                 ActivationTensor losses = bench.Output(_sequences, _tokens, 1);
                 bench.Engine.KullbackLeibler(target, prediction, losses, prediction, 0.01f);
-                return [.. bench.Read(sums), .. bench.Read(gradient), .. bench.Read(losses), .. bench.Read(prediction)];
+                bench.Engine.Sum(losses, sums, 2);
+                return [.. bench.Read(sums).Select(sum => (float)sum), .. bench.Read(gradient), .. bench.Read(losses), .. bench.Read(prediction)];
             },
             ["Gather, Scatter"] = (bench, random) =>
             {
@@ -132,7 +133,7 @@ internal sealed class OperationRuns
             {
                 double[] sums = new double[_channels];
                 bench.Engine.ChannelSums(Input(bench, random), sums);
-                double[] all = [.. sums, bench.Engine.RootMeanSquare([bench.Weights(random.Matrix(_width, _width)), bench.Weights(random.Vector(7))])];
+                double[] all = [.. sums, bench.RootMeanSquare(bench.Weights(random.Matrix(_width, _width)), bench.Weights(random.Vector(7)))];
                 return [.. all.SelectMany(value => new[] { (float)value, (float)(value - (float)value) })];
             },
             ["AdamStep, Scale, KeepLargest"] = (bench, random) =>
@@ -168,7 +169,13 @@ internal sealed class OperationRuns
         ActivationTensor inputGradient = Gradient(bench, random);
         WeightTensor weightGradient = bench.Constant(1, _channels, 1);
         bench.Engine.NormBackward(kind, input, statistics, weight, Gradient(bench, random), inputGradient, weightGradient, bias);
-        return [.. bench.Read(output), .. bench.Read(statistics), .. bench.Read(inputGradient), .. bench.Read(weightGradient), .. bench.Read(bias)];
+        float[] own = [.. bench.Read(output), .. bench.Read(statistics), .. bench.Read(inputGradient), .. bench.Read(weightGradient), .. bench.Read(bias)];
+
+        // The same with another input and the scale frozen at that of the first.
+        ActivationTensor other = Input(bench, random);
+        bench.Engine.NormForward(kind, other, weight, bias, output, statistics, isScaleFrozen: true);
+        bench.Engine.NormBackward(kind, other, statistics, weight, Gradient(bench, random), inputGradient, weightGradient, bias, isScaleFrozen: true);
+        return [.. own, .. bench.Read(output), .. bench.Read(statistics), .. bench.Read(inputGradient), .. bench.Read(weightGradient), .. bench.Read(bias)];
     }
 
     private float[] Linear(Bench bench, RandomArrays random, double density)

@@ -66,14 +66,14 @@ public class OptimizerTests
         using var bench = new Bench(engine);
         double[][] vectors = [.. Lengths.Select(length => new RandomArrays((ulong)length).Vector(length))];
         double expected = Reference.RootMeanSquare(vectors);
-        double actual = bench.Engine.RootMeanSquare([.. vectors.Select(vector => bench.Weights(vector))]);
+        double actual = bench.RootMeanSquare([.. vectors.Select(vector => bench.Weights(vector))]);
         Assert.True(Math.Abs(actual - expected) <= 1e-12 * expected, $"{engine}: expected {expected}, got {actual}.");
 
-        Assert.Equal(3, bench.Engine.RootMeanSquare([bench.Weights([3.0])]));
-        Assert.Equal(0, bench.Engine.RootMeanSquare([bench.Constant(4, 5, 0)]));
-        double large = bench.Engine.RootMeanSquare([bench.Constant(4, 5, 1e30f), bench.Constant(3, 1, 1e30f)]);
+        Assert.Equal(3, bench.RootMeanSquare([bench.Weights([3.0])]));
+        Assert.Equal(0, bench.RootMeanSquare([bench.Constant(4, 5, 0)]));
+        double large = bench.RootMeanSquare([bench.Constant(4, 5, 1e30f), bench.Constant(3, 1, 1e30f)]);
         Assert.True(Math.Abs((large / 1e30f) - 1) <= 1e-12, $"{engine}: squares beyond float32 overflow: {large}.");
-        Assert.True(double.IsNaN(bench.Engine.RootMeanSquare([bench.Weights([1, double.NaN])])), $"{engine}: NaN must show.");
+        Assert.True(double.IsNaN(bench.RootMeanSquare([bench.Weights([1, double.NaN])])), $"{engine}: NaN must show.");
     }
 
     [Theory]

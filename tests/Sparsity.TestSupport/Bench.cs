@@ -100,6 +100,21 @@ public sealed class Bench(IComputeEngine engine) : IDisposable
         return values;
     }
 
+    public ScalarTensor Scalars(int count) => Own(Engine.AllocateScalars("scalars", count));
+
+    public double[] Read(ScalarTensor tensor)
+    {
+        Engine.Fetch(tensor);
+        return [.. Enumerable.Range(0, tensor.Count).Select(i => tensor[i])];
+    }
+
+    public double RootMeanSquare(params WeightTensor[] tensors)
+    {
+        ScalarTensor result = Scalars(1);
+        Engine.RootMeanSquare(tensors, result, 0);
+        return Read(result)[0];
+    }
+
     public float[] Read(WeightTensor tensor)
     {
         var values = new float[tensor.Length];

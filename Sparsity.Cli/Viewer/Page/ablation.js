@@ -2,8 +2,9 @@
 
 import { post } from "viewer/data";
 import { fill, h, loss, number, percent, signed } from "viewer/dom";
-import { reference } from "viewer/panel";
 import * as state from "viewer/state";
+import { reference } from "viewer/summary";
+import { compact } from "viewer/tokens";
 
 /** Scales of the nodes that are edited, from the state: { name: scale }. */
 export function scales() {
@@ -90,24 +91,35 @@ export class AblationBar {
 
   show(circuit, base, edits, answer) {
     const { edited, unedited } = answer;
-    const names = Object.keys(edits);
-    const predicted = names.length === 1 && edits[names[0]] === 0 && base === "circuit" ? circuit.nodes.get(names[0])?.data.ablation_effect : null;
-    const row = (title, value) => h("tr", {}, h("th", { scope: "row" }, title), h("td", {}, value(unedited)), h("td", {}, value(edited)));
+    const tile = (title, before, now, change, id) => h("div", { class: "tile" }, h("dt", {}, title),
+      h("dd", {}, h("span", { id: id && `${id}-before` }, before), " → ", h("strong", { id: id && `${id}-now` }, now)), h("dd", { class: "soft" }, change));
+    const share = (title, of) => tile(title, percent(of(unedited)), percent(of(edited)), points(of(edited) - of(unedited)));
     fill(this.element, this.editList(circuit, base, edits),
       h("div", { class: "live" },
-        h("table", {},
-          h("thead", {}, h("tr", {}, h("td", {}), h("th", { scope: "col" }, "before"), h("th", { scope: "col" }, "now"))),
-          h("tbody", {},
-            h("tr", {}, h("th", { scope: "row" }, "task loss"), h("td", { id: "live-before" }, loss(unedited.loss)), h("td", { id: "live-now" }, loss(edited.loss))),
-            row("accuracy", (entry) => percent(entry.accuracy)),
-            row("P(first answer | first prompt)", (entry) => percent(entry.probability_a)),
-            row("P(second answer | second prompt)", (entry) => percent(entry.probability_b)))),
-        h("div", {},
-          h("p", {}, `Change of the loss: ${signed(Number((edited.loss - unedited.loss).toPrecision(4)))} nats on ${answer.pairs} pairs. Stored with the circuit: ${loss(answer.stored)} before`,
-            base === "circuit" ? `, effect of this edit ${predicted === null || predicted === undefined ? "not recorded" : signed(predicted)}.` : "."),
-          h("table", { class: "prompts" }, h("tbody", {}, answer.prompts.map((prompt) => h("tr", {},
-            h("td", { title: prompt.text }, h("code", {}, tail(prompt.text))), h("td", {}, h("code", {}, prompt.answer)), h("td", {}, `${percent(prompt.before)} → ${percent(prompt.after)}`))))))));
+        h("dl", { class: "tiles" },
+          tile("task loss", loss(unedited.loss), loss(edited.loss), `${signed(rounded(edited.loss - unedited.loss))} nats, ${answer.pairs} pairs`, "live"),
+          h("div", { class: "tile" }, h("dt", {}, "circuit.json says"), predicted(circuit, base, edits, answer.stored)),
+          share("accuracy", (entry) => entry.accuracy),
+          share("P(first answer | first prompt)", (entry) => entry.probability_a),
+          share("P(second answer | second prompt)", (entry) => entry.probability_b)),
+        h("ul", { class: "prompts", "aria-label": "Probability of the right answer" }, answer.prompts.map((prompt) => h("li", { title: prompt.text },
+          h("code", {}, tail(prompt.text)), " ", h("code", { class: "answer" }, compact(prompt.answer)), ` ${percent(prompt.before)} → ${percent(prompt.after)}`)))));
   }
 }
+
+/** The loss that the circuit recorded, and what it says of freezing these nodes: effects are recorded one by one, in the circuit. */
+function predicted(circuit, base, edits, stored) {
+  const effects = Object.entries(edits).map(([name, scale]) => (scale === 0 && base === "circuit" ? circuit.nodes.get(name)?.data.ablation_effect ?? null : null));
+  const known = !effects.includes(null);
+  const effect = effects.reduce((sum, value) => sum + value, 0);
+  return [
+    h("dd", { id: "live-stored" }, loss(stored), known ? [" → ", h("strong", { id: "live-predicted" }, loss(stored + effect))] : null),
+    h("dd", { class: "soft" }, !known ? "effect not recorded" : effects.length > 1 ? `${signed(rounded(effect))}, the effects' sum` : `${signed(rounded(effect))} nats, first pairs`),
+  ];
+}
+
+const rounded = (value) => Number(value.toPrecision(3));
+
+const points = (change) => `${signed(Number((100 * change).toFixed(1)))} points`;
 
 const tail = (text) => (text.length > 44 ? "…" + text.slice(-43) : text).replaceAll("\n", "↵");

@@ -1,9 +1,10 @@
 // A circuit with its graph: every node knows the edges and residual links that end at it.
 
 import { parse } from "viewer/names";
+import { compact } from "viewer/tokens";
 
 /**
- * From the document of a circuit: { circuit, model, readout, channels, statistics }.
+ * From the document of a circuit: { circuit, has, model, readout, channels }.
  * nodes: Map from name to { id, name, layer, channel, kind, data, in, out, from, to }; embeddings are nodes with kind.embedding, logits with kind.logit.
  * edges: { from, to, weight }, nodes at both ends. links: { from, to, channel }: a write of a residual channel and a later read.
  */
@@ -75,7 +76,7 @@ const isAfter = (a, b) => a.layer > b.layer || (a.layer === b.layer && a.kind.or
 function addLogits(readout, all) {
   const kind = { location: "logit", logit: true, order: 0, text: "logit" };
   const nodes = readout
-    ? readout.answers.map((answer, i) => node({ name: `logit.${i}`, layer: Infinity, channel: i, kind, title: answer.text, answer }, null))
+    ? readout.answers.map((answer, i) => node({ name: `logit.${i}`, layer: Infinity, channel: i, kind, title: compact(answer.text), answer }, null))
     : [node({ name: "logit.0", layer: Infinity, channel: 0, kind, title: "logits" }, null)];
   const weights = new Map((readout?.channels ?? []).map((entry) => [entry.channel, entry.weights]));
   const edges = [];

@@ -70,3 +70,9 @@ export function download(name, content, type) {
   link.remove();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
+
+/** A select with its label. options: values, or pairs of value and text. */
+export function choice(title, options, current, choose) {
+  const pairs = options.map((option) => (Array.isArray(option) ? option : [option, option]));
+  return h("p", {}, h("label", {}, title + " ", h("select", { onchange: (event) => choose(event.target.value) }, pairs.map(([value, text]) => h("option", { value, selected: value === current }, text)))));
+}

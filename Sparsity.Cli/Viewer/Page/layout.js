@@ -2,34 +2,47 @@
 // nodes between lanes near what they are connected to. The same circuit always gets the same drawing.
 
 import { headOf, LOCATIONS } from "viewer/names";
+import { compact } from "viewer/tokens";
 
 const MARGIN = 24;
 const SWEEPS = 8;
-const DIGIT = 6.4; // pixels of a character of a node's text
+const DIGIT = 7; // pixels of a character of a node's text
+const BOLD = 8; // of a label
 const LONGEST_LABEL = 18;
+const WRITERS = 4; // tokens below an embedding
+const WRITER_HEIGHT = 13;
+const ROOMY = 72; // pixels between lanes where there are few, for the tokens' sake
+const FEW_LANES = 14;
+const FEW_NODES = 60; // stand closer together, to be seen at once
 
 /** More nodes than this are drawn small and without their channel numbers. */
 export const MOST_NAMED = 150;
 
 /** The text beside a node: its label, shortened, or its channel. */
 export function textOf(node, labelOf) {
-  const text = labelOf(node.name) || node.title || String(node.channel);
-  return text.length > LONGEST_LABEL ? text.slice(0, LONGEST_LABEL - 1) + "…" : text;
+  return shorten(labelOf(node.name) || node.title || String(node.channel), LONGEST_LABEL);
 }
 
-/** { width, height, radius, named, places: Map(node → { x, y }), rows, lanes, boxes } */
+/**
+ * { width, height, radius, named, places: Map(node → { x, y }), rows, lanes, boxes, writers, writerHeight }.
+ * writers: Map(embedding → [{ text, weight }]), the tokens that write its channel most, for below it.
+ */
 export function layOut(circuit, labelOf) {
   const all = [...circuit.nodes.values()];
   const named = all.length <= MOST_NAMED;
   const radius = named ? 6 : 4;
-  const widest = Math.max(1, ...[...all, ...circuit.embeddings, ...circuit.logits.nodes].map((node) => textOf(node, labelOf).length));
-  const slot = named ? 2 * radius + 9 + Math.max(3, widest) * DIGIT : 12;
-  const lineHeight = named ? 30 : 15;
+  const widest = Math.max(3 * DIGIT, ...[...all, ...circuit.embeddings, ...circuit.logits.nodes].map((node) => textOf(node, labelOf).length * (labelOf(node.name) ? BOLD : DIGIT)));
+  const slot = named ? 2 * radius + 9 + widest : 12;
+  const few = all.length <= FEW_NODES;
+  const lineHeight = few ? 26 : named ? 30 : 15;
+  const gap = few ? 32 : named ? 44 : 90; // many edges need height to be told apart
   const rows = makeRows(circuit, all, slot, lineHeight);
 
   const channels = orderLanes(circuit, all);
   const hidden = Math.max(0, ...rows.map((row) => row.blocks.reduce((sum, block) => sum + block.width, 0)));
-  const inner = Math.max(channels.length * slot, Math.min(hidden, 1500), Math.max(4 * slot, 420));
+  const laneSlot = named && circuit.channels && channels.length <= FEW_LANES ? Math.max(slot, ROOMY) : slot;
+  const inner = Math.max(channels.length * laneSlot, Math.min(hidden, 1500), Math.max(4 * slot, 420));
+  const writers = named ? findWriters(circuit, inner / channels.length) : new Map();
   const laneAt = new Map(channels.map((channel, i) => [channel, MARGIN + ((i + 0.5) * inner) / channels.length]));
 
   const places = new Map();
@@ -50,11 +63,31 @@ export function layOut(circuit, labelOf) {
       row.nodes.forEach((node) => places.set(node, { x: laneAt.get(node.channel), y: y + lineHeight / 2 }));
     }
     row.bottom = y + height;
-    y = row.bottom + (named ? 44 : 40);
+    if (row.nodes.some((node) => writers.has(node))) {
+      row.bottom += Math.max(...row.nodes.map((node) => writers.get(node)?.length ?? 0)) * WRITER_HEIGHT;
+    }
+    y = row.bottom + gap;
   }
-  const height = y - (named ? 44 : 40) + MARGIN;
-  return { width: inner + 2 * MARGIN, height, radius, named, places, rows, boxes, lanes: laneEnds(places, laneAt) };
+  const height = y - gap + MARGIN;
+  return { width: inner + 2 * MARGIN, height, radius, named, places, rows, boxes, lanes: laneEnds(places, laneAt), writers, writerHeight: WRITER_HEIGHT };
 }
+
+/** The tokens that write each embedding's channel most, positive or negative, as long as the room between lanes allows. */
+function findWriters(circuit, spacing) {
+  const longest = Math.floor(spacing / DIGIT) - 1;
+  const writers = new Map();
+  for (const node of longest < 4 ? [] : circuit.embeddings) {
+    const ends = circuit.channels?.[node.channel];
+    const strongest = [...new Map([...(ends?.top ?? []), ...(ends?.bottom ?? [])].map((entry) => [entry.token, entry])).values()]
+      .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, WRITERS);
+    if (strongest.length > 0) {
+      writers.set(node, strongest.map(({ token, weight }) => ({ text: shorten(compact(token), longest), weight })));
+    }
+  }
+  return writers;
+}
+
+const shorten = (text, longest) => (text.length > longest ? text.slice(0, longest - 1) + "…" : text);
 
 /** Rows from the top. A row holds nodes on lanes, or blocks: single neurons, heads with their q, k and v, or logits. */
 function makeRows(circuit, all, slot, lineHeight) {
@@ -96,7 +129,7 @@ function heads(nodes, model, slot, lineHeight) {
         left += Math.min(across, members.length) * slot + 8;
       }
     }
-    const width = left + 10;
+    const width = left + 14;
     const shift = -left / 2 + slot / 2 + 2;
     cells.forEach((cell) => (cell.x += shift));
     return {

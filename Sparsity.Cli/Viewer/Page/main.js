@@ -7,18 +7,23 @@ import { count, download, fill, find, h, loss, number, percent } from "viewer/do
 import { saveJson, savePng, saveSvg } from "viewer/export";
 import { Graph } from "viewer/graph";
 import * as labels from "viewer/labels";
+import { nameModels } from "viewer/names";
 import * as panel from "viewer/panel";
 import * as picker from "viewer/picker";
+import { reports } from "viewer/reports";
 import * as search from "viewer/search";
 import * as state from "viewer/state";
 import { sections } from "viewer/statistics";
+import { titleOf } from "viewer/summary";
 import * as tabs from "viewer/tabs";
 import * as views from "viewer/views";
 
 const run = await load("run");
+run.circuits = nameModels(run.circuits);
 const graph = new Graph(find("canvas"), pick);
 const bar = new ablation.AblationBar(find("ablation"), pick);
 let circuit = null;
+let opening = null;
 
 const actions = { select: pick, relabelled, sections: (node) => [run.live ? ablation.controls(node) : null, sections(node, circuit)] };
 
@@ -28,7 +33,16 @@ startTools();
 state.onChange(async (changed) => {
   if (changed.has("circuit")) {
     await open();
-  } else if (changed.has("node")) {
+  } else if (circuit) {
+    update(changed);
+  }
+  await tabs.show();
+});
+await open();
+await tabs.show();
+
+function update(changed) {
+  if (changed.has("node")) {
     showSelection(true);
   }
   if (changed.has("hide")) {
@@ -41,28 +55,25 @@ state.onChange(async (changed) => {
     showEdits();
     showSelection(false);
   }
-  await tabs.show();
-});
-await open();
-await tabs.show();
+}
 
 function addTabs() {
   if (run.circuits.length > 0) {
-    tabs.add("graph", "Graph", () => graph.resized());
+    tabs.add("graph", "Graph", () => {});
     if (run.circuits.length + run.unpruned.length > 1) {
-      tabs.add("tasks", "Tasks", (panel) => views.overview(panel, run, (entry) => state.set({ circuit: entry.id, node: null, scales: null, tab: null })));
+      tabs.add("tasks", "Tasks", (panel) => views.overview(panel, run, openCircuit));
     }
     if (run.circuits.length > 1) {
       tabs.add("sizes", "Size and loss", (panel) => views.sizes(panel, run));
-      tabs.add("compare", "Side by side", (panel) => views.compare(panel, run, circuit, (element) => new Graph(element, () => {}, 0.4)));
+      tabs.add("compare", "Side by side", (panel) => circuit && views.compare(panel, run, circuit, (element) => new Graph(element, () => {}, 0.4)));
     }
-    tabs.add("embeddings", "Embeddings", (panel) => views.embeddings(panel, circuit));
+    tabs.add("embeddings", "Embeddings", (panel) => circuit && views.embeddings(panel, circuit));
   }
   if (run.trainings.length > 0) {
     tabs.add("training", "Training", (panel) => views.training(panel, run));
   }
   if (run.reports.length > 0) {
-    tabs.add("reports", "Reports", (panel) => views.reports(panel, run));
+    tabs.add("reports", "Reports", (panel) => reports(panel, run, openCircuit));
   }
 }
 
@@ -72,12 +83,23 @@ async function open() {
     find("tab-graph").hidden = true;
     return;
   }
-  const entry = run.circuits.find((candidate) => candidate.id === state.get("circuit")) ?? run.circuits[0];
+  const entry = run.circuits.find((candidate) => candidate.id === state.get("circuit")) ?? smallest(run.circuits);
   picker.show(find("picker"), run.circuits, entry, (chosen) => state.set({ circuit: chosen.id, node: null, scales: null }));
+  opening = entry.id;
+  fill(find("problem"));
   if (circuit?.id === entry.id) {
     return;
   }
-  circuit = { id: entry.id, ...circuits.open(await load("circuit/" + entry.id)) };
+  let opened = null;
+  try {
+    opened = { id: entry.id, entry, ...circuits.open(await load("circuit/" + entry.id)) };
+  } catch (error) {
+    fill(find("problem"), `${entry.id} cannot be shown: ${error.message}`);
+  }
+  if (!opened || opening !== entry.id) {
+    return; // what was shown stays; or another one was chosen meanwhile
+  }
+  circuit = opened;
   labels.open(circuit.circuit.model_fingerprint, run.labels);
   showFacts();
   graph.show(circuit);
@@ -85,6 +107,11 @@ async function open() {
   showLinks();
   showEdits();
   showSelection(true);
+}
+
+/** The easiest one to begin with: fewest edges among those that met their target. */
+function smallest(circuits) {
+  return [...circuits].sort((a, b) => b.meets_target - a.meets_target || a.edges - b.edges)[0];
 }
 
 /** Marks what is switched off or scaled, and asks the server what that does. */
@@ -98,6 +125,10 @@ function showEdits() {
   }
 }
 
+function openCircuit(entry) {
+  state.set({ circuit: entry.id, node: null, scales: null, tab: null });
+}
+
 function pick(node) {
   state.set({ node: node?.name ?? null });
 }
@@ -106,15 +137,15 @@ function showSelection(scroll) {
   const name = state.get("node");
   const node = circuit.nodes.get(name) ?? [...circuit.embeddings, ...circuit.logits.nodes].find((entry) => entry.name === name) ?? null;
   graph.mark(node, scroll);
-  panel.show(node, circuit, graph, actions);
-  fill(find("announcer"), node ? `${graph.title(node)}, ${node.in.length} weights in, ${node.out.length} out` : "nothing selected");
+  panel.show(node, circuit, actions);
+  fill(find("announcer"), node ? `${titleOf(node)}, ${node.in.length} weights in, ${node.out.length} out` : "nothing selected");
 }
 
 function showFacts() {
-  const { circuit: c } = circuit;
+  const { circuit: c, entry } = circuit;
   const m = c.measurements;
   const facts = [
-    ["model", c.model],
+    ["model", entry.model],
     ["task", c.task],
     ["loss, full model", loss(m.loss_full_model)],
     ["circuit", loss(m.loss), m.loss <= c.settings.target_loss ? "good" : "bad"],
@@ -156,7 +187,7 @@ function startTools() {
   find("zoom-in").addEventListener("click", () => graph.setZoom(graph.zoom * 1.25));
   find("zoom-out").addEventListener("click", () => graph.setZoom(graph.zoom / 1.25));
   find("zoom-fit").addEventListener("click", () => graph.fit());
-  const name = () => `${circuit.circuit.model.split(/[\\/]/).at(-1)}-${circuit.circuit.task}`;
+  const name = () => `${circuit.entry.model}-${circuit.entry.task}`;
   find("export-svg").addEventListener("click", () => saveSvg(graph.svg, name()));
   find("export-png").addEventListener("click", () => savePng(graph.svg, name()));
   find("export-json").addEventListener("click", () => saveJson(circuit.circuit, name()));

@@ -1,4 +1,4 @@
-// Node names, LAYER.LOCATION.CHANNEL, and what their parts mean.
+// Names of nodes, LAYER.LOCATION.CHANNEL, and what their parts mean; names of models.
 
 /** The node locations of a layer in the order of computation. lane: the channel is one of the residual stream. */
 export const LOCATIONS = [
@@ -29,4 +29,21 @@ export function describe(node, model) {
   const head = headOf(node, model);
   const positions = node.kind.reads && model && node.channel >= model.d_model ? `, position channel ${node.channel - model.d_model}` : "";
   return `layer ${node.layer}, ${head === null ? "" : `head ${head}, `}${node.kind.text}, channel ${node.channel}${positions}`;
+}
+
+/** Gives every circuit of a list the same short name for the same model: the shortest that a circuit has for it, without folders; with the fingerprint's first letters where two models would share one. */
+export function nameModels(circuits) {
+  const names = new Map();
+  for (const { model, model_fingerprint: fingerprint } of circuits) {
+    const name = model.split(/[\\/]/).filter(Boolean).at(-1) ?? model;
+    const known = names.get(fingerprint);
+    if (!known || name.length < known.length) {
+      names.set(fingerprint, name);
+    }
+  }
+  const shared = (name) => [...names.values()].filter((other) => other === name).length > 1;
+  return circuits.map((entry) => {
+    const name = names.get(entry.model_fingerprint);
+    return { ...entry, model: shared(name) ? `${name} (${entry.model_fingerprint.slice(0, 6)})` : name };
+  });
 }

@@ -1,37 +1,31 @@
 // The panel beside the graph: all that is known of the selected node.
 
-import { count, fill, find, h, number, signed } from "viewer/dom";
-import { describe } from "viewer/names";
+import { fill, find, h, number, signed } from "viewer/dom";
 import * as labels from "viewer/labels";
+import { describe } from "viewer/names";
+import { overview } from "viewer/overview";
+import { effectText, reference, titleOf } from "viewer/summary";
 
 const MOST_ROWS = 12;
 
 /** actions: { select(node), relabelled(), sections(node, circuit): further elements }. */
-export function show(node, circuit, graph, actions) {
+export function show(node, circuit, actions) {
   const panel = find("panel");
   panel.scrollTop = 0;
   if (!node) {
-    fill(panel, overview(circuit));
+    fill(panel, overview(circuit, actions));
     return;
   }
   fill(panel,
-    h("h2", {}, graph.title(node)),
+    h("h2", {}, titleOf(node)),
     node.kind.logit ? logit(node, circuit, actions) : node.kind.embedding ? null : h("p", { class: "soft" }, describe(node, circuit.model)),
-    node.data ? [labelEditor(node, actions), numbers(node, graph)] : null,
+    node.data ? [labelEditor(node, actions), numbers(node)] : null,
     edgeTable("Weights in", node.in, "from", actions),
     edgeTable("Weights out", node.out, "to", actions),
     linkList("Channel written by", node.from.map((link) => link.from), actions),
     linkList("Channel read by", node.to.map((link) => link.to), actions),
     node.kind.lane ? tokens(circuit.channels?.[node.channel], node.channel) : null,
     node.data ? actions.sections(node, circuit) : null);
-}
-
-function overview(circuit) {
-  return [
-    h("h2", {}, "The circuit"),
-    h("p", {}, "Point at a node or a line for its numbers, click a node for all that is known of it. Arrow keys follow edges."),
-    h("p", { class: "soft" }, `${count(circuit.nodes.size)} nodes, ${count(circuit.edges.length)} edges, ${count(circuit.links.length)} residual links.`),
-  ];
 }
 
 function labelEditor(node, actions) {
@@ -46,12 +40,12 @@ function labelEditor(node, actions) {
   return h("form", { class: "label-editor", onsubmit: keep }, h("label", { for: "label" }, "Label"), input, h("button", {}, "Keep"));
 }
 
-function numbers(node, graph) {
+function numbers(node) {
   const rows = [
     ["tau", number(node.data.tau)],
     ["mean over pretraining", number(node.data.mean)],
     ["bias", node.data.bias === null ? "none" : number(node.data.bias)],
-    ["ablation effect", graph.effectText(node)],
+    ["ablation effect", effectText(node)],
   ];
   return h("dl", { class: "numbers" }, rows.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
@@ -74,12 +68,6 @@ function linkList(title, nodes, actions) {
   const list = h("ul", { class: "references" }, items.slice(0, MOST_ROWS));
   const more = items.length > MOST_ROWS ? h("button", { type: "button", class: "more", onclick: () => { list.append(...items.slice(MOST_ROWS)); more.remove(); } }, `${items.length - MOST_ROWS} more`) : null;
   return h("section", {}, h("h3", {}, title), list, more);
-}
-
-/** A node's name as a button that selects it. */
-export function reference(node, actions) {
-  const label = labels.of(node.name);
-  return h("button", { type: "button", class: "reference", onclick: () => actions.select(node) }, label ? [label, h("span", { class: "soft" }, " " + node.name)] : node.name);
 }
 
 function tokens(entry, channel) {

@@ -7,7 +7,7 @@ const KEYS = [
   ["task", "Task", (entry) => entry.task],
   ["target", "Target loss", (entry) => String(entry.target_loss)],
   ["seed", "Seed", (entry) => String(entry.seed)],
-  ["file", "File", (entry) => entry.file],
+  ["id", "Circuit", (entry) => entry.id],
 ];
 
 /** Selects for every key in which the circuits differ; a change goes to the circuit that keeps most of the other choices. */
@@ -15,8 +15,8 @@ export function show(element, circuits, current, choose) {
   const seen = [];
   const selects = KEYS.filter(([key, , of]) => {
     const differs = new Set(circuits.map(of)).size > 1;
-    // A file's name is only asked for where the other keys do not tell circuits apart.
-    const needed = key !== "file" || new Set(circuits.map((entry) => seen.map((known) => known(entry)).join("\n"))).size < circuits.length;
+    // The folder is only asked for where the other keys do not tell circuits apart.
+    const needed = key !== "id" || new Set(circuits.map((entry) => seen.map((known) => known(entry)).join("\n"))).size < circuits.length;
     seen.push(of);
     return differs && needed;
   });

@@ -2,6 +2,7 @@
 
 import { fill, find, h } from "viewer/dom";
 import * as labels from "viewer/labels";
+import { plain } from "viewer/tokens";
 
 const MOST_RESULTS = 40;
 
@@ -61,7 +62,7 @@ export function matches(text, circuit) {
   for (const node of [...circuit.nodes.values(), ...circuit.embeddings, ...circuit.logits.nodes]) {
     const label = labels.of(node.name);
     const tokens = node.kind.embedding ? [...(circuit.channels?.[node.channel]?.top ?? []), ...(circuit.channels?.[node.channel]?.bottom ?? [])] : [];
-    const token = tokens.find((entry) => entry.token.toLowerCase().includes(wanted));
+    const token = tokens.find((entry) => [entry.token, plain(entry.token)].some((form) => form.toLowerCase().includes(wanted)));
     const names = [label, node.name, node.title ?? ""].map((name) => name.toLowerCase());
     const rank = names.some((name) => name.startsWith(wanted)) ? 0 : names.some((name) => name.includes(wanted)) ? 1 : token ? 2 : null;
     if (rank !== null) {

@@ -22,18 +22,29 @@ const find = (activations, node) => activations.nodes.find((entry) => entry.name
 function section(title, circuit, kind, render) {
   const body = h("div", {}, h("p", { class: "soft" }, "not recorded"));
   const element = h("section", { "data-section": title }, h("h3", {}, title), body);
-  if (circuit.has.includes(kind)) {
-    const path = `${kind}/${circuit.id}`;
-    if (!documents.has(path)) {
-      documents.set(path, load(path));
-    }
+  const document = documentOf(circuit, kind);
+  if (document) {
     fill(body, h("p", { class: "soft" }, "loading…"));
-    documents.get(path).then((loaded) => fill(body, render(loaded) ?? h("p", { class: "soft" }, "not recorded")), (error) => {
-      documents.delete(path);
-      fill(body, h("p", { class: "bad" }, error.message));
-    });
+    document.then((loaded) => fill(body, render(loaded) ?? h("p", { class: "soft" }, "not recorded")), (error) => fill(body, h("p", { class: "bad" }, error.message)));
   }
   return element;
+}
+
+/** The task's shortest test prompts with every node's activations; null where there are none. */
+export const promptsOf = (circuit) => documentOf(circuit, "prompts");
+
+/** A promise of a further document of the circuit, asked for once; null where there is none. */
+function documentOf(circuit, kind) {
+  if (!circuit.has.includes(kind)) {
+    return null;
+  }
+  const path = `${kind}/${circuit.id}`;
+  if (!documents.has(path)) {
+    const loading = load(path);
+    loading.catch(() => documents.delete(path)); // asked for again next time
+    documents.set(path, loading);
+  }
+  return documents.get(path);
 }
 
 /** Mean, histogram and examples. */
@@ -87,7 +98,11 @@ function pairs(prompts, node, circuit) {
       pattern ? [h("h4", {}, `attention of head ${head}, answer ${pair.answer_a}`), heatText(pair.first, pattern.patterns[i][0].at(-1), 1, first.length - 1), attention(pair.first, pattern.patterns[i][0]),
         h("h4", {}, `answer ${pair.answer_b}`), heatText(pair.second, pattern.patterns[i][1].at(-1), 1, second.length - 1), attention(pair.second, pattern.patterns[i][1])] : null);
   };
-  const buttons = prompts.pairs.map((_, i) => h("button", { type: "button", onclick: () => show(i) }, `pair ${i + 1}`));
-  show(0);
-  return [h("p", { class: "soft" }, "Test prompts, in the whole model. Blue positive, red negative; the framed token is the last."), h("div", { class: "group" }, buttons), body];
+  const buttons = prompts.pairs.map((_, i) => h("button", { type: "button", onclick: () => choose(i) }, `pair ${i + 1}`));
+  const choose = (i) => {
+    buttons.forEach((button, j) => button.setAttribute("aria-pressed", i === j));
+    show(i);
+  };
+  choose(0);
+  return [h("p", { class: "soft" }, "Test prompts, in the whole model. Blue positive, red negative; the framed token is the last."), h("div", { class: "group", role: "group", "aria-label": "Pairs of prompts" }, buttons), body];
 }

@@ -1,6 +1,6 @@
 // The row of tabs: one panel shown at a time, arrow keys between them, the choice kept in the URL.
 
-import { find, h } from "viewer/dom";
+import { fill, find, h } from "viewer/dom";
 import * as state from "viewer/state";
 
 const tabs = [];
@@ -23,7 +23,12 @@ export async function show() {
     tab.button.tabIndex = tab === current ? 0 : -1;
   }
   find("tabs").hidden = tabs.length < 2;
-  await current.open?.(current.panel);
+  try {
+    await current.open(current.panel);
+  } catch (error) {
+    delete current.panel.dataset.shown; // tried again next time
+    fill(current.panel, h("p", { class: "bad" }, error.message));
+  }
 }
 
 function onKey(event) {

@@ -1,9 +1,9 @@
 // The tabs beside the graph: training, sizes, tasks, embeddings, comparison.
 
+import { lines } from "viewer/charts";
 import * as circuits from "viewer/circuit";
 import { load } from "viewer/data";
-import { count, fill, h, loss, number, percent, signed } from "viewer/dom";
-import { lines } from "viewer/plots";
+import { choice, count, fill, h, loss, number, percent, signed } from "viewer/dom";
 import * as state from "viewer/state";
 
 /** Curves of one training run, chosen by the state's "training". */
@@ -14,16 +14,21 @@ export async function training(panel, run) {
   }
   panel.dataset.shown = id;
   const { metrics, bigram_loss: bigram } = await load("training/" + id);
+  if (panel.dataset.shown !== id) {
+    return; // another one was chosen meanwhile
+  }
   const curve = (name, of, dots) => ({ name, dots, points: metrics.map((line) => [line.step, of(line)]) });
   const statistics = (of) => (line) => (line.statistics ? of(line.statistics) : NaN);
+  const terms = [...new Set(metrics.flatMap((line) => Object.keys(line.terms ?? {})))]; // of a bridge's loss
   const layers = Math.max(0, ...metrics.map((line) => line.statistics?.alive_neurons?.length ?? 0));
   fill(panel,
     choice("Model", run.trainings, id, (chosen) => state.set({ training: chosen })),
     h("div", { class: "charts" },
       lines([curve("training", (line) => line.loss ?? NaN), curve("validation", (line) => line.validation_loss ?? NaN, true)],
-        { title: "Loss (nats per token)", x: "step", y: "loss", mark: Number.isFinite(bigram) ? ["best bigram predictor", bigram] : null }),
+        { title: terms.length > 0 ? "Loss (weighted sum of its terms) and validation loss" : "Loss (nats per token)", x: "step", y: "loss", marks: Number.isFinite(bigram) ? [["best bigram predictor", bigram]] : [] }),
       lines([curve("all", statistics((entry) => entry.nonzero), true), curve("without embeddings", statistics((entry) => entry.nonzero_without_embeddings), true)],
         { title: "L0: nonzero parameters", x: "step", y: "parameters", logY: true }),
+      terms.length > 0 ? lines(terms.map((term) => curve(term.replaceAll("_", " "), (line) => line.terms?.[term] ?? NaN)), { title: "Terms of the bridge's loss", x: "step", y: "nats or NMSE", logY: true }) : null,
       lines([curve("learning rate", (line) => line.learning_rate)], { title: "Learning rate", x: "step", y: "rate", zero: true }),
       lines(Array.from({ length: layers }, (_, layer) => curve(`layer ${layer}`, statistics((entry) => entry.alive_neurons?.[layer]), true)),
         { title: "Alive MLP neurons", x: "step", y: "neurons", zero: true }),
@@ -33,40 +38,49 @@ export async function training(panel, run) {
       lines([curve("throughput", (line) => line.tokens_per_second)], { title: "Tokens per second", x: "step", y: "tokens/s", zero: true })));
 }
 
-/** Edges against target loss, a curve per model and task. */
+/** Edges and nodes against target loss: a colour per task, a dash per model, a dot per circuit, the curve through the geometric means over seeds. */
 export function sizes(panel, run) {
+  const tasks = [...new Set(run.circuits.map((entry) => entry.task))];
+  const models = [...new Set(run.circuits.map((entry) => entry.model))];
   const groups = [...Map.groupBy(run.circuits, (entry) => `${entry.model}, ${entry.task}`).entries()];
-  const curve = ([name, members], of) => ({
-    name, dots: true,
-    points: members.map((entry) => [entry.target_loss, of(entry), `${name}: target ${number(entry.target_loss)}${entry.meets_target ? "" : " (not met)"}, ${count(of(entry))}`]).sort((a, b) => a[0] - b[0]),
-  });
+  const tell = (entry, value) => `${entry.task} in ${entry.model}, seed ${entry.seed}: ${count(value)}${entry.meets_target ? "" : ", target not met"}`;
+  const curves = (x, of, joined) => groups.map(([name, members]) => ({
+    name, colour: tasks.length > 1 ? tasks.indexOf(members[0].task) : models.indexOf(members[0].model), dash: tasks.length > 1 ? models.indexOf(members[0].model) : 0,
+    dots: members.map((entry) => [x(entry), of(entry), tell(entry, of(entry)), !entry.meets_target]),
+    points: joined ? [...Map.groupBy(members, x).entries()].map(([at, same]) => [at, geometricMean(same.map(of))]).sort((a, b) => a[0] - b[0])
+      : members.map((entry) => [x(entry), of(entry)]).sort((a, b) => a[0] - b[0]),
+  }));
+  const target = (entry) => entry.target_loss;
   fill(panel,
-    h("p", { class: "soft" }, "One point per circuit of the run. Smaller circuits at the same target loss are easier to read."),
+    h("p", { class: "soft" }, "One dot per circuit of the run, hollow where the target was not met; the line goes through the geometric mean over seeds. Smaller circuits at the same target loss are easier to read."),
     h("div", { class: "charts" },
-      lines(groups.map((group) => curve(group, (entry) => entry.edges)), { title: "Edges against target loss", x: "target loss (nats)", y: "edges", logX: true, logY: true }),
-      lines(groups.map((group) => curve(group, (entry) => entry.nodes)), { title: "Nodes against target loss", x: "target loss (nats)", y: "nodes", logX: true, logY: true }),
-      lines(groups.map(([name, members]) => ({ name, dots: true, points: members.map((entry) => [entry.measurements.loss, entry.edges]).sort((a, b) => a[0] - b[0]) })),
-        { title: "Edges against the loss reached on test prompts", x: "loss (nats)", y: "edges", logX: true, logY: true })));
+      lines(curves(target, (entry) => entry.edges, true), { title: "Edges against target loss", x: "target loss (nats)", y: "edges", logX: true, logY: true }),
+      lines(curves(target, (entry) => entry.nodes, true), { title: "Nodes against target loss", x: "target loss (nats)", y: "nodes", logX: true, logY: true }),
+      lines(curves((entry) => entry.measurements.loss, (entry) => entry.edges, false), { title: "Edges against the loss reached on test prompts", x: "loss (nats)", y: "edges", logX: true, logY: true })));
 }
+
+const geometricMean = (values) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 
 /** All circuits in numbers. */
 export function overview(panel, run, open) {
   const rows = [...run.circuits].sort((a, b) => a.task.localeCompare(b.task) || a.model.localeCompare(b.model) || a.target_loss - b.target_loss);
-  const geometric = [...Map.groupBy(run.circuits.filter((entry) => entry.meets_target && entry.edges > 0), (entry) => entry.model).entries()]
-    .map(([model, members]) => `${model}: ${number(Math.exp(members.reduce((sum, entry) => sum + Math.log(entry.edges), 0) / members.length))} edges over ${members.length}`);
+  const met = run.circuits.filter((entry) => entry.meets_target && entry.edges > 0);
+  const means = [...Map.groupBy(met, (entry) => entry.target_loss).entries()].sort((a, b) => a[0] - b[0]).map(([target, members]) => `target ${number(target)}: `
+    + [...Map.groupBy(members, (entry) => entry.model).entries()].map(([model, same]) => `${model} ${number(geometricMean(same.map((entry) => entry.edges)))} (${same.length})`).join(", "));
   fill(panel,
-    h("div", { class: "scroll" }, h("table", { class: "grid" },
-      h("caption", {}, "Losses in nats on test prompts."),
-      h("thead", {}, h("tr", {}, ["task", "model", "nodes", "edges", "full model", "circuit", "without it", "empty", "random circuits", "target", "", "accuracy", "seed"].map((title) => h("th", { scope: "col" }, title)))),
+    h("div", { class: "scroll" }, h("table", { class: "grid numeric" },
+      h("caption", {}, "Losses in nats on test prompts; click a task to see its circuit."),
+      h("thead", {}, h("tr", {}, ["task", "model", "nodes", "edges", "full model", "circuit", "without it", "empty", "random circuits", "target", "", "accuracy", "seed", "folder"].map((title) => h("th", { scope: "col", class: title === "model" || title === "folder" ? "words" : null }, title)))),
       h("tbody", {}, rows.map((entry) => h("tr", {},
         h("th", { scope: "row" }, h("button", { type: "button", class: "reference", onclick: () => open(entry) }, entry.task)),
-        [entry.model, count(entry.nodes), count(entry.edges), loss(entry.measurements.loss_full_model), loss(entry.measurements.loss), loss(entry.measurements.loss_without_circuit),
+        h("td", { class: "words" }, entry.model),
+        [count(entry.nodes), count(entry.edges), loss(entry.measurements.loss_full_model), loss(entry.measurements.loss), loss(entry.measurements.loss_without_circuit),
           loss(entry.measurements.loss_empty), loss(entry.measurements.loss_random_mean), number(entry.target_loss)].map((value) => h("td", {}, value)),
         h("td", { class: entry.meets_target ? "good" : "bad" }, entry.meets_target ? "met" : "not met"),
-        h("td", {}, percent(entry.measurements.accuracy)), h("td", {}, String(entry.seed)))),
-        run.unpruned.map((entry) => h("tr", {}, h("th", { scope: "row" }, entry.task), h("td", {}, entry.folder), h("td", { colspan: 2 }, ""), h("td", {}, loss(entry.loss_full_model)), h("td", { colspan: 4 }, ""),
-          h("td", {}, number(entry.target_loss)), h("td", { class: "bad", colspan: 2 }, entry.reason ?? "the model itself misses the target"), h("td", {}, String(entry.seed))))))),
-    geometric.length > 0 ? h("p", {}, "Geometric mean of circuits that met their target: " + geometric.join("; ") + ".") : null);
+        h("td", {}, percent(entry.measurements.accuracy)), h("td", {}, String(entry.seed)), h("td", { class: "soft words" }, entry.id))),
+        run.unpruned.map((entry) => h("tr", {}, h("th", { scope: "row" }, entry.task), h("td", { colspan: 3 }, ""), h("td", {}, loss(entry.loss_full_model)), h("td", { colspan: 4 }, ""),
+          h("td", {}, number(entry.target_loss)), h("td", { class: "bad", colspan: 2 }, entry.reason ?? "the model itself misses the target"), h("td", {}, String(entry.seed)), h("td", { class: "soft words" }, entry.folder)))))),
+    means.length > 0 ? [h("h3", {}, "Edges of circuits that met their target, geometric mean (circuits)"), h("ul", { class: "means" }, means.map((line) => h("li", {}, line)))] : null);
 }
 
 /** Which tokens write the residual channels of the circuit on display. */
@@ -89,67 +103,30 @@ export async function compare(panel, run, circuit, makeGraph) {
     return;
   }
   panel.dataset.shown = shown;
-  const second = { id: other.id, ...circuits.open(await load("circuit/" + other.id)) };
+  const second = { id: other.id, entry: other, ...circuits.open(await load("circuit/" + other.id)) };
+  if (panel.dataset.shown !== shown) {
+    return;
+  }
   const edgeKey = (edge) => `${edge.from.name} ${edge.to.name}`;
   const nodes = new Set([...circuit.nodes.keys()].filter((name) => second.nodes.has(name)));
   const secondEdges = new Set(second.edges.map(edgeKey));
   const edges = new Set(circuit.edges.map(edgeKey).filter((key) => secondEdges.has(key)));
-  const sides = [circuit, second].map((entry) => ({ entry, element: h("div", { class: "canvas", id: "side:" + entry.id, tabindex: "0", role: "application", "aria-label": `${entry.circuit.task} in ${entry.circuit.model}` }) }));
+  const title = ({ entry }) => `${entry.task} in ${entry.model}, target ${number(entry.target_loss)}, seed ${entry.seed}`;
+  const sides = [circuit, second].map((side) => ({ side, element: h("div", { class: "canvas", id: "side:" + side.id, tabindex: "0", role: "application", "aria-label": title(side) }) }));
   const sameModel = circuit.circuit.model_fingerprint === second.circuit.model_fingerprint;
   fill(panel,
     choice("Beside it", others.map((entry) => entry.id), other.id, (chosen) => state.set({ with: chosen })),
     h("p", { id: "shared" }, `Shared: ${count(nodes.size)} nodes and ${count(edges.size)} edges, of ${count(circuit.nodes.size)} and ${count(circuit.edges.length)} left, ${count(second.nodes.size)} and ${count(second.edges.length)} right.`
       + (sameModel ? "" : " The circuits are of different models: equal names mean nothing then.")),
-    h("div", { class: "sides" }, sides.map(({ entry, element }) => h("div", { class: "side" }, h("h2", {}, `${entry.circuit.task} in ${entry.circuit.model}`), element))));
-  for (const { entry, element } of sides) {
+    h("div", { class: "sides" }, sides.map(({ side, element }) => h("div", { class: "side" }, h("h2", {}, title(side)), element))));
+  for (const { side, element } of sides) {
     const graph = makeGraph(element);
-    graph.show(entry);
-    for (const node of entry.nodes.values()) {
+    graph.show(side);
+    for (const node of side.nodes.values()) {
       graph.elements.get(node).classList.toggle("shared", nodes.has(node.name));
     }
-    for (const edge of entry.edges) {
+    for (const edge of side.edges) {
       graph.lines.get(edge).classList.toggle("unshared", !edges.has(edgeKey(edge)));
     }
   }
-}
-
-/** Reports of faithfulness and of steering over bridges, chosen by the state's "report": curves where there are points, and every number in tables. */
-export async function reports(panel, run) {
-  const id = run.reports.includes(state.get("report")) ? state.get("report") : run.reports[0];
-  if (panel.dataset.shown === id) {
-    return;
-  }
-  panel.dataset.shown = id;
-  const report = await load("report/" + id);
-  const points = report.points?.filter?.((point) => Number.isFinite(point.strength) && point.dense) ?? [];
-  const curve = (name, of) => ({ name, dots: true, points: points.map((point) => [point.strength, of(point)]) });
-  fill(panel,
-    choice("Report", run.reports, id, (chosen) => state.set({ report: chosen })),
-    report.verdict ? h("p", { class: "verdict" }, String(report.verdict)) : null,
-    points.length > 0 ? lines([curve("dense model, steered over the bridge", (point) => point.dense.counterfactual), curve("sparse model, same node", (point) => point.sparse?.counterfactual ?? NaN),
-      curve("random directions, mean", (point) => point.random?.counterfactual ?? NaN), curve("random directions, highest", (point) => point.random_high ?? NaN)],
-      { title: "Probability of the counterfactual answer", x: "strength", y: "probability", zero: true }) : null,
-    table(report));
-}
-
-/** Any JSON as tables: a list of objects has a row for each, an object a row per field. */
-function table(value) {
-  if (value === null || typeof value !== "object") {
-    return typeof value === "number" ? number(value) : String(value ?? "–");
-  }
-  if (Array.isArray(value) && value.length > 0 && value.every((entry) => entry !== null && typeof entry === "object" && !Array.isArray(entry))) {
-    const fields = [...new Set(value.flatMap((entry) => Object.keys(entry)))];
-    return h("table", { class: "grid" }, h("thead", {}, h("tr", {}, fields.map((field) => h("th", { scope: "col" }, words(field))))),
-      h("tbody", {}, value.map((entry) => h("tr", {}, fields.map((field) => h("td", {}, table(entry[field])))))));
-  }
-  if (Array.isArray(value)) {
-    return value.map((entry) => (typeof entry === "number" ? number(entry) : JSON.stringify(entry))).join(", ");
-  }
-  return h("table", { class: "grid" }, h("tbody", {}, Object.entries(value).map(([field, entry]) => h("tr", {}, h("th", { scope: "row" }, words(field)), h("td", {}, table(entry))))));
-}
-
-const words = (field) => field.replaceAll("_", " ");
-
-function choice(title, values, current, choose) {
-  return h("p", {}, h("label", {}, title + " ", h("select", { onchange: (event) => choose(event.target.value) }, values.map((value) => h("option", { value, selected: value === current }, value)))));
 }

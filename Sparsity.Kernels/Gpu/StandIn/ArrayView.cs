@@ -7,8 +7,11 @@ namespace ILGPU.Runtime
     /// <summary>Memory of the stand-in's device. New memory holds garbage: NaN as floats, -1 as integers.</summary>
     internal sealed unsafe class MemoryBuffer : IDisposable
     {
-        public MemoryBuffer(long bytes)
+        /// <param name="bytes">Its size.</param>
+        /// <param name="accelerator">Whose memory it is; null for shared memory.</param>
+        public MemoryBuffer(long bytes, Accelerator? accelerator = null)
         {
+            Accelerator = accelerator;
             LengthInBytes = bytes;
             Pointer = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, 16), 16);
             FillWithGarbage();
@@ -17,6 +20,8 @@ namespace ILGPU.Runtime
         ~MemoryBuffer() => Free();
 
         public long LengthInBytes { get; }
+
+        public Accelerator? Accelerator { get; }
 
         internal byte* Pointer { get; private set; }
 
@@ -35,13 +40,51 @@ namespace ILGPU.Runtime
         }
     }
 
-    internal static class ArrayViewExtensions
+    /// <summary>Host memory that does not move, for copies that go on while the host does.</summary>
+    internal sealed class PageLockedArray1D<T>(long length) : IDisposable
+        where T : unmanaged
     {
-        public static void CopyToCPU<T>(this ArrayView<T> source, in Span<T> target)
-            where T : unmanaged => source.Values(target.Length).CopyTo(target);
+        private readonly T[] _values = GC.AllocateUninitializedArray<T>((int)length, pinned: true);
 
+        public Span<T> Span => _values;
+
+        public void Dispose()
+        {
+        }
+    }
+
+    internal static unsafe class ArrayViewExtensions
+    {
+        public static PageLockedArray1D<T> AllocatePageLocked1D<T>(this Accelerator accelerator, long length, bool uninitialized)
+            where T : unmanaged => new(length);
+
+        /// <summary>Waits.</summary>
+        public static void CopyToCPU<T>(this ArrayView<T> source, in Span<T> target)
+            where T : unmanaged
+        {
+            source.Values(target.Length).CopyTo(target);
+            source.Accelerator.Synchronize();
+        }
+
+        /// <summary>Waits.</summary>
         public static void CopyFromCPU<T>(this ArrayView<T> target, in ReadOnlySpan<T> source)
-            where T : unmanaged => source.CopyTo(target.Values(source.Length));
+            where T : unmanaged
+        {
+            source.CopyTo(target.Values(source.Length));
+            target.Accelerator.Synchronize();
+        }
+
+        /// <summary>Does not wait: the source must stay as it is until the host next does.</summary>
+        public static void CopyFromCPUUnsafeAsync<T>(this ArrayView<T> target, ref T source, long length)
+            where T : unmanaged
+        {
+            var pinned = new ReadOnlySpan<T>(Unsafe.AsPointer(ref source), (int)length);
+            pinned.CopyTo(target.Values(pinned.Length));
+            target.Accelerator.OnTheWay.Add(((nint)Unsafe.AsPointer(ref source), MemoryMarshal.AsBytes(pinned).ToArray()));
+        }
+
+        public static void CopyTo<T>(this ArrayView<T> source, ArrayView<T> target)
+            where T : unmanaged => source.Values((int)target.Length).CopyTo(target.Values((int)target.Length));
 
         public static void MemSetToZero<T>(this ArrayView<T> target)
             where T : unmanaged => target.Values((int)target.Length).Clear();
@@ -74,6 +117,8 @@ namespace ILGPU
         }
 
         public long Length { get; }
+
+        internal Accelerator Accelerator => _buffer.Accelerator ?? throw new InvalidOperationException("The host has no part in shared memory.");
 
         public ref T this[int index]
         {

@@ -33,10 +33,29 @@ namespace ILGPU.Runtime
         /// <summary>The order of threads for all launches; null for another one at each launch.</summary>
         public ThreadOrder? Order { get; set; }
 
-        public MemoryBuffer AllocateRaw(long length, int elementSize) => new(length * elementSize);
+        /// <summary>How often the host has waited for the device.</summary>
+        public int HostWaits { get; private set; }
 
-        public void Synchronize()
+        /// <summary>Kernels started.</summary>
+        public int Launches => _launches;
+
+        /// <summary>Host memory that a copy may still read from, with what it held when the copy was started.</summary>
+        internal List<(nint Source, byte[] Values)> OnTheWay { get; } = [];
+
+        public MemoryBuffer AllocateRaw(long length, int elementSize) => new(length * elementSize, this);
+
+        public unsafe void Synchronize()
         {
+            HostWaits++;
+            foreach ((nint source, byte[] values) in OnTheWay)
+            {
+                if (!new ReadOnlySpan<byte>((void*)source, values.Length).SequenceEqual(values))
+                {
+                    throw new InvalidOperationException($"{values.Length} bytes of host memory changed while a copy to the device was under way.");
+                }
+            }
+
+            OnTheWay.Clear();
         }
 
         public void Dispose()
@@ -45,7 +64,8 @@ namespace ILGPU.Runtime
 
         internal void Launch<T>(Action<T> kernel, KernelConfig config, T argument)
         {
-            ThreadOrder order = Order ?? (ThreadOrder)(_launches++ % 3);
+            ThreadOrder order = Order ?? (ThreadOrder)(_launches % 3);
+            _launches++;
             GroupRun.Grid(() => kernel(argument), argument?.GetType().Name ?? kernel.Method.Name, config, order);
         }
     }

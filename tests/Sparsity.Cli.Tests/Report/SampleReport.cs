@@ -1,4 +1,5 @@
 using Sparsity.Cli.Report;
+using Sparsity.Core.Bridges;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
@@ -58,6 +59,44 @@ internal static class SampleReport
             Edges = edges,
         };
     }
+
+    /// <summary>A doubtful one: the search met the target on shuffled labels too.</summary>
+    public static Faithfulness Faithfulness(Circuit circuit)
+    {
+        FaithfulnessCheck[] checks =
+        [
+            new("is the task done by the circuit", true, "loss 0.110, target 0.3"), new("does the model need it", true, "loss without it 1.870, should be 0.6 or more"),
+            new("do random circuits of its size fail", true, "best of 5 has 0.702"), new("does the search fail on a random model", true, "0.690 with 40 edges"),
+            new("does the search fail on shuffled labels", false, "0.280 with 90 edges"), new("can activations be interchanged", true, "worst loss on the two curves 0.420, should be 0.6 or less"),
+        ];
+        return new Faithfulness
+        {
+            Task = circuit.Task,
+            Model = circuit.Model,
+            TargetLoss = 0.3,
+            Nodes = circuit.Nodes.Count,
+            Edges = circuit.Edges.Count,
+            Circuit = circuit.Measurements,
+            RandomModel = new ControlSearch(false, 50, 40, 0.69, 0.7),
+            ShuffledLabels = new ControlSearch(true, 80, 90, 0.28, 0.9),
+            Attribution = new ControlSearch(true, 60, 77, 0.21, 0.1),
+            Interchange = new InterchangeCurves(
+                [new(0, 0.11), new(0.25, 0.2), new(0.5, 0.42), new(0.75, 0.25), new(1, 0.05)], [new(0, 0.02), new(0.25, 0.03), new(0.5, 0.06), new(0.75, 0.08), new(1, 0.11)]),
+            LossOtherAblation = 0.15,
+            Checks = checks,
+            IsReal = false,
+            Verdict = "doubtful: does the search fail on shuffled labels? no (0.280 with 90 edges)",
+        };
+    }
+
+    /// <summary>Twice as probable at the last strength along the nodes, 1.1 times along random directions.</summary>
+    public static SteeringResult Steering() => new(
+        [new SteeredNode("0.attn.act_in.12", 0.5, 0.07, 0.3)], 64, 16, 1,
+        [
+            new(0, new(0.1, 0.8), new(0.1, 0.8), new(0.1, 0.8), 0.1, 0.1),
+            new(1, new(0.15, 0.7), new(0.3, 0.5), new(0.1, 0.78), 0.08, 0.13),
+            new(2, new(0.2, 0.6), new(0.6, 0.2), new(0.11, 0.75), 0.06, 0.17),
+        ]);
 
     public static TrainingCurve Curve(string model, int lines = 300) => new(
         model,

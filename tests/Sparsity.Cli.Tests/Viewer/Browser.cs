@@ -22,12 +22,13 @@ public sealed class Browser : IAsyncLifetime
 
     /// <summary>Opens a page in a context of its own.</summary>
     /// <param name="url">A file: address, for which the network is refused, or one of a server here.</param>
-    public async Task<OpenPage> OpenAsync(string url, int width = 1280, ColorScheme scheme = ColorScheme.Light)
+    /// <param name="visible">What must be there before a test begins.</param>
+    public async Task<OpenPage> OpenAsync(string url, int width = 1280, ColorScheme scheme = ColorScheme.Light, int height = 800, string visible = "#canvas .node")
     {
-        IBrowserContext context = await _browser!.NewContextAsync(new() { ViewportSize = new() { Width = width, Height = 800 }, ColorScheme = scheme, AcceptDownloads = true });
+        IBrowserContext context = await _browser!.NewContextAsync(new() { ViewportSize = new() { Width = width, Height = height }, ColorScheme = scheme, AcceptDownloads = true });
         IPage page = await context.NewPageAsync();
         var opened = new OpenPage(context, page, url);
-        await opened.StartAsync();
+        await opened.StartAsync(visible);
         return opened;
     }
 
@@ -49,6 +50,9 @@ public sealed class OpenPage(IBrowserContext context, IPage page, string url) : 
 
     public IPage Page { get; } = page;
 
+    /// <summary>Whether the server may refuse what the page asks for; the browser logs that as an error.</summary>
+    public bool RefusalsExpected { get; set; }
+
     /// <summary>Nodes of the circuit as drawn: neither embeddings nor logits.</summary>
     public ILocator Nodes => Page.Locator("#canvas .node:not(.embedding):not(.logit)");
 
@@ -58,10 +62,11 @@ public sealed class OpenPage(IBrowserContext context, IPage page, string url) : 
 
     public ILocator Node(string name) => Page.Locator($"#canvas [data-name='{name}']");
 
-    public async Task StartAsync()
+    public async Task StartAsync(string visible)
     {
         string origin = new Uri(url).GetLeftPart(UriPartial.Authority);
-        Page.Console += (_, message) => Complain(message.Type == "error" || message.Type == "warning", $"console: {message.Text}");
+        Page.Console += (_, message) => Complain(
+            (message.Type == "error" || message.Type == "warning") && !(RefusalsExpected && message.Text.Contains("status of 422", StringComparison.Ordinal)), $"console: {message.Text}");
         Page.PageError += (_, error) => Complain(true, $"page error: {error}");
         Page.Request += (_, request) => Complain(
             !request.Url.StartsWith("data:", StringComparison.Ordinal) && !request.Url.StartsWith("blob:", StringComparison.Ordinal)
@@ -73,8 +78,19 @@ public sealed class OpenPage(IBrowserContext context, IPage page, string url) : 
         }
 
         await Page.GotoAsync(url);
-        await Page.Locator(".graph .node").First.WaitForAsync();
+        await Page.Locator(visible).First.WaitForAsync();
     }
+
+    /// <summary>Every text of the drawing that lies on a node or on another text.</summary>
+    public Task<string[]> OverlapsAsync() => Page.EvaluateAsync<string[]>("""
+        () => {
+          const box = (element) => element.getBoundingClientRect();
+          const texts = [...document.querySelectorAll("#canvas .graph text")].filter((text) => text.textContent);
+          const shapes = [...document.querySelectorAll("#canvas .graph .shape")];
+          const touch = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+          return texts.flatMap((text, i) => [...shapes, ...texts.slice(i + 1)].filter((other) => touch(box(text), box(other))).map((other) => text.textContent + " on " + (other.textContent || other.parentElement.id)));
+        }
+        """);
 
     /// <summary>What a click makes the browser save.</summary>
     public async Task<string> DownloadAsync(string button)

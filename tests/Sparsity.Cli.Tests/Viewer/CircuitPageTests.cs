@@ -24,8 +24,9 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
 
         await Expect(page.Nodes).ToHaveCountAsync(circuit.Nodes.Count);
         await Expect(page.Edges).ToHaveCountAsync(circuit.Edges.Count);
-        await Expect(page.Page.Locator(".graph .edge.negative")).ToHaveCountAsync(circuit.Edges.Count(edge => edge.Weight < 0));
-        await Expect(page.Page.Locator(".graph .embedding")).ToHaveCountAsync(ReadChannels(circuit).Count());
+        await Expect(page.Page.Locator("#canvas .edge.negative")).ToHaveCountAsync(circuit.Edges.Count(edge => edge.Weight < 0));
+        await Expect(page.Page.Locator("#canvas .embedding")).ToHaveCountAsync(ReadChannels(circuit).Count());
+        await Expect(page.Page.Locator("#canvas .bias.positive")).ToHaveCountAsync(circuit.Nodes.Count(node => node.Bias > 0));
         await Expect(page.Page.Locator("#fact-task")).ToHaveTextAsync("quotes");
         await Expect(page.Page.Locator("#fact-loss-full-model")).ToHaveTextAsync("0.021");
         await Expect(page.Page.Locator("#fact-circuit")).ToHaveTextAsync("0.110");
@@ -63,6 +64,21 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
         await Expect(tooltip).ToContainTextAsync(name);
         await Expect(tooltip).ToContainTextAsync($"{circuit.Edges.Count(edge => edge.To == name)} weights in");
         await Expect(tooltip).ToContainTextAsync("ablation effect: not recorded");
+    }
+
+    [BrowserFact]
+    public async Task TheDotInANodeIsAsLargeAsItsAblationEffect()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 2);
+        double?[] effects = [0.4, 0.1, 0, -0.2, null];
+        circuit = circuit with { Nodes = [.. circuit.Nodes.Select((node, i) => node with { AblationEffect = i < effects.Length ? effects[i] : null })] };
+        await using OpenPage page = await OpenAsync(circuit);
+
+        await Expect(page.Nodes.Locator(".effect")).ToHaveCountAsync(2);
+        await Expect(page.Node(circuit.Nodes[0].Name).Locator(".effect")).ToHaveAttributeAsync("r", "4.5");
+        await Expect(page.Node(circuit.Nodes[1].Name).Locator(".effect")).ToHaveAttributeAsync("r", "2.25"); // a quarter of the area
+        await page.Node(circuit.Nodes[3].Name).Locator(".shape").HoverAsync();
+        await Expect(page.Page.Locator("#tooltip")).ToContainTextAsync("ablation effect: \u22120.2 nats");
     }
 
     [BrowserFact]
@@ -120,12 +136,12 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
         int shown = sizes.Count(size => size >= sizes[sizes.Length * 40 / 100]);
         await using OpenPage page = await OpenAsync(circuit, "#hide=40");
 
-        await Expect(page.Page.Locator(".graph .edge:not(.hidden)")).ToHaveCountAsync(shown);
+        await Expect(page.Page.Locator("#canvas .edge:not(.hidden)")).ToHaveCountAsync(shown);
         await page.Page.Locator("#hide").FillAsync("0");
-        await Expect(page.Page.Locator(".graph .edge:not(.hidden)")).ToHaveCountAsync(circuit.Edges.Count);
+        await Expect(page.Page.Locator("#canvas .edge:not(.hidden)")).ToHaveCountAsync(circuit.Edges.Count);
         Assert.DoesNotContain("hide", page.Page.Url, StringComparison.Ordinal);
         await page.Page.Locator("#links").UncheckAsync();
-        await Expect(page.Page.Locator(".graph .links")).ToBeHiddenAsync();
+        await Expect(page.Page.Locator("#canvas .links")).ToBeHiddenAsync();
     }
 
     [BrowserFact]
@@ -137,17 +153,7 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
         await page.Panel.Locator("#label").FillAsync("a label as long as labels get");
         await page.Panel.Locator("#label").PressAsync("Enter");
 
-        string[] overlaps = await page.Page.EvaluateAsync<string[]>("""
-            () => {
-              const box = (element) => element.getBoundingClientRect();
-              const texts = [...document.querySelectorAll(".graph text")].filter((text) => text.textContent);
-              const shapes = [...document.querySelectorAll(".graph .shape")];
-              const touch = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
-              return texts.flatMap((text, i) => [...shapes, ...texts.slice(i + 1)].filter((other) => touch(box(text), box(other))).map((other) => text.textContent + " on " + (other.textContent || other.parentElement.id)));
-            }
-            """);
-
-        Assert.Empty(overlaps);
+        Assert.Empty(await page.OverlapsAsync());
     }
 
     [BrowserFact]
@@ -161,11 +167,54 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
         await Expect(page.Edges).ToHaveCountAsync(circuit.Edges.Count);
         bool apart = await page.Page.EvaluateAsync<bool>("""
             () => {
-              const places = new Set([...document.querySelectorAll(".graph .node:not(.embedding):not(.logit) .shape")].map((shape) => shape.getAttribute("cx") + " " + shape.getAttribute("cy")));
-              return places.size === document.querySelectorAll(".graph .node:not(.embedding):not(.logit)").length;
+              const places = new Set([...document.querySelectorAll("#canvas .node:not(.embedding):not(.logit) .shape")].map((shape) => shape.getAttribute("cx") + " " + shape.getAttribute("cy")));
+              return places.size === document.querySelectorAll("#canvas .node:not(.embedding):not(.logit)").length;
             }
             """);
         Assert.True(apart, "Two nodes are drawn at the same place.");
+    }
+
+    [BrowserFact]
+    public async Task TheDrawingFitsItsPlaceUntilSomeoneZooms()
+    {
+        await using OpenPage page = await OpenAsync(SampleReport.Circuit("quotes", 1));
+        ILocator drawing = page.Page.Locator("#canvas .graph");
+        string low = (await drawing.GetAttributeAsync("height"))!;
+
+        await page.Page.SetViewportSizeAsync(1280, 1000);
+        await Expect(drawing).Not.ToHaveAttributeAsync("height", low);
+        await page.Page.Locator("#zoom-in").ClickAsync();
+        string zoomed = (await drawing.GetAttributeAsync("height"))!;
+        await page.Page.SetViewportSizeAsync(1280, 800);
+        await page.Page.EvaluateAsync("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))");
+        Assert.Equal(zoomed, await drawing.GetAttributeAsync("height"));
+        await page.Page.Locator("#zoom-fit").ClickAsync();
+        await Expect(drawing).ToHaveAttributeAsync("height", low);
+    }
+
+    [BrowserFact]
+    public async Task TheMouseDragsTheDrawingWithoutSelecting()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 6);
+        await using OpenPage page = await OpenAsync(circuit, "#node=" + circuit.Nodes[0].Name);
+        ILocator canvas = page.Page.Locator("#canvas");
+        for (int i = 0; i < 4; i++)
+        {
+            await canvas.PressAsync("+");
+        }
+
+        int[] before = await Scroll();
+        await page.Page.Mouse.MoveAsync(500, 500);
+        await page.Page.Mouse.DownAsync();
+        await page.Page.Mouse.MoveAsync(440, 520);
+        await page.Page.Mouse.UpAsync();
+        await page.Page.Mouse.MoveAsync(600, 600);
+
+        int[] after = await Scroll();
+        Assert.Equal([before[0] + 60, before[1] - 20], after);
+        await Expect(page.Panel.Locator("h2")).ToHaveTextAsync(circuit.Nodes[0].Name);
+
+        Task<int[]> Scroll() => canvas.EvaluateAsync<int[]>("(box) => [Math.round(box.scrollLeft), Math.round(box.scrollTop)]");
     }
 
     [BrowserFact]

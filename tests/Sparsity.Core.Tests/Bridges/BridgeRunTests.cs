@@ -42,7 +42,7 @@ public sealed class BridgeRunTests : IDisposable
     {
         RunFolder folder = RunFolder.Create(_folder["run"]);
         var lines = new List<TrainingMetrics>();
-        Train(folder, threads: 2, lines.Add);
+        Train(folder, threads: 2, lines.Add, config: Config with { Start = BridgeStart.Random });
         using var engine = new CpuEngine(1);
         using ModelParameters sparse = folder.ReadModel(engine);
         foreach (Parameter parameter in sparse.All.Where(parameter => parameter.Spec.AliveAxis is not null))
@@ -136,11 +136,11 @@ public sealed class BridgeRunTests : IDisposable
         }
     }
 
-    private bool Train(RunFolder folder, int threads, Action<TrainingMetrics>? onMetrics = null, CancellationToken stop = default, bool resume = false)
+    private bool Train(RunFolder folder, int threads, Action<TrainingMetrics>? onMetrics = null, CancellationToken stop = default, bool resume = false, BridgeConfig? config = null)
     {
         using var engine = new CpuEngine(threads);
         using ModelParameters dense = TinyModels.Random(engine, Dense, 5);
-        var trainer = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, Config with { Lr = 0.05 });
+        var trainer = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, (config ?? Config) with { Lr = 0.05 });
         using var run = new TrainingRun(trainer, folder, _training, _validation, resume);
         return run.Run(onMetrics, stop);
     }

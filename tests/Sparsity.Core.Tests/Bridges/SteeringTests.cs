@@ -1,4 +1,5 @@
 using Sparsity.Core.Bridges;
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
@@ -81,6 +82,50 @@ public sealed class SteeringTests : IDisposable
         Assert.NotEqual(result.Points[0].Sparse.Counterfactual, result.Points[1].Sparse.Counterfactual, 1e-4);
     }
 
+    [Theory]
+    [InlineData("0.attn.act_in")]
+    [InlineData("0.mlp.act_in")]
+    [InlineData("1.attn.act_in")]
+    [InlineData("1.mlp.act_in")]
+    public void OverExactBridgesAllNodesOfAPlaceMakeItsActivationTheCounterfactualOne(string name)
+    {
+        using var models = new ShuffledModel(_engine, otherNorms: true);
+        var dense = new Transformer(models.Dense);
+        var wide = new Transformer(models.Wide);
+        using var bridges = new BridgePairs(_engine, dense.Config, wide.Config, new BridgeConfig(), isTrained: false);
+        models.MakeExact(bridges);
+        var site = Site.Parse(name, wide.Config);
+        Node[] nodes = [.. Enumerable.Range(0, wide.Config.DModel).Select(channel => new Node(site, channel))];
+        double ratio = Steering.RmsRatio(dense, wide, Steering.LocationOf(nodes[0], wide.Config), new BatchSource(TinyModels.Tokens(200, 1), 2, 4), 2, 2, 4, seed: 1);
+        using var steering = new Steering(dense, wide, bridges, nodes, [.. nodes.Select(_ => ratio)], pairs: 1, tokens: 4);
+        SteeringResult result = steering.Run([Pairs[0]], [0, 1], randomDirections: 1, seed: 1);
+
+        using var runner = new TaskRunner(dense, 1, 4);
+        runner.Hooks.Add(new CounterfactualAt(_engine, site));
+        runner.Differences([Pairs[0]]);
+        Assert.Equal(0.5, ratio, 1e-6); // the same squares among four times as many channels
+        Assert.Equal(runner.Probability(0, Pairs[0].AnswerB), result.Points[1].Dense.Counterfactual, 1e-6);
+        Assert.Equal(runner.Probability(0, Pairs[0].AnswerB), result.Points[1].Sparse.Counterfactual, 1e-6);
+        Assert.Equal(runner.Probability(0, Pairs[0].AnswerA), result.Points[1].Dense.Presented, 1e-6);
+        Assert.NotEqual(result.Points[0].Dense.Counterfactual, result.Points[1].Dense.Counterfactual, 1e-3);
+    }
+
+    [Fact]
+    public void WhatTheDenseModelsLayerNormTakesAwaySteersNothing()
+    {
+        ModelConfig config = Config with { RmsNorm = false };
+        using ModelParameters parameters = TinyModels.Random(_engine, config, 4);
+        var model = new Transformer(parameters);
+        using var bridges = new BridgePairs(_engine, config, config, new BridgeConfig { EncoderFraction = null }, isTrained: false);
+        var uniform = new float[Channels * Channels];
+        uniform.AsSpan().Fill(1.5f);
+        _engine.Write(bridges.Decoders[0].Weight.Value, uniform);
+        using var steering = new Steering(model, model, bridges, [new Node(new Site(0, SiteKind.AttnActIn), 3)], [1.0], pairs: 1, tokens: 4);
+        SteeringResult result = steering.Run([Pairs[0]], [0, 1], randomDirections: 1, seed: 1);
+        Assert.Equal(result.Points[0].Dense.Counterfactual, result.Points[1].Dense.Counterfactual, 1e-7);
+        Assert.NotEqual(result.Points[0].Sparse.Counterfactual, result.Points[1].Sparse.Counterfactual, 1e-5);
+    }
+
     [Fact]
     public void ProbabilitiesOfAllTokensMakeOne()
     {
@@ -111,5 +156,29 @@ public sealed class SteeringTests : IDisposable
         var source = new BatchSource(TinyModels.Tokens(200, 1), 2, 4);
         Assert.Equal(3, Steering.RmsRatio(_model, larger, 0, source, 2, 2, 4, seed: 1), 1e-5);
         Assert.Equal(1 / 3.0, Steering.RmsRatio(larger, _model, 0, source, 2, 2, 4, seed: 1), 1e-5);
+    }
+
+    /// <summary>Puts every counterfactual prompt's activation at a site in place of that of the presented prompt before it.</summary>
+    private sealed class CounterfactualAt(IComputeEngine engine, Site site) : ISiteHook
+    {
+        public void Forward(Site at, ActivationTensor activation)
+        {
+            if (at == site)
+            {
+                var values = new float[activation.Length];
+                engine.Read(activation, values);
+                int sequence = activation.Tokens * activation.Channels;
+                for (int i = 0; i < activation.Sequences; i += 2)
+                {
+                    values.AsSpan((i + 1) * sequence, sequence).CopyTo(values.AsSpan(i * sequence));
+                }
+
+                engine.Write(activation, values);
+            }
+        }
+
+        public void Backward(Site at, ActivationTensor gradient)
+        {
+        }
     }
 }

@@ -23,7 +23,7 @@ public class CircuitSnapshotTests
         Steps = 100, KCoef = [2e-3], SelectionPairs = 48, TestPairs = 48, MeanBatches = 4, RandomCircuits = 1,
     };
 
-    private static readonly string Folder = Path.Combine(OfficialFixture.Root, "..", "..", "assets", "sparse-2x128");
+    internal static readonly string Folder = Path.Combine(OfficialFixture.Root, "..", "..", "assets", "sparse-2x128");
 
     [Fact]
     public async Task Quote() => await Verifier.Verify(Found("single_double_quote", Engines.Names[0]));
@@ -76,11 +76,14 @@ public class CircuitSnapshotTests
         return Text(pruning.Describe(chosen, config.TargetLoss).Circuit);
     }
 
-    private static TaskPruning Posed(ModelParameters parameters, string task, PruningConfig config)
+    private static TaskPruning Posed(ModelParameters parameters, string task, PruningConfig config) =>
+        TaskPruning.Create(Subject(parameters), TaskCatalogue.Find(task), config);
+
+    internal static PruningSubject Subject(ModelParameters parameters)
     {
         BytePairTokenizer tokenizer = BytePairTokenizer.Load(Path.Combine(Folder, "tokenizer"));
         ushort[] text = [.. SyntheticPython.Documents(1, 100_000).SelectMany(document => tokenizer.Encode(document.Text)).Select(token => (ushort)token)];
-        return TaskPruning.Create(new PruningSubject("sparse-2x128", new Transformer(parameters), tokenizer, text, ContextTokens), TaskCatalogue.Find(task), config);
+        return new PruningSubject("sparse-2x128", new Transformer(parameters), tokenizer, text, ContextTokens);
     }
 
     /// <summary>Weights come from the file; losses are rounded to what no order of summation changes.</summary>

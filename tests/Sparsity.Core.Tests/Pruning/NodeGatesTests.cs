@@ -39,13 +39,35 @@ public sealed class NodeGatesTests : IDisposable
         _engine.Dispose();
     }
 
-    [Fact]
-    public void AFullMaskChangesNothing()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void AFullMaskChangesNothing(bool freezesNormScale)
     {
         using var plain = new TaskRunner(_model, 3, 6);
         double[] expected = plain.AllDifferences(Pairs);
         _gates.SetMask([.. _means.Select(_ => 1f)]);
-        Assert.Equal(expected, _runner.AllDifferences(Pairs));
+        using TaskRunner gated = Gated(freezesNormScale);
+        Assert.Equal(expected, gated.AllDifferences(Pairs));
+    }
+
+    /// <summary>What the last MLP writes meets only ln_f: with its scale frozen, logits are linear in those masks, and without they are not.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void WithFrozenScalesNothingActsThroughTheNorms(bool freezesNormScale)
+    {
+        using TaskRunner gated = Gated(freezesNormScale);
+        double[][] differences = [.. new[] { 0f, 0.5f, 1f }.Select(last =>
+        {
+            _gates.SetMask([.. Enumerable.Range(0, _layout.Count).Select(i => _layout[i].Site == new Site(1, SiteKind.MlpResidDelta) ? last : i % 3 == 0 ? 0f : 1f)]);
+            return gated.AllDifferences(Pairs);
+        })];
+        double bend = Enumerable.Range(0, 2 * Pairs.Length).Max(i => Math.Abs(((differences[0][i] + differences[2][i]) / 2) - differences[1][i]));
+        double change = Enumerable.Range(0, 2 * Pairs.Length).Max(i => Math.Abs(differences[2][i] - differences[0][i]));
+
+        Assert.True(change > 0.1, $"The logit differences hardly change: {change}.");
+        Assert.True(freezesNormScale ? bend < 1e-5 * change : bend > 1e-2 * change, $"Half-way the logit differences are {bend} off the line, of {change}.");
     }
 
     [Fact]
@@ -74,15 +96,18 @@ public sealed class NodeGatesTests : IDisposable
         }
     }
 
-    [Fact]
-    public void TheMaskGradientAgreesWithFiniteDifferences()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void TheMaskGradientAgreesWithFiniteDifferences(bool freezesNormScale)
     {
+        using TaskRunner gated = Gated(freezesNormScale);
         float[] mask = [.. Enumerable.Range(0, _layout.Count).Select(i => 0.3f + (0.6f * (i * 37 % 100 / 100f)))];
         _gates.SetMask(mask);
-        double[] differences = _runner.Differences(Pairs).ToArray();
+        double[] differences = gated.Differences(Pairs).ToArray();
         var outer = new double[differences.Length];
         BinaryLoss.Gradient(differences, outer);
-        _runner.Backward(outer);
+        gated.Backward(outer);
         var gradient = new float[mask.Length];
         _gates.TakeMaskGradient(gradient);
 
@@ -99,7 +124,7 @@ public sealed class NodeGatesTests : IDisposable
             float[] moved = [.. mask];
             moved[node] += change;
             _gates.SetMask(moved);
-            return BinaryLoss.Mean(_runner.Differences(Pairs));
+            return BinaryLoss.Mean(gated.Differences(Pairs));
         }
     }
 
@@ -122,6 +147,13 @@ public sealed class NodeGatesTests : IDisposable
         {
             Assert.Equal(recorder.Values.Select(values => Enumerable.Range(0, 192).Average(t => values[(t * 40) + channel])).Average(), _means[first + channel], 1e-5);
         }
+    }
+
+    private TaskRunner Gated(bool freezesNormScale)
+    {
+        var runner = new TaskRunner(_model, 3, 6) { FreezesNormScale = freezesNormScale };
+        runner.Hooks.Add(_gates);
+        return runner;
     }
 
     private sealed class Recorder(Core.Engine.IComputeEngine engine, Site wanted) : ISiteHook

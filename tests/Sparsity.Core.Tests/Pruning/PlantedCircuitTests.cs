@@ -132,15 +132,54 @@ public class PlantedCircuitTests
             ]);
     }
 
+    /// <summary>
+    /// The last token of every prompt makes its residual two thirds longer, which nothing reads; but ln_f then passes less of the answer, and it takes that to
+    /// tell a weak signal from a strong one. The writer acts through the norm alone: with frozen scales it is no part of the circuit, without it is.
+    /// </summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void FrozenNormScalesLeaveOutWhatActsThroughTheNormAlone(bool freezeNormScale)
+    {
+        const int Loud = 1;
+        const int Strong = 2;
+        const int Weak = 3;
+        var model = new PlantedModel(1, sink: -20);
+        model.Embed(Loud, 1, 1);
+        model.NeuronReads(0, 1, 1);
+        model.NeuronWrites(0, 5, 40);
+        model.Embed(Strong, 2, 1);
+        model.Embed(Weak, 2, 0.4f);
+        model.Value(1, 2, 1);
+        model.Write(1, 6, 6);
+        model.Unembed(AnswerA, 6, 22, bias: -8);
+
+        // The signal is 1 or 0.4, the length 50 in place of 30: the logit of the first answer is 13.2 - 8 or 5.3 - 8, without the writer 22 - 8 or 8.8 - 8.
+        // The two are not alike far from zero, else what the norm passes would have no slope.
+        string[] circuit = ["1.attn.act_in.2 > 1.attn.v.0", "1.attn.v.0 > 1.attn.resid_delta.6"];
+        string[] writer = ["0.mlp.act_in.1 > 0.mlp.post_act.0", "0.mlp.post_act.0 > 0.mlp.resid_delta.5"];
+        ShouldBe(
+            model,
+            1,
+            random =>
+            {
+                int place = random.NextInt(5);
+                int[] prompt = With(Fillers(random, 6), (5, Loud));
+                return new TokenizedPair(With(prompt, (place, Strong)), With(prompt, (place, Weak)), AnswerA, AnswerB);
+            },
+            freezeNormScale ? circuit : [.. circuit, .. writer],
+            Config with { FreezeNormScale = freezeNormScale });
+    }
+
     /// <summary>Prunes, and compares edges ("from > to") and, of these and of those named without an edge, the nodes.</summary>
-    private static void ShouldBe(PlantedModel planted, ulong seed, Func<RandomSource, TokenizedPair> draw, string[] edgesAndNodes)
+    private static void ShouldBe(PlantedModel planted, ulong seed, Func<RandomSource, TokenizedPair> draw, string[] edgesAndNodes, PruningConfig? other = null)
     {
         using var engine = new CpuEngine(1);
         using ModelParameters parameters = planted.Build(engine);
         var model = new Transformer(parameters);
         var random = RandomSource.For(seed, "pretraining");
         ushort[] tokens = [.. Enumerable.Range(0, 4000).Select(_ => (ushort)random.NextInt(PlantedModel.VocabularySize))];
-        PruningConfig config = Config with { Seed = seed };
+        PruningConfig config = (other ?? Config) with { Seed = seed };
         float[] means = MeanActivations.Measure(model, new NodeLayout(PlantedModel.Config), tokens, 8, config.MeanBatches, seed);
         var prompts = new TaskPrompts(Draw("training", config.Steps * config.BatchPairs), Draw("selection", config.SelectionPairs), Draw("test", config.TestPairs));
         using var evaluator = new CircuitEvaluator(model, means, config);
@@ -149,14 +188,14 @@ public class PlantedCircuitTests
         ChosenNodes chosen = search.Choose(search.TrainMasks(prompts.Training), prompts.Selection, config.TargetLoss);
         Circuit circuit = evaluator.Describe(chosen, "planted", "planted", null, prompts);
 
-        ChosenNodes baseline = Attribution.Choose(evaluator, prompts.Selection, config.TargetLoss);
-        Assert.True(evaluator.Graph.Edges(baseline.Nodes).Count() >= circuit.Edges.Count, "The attribution baseline found a smaller circuit than the planted one.");
         string[] nodes = [.. edgesAndNodes.SelectMany(entry => entry.Split(" > ")).Distinct().Order(StringComparer.Ordinal)];
         Assert.True(chosen.MeetsTarget, $"The loss is {chosen.SelectionLoss}, of the whole model {circuit.Measurements.LossFullModel}.");
         Assert.Equal(nodes, circuit.Nodes.Select(node => node.Name).Order(StringComparer.Ordinal));
         Assert.Equal(
             edgesAndNodes.Where(entry => entry.Contains('>', StringComparison.Ordinal)).Order(StringComparer.Ordinal),
             circuit.Edges.Select(edge => $"{edge.From} > {edge.To}").Order(StringComparer.Ordinal));
+        ChosenNodes baseline = Attribution.Choose(evaluator, prompts.Selection, config.TargetLoss);
+        Assert.True(evaluator.Graph.Edges(baseline.Nodes).Count() >= circuit.Edges.Count, "The attribution baseline found a smaller circuit than the planted one.");
         Assert.InRange(circuit.Measurements.Loss, 0, config.TargetLoss);
         Assert.True(circuit.Measurements.LossWithoutCircuit > 0.6, $"Without the circuit the loss is {circuit.Measurements.LossWithoutCircuit}.");
         Assert.True(circuit.Measurements.LossRandomBest > 0.6, $"A random circuit has a loss of {circuit.Measurements.LossRandomBest}.");

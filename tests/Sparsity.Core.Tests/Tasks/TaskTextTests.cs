@@ -72,7 +72,7 @@ public class TaskTextTests
     private static IEnumerable<PromptPair> EveryTemplate(PromptTask task, TaskSplit split, int draws)
     {
         var random = new RandomSource(17);
-        return task.Templates(split).SelectMany(template => Enumerable.Range(0, draws).Select(_ => template(random)));
+        return task.Templates(split).SelectMany(template => Enumerable.Range(0, draws).Select(_ => template(random, PromptTask.UsualDistractorLines)));
     }
 
     /// <summary>What follows an answer in the corpus.</summary>

@@ -72,7 +72,7 @@ public class TokenizedTaskTests
     [InlineData("x = 1", "y = 1", "\n", "\n\n", "")]
     public void PairsThatDoNotFitAreRefusedWithTheReason(string first, string second, string a, string b, string expected)
     {
-        PromptTask task = new("mine", "", [_ => new PromptPair(first, second, a, b)], [_ => new PromptPair(first, second, a, b)]);
+        PromptTask task = new("mine", "", [(_, _) => new PromptPair(first, second, a, b)], [(_, _) => new PromptPair(first, second, a, b)]);
 
         bool fits = TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out _, out string? reason);
 
@@ -83,7 +83,7 @@ public class TokenizedTaskTests
     [Fact]
     public void OtherAnswersAreTakenBothTogetherWhereThePairsOwnAreNotSingleTokens()
     {
-        Func<RandomSource, PromptPair> template = _ => new PromptPair("x = f(\"a", "x = f('a", "qzqzq", "')");
+        PromptTemplate template = (_, _) => new PromptPair("x = f(\"a", "x = f('a", "qzqzq", "')");
         PromptTask task = new("mine", "", [template], [template]) { OtherAnswers = [new("\") # qzqzq", "')"), new("\")", "')"), new("\")\n", "')\n")] };
 
         TokenizedTask tokenized = Create(task);
@@ -93,6 +93,22 @@ public class TokenizedTaskTests
         Assert.Null(Create(TaskCatalogue.Find("single_double_quote")).OtherAnswers);
         Assert.False(TokenizedTask.TryCreate(task with { OtherAnswers = [new("qzqzq", "')")] }, Tokenizer, MaxTokens, out _, out string? reason));
         Assert.EndsWith("its other answers did not fit either.", reason, StringComparison.Ordinal);
+    }
+
+    /// <summary>The paper's prompts have up to 256 tokens: with enough other code before them all tasks come near it, and keep their answers.</summary>
+    [Fact]
+    public void DistractorsFillALongContext()
+    {
+        foreach (PromptTask task in TaskCatalogue.All)
+        {
+            Assert.True(TokenizedTask.TryCreate(task, SyntheticTokenizers.Large, 256, out TokenizedTask? tokenized, out string? reason, 30), reason);
+            TaskBatch batch = tokenized.Sample(TaskSplit.Train, 3, 60);
+
+            Assert.InRange(batch.LongestPrompt, 200, 256);
+            Assert.All(batch.Pairs, pair => Assert.Equal(
+                (SyntheticTokenizers.Large.DecodeText([pair.AnswerA]), SyntheticTokenizers.Large.DecodeText([pair.AnswerB])),
+                (TaskRules.Answer(task.Name, SyntheticTokenizers.Large.DecodeText(pair.First)), TaskRules.Answer(task.Name, SyntheticTokenizers.Large.DecodeText(pair.Second)))));
+        }
     }
 
     [Fact]

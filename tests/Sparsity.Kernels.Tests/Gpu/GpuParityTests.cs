@@ -1,3 +1,4 @@
+using Sparsity.Core.Bridges;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
@@ -125,15 +126,49 @@ public class GpuParityTests
     public void PruningFollowsTheCpuEngine(string engine)
     {
         int steps = Engines.IsSlow(engine) ? 2 : 25;
-        double[] expected = Prune(new CpuEngine(1), steps);
-        double[] actual = Prune(Engines.Create(engine), steps);
-        for (int step = 0; step < steps; step++)
+        foreach (bool freezesNormScale in new[] { false, true })
         {
-            Assert.True(Math.Abs(expected[step] - actual[step]) <= LossTolerance, $"{engine}, step {step}: loss {actual[step]}, the CPU engine's is {expected[step]}.");
+            double[] expected = Prune(new CpuEngine(1), steps, freezesNormScale);
+            double[] actual = Prune(Engines.Create(engine), steps, freezesNormScale);
+            for (int step = 0; step < steps; step++)
+            {
+                Assert.True(
+                    Math.Abs(expected[step] - actual[step]) <= LossTolerance,
+                    $"{engine}, {(freezesNormScale ? "frozen norm scales, " : "")}step {step}: loss {actual[step]}, the CPU engine's is {expected[step]}.");
+            }
         }
     }
 
-    private static double[] Prune(IComputeEngine engine, int steps)
+    [Theory]
+    [MemberData(nameof(Gpus))]
+    public void BridgeTrainingFollowsTheCpuEngine(string engine)
+    {
+        int steps = Engines.IsSlow(engine) ? 2 : 8;
+        double[] expected = TrainBridges(new CpuEngine(1), steps);
+        double[] actual = TrainBridges(Engines.Create(engine), steps);
+        for (int step = 0; step < steps; step++)
+        {
+            Assert.True(
+                Math.Abs(expected[step] - actual[step]) <= LossTolerance * expected[step], $"{engine}, step {step}: loss {actual[step]}, the CPU engine's is {expected[step]}.");
+        }
+    }
+
+    private static double[] TrainBridges(IComputeEngine engine, int steps)
+    {
+        using (engine)
+        {
+            ModelConfig narrow = TinyModels.Config with { Afrac = null, DModel = 12, DMlpField = 24 };
+            using ModelParameters dense = TinyModels.Random(engine, narrow, 4);
+            var config = new BridgeConfig { KlSparseWeight = 0.5, FinalLocation = true, StartBatches = 3 };
+            using var trainer = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, config);
+            var source = new BatchSource(TinyModels.Tokens(2000, 8), TinyModels.Training.BatchSequences, TinyModels.Training.ContextTokens);
+            trainer.Initialise();
+            trainer.Fit(source);
+            return [.. Enumerable.Range(0, steps).Select(step => trainer.Step(step, source.Random(1, step)).Loss)];
+        }
+    }
+
+    private static double[] Prune(IComputeEngine engine, int steps, bool freezesNormScale)
     {
         TokenizedPair[] pairs = [new([3, 4, 5, 6, 7], [3, 9, 5], 11, 12), new([1], [2, 2], 11, 20)];
         using (engine)
@@ -142,7 +177,7 @@ public class GpuParityTests
             using ModelParameters parameters = TinyModels.Random(engine, TinyModels.Config, 4);
             var model = new Transformer(parameters);
             float[] means = MeanActivations.Measure(model, layout, TinyModels.Tokens(60, 3), 12, 2, 7);
-            using var runner = new TaskRunner(model, 2, 6);
+            using var runner = new TaskRunner(model, 2, 6) { FreezesNormScale = freezesNormScale };
             using var gates = new NodeGates(engine, layout, means);
             runner.Hooks.Add(gates);
             var config = new PruningConfig { Steps = 25, BatchPairs = 2, MaxTokens = 6, Lr = 0.02 };

@@ -58,6 +58,69 @@ public class KernelLintTests
         Assert.Contains(faults, fault => fault.Contains(expected, StringComparison.Ordinal));
     }
 
+    /// <summary>
+    /// ILGPU 1.5.3 identifies argument types by the numbers in them, however these are nested, and reads the arguments of all such kernels at the places of the first
+    /// that it compiles: so structs inside structs must not move what follows them.
+    /// </summary>
+    [Fact]
+    public void ArgumentsLieWhereTheirNumbersWouldLieAlone()
+    {
+        Assert.All(KernelTypes.All, kernel =>
+        {
+            var nested = new List<int>();
+            var sizes = new List<int>();
+            Place(kernel, 0, nested, sizes);
+            Assert.True(Alone(sizes).SequenceEqual(nested), $"{KernelTypes.NameOf(kernel)}: {string.Join(' ', nested)}, alone {string.Join(' ', Alone(sizes))}");
+        });
+        var offsets = new List<int>();
+        var numbers = new List<int>();
+        Place(typeof(PaddedInside), 0, offsets, numbers);
+        Assert.Equal([0, 8, 16, 24], offsets);
+        Assert.Equal([0, 8, 16, 20], Alone(numbers));
+    }
+
+    private static List<int> Alone(List<int> sizes)
+    {
+        var offsets = new List<int>();
+        int at = 0;
+        foreach (int size in sizes)
+        {
+            offsets.Add(RoundUp(at, size));
+            at = offsets[^1] + size;
+        }
+
+        return offsets;
+    }
+
+    /// <summary>Appends the places and sizes of all numbers of a type, and returns its end and alignment.</summary>
+    private static (int End, int Alignment) Place(Type type, int start, List<int> offsets, List<int> sizes)
+    {
+        int[] ofView = [8, 8]; // a pointer or an offset, and the length
+        if (type.IsPrimitive || (type.IsGenericType && type.GetGenericTypeDefinition() == typeof(ILGPU.ArrayView<>)))
+        {
+            foreach (int size in type.IsPrimitive ? [System.Runtime.InteropServices.Marshal.SizeOf(type)] : ofView)
+            {
+                offsets.Add(RoundUp(start, size));
+                sizes.Add(size);
+                start = offsets[^1] + size;
+            }
+
+            return (start, sizes[^1]);
+        }
+
+        FieldInfo[] fields = [.. type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).OrderBy(field => field.MetadataToken)];
+        int alignment = fields.Select(field => Place(field.FieldType, 0, [], []).Alignment).DefaultIfEmpty(1).Max();
+        int at = RoundUp(start, alignment);
+        foreach (FieldInfo field in fields)
+        {
+            at = Place(field.FieldType, at, offsets, sizes).End;
+        }
+
+        return (RoundUp(at, alignment), alignment);
+    }
+
+    private static int RoundUp(int at, int alignment) => (at + alignment - 1) / alignment * alignment;
+
     private static void Check(MethodBase method, string kernel, HashSet<MethodBase> seen, List<string> faults)
     {
         if (!seen.Add(method) || method.GetMethodBody() is not { } body)
@@ -163,6 +226,16 @@ public class KernelLintTests
         }
 
         return instructions;
+    }
+
+    private readonly struct EndsInAnInt(ILGPU.ArrayView<float> view, int stride)
+    {
+        public float Of(int row) => view[row * stride];
+    }
+
+    private readonly struct PaddedInside(EndsInAnInt first, int second)
+    {
+        public float Sum() => first.Of(second);
     }
 
     /// <summary>One fault each.</summary>

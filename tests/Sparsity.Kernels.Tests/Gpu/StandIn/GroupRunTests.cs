@@ -59,6 +59,20 @@ public sealed class GroupRunTests : IDisposable
         Assert.All(values, value => Assert.True(float.IsNaN(value)));
     }
 
+    [Fact]
+    public void HostMemoryThatChangesWhileItIsCopiedIsAnError()
+    {
+        using PageLockedArray1D<float> source = _accelerator.AllocatePageLocked1D<float>(Threads, true);
+        source.Span.Fill(1);
+        _values.CopyFromCPUUnsafeAsync(ref source.Span[0], Threads);
+        _accelerator.Synchronize();
+        source.Span[3] = 2;
+        _values.CopyFromCPUUnsafeAsync(ref source.Span[0], Threads);
+        source.Span[3] = 1;
+        var failure = Assert.Throws<InvalidOperationException>(_accelerator.Synchronize);
+        Assert.Contains("32 bytes of host memory changed", failure.Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData(-1)]
     [InlineData(2 * Threads)]
