@@ -30,6 +30,7 @@ Type[] verbs =
 [
     typeof(DemoVerb), typeof(DevicesVerb), typeof(CorpusVerb), typeof(TokenizerVerb), typeof(TrainVerb), typeof(EvalVerb),
     typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(MergeVerb), typeof(CircuitVerb), typeof(BridgeVerb), typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb),
+    typeof(ReproduceVerb),
 ];
 ParserResult<object> parsed = parser.ParseArguments(args, verbs);
 return parsed.MapResult(verb => Run((Verb)verb), errors => Refuse([.. errors]));

@@ -89,7 +89,7 @@ internal static class BridgeTraining
         }
 
         ModelConfig model = start?.Model.Config
-            ?? (json["model"] is { } given ? ModelConfig.Parse(given.ToJsonString(), flags.Config!) : TrainVerb.SmallModel(dense.VocabSize) with { NLayer = dense.NLayer });
+            ?? (json["model"] is { } given ? ModelConfig.Parse(given.ToJsonString(), flags.Config!) : ModelConfig.Small(dense.VocabSize) with { NLayer = dense.NLayer });
         if (flags.DModel is { } width)
         {
             model = model with { DModel = width, DMlpField = 4 * width, NHead = Math.Max(1, width / model.DHead), DHeadField = model.DHead };

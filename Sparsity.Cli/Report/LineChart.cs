@@ -40,6 +40,9 @@ internal sealed class LineChart
 
     public bool Logarithmic { get; init; }
 
+    /// <summary>Of the horizontal axis, which else begins at 0.</summary>
+    public bool LogarithmicX { get; init; }
+
     public bool WithZero { get; init; }
 
     public XElement Draw()
@@ -49,7 +52,7 @@ internal sealed class LineChart
         double height = Height + top;
         double floor = height - Bottom;
         IEnumerable<(double X, double Y)> points = Series.SelectMany(series => series.Points);
-        var x = new PlotAxis(points.Select(point => point.X), Left, Width - Right, withZero: true);
+        var x = new PlotAxis(points.Select(point => point.X), Left, Width - Right, withZero: true, LogarithmicX);
         IEnumerable<double> values = points.Select(point => point.Y);
         var y = new PlotAxis(Reference is { } line ? values.Append(line.Y) : values, floor, top, WithZero, Logarithmic);
         return Svg(
@@ -60,7 +63,7 @@ internal sealed class LineChart
             y.Ticks.Select(tick => new[] { Line("grid", Left, y.At(tick), Width - Right, y.At(tick)), Label("tick end", Left - 6, y.At(tick) + 4, Number(tick)) }),
             x.Ticks.Select(tick => new[] { Line("axis", x.At(tick), floor, x.At(tick), floor + 4), Label("tick middle", x.At(tick), floor + 17, Number(tick)) }),
             Line("axis", Left, floor, Width - Right, floor),
-            Label("note middle", (Left + Width - Right) / 2, height - 6, XLabel),
+            Label("note middle", (Left + Width - Right) / 2, height - 6, x.IsLogarithmic ? XLabel + ", log scale" : XLabel),
             Reference is { } mark && double.IsFinite(mark.Y) ? Line("reference", Left, y.At(mark.Y), Width - Right, y.At(mark.Y), E("title", $"{mark.Name} {Number(mark.Y)}")) : null,
             Series.Select(series => Draw(series, x, y)),
             legend.Select(entry => new[] { entry.Sample, Label("note", entry.X + 32, 12 + (entry.Row * LegendRow) + 4, entry.Name) }));
@@ -85,7 +88,7 @@ internal sealed class LineChart
             foreach ((double px, double py) in points)
             {
                 yield return E(
-                    "circle", A("class", "marker " + series.Style), A("cx", x.At(px)), A("cy", y.At(py)), A("r", 3), E("title", Format($"{series.Name}: {Number(py)} at {XName} {px:0.##}")));
+                    "circle", A("class", "marker " + series.Style), A("cx", x.At(px)), A("cy", y.At(py)), A("r", 3), E("title", Format($"{series.Name}: {Number(py)} at {XName} {px:0.####}")));
             }
         }
     }

@@ -46,6 +46,8 @@ internal static class ReportStyle
         svg .sparse { color: var(--sparse); }
         svg .dense { color: var(--dense); }
         svg .measured { color: var(--ok); }
+        svg .third { color: var(--without); }
+        svg .fourth { color: var(--negative); }
         svg .bar-full { fill: var(--idle); }
         svg .bar-circuit { fill: var(--sparse); }
         svg .bar-without { fill: var(--without); }

@@ -77,7 +77,7 @@ internal sealed class DemoVerb : EngineVerb
     private TrainedModel Train(IComputeEngine engine, string directory, DataFolder data, bool dense, CancellationToken stop)
     {
         string name = dense ? DemoCircuit.Dense : DemoCircuit.Sparse;
-        ModelConfig model = TrainVerb.SmallModel(data.Tokenizer.VocabularySize);
+        ModelConfig model = ModelConfig.Small(data.Tokenizer.VocabularySize);
         model = dense ? model with { Afrac = null } : model;
         TrainingConfig training = new TrainingConfig
         {

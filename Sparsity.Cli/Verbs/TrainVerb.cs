@@ -206,7 +206,7 @@ internal sealed class TrainVerb : TrainingFlags
 
     private (ModelConfig Model, TrainingConfig Training) Settings(DataFolder data, ModelConfig? initial)
     {
-        ModelConfig model = initial ?? SmallModel(data.Tokenizer.VocabularySize);
+        ModelConfig model = initial ?? ModelConfig.Small(data.Tokenizer.VocabularySize);
         var training = new TrainingConfig { Lr = 0.03, Density = 1.0 / 16, PositionEmbeddings = Core.Training.PositionEmbeddings.Learned };
         if (Config is not null)
         {
@@ -257,24 +257,4 @@ internal sealed class TrainVerb : TrainingFlags
         model = model.Validated();
         return (model, training.Resolved(model));
     }
-
-    /// <summary>The small model that trains in minutes on a laptop: the paper's kind with learned positions.</summary>
-    internal static ModelConfig SmallModel(int vocabulary) => new()
-    {
-        BlockSize = 64,
-        VocabSize = vocabulary,
-        NLayer = 2,
-        NHead = 8,
-        DHeadField = 16,
-        DModel = 128,
-        DMlpField = 512,
-        RmsNorm = true,
-        Afrac = 0.25,
-        AfracLoctypes = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
-        TiedUnembed = false,
-        TokenizerName = "byte_level_bpe",
-        EnableBigramTable = true,
-        LearnableBigramTable = true,
-        GradCheckpointing = false,
-    };
 }

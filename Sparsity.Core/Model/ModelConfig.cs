@@ -138,6 +138,26 @@ public sealed record ModelConfig
     [JsonIgnore]
     public ActivationKind ActivationKind => ActivationType == "relu" ? ActivationKind.Relu : ActivationKind.Gelu;
 
+    /// <summary>The small model that trains in minutes on a laptop: the paper's kind with learned positions.</summary>
+    public static ModelConfig Small(int vocabulary) => new()
+    {
+        BlockSize = 64,
+        VocabSize = vocabulary,
+        NLayer = 2,
+        NHead = 8,
+        DHeadField = 16,
+        DModel = 128,
+        DMlpField = 512,
+        RmsNorm = true,
+        Afrac = 0.25,
+        AfracLoctypes = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
+        TiedUnembed = false,
+        TokenizerName = "byte_level_bpe",
+        EnableBigramTable = true,
+        LearnableBigramTable = true,
+        GradCheckpointing = false,
+    };
+
     /// <summary>Channels at a site.</summary>
     public int ChannelsAt(SiteKind kind) => kind switch
     {

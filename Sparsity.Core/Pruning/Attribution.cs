@@ -32,20 +32,29 @@ public static class Attribution
     /// <param name="evaluator">Of the model.</param>
     /// <param name="selection">The prompts to rank and choose on.</param>
     /// <param name="targetLoss">In nats; the configuration's margin applies.</param>
-    public static ChosenNodes Choose(CircuitEvaluator evaluator, IReadOnlyList<TokenizedPair> selection, double targetLoss)
+    public static ChosenNodes Choose(CircuitEvaluator evaluator, IReadOnlyList<TokenizedPair> selection, double targetLoss) => Choose(evaluator, selection, [targetLoss])[0];
+
+    /// <summary>The same for several targets, which measures what they share once.</summary>
+    /// <inheritdoc cref="Choose(CircuitEvaluator, IReadOnlyList{TokenizedPair}, double)"/>
+    public static IReadOnlyList<ChosenNodes> Choose(CircuitEvaluator evaluator, IReadOnlyList<TokenizedPair> selection, IReadOnlyList<double> targetLosses)
     {
         double[] scores = Scores(evaluator, selection);
         var ranking = new NodeRanking(evaluator, scores, selection);
-        double target = targetLoss * evaluator.Config.SelectionMargin;
-        int failing = 0;
-        int count = 1;
-        while (count < scores.Length && !(ranking.LossOfFirst(count) <= target))
-        {
-            failing = count;
-            count = Math.Min(scores.Length, Math.Max(count + 1, (int)(count * Growth)));
-        }
+        return [.. targetLosses.Select(Fewest)];
 
-        (bool[] nodes, double loss) = ranking.Fewest(count, target, failing);
-        return new ChosenNodes(nodes, scores, 0, loss, loss <= target);
+        ChosenNodes Fewest(double targetLoss)
+        {
+            double target = targetLoss * evaluator.Config.SelectionMargin;
+            int failing = 0;
+            int count = 1;
+            while (count < scores.Length && !(ranking.LossOfFirst(count) <= target))
+            {
+                failing = count;
+                count = Math.Min(scores.Length, Math.Max(count + 1, (int)(count * Growth)));
+            }
+
+            (bool[] nodes, double loss) = ranking.Fewest(count, target, failing);
+            return new ChosenNodes(nodes, scores, 0, loss, loss <= target);
+        }
     }
 }

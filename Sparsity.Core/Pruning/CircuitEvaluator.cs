@@ -33,7 +33,7 @@ public sealed class CircuitEvaluator : IDisposable
     private const int TokensShown = 8;
 
     /// <summary>Circuits of more nodes than this are not measured node by node: nobody looks at them so.</summary>
-    internal const int MostNodesInDetail = 512;
+    private const int MostNodesInDetail = 512;
 
     /// <param name="model">Frozen.</param>
     /// <param name="means">Mean activation of every node.</param>
@@ -105,6 +105,9 @@ public sealed class CircuitEvaluator : IDisposable
         return effects;
     }
 
+    /// <summary>Whether the nodes of a circuit are measured one by one.</summary>
+    internal bool HasDetails(int nodes) => Config.NodeDetails && nodes <= MostNodesInDetail;
+
     /// <summary>On how many test pairs single nodes are measured: fewer for larger circuits, so that it never takes longer than the pruning.</summary>
     internal static int PairsInDetail(int nodes) => Math.Clamp(4096 / Math.Max(1, nodes), 16, 64);
 
@@ -127,7 +130,7 @@ public sealed class CircuitEvaluator : IDisposable
         double[] full = Differences(all, prompts.Test);
         IReadOnlyList<double> random = RandomLosses(nodes, prompts.Test, Config.RandomCircuits);
         int[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i])];
-        IReadOnlyList<double>? effects = kept.Length > MostNodesInDetail ? null : AblationEffects(nodes, [.. prompts.Test.Take(PairsInDetail(kept.Length))]);
+        IReadOnlyList<double>? effects = !HasDetails(kept.Length) ? null : AblationEffects(nodes, [.. prompts.Test.Take(PairsInDetail(kept.Length))]);
         float[] embedding = Model.Parameters.Read(ParameterNames.Token);
         NodeLayout layout = Graph.Layout;
         return new Circuit

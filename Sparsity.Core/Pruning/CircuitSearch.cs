@@ -74,15 +74,14 @@ public sealed class CircuitSearch : IDisposable
     /// <param name="masks">To choose among.</param>
     /// <param name="selection">The prompts to choose on.</param>
     /// <param name="targetLoss">In nats; the configuration's margin applies.</param>
-    public ChosenNodes Choose(IReadOnlyList<TrainedMask> masks, IReadOnlyList<TokenizedPair> selection, double targetLoss)
+    public ChosenNodes Choose(IReadOnlyList<TrainedMask> masks, IReadOnlyList<TokenizedPair> selection, double targetLoss) => Choose(masks, selection, [targetLoss])[0];
+
+    /// <summary>The same for several targets, which measures what they share once.</summary>
+    /// <inheritdoc cref="Choose(IReadOnlyList{TrainedMask}, IReadOnlyList{TokenizedPair}, double)"/>
+    public IReadOnlyList<ChosenNodes> Choose(IReadOnlyList<TrainedMask> masks, IReadOnlyList<TokenizedPair> selection, IReadOnlyList<double> targetLosses)
     {
-        List<Candidate> candidates = [.. masks.Select(mask => Discretise(mask, selection, targetLoss))];
-        List<Candidate> passing = [.. candidates.Where(candidate => candidate.Chosen.MeetsTarget)];
-        List<Candidate> necessary = [.. passing.Where(candidate => candidate.LossWithout >= _config.NecessityLoss)];
-        Candidate best = necessary.Count > 0 ? necessary.MinBy(candidate => candidate.Edges)!
-            : passing.Count > 0 ? passing.MaxBy(candidate => candidate.LossWithout)!
-            : candidates.MinBy(candidate => candidate.Chosen.SelectionLoss)!;
-        return best.Chosen;
+        (TrainedMask Mask, NodeRanking Ranking)[] ranked = [.. masks.Select(mask => (mask, new NodeRanking(_evaluator, mask.Tau, selection)))];
+        return [.. targetLosses.Select(target => Best([.. ranked.Select(entry => Discretise(entry.Mask, entry.Ranking, selection, target))]))];
     }
 
     public void Dispose()
@@ -94,10 +93,19 @@ public sealed class CircuitSearch : IDisposable
     private List<TokenizedPair> Batch(IReadOnlyList<TokenizedPair> pairs, int step) =>
         [.. Enumerable.Range(step * _config.BatchPairs, _config.BatchPairs).Select(i => pairs[i % pairs.Count])];
 
-    /// <summary>The fewest nodes, by tau, that meet the target. The loss is not monotone in their number: the search starts from what the mask kept.</summary>
-    private Candidate Discretise(TrainedMask mask, IReadOnlyList<TokenizedPair> selection, double targetLoss)
+    private ChosenNodes Best(List<Candidate> candidates)
     {
-        var ranking = new NodeRanking(_evaluator, mask.Tau, selection);
+        List<Candidate> passing = [.. candidates.Where(candidate => candidate.Chosen.MeetsTarget)];
+        List<Candidate> necessary = [.. passing.Where(candidate => candidate.LossWithout >= _config.NecessityLoss)];
+        Candidate best = necessary.Count > 0 ? necessary.MinBy(candidate => candidate.Edges)!
+            : passing.Count > 0 ? passing.MaxBy(candidate => candidate.LossWithout)!
+            : candidates.MinBy(candidate => candidate.Chosen.SelectionLoss)!;
+        return best.Chosen;
+    }
+
+    /// <summary>The fewest nodes, by tau, that meet the target. The loss is not monotone in their number: the search starts from what the mask kept.</summary>
+    private Candidate Discretise(TrainedMask mask, NodeRanking ranking, IReadOnlyList<TokenizedPair> selection, double targetLoss)
+    {
         (bool[] nodes, double loss) = ranking.Fewest(mask.Kept, targetLoss * _config.SelectionMargin);
         return new Candidate(
             new ChosenNodes(nodes, mask.Tau, mask.KCoef, loss, loss <= targetLoss * _config.SelectionMargin),

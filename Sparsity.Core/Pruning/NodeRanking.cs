@@ -9,6 +9,7 @@ internal sealed class NodeRanking
     private readonly IReadOnlyList<TokenizedPair> _pairs;
     private readonly int[] _ranked;
     private readonly (int Query, int Key)[] _tied;
+    private readonly Dictionary<int, double> _losses = [];
 
     public NodeRanking(CircuitEvaluator evaluator, double[] scores, IReadOnlyList<TokenizedPair> pairs)
     {
@@ -35,7 +36,17 @@ internal sealed class NodeRanking
         return (First(passing), loss);
     }
 
-    public double LossOfFirst(int count) => _evaluator.Loss(First(count), _pairs);
+    /// <summary>Measured once: searches for several targets ask for the same.</summary>
+    public double LossOfFirst(int count)
+    {
+        if (!_losses.TryGetValue(count, out double loss))
+        {
+            loss = _evaluator.Loss(First(count), _pairs);
+            _losses[count] = loss;
+        }
+
+        return loss;
+    }
 
     private bool[] First(int count)
     {

@@ -119,6 +119,9 @@ public sealed record PruningConfig
     /// <summary>Random circuits of equal size (the same number of nodes at each location) measured as a control.</summary>
     public int RandomCircuits { get; init; } = 5;
 
+    /// <summary>Whether each node of a circuit is also measured by itself: the effect of freezing it, and activations.json. Takes longer than the pruning for many targets.</summary>
+    public bool NodeDetails { get; init; } = true;
+
     /// <summary>Batches of 16 windows of pretraining tokens behind the mean activations and the activation statistics.</summary>
     public int MeanBatches { get; init; } = 32;
 

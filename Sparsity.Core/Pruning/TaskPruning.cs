@@ -99,14 +99,13 @@ public sealed class TaskPruning : IDisposable
         IReadOnlyList<double> targets, MaskCheckpoint? checkpoint = null, Action<PruningProgress>? progress = null, CancellationToken stop = default)
     {
         using var search = new CircuitSearch(Evaluator);
-        IReadOnlyList<TrainedMask> masks = _config.Method == PruningMethod.Attribution ? [] : search.TrainMasks(Prompts.Training, checkpoint, progress, stop);
+        IReadOnlyList<ChosenNodes> all = _config.Method == PruningMethod.Attribution
+            ? Attribution.Choose(Evaluator, Prompts.Selection, targets)
+            : search.Choose(search.TrainMasks(Prompts.Training, checkpoint, progress, stop), Prompts.Selection, targets);
         var found = new List<PrunedTask>();
-        foreach (double target in targets)
+        foreach ((ChosenNodes chosen, double target) in all.Zip(targets))
         {
             stop.ThrowIfCancellationRequested();
-            ChosenNodes chosen = _config.Method == PruningMethod.Attribution
-                ? Attribution.Choose(Evaluator, Prompts.Selection, target)
-                : search.Choose(masks, Prompts.Selection, target);
             progress?.Invoke(new PruningProgress(chosen.KCoef, 0, chosen.SelectionLoss, chosen.Nodes.Count(kept => kept)));
             found.Add(Describe(chosen, target));
         }
@@ -123,7 +122,7 @@ public sealed class TaskPruning : IDisposable
         circuit = circuit with { Settings = _config with { TargetLoss = target } };
         return new PrunedTask(
             circuit,
-            circuit.Nodes.Count > CircuitEvaluator.MostNodesInDetail
+            !Evaluator.HasDetails(circuit.Nodes.Count)
                 ? null
                 : ActivationSurvey.Measure(Evaluator, circuit, Prompts, _subject.Tokenizer, _subject.Pretraining, _subject.ContextTokens));
     }

@@ -92,6 +92,9 @@ public sealed class RunFolder(string directory)
     /// <summary>Whether there is a checkpoint: a run that was stopped before its first has none.</summary>
     public bool HasState => File.Exists(StatePath) || EarlierStates().Count > 0;
 
+    /// <summary>The step that the last checkpoint goes on with; null where there is none that can be read.</summary>
+    public int? NextStep => StepOf(StatePath);
+
     /// <summary>Writes train_state.safetensors.</summary>
     /// <param name="keep">How many checkpoints there are then, this one included; earlier ones are named by their step.</param>
     /// <param name="metadata">What the run needs besides.</param>

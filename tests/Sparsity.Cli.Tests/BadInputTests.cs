@@ -140,7 +140,7 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     public void EveryVerbHasHelp()
     {
         string verbs = CommandLine.Succeed("--help");
-        foreach (string verb in new[] { "demo", "devices", "corpus", "tokenizer", "train", "eval", "generate", "tasks", "prune", "merge", "circuit", "bridge", "convert", "trace" })
+        foreach (string verb in new[] { "demo", "devices", "corpus", "tokenizer", "train", "eval", "generate", "tasks", "prune", "merge", "circuit", "bridge", "convert", "trace", "reproduce" })
         {
             Assert.Contains(verb, verbs, StringComparison.Ordinal);
             Assert.Contains("--help", CommandLine.Succeed(verb, "--help"), StringComparison.Ordinal);

@@ -1,0 +1,80 @@
+using Sparsity.Core.Pruning;
+
+namespace Sparsity.Core.Reproduction;
+
+/// <summary>Whether the circuits of a task at a target can be compared.</summary>
+public enum ComparisonStatus
+{
+    /// <summary>Both meet the target.</summary>
+    Compared,
+
+    /// <summary>Only the subject's does.</summary>
+    OnlySubject,
+
+    /// <summary>Only the baseline's does.</summary>
+    OnlyBaseline,
+
+    /// <summary>Neither does.</summary>
+    Neither,
+
+    /// <summary>One of the two models meets the target with every node frozen.</summary>
+    NothingToFind,
+}
+
+/// <summary>Two circuits of one task: the subject's (of the sparse model; by trained masks) and the baseline's (of the dense model; by attribution).</summary>
+public sealed record EdgePair(ulong Seed, string Task, double TargetLoss, ComparisonStatus Status, CircuitSize Subject, CircuitSize Baseline);
+
+/// <summary>Sizes at one target, or over all of them.</summary>
+/// <param name="TargetLoss">Null for all.</param>
+/// <param name="Tasks">Tasks that are compared with at least one seed.</param>
+/// <param name="SubjectEdges">Geometric mean over the pairs compared.</param>
+/// <param name="BaselineEdges">The same.</param>
+/// <param name="Ratio">Baseline over subject.</param>
+public sealed record EdgeRatio(double? TargetLoss, int Tasks, double SubjectEdges, double BaselineEdges, RatioEstimate Ratio);
+
+/// <summary>Circuits of a subject and a baseline side by side over tasks, targets and seeds.</summary>
+/// <param name="Pairs">All of them, those that cannot be compared too.</param>
+/// <param name="Targets">Of each target at which some are compared, in the plan's order.</param>
+/// <param name="Overall">Each task and seed counts once: its ratios are averaged over the targets first. Null where nothing is compared.</param>
+public sealed record EdgeComparison(IReadOnlyList<EdgePair> Pairs, IReadOnlyList<EdgeRatio> Targets, EdgeRatio? Overall)
+{
+    /// <param name="seeds">For each seed, both sides with the same tasks and targets in the same order.</param>
+    /// <param name="resamples">Of the bootstrap.</param>
+    /// <param name="bootstrapSeed">Of the bootstrap.</param>
+    public static EdgeComparison Of(
+        IEnumerable<(ulong Seed, IReadOnlyList<CircuitSize> Subject, IReadOnlyList<CircuitSize> Baseline)> seeds, int resamples, ulong bootstrapSeed)
+    {
+        EdgePair[] pairs = [.. seeds.SelectMany(entry => entry.Subject.Zip(entry.Baseline, (subject, baseline) =>
+            new EdgePair(entry.Seed, subject.Task, subject.TargetLoss, StatusOf(subject, baseline), subject, baseline)))];
+        EdgePair[] compared = [.. pairs.Where(pair => pair.Status == ComparisonStatus.Compared)];
+        return new EdgeComparison(
+            pairs,
+            [.. compared.Select(pair => pair.TargetLoss).Distinct().OrderDescending().Select(target => Ratio(target, [.. compared.Where(pair => pair.TargetLoss == target)]))],
+            compared.Length == 0 ? null : Ratio(null, compared));
+
+        EdgeRatio Ratio(double? target, EdgePair[] of)
+        {
+            var cells = of.GroupBy(pair => (pair.Task, pair.Seed)).Select(group => (
+                group.Key,
+                Subject: group.Average(pair => Math.Log(pair.Subject.CountedEdges())),
+                Baseline: group.Average(pair => Math.Log(pair.Baseline.CountedEdges())))).ToArray();
+            return new EdgeRatio(
+                target,
+                of.Select(pair => pair.Task).Distinct().Count(),
+                Math.Exp(cells.Average(cell => cell.Subject)),
+                Math.Exp(cells.Average(cell => cell.Baseline)),
+                RatioBootstrap.Estimate([.. cells.Select(cell => new RatioCell(cell.Key.Task, cell.Key.Seed, cell.Baseline - cell.Subject))], resamples, bootstrapSeed)!);
+        }
+    }
+
+    private static ComparisonStatus StatusOf(CircuitSize subject, CircuitSize baseline)
+    {
+        bool subjectMeets = subject.Status == PruningStatus.Solved;
+        bool baselineMeets = baseline.Status == PruningStatus.Solved;
+        return subject.NothingToFind() || baseline.NothingToFind() ? ComparisonStatus.NothingToFind
+            : subjectMeets && baselineMeets ? ComparisonStatus.Compared
+            : subjectMeets ? ComparisonStatus.OnlySubject
+            : baselineMeets ? ComparisonStatus.OnlyBaseline
+            : ComparisonStatus.Neither;
+    }
+}

@@ -1,0 +1,108 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using Sparsity.TestSupport;
+
+namespace Sparsity.Cli.Tests;
+
+/// <summary>Figures from end to end at the smallest scale: the numbers mean nothing there, but every stage is gone through.</summary>
+public sealed class ReproduceTests : IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    [Fact]
+    public void KilledAnywhereItGoesOnToTheSameResult()
+    {
+        string[] whole = Command("size-vs-loss", "whole");
+        string[] killed = Command("size-vs-loss", "killed");
+        CommandLine.Succeed(whole);
+
+        KillAt("training 1x32-density-0.25", killed); // with a run begun, perhaps without a checkpoint
+        KillAt("-seed-1, 8 of 8 tasks", killed); // within the pruning
+        KillAt("-seed-2", killed);
+        string text = CommandLine.Succeed(killed);
+
+        string expected = File.ReadAllText(Path.Combine(_folder["whole"], "size-vs-loss", "result.json"));
+        Assert.Equal(expected, File.ReadAllText(Path.Combine(_folder["killed"], "size-vs-loss", "result.json")));
+        JsonNode result = JsonNode.Parse(expected)!;
+        Assert.Contains((string)result["headline"]!, text, StringComparison.Ordinal);
+        Assert.Equal(2, result["matches"]!.AsArray().Count);
+        Assert.Equal(2 * 8 * 2, result["comparison"]!["pairs"]!.AsArray().Count); // seeds, tasks, targets
+        Assert.All(result["models"]!.AsArray(), model => Assert.Equal(64, ((string)model!["fingerprint"]!).Length));
+        Assert.DoesNotContain(_folder["whole"], expected, StringComparison.Ordinal);
+        Assert.Contains("width", File.ReadAllText(Path.Combine(_folder["whole"], "size-vs-loss", "result.html")), StringComparison.Ordinal);
+
+        // Another figure takes the sparse models and their circuits as they are.
+        string more = CommandLine.Succeed(Command("necessity", "whole"));
+        Assert.DoesNotContain("training", more, StringComparison.Ordinal);
+        Assert.DoesNotContain("pruning 1x32", more, StringComparison.Ordinal);
+        JsonNode summary = JsonNode.Parse(File.ReadAllText(Path.Combine(_folder["whole"], "summary.json")))!;
+        Assert.Equal(["size_vs_loss", "necessity"], summary["figures"]!.AsArray().Select(row => (string)row!["figure"]!));
+
+        string[] other = [.. whole];
+        other[^3] = "3";
+        Refused("was begun with --figure size-vs-loss --budget 1 --seed 1", other);
+        Refused("was begun with", [.. whole, "--seed", "2"]);
+    }
+
+    [Fact]
+    public void TheOtherFiguresAreMadeToo()
+    {
+        foreach (string figure in new[] { "kurtosis", "frontier", "pruning-baseline" })
+        {
+            CommandLine.Succeed(Command(figure, "others"));
+            JsonNode result = JsonNode.Parse(File.ReadAllText(Path.Combine(_folder["others"], figure, "result.json")))!;
+
+            Assert.NotEmpty((string)result["headline"]!);
+            Assert.NotNull(result[figure == "pruning-baseline" ? "comparison" : figure]);
+            Assert.StartsWith("<!DOCTYPE html>", File.ReadAllText(Path.Combine(_folder["others"], figure, "result.html")), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void WhatEachCostsIsListed()
+    {
+        string list = CommandLine.Succeed("reproduce", "--list");
+
+        Assert.All(new[] { "size-vs-loss", "frontier", "kurtosis", "necessity", "pruning-baseline" }, figure => Assert.Contains(figure, list, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void WhatCannotBeAskedFor()
+    {
+        Refused("needs --figure", "reproduce");
+        Refused("'size' is none of", "reproduce", "--figure", "size", "--budget", "1", "--out", _folder["x"]);
+        Refused("smallest plan", "reproduce", "--figure", "size-vs-loss", "--budget", "0.001", "--out", _folder["x"]);
+        Refused("above 0", "reproduce", "--figure", "size-vs-loss", "--budget", "-1", "--out", _folder["x"]);
+        Refused("nowhere", "reproduce", "--figure", "size-vs-loss", "--budget", "1", "--out", _folder["x"], "--data", _folder["nowhere"]);
+        Refused("warp", "reproduce", "--figure", "size-vs-loss", "--budget", "1", "--out", _folder["x"], "--device", "warp");
+        Assert.False(Directory.Exists(_folder["x"]), "A refused run left a folder.");
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    private string[] Command(string figure, string name) => ["reproduce", "--figure", figure, "--budget", "1", "--out", _folder[name]];
+
+    /// <summary>Starts the program, and kills it once it has printed a line with this text.</summary>
+    private static void KillAt(string text, string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments]) { RedirectStandardOutput = true };
+        using Process process = Process.Start(start)!;
+        bool isFound = false;
+        while (!isFound && process.StandardOutput.ReadLine() is { } line)
+        {
+            isFound = line.Contains(text, StringComparison.Ordinal);
+        }
+
+        process.Kill(entireProcessTree: true);
+        process.WaitForExit();
+        Assert.True(isFound, $"sparsity {string.Join(' ', arguments)} ended before it said '{text}'.");
+    }
+
+    private static void Refused(string expected, params string[] arguments)
+    {
+        CommandResult result = CommandLine.Run(arguments);
+        Assert.True(result.ExitCode == 2, $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}");
+        Assert.Contains(expected, result.Errors, StringComparison.OrdinalIgnoreCase);
+        Assert.Equal(1, result.Errors.Count(character => character == '\n'));
+    }
+}
