@@ -76,9 +76,9 @@ internal static class PatternTask
         var filler = new SlotFiller(random);
         filler.NewScope();
         var lead = new StringBuilder();
-        if (place != Place.AsWritten)
+        if (place != Place.AsWritten || distractorLines > LinesOfFunction)
         {
-            Distract(lead, filler, distractorLines);
+            Distract(lead, filler, distractorLines, place);
         }
 
         if (place == Place.AfterFunction && lead.Length > 0)
@@ -100,7 +100,7 @@ internal static class PatternTask
     };
 
     /// <summary>Whole functions, then lines of one before the statement that matters: in half of the prompts that begin there with the function's head.</summary>
-    private static void Distract(StringBuilder lead, SlotFiller filler, int most)
+    private static void Distract(StringBuilder lead, SlotFiller filler, int most, Place place)
     {
         int lines = filler.Random.NextInt(most + 1);
         for (; lines > LinesOfFunction; lines -= LinesOfFunction)
@@ -114,7 +114,9 @@ internal static class PatternTask
             lead.Append("\n\n");
         }
 
-        if (lines > 0 && (lead.Length > 0 || filler.Random.NextBool()))
+        // What brings its own surroundings begins inside a function: only whole ones can stand before it.
+        lines = place == Place.AsWritten ? 0 : lines;
+        if (lead.Length > 0 || (lines > 0 && filler.Random.NextBool()))
         {
             Append(Head, 0);
         }
