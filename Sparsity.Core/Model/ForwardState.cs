@@ -12,8 +12,9 @@ public sealed class ForwardState : IDisposable
     /// <param name="config">The model.</param>
     /// <param name="sequences">B.</param>
     /// <param name="tokens">T, at most block_size.</param>
+    /// <param name="keepsInputs">Whether each layer's act_in and post_act outlive the layer: only gradients of weights look back at them.</param>
     /// <param name="cache">The tokens that came before, for a pass without a backward; null where the sequences begin here.</param>
-    public ForwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens, AttentionCache? cache = null)
+    public ForwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens, bool keepsInputs, AttentionCache? cache = null)
     {
         _engine = engine;
         Cache = cache;
@@ -24,8 +25,10 @@ public sealed class ForwardState : IDisposable
         // With nothing to go back to, layers take turns with the same memory, which then stays in the processor's cache.
         int layers = cache is null ? config.NLayer : 1;
         ActivationTensor[] residuals = [.. Enumerable.Range(0, (2 * layers) + 1).Select(i => Activation($"residual {i}", config.DModel))];
-        AttentionState[] attention = [.. Enumerable.Range(0, layers).Select(layer => new AttentionState(this, config, layer))];
-        MlpState[] mlp = [.. Enumerable.Range(0, layers).Select(layer => new MlpState(this, config, layer))];
+        ActivationTensor? sharedInput = keepsInputs ? null : Activation("act_in", config.SublayerInputChannels);
+        ActivationTensor? sharedPostActivation = keepsInputs ? null : Activation("post_act", config.DMlp);
+        AttentionState[] attention = [.. Enumerable.Range(0, layers).Select(layer => new AttentionState(this, config, layer, sharedInput))];
+        MlpState[] mlp = [.. Enumerable.Range(0, layers).Select(layer => new MlpState(this, config, layer, sharedInput, sharedPostActivation))];
         Residuals = [.. Enumerable.Range(0, (2 * config.NLayer) + 1).Select(i => residuals[i % residuals.Length])];
         Attention = [.. Enumerable.Range(0, config.NLayer).Select(layer => attention[layer % layers])];
         Mlp = [.. Enumerable.Range(0, config.NLayer).Select(layer => mlp[layer % layers])];
@@ -103,9 +106,9 @@ public sealed class ForwardState : IDisposable
 }
 
 /// <summary>The normed input of a sublayer, with concatenated positions where the model has them.</summary>
-internal abstract class SublayerState(ForwardState owner, ModelConfig config, string name)
+internal abstract class SublayerState(ForwardState owner, ModelConfig config, string name, ActivationTensor? sharedInput)
 {
-    private readonly ActivationTensor _input = owner.Activation(name + ".act_in", config.SublayerInputChannels);
+    private readonly ActivationTensor _input = sharedInput ?? owner.Activation(name + ".act_in", config.SublayerInputChannels);
 
     /// <summary>[B,T,2].</summary>
     public ActivationTensor NormStatistics { get; } = owner.Activation(name + " norm", 2);
@@ -124,8 +127,8 @@ internal abstract class SublayerState(ForwardState owner, ModelConfig config, st
 
 internal sealed class AttentionState : SublayerState
 {
-    public AttentionState(ForwardState owner, ModelConfig config, int layer)
-        : base(owner, config, $"{layer}.attn")
+    public AttentionState(ForwardState owner, ModelConfig config, int layer, ActivationTensor? sharedInput)
+        : base(owner, config, $"{layer}.attn", sharedInput)
     {
         int channels = config.AttentionChannels;
         QueryKeyValue = owner.Activation($"{layer}.attn.qkv", 3 * channels);
@@ -150,13 +153,14 @@ internal sealed class AttentionState : SublayerState
     public ActivationTensor LogSumExp { get; }
 }
 
-internal sealed class MlpState(ForwardState owner, ModelConfig config, int layer) : SublayerState(owner, config, $"{layer}.mlp")
+internal sealed class MlpState(ForwardState owner, ModelConfig config, int layer, ActivationTensor? sharedInput, ActivationTensor? sharedPostActivation)
+    : SublayerState(owner, config, $"{layer}.mlp", sharedInput)
 {
     /// <summary>[B,T,F] before the nonlinearity.</summary>
     public ActivationTensor PreActivation { get; } = owner.Activation($"{layer}.mlp.pre_act", config.DMlp);
 
     /// <summary>post_act [B,T,F].</summary>
-    public ActivationTensor PostActivation { get; } = owner.Activation($"{layer}.mlp.post_act", config.DMlp);
+    public ActivationTensor PostActivation { get; } = sharedPostActivation ?? owner.Activation($"{layer}.mlp.post_act", config.DMlp);
 }
 
 /// <summary>The gradients in flight during a backward pass over a batch [B,T].</summary>

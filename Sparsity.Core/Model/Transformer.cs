@@ -34,7 +34,8 @@ public sealed class Transformer
     /// <param name="sequences">B.</param>
     /// <param name="tokens">T, at most block_size.</param>
     /// <param name="cache">The tokens that came before, for generation.</param>
-    public ForwardState CreateForwardState(int sequences, int tokens, AttentionCache? cache = null) => new(_engine, Config, sequences, tokens, cache);
+    public ForwardState CreateForwardState(int sequences, int tokens, AttentionCache? cache = null) =>
+        new(_engine, Config, sequences, tokens, keepsInputs: Parameters.Trained.Any(), cache);
 
     public BackwardState CreateBackwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
 

@@ -56,7 +56,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
     {
         if (_gates.TryGetValue(site, out Gate? gate))
         {
-            _engine.GateForward(activation, gate.Mask, gate.Mean, activation, BeforeOf(site, gate, activation));
+            _engine.GateForward(activation, gate.Mask, gate.Mean, activation, InputOf(site, gate, activation));
         }
     }
 
@@ -64,7 +64,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
     {
         if (_gates.TryGetValue(site, out Gate? gate))
         {
-            _engine.GateBackward(BeforeOf(site, gate, gradient), gate.Mask, gate.Mean, gradient, gate.MaskGradient);
+            _engine.GateBackward(InputOf(site, gate, gradient), gate.Mask, gate.Mean, gradient, gate.MaskGradient);
         }
     }
 
@@ -75,27 +75,27 @@ public sealed class NodeGates : ISiteHook, IDisposable
             gate.Mask.Dispose();
             gate.Mean.Dispose();
             gate.MaskGradient.Dispose();
-            foreach (ActivationTensor before in gate.Before.Values)
+            foreach (GateInput input in gate.Inputs.Values)
             {
-                before.Dispose();
+                input.Dispose();
             }
         }
     }
 
     /// <summary>Where the activation of a pass of this shape is kept for the way back.</summary>
-    private ActivationTensor BeforeOf(Site site, Gate gate, ActivationTensor shape)
+    private GateInput InputOf(Site site, Gate gate, ActivationTensor shape)
     {
-        if (!gate.Before.TryGetValue((shape.Sequences, shape.Tokens), out ActivationTensor? before))
+        if (!gate.Inputs.TryGetValue((shape.Sequences, shape.Tokens), out GateInput? input))
         {
-            before = _engine.AllocateActivations($"{site} before its mask", shape.Sequences, shape.Tokens, shape.Channels);
-            gate.Before[(shape.Sequences, shape.Tokens)] = before;
+            input = _engine.AllocateGateInput($"{site} before its mask", shape.Sequences, shape.Tokens, shape.Channels);
+            gate.Inputs[(shape.Sequences, shape.Tokens)] = input;
         }
 
-        return before;
+        return input;
     }
 
     private sealed record Gate(WeightTensor Mask, WeightTensor Mean, WeightTensor MaskGradient)
     {
-        public Dictionary<(int Sequences, int Tokens), ActivationTensor> Before { get; } = [];
+        public Dictionary<(int Sequences, int Tokens), GateInput> Inputs { get; } = [];
     }
 }

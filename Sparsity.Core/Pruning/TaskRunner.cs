@@ -35,10 +35,12 @@ public sealed class TaskRunner : IDisposable
         Pairs = pairs;
         Tokens = tokens;
         int sequences = 2 * pairs;
-        _head = new HeadState(_engine, model.Config, sequences, 1);
+
+        // The last tokens of all prompts, as if of one sequence: nothing behind the last layer looks at neighbours, and engines work on neighbouring tokens together.
+        _head = new HeadState(_engine, model.Config, 1, sequences);
         _positions = _engine.AllocateTokens("last positions", sequences, 1);
-        _picked = _engine.AllocateActivations("final residual of the last tokens", sequences, 1, model.Config.DModel);
-        _pickedGradient = _engine.AllocateActivations("gradient of the last tokens' final residual", sequences, 1, model.Config.DModel);
+        _picked = _engine.AllocateActivations("final residual of the last tokens", 1, sequences, model.Config.DModel);
+        _pickedGradient = _engine.AllocateActivations("gradient of the last tokens' final residual", 1, sequences, model.Config.DModel);
         _logits = new float[sequences * model.Config.VocabSize];
         _differences = new double[sequences];
     }

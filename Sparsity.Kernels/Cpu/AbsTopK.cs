@@ -41,7 +41,7 @@ internal static unsafe class AbsTopK
     private static float NormalDensity(float magnitude) => 0.79788456f * MathF.Exp(-0.5f * magnitude * magnitude);
 
     /// <summary>All bits set in the lanes whose bit is set in the low 16 bits.</summary>
-    private static Vector512<float> LaneMask(ulong bits)
+    public static Vector512<float> LaneMask(ulong bits)
     {
         Vector512<int> laneBit = Vector512.Create(
             1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000, 0x2000, 0x4000, 0x8000);

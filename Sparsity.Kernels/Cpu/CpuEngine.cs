@@ -41,6 +41,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new CpuSelection(name, sequences, tokens, channels);
 
+    public GateInput AllocateGateInput(string name, int sequences, int tokens, int channels) => new CpuGateInput(name, sequences, tokens, channels);
+
     public ScalarTensor AllocateScalars(string name, int count) => new CpuScalars(name, count);
 
     public TokenTensor AllocateTokens(string name, int sequences, int tokens) => new CpuTokens(name, sequences, tokens);
@@ -215,11 +217,11 @@ public sealed unsafe class CpuEngine : IComputeEngine
         ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
         NormalisedError.Backward(_pool, Of(prediction), Of(target), (float)Of(sums).Values[index + 1], gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null) =>
-        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), OfOptional(before));
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, GateInput? kept = null) =>
+        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), (CpuGateInput?)kept);
 
-    public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
-        Gate.Backward(_pool, Of(input), Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
+    public void GateBackward(GateInput input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
+        Gate.Backward(_pool, (CpuGateInput)input, Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
 
     public void ChannelSums(ActivationTensor input, Span<double> sums)
     {

@@ -4,13 +4,18 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Cpu;
 
-/// <summary>A block of zeroed, 64-byte aligned memory outside the garbage collector's heap.</summary>
+/// <summary>A block of 64-byte aligned memory outside the garbage collector's heap.</summary>
 internal sealed unsafe class AlignedMemory : IDisposable
 {
-    public AlignedMemory(long bytes)
+    /// <param name="bytes">From 0.</param>
+    /// <param name="isCleared">Clearing touches every page: without it, those that are never used take no memory.</param>
+    public AlignedMemory(long bytes, bool isCleared = true)
     {
         Pointer = NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, 64), 64);
-        NativeMemory.Clear(Pointer, (nuint)bytes);
+        if (isCleared)
+        {
+            NativeMemory.Clear(Pointer, (nuint)bytes);
+        }
     }
 
     ~AlignedMemory() => Free();
@@ -229,6 +234,39 @@ internal sealed unsafe class CpuSelection : SelectionTensor
     public ulong* Words(int tile) => (ulong*)_memory.Pointer + ((long)tile * _channels);
 
     protected override void Dispose(bool disposing) => _memory.Dispose();
+}
+
+/// <summary>
+/// For each tile and channel a word whose bit i says whether lane i is other than zero, and behind one another those that are: behind AbsTopK a quarter of the numbers, and
+/// a quarter of the memory's work, which is what gates cost. There is room for all.
+/// </summary>
+internal sealed unsafe class CpuGateInput : GateInput
+{
+    private readonly AlignedMemory _words;
+    private readonly AlignedMemory _values;
+    private readonly int _channels;
+    private readonly long _valuesOfTile;
+
+    public CpuGateInput(string name, int sequences, int tokens, int channels)
+        : base(name)
+    {
+        int width = CpuActivations.TileWidth(tokens);
+        long tiles = (long)sequences * ((tokens + width - 1) / width);
+        _channels = channels;
+        _valuesOfTile = ((long)channels * width) + NonzeroLanes.Overhang;
+        _words = new AlignedMemory(tiles * channels * sizeof(ulong));
+        _values = new AlignedMemory(tiles * _valuesOfTile * sizeof(float), isCleared: false);
+    }
+
+    public ulong* Words(int tile) => (ulong*)_words.Pointer + ((long)tile * _channels);
+
+    public float* Values(int tile) => (float*)_values.Pointer + (tile * _valuesOfTile);
+
+    protected override void Dispose(bool disposing)
+    {
+        _words.Dispose();
+        _values.Dispose();
+    }
 }
 
 /// <summary>Token ids or positions [B,T].</summary>

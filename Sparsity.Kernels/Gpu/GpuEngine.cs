@@ -37,6 +37,9 @@ public sealed class GpuEngine : IComputeEngine
 
     public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new GpuSelection(_device, name, sequences, tokens, channels);
 
+    public GateInput AllocateGateInput(string name, int sequences, int tokens, int channels) =>
+        new GpuGateInput(new GpuActivations(_device, name, sequences, tokens, channels));
+
     public ScalarTensor AllocateScalars(string name, int count) => new GpuScalars(_device, name, count);
 
     public TokenTensor AllocateTokens(string name, int sequences, int tokens) => new GpuTokens(_device, name, sequences, tokens);
@@ -225,18 +228,18 @@ public sealed class GpuEngine : IComputeEngine
         ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
         NormalisedError.Backward(_device, Of(prediction), Of(target), Of(sums), index, gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null)
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, GateInput? kept = null)
     {
-        if (before is not null)
+        if (kept is not null)
         {
-            Copy(input, before);
+            Copy(input, ((GpuGateInput)kept).Values);
         }
 
         Gate.Forward(_device, Of(input), Of(mask), Of(mean), Of(output));
     }
 
-    public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
-        Gate.Backward(_device, Of(input), Of(mask), Of(mean), Of(gradient), Of(maskGradient));
+    public void GateBackward(GateInput input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
+        Gate.Backward(_device, ((GpuGateInput)input).Values, Of(mask), Of(mean), Of(gradient), Of(maskGradient));
 
     public void ChannelSums(ActivationTensor input, Span<double> sums)
     {

@@ -121,6 +121,14 @@ internal sealed class GpuSelection(GpuDevice device, string name, int sequences,
     protected override void Dispose(bool disposing) => _memory.Dispose();
 }
 
+/// <summary>A copy of what a gate met.</summary>
+internal sealed class GpuGateInput(GpuActivations values) : GateInput(values.Name)
+{
+    public GpuActivations Values { get; } = values;
+
+    protected override void Dispose(bool disposing) => Values.Dispose();
+}
+
 /// <summary>Token ids or positions [B,T], with the list of the places of each id where it was asked for.</summary>
 internal sealed class GpuTokens(GpuDevice device, string name, int sequences, int tokens) : TokenTensor(name, sequences, tokens)
 {

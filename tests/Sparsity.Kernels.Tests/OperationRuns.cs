@@ -125,8 +125,9 @@ internal sealed class OperationRuns
                 WeightTensor mean = bench.Weights(random.Vector(_channels));
                 WeightTensor maskGradient = bench.Constant(1, _channels, 1);
                 ActivationTensor gradient = Gradient(bench, random);
-                bench.Engine.GateBackward(input, mask, mean, gradient, maskGradient);
-                bench.Engine.GateForward(input, mask, mean, input);
+                GateInput kept = bench.GateInput(input);
+                bench.Engine.GateForward(input, mask, mean, input, kept);
+                bench.Engine.GateBackward(kept, mask, mean, gradient, maskGradient);
                 return [.. bench.Read(input), .. bench.Read(gradient), .. bench.Read(maskGradient)];
             },
             ["ChannelSums, RootMeanSquare"] = (bench, random) =>
