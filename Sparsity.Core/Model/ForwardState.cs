@@ -33,6 +33,7 @@ public sealed class ForwardState : IDisposable
         Attention = [.. Enumerable.Range(0, config.NLayer).Select(layer => attention[layer % layers])];
         Mlp = [.. Enumerable.Range(0, config.NLayer).Select(layer => mlp[layer % layers])];
         ResidualDelta = Activation("residual delta", config.DModel);
+        PreActivation = Activation("pre_act", config.DMlp);
         if (config.DPosEmb is { } channels)
         {
             Positions = Activation("position embeddings", channels);
@@ -85,6 +86,9 @@ public sealed class ForwardState : IDisposable
     /// <summary>[B,T,D], what the sublayer in progress adds.</summary>
     internal ActivationTensor ResidualDelta { get; }
 
+    /// <summary>[B,T,F] before the nonlinearity of the MLP in progress.</summary>
+    internal ActivationTensor PreActivation { get; }
+
     /// <summary>[B,T,d_pos_emb] where positions are concatenated.</summary>
     internal ActivationTensor? Positions { get; }
 
@@ -96,6 +100,8 @@ public sealed class ForwardState : IDisposable
     public void Dispose() => _owned.ForEach(tensor => tensor.Dispose());
 
     internal ActivationTensor Activation(string name, int channels) => Own(_engine.AllocateActivations(name, Sequences, Tokens, channels));
+
+    internal KeptActivations Kept(string name, int channels) => Own(_engine.AllocateKept(name, Sequences, Tokens, channels));
 
     private T Own<T>(T tensor)
         where T : DeviceTensor
@@ -156,8 +162,8 @@ internal sealed class AttentionState : SublayerState
 internal sealed class MlpState(ForwardState owner, ModelConfig config, int layer, ActivationTensor? sharedInput, ActivationTensor? sharedPostActivation)
     : SublayerState(owner, config, $"{layer}.mlp", sharedInput)
 {
-    /// <summary>[B,T,F] before the nonlinearity.</summary>
-    public ActivationTensor PreActivation { get; } = owner.Activation($"{layer}.mlp.pre_act", config.DMlp);
+    /// <summary>[B,T,F], what the way back needs of the numbers before the nonlinearity.</summary>
+    public KeptActivations PreActivation { get; } = owner.Kept($"{layer}.mlp.pre_act", config.DMlp);
 
     /// <summary>post_act [B,T,F].</summary>
     public ActivationTensor PostActivation { get; } = sharedPostActivation ?? owner.Activation($"{layer}.mlp.post_act", config.DMlp);

@@ -128,9 +128,16 @@ internal sealed class MlpSublayer(Transformer model, int layer) : Sublayer(model
     {
         MlpState own = state.Mlp[Layer];
         ForwardInput(state, own, residual);
-        ForwardLinear(_neurons, own.Input, own.PreActivation);
-        Engine.ActivationForward(Model.Config.ActivationKind, own.PreActivation, own.PostActivation);
-        Model.AfterSite(state, new Site(Layer, SiteKind.MlpPostAct), own.PostActivation);
+        var site = new Site(Layer, SiteKind.MlpPostAct);
+        ForwardLinear(_neurons, own.Input, state.PreActivation);
+        Engine.ActivationForward(Model.Config.ActivationKind, state.PreActivation, own.PostActivation);
+        Model.AfterSite(state, site, own.PostActivation);
+        if (state.Cache is null)
+        {
+            SelectionTensor? chosen = state.Selections.TryGetValue(site, out (SelectionTensor Chosen, int) selection) ? selection.Chosen : null;
+            Engine.KeepForActivationBackward(Model.Config.ActivationKind, state.PreActivation, chosen, own.PreActivation);
+        }
+
         ForwardLinear(_projection, own.PostActivation, state.ResidualDelta);
         Model.AfterSite(state, new Site(Layer, SiteKind.MlpResidDelta), state.ResidualDelta);
     }

@@ -75,7 +75,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
             gate.Mask.Dispose();
             gate.Mean.Dispose();
             gate.MaskGradient.Dispose();
-            foreach (GateInput input in gate.Inputs.Values)
+            foreach (KeptActivations input in gate.Inputs.Values)
             {
                 input.Dispose();
             }
@@ -83,11 +83,11 @@ public sealed class NodeGates : ISiteHook, IDisposable
     }
 
     /// <summary>Where the activation of a pass of this shape is kept for the way back.</summary>
-    private GateInput InputOf(Site site, Gate gate, ActivationTensor shape)
+    private KeptActivations InputOf(Site site, Gate gate, ActivationTensor shape)
     {
-        if (!gate.Inputs.TryGetValue((shape.Sequences, shape.Tokens), out GateInput? input))
+        if (!gate.Inputs.TryGetValue((shape.Sequences, shape.Tokens), out KeptActivations? input))
         {
-            input = _engine.AllocateGateInput($"{site} before its mask", shape.Sequences, shape.Tokens, shape.Channels);
+            input = _engine.AllocateKept($"{site} before its mask", shape.Sequences, shape.Tokens, shape.Channels);
             gate.Inputs[(shape.Sequences, shape.Tokens)] = input;
         }
 
@@ -96,6 +96,6 @@ public sealed class NodeGates : ISiteHook, IDisposable
 
     private sealed record Gate(WeightTensor Mask, WeightTensor Mean, WeightTensor MaskGradient)
     {
-        public Dictionary<(int Sequences, int Tokens), GateInput> Inputs { get; } = [];
+        public Dictionary<(int Sequences, int Tokens), KeptActivations> Inputs { get; } = [];
     }
 }

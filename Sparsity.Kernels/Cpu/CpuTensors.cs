@@ -237,23 +237,23 @@ internal sealed unsafe class CpuSelection : SelectionTensor
 }
 
 /// <summary>
-/// For each tile and channel a word whose bit i says whether lane i is other than zero, and behind one another those that are: behind AbsTopK a quarter of the numbers, and
-/// a quarter of the memory's work, which is what gates cost. There is room for all.
+/// For each tile and channel a word whose bit i says whether lane i is kept, and behind one another the numbers that are: behind AbsTopK few, and mask training waits for
+/// memory more than for anything else. There is room for all.
 /// </summary>
-internal sealed unsafe class CpuGateInput : GateInput
+internal sealed unsafe class CpuKeptActivations : KeptActivations
 {
     private readonly AlignedMemory _words;
     private readonly AlignedMemory _values;
     private readonly int _channels;
     private readonly long _valuesOfTile;
 
-    public CpuGateInput(string name, int sequences, int tokens, int channels)
+    public CpuKeptActivations(string name, int sequences, int tokens, int channels)
         : base(name)
     {
         int width = CpuActivations.TileWidth(tokens);
         long tiles = (long)sequences * ((tokens + width - 1) / width);
         _channels = channels;
-        _valuesOfTile = ((long)channels * width) + NonzeroLanes.Overhang;
+        _valuesOfTile = ((long)channels * width) + LanePacking.Overhang;
         _words = new AlignedMemory(tiles * channels * sizeof(ulong));
         _values = new AlignedMemory(tiles * _valuesOfTile * sizeof(float), isCleared: false);
     }

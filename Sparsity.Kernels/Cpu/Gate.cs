@@ -11,11 +11,11 @@ namespace Sparsity.Kernels.Cpu;
 internal static unsafe class Gate
 {
     /// <summary>Overwrites output [B,T,C], which may be the input, and kept, where given, with the input.</summary>
-    public static void Forward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations output, CpuGateInput? kept) =>
+    public static void Forward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations output, CpuKeptActivations? kept) =>
         pool.Run(input.Tiles, new ForwardJob(input, mask.Data, mean.Data, output, kept));
 
     /// <summary>In place on gradient [B,T,C]; accumulates into maskGradient [C].</summary>
-    public static void Backward(WorkerPool pool, CpuGateInput input, CpuWeights mask, CpuWeights mean, CpuActivations gradient, CpuWeights maskGradient)
+    public static void Backward(WorkerPool pool, CpuKeptActivations input, CpuWeights mask, CpuWeights mean, CpuActivations gradient, CpuWeights maskGradient)
     {
         // Sums of each tile, then those of the tiles in order: the same whatever the number of threads, and each tile is passed from end to end.
         float* sums = pool.Shared(gradient.Tiles * gradient.Channels);
@@ -26,7 +26,7 @@ internal static unsafe class Gate
         }
     }
 
-    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output, CpuGateInput? kept) : IParallelJob
+    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output, CpuKeptActivations? kept) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -43,7 +43,8 @@ internal static unsafe class Gate
                     ulong word = 0;
                     for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
                     {
-                        uint bits = NonzeroLanes.Compress(Vector512.Load(x + lane), place);
+                        Vector512<float> value = Vector512.Load(x + lane);
+                        uint bits = LanePacking.Pack(value, ~Vector512.Equals(value, Vector512<float>.Zero), place);
                         place += BitOperations.PopCount(bits);
                         word |= (ulong)bits << lane;
                     }
@@ -66,7 +67,7 @@ internal static unsafe class Gate
         }
     }
 
-    private readonly struct BackwardJob(CpuGateInput input, float* mask, float* mean, CpuActivations gradient, float* sums) : IParallelJob
+    private readonly struct BackwardJob(CpuKeptActivations input, float* mask, float* mean, CpuActivations gradient, float* sums) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -87,7 +88,7 @@ internal static unsafe class Gate
                 {
                     var bits = (uint)(word >> lane) & 0xFFFF;
                     Vector512<float> incoming = Vector512.Load(g + lane);
-                    sum = Vector512.MultiplyAddEstimate(incoming, NonzeroLanes.Expand(place, bits) - average, sum);
+                    sum = Vector512.MultiplyAddEstimate(incoming, LanePacking.Unpack(place, bits) - average, sum);
                     place += BitOperations.PopCount(bits);
                     if (changes)
                     {

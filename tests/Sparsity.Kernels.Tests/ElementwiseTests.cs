@@ -127,7 +127,7 @@ public class ElementwiseTests
             WeightTensor masks = bench.Weights(mask);
             WeightTensor means = bench.Weights(mean);
             ActivationTensor output = bench.Output(b, t, channels, slice);
-            GateInput kept = bench.GateInput(x);
+            KeptActivations kept = bench.Kept(x);
             bench.Engine.GateForward(x, masks, means, output, kept);
             Comparison.CloseRelative(Reference.Gate(input, mask, mean), bench.Read(output), 2e-7, what);
 

@@ -125,7 +125,7 @@ internal sealed class OperationRuns
                 WeightTensor mean = bench.Weights(random.Vector(_channels));
                 WeightTensor maskGradient = bench.Constant(1, _channels, 1);
                 ActivationTensor gradient = Gradient(bench, random);
-                GateInput kept = bench.GateInput(input);
+                KeptActivations kept = bench.Kept(input);
                 bench.Engine.GateForward(input, mask, mean, input, kept);
                 bench.Engine.GateBackward(kept, mask, mean, gradient, maskGradient);
                 return [.. bench.Read(input), .. bench.Read(gradient), .. bench.Read(maskGradient)];

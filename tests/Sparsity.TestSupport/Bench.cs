@@ -91,7 +91,7 @@ public sealed class Bench(IComputeEngine engine) : IDisposable
         return tensor;
     }
 
-    public GateInput GateInput(ActivationTensor values) => Own(Engine.AllocateGateInput("gate input", values.Sequences, values.Tokens, values.Channels));
+    public KeptActivations Kept(ActivationTensor values) => Own(Engine.AllocateKept("kept", values.Sequences, values.Tokens, values.Channels));
 
     public SelectionTensor Selection(ActivationTensor values) => Own(Engine.AllocateSelection("selection", values.Sequences, values.Tokens, values.Channels));
 

@@ -4,21 +4,20 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Sparsity.Kernels.Cpu;
 
-/// <summary>Moves the lanes of a vector of 16 that are not zero to a place where they lie side by side, and back.</summary>
-internal static unsafe class NonzeroLanes
+/// <summary>Moves some lanes of a vector of 16 to a place where they lie side by side, and back.</summary>
+internal static unsafe class LanePacking
 {
-    /// <summary>How many floats behind its end <see cref="Compress"/> may overwrite and <see cref="Expand"/> may read.</summary>
+    /// <summary>How many floats behind its end <see cref="Pack"/> may overwrite and <see cref="Unpack"/> may read.</summary>
     public const int Overhang = CpuActivations.VectorLanes;
 
-    /// <summary>Writes the lanes that are not zero to <paramref name="target"/>.</summary>
+    /// <summary>Writes the lanes that <paramref name="mask"/> has, all bits set, to <paramref name="target"/>.</summary>
     /// <returns>Which they are, lane 0 in the lowest bit.</returns>
-    public static uint Compress(Vector512<float> lanes, float* target)
+    public static uint Pack(Vector512<float> lanes, Vector512<float> mask, float* target)
     {
-        Vector512<float> nonzero = ~Vector512.Equals(lanes, Vector512<float>.Zero);
-        var bits = (uint)nonzero.ExtractMostSignificantBits();
+        var bits = (uint)mask.ExtractMostSignificantBits();
         if (Avx512F.IsSupported)
         {
-            Avx512F.Compress(Vector512<float>.Zero, nonzero, lanes).Store(target);
+            Avx512F.Compress(Vector512<float>.Zero, mask, lanes).Store(target);
             return bits;
         }
 
@@ -30,15 +29,15 @@ internal static unsafe class NonzeroLanes
         return bits;
     }
 
-    /// <summary>The lanes that <see cref="Compress"/> wrote to <paramref name="source"/>, the others zero.</summary>
+    /// <summary>The lanes that <see cref="Pack"/> wrote to <paramref name="source"/>, the others zero.</summary>
     /// <param name="source">Side by side.</param>
     /// <param name="bits">Which they are; only the lowest 16 count.</param>
-    public static Vector512<float> Expand(float* source, uint bits) => Avx512F.IsSupported
+    public static Vector512<float> Unpack(float* source, uint bits) => Avx512F.IsSupported
         ? Avx512F.Expand(Vector512<float>.Zero, AbsTopK.LaneMask(bits), Vector512.Load(source))
-        : ExpandOneByOne(source, bits);
+        : UnpackOneByOne(source, bits);
 
     /// <summary>By itself, as a method with memory on the stack is not inlined.</summary>
-    private static Vector512<float> ExpandOneByOne(float* source, uint bits)
+    private static Vector512<float> UnpackOneByOne(float* source, uint bits)
     {
         float* lanes = stackalloc float[CpuActivations.VectorLanes];
         new Span<float>(lanes, CpuActivations.VectorLanes).Clear();
