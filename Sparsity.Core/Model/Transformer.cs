@@ -39,11 +39,11 @@ public sealed class Transformer
 
     public BackwardState CreateBackwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
 
-    /// <summary>From token ids to final_resid.</summary>
-    public void Forward(ForwardState state)
+    /// <summary>From token ids to final_resid, or through the first <paramref name="sublayers"/> sublayers only.</summary>
+    public void Forward(ForwardState state, int? sublayers = null)
     {
         Embed(state);
-        for (int sublayer = 0; sublayer < Sublayers; sublayer++)
+        for (int sublayer = 0; sublayer < (sublayers ?? Sublayers); sublayer++)
         {
             ForwardSublayer(state, sublayer);
         }
@@ -51,14 +51,15 @@ public sealed class Transformer
 
     /// <summary>From the gradient of final_resid, in <paramref name="gradients"/>.Residual, to the embeddings.</summary>
     /// <param name="finished">Called after each sublayer, and with -1 after the embeddings: gradients of parameters with that <see cref="ParameterSpec.Sublayer"/> are done.</param>
-    public void Backward(ForwardState state, BackwardState gradients, Action<int>? finished = null)
+    /// <param name="sublayers">How many went before that residual, if not all.</param>
+    public void Backward(ForwardState state, BackwardState gradients, Action<int>? finished = null, int? sublayers = null)
     {
         if (gradients.Positions is not null)
         {
             _engine.Zero(gradients.Positions);
         }
 
-        for (int sublayer = Sublayers - 1; sublayer >= 0; sublayer--)
+        for (int sublayer = (sublayers ?? Sublayers) - 1; sublayer >= 0; sublayer--)
         {
             BackwardSublayer(state, gradients, sublayer);
             finished?.Invoke(sublayer);

@@ -36,6 +36,9 @@ public sealed class NodeGates : ISiteHook, IDisposable
 
     public NodeLayout Layout { get; }
 
+    /// <summary>False: no gradient comes from tokens that nothing reads.</summary>
+    public bool NeedsEveryToken => false;
+
     /// <param name="mask">One per node; 1 keeps it, 0 freezes it.</param>
     public void SetMask(ReadOnlySpan<float> mask)
     {

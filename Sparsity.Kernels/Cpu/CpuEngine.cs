@@ -20,7 +20,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public string Name => "cpu";
 
-    public long PreferredActivationBytes => 1 << 21;
+    public long PreferredActivationBytes => 1 << 20;
 
     public string Description =>
         $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
