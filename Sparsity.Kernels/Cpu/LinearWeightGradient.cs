@@ -28,7 +28,7 @@ internal static unsafe class LinearWeightGradient
         long inputWords = (long)tiles * input.Channels;
         long gradientWords = (long)tiles * outputGradient.Channels;
         long packed = (long)tiles * Width * Blocks(mostChannels, SparseColumns) * SparseColumns;
-        long values = ((long)tiles * Width * mostChannels) + CpuActivations.VectorLanes;
+        long values = (long)tiles * ((Width * mostChannels) + LanePacking.Overhang);
         long blocks = (long)tiles * Blocks(mostChannels, RowsOfBlock);
         float* shared = pool.Shared(checked((int)(packed + values + (2 * (inputWords + gradientWords + (3 * tiles))) + blocks)));
         var inputBits = (ulong*)(shared + packed + values);
@@ -61,7 +61,7 @@ internal static unsafe class LinearWeightGradient
         starts[0] = 0;
         for (int tile = 1; tile < tiles; tile++)
         {
-            starts[tile] = starts[tile - 1] + rowCounts[tile - 1];
+            starts[tile] = starts[tile - 1] + rowCounts[tile - 1] + LanePacking.Overhang;
         }
 
         var firsts = (int*)(starts + tiles);
@@ -155,19 +155,13 @@ internal static unsafe class LinearWeightGradient
                     first[channel / RowsOfBlock] = (int)place;
                 }
 
-                place += Compress(values.Lanes(tile, channel), words[channel], compressed + place);
+                float* lanes = values.Lanes(tile, channel);
+                for (int lane = 0; lane < values.Width; lane += CpuActivations.VectorLanes)
+                {
+                    uint packed = LanePacking.Pack(Vector512.Load(lanes + lane), AbsTopK.LaneMask(words[channel] >> lane), compressed + place);
+                    place += BitOperations.PopCount(packed);
+                }
             }
-        }
-
-        private static int Compress(float* lanes, ulong word, float* target)
-        {
-            float* end = target;
-            for (; word != 0; word &= word - 1)
-            {
-                *end++ = lanes[BitOperations.TrailingZeroCount(word)];
-            }
-
-            return (int)(end - target);
         }
     }
 
