@@ -101,6 +101,19 @@ public sealed class ForwardState : IDisposable
 
     internal ActivationTensor Activation(string name, int channels) => Own(_engine.AllocateActivations(name, Sequences, Tokens, channels));
 
+    internal bool IsChangedByHooks(Site site)
+    {
+        for (int i = 0; i < Hooks.Count; i++)
+        {
+            if (Hooks[i].Changes(site))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     internal KeptActivations Kept(string name, int channels) => Own(_engine.AllocateKept(name, Sequences, Tokens, channels));
 
     private T Own<T>(T tensor)
@@ -133,15 +146,18 @@ internal abstract class SublayerState(ForwardState owner, ModelConfig config, st
 
 internal sealed class AttentionState : SublayerState
 {
+    private readonly ForwardState _owner;
+
     public AttentionState(ForwardState owner, ModelConfig config, int layer, ActivationTensor? sharedInput)
         : base(owner, config, $"{layer}.attn", sharedInput)
     {
         int channels = config.AttentionChannels;
+        _owner = owner;
         QueryKeyValue = owner.Activation($"{layer}.attn.qkv", 3 * channels);
         Query = QueryKeyValue.Slice(0, channels);
         Key = QueryKeyValue.Slice(channels, channels);
         Value = QueryKeyValue.Slice(2 * channels, channels);
-        Output = owner.Activation($"{layer}.attn.y", channels);
+        Output = HeadOutput = owner.Activation($"{layer}.attn.y", channels);
         LogSumExp = owner.Activation($"{layer}.attn log-sum-exp", config.NHead);
     }
 
@@ -155,6 +171,12 @@ internal sealed class AttentionState : SublayerState
 
     /// <summary>y [B,T,H*Dh].</summary>
     public ActivationTensor Output { get; }
+
+    /// <summary>What the way back through the heads takes for y: AbsTopK's zeros do no harm, as no gradient comes from there, but a hook's changes would.</summary>
+    public ActivationTensor HeadOutput { get; set; }
+
+    /// <summary>A copy of y, for passes whose hooks change it.</summary>
+    public ActivationTensor OutputBeforeHooks => field ??= _owner.Activation(Output.Name + " before hooks", Output.Channels);
 
     public ActivationTensor LogSumExp { get; }
 }

@@ -39,27 +39,52 @@ public sealed class Transformer
 
     public BackwardState CreateBackwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
 
-    /// <summary>From token ids to final_resid, or through the first <paramref name="sublayers"/> sublayers only.</summary>
-    public void Forward(ForwardState state, int? sublayers = null)
+    /// <summary>From token ids to final_resid.</summary>
+    public void Forward(ForwardState state)
     {
         Embed(state);
-        for (int sublayer = 0; sublayer < (sublayers ?? Sublayers); sublayer++)
+        for (int sublayer = 0; sublayer < Sublayers; sublayer++)
         {
             ForwardSublayer(state, sublayer);
         }
     }
 
+    /// <summary>The same where only the final_resid of some tokens is wanted: behind the last attention nothing looks at the others, and nothing is computed for them.</summary>
+    /// <param name="state">All tokens [B,T].</param>
+    /// <param name="positions">[B,P]: those wanted.</param>
+    /// <param name="picked">Takes them over, as in <see cref="IComputeEngine.GatherTokens"/>; its final_resid is the result.</param>
+    public void Forward(ForwardState state, TokenTensor positions, ForwardState picked)
+    {
+        int lastAttention = Sublayers - 2;
+        Embed(state);
+        for (int sublayer = 0; sublayer < lastAttention; sublayer++)
+        {
+            ForwardSublayer(state, sublayer);
+        }
+
+        _attention[^1].ForwardHeads(state, state.Residuals[lastAttention]);
+        _engine.GatherTokens(state.Residuals[lastAttention], positions, picked.Residuals[lastAttention]);
+        _engine.GatherTokens(state.Attention[^1].Output, positions, picked.Attention[^1].Output);
+        if (state.Positions is not null)
+        {
+            _engine.GatherTokens(state.Positions, positions, picked.Positions!);
+        }
+
+        _attention[^1].ForwardProjection(picked);
+        AddDelta(picked, lastAttention);
+        ForwardSublayer(picked, lastAttention + 1);
+    }
+
     /// <summary>From the gradient of final_resid, in <paramref name="gradients"/>.Residual, to the embeddings.</summary>
     /// <param name="finished">Called after each sublayer, and with -1 after the embeddings: gradients of parameters with that <see cref="ParameterSpec.Sublayer"/> are done.</param>
-    /// <param name="sublayers">How many went before that residual, if not all.</param>
-    public void Backward(ForwardState state, BackwardState gradients, Action<int>? finished = null, int? sublayers = null)
+    public void Backward(ForwardState state, BackwardState gradients, Action<int>? finished = null)
     {
         if (gradients.Positions is not null)
         {
             _engine.Zero(gradients.Positions);
         }
 
-        for (int sublayer = (sublayers ?? Sublayers) - 1; sublayer >= 0; sublayer--)
+        for (int sublayer = Sublayers - 1; sublayer >= 0; sublayer--)
         {
             BackwardSublayer(state, gradients, sublayer);
             finished?.Invoke(sublayer);
@@ -67,6 +92,27 @@ public sealed class Transformer
 
         BackwardEmbed(state, gradients);
         finished?.Invoke(-1);
+    }
+
+    /// <summary>
+    /// From the gradient of final_resid in <paramref name="pickedGradients"/>.Residual, after the forward pass of the same tokens. Gradients of position embeddings are not
+    /// carried over: for frozen models.
+    /// </summary>
+    public void BackwardPicked(ForwardState state, BackwardState gradients, TokenTensor positions, ForwardState picked, BackwardState pickedGradients)
+    {
+        int lastAttention = Sublayers - 2;
+        BackwardSublayer(picked, pickedGradients, lastAttention + 1);
+        BackwardDelta(picked, pickedGradients, lastAttention);
+        _attention[^1].BackwardProjection(picked, pickedGradients);
+        _engine.ScatterTokens(pickedGradients.Residual, positions, gradients.Residual);
+        _engine.ScatterTokens(pickedGradients.AttentionOutput, positions, gradients.AttentionOutput);
+        _attention[^1].BackwardHeads(state, gradients, state.Residuals[lastAttention]);
+        for (int sublayer = lastAttention - 1; sublayer >= 0; sublayer--)
+        {
+            BackwardSublayer(state, gradients, sublayer);
+        }
+
+        BackwardEmbed(state, gradients);
     }
 
     /// <summary>Token ids to the first residual; overwrites it.</summary>
@@ -87,18 +133,23 @@ public sealed class Transformer
     /// <summary>Reads residual <paramref name="sublayer"/>, overwrites the next.</summary>
     public void ForwardSublayer(ForwardState state, int sublayer)
     {
-        ActivationTensor input = state.Residuals[sublayer];
-        ActivationTensor output = state.Residuals[sublayer + 1];
         if (sublayer % 2 == 0)
         {
-            _attention[sublayer / 2].Forward(state, input);
+            _attention[sublayer / 2].ForwardHeads(state, state.Residuals[sublayer]);
+            _attention[sublayer / 2].ForwardProjection(state);
         }
         else
         {
-            _mlp[sublayer / 2].Forward(state, input);
+            _mlp[sublayer / 2].Forward(state, state.Residuals[sublayer]);
         }
 
-        _engine.Add(input, state.ResidualDelta, output);
+        AddDelta(state, sublayer);
+    }
+
+    private void AddDelta(ForwardState state, int sublayer)
+    {
+        ActivationTensor output = state.Residuals[sublayer + 1];
+        _engine.Add(state.Residuals[sublayer], state.ResidualDelta, output);
         if (Config.ResidualActivationType == "relu")
         {
             _engine.ActivationForward(ActivationKind.Relu, output, output);
@@ -110,6 +161,21 @@ public sealed class Transformer
     /// <summary>Turns gradients.Residual from the gradient of residual <paramref name="sublayer"/> + 1 into that of residual <paramref name="sublayer"/>.</summary>
     public void BackwardSublayer(ForwardState state, BackwardState gradients, int sublayer)
     {
+        BackwardDelta(state, gradients, sublayer);
+        if (sublayer % 2 == 0)
+        {
+            _attention[sublayer / 2].BackwardProjection(state, gradients);
+            _attention[sublayer / 2].BackwardHeads(state, gradients, state.Residuals[sublayer]);
+        }
+        else
+        {
+            _mlp[sublayer / 2].Backward(state, gradients, state.Residuals[sublayer]);
+        }
+    }
+
+    /// <summary>From the gradient of residual <paramref name="sublayer"/> + 1 to that of what the sublayer added to it.</summary>
+    private void BackwardDelta(ForwardState state, BackwardState gradients, int sublayer)
+    {
         BeforeSite(state, SiteOfResidual(Config, sublayer + 1), gradients.Residual);
         if (Config.ResidualActivationType == "relu")
         {
@@ -118,14 +184,6 @@ public sealed class Transformer
         }
 
         _engine.Copy(gradients.Residual, gradients.ResidualDelta);
-        if (sublayer % 2 == 0)
-        {
-            _attention[sublayer / 2].Backward(state, gradients, state.Residuals[sublayer]);
-        }
-        else
-        {
-            _mlp[sublayer / 2].Backward(state, gradients, state.Residuals[sublayer]);
-        }
     }
 
     /// <summary>From the gradient of the first residual into those of the embeddings.</summary>

@@ -39,6 +39,8 @@ public sealed class NodeGates : ISiteHook, IDisposable
     /// <summary>False: no gradient comes from tokens that nothing reads.</summary>
     public bool NeedsEveryToken => false;
 
+    public bool Changes(Site site) => _gates.ContainsKey(site);
+
     /// <param name="mask">One per node; 1 keeps it, 0 freezes it.</param>
     public void SetMask(ReadOnlySpan<float> mask)
     {

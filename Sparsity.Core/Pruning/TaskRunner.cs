@@ -7,7 +7,7 @@ namespace Sparsity.Core.Pruning;
 /// <summary>
 /// Runs a model on pairs of prompts and measures the binary loss of spec section 3: with d = z[a] - z[b] at each prompt's last token, the pair's loss is
 /// (softplus(-d1) + softplus(d2)) / 2. Prompts are padded on the right, which nothing to the left can see, up to the longest of their batch. Behind the last attention
-/// only last tokens count, and unless a hook wants to see them all, only these go through the last MLP.
+/// only last tokens count, and unless a hook wants to see them all, nothing is computed for the others.
 /// </summary>
 public sealed class TaskRunner : IDisposable
 {
@@ -68,7 +68,7 @@ public sealed class TaskRunner : IDisposable
     /// <summary>What looks at or changes activations, in the order it is called.</summary>
     public List<ISiteHook> Hooks { get; } = [];
 
-    private int SublayersOfAllTokens => _model.Sublayers - (Hooks.Exists(hook => hook.NeedsEveryToken) ? 0 : 1);
+    private bool NeedsEveryToken => Hooks.Exists(hook => hook.NeedsEveryToken);
 
     /// <summary>Runs a batch; the result is valid until the next call.</summary>
     /// <param name="pairs">At most <see cref="Pairs"/>.</param>
@@ -250,17 +250,14 @@ public sealed class TaskRunner : IDisposable
 
     private void Run(ForwardState state)
     {
-        int sublayers = SublayersOfAllTokens;
-        _model.Forward(state, sublayers);
-        _engine.GatherTokens(state.Residuals[sublayers], _positions, _last.Residuals[sublayers]);
-        if (state.Positions is not null)
+        if (NeedsEveryToken)
         {
-            _engine.GatherTokens(state.Positions, _positions, _last.Positions!);
+            _model.Forward(state);
+            _engine.GatherTokens(state.FinalResidual, _positions, _last.FinalResidual);
         }
-
-        for (int sublayer = sublayers; sublayer < _model.Sublayers; sublayer++)
+        else
         {
-            _model.ForwardSublayer(_last, sublayer);
+            _model.Forward(state, _positions, _last);
         }
 
         _model.Head.Forward(_last.FinalResidual, _head);
@@ -271,14 +268,15 @@ public sealed class TaskRunner : IDisposable
         (ForwardState forward, BackwardState? backward) = _states[_length];
         backward ??= _model.CreateBackwardState(2 * Pairs, _length);
         _states[_length] = (forward, backward);
-        int sublayers = SublayersOfAllTokens;
         _model.Head.Backward(_last.FinalResidual, _head, _lastGradients.Residual);
-        for (int sublayer = _model.Sublayers - 1; sublayer >= sublayers; sublayer--)
+        if (NeedsEveryToken)
         {
-            _model.BackwardSublayer(_last, _lastGradients, sublayer);
+            _engine.ScatterTokens(_lastGradients.Residual, _positions, backward.Residual);
+            _model.Backward(forward, backward);
         }
-
-        _engine.ScatterTokens(_lastGradients.Residual, _positions, backward.Residual);
-        _model.Backward(forward, backward, sublayers: sublayers);
+        else
+        {
+            _model.BackwardPicked(forward, backward, _positions, _last, _lastGradients);
+        }
     }
 }

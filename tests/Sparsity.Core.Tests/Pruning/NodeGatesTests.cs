@@ -71,7 +71,7 @@ public sealed class NodeGatesTests : IDisposable
         Assert.True(freezesNormScale ? bend < 1e-5 * change : bend > 1e-2 * change, $"Half-way the logit differences are {bend} off the line, of {change}.");
     }
 
-    /// <summary>Leaving tokens that nothing reads out of the last MLP changes neither the answers nor any mask's gradient.</summary>
+    /// <summary>Leaving out tokens that nothing reads behind the last attention changes neither the answers nor any mask's gradient.</summary>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -94,7 +94,8 @@ public sealed class NodeGatesTests : IDisposable
         var lastMlp = new Site(1, SiteKind.MlpPostAct);
         Assert.Equal(6 * 6, passes[0].Tokens[lastMlp]);
         Assert.Equal(6, passes[1].Tokens[lastMlp]);
-        Assert.Equal(6 * 6, passes[1].Tokens[new Site(1, SiteKind.AttnResidDelta)]);
+        Assert.Equal(6, passes[1].Tokens[new Site(1, SiteKind.AttnY)]);
+        Assert.Equal(6 * 6, passes[1].Tokens[new Site(1, SiteKind.AttnV)]);
         for (int i = 0; i < passes[0].Differences.Length; i++)
         {
             Assert.Equal(passes[0].Differences[i], passes[1].Differences[i], 1e-5);
