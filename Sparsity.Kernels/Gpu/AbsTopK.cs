@@ -20,6 +20,10 @@ internal static class AbsTopK
         values.IsKept = selection.IsFew;
     }
 
+    /// <summary>In place on a run of values, as if they were one token's.</summary>
+    public static void KeepLargest(GpuDevice device, ArrayView<float> values, int length, int keep) =>
+        device.Launch(1, 1, device.RowThreads(length), new ForwardKernel(values, length, device.Workspace<byte>("choice", length), length, keep));
+
     /// <summary>In place on gradient [B,T,C]: zero where not kept.</summary>
     public static void Backward(GpuDevice device, GpuSelection selection, GpuActivations gradient)
     {
@@ -131,8 +135,14 @@ internal static class DigitCounts
     public const int Digits = 1 << Bits;
     public const int SharedLength = Digits * GroupReduction.MaximumThreads;
 
+    /// <summary>Digits of a magnitude.</summary>
+    public const int Passes = 8;
+
     /// <summary>The lowest bit of the highest digit.</summary>
-    public const int FirstShift = 28;
+    public const int FirstShift = Bits * (Passes - 1);
+
+    /// <summary>The lowest bit of the digit that a pass looks at, counted from the highest.</summary>
+    public static int ShiftOf(int pass) => FirstShift - (pass * Bits);
 
     /// <summary>|x| as an integer that orders as |x| does, NaN above infinity.</summary>
     public static int Magnitude(float x) => (int)(Interop.FloatAsInt(x) & 0x7FFFFFFFu);
@@ -155,7 +165,10 @@ internal static class DigitCounts
         }
     }
 
-    /// <summary>Overwrites totals [16] with the sums over threads; barriers before and after are the caller's.</summary>
+    /// <summary>
+    /// Overwrites totals [16] with the sums over threads; barriers before and after are the caller's. Each digit begins at another thread's counter: columns are a
+    /// multiple of the banks of shared memory apart.
+    /// </summary>
     public static void Total(ArrayView<int> counts, ArrayView<int> totals)
     {
         for (int digit = Group.IdxX; digit < Digits; digit += Group.DimX)
@@ -163,7 +176,7 @@ internal static class DigitCounts
             int total = 0;
             for (int thread = 0; thread < Group.DimX; thread++)
             {
-                total += counts[(digit * Group.DimX) + thread];
+                total += counts[(digit * Group.DimX) + ((thread + digit) & (Group.DimX - 1))];
             }
 
             totals[digit] = total;

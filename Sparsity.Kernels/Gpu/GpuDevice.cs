@@ -164,9 +164,12 @@ internal sealed class GpuDevice : IDisposable
         _staged = 0;
     }
 
+    /// <summary>Groups of a launch for each of so many entries.</summary>
+    public static int ElementGroups(int entries) => (entries + ElementThreads - 1) / ElementThreads;
+
     /// <summary>Groups of <see cref="ElementThreads"/> threads, one for each entry; the kernel must check that it is inside.</summary>
     public void LaunchForEach<TKernel>(int entries, TKernel kernel)
-        where TKernel : struct, IKernel => Launch((entries + ElementThreads - 1) / ElementThreads, 1, ElementThreads, kernel);
+        where TKernel : struct, IKernel => Launch(ElementGroups(entries), 1, ElementThreads, kernel);
 
     /// <summary>Starts a kernel behind those started before.</summary>
     public void Launch<TKernel>(int gridX, int gridY, int threads, TKernel kernel)
