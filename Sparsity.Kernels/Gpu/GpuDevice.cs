@@ -29,9 +29,6 @@ internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer buffer, int
 /// </summary>
 internal sealed class GpuDevice : IDisposable
 {
-    /// <summary>Threads of a group that works on single entries.</summary>
-    public const int ElementThreads = 256;
-
     /// <summary>Page-locked host memory through which writes go that do not wait; longer ones wait.</summary>
     private const int StagingBytes = 4 << 20;
 
@@ -40,6 +37,7 @@ internal sealed class GpuDevice : IDisposable
     private readonly Dictionary<Type, Delegate> _kernels = [];
     private readonly Dictionary<(Type Element, string Use), (IDisposable Memory, int Length)> _workspaces = [];
     private readonly int _rowThreads;
+    private readonly int _elementThreads;
     private readonly long _memorySize;
     private PageLockedArray1D<byte>? _staging;
     private int _staged;
@@ -49,12 +47,14 @@ internal sealed class GpuDevice : IDisposable
     /// <param name="memorySize">Bytes there are.</param>
     /// <param name="warpSize">Threads that run in step.</param>
     /// <param name="rowThreads">Threads for each row or line; 0 to choose by its width.</param>
-    public GpuDevice(IDisposable context, Accelerator accelerator, long memorySize, int warpSize, int rowThreads)
+    /// <param name="elementThreads">Threads of a group that works on single entries.</param>
+    public GpuDevice(IDisposable context, Accelerator accelerator, long memorySize, int warpSize, int rowThreads, int elementThreads = 256)
     {
         _context = context;
         _accelerator = accelerator;
         _memorySize = memorySize;
         _rowThreads = rowThreads;
+        _elementThreads = elementThreads;
         WarpSize = Math.Max(1, warpSize); // some OpenCL devices report 0
     }
 
@@ -164,12 +164,9 @@ internal sealed class GpuDevice : IDisposable
         _staged = 0;
     }
 
-    /// <summary>Groups of a launch for each of so many entries.</summary>
-    public static int ElementGroups(int entries) => (entries + ElementThreads - 1) / ElementThreads;
-
-    /// <summary>Groups of <see cref="ElementThreads"/> threads, one for each entry; the kernel must check that it is inside.</summary>
+    /// <summary>One thread for each entry; the kernel must check that it is inside.</summary>
     public void LaunchForEach<TKernel>(int entries, TKernel kernel)
-        where TKernel : struct, IKernel => Launch(ElementGroups(entries), 1, ElementThreads, kernel);
+        where TKernel : struct, IKernel => Launch((entries + _elementThreads - 1) / _elementThreads, 1, _elementThreads, kernel);
 
     /// <summary>Starts a kernel behind those started before.</summary>
     public void Launch<TKernel>(int gridX, int gridY, int threads, TKernel kernel)

@@ -41,17 +41,16 @@ internal readonly record struct IndexLists(ArrayView<int> Starts, int Segments, 
         where TSource : struct, IListSource
     {
         int segments = first.Count + second.Count;
-        Reserve(device, segments, out ArrayView<int> counts, out ArrayView<int> totals);
-        device.LaunchForEach(segments, new CountKernel<TSource>(source, counts, totals, first, second));
-        device.LaunchForEach(segments, new FillKernel<TSource>(source, counts, totals, starts, first, second));
+        int threads = device.RowThreads(segments);
+        int groups = (segments + threads - 1) / threads;
+        (ArrayView<int> counts, ArrayView<int> totals) = Reserve(device, segments);
+        device.Launch(groups, 1, threads, new CountKernel<TSource>(source, counts, totals, first, second));
+        device.Launch(groups, 1, threads, new FillKernel<TSource>(source, counts, totals, starts, first, second));
     }
 
-    /// <summary>The workspace for so many segments.</summary>
-    public static void Reserve(GpuDevice device, int segments, out ArrayView<int> counts, out ArrayView<int> totals)
-    {
-        counts = device.Workspace<int>("list counts", segments);
-        totals = device.Workspace<int>("list totals", GpuDevice.ElementGroups(segments));
-    }
+    /// <summary>The workspace for so many segments: their counts, and the sums of groups.</summary>
+    public static (ArrayView<int> Counts, ArrayView<int> Totals) Reserve(GpuDevice device, int segments) =>
+        (device.Workspace<int>("list counts", segments), device.Workspace<int>("list totals", (segments + device.RowThreads(segments) - 1) / device.RowThreads(segments)));
 
     /// <summary>The segment that a thread works on: its line and side, and its entries.</summary>
     private static int LineOf(int i, ListShape first, ListShape second, out int side, out int start, out int end)

@@ -59,7 +59,7 @@ internal sealed class SparseWeights(GpuDevice device, GpuWeights weights) : IDis
             _starts = device.Allocate<int>(name, _byRows.Count + _byColumns.Count + 1);
             _indices = device.Allocate<int>(name, 2 * Capacity);
             _values = device.Allocate<float>(name, 2 * Capacity);
-            IndexLists.Reserve(device, _byRows.Count + _byColumns.Count, out _, out _);
+            IndexLists.Reserve(device, _byRows.Count + _byColumns.Count);
         }
     }
 

@@ -103,7 +103,7 @@ public class GpuParityTests
     [MemberData(nameof(Gpus))]
     public void SparseTrainingFollowsTheCpuEngine(string engine)
     {
-        int steps = Engines.IsSlow(engine) ? 2 : 60;
+        int steps = 60;
         TrainingConfig training = (TinyModels.Training with { TotalTokens = 60 * 3 * 12 }).Resolved(TinyModels.Config);
         ushort[] tokens = TinyModels.Tokens(5000, 8);
         using IComputeEngine gpu = Engines.Create(engine);
@@ -125,7 +125,7 @@ public class GpuParityTests
     [MemberData(nameof(Gpus))]
     public void PruningFollowsTheCpuEngine(string engine)
     {
-        int steps = Engines.IsSlow(engine) ? 2 : 25;
+        int steps = 25;
         foreach (bool freezesNormScale in new[] { false, true })
         {
             double[] expected = Prune(new CpuEngine(1), steps, freezesNormScale);
