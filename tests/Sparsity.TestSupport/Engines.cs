@@ -43,5 +43,8 @@ public static class Engines
     /// <summary>Whether an engine is among the GPU engines that are too slow for every test.</summary>
     public static bool IsSlow(string name) => TestGpus.Slow.Any(engine => engine.Name == name);
 
+    /// <summary>How many of a run's steps a test should take on an engine.</summary>
+    public static int StepsOf(string name, int all) => IsSlow(name) ? Math.Min(all, TestGpus.StepsOfSlow) : all;
+
     public static IComputeEngine Create(string name) => Present.Concat(TestGpus.Slow).Single(engine => engine.Name == name).Create();
 }

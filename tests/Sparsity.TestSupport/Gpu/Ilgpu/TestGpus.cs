@@ -17,6 +17,9 @@ internal static class TestGpus
     /// <summary>Too slow for every test.</summary>
     public static (string Name, Func<IComputeEngine> Create)[] Slow { get; } = [("gpu kernels on ILGPU's CPU accelerator", CreateOnProcessor)];
 
+    /// <summary>A tiny training run takes a second a step, but often there is no other engine to run it.</summary>
+    public const int StepsOfSlow = 60;
+
     /// <summary>Each thread of a group is one of the operating system, and all of the largest group there was take part in every launch: the fewer, the faster.</summary>
     private static GpuEngine CreateOnProcessor()
     {
