@@ -72,35 +72,19 @@ internal static class AbsTopK
                 return;
             }
 
-            // More entries equal the threshold than are wanted: each thread takes a run of channels, and counts those before it.
-            int run = (channels + Group.DimX - 1) / Group.DimX;
-            int first = Group.IdxX * run;
-            int end = first + run < channels ? first + run : channels;
-            int ties = 0;
-            for (int c = first; c < end; c++)
-            {
-                ties += DigitCounts.Magnitude(values[row + c]) == threshold ? 1 : 0;
-            }
-
-            counts[Group.IdxX] = ties;
-            Group.Barrier();
+            // More entries equal the threshold than are wanted: the first of them are kept.
             int before = 0;
-            for (int thread = 0; thread < Group.IdxX; thread++)
+            for (int tile = 0; tile < channels; tile += Group.DimX)
             {
-                before += counts[thread];
-            }
-
-            for (int c = first; c < end; c++)
-            {
-                int magnitude = DigitCounts.Magnitude(values[row + c]);
-                int isKept = magnitude > threshold ? 1 : 0;
-                if (magnitude == threshold)
+                int c = tile + Group.IdxX;
+                int magnitude = c < channels ? DigitCounts.Magnitude(values[row + c]) : -1;
+                int isTie = magnitude == threshold ? 1 : 0;
+                int place = before + GroupReduction.SumOfThreadsBefore(isTie, counts);
+                before += GroupReduction.Sum(isTie, counts);
+                if (c < channels)
                 {
-                    isKept = before < wanted ? 1 : 0;
-                    before++;
+                    Keep(row + c, kept + c, magnitude > threshold || (isTie != 0 && place < wanted) ? 1 : 0);
                 }
-
-                Keep(row + c, kept + c, isKept);
             }
         }
 

@@ -27,6 +27,11 @@ namespace ILGPU.Runtime
 
         public void Dispose()
         {
+            if (Accelerator is { IsBusy: true })
+            {
+                throw new InvalidOperationException("Memory is freed that kernels may still be using: the host has not waited since the last was started.");
+            }
+
             Free();
             GC.SuppressFinalize(this);
         }

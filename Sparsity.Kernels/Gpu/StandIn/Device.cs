@@ -26,6 +26,8 @@ namespace ILGPU.Runtime
     /// <summary>Runs kernels one after the other, each to its end before the launch returns.</summary>
     internal sealed class Accelerator(Device device) : IDisposable
     {
+        private int _launchesWaitedFor;
+
         public Device Device { get; } = device;
 
         /// <summary>The order of threads for all launches; null for another one at each launch.</summary>
@@ -36,6 +38,9 @@ namespace ILGPU.Runtime
 
         /// <summary>What was handed to the device: kernels, copies and fills.</summary>
         public int Launches { get; internal set; }
+
+        /// <summary>Whether the host has not waited since something was handed to the device: a real one may still be at it.</summary>
+        public bool IsBusy => Launches != _launchesWaitedFor;
 
         /// <summary>Buffers made.</summary>
         public int Allocations { get; private set; }
@@ -55,6 +60,7 @@ namespace ILGPU.Runtime
         public unsafe void Synchronize()
         {
             HostWaits++;
+            _launchesWaitedFor = Launches;
             foreach ((nint source, byte[] values) in OnTheWay)
             {
                 if (!new ReadOnlySpan<byte>((void*)source, values.Length).SequenceEqual(values))

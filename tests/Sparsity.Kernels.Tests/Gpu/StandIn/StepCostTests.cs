@@ -93,17 +93,16 @@ public sealed class StepCostTests : IDisposable
 
     private GpuEngine Engine(int warpSize, int rowThreads) => new(new GpuDevice(_context, _accelerator, _context.Devices[0].MemorySize, warpSize, rowThreads), "gpu", "");
 
-    /// <summary>Each step waits so often, and after the first <paramref name="warmUp"/> none takes memory.</summary>
+    /// <summary>After the first <paramref name="warmUp"/>, whose taking of memory may wait, each step waits so often and takes none.</summary>
     private void Require(int waits, int[] steps, int warmUp, Action<int> run)
     {
         for (int i = 0; i < steps.Length; i++)
         {
             (int waited, int taken) = (_accelerator.HostWaits, _accelerator.Allocations);
             run(steps[i]);
-            Assert.Equal((steps[i], waits), (steps[i], _accelerator.HostWaits - waited));
             if (i >= warmUp)
             {
-                Assert.Equal((steps[i], 0), (steps[i], _accelerator.Allocations - taken));
+                Assert.Equal((steps[i], waits, 0), (steps[i], _accelerator.HostWaits - waited, _accelerator.Allocations - taken));
             }
         }
     }
