@@ -49,14 +49,14 @@ internal static class Terminal
         _statusShown = true;
     }
 
-    /// <summary>A table with right-aligned columns from the second on.</summary>
+    /// <summary>A table with right-aligned columns from the second on; where it is too wide, the last column takes several lines.</summary>
     public static void Table(IReadOnlyList<string> headings, IEnumerable<IReadOnlyList<string>> rows)
     {
         ClearStatus();
         var table = new Table().Border(TableBorder.Simple);
         for (int i = 0; i < headings.Count; i++)
         {
-            var column = new TableColumn(Markup.Escape(headings[i])) { NoWrap = true };
+            var column = new TableColumn(Markup.Escape(headings[i])) { NoWrap = i < headings.Count - 1 };
             table.AddColumn(i == 0 ? column : column.RightAligned());
         }
 

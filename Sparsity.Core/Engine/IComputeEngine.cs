@@ -45,6 +45,9 @@ public interface IComputeEngine : IDisposable
     /// <summary>Bits for the AbsTopK of activations of this shape.</summary>
     SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels);
 
+    /// <summary>Contents undefined.</summary>
+    KeptActivations AllocateKept(string name, int sequences, int tokens, int channels);
+
     ScalarTensor AllocateScalars(string name, int count);
 
     TokenTensor AllocateTokens(string name, int sequences, int tokens);
@@ -144,6 +147,19 @@ public interface IComputeEngine : IDisposable
     /// <summary>[B,T,C], in place: multiplies <paramref name="gradient"/> by the derivative at <paramref name="input"/> (for ReLU the output serves as well).</summary>
     void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient);
 
+    /// <summary>
+    /// Overwrites <paramref name="kept"/> with what the other <see cref="ActivationBackward(ActivationKind, KeptActivations, ActivationTensor)"/> needs of
+    /// <paramref name="input"/> [B,T,C], whose contents are undefined afterwards.
+    /// </summary>
+    /// <param name="kind">Of the activation.</param>
+    /// <param name="input">Of the activation.</param>
+    /// <param name="selection">Which outputs AbsTopK kept: the others send no gradient back. Null for all.</param>
+    /// <param name="kept">As large as the input.</param>
+    void KeepForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, KeptActivations kept);
+
+    /// <summary>[B,T,C], in place: multiplies <paramref name="gradient"/>, zero where AbsTopK kept nothing, by the derivative at the input kept.</summary>
+    void ActivationBackward(ActivationKind kind, KeptActivations input, ActivationTensor gradient);
+
     // Attention: H heads of Dh channels; causal; scale 1/sqrt(Dh).
 
     /// <summary>
@@ -184,7 +200,10 @@ public interface IComputeEngine : IDisposable
     /// <summary>Overwrites entry <paramref name="index"/> of <paramref name="sums"/> with the sum of <paramref name="values"/> [B,T,1] over all tokens, in a fixed order.</summary>
     void Sum(ActivationTensor values, ScalarTensor sums, int index);
 
-    /// <summary>Overwrites <paramref name="output"/> [B,P,C] with the tokens of <paramref name="input"/> [B,T,C] at <paramref name="positions"/> [B,P].</summary>
+    /// <summary>
+    /// Overwrites <paramref name="output"/> with the tokens of <paramref name="input"/> [B,T,C] at <paramref name="positions"/> [B,P]: [B,P,C], or the same tokens in the
+    /// same order as sequences of another length, such as [1,B*P,C].
+    /// </summary>
     void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output);
 
     /// <summary>Overwrites <paramref name="inputGradient"/> [B,T,C]: the backward of <see cref="GatherTokens"/>; positions of one sequence must differ.</summary>
@@ -217,12 +236,12 @@ public interface IComputeEngine : IDisposable
 
     /// <summary>
     /// Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the input. Where given, also overwrites
-    /// <paramref name="before"/> [B,T,C] with the input, for <see cref="GateBackward"/>.
+    /// <paramref name="kept"/> with the input, for <see cref="GateBackward"/>.
     /// </summary>
-    void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null);
+    void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, KeptActivations? kept = null);
 
     /// <summary>In place: gradient *= mask; before that accumulates sum over tokens of gradient * (input - mean) into <paramref name="maskGradient"/> [1,C].</summary>
-    void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient);
+    void GateBackward(KeptActivations input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient);
 
     /// <summary>Adds to <paramref name="sums"/> [C] the sum over all B*T tokens of each channel of <paramref name="input"/> [B,T,C].</summary>
     void ChannelSums(ActivationTensor input, Span<double> sums);

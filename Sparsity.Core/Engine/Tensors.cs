@@ -66,6 +66,12 @@ public abstract class ScalarTensor(string name, int count) : DeviceTensor(name)
 /// <summary>Which entries of an activation [Sequences, Tokens, Channels] AbsTopK kept: one bit each.</summary>
 public abstract class SelectionTensor(string name) : DeviceTensor(name);
 
+/// <summary>
+/// What an operation keeps of its input [Sequences, Tokens, Channels] for its backward pass, and nobody else reads: behind AbsTopK the few entries that count are all
+/// that an engine need store.
+/// </summary>
+public abstract class KeptActivations(string name) : DeviceTensor(name);
+
 /// <summary>Token ids or positions: int32 [Sequences, Tokens], logical order row-major.</summary>
 public abstract class TokenTensor(string name, int sequences, int tokens) : DeviceTensor(name)
 {

@@ -18,6 +18,8 @@ public sealed class ActivationRecorder(IComputeEngine engine, Func<Site, bool> i
     /// <summary>[B,T,C] of the last backward pass: the derivative of the loss with respect to the activation.</summary>
     public IReadOnlyDictionary<Site, float[]> Gradients => _gradients;
 
+    public bool Changes(Site site) => false;
+
     public void Forward(Site site, ActivationTensor activation) => Record(_activations, site, activation);
 
     public void Backward(Site site, ActivationTensor gradient) => Record(_gradients, site, gradient);

@@ -12,8 +12,9 @@ public sealed class ForwardState : IDisposable
     /// <param name="config">The model.</param>
     /// <param name="sequences">B.</param>
     /// <param name="tokens">T, at most block_size.</param>
+    /// <param name="keepsInputs">Whether each layer's act_in and post_act outlive the layer: only gradients of weights look back at them.</param>
     /// <param name="cache">The tokens that came before, for a pass without a backward; null where the sequences begin here.</param>
-    public ForwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens, AttentionCache? cache = null)
+    public ForwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens, bool keepsInputs, AttentionCache? cache = null)
     {
         _engine = engine;
         Cache = cache;
@@ -24,12 +25,15 @@ public sealed class ForwardState : IDisposable
         // With nothing to go back to, layers take turns with the same memory, which then stays in the processor's cache.
         int layers = cache is null ? config.NLayer : 1;
         ActivationTensor[] residuals = [.. Enumerable.Range(0, (2 * layers) + 1).Select(i => Activation($"residual {i}", config.DModel))];
-        AttentionState[] attention = [.. Enumerable.Range(0, layers).Select(layer => new AttentionState(this, config, layer))];
-        MlpState[] mlp = [.. Enumerable.Range(0, layers).Select(layer => new MlpState(this, config, layer))];
+        ActivationTensor? sharedInput = keepsInputs ? null : Activation("act_in", config.SublayerInputChannels);
+        ActivationTensor? sharedPostActivation = keepsInputs ? null : Activation("post_act", config.DMlp);
+        AttentionState[] attention = [.. Enumerable.Range(0, layers).Select(layer => new AttentionState(this, config, layer, sharedInput))];
+        MlpState[] mlp = [.. Enumerable.Range(0, layers).Select(layer => new MlpState(this, config, layer, sharedInput, sharedPostActivation))];
         Residuals = [.. Enumerable.Range(0, (2 * config.NLayer) + 1).Select(i => residuals[i % residuals.Length])];
         Attention = [.. Enumerable.Range(0, config.NLayer).Select(layer => attention[layer % layers])];
         Mlp = [.. Enumerable.Range(0, config.NLayer).Select(layer => mlp[layer % layers])];
         ResidualDelta = Activation("residual delta", config.DModel);
+        PreActivation = Activation("pre_act", config.DMlp);
         if (config.DPosEmb is { } channels)
         {
             Positions = Activation("position embeddings", channels);
@@ -82,6 +86,9 @@ public sealed class ForwardState : IDisposable
     /// <summary>[B,T,D], what the sublayer in progress adds.</summary>
     internal ActivationTensor ResidualDelta { get; }
 
+    /// <summary>[B,T,F] before the nonlinearity of the MLP in progress.</summary>
+    internal ActivationTensor PreActivation { get; }
+
     /// <summary>[B,T,d_pos_emb] where positions are concatenated.</summary>
     internal ActivationTensor? Positions { get; }
 
@@ -94,6 +101,21 @@ public sealed class ForwardState : IDisposable
 
     internal ActivationTensor Activation(string name, int channels) => Own(_engine.AllocateActivations(name, Sequences, Tokens, channels));
 
+    internal bool IsChangedByHooks(Site site)
+    {
+        for (int i = 0; i < Hooks.Count; i++)
+        {
+            if (Hooks[i].Changes(site))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    internal KeptActivations Kept(string name, int channels) => Own(_engine.AllocateKept(name, Sequences, Tokens, channels));
+
     private T Own<T>(T tensor)
         where T : DeviceTensor
     {
@@ -103,9 +125,9 @@ public sealed class ForwardState : IDisposable
 }
 
 /// <summary>The normed input of a sublayer, with concatenated positions where the model has them.</summary>
-internal abstract class SublayerState(ForwardState owner, ModelConfig config, string name)
+internal abstract class SublayerState(ForwardState owner, ModelConfig config, string name, ActivationTensor? sharedInput)
 {
-    private readonly ActivationTensor _input = owner.Activation(name + ".act_in", config.SublayerInputChannels);
+    private readonly ActivationTensor _input = sharedInput ?? owner.Activation(name + ".act_in", config.SublayerInputChannels);
 
     /// <summary>[B,T,2].</summary>
     public ActivationTensor NormStatistics { get; } = owner.Activation(name + " norm", 2);
@@ -124,15 +146,18 @@ internal abstract class SublayerState(ForwardState owner, ModelConfig config, st
 
 internal sealed class AttentionState : SublayerState
 {
-    public AttentionState(ForwardState owner, ModelConfig config, int layer)
-        : base(owner, config, $"{layer}.attn")
+    private readonly ForwardState _owner;
+
+    public AttentionState(ForwardState owner, ModelConfig config, int layer, ActivationTensor? sharedInput)
+        : base(owner, config, $"{layer}.attn", sharedInput)
     {
         int channels = config.AttentionChannels;
+        _owner = owner;
         QueryKeyValue = owner.Activation($"{layer}.attn.qkv", 3 * channels);
         Query = QueryKeyValue.Slice(0, channels);
         Key = QueryKeyValue.Slice(channels, channels);
         Value = QueryKeyValue.Slice(2 * channels, channels);
-        Output = owner.Activation($"{layer}.attn.y", channels);
+        Output = HeadOutput = owner.Activation($"{layer}.attn.y", channels);
         LogSumExp = owner.Activation($"{layer}.attn log-sum-exp", config.NHead);
     }
 
@@ -147,16 +172,23 @@ internal sealed class AttentionState : SublayerState
     /// <summary>y [B,T,H*Dh].</summary>
     public ActivationTensor Output { get; }
 
+    /// <summary>What the way back through the heads takes for y: AbsTopK's zeros do no harm, as no gradient comes from there, but a hook's changes would.</summary>
+    public ActivationTensor HeadOutput { get; set; }
+
+    /// <summary>A copy of y, for passes whose hooks change it.</summary>
+    public ActivationTensor OutputBeforeHooks => field ??= _owner.Activation(Output.Name + " before hooks", Output.Channels);
+
     public ActivationTensor LogSumExp { get; }
 }
 
-internal sealed class MlpState(ForwardState owner, ModelConfig config, int layer) : SublayerState(owner, config, $"{layer}.mlp")
+internal sealed class MlpState(ForwardState owner, ModelConfig config, int layer, ActivationTensor? sharedInput, ActivationTensor? sharedPostActivation)
+    : SublayerState(owner, config, $"{layer}.mlp", sharedInput)
 {
-    /// <summary>[B,T,F] before the nonlinearity.</summary>
-    public ActivationTensor PreActivation { get; } = owner.Activation($"{layer}.mlp.pre_act", config.DMlp);
+    /// <summary>[B,T,F], what the way back needs of the numbers before the nonlinearity.</summary>
+    public KeptActivations PreActivation { get; } = owner.Kept($"{layer}.mlp.pre_act", config.DMlp);
 
     /// <summary>post_act [B,T,F].</summary>
-    public ActivationTensor PostActivation { get; } = owner.Activation($"{layer}.mlp.post_act", config.DMlp);
+    public ActivationTensor PostActivation { get; } = sharedPostActivation ?? owner.Activation($"{layer}.mlp.post_act", config.DMlp);
 }
 
 /// <summary>The gradients in flight during a backward pass over a batch [B,T].</summary>

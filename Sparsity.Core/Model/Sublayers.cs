@@ -76,8 +76,8 @@ internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer
     private readonly WeightAndBias _projection = WeightAndBias.Of(model, layer, "attn.c_proj");
     private readonly Parameter? _sink = model.Parameters.Find(ParameterNames.Layer(layer) + "attn.attn_imp.sink_logit");
 
-    /// <summary>Overwrites state.ResidualDelta.</summary>
-    public void Forward(ForwardState state, ActivationTensor residual)
+    /// <summary>Overwrites the layer's Output with y as the heads give it.</summary>
+    public void ForwardHeads(ForwardState state, ActivationTensor residual)
     {
         AttentionState own = state.Attention[Layer];
         ForwardInput(state, own, residual);
@@ -94,20 +94,40 @@ internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer
             Engine.AttentionForward(own.Query, own.Key, own.Value, Model.Config.NHead, _sink?.Value, own.Output, own.LogSumExp);
         }
 
-        Model.AfterSite(state, new Site(Layer, SiteKind.AttnY), own.Output);
+        own.HeadOutput = own.Output;
+    }
+
+    /// <summary>From the layer's Output, which goes through its site in place; overwrites state.ResidualDelta.</summary>
+    public void ForwardProjection(ForwardState state)
+    {
+        AttentionState own = state.Attention[Layer];
+        var site = new Site(Layer, SiteKind.AttnY);
+        if (state.Cache is null && state.IsChangedByHooks(site))
+        {
+            own.HeadOutput = own.OutputBeforeHooks;
+            Engine.Copy(own.Output, own.OutputBeforeHooks);
+        }
+
+        Model.AfterSite(state, site, own.Output);
         ForwardLinear(_projection, own.Output, state.ResidualDelta);
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnResidDelta), state.ResidualDelta);
     }
 
-    /// <summary>From gradients.ResidualDelta; accumulates into gradients.Residual.</summary>
-    public void Backward(ForwardState state, BackwardState gradients, ActivationTensor residual)
+    /// <summary>From gradients.ResidualDelta; overwrites gradients.AttentionOutput.</summary>
+    public void BackwardProjection(ForwardState state, BackwardState gradients)
     {
         AttentionState own = state.Attention[Layer];
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnResidDelta), gradients.ResidualDelta);
         BackwardLinear(_projection, own.Output, gradients.ResidualDelta, gradients.AttentionOutput);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnY), gradients.AttentionOutput);
+    }
+
+    /// <summary>From gradients.AttentionOutput; accumulates into gradients.Residual.</summary>
+    public void BackwardHeads(ForwardState state, BackwardState gradients, ActivationTensor residual)
+    {
+        AttentionState own = state.Attention[Layer];
         Engine.AttentionBackward(
-            own.Query, own.Key, own.Value, Model.Config.NHead, _sink?.Value, own.Output, own.LogSumExp,
+            own.Query, own.Key, own.Value, Model.Config.NHead, _sink?.Value, own.HeadOutput, own.LogSumExp,
             gradients.AttentionOutput, gradients.Query, gradients.Key, gradients.Value, _sink?.Gradient);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnV), gradients.Value);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnK), gradients.Key);
@@ -128,9 +148,16 @@ internal sealed class MlpSublayer(Transformer model, int layer) : Sublayer(model
     {
         MlpState own = state.Mlp[Layer];
         ForwardInput(state, own, residual);
-        ForwardLinear(_neurons, own.Input, own.PreActivation);
-        Engine.ActivationForward(Model.Config.ActivationKind, own.PreActivation, own.PostActivation);
-        Model.AfterSite(state, new Site(Layer, SiteKind.MlpPostAct), own.PostActivation);
+        var site = new Site(Layer, SiteKind.MlpPostAct);
+        ForwardLinear(_neurons, own.Input, state.PreActivation);
+        Engine.ActivationForward(Model.Config.ActivationKind, state.PreActivation, own.PostActivation);
+        Model.AfterSite(state, site, own.PostActivation);
+        if (state.Cache is null)
+        {
+            SelectionTensor? chosen = state.Selections.TryGetValue(site, out (SelectionTensor Chosen, int) selection) ? selection.Chosen : null;
+            Engine.KeepForActivationBackward(Model.Config.ActivationKind, state.PreActivation, chosen, own.PreActivation);
+        }
+
         ForwardLinear(_projection, own.PostActivation, state.ResidualDelta);
         Model.AfterSite(state, new Site(Layer, SiteKind.MlpResidDelta), state.ResidualDelta);
     }

@@ -34,7 +34,8 @@ public sealed class Transformer
     /// <param name="sequences">B.</param>
     /// <param name="tokens">T, at most block_size.</param>
     /// <param name="cache">The tokens that came before, for generation.</param>
-    public ForwardState CreateForwardState(int sequences, int tokens, AttentionCache? cache = null) => new(_engine, Config, sequences, tokens, cache);
+    public ForwardState CreateForwardState(int sequences, int tokens, AttentionCache? cache = null) =>
+        new(_engine, Config, sequences, tokens, keepsInputs: Parameters.Trained.Any(), cache);
 
     public BackwardState CreateBackwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
 
@@ -46,6 +47,32 @@ public sealed class Transformer
         {
             ForwardSublayer(state, sublayer);
         }
+    }
+
+    /// <summary>The same where only the final_resid of some tokens is wanted: behind the last attention nothing looks at the others, and nothing is computed for them.</summary>
+    /// <param name="state">All tokens [B,T].</param>
+    /// <param name="positions">[B,P]: those wanted.</param>
+    /// <param name="picked">Takes them over, as in <see cref="IComputeEngine.GatherTokens"/>; its final_resid is the result.</param>
+    public void Forward(ForwardState state, TokenTensor positions, ForwardState picked)
+    {
+        int lastAttention = Sublayers - 2;
+        Embed(state);
+        for (int sublayer = 0; sublayer < lastAttention; sublayer++)
+        {
+            ForwardSublayer(state, sublayer);
+        }
+
+        _attention[^1].ForwardHeads(state, state.Residuals[lastAttention]);
+        _engine.GatherTokens(state.Residuals[lastAttention], positions, picked.Residuals[lastAttention]);
+        _engine.GatherTokens(state.Attention[^1].Output, positions, picked.Attention[^1].Output);
+        if (state.Positions is not null)
+        {
+            _engine.GatherTokens(state.Positions, positions, picked.Positions!);
+        }
+
+        _attention[^1].ForwardProjection(picked);
+        AddDelta(picked, lastAttention);
+        ForwardSublayer(picked, lastAttention + 1);
     }
 
     /// <summary>From the gradient of final_resid, in <paramref name="gradients"/>.Residual, to the embeddings.</summary>
@@ -67,6 +94,27 @@ public sealed class Transformer
         finished?.Invoke(-1);
     }
 
+    /// <summary>
+    /// From the gradient of final_resid in <paramref name="pickedGradients"/>.Residual, after the forward pass of the same tokens. Gradients of position embeddings are not
+    /// carried over: for frozen models.
+    /// </summary>
+    public void BackwardPicked(ForwardState state, BackwardState gradients, TokenTensor positions, ForwardState picked, BackwardState pickedGradients)
+    {
+        int lastAttention = Sublayers - 2;
+        BackwardSublayer(picked, pickedGradients, lastAttention + 1);
+        BackwardDelta(picked, pickedGradients, lastAttention);
+        _attention[^1].BackwardProjection(picked, pickedGradients);
+        _engine.ScatterTokens(pickedGradients.Residual, positions, gradients.Residual);
+        _engine.ScatterTokens(pickedGradients.AttentionOutput, positions, gradients.AttentionOutput);
+        _attention[^1].BackwardHeads(state, gradients, state.Residuals[lastAttention]);
+        for (int sublayer = lastAttention - 1; sublayer >= 0; sublayer--)
+        {
+            BackwardSublayer(state, gradients, sublayer);
+        }
+
+        BackwardEmbed(state, gradients);
+    }
+
     /// <summary>Token ids to the first residual; overwrites it.</summary>
     public void Embed(ForwardState state)
     {
@@ -85,18 +133,23 @@ public sealed class Transformer
     /// <summary>Reads residual <paramref name="sublayer"/>, overwrites the next.</summary>
     public void ForwardSublayer(ForwardState state, int sublayer)
     {
-        ActivationTensor input = state.Residuals[sublayer];
-        ActivationTensor output = state.Residuals[sublayer + 1];
         if (sublayer % 2 == 0)
         {
-            _attention[sublayer / 2].Forward(state, input);
+            _attention[sublayer / 2].ForwardHeads(state, state.Residuals[sublayer]);
+            _attention[sublayer / 2].ForwardProjection(state);
         }
         else
         {
-            _mlp[sublayer / 2].Forward(state, input);
+            _mlp[sublayer / 2].Forward(state, state.Residuals[sublayer]);
         }
 
-        _engine.Add(input, state.ResidualDelta, output);
+        AddDelta(state, sublayer);
+    }
+
+    private void AddDelta(ForwardState state, int sublayer)
+    {
+        ActivationTensor output = state.Residuals[sublayer + 1];
+        _engine.Add(state.Residuals[sublayer], state.ResidualDelta, output);
         if (Config.ResidualActivationType == "relu")
         {
             _engine.ActivationForward(ActivationKind.Relu, output, output);
@@ -108,6 +161,21 @@ public sealed class Transformer
     /// <summary>Turns gradients.Residual from the gradient of residual <paramref name="sublayer"/> + 1 into that of residual <paramref name="sublayer"/>.</summary>
     public void BackwardSublayer(ForwardState state, BackwardState gradients, int sublayer)
     {
+        BackwardDelta(state, gradients, sublayer);
+        if (sublayer % 2 == 0)
+        {
+            _attention[sublayer / 2].BackwardProjection(state, gradients);
+            _attention[sublayer / 2].BackwardHeads(state, gradients, state.Residuals[sublayer]);
+        }
+        else
+        {
+            _mlp[sublayer / 2].Backward(state, gradients, state.Residuals[sublayer]);
+        }
+    }
+
+    /// <summary>From the gradient of residual <paramref name="sublayer"/> + 1 to that of what the sublayer added to it.</summary>
+    private void BackwardDelta(ForwardState state, BackwardState gradients, int sublayer)
+    {
         BeforeSite(state, SiteOfResidual(Config, sublayer + 1), gradients.Residual);
         if (Config.ResidualActivationType == "relu")
         {
@@ -116,14 +184,6 @@ public sealed class Transformer
         }
 
         _engine.Copy(gradients.Residual, gradients.ResidualDelta);
-        if (sublayer % 2 == 0)
-        {
-            _attention[sublayer / 2].Backward(state, gradients, state.Residuals[sublayer]);
-        }
-        else
-        {
-            _mlp[sublayer / 2].Backward(state, gradients, state.Residuals[sublayer]);
-        }
     }
 
     /// <summary>From the gradient of the first residual into those of the embeddings.</summary>

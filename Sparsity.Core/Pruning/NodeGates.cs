@@ -36,6 +36,11 @@ public sealed class NodeGates : ISiteHook, IDisposable
 
     public NodeLayout Layout { get; }
 
+    /// <summary>False: no gradient comes from tokens that nothing reads.</summary>
+    public bool NeedsEveryToken => false;
+
+    public bool Changes(Site site) => _gates.ContainsKey(site);
+
     /// <param name="mask">One per node; 1 keeps it, 0 freezes it.</param>
     public void SetMask(ReadOnlySpan<float> mask)
     {
@@ -56,7 +61,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
     {
         if (_gates.TryGetValue(site, out Gate? gate))
         {
-            _engine.GateForward(activation, gate.Mask, gate.Mean, activation, BeforeOf(site, gate, activation));
+            _engine.GateForward(activation, gate.Mask, gate.Mean, activation, InputOf(site, gate, activation));
         }
     }
 
@@ -64,7 +69,7 @@ public sealed class NodeGates : ISiteHook, IDisposable
     {
         if (_gates.TryGetValue(site, out Gate? gate))
         {
-            _engine.GateBackward(BeforeOf(site, gate, gradient), gate.Mask, gate.Mean, gradient, gate.MaskGradient);
+            _engine.GateBackward(InputOf(site, gate, gradient), gate.Mask, gate.Mean, gradient, gate.MaskGradient);
         }
     }
 
@@ -75,27 +80,27 @@ public sealed class NodeGates : ISiteHook, IDisposable
             gate.Mask.Dispose();
             gate.Mean.Dispose();
             gate.MaskGradient.Dispose();
-            foreach (ActivationTensor before in gate.Before.Values)
+            foreach (KeptActivations input in gate.Inputs.Values)
             {
-                before.Dispose();
+                input.Dispose();
             }
         }
     }
 
     /// <summary>Where the activation of a pass of this shape is kept for the way back.</summary>
-    private ActivationTensor BeforeOf(Site site, Gate gate, ActivationTensor shape)
+    private KeptActivations InputOf(Site site, Gate gate, ActivationTensor shape)
     {
-        if (!gate.Before.TryGetValue((shape.Sequences, shape.Tokens), out ActivationTensor? before))
+        if (!gate.Inputs.TryGetValue((shape.Sequences, shape.Tokens), out KeptActivations? input))
         {
-            before = _engine.AllocateActivations($"{site} before its mask", shape.Sequences, shape.Tokens, shape.Channels);
-            gate.Before[(shape.Sequences, shape.Tokens)] = before;
+            input = _engine.AllocateKept($"{site} before its mask", shape.Sequences, shape.Tokens, shape.Channels);
+            gate.Inputs[(shape.Sequences, shape.Tokens)] = input;
         }
 
-        return before;
+        return input;
     }
 
     private sealed record Gate(WeightTensor Mask, WeightTensor Mean, WeightTensor MaskGradient)
     {
-        public Dictionary<(int Sequences, int Tokens), ActivationTensor> Before { get; } = [];
+        public Dictionary<(int Sequences, int Tokens), KeptActivations> Inputs { get; } = [];
     }
 }

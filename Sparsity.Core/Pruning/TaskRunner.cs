@@ -6,7 +6,8 @@ namespace Sparsity.Core.Pruning;
 
 /// <summary>
 /// Runs a model on pairs of prompts and measures the binary loss of spec section 3: with d = z[a] - z[b] at each prompt's last token, the pair's loss is
-/// (softplus(-d1) + softplus(d2)) / 2. Prompts are padded on the right, which nothing to the left can see, up to the longest of their batch.
+/// (softplus(-d1) + softplus(d2)) / 2. Prompts are padded on the right, which nothing to the left can see, up to the longest of their batch. Behind the last attention
+/// only last tokens count, and unless a hook wants to see them all, nothing is computed for the others.
 /// </summary>
 public sealed class TaskRunner : IDisposable
 {
@@ -18,14 +19,14 @@ public sealed class TaskRunner : IDisposable
     private readonly Dictionary<int, (ForwardState Forward, BackwardState? Backward)> _states = [];
     private readonly HeadState _head;
     private readonly TokenTensor _positions;
-    private readonly ActivationTensor _picked;
-    private readonly ActivationTensor _pickedGradient;
+    private readonly ForwardState _last;
+    private readonly BackwardState _lastGradients;
     private readonly float[] _logits;
     private readonly double[] _differences;
     private IReadOnlyList<TokenizedPair> _pairs = [];
     private int _length;
 
-    /// <param name="model">The model, frozen or not.</param>
+    /// <param name="model">Frozen.</param>
     /// <param name="pairs">Most pairs of one batch.</param>
     /// <param name="tokens">Longest prompt.</param>
     public TaskRunner(Transformer model, int pairs, int tokens)
@@ -35,10 +36,12 @@ public sealed class TaskRunner : IDisposable
         Pairs = pairs;
         Tokens = tokens;
         int sequences = 2 * pairs;
-        _head = new HeadState(_engine, model.Config, sequences, 1);
+
+        // The last tokens of all prompts, as if of one sequence: nothing behind the last attention looks at neighbours, and engines work on neighbouring tokens together.
+        _head = new HeadState(_engine, model.Config, 1, sequences);
+        _last = model.CreateForwardState(1, sequences);
+        _lastGradients = model.CreateBackwardState(1, sequences);
         _positions = _engine.AllocateTokens("last positions", sequences, 1);
-        _picked = _engine.AllocateActivations("final residual of the last tokens", sequences, 1, model.Config.DModel);
-        _pickedGradient = _engine.AllocateActivations("gradient of the last tokens' final residual", sequences, 1, model.Config.DModel);
         _logits = new float[sequences * model.Config.VocabSize];
         _differences = new double[sequences];
     }
@@ -64,6 +67,8 @@ public sealed class TaskRunner : IDisposable
 
     /// <summary>What looks at or changes activations, in the order it is called.</summary>
     public List<ISiteHook> Hooks { get; } = [];
+
+    private bool NeedsEveryToken => Hooks.Exists(hook => hook.NeedsEveryToken);
 
     /// <summary>Runs a batch; the result is valid until the next call.</summary>
     /// <param name="pairs">At most <see cref="Pairs"/>.</param>
@@ -155,8 +160,8 @@ public sealed class TaskRunner : IDisposable
 
         _head.Dispose();
         _positions.Dispose();
-        _picked.Dispose();
-        _pickedGradient.Dispose();
+        _last.Dispose();
+        _lastGradients.Dispose();
     }
 
     /// <summary>Indices of pairs, as many as a batch takes; a single batch keeps their order.</summary>
@@ -230,22 +235,32 @@ public sealed class TaskRunner : IDisposable
         _engine.Write(_positions, last);
         _engine.Write(_head.TokenIds, lastTokens);
         state.Hooks.Clear();
-        state.AreNormScalesFrozen = _head.IsNormScaleFrozen = false;
+        _last.Hooks.Clear();
+        state.AreNormScalesFrozen = _last.AreNormScalesFrozen = _head.IsNormScaleFrozen = false;
         if (FreezesNormScale)
         {
             Run(state);
-            state.AreNormScalesFrozen = _head.IsNormScaleFrozen = true;
+            state.AreNormScalesFrozen = _last.AreNormScalesFrozen = _head.IsNormScaleFrozen = true;
         }
 
         Hooks.ForEach(state.Hooks.Add);
+        Hooks.ForEach(_last.Hooks.Add);
         Run(state);
     }
 
     private void Run(ForwardState state)
     {
-        _model.Forward(state);
-        _engine.GatherTokens(state.FinalResidual, _positions, _picked);
-        _model.Head.Forward(_picked, _head);
+        if (NeedsEveryToken)
+        {
+            _model.Forward(state);
+            _engine.GatherTokens(state.FinalResidual, _positions, _last.FinalResidual);
+        }
+        else
+        {
+            _model.Forward(state, _positions, _last);
+        }
+
+        _model.Head.Forward(_last.FinalResidual, _head);
     }
 
     private void BackwardFromLogits()
@@ -253,8 +268,15 @@ public sealed class TaskRunner : IDisposable
         (ForwardState forward, BackwardState? backward) = _states[_length];
         backward ??= _model.CreateBackwardState(2 * Pairs, _length);
         _states[_length] = (forward, backward);
-        _model.Head.Backward(_picked, _head, _pickedGradient);
-        _engine.ScatterTokens(_pickedGradient, _positions, backward.Residual);
-        _model.Backward(forward, backward);
+        _model.Head.Backward(_last.FinalResidual, _head, _lastGradients.Residual);
+        if (NeedsEveryToken)
+        {
+            _engine.ScatterTokens(_lastGradients.Residual, _positions, backward.Residual);
+            _model.Backward(forward, backward);
+        }
+        else
+        {
+            _model.BackwardPicked(forward, backward, _positions, _last, _lastGradients);
+        }
     }
 }

@@ -66,6 +66,8 @@ public sealed class Interventions : ISiteHook, IDisposable
     /// <summary>Channels are multiplied by a factor.</summary>
     public void Scale(Site site, IReadOnlyList<int> channels, float factor) => Add(site, channels, factor, _ => 0);
 
+    public bool Changes(Site site) => _changes.ContainsKey(site);
+
     public void Forward(Site site, ActivationTensor activation)
     {
         if (_changes.TryGetValue(site, out Change? change))

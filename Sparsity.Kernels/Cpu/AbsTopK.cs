@@ -9,6 +9,9 @@ namespace Sparsity.Kernels.Cpu;
 /// </summary>
 internal static unsafe class AbsTopK
 {
+    /// <summary>Of a standard normal variable.</summary>
+    private const float MeanMagnitudeOfNormal = 0.79788456f;
+
     private const int AbsoluteBits = 0x7FFFFFFF;
 
     /// <summary>Entries short of k from where on the next ones are looked for instead of a better threshold.</summary>
@@ -31,6 +34,9 @@ internal static unsafe class AbsTopK
     /// <summary>In place on gradient [B,T,C]: zero where not kept.</summary>
     public static void Backward(WorkerPool pool, CpuSelection selection, CpuActivations gradient) => pool.Run(gradient.Tiles, new BackwardJob(selection, gradient));
 
+    /// <summary>What a share of normally distributed entries of this mean magnitude exceeds in magnitude.</summary>
+    public static float NormalThreshold(float meanMagnitude, double share) => meanMagnitude / MeanMagnitudeOfNormal * NormalQuantile(share);
+
     /// <summary>Within 0.003 (Hastings' formula 26.2.22 in Abramowitz and Stegun).</summary>
     private static float NormalQuantile(double share)
     {
@@ -38,10 +44,10 @@ internal static unsafe class AbsTopK
         return (float)Math.Max(1e-3, t - ((2.30753 + (0.27061 * t)) / (1 + (0.99229 * t) + (0.04481 * t * t))));
     }
 
-    private static float NormalDensity(float magnitude) => 0.79788456f * MathF.Exp(-0.5f * magnitude * magnitude);
+    private static float NormalDensity(float magnitude) => MeanMagnitudeOfNormal * MathF.Exp(-0.5f * magnitude * magnitude);
 
     /// <summary>All bits set in the lanes whose bit is set in the low 16 bits.</summary>
-    private static Vector512<float> LaneMask(ulong bits)
+    public static Vector512<float> LaneMask(ulong bits)
     {
         Vector512<int> laneBit = Vector512.Create(
             1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000, 0x2000, 0x4000, 0x8000);
@@ -182,7 +188,6 @@ internal static unsafe class AbsTopK
         /// </summary>
         private Vector512<float> Deviation(float* x, int* magnitudes, out Vector512<int> nonzero)
         {
-            const float MeanMagnitudeOfNormal = 0.79788456f;
             Vector512<float> sum = default;
             Vector512<int> zeros = default;
             int width = values.Width;

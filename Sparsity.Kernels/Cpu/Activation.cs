@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Sparsity.Core.Engine;
@@ -25,9 +26,28 @@ internal static unsafe class Activation
     public static void Backward(WorkerPool pool, ActivationKind kind, CpuActivations input, CpuActivations gradient) =>
         pool.Run(input.Tiles, new BackwardJob(kind, input, gradient));
 
+    /// <summary>Overwrites kept with the derivative at input [B,T,C], where selection, if given, kept the output.</summary>
+    public static void Keep(WorkerPool pool, ActivationKind kind, CpuActivations input, CpuSelection? selection, CpuKeptActivations kept) =>
+        pool.Run(input.Tiles, new KeepJob(kind, input, selection, kept));
+
+    /// <summary>In place: gradient [B,T,C] *= what <see cref="Keep"/> kept, 0 elsewhere.</summary>
+    public static void Backward(WorkerPool pool, CpuKeptActivations derivatives, CpuActivations gradient) =>
+        pool.Run(gradient.Tiles, new KeptBackwardJob(derivatives, gradient));
+
     internal static Vector512<float> Value(ActivationKind kind, Vector512<float> x) => kind == ActivationKind.Gelu
         ? x * NormalDistribution(x, out _)
         : Vector512.ConditionalSelect(Vector512.LessThanOrEqual(x, Vector512<float>.Zero), Vector512<float>.Zero, x); // NaN stays NaN
+
+    private static Vector512<float> Derivative(ActivationKind kind, Vector512<float> x)
+    {
+        if (kind == ActivationKind.Relu)
+        {
+            return Vector512<float>.One & Vector512.GreaterThan(x, Vector512<float>.Zero);
+        }
+
+        Vector512<float> distribution = NormalDistribution(x, out Vector512<float> bell);
+        return Vector512.MultiplyAddEstimate(x * Vector512.Create(InverseSqrt2Pi), bell, distribution);
+    }
 
     /// <summary>
     /// Phi(x), within 1.7e-7 absolutely, and exp(-x^2 / 2), which both it and the density are made of: Phi(-|x|) = exp(-x^2 / 2) * t * P(t) with t = 1 / (1 + 0.35 |x|)
@@ -71,20 +91,57 @@ internal static unsafe class Activation
             int count = input.Channels * input.Width;
             for (int i = 0; i < count; i += CpuActivations.VectorLanes)
             {
-                Vector512<float> value = Vector512.Load(x + i);
-                Vector512<float> incoming = Vector512.Load(g + i);
-                Vector512<float> result;
-                if (kind == ActivationKind.Gelu)
-                {
-                    Vector512<float> distribution = NormalDistribution(value, out Vector512<float> bell);
-                    result = incoming * Vector512.MultiplyAddEstimate(value * Vector512.Create(InverseSqrt2Pi), bell, distribution);
-                }
-                else
-                {
-                    result = incoming & Vector512.GreaterThan(value, Vector512<float>.Zero);
-                }
+                (Vector512.Load(g + i) * Derivative(kind, Vector512.Load(x + i))).Store(g + i);
+            }
+        }
+    }
 
-                result.Store(g + i);
+    /// <summary>Of what goes back only the derivative is kept, and only where it is asked for: a quarter of the exponentials behind AbsTopK.</summary>
+    private readonly struct KeepJob(ActivationKind kind, CpuActivations input, CpuSelection? selection, CpuKeptActivations kept) : IParallelJob
+    {
+        public void Execute(int tile, int worker)
+        {
+            float* x = input.Lanes(tile, 0);
+            ulong* chosen = selection is null ? null : selection.Words(tile);
+            ulong* words = kept.Words(tile);
+            float* first = kept.Values(tile);
+            float* place = first;
+            int width = input.Width;
+            int channels = input.Channels;
+            for (int channel = 0; channel < channels; channel++, x += width)
+            {
+                ulong word = chosen == null ? ulong.MaxValue : chosen[channel];
+                words[channel] = word;
+                for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
+                {
+                    place += BitOperations.PopCount(LanePacking.Pack(Vector512.Load(x + lane), AbsTopK.LaneMask(word >> lane), place));
+                }
+            }
+
+            for (float* next = first; next < place; next += CpuActivations.VectorLanes)
+            {
+                Derivative(kind, Vector512.Load(next)).Store(next);
+            }
+        }
+    }
+
+    private readonly struct KeptBackwardJob(CpuKeptActivations derivatives, CpuActivations gradient) : IParallelJob
+    {
+        public void Execute(int tile, int worker)
+        {
+            ulong* words = derivatives.Words(tile);
+            float* place = derivatives.Values(tile);
+            float* g = gradient.Lanes(tile, 0);
+            int width = gradient.Width;
+            int channels = gradient.Channels;
+            for (int channel = 0; channel < channels; channel++, g += width)
+            {
+                for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
+                {
+                    var bits = (uint)(words[channel] >> lane) & 0xFFFF;
+                    (Vector512.Load(g + lane) * LanePacking.Unpack(place, bits)).Store(g + lane);
+                    place += BitOperations.PopCount(bits);
+                }
             }
         }
     }

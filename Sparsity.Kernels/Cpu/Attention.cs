@@ -221,9 +221,18 @@ internal static unsafe class Attention
                 float* y = output.Lanes(tile, first) + lane;
                 Vector512<float> lse = Vector512.Load(logSumExp.Lanes(tile, head) + lane);
                 Vector512<float> product = default;
+                Vector512<int> any = default;
                 for (int d = 0; d < channels; d++)
                 {
-                    product = Vector512.MultiplyAddEstimate(Vector512.Load(dy + (d * width)), Vector512.Load(y + (d * width)), product);
+                    Vector512<float> incoming = Vector512.Load(dy + (d * width));
+                    product = Vector512.MultiplyAddEstimate(incoming, Vector512.Load(y + (d * width)), product);
+                    any |= incoming.AsInt32();
+                }
+
+                if (any == Vector512<int>.Zero)
+                {
+                    // As in a last layer of which only last tokens are used.
+                    continue;
                 }
 
                 for (int keys = 0; keys <= start; keys += Lanes)

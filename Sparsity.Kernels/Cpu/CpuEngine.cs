@@ -20,7 +20,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public string Name => "cpu";
 
-    public long PreferredActivationBytes => 1 << 21;
+    public long PreferredActivationBytes => 1 << 20;
 
     public string Description =>
         $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
@@ -40,6 +40,8 @@ public sealed unsafe class CpuEngine : IComputeEngine
     public ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels) => new CpuActivations(name, sequences, tokens, channels);
 
     public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new CpuSelection(name, sequences, tokens, channels);
+
+    public KeptActivations AllocateKept(string name, int sequences, int tokens, int channels) => new CpuKeptActivations(name, sequences, tokens, channels);
 
     public ScalarTensor AllocateScalars(string name, int count) => new CpuScalars(name, count);
 
@@ -173,6 +175,12 @@ public sealed unsafe class CpuEngine : IComputeEngine
 
     public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) => Activation.Backward(_pool, kind, Of(input), Of(gradient));
 
+    public void KeepForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, KeptActivations kept) =>
+        Activation.Keep(_pool, kind, Of(input), (CpuSelection?)selection, (CpuKeptActivations)kept);
+
+    public void ActivationBackward(ActivationKind kind, KeptActivations input, ActivationTensor gradient) =>
+        Activation.Backward(_pool, (CpuKeptActivations)input, Of(gradient));
+
     public void AttentionForward(
         ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp) =>
         Attention.Forward(_pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp));
@@ -215,11 +223,11 @@ public sealed unsafe class CpuEngine : IComputeEngine
         ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
         NormalisedError.Backward(_pool, Of(prediction), Of(target), (float)Of(sums).Values[index + 1], gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null) =>
-        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), OfOptional(before));
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, KeptActivations? kept = null) =>
+        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), (CpuKeptActivations?)kept);
 
-    public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
-        Gate.Backward(_pool, Of(input), Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
+    public void GateBackward(KeptActivations input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
+        Gate.Backward(_pool, (CpuKeptActivations)input, Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
 
     public void ChannelSums(ActivationTensor input, Span<double> sums)
     {

@@ -4,13 +4,18 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Cpu;
 
-/// <summary>A block of zeroed, 64-byte aligned memory outside the garbage collector's heap.</summary>
+/// <summary>A block of 64-byte aligned memory outside the garbage collector's heap.</summary>
 internal sealed unsafe class AlignedMemory : IDisposable
 {
-    public AlignedMemory(long bytes)
+    /// <param name="bytes">From 0.</param>
+    /// <param name="isCleared">Clearing touches every page: without it, those that are never used take no memory.</param>
+    public AlignedMemory(long bytes, bool isCleared = true)
     {
         Pointer = NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, 64), 64);
-        NativeMemory.Clear(Pointer, (nuint)bytes);
+        if (isCleared)
+        {
+            NativeMemory.Clear(Pointer, (nuint)bytes);
+        }
     }
 
     ~AlignedMemory() => Free();
@@ -56,6 +61,9 @@ internal sealed unsafe class CpuWeights(string name, int rows, int columns) : We
 
     /// <summary>Where <see cref="WeightTopK"/> found its threshold last, as bits; 0 before the first time. Only speed depends on it.</summary>
     public int Threshold { get; set; }
+
+    /// <summary>A little below where <see cref="MinimumAlive"/> found each line's threshold last, as bits, or -1; empty before the first time. Only speed depends on it.</summary>
+    public int[] LineGuesses { get; set; } = [];
 
     /// <summary>How far from <see cref="Threshold"/> it looks first.</summary>
     public int ThresholdWindow { get; set; }
@@ -229,6 +237,39 @@ internal sealed unsafe class CpuSelection : SelectionTensor
     public ulong* Words(int tile) => (ulong*)_memory.Pointer + ((long)tile * _channels);
 
     protected override void Dispose(bool disposing) => _memory.Dispose();
+}
+
+/// <summary>
+/// For each tile and channel a word whose bit i says whether lane i is kept, and behind one another the numbers that are: behind AbsTopK few, and mask training waits for
+/// memory more than for anything else. There is room for all.
+/// </summary>
+internal sealed unsafe class CpuKeptActivations : KeptActivations
+{
+    private readonly AlignedMemory _words;
+    private readonly AlignedMemory _values;
+    private readonly int _channels;
+    private readonly long _valuesOfTile;
+
+    public CpuKeptActivations(string name, int sequences, int tokens, int channels)
+        : base(name)
+    {
+        int width = CpuActivations.TileWidth(tokens);
+        long tiles = (long)sequences * ((tokens + width - 1) / width);
+        _channels = channels;
+        _valuesOfTile = ((long)channels * width) + LanePacking.Overhang;
+        _words = new AlignedMemory(tiles * channels * sizeof(ulong));
+        _values = new AlignedMemory(tiles * _valuesOfTile * sizeof(float), isCleared: false);
+    }
+
+    public ulong* Words(int tile) => (ulong*)_words.Pointer + ((long)tile * _channels);
+
+    public float* Values(int tile) => (float*)_values.Pointer + (tile * _valuesOfTile);
+
+    protected override void Dispose(bool disposing)
+    {
+        _words.Dispose();
+        _values.Dispose();
+    }
 }
 
 /// <summary>Token ids or positions [B,T].</summary>

@@ -54,7 +54,7 @@ internal static unsafe class Embedding
             return;
         }
 
-        pool.Run(output.Sequences, new GatherJob(input.InLanes(), positions, output.InLanes(), scatter: false));
+        pool.Run(input.Sequences, new GatherJob(input.InLanes(), positions, output.InLanes(), scatter: false));
     }
 
     /// <summary>Overwrites inputGradient [B,T,C]: zero but for the gathered positions.</summary>
@@ -127,6 +127,10 @@ internal static unsafe class Embedding
     }
 
     /// <summary>An item is one sequence.</summary>
+    /// <summary>Channel 0 of a token in its tile.</summary>
+    private static float* Token(CpuActivations activations, int sequence, int token) =>
+        activations.Lanes((sequence * activations.TilesPerSequence) + (token / activations.Width), 0) + (token % activations.Width);
+
     private readonly struct GatherJob(CpuActivations whole, CpuTokens positions, CpuActivations picked, bool scatter) : IParallelJob
     {
         public void Execute(int sequence, int worker)
@@ -141,20 +145,18 @@ internal static unsafe class Embedding
 
             for (int i = 0; i < positions.Tokens; i++)
             {
-                int position = positions.Data[(sequence * positions.Tokens) + i];
-                int wholeTile = (sequence * whole.TilesPerSequence) + (position / whole.Width);
-                int pickedTile = (sequence * picked.TilesPerSequence) + (i / picked.Width);
-                for (int channel = 0; channel < whole.Channels; channel++)
+                int number = (sequence * positions.Tokens) + i;
+                float* inWhole = Token(whole, sequence, positions.Data[number]);
+                float* inPicked = Token(picked, number / picked.Tokens, number % picked.Tokens);
+                for (int channel = 0; channel < whole.Channels; channel++, inWhole += whole.Width, inPicked += picked.Width)
                 {
-                    ref float inWhole = ref whole.Lanes(wholeTile, channel)[position % whole.Width];
-                    ref float inPicked = ref picked.Lanes(pickedTile, channel)[i % picked.Width];
                     if (scatter)
                     {
-                        inWhole = inPicked;
+                        *inWhole = *inPicked;
                     }
                     else
                     {
-                        inPicked = inWhole;
+                        *inPicked = *inWhole;
                     }
                 }
             }

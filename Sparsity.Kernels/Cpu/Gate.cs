@@ -1,70 +1,102 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.Intrinsics;
 
 namespace Sparsity.Kernels.Cpu;
 
-/// <summary>Node masks with mean ablation (spec section 4): y = x * mask + mean * (1 - mask), dmask = sum over tokens of dy * (x - mean), dx = dy * mask.</summary>
+/// <summary>
+/// Node masks with mean ablation (spec section 4): y = x * mask + mean * (1 - mask), dmask = sum over tokens of dy * (x - mean), dx = dy * mask. Masks are mostly 1 or 0:
+/// in place, what a mask of 1 keeps as it is need not be written.
+/// </summary>
 internal static unsafe class Gate
 {
-    /// <summary>Overwrites output [B,T,C], which may be the input, and before [B,T,C], where given, with the input.</summary>
-    public static void Forward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations output, CpuActivations? before) =>
-        pool.Run(input.Tiles, new ForwardJob(input, mask.Data, mean.Data, output, before));
+    /// <summary>Overwrites output [B,T,C], which may be the input, and kept, where given, with the input.</summary>
+    public static void Forward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations output, CpuKeptActivations? kept) =>
+        pool.Run(input.Tiles, new ForwardJob(input, mask.Data, mean.Data, output, kept));
 
     /// <summary>In place on gradient [B,T,C]; accumulates into maskGradient [C].</summary>
-    public static void Backward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations gradient, CpuWeights maskGradient)
+    public static void Backward(WorkerPool pool, CpuKeptActivations input, CpuWeights mask, CpuWeights mean, CpuActivations gradient, CpuWeights maskGradient)
     {
         // Sums of each tile, then those of the tiles in order: the same whatever the number of threads, and each tile is passed from end to end.
-        float* sums = pool.Shared(input.Tiles * input.Channels);
-        pool.Run(input.Tiles, new BackwardJob(input, mask.Data, mean.Data, gradient, sums));
-        for (int tile = 0; tile < input.Tiles; tile++)
+        float* sums = pool.Shared(gradient.Tiles * gradient.Channels);
+        pool.Run(gradient.Tiles, new BackwardJob(input, mask.Data, mean.Data, gradient, sums));
+        for (int tile = 0; tile < gradient.Tiles; tile++)
         {
-            TensorPrimitives.Add(maskGradient.Values, new ReadOnlySpan<float>(sums + ((long)tile * input.Channels), input.Channels), maskGradient.Values);
+            TensorPrimitives.Add(maskGradient.Values, new ReadOnlySpan<float>(sums + ((long)tile * gradient.Channels), gradient.Channels), maskGradient.Values);
         }
     }
 
-    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output, CpuActivations? before) : IParallelJob
+    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output, CpuKeptActivations? kept) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
-            for (int channel = 0; channel < input.Channels; channel++)
+            ulong* words = kept is null ? null : kept.Words(tile);
+            float* place = kept is null ? null : kept.Values(tile);
+            float* x = input.Lanes(tile, 0);
+            float* y = output.Lanes(tile, 0);
+            int width = input.Width;
+            int channels = input.Channels;
+            for (int channel = 0; channel < channels; channel++, x += width, y += width)
             {
-                float* x = input.Lanes(tile, channel);
-                float* y = output.Lanes(tile, channel);
-                float* copy = before is null ? null : before.Lanes(tile, channel);
+                if (words != null)
+                {
+                    ulong word = 0;
+                    for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
+                    {
+                        Vector512<float> value = Vector512.Load(x + lane);
+                        uint bits = LanePacking.Pack(value, ~Vector512.Equals(value, Vector512<float>.Zero), place);
+                        place += BitOperations.PopCount(bits);
+                        word |= (ulong)bits << lane;
+                    }
+
+                    words[channel] = word;
+                }
+
+                if (mask[channel] == 1 && x == y)
+                {
+                    continue;
+                }
+
                 Vector512<float> keep = Vector512.Create(mask[channel]);
                 Vector512<float> replacement = Vector512.Create(mean[channel] * (1 - mask[channel]));
-                for (int lane = 0; lane < input.Width; lane += CpuActivations.VectorLanes)
+                for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
                 {
-                    Vector512<float> value = Vector512.Load(x + lane);
-                    Vector512.MultiplyAddEstimate(value, keep, replacement).Store(y + lane);
-                    if (copy != null)
-                    {
-                        value.Store(copy + lane);
-                    }
+                    Vector512.MultiplyAddEstimate(Vector512.Load(x + lane), keep, replacement).Store(y + lane);
                 }
             }
         }
     }
 
-    private readonly struct BackwardJob(CpuActivations input, float* mask, float* mean, CpuActivations gradient, float* sums) : IParallelJob
+    private readonly struct BackwardJob(CpuKeptActivations input, float* mask, float* mean, CpuActivations gradient, float* sums) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
-            for (int channel = 0; channel < input.Channels; channel++)
+            ulong* words = input.Words(tile);
+            float* place = input.Values(tile);
+            float* g = gradient.Lanes(tile, 0);
+            int width = gradient.Width;
+            int channels = gradient.Channels;
+            float* sumsOfTile = sums + ((long)tile * channels);
+            for (int channel = 0; channel < channels; channel++, g += width)
             {
-                float* x = input.Lanes(tile, channel);
-                float* g = gradient.Lanes(tile, channel);
+                ulong word = words[channel];
                 Vector512<float> keep = Vector512.Create(mask[channel]);
                 Vector512<float> average = Vector512.Create(mean[channel]);
                 Vector512<float> sum = default;
-                for (int lane = 0; lane < input.Width; lane += CpuActivations.VectorLanes)
+                bool changes = mask[channel] != 1;
+                for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
                 {
+                    var bits = (uint)(word >> lane) & 0xFFFF;
                     Vector512<float> incoming = Vector512.Load(g + lane);
-                    sum = Vector512.MultiplyAddEstimate(incoming, Vector512.Load(x + lane) - average, sum);
-                    (incoming * keep).Store(g + lane);
+                    sum = Vector512.MultiplyAddEstimate(incoming, LanePacking.Unpack(place, bits) - average, sum);
+                    place += BitOperations.PopCount(bits);
+                    if (changes)
+                    {
+                        (incoming * keep).Store(g + lane);
+                    }
                 }
 
-                sums[((long)tile * input.Channels) + channel] = Vector512.Sum(sum);
+                sumsOfTile[channel] = Vector512.Sum(sum);
             }
         }
     }

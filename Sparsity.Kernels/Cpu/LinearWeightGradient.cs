@@ -13,6 +13,7 @@ internal static unsafe class LinearWeightGradient
     private const double DensestUseful = 0.6;
 
     private const int RowsOfBlock = 24;
+    private const int SampledEvery = 8;
 
     /// <summary>Four vectors of sums for each of six rows in the dense tiles; eight vectors for one row where zeros are skipped, so that no sum waits for itself.</summary>
     private const int DenseColumns = 64;
@@ -22,29 +23,21 @@ internal static unsafe class LinearWeightGradient
     /// <summary>Accumulates into weightGradient.</summary>
     public static void Run(WorkerPool pool, CpuActivations input, CpuActivations outputGradient, CpuWeights weightGradient)
     {
-        // The rows' nonzero entries, as bits, of both; whichever is sparser gives the rows.
+        // Whichever is sparser gives the rows.
         int tiles = input.Tiles;
-        int mostChannels = Math.Max(input.Channels, outputGradient.Channels);
-        long inputWords = (long)tiles * input.Channels;
-        long gradientWords = (long)tiles * outputGradient.Channels;
-        long packed = (long)tiles * Width * Blocks(mostChannels, SparseColumns) * SparseColumns;
-        long values = ((long)tiles * Width * mostChannels) + CpuActivations.VectorLanes;
-        long blocks = (long)tiles * Blocks(mostChannels, RowsOfBlock);
-        float* shared = pool.Shared(checked((int)(packed + values + (2 * (inputWords + gradientWords + (3 * tiles))) + blocks)));
-        var inputBits = (ulong*)(shared + packed + values);
-        ulong* gradientBits = inputBits + inputWords;
-        ulong* counts = gradientBits + gradientWords;
-        pool.Run(tiles, new BitsJob(input, inputBits, counts));
-        pool.Run(tiles, new BitsJob(outputGradient, gradientBits, counts + tiles));
-        double inputDensity = Sum(counts, tiles) / ((double)inputWords * input.Width);
-        double gradientDensity = Sum(counts + tiles, tiles) / ((double)gradientWords * input.Width);
-
+        double inputDensity = Density(pool, input);
+        double gradientDensity = Density(pool, outputGradient);
         bool transposed = inputDensity < 0.8 * gradientDensity && inputDensity <= DensestUseful;
         CpuActivations rows = transposed ? input : outputGradient;
         CpuActivations columns = transposed ? outputGradient : input;
         bool isSparse = (transposed ? inputDensity : gradientDensity) <= DensestUseful;
         int width = isSparse ? SparseColumns : DenseColumns;
         int columnBlocks = Blocks(columns.Channels, width);
+        long packed = (long)tiles * Width * columnBlocks * width;
+        long words = isSparse ? (long)tiles * rows.Channels : 0;
+        long values = isSparse ? (words * Width) + (tiles * LanePacking.Overhang) : 0;
+        long firsts = isSparse ? (long)tiles * Blocks(rows.Channels, RowsOfBlock) : 0;
+        float* shared = pool.Shared(checked((int)(packed + values + (2 * words) + firsts)));
         pool.Run(tiles * columnBlocks, new PackJob(columns, shared, columnBlocks, width));
         int items = columnBlocks * Blocks(rows.Channels, RowsOfBlock);
         var target = new Target(weightGradient.Data, weightGradient.Columns, transposed);
@@ -55,53 +48,36 @@ internal static unsafe class LinearWeightGradient
         }
 
         // A row's numbers that are not zero follow one another: four of five bytes that a visit would bring into the caches are not needed.
-        ulong* bits = transposed ? inputBits : gradientBits;
-        ulong* starts = counts + (2 * tiles);
-        ulong* rowCounts = transposed ? counts : counts + tiles;
-        starts[0] = 0;
-        for (int tile = 1; tile < tiles; tile++)
+        float* compressed = shared + packed;
+        var bits = (ulong*)(compressed + values);
+        var firstOfBlock = (int*)(bits + words);
+        pool.Run(tiles, new CompressJob(rows, bits, compressed, firstOfBlock));
+        pool.Run(items, new SparseJob(pool, rows, bits, compressed, firstOfBlock, columns, shared, target));
+    }
+
+    /// <summary>The share of numbers that are not zero, in every eighth tile: enough to choose by.</summary>
+    private static double Density(WorkerPool pool, CpuActivations values)
+    {
+        int sampled = (values.Tiles + SampledEvery - 1) / SampledEvery;
+        var counts = (ulong*)pool.Shared(2 * sampled);
+        pool.Run(sampled, new CountJob(values, counts));
+        double sum = 0;
+        for (int i = 0; i < sampled; i++)
         {
-            starts[tile] = starts[tile - 1] + rowCounts[tile - 1];
+            sum += counts[i];
         }
 
-        var firsts = (int*)(starts + tiles);
-        pool.Run(tiles, new CompressJob(rows, bits, starts, shared + packed, firsts));
-        pool.Run(items, new SparseJob(pool, rows, bits, shared + packed, firsts, columns, shared, target));
+        return sum / ((double)sampled * values.Channels * values.Width);
     }
 
     private static int Blocks(int channels, int size) => (channels + size - 1) / size;
 
-    private static double Sum(ulong* counts, int tiles)
+    private readonly struct CountJob(CpuActivations values, ulong* counts) : IParallelJob
     {
-        double sum = 0;
-        for (int tile = 0; tile < tiles; tile++)
+        public void Execute(int item, int worker)
         {
-            sum += counts[tile];
-        }
-
-        return sum;
-    }
-
-    /// <summary>Bit i of a channel's word: whether its lane i is nonzero.</summary>
-    private readonly struct BitsJob(CpuActivations values, ulong* bits, ulong* counts) : IParallelJob
-    {
-        public void Execute(int tile, int worker)
-        {
-            ulong count = 0;
-            for (int channel = 0; channel < values.Channels; channel++)
-            {
-                float* lanes = values.Lanes(tile, channel);
-                ulong word = 0;
-                for (int lane = 0; lane < values.Width; lane += CpuActivations.VectorLanes)
-                {
-                    word |= (~Vector512.Equals(Vector512.Load(lanes + lane), Vector512<float>.Zero).ExtractMostSignificantBits() & 0xFFFF) << lane;
-                }
-
-                bits[((long)tile * values.Channels) + channel] = word;
-                count += (ulong)BitOperations.PopCount(word);
-            }
-
-            counts[tile] = count;
+            var numbers = new ReadOnlySpan<float>(values.Lanes(item * SampledEvery, 0), values.Channels * values.Width);
+            counts[item] = (ulong)Elementwise.CountNonzero(numbers);
         }
     }
 
@@ -140,34 +116,38 @@ internal static unsafe class LinearWeightGradient
         }
     }
 
-    /// <summary>Overwrites compressed with the nonzero numbers of each tile, channel after channel, and firsts[tile][block of rows] with the place of a block's first.</summary>
-    private readonly struct CompressJob(CpuActivations values, ulong* bits, ulong* starts, float* compressed, int* firsts) : IParallelJob
+    /// <summary>
+    /// Overwrites compressed with the nonzero numbers of each tile, channel after channel; bits with a word for each channel of each tile, whose bit i says whether lane i is
+    /// among them; and firsts[tile][block of rows] with the place of a block's first.
+    /// </summary>
+    private readonly struct CompressJob(CpuActivations values, ulong* bits, float* compressed, int* firsts) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
-            ulong* words = bits + ((long)tile * values.Channels);
-            int* first = firsts + ((long)tile * Blocks(values.Channels, RowsOfBlock));
-            long place = (long)starts[tile];
-            for (int channel = 0; channel < values.Channels; channel++)
+            int channels = values.Channels;
+            int width = values.Width;
+            float* lanes = values.Lanes(tile, 0);
+            ulong* words = bits + ((long)tile * channels);
+            int* first = firsts + ((long)tile * Blocks(channels, RowsOfBlock));
+            float* place = compressed + (tile * (((long)channels * Width) + LanePacking.Overhang));
+            for (int channel = 0; channel < channels; channel++, lanes += width)
             {
                 if (channel % RowsOfBlock == 0)
                 {
-                    first[channel / RowsOfBlock] = (int)place;
+                    first[channel / RowsOfBlock] = (int)(place - compressed);
                 }
 
-                place += Compress(values.Lanes(tile, channel), words[channel], compressed + place);
-            }
-        }
+                ulong word = 0;
+                for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
+                {
+                    Vector512<float> vector = Vector512.Load(lanes + lane);
+                    uint kept = LanePacking.Pack(vector, ~Vector512.Equals(vector, Vector512<float>.Zero), place);
+                    place += BitOperations.PopCount(kept);
+                    word |= (ulong)kept << lane;
+                }
 
-        private static int Compress(float* lanes, ulong word, float* target)
-        {
-            float* end = target;
-            for (; word != 0; word &= word - 1)
-            {
-                *end++ = lanes[BitOperations.TrailingZeroCount(word)];
+                words[channel] = word;
             }
-
-            return (int)(end - target);
         }
     }
 

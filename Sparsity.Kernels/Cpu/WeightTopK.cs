@@ -56,13 +56,12 @@ internal static unsafe class WeightTopK
 
     /// <summary>Magnitudes of up to 16 entries as bits; 0 beyond <paramref name="count"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    internal static Vector512<int> LoadBits(int* bits, int count)
-    {
-        if (count >= Lanes)
-        {
-            return Vector512.Load(bits) & Vector512.Create(AbsoluteBits);
-        }
+    internal static Vector512<int> LoadBits(int* bits, int count) =>
+        count >= Lanes ? Vector512.Load(bits) & Vector512.Create(AbsoluteBits) : LoadLastBits(bits, count);
 
+    /// <summary>By itself, as a method with memory on the stack is not inlined.</summary>
+    private static Vector512<int> LoadLastBits(int* bits, int count)
+    {
         int* padded = stackalloc int[Lanes];
         for (int i = 0; i < Lanes; i++)
         {

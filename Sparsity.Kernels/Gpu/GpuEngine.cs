@@ -37,6 +37,9 @@ public sealed class GpuEngine : IComputeEngine
 
     public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new GpuSelection(_device, name, sequences, tokens, channels);
 
+    public KeptActivations AllocateKept(string name, int sequences, int tokens, int channels) =>
+        new GpuKeptActivations(new GpuActivations(_device, name, sequences, tokens, channels));
+
     public ScalarTensor AllocateScalars(string name, int count) => new GpuScalars(_device, name, count);
 
     public TokenTensor AllocateTokens(string name, int sequences, int tokens) => new GpuTokens(_device, name, sequences, tokens);
@@ -184,6 +187,12 @@ public sealed class GpuEngine : IComputeEngine
 
     public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) => Activation.Backward(_device, kind, Of(input), Of(gradient));
 
+    public void KeepForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, KeptActivations kept) =>
+        ((GpuKeptActivations)kept).Values.ExchangeMemory(Of(input));
+
+    public void ActivationBackward(ActivationKind kind, KeptActivations input, ActivationTensor gradient) =>
+        ActivationBackward(kind, ((GpuKeptActivations)input).Values, gradient);
+
     public void AttentionForward(
         ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp) =>
         Attention.Forward(_device, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp));
@@ -225,18 +234,18 @@ public sealed class GpuEngine : IComputeEngine
         ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
         NormalisedError.Backward(_device, Of(prediction), Of(target), Of(sums), index, gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, ActivationTensor? before = null)
+    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, KeptActivations? kept = null)
     {
-        if (before is not null)
+        if (kept is not null)
         {
-            Copy(input, before);
+            Copy(input, ((GpuKeptActivations)kept).Values);
         }
 
         Gate.Forward(_device, Of(input), Of(mask), Of(mean), Of(output));
     }
 
-    public void GateBackward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
-        Gate.Backward(_device, Of(input), Of(mask), Of(mean), Of(gradient), Of(maskGradient));
+    public void GateBackward(KeptActivations input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
+        Gate.Backward(_device, ((GpuKeptActivations)input).Values, Of(mask), Of(mean), Of(gradient), Of(maskGradient));
 
     public void ChannelSums(ActivationTensor input, Span<double> sums)
     {

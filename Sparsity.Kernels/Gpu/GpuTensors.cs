@@ -40,8 +40,8 @@ internal sealed class GpuWeights : WeightTensor
 /// <summary>Activations token by token: entry (b, t, c) is at ((b * T) + t) * Stride + c of the view. A slice has the stride of its whole.</summary>
 internal sealed class GpuActivations : ActivationTensor
 {
-    private readonly DeviceMemory<float> _memory;
     private readonly GpuActivations? _whole;
+    private DeviceMemory<float> _memory;
     private bool _isKept;
 
     public GpuActivations(GpuDevice device, string name, int sequences, int tokens, int channels)
@@ -61,7 +61,7 @@ internal sealed class GpuActivations : ActivationTensor
         Stride = whole.Stride;
     }
 
-    public ArrayView<float> View { get; }
+    public ArrayView<float> View { get; private set; }
 
     /// <summary>Floats from one token to the next.</summary>
     public int Stride { get; }
@@ -92,6 +92,19 @@ internal sealed class GpuActivations : ActivationTensor
         set => (_whole ?? this)._isKept = value;
     }
 
+    /// <summary>Gives this tensor the memory of another of the same shape, and the other this one's; neither may have slices.</summary>
+    public void ExchangeMemory(GpuActivations other)
+    {
+        if (other.Length != Length || _whole is not null || other._whole is not null)
+        {
+            throw new ArgumentException($"'{other.Name}' and '{Name}' differ in shape or are slices.", nameof(other));
+        }
+
+        (_memory, other._memory) = (other._memory, _memory);
+        (View, other.View) = (other.View, View);
+        (IsKept, other.IsKept) = (other.IsKept, IsKept);
+    }
+
     public override ActivationTensor Slice(int first, int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(first);
@@ -119,6 +132,14 @@ internal sealed class GpuSelection(GpuDevice device, string name, int sequences,
     public bool IsFew { get; set; }
 
     protected override void Dispose(bool disposing) => _memory.Dispose();
+}
+
+/// <summary>All of the input, as it is.</summary>
+internal sealed class GpuKeptActivations(GpuActivations values) : KeptActivations(values.Name)
+{
+    public GpuActivations Values { get; } = values;
+
+    protected override void Dispose(bool disposing) => Values.Dispose();
 }
 
 /// <summary>Token ids or positions [B,T], with the list of the places of each id where it was asked for.</summary>

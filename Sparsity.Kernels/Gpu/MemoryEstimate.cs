@@ -42,7 +42,7 @@ public sealed record MemoryEstimate(long Parameters, long Moments, long Activati
         long attention = input + (4 * model.AttentionChannels) + model.NHead;
         long mlp = input + (2 * model.DMlp);
         long head = 2 + (2 * d) + model.VocabSize + 1;
-        return 2 + (((2 * model.NLayer) + 1) * d) + (model.NLayer * (attention + mlp)) + d + (model.DPosEmb ?? 0) + head;
+        return 2 + (((2 * model.NLayer) + 1) * d) + (model.NLayer * (attention + mlp)) + d + model.DMlp + (model.DPosEmb ?? 0) + head;
     }
 
     private static long BackwardFloats(ModelConfig model) =>

@@ -116,7 +116,6 @@ public sealed class KernelBenchmark : IDisposable
         double bytes = 4.0 * before.Length;
         string name = $"[{_tokens}, {neurons}]";
         Measure("GELU forward " + name, 0, 2 * bytes, () => _engine.ActivationForward(ActivationKind.Gelu, before, values));
-        Measure("GELU backward " + name, 0, 3 * bytes, () => _engine.ActivationBackward(ActivationKind.Gelu, before, gradient));
         SelectionTensor selection = Own(_engine.AllocateSelection("selection", _size.Sequences, BenchmarkSize.Context, neurons));
         Measure("copy, then AbsTopK forward 1/4 " + name, 0, 4 * bytes, () =>
         {
@@ -124,6 +123,15 @@ public sealed class KernelBenchmark : IDisposable
             _engine.AbsTopKForward(values, neurons / 4, selection);
         });
         Measure("AbsTopK backward " + name, 0, 2 * bytes, () => _engine.AbsTopKBackward(selection, gradient));
+        ActivationTensor preActivation = Activations(neurons, 1);
+        KeptActivations kept = Own(_engine.AllocateKept("kept", _size.Sequences, BenchmarkSize.Context, neurons));
+        Measure("GELU keep 1/4 " + name, 0, 1.25 * bytes, () => _engine.KeepForActivationBackward(ActivationKind.Gelu, preActivation, selection, kept));
+        Measure("GELU backward 1/4 " + name, 0, 2.25 * bytes, () => _engine.ActivationBackward(ActivationKind.Gelu, kept, gradient));
+        WeightTensor mask = Weights(1, neurons, 1);
+        WeightTensor mean = Weights(1, neurons, 1);
+        WeightTensor maskGradient = Weights(1, neurons, 0);
+        Measure("gate forward 1/4 " + name, 0, 2.25 * bytes, () => _engine.GateForward(values, mask, mean, values, kept));
+        Measure("gate backward 1/4 " + name, 0, 2.25 * bytes, () => _engine.GateBackward(kept, mask, mean, gradient, maskGradient));
 
         ActivationTensor input = Activations(_size.Channels, 1);
         ActivationTensor output = Activations(_size.Channels, 1);

@@ -102,6 +102,58 @@ public class ActivationTests
         }
     }
 
+    /// <summary>What was kept gives the gradient that the whole input gives: behind AbsTopK only where that kept the output, without it everywhere.</summary>
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void WhatIsKeptGivesTheGradientOfTheInput(string engine)
+    {
+        ulong seed = 300;
+        foreach ((int b, int t, int channels) in Shapes.WithChannels())
+        {
+            foreach (ActivationKind kind in Enum.GetValues<ActivationKind>())
+            {
+                foreach (bool selects in new[] { false, true })
+                {
+                    using var bench = new Bench(engine);
+                    var random = new RandomArrays(seed++);
+                    double[,,] input = random.Activations(b, t, channels);
+                    double[,,] outputGradient = random.Activations(b, t, channels);
+                    string what = $"{engine}: {kind} [{b},{t},{channels}], {(selects ? "selected" : "all")}";
+                    ActivationTensor x = bench.Input(input);
+                    ActivationTensor expected = bench.Gradient(outputGradient);
+                    ActivationTensor gradient = bench.Gradient(outputGradient);
+                    SelectionTensor? selection = null;
+                    if (selects)
+                    {
+                        ActivationTensor y = bench.OutputLike(x);
+                        bench.Engine.ActivationForward(kind, x, y);
+                        selection = bench.Selection(y);
+                        bench.Engine.AbsTopKForward(y, (channels + 1) / 3, selection);
+                        bench.Engine.AbsTopKBackward(selection, expected);
+                        bench.Engine.AbsTopKBackward(selection, gradient);
+                    }
+
+                    bench.Engine.ActivationBackward(kind, x, expected);
+                    KeptActivations kept = bench.Kept(x);
+                    bench.Engine.KeepForActivationBackward(kind, x, selection, kept);
+                    bench.Engine.ActivationBackward(kind, kept, gradient);
+                    Comparison.Close(bench.Read(expected).Select(value => (double)value).ToArray(), bench.Read(gradient), 0, what);
+                    bench.RequireNoPadding(gradient, what);
+
+                    // A second batch takes the place of the first.
+                    double[,,] next = random.Activations(b, t, channels);
+                    ActivationTensor nextX = bench.Input(next);
+                    ActivationTensor nextExpected = bench.Gradient(outputGradient);
+                    ActivationTensor nextGradient = bench.Gradient(outputGradient);
+                    bench.Engine.ActivationBackward(kind, nextX, nextExpected);
+                    bench.Engine.KeepForActivationBackward(kind, nextX, null, kept);
+                    bench.Engine.ActivationBackward(kind, kept, nextGradient);
+                    Comparison.Close(bench.Read(nextExpected).Select(value => (double)value).ToArray(), bench.Read(nextGradient), 0, what + ", next batch");
+                }
+            }
+        }
+    }
+
     [Theory]
     [MemberData(nameof(AllEngines))]
     public void ReluAtZeroHasDerivativeZero(string engine)

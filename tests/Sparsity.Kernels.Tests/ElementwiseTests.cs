@@ -127,19 +127,20 @@ public class ElementwiseTests
             WeightTensor masks = bench.Weights(mask);
             WeightTensor means = bench.Weights(mean);
             ActivationTensor output = bench.Output(b, t, channels, slice);
-            bench.Engine.GateForward(x, masks, means, output);
+            KeptActivations kept = bench.Kept(x);
+            bench.Engine.GateForward(x, masks, means, output, kept);
             Comparison.CloseRelative(Reference.Gate(input, mask, mean), bench.Read(output), 2e-7, what);
 
             double Loss() => Flat.Dot(Reference.Gate(input, mask, mean), outputGradient);
             WeightTensor maskGradient = bench.Constant(1, channels, 0);
             ActivationTensor gradient = bench.Gradient(outputGradient, slice);
-            bench.Engine.GateBackward(x, masks, means, gradient, maskGradient);
+            bench.Engine.GateBackward(kept, masks, means, gradient, maskGradient);
             FiniteDifference.Check(Loss, input, bench.Read(gradient), 1e-6, what + ", input");
             FiniteDifference.Check(Loss, mask, bench.Read(maskGradient), 2e-6, what + ", mask");
             bench.RequireNoPadding(gradient, what);
 
             WeightTensor onTop = bench.Constant(1, channels, 3);
-            bench.Engine.GateBackward(x, masks, means, bench.Gradient(outputGradient), onTop);
+            bench.Engine.GateBackward(kept, masks, means, bench.Gradient(outputGradient), onTop);
             Comparison.CloseRelative(bench.Read(maskGradient).Select(v => v + 3.0).ToArray(), bench.Read(onTop), 1e-6, what + ", mask gradient on top of 3");
 
             float[] separate = bench.Read(output);

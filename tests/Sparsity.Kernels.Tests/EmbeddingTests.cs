@@ -83,12 +83,20 @@ public class EmbeddingTests
                 ActivationTensor output = bench.Output(b, count, channels, slice);
                 bench.Engine.GatherTokens(bench.Input(input, slice), picked, output);
                 Comparison.SameBits(Flat.Floats(Reference.Gather(input, positions)), bench.Read(output), what);
+                ActivationTensor oneSequence = bench.Output(1, b * count, channels, slice);
+                bench.Engine.GatherTokens(bench.Input(input, slice), picked, oneSequence);
+                Comparison.SameBits(bench.Read(output), bench.Read(oneSequence), what + ", as one sequence");
 
                 ActivationTensor inputGradient = bench.Output(b, t, channels, slice);
                 bench.Engine.ScatterTokens(bench.Gradient(outputGradient, slice), picked, inputGradient);
                 FiniteDifference.Check(
                     () => Flat.Dot(Reference.Gather(input, positions), outputGradient), input, bench.Read(inputGradient), BackwardTolerance, what + ", scatter");
                 bench.RequireNoPadding(inputGradient, what);
+                var asOneSequence = new double[1, b * count, channels];
+                Flat.Of(outputGradient).CopyTo(Flat.Of(asOneSequence));
+                ActivationTensor again = bench.Output(b, t, channels);
+                bench.Engine.ScatterTokens(bench.Gradient(asOneSequence), picked, again);
+                Comparison.SameBits(bench.Read(inputGradient), bench.Read(again), what + ", scatter of one sequence");
                 bench.RequireNeighboursUntouched(what);
             }
         }

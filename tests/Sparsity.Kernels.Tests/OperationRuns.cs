@@ -73,8 +73,16 @@ internal sealed class OperationRuns
                     ActivationTensor input = Input(bench, random);
                     ActivationTensor gradient = Gradient(bench, random);
                     bench.Engine.ActivationBackward(kind, input, gradient);
-                    bench.Engine.ActivationForward(kind, input, input);
-                    results.AddRange([.. bench.Read(input), .. bench.Read(gradient)]);
+                    ActivationTensor output = bench.OutputLike(input);
+                    bench.Engine.ActivationForward(kind, input, output);
+                    SelectionTensor selection = bench.Selection(output);
+                    bench.Engine.AbsTopKForward(output, _channels / 4, selection);
+                    KeptActivations kept = bench.Kept(input);
+                    ActivationTensor keptGradient = Gradient(bench, random);
+                    bench.Engine.AbsTopKBackward(selection, keptGradient);
+                    bench.Engine.KeepForActivationBackward(kind, input, selection, kept);
+                    bench.Engine.ActivationBackward(kind, kept, keptGradient);
+                    results.AddRange([.. bench.Read(output), .. bench.Read(gradient), .. bench.Read(keptGradient)]);
                 }
 
                 return [.. results];
@@ -125,8 +133,9 @@ internal sealed class OperationRuns
                 WeightTensor mean = bench.Weights(random.Vector(_channels));
                 WeightTensor maskGradient = bench.Constant(1, _channels, 1);
                 ActivationTensor gradient = Gradient(bench, random);
-                bench.Engine.GateBackward(input, mask, mean, gradient, maskGradient);
-                bench.Engine.GateForward(input, mask, mean, input);
+                KeptActivations kept = bench.Kept(input);
+                bench.Engine.GateForward(input, mask, mean, input, kept);
+                bench.Engine.GateBackward(kept, mask, mean, gradient, maskGradient);
                 return [.. bench.Read(input), .. bench.Read(gradient), .. bench.Read(maskGradient)];
             },
             ["ChannelSums, RootMeanSquare"] = (bench, random) =>

@@ -91,6 +91,8 @@ public sealed class Bench(IComputeEngine engine) : IDisposable
         return tensor;
     }
 
+    public KeptActivations Kept(ActivationTensor values) => Own(Engine.AllocateKept("kept", values.Sequences, values.Tokens, values.Channels));
+
     public SelectionTensor Selection(ActivationTensor values) => Own(Engine.AllocateSelection("selection", values.Sequences, values.Tokens, values.Channels));
 
     public float[] Read(ActivationTensor tensor)

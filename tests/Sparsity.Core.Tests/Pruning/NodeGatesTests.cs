@@ -1,3 +1,4 @@
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
@@ -68,6 +69,45 @@ public sealed class NodeGatesTests : IDisposable
 
         Assert.True(change > 0.1, $"The logit differences hardly change: {change}.");
         Assert.True(freezesNormScale ? bend < 1e-5 * change : bend > 1e-2 * change, $"Half-way the logit differences are {bend} off the line, of {change}.");
+    }
+
+    /// <summary>Leaving out tokens that nothing reads behind the last attention changes neither the answers nor any mask's gradient.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void TokensThatNothingReadsMakeNoDifference(bool freezesNormScale)
+    {
+        float[] mask = [.. Enumerable.Range(0, _layout.Count).Select(i => i % 3 == 0 ? 0f : 1f)];
+        _gates.SetMask(mask);
+        (double[] Differences, float[] Gradient, Dictionary<Site, int> Tokens)[] passes = [.. new[] { true, false }.Select(seesAll =>
+        {
+            using TaskRunner gated = Gated(freezesNormScale);
+            var counter = new TokenCounter(seesAll);
+            gated.Hooks.Add(counter);
+            double[] differences = gated.Differences(Pairs).ToArray();
+            gated.Backward([.. differences.Select((_, i) => i % 2 == 0 ? 0.3 : -0.2)]);
+            var gradient = new float[mask.Length];
+            _gates.TakeMaskGradient(gradient);
+            return (differences, gradient, counter.Tokens);
+        })];
+
+        var lastMlp = new Site(1, SiteKind.MlpPostAct);
+        Assert.Equal(6 * 6, passes[0].Tokens[lastMlp]);
+        Assert.Equal(6, passes[1].Tokens[lastMlp]);
+        Assert.Equal(6, passes[1].Tokens[new Site(1, SiteKind.AttnY)]);
+        Assert.Equal(6 * 6, passes[1].Tokens[new Site(1, SiteKind.AttnV)]);
+        for (int i = 0; i < passes[0].Differences.Length; i++)
+        {
+            Assert.Equal(passes[0].Differences[i], passes[1].Differences[i], 1e-5);
+        }
+
+        double largest = passes[0].Gradient.Max(MathF.Abs);
+        Assert.True(largest > 1e-3);
+        for (int i = 0; i < mask.Length; i++)
+        {
+            Assert.True(
+                Math.Abs(passes[0].Gradient[i] - passes[1].Gradient[i]) < 1e-5 * largest, $"{_layout[i].Name}: {passes[0].Gradient[i]} and {passes[1].Gradient[i]}.");
+        }
     }
 
     [Fact]
@@ -171,6 +211,19 @@ public sealed class NodeGatesTests : IDisposable
         }
 
         public void Backward(Site site, Core.Engine.ActivationTensor gradient)
+        {
+        }
+    }
+
+    private sealed class TokenCounter(bool needsEveryToken) : ISiteHook
+    {
+        public bool NeedsEveryToken => needsEveryToken;
+
+        public Dictionary<Site, int> Tokens { get; } = [];
+
+        public void Forward(Site site, ActivationTensor activation) => Tokens[site] = activation.Sequences * activation.Tokens;
+
+        public void Backward(Site site, ActivationTensor gradient)
         {
         }
     }

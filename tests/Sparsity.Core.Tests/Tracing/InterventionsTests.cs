@@ -62,6 +62,28 @@ public sealed class InterventionsTests : IDisposable
         Assert.Equal((up - down) / (2 * Step), derivative, DerivativeTolerance + (RelativeTolerance * Math.Abs(derivative)));
     }
 
+    /// <summary>The way back through the heads starts from what they gave, not from what was made of it.</summary>
+    [Theory]
+    [InlineData("1.attn.q")]
+    [InlineData("1.attn.k")]
+    [InlineData("1.attn.v")]
+    public void TheLossFollowsItsGradientThroughHeadsWhoseOutputIsScaled(string name)
+    {
+        var site = Site.Parse(name, Config);
+        int[] all = [.. Enumerable.Range(0, Config.ChannelsAt(SiteKind.AttnY))];
+        ActivationTrace At(float value, bool gradients = false) => With(
+            interventions =>
+            {
+                interventions.Scale(new Site(1, SiteKind.AttnY), all, 3);
+                interventions.Set(site, [0], value);
+            },
+            gradients);
+        double derivative = OfChannel(At(0.75f, gradients: true).Gradients[site], site, 0).Sum(value => (double)value);
+        double slope = (At(0.75f + Step).Loss!.Value - At(0.75f - Step).Loss!.Value) / (2 * Step);
+        Assert.Equal(slope, derivative, DerivativeTolerance + (RelativeTolerance * Math.Abs(derivative)));
+        Assert.True(Math.Abs(derivative) > 10 * DerivativeTolerance, $"The derivative {derivative} is too small to tell.");
+    }
+
     /// <summary>Nothing before a set channel has a share in what comes after it: with all of one sublayer's output set, its input gets no gradient.</summary>
     [Fact]
     public void NoGradientPassesASetChannel()
