@@ -64,7 +64,6 @@ internal sealed class BridgeOptimizer : IDisposable
                 _engine.AdamStep(
                     moments.Parameter.Value, moments.Parameter.Gradient!, moments.First, moments.Second, 1, (float)own,
                     (float)_training.AdamBeta1, (float)_training.AdamBeta2, (float)_config.Eps, step + 1);
-                _engine.Zero(moments.Parameter.Gradient!);
             }
         }
     }

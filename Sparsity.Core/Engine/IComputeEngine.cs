@@ -255,8 +255,8 @@ public interface IComputeEngine : IDisposable
     void RootMeanSquare(IReadOnlyList<WeightTensor> tensors, ScalarTensor results, int index);
 
     /// <summary>
-    /// One Adam step (bias-corrected, dense moments) on <paramref name="weights"/> with the gradient times <paramref name="gradientScale"/>;
-    /// overwrites weights and moments: m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= rate * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + epsilon).
+    /// One Adam step (bias-corrected, dense moments) on <paramref name="weights"/> with the gradient times <paramref name="gradientScale"/>; overwrites weights and
+    /// moments, m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= rate * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + epsilon), and clears the gradient for the next step.
     /// </summary>
     /// <param name="step">t, from 1.</param>
     void AdamStep(

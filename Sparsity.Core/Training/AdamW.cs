@@ -55,7 +55,6 @@ public sealed class AdamW : IDisposable
             _engine.AdamStep(
                 moments.Parameter.Value, moments.Parameter.Gradient!, moments.First, moments.Second,
                 (float)scale, (float)rate, (float)_config.AdamBeta1, (float)_config.AdamBeta2, (float)_config.Eps, step + 1);
-            _engine.Zero(moments.Parameter.Gradient!);
         }
 
         _sparsity?.Apply(step);

@@ -8,7 +8,7 @@ internal static unsafe class AdamW
 {
     private const int EntriesOfItem = 1 << 14;
 
-    /// <summary>Overwrites weights and both moments.</summary>
+    /// <summary>Overwrites weights and both moments; clears the gradient.</summary>
     public static void Step(
         WorkerPool pool, CpuWeights weights, CpuWeights gradient, CpuWeights firstMoment, CpuWeights secondMoment,
         float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step)
@@ -62,6 +62,7 @@ internal static unsafe class AdamW
                 v.Store(secondMoment + i);
                 Vector512<float> denominator = (Vector512.Sqrt(v) / Vector512.Create(rootCorrection)) + Vector512.Create(epsilon);
                 (Vector512.Load(weights + i) - (Vector512.Create(rate) * (m / denominator))).Store(weights + i);
+                Vector512<float>.Zero.Store(gradient + i);
             }
 
             for (; i < end; i++)
@@ -72,6 +73,7 @@ internal static unsafe class AdamW
                 firstMoment[i] = m;
                 secondMoment[i] = v;
                 weights[i] -= rate * (m / ((MathF.Sqrt(v) / rootCorrection) + epsilon));
+                gradient[i] = 0;
             }
         }
     }

@@ -242,7 +242,7 @@ public sealed unsafe class CpuEngine : IComputeEngine
         WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
         float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step) =>
         AdamW.Step(
-            _pool, Changed(weights), Of(gradient), Changed(firstMoment), Changed(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
+            _pool, Changed(weights), Changed(gradient), Changed(firstMoment), Changed(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
 
     public void Scale(WeightTensor weights, float factor) => Of(weights).Sparse.Scale(_pool, Of(weights), factor);
 

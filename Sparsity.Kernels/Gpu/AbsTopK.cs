@@ -20,6 +20,10 @@ internal static class AbsTopK
         values.IsKept = selection.IsFew;
     }
 
+    /// <summary>In place on a run of values, as if they were one token's.</summary>
+    public static void KeepLargest(GpuDevice device, ArrayView<float> values, int length, int keep) =>
+        device.Launch(1, 1, device.RowThreads(length), new ForwardKernel(values, length, device.Workspace<byte>("choice", length), length, keep));
+
     /// <summary>In place on gradient [B,T,C]: zero where not kept.</summary>
     public static void Backward(GpuDevice device, GpuSelection selection, GpuActivations gradient)
     {
@@ -68,35 +72,19 @@ internal static class AbsTopK
                 return;
             }
 
-            // More entries equal the threshold than are wanted: each thread takes a run of channels, and counts those before it.
-            int run = (channels + Group.DimX - 1) / Group.DimX;
-            int first = Group.IdxX * run;
-            int end = first + run < channels ? first + run : channels;
-            int ties = 0;
-            for (int c = first; c < end; c++)
-            {
-                ties += DigitCounts.Magnitude(values[row + c]) == threshold ? 1 : 0;
-            }
-
-            counts[Group.IdxX] = ties;
-            Group.Barrier();
+            // More entries equal the threshold than are wanted: the first of them are kept.
             int before = 0;
-            for (int thread = 0; thread < Group.IdxX; thread++)
+            for (int tile = 0; tile < channels; tile += Group.DimX)
             {
-                before += counts[thread];
-            }
-
-            for (int c = first; c < end; c++)
-            {
-                int magnitude = DigitCounts.Magnitude(values[row + c]);
-                int isKept = magnitude > threshold ? 1 : 0;
-                if (magnitude == threshold)
+                int c = tile + Group.IdxX;
+                int magnitude = c < channels ? DigitCounts.Magnitude(values[row + c]) : -1;
+                int isTie = magnitude == threshold ? 1 : 0;
+                int place = before + GroupReduction.SumOfThreadsBefore(isTie, counts);
+                before += GroupReduction.Sum(isTie, counts);
+                if (c < channels)
                 {
-                    isKept = before < wanted ? 1 : 0;
-                    before++;
+                    Keep(row + c, kept + c, magnitude > threshold || (isTie != 0 && place < wanted) ? 1 : 0);
                 }
-
-                Keep(row + c, kept + c, isKept);
             }
         }
 
@@ -131,8 +119,14 @@ internal static class DigitCounts
     public const int Digits = 1 << Bits;
     public const int SharedLength = Digits * GroupReduction.MaximumThreads;
 
+    /// <summary>Digits of a magnitude.</summary>
+    public const int Passes = 8;
+
     /// <summary>The lowest bit of the highest digit.</summary>
-    public const int FirstShift = 28;
+    public const int FirstShift = Bits * (Passes - 1);
+
+    /// <summary>The lowest bit of the digit that a pass looks at, counted from the highest.</summary>
+    public static int ShiftOf(int pass) => FirstShift - (pass * Bits);
 
     /// <summary>|x| as an integer that orders as |x| does, NaN above infinity.</summary>
     public static int Magnitude(float x) => (int)(Interop.FloatAsInt(x) & 0x7FFFFFFFu);
@@ -155,7 +149,10 @@ internal static class DigitCounts
         }
     }
 
-    /// <summary>Overwrites totals [16] with the sums over threads; barriers before and after are the caller's.</summary>
+    /// <summary>
+    /// Overwrites totals [16] with the sums over threads; barriers before and after are the caller's. Each digit begins at another thread's counter: columns are a
+    /// multiple of the banks of shared memory apart.
+    /// </summary>
     public static void Total(ArrayView<int> counts, ArrayView<int> totals)
     {
         for (int digit = Group.IdxX; digit < Digits; digit += Group.DimX)
@@ -163,7 +160,7 @@ internal static class DigitCounts
             int total = 0;
             for (int thread = 0; thread < Group.DimX; thread++)
             {
-                total += counts[(digit * Group.DimX) + thread];
+                total += counts[(digit * Group.DimX) + ((thread + digit) & (Group.DimX - 1))];
             }
 
             totals[digit] = total;

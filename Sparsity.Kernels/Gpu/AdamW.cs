@@ -13,7 +13,7 @@ internal static class AdamW
     /// <summary>2^80, by which entries are multiplied whose squares might vanish.</summary>
     public const float ScaleOfSmall = 1.2089258e24f;
 
-    /// <summary>Overwrites weights and both moments.</summary>
+    /// <summary>Overwrites weights and both moments; clears the gradient.</summary>
     public static void Step(
         GpuDevice device, GpuWeights weights, GpuWeights gradient, GpuWeights firstMoment, GpuWeights secondMoment,
         float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step)
@@ -27,6 +27,7 @@ internal static class AdamW
                 weights.View, gradient.View, firstMoment.View, secondMoment.View, weights.Length,
                 gradientScale, rate, rootCorrection, 1 - beta1, beta2, 1 - beta2, epsilon));
         weights.Changed(weights.Length);
+        gradient.Changed(0);
         firstMoment.Changed(weights.Length);
         secondMoment.Changed(weights.Length);
     }
@@ -47,12 +48,18 @@ internal static class AdamW
 
         ArrayView<float> sums = device.Workspace<float>("reduction", groups * GpuScalars.Parts);
         int first = 0;
-        for (int i = 0; i < tensors.Count; i++)
+        for (int i = 0; i < tensors.Count; i += TensorRuns.Most)
         {
-            int length = tensors[i].Length;
-            device.Launch(
-                ScalarSums.GroupsOf(length), 1, device.RowThreads(Math.Min(length, ScalarSums.EntriesOfGroup)), new SquaresKernel(((GpuWeights)tensors[i]).View, sums, first, length));
-            first += ScalarSums.GroupsOf(length);
+            int own = 0;
+            int longest = 0;
+            for (int j = i; j < Math.Min(i + TensorRuns.Most, tensors.Count); j++)
+            {
+                own += ScalarSums.GroupsOf(tensors[j].Length);
+                longest = Math.Max(longest, tensors[j].Length);
+            }
+
+            device.Launch(own, 1, device.RowThreads(Math.Min(longest, ScalarSums.EntriesOfGroup)), new SquaresKernel(new TensorRuns(tensors, i), sums, first));
+            first += own;
         }
 
         ScalarSums.AddRuns(device, sums, groups, results.Overwritten(index, entries));
@@ -74,12 +81,13 @@ internal static class AdamW
                 firstMoment[i] = m;
                 secondMoment[i] = v;
                 weights[i] -= rate * (m / ((XMath.Sqrt(v) / rootCorrection) + epsilon));
+                gradient[i] = 0f;
             }
         }
     }
 
     /// <summary>A group sums the squares of a run of entries: of those of ordinary size, the large, and the small; two floats each.</summary>
-    internal readonly struct SquaresKernel(ArrayView<float> values, ArrayView<float> sums, int firstGroup, int length) : IKernel
+    internal readonly struct SquaresKernel(TensorRuns tensors, ArrayView<float> sums, int firstGroup) : IKernel
     {
         private const float Large = 1e12f;
         private const float Small = 1e-15f;
@@ -87,8 +95,7 @@ internal static class AdamW
         public void Execute()
         {
             ArrayView<float> shared = SharedMemory.Allocate<float>(2 * GroupReduction.MaximumThreads);
-            int first = Grid.IdxX * ScalarSums.EntriesOfGroup;
-            int end = first + ScalarSums.EntriesOfGroup < length ? first + ScalarSums.EntriesOfGroup : length;
+            ArrayView<float> values = tensors.OfGroup(out int first, out int end);
             PreciseSum ordinary = default;
             PreciseSum large = default;
             PreciseSum small = default;

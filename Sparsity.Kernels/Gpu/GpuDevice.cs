@@ -26,12 +26,10 @@ internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer buffer, int
 
 /// <summary>
 /// One accelerator: memory, kernels loaded when first launched, one stream. Launches and writes of memory run in the order of the calls and do not wait; reading does.
+/// Memory that is given back is freed when the host next waits: what was started before may still use it, and not every driver keeps it until then (PoCL does not).
 /// </summary>
 internal sealed class GpuDevice : IDisposable
 {
-    /// <summary>Threads of a group that works on single entries.</summary>
-    public const int ElementThreads = 256;
-
     /// <summary>Page-locked host memory through which writes go that do not wait; longer ones wait.</summary>
     private const int StagingBytes = 4 << 20;
 
@@ -39,7 +37,9 @@ internal sealed class GpuDevice : IDisposable
     private readonly Accelerator _accelerator;
     private readonly Dictionary<Type, Delegate> _kernels = [];
     private readonly Dictionary<(Type Element, string Use), (IDisposable Memory, int Length)> _workspaces = [];
+    private readonly List<MemoryBuffer> _givenBack = [];
     private readonly int _rowThreads;
+    private readonly int _elementThreads;
     private readonly long _memorySize;
     private PageLockedArray1D<byte>? _staging;
     private int _staged;
@@ -49,12 +49,14 @@ internal sealed class GpuDevice : IDisposable
     /// <param name="memorySize">Bytes there are.</param>
     /// <param name="warpSize">Threads that run in step.</param>
     /// <param name="rowThreads">Threads for each row or line; 0 to choose by its width.</param>
-    public GpuDevice(IDisposable context, Accelerator accelerator, long memorySize, int warpSize, int rowThreads)
+    /// <param name="elementThreads">Threads of a group that works on single entries.</param>
+    public GpuDevice(IDisposable context, Accelerator accelerator, long memorySize, int warpSize, int rowThreads, int elementThreads = 256)
     {
         _context = context;
         _accelerator = accelerator;
         _memorySize = memorySize;
         _rowThreads = rowThreads;
+        _elementThreads = elementThreads;
         WarpSize = Math.Max(1, warpSize); // some OpenCL devices report 0
     }
 
@@ -63,7 +65,7 @@ internal sealed class GpuDevice : IDisposable
     /// <summary>Bytes of device memory there are.</summary>
     public long MemorySize => _memorySize;
 
-    /// <summary>Bytes of device memory in use.</summary>
+    /// <summary>Bytes of device memory in use, without what was given back.</summary>
     public long AllocatedBytes { get; private set; }
 
     /// <summary>Threads of a group that works on one row of so many entries: a power of two, at most <see cref="GroupReduction.MaximumThreads"/>.</summary>
@@ -84,13 +86,18 @@ internal sealed class GpuDevice : IDisposable
         return threads;
     }
 
-    /// <summary>Zeroed memory.</summary>
+    /// <summary>Zeroed memory. Waits if memory was given back, so that its place can be taken.</summary>
     /// <param name="name">What it holds, for the message when there is no room.</param>
     /// <exception cref="BadInputException">It does not fit.</exception>
     public unsafe DeviceMemory<T> Allocate<T>(string name, int length)
         where T : unmanaged
     {
         long bytes = (long)length * sizeof(T);
+        if (_givenBack.Count > 0)
+        {
+            Wait();
+        }
+
         MemoryBuffer buffer;
         try
         {
@@ -140,7 +147,7 @@ internal sealed class GpuDevice : IDisposable
         if (values.IsEmpty || bytes > StagingBytes)
         {
             target.CopyFromCPU(values);
-            _staged = 0;
+            HasWaited();
             return;
         }
 
@@ -161,12 +168,12 @@ internal sealed class GpuDevice : IDisposable
         where T : unmanaged
     {
         source.CopyToCPU(values);
-        _staged = 0;
+        HasWaited();
     }
 
-    /// <summary>Groups of <see cref="ElementThreads"/> threads, one for each entry; the kernel must check that it is inside.</summary>
+    /// <summary>One thread for each entry; the kernel must check that it is inside.</summary>
     public void LaunchForEach<TKernel>(int entries, TKernel kernel)
-        where TKernel : struct, IKernel => Launch((entries + ElementThreads - 1) / ElementThreads, 1, ElementThreads, kernel);
+        where TKernel : struct, IKernel => Launch((entries + _elementThreads - 1) / _elementThreads, 1, _elementThreads, kernel);
 
     /// <summary>Starts a kernel behind those started before.</summary>
     public void Launch<TKernel>(int gridX, int gridY, int threads, TKernel kernel)
@@ -183,13 +190,13 @@ internal sealed class GpuDevice : IDisposable
 
     public void Dispose()
     {
-        Wait();
-        _staging?.Dispose();
         foreach ((IDisposable memory, _) in _workspaces.Values)
         {
             memory.Dispose();
         }
 
+        Wait();
+        _staging?.Dispose();
         _accelerator.Dispose();
         _context.Dispose();
     }
@@ -197,13 +204,20 @@ internal sealed class GpuDevice : IDisposable
     internal void Free(MemoryBuffer buffer)
     {
         AllocatedBytes -= buffer.LengthInBytes;
-        buffer.Dispose();
+        _givenBack.Add(buffer);
     }
 
     private void Wait()
     {
         _accelerator.Synchronize();
+        HasWaited();
+    }
+
+    private void HasWaited()
+    {
         _staged = 0;
+        _givenBack.ForEach(buffer => buffer.Dispose());
+        _givenBack.Clear();
     }
 
     private static string Megabytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.#} MiB");

@@ -2,7 +2,7 @@ using System.Reflection;
 
 namespace Sparsity.Kernels.Gpu;
 
-/// <summary>The GPU library that this build was compiled with: ILGPU, or the stand-in where no package source has it.</summary>
+/// <summary>The GPU library that this build was compiled with: ILGPU, or the stand-in.</summary>
 public static class GpuLibrary
 {
     private static readonly AssemblyName Library = typeof(ILGPU.Context).Assembly.GetName();
@@ -11,5 +11,5 @@ public static class GpuLibrary
     public static bool IsReal { get; } = typeof(ILGPU.Context).Assembly != typeof(GpuLibrary).Assembly;
 
     public static string Description { get; } =
-        IsReal ? $"ILGPU {Library.Version!.ToString(3)}" : "in-tree stand-in (no ILGPU on the configured package sources)";
+        IsReal ? $"ILGPU {Library.Version!.ToString(3)}" : "in-tree stand-in (built without ILGPU)";
 }

@@ -46,6 +46,45 @@ internal static class GroupReduction
     }
 
     /// <param name="shared">An entry for each thread; free for other use afterwards.</param>
+    public static int Sum(int value, ArrayView<int> shared)
+    {
+        shared[Group.IdxX] = value;
+        Group.Barrier();
+        for (int half = Group.DimX >> 1; half > 0; half >>= 1)
+        {
+            if (Group.IdxX < half)
+            {
+                shared[Group.IdxX] += shared[Group.IdxX + half];
+            }
+
+            Group.Barrier();
+        }
+
+        int sum = shared[0];
+        Group.Barrier();
+        return sum;
+    }
+
+    /// <summary>Not what all get: the sum of the values of the threads before.</summary>
+    /// <param name="shared">An entry for each thread; free for other use afterwards.</param>
+    public static int SumOfThreadsBefore(int value, ArrayView<int> shared)
+    {
+        shared[Group.IdxX] = value;
+        Group.Barrier();
+        int sum = value;
+        for (int distance = 1; distance < Group.DimX; distance <<= 1)
+        {
+            int other = Group.IdxX >= distance ? shared[Group.IdxX - distance] : 0;
+            Group.Barrier();
+            sum += other;
+            shared[Group.IdxX] = sum;
+            Group.Barrier();
+        }
+
+        return sum - value;
+    }
+
+    /// <param name="shared">An entry for each thread; free for other use afterwards.</param>
     public static float Maximum(float value, ArrayView<float> shared)
     {
         shared[Group.IdxX] = value;

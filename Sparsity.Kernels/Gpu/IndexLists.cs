@@ -6,129 +6,130 @@ namespace Sparsity.Kernels.Gpu;
 internal interface IListSource
 {
     /// <returns>1 if the entry belongs to the line's list, else 0.</returns>
-    int Has(int line, int entry);
+    int Has(int side, int line, int entry);
 
     /// <summary>Stores an entry at its place in the lists.</summary>
-    void Put(int place, int line, int entry);
+    void Put(int place, int side, int line, int entry);
 }
 
-/// <summary>
-/// For each line the list of its entries, in order, without atomics: the entries are cut into segments, a thread counts a segment of a line, the counts are summed
-/// up in order, and the same threads then store what they counted. The list of line i begins at Starts[i * Segments]; Starts ends with the total.
-/// </summary>
-internal readonly record struct IndexLists(ArrayView<int> Starts, int Segments, ArrayView<int> Entries)
+/// <summary>Lines of so many entries, each cut into segments.</summary>
+internal readonly struct ListShape(int lines, int entries)
 {
     private const int MinimumSegment = 64;
     private const int MaximumSegments = 32;
-    private const int ScanGroup = GroupReduction.MaximumThreads;
 
-    /// <summary>Segments of each line with so many entries.</summary>
-    public static int SegmentsOf(int entries) => Math.Clamp(entries / MinimumSegment, 1, MaximumSegments);
+    public readonly int Entries = entries;
+    public readonly int Segments = SegmentsOf(entries);
+    public readonly int Segment = (entries + SegmentsOf(entries) - 1) / SegmentsOf(entries);
 
-    /// <summary>Overwrites the lists' memory.</summary>
-    public static void Build<TSource>(GpuDevice device, int lines, int entries, ArrayView<int> starts, TSource source)
+    /// <summary>Segments of all lines.</summary>
+    public readonly int Count = lines * SegmentsOf(entries);
+
+    private static int SegmentsOf(int entries) => Math.Clamp(entries / MinimumSegment, 1, MaximumSegments);
+}
+
+/// <summary>
+/// For each line the list of its entries, in order. The list of line i begins at Starts[i * Segments] and ends where that of line i + 1 begins. One side's lists or two
+/// sides' (rows and columns of one matrix, say) are built together, without atomics: a thread counts a segment of a line, and the same thread then stores what it
+/// counted, behind what the segments before it hold.
+/// </summary>
+internal readonly record struct IndexLists(ArrayView<int> Starts, int Segments, ArrayView<int> Entries)
+{
+    /// <summary>Overwrites the lists' memory; lists of side 1 lie behind those of side 0.</summary>
+    /// <param name="starts">[first.Count + second.Count + 1]; the last is the number of all entries.</param>
+    public static void Build<TSource>(GpuDevice device, ListShape first, ListShape second, ArrayView<int> starts, TSource source)
         where TSource : struct, IListSource
     {
-        int segments = SegmentsOf(entries);
-        int segment = (entries + segments - 1) / segments;
-        ArrayView<int> counts = device.Workspace<int>("list counts", lines * segments);
-        device.LaunchForEach(lines * segments, new CountKernel<TSource>(source, lines, segments, segment, entries, counts));
-        StartsOfCounts(device, counts, starts, lines * segments);
-        device.LaunchForEach(lines * segments, new FillKernel<TSource>(source, lines, segments, segment, entries, starts));
+        int segments = first.Count + second.Count;
+        int threads = device.RowThreads(segments);
+        int groups = (segments + threads - 1) / threads;
+        (ArrayView<int> counts, ArrayView<int> totals) = Reserve(device, segments);
+        device.Launch(groups, 1, threads, new CountKernel<TSource>(source, counts, totals, first, second));
+        device.Launch(groups, 1, threads, new FillKernel<TSource>(source, counts, totals, starts, first, second));
     }
 
-    /// <summary>Overwrites starts [length + 1] with the sum of the counts before each; the total is the last.</summary>
-    public static void StartsOfCounts(GpuDevice device, ArrayView<int> counts, ArrayView<int> starts, int length) =>
-        device.Launch(1, 1, device.RowThreads(length), new ScanKernel(counts, starts, length));
+    /// <summary>The workspace for so many segments: their counts, and the sums of groups.</summary>
+    public static (ArrayView<int> Counts, ArrayView<int> Totals) Reserve(GpuDevice device, int segments) =>
+        (device.Workspace<int>("list counts", segments), device.Workspace<int>("list totals", (segments + device.RowThreads(segments) - 1) / device.RowThreads(segments)));
 
-    /// <summary>
-    /// In a kernel of one group: each thread sums a run of counts, the first adds up the runs, each writes its run. Sums go to other memory than counts: ILGPU 1.5.3 moves
-    /// a read behind a write to the same place if its value is used only after that (docs/kernels.md).
-    /// </summary>
-    public static void Scan(ArrayView<int> counts, ArrayView<int> starts, int length)
+    /// <summary>The segment that a thread works on: its line and side, and its entries.</summary>
+    private static int LineOf(int i, ListShape first, ListShape second, out int side, out int start, out int end)
     {
-        ArrayView<int> sums = SharedMemory.Allocate<int>(ScanGroup);
-        ArrayView<int> sumsBefore = SharedMemory.Allocate<int>(ScanGroup);
-        int run = (length + Group.DimX - 1) / Group.DimX;
-        int first = Group.IdxX * run;
-        int end = first + run < length ? first + run : length;
-        int sum = 0;
-        for (int i = first; i < end; i++)
+        side = 0;
+        ListShape shape = first;
+        if (i >= first.Count)
         {
-            sum += counts[i];
+            side = 1;
+            shape = second;
+            i -= first.Count;
         }
 
-        sums[Group.IdxX] = sum;
-        Group.Barrier();
-        if (Group.IdxX == 0)
-        {
-            int total = 0;
-            for (int thread = 0; thread < Group.DimX; thread++)
-            {
-                sumsBefore[thread] = total;
-                total += sums[thread];
-            }
-
-            starts[length] = total;
-        }
-
-        Group.Barrier();
-        int before = sumsBefore[Group.IdxX];
-        for (int i = first; i < end; i++)
-        {
-            starts[i] = before;
-            before += counts[i];
-        }
+        int line = i / shape.Segments;
+        start = (i - (line * shape.Segments)) * shape.Segment;
+        end = start + shape.Segment < shape.Entries ? start + shape.Segment : shape.Entries;
+        return line;
     }
 
-    // Neighbouring threads take neighbouring lines.
-    internal readonly struct CountKernel<TSource>(TSource source, int lines, int segments, int segment, int entries, ArrayView<int> counts) : IKernel
+    /// <summary>Counts, and adds up the group's counts.</summary>
+    internal readonly struct CountKernel<TSource>(TSource source, ArrayView<int> counts, ArrayView<int> totals, ListShape first, ListShape second) : IKernel
         where TSource : struct, IListSource
     {
         public void Execute()
         {
+            ArrayView<int> shared = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
             int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
-            if (i < lines * segments)
+            int count = 0;
+            if (i < first.Count + second.Count)
             {
-                int part = i / lines;
-                int line = i - (part * lines);
-                int first = part * segment;
-                int end = first + segment < entries ? first + segment : entries;
-                int count = 0;
-                for (int entry = first; entry < end; entry++)
+                int line = LineOf(i, first, second, out int side, out int start, out int end);
+                for (int entry = start; entry < end; entry++)
                 {
-                    count += source.Has(line, entry);
+                    count += source.Has(side, line, entry);
                 }
 
-                counts[(line * segments) + part] = count;
+                counts[i] = count;
+            }
+
+            int total = GroupReduction.Sum(count, shared);
+            if (Group.IdxX == 0)
+            {
+                totals[Grid.IdxX] = total;
             }
         }
     }
 
-    /// <summary>One group.</summary>
-    internal readonly struct ScanKernel(ArrayView<int> counts, ArrayView<int> starts, int length) : IKernel
-    {
-        public void Execute() => Scan(counts, starts, length);
-    }
-
-    internal readonly struct FillKernel<TSource>(TSource source, int lines, int segments, int segment, int entries, ArrayView<int> starts) : IKernel
+    /// <summary>Each group adds up the totals of those before it for itself.</summary>
+    internal readonly struct FillKernel<TSource>(
+        TSource source, ArrayView<int> counts, ArrayView<int> totals, ArrayView<int> starts, ListShape first, ListShape second) : IKernel
         where TSource : struct, IListSource
     {
         public void Execute()
         {
+            ArrayView<int> shared = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
+            int segments = first.Count + second.Count;
             int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
-            if (i < lines * segments)
+            int before = 0;
+            for (int group = Group.IdxX; group < Grid.IdxX; group += Group.DimX)
             {
-                int part = i / lines;
-                int line = i - (part * lines);
-                int first = part * segment;
-                int end = first + segment < entries ? first + segment : entries;
-                int place = starts[(line * segments) + part];
-                for (int entry = first; entry < end; entry++)
+                before += totals[group];
+            }
+
+            int count = i < segments ? counts[i] : 0;
+            int place = GroupReduction.Sum(before, shared) + GroupReduction.SumOfThreadsBefore(count, shared);
+            if (i < segments)
+            {
+                starts[i] = place;
+                if (i == segments - 1)
                 {
-                    if (source.Has(line, entry) != 0)
+                    starts[segments] = place + count;
+                }
+
+                int line = LineOf(i, first, second, out int side, out int start, out int end);
+                for (int entry = start; entry < end; entry++)
+                {
+                    if (source.Has(side, line, entry) != 0)
                     {
-                        source.Put(place, line, entry);
+                        source.Put(place, side, line, entry);
                         place++;
                     }
                 }
@@ -148,11 +149,11 @@ internal sealed class TokenPlaces(GpuDevice device, int count) : IDisposable
 
     public IndexLists Of(ArrayView<int> tokens, int ids)
     {
-        int segments = IndexLists.SegmentsOf(count);
+        var shape = new ListShape(ids, count);
         if (_ids != ids)
         {
             Dispose();
-            _starts = device.Allocate<int>("places of token ids", (ids * segments) + 1);
+            _starts = device.Allocate<int>("places of token ids", shape.Count + 1);
             _entries = device.Allocate<int>("places of token ids", count);
             _ids = ids;
             IsCurrent = false;
@@ -160,11 +161,11 @@ internal sealed class TokenPlaces(GpuDevice device, int count) : IDisposable
 
         if (!IsCurrent)
         {
-            IndexLists.Build(device, ids, count, _starts!.View, new Source(tokens, _entries!.View));
+            IndexLists.Build(device, shape, default, _starts!.View, new Source(tokens, _entries!.View));
             IsCurrent = true;
         }
 
-        return new IndexLists(_starts!.View, segments, _entries!.View);
+        return new IndexLists(_starts!.View, shape.Segments, _entries!.View);
     }
 
     public void Dispose()
@@ -177,8 +178,8 @@ internal sealed class TokenPlaces(GpuDevice device, int count) : IDisposable
 
     internal readonly struct Source(ArrayView<int> tokens, ArrayView<int> places) : IListSource
     {
-        public int Has(int line, int entry) => tokens[entry] == line ? 1 : 0;
+        public int Has(int side, int line, int entry) => tokens[entry] == line ? 1 : 0;
 
-        public void Put(int place, int line, int entry) => places[place] = entry;
+        public void Put(int place, int side, int line, int entry) => places[place] = entry;
     }
 }

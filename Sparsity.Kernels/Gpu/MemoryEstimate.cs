@@ -52,7 +52,7 @@ public sealed record MemoryEstimate(long Parameters, long Moments, long Activati
     {
         const int LargestSplitSums = 8 << 20; // 512 tiles of 64 by 64
         long lists = all.Where(spec => spec.Sparsity is SparsityGroup.Matrix or SparsityGroup.Embedding && spec.Rows > 1).Sum(SparseWeights.BytesFor);
-        long places = Float * (tokens + ((long)model.VocabSize * IndexLists.SegmentsOf((int)Math.Min(tokens, int.MaxValue))));
+        long places = Float * (tokens + new ListShape(model.VocabSize, (int)Math.Min(tokens, int.MaxValue)).Count);
         long staging = Float * Math.Max(all.Max(spec => (long)spec.Length), tokens * Math.Max(1, model.DModel));
         long largest = Float * all.Max(spec => (long)spec.Length);
         return lists + (2 * places) + staging + Math.Max(LargestSplitSums, largest) + (Float * tokens * model.NHead);

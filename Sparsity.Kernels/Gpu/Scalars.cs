@@ -51,7 +51,8 @@ internal sealed class GpuScalars : ScalarTensor
 /// <summary>Sums of many numbers in two floats each: a group sums a run of them, and a last group the runs, in order.</summary>
 internal static class ScalarSums
 {
-    public const int EntriesOfGroup = 1 << 14;
+    public const int EntriesOfGroupBits = 14;
+    public const int EntriesOfGroup = 1 << EntriesOfGroupBits;
 
     /// <summary>Overwrites a number of sums with the sum of values [B,T,1].</summary>
     public static void Sum(GpuDevice device, GpuActivations values, GpuScalars sums, int index)

@@ -10,83 +10,87 @@ internal sealed class SparseWeights(GpuDevice device, GpuWeights weights) : IDis
     /// <summary>Below one nonzero entry in eight the lists beat the dense product (docs/kernels.md).</summary>
     private const int UsefulInverseDensity = 8;
 
-    private Side? _rows;
-    private Side? _columns;
+    private readonly ListShape _byRows = new(weights.Rows, weights.Columns);
+    private readonly ListShape _byColumns = new(weights.Columns, weights.Rows);
+    private DeviceMemory<int>? _starts;
+    private DeviceMemory<int>? _indices;
+    private DeviceMemory<float>? _values;
 
-    public bool IsUseful => weights.Length >= UsefulInverseDensity && weights.NonzeroBound <= weights.Length / UsefulInverseDensity;
+    public bool IsUseful => weights.Length >= UsefulInverseDensity && weights.NonzeroBound <= Capacity;
 
-    /// <summary>Whether the lists are those of the present values; cleared when the values change.</summary>
-    public bool IsCurrent
+    /// <summary>Whether the lists are those of the present values; to be cleared when the values change.</summary>
+    public bool IsCurrent { get; set; }
+
+    /// <summary>For each row the columns and values of its nonzero entries.</summary>
+    public (IndexLists Lists, ArrayView<float> Values) ByRows
     {
-        set
+        get
         {
-            if (!value)
-            {
-                _rows?.IsCurrent = false;
-                _columns?.IsCurrent = false;
-            }
+            Update();
+            return (new IndexLists(_starts!.View, _byRows.Segments, _indices!.View), _values!.View);
         }
     }
 
-    /// <summary>For each row the columns and values of its nonzero entries.</summary>
-    public (IndexLists Lists, ArrayView<float> Values) ByRows => (_rows ??= Allocate(weights.Rows, weights.Columns, weights.Columns, 1)).Current(device, weights);
-
     /// <summary>For each column the rows and values of its nonzero entries.</summary>
-    public (IndexLists Lists, ArrayView<float> Values) ByColumns => (_columns ??= Allocate(weights.Columns, weights.Rows, 1, weights.Columns)).Current(device, weights);
+    public (IndexLists Lists, ArrayView<float> Values) ByColumns
+    {
+        get
+        {
+            Update();
+            return (new IndexLists(_starts!.View.SubView(_byRows.Count, _byColumns.Count + 1), _byColumns.Segments, _indices!.View), _values!.View);
+        }
+    }
 
-    /// <summary>Bytes of both lists of a matrix.</summary>
-    public static long BytesFor(Core.Model.ParameterSpec matrix) =>
-        sizeof(int) * (((long)matrix.Rows * IndexLists.SegmentsOf(matrix.Columns)) + ((long)matrix.Columns * IndexLists.SegmentsOf(matrix.Rows)) + 2)
-        + (2L * (sizeof(int) + sizeof(float)) * (matrix.Length / UsefulInverseDensity));
+    private int Capacity => weights.Length / UsefulInverseDensity;
+
+    /// <summary>Bytes of the lists of a matrix.</summary>
+    public static long BytesFor(Core.Model.ParameterSpec matrix)
+    {
+        long starts = (long)new ListShape(matrix.Rows, matrix.Columns).Count + new ListShape(matrix.Columns, matrix.Rows).Count + 1;
+        return (sizeof(int) * starts) + (2L * (sizeof(int) + sizeof(float)) * (matrix.Length / UsefulInverseDensity));
+    }
+
+    /// <summary>Takes the memory, so that none is taken in the middle of a run when the matrix has become sparse.</summary>
+    public void Reserve()
+    {
+        if (_starts is null && weights.Rows > 1)
+        {
+            string name = "nonzero entries of " + weights.Name;
+            _starts = device.Allocate<int>(name, _byRows.Count + _byColumns.Count + 1);
+            _indices = device.Allocate<int>(name, 2 * Capacity);
+            _values = device.Allocate<float>(name, 2 * Capacity);
+            IndexLists.Reserve(device, _byRows.Count + _byColumns.Count);
+        }
+    }
 
     public void Dispose()
     {
-        _rows?.Dispose();
-        _columns?.Dispose();
+        _starts?.Dispose();
+        _indices?.Dispose();
+        _values?.Dispose();
     }
 
-    private Side Allocate(int lines, int entries, int lineStride, int entryStride)
+    private void Update()
     {
-        string name = "nonzero entries of " + weights.Name;
-        int capacity = weights.Length / UsefulInverseDensity;
-        return new Side(
-            device.Allocate<int>(name, (lines * IndexLists.SegmentsOf(entries)) + 1), device.Allocate<int>(name, capacity), device.Allocate<float>(name, capacity),
-            lines, entries, lineStride, entryStride);
-    }
-
-    private sealed class Side(
-        DeviceMemory<int> starts, DeviceMemory<int> indices, DeviceMemory<float> values, int lines, int entries, int lineStride, int entryStride) : IDisposable
-    {
-        public bool IsCurrent { get; set; }
-
-        public (IndexLists Lists, ArrayView<float> Values) Current(GpuDevice device, GpuWeights weights)
+        Reserve();
+        if (!IsCurrent)
         {
-            if (!IsCurrent)
-            {
-                IndexLists.Build(device, lines, entries, starts.View, new Source(weights.View, lineStride, entryStride, indices.View, values.View));
-                IsCurrent = true;
-            }
-
-            return (new IndexLists(starts.View, IndexLists.SegmentsOf(entries), indices.View), values.View);
-        }
-
-        public void Dispose()
-        {
-            starts.Dispose();
-            indices.Dispose();
-            values.Dispose();
+            IndexLists.Build(device, _byRows, _byColumns, _starts!.View, new Source(weights.View, weights.Columns, _indices!.View, _values!.View));
+            IsCurrent = true;
         }
     }
 
-    internal readonly struct Source(
-        ArrayView<float> weights, int lineStride, int entryStride, ArrayView<int> indices, ArrayView<float> values) : IListSource
+    /// <summary>Side 0 are rows, side 1 columns.</summary>
+    internal readonly struct Source(ArrayView<float> weights, int columns, ArrayView<int> indices, ArrayView<float> values) : IListSource
     {
-        public int Has(int line, int entry) => weights[(line * lineStride) + (entry * entryStride)] != 0f ? 1 : 0;
+        public int Has(int side, int line, int entry) => weights[PlaceOf(side, line, entry)] != 0f ? 1 : 0;
 
-        public void Put(int place, int line, int entry)
+        public void Put(int place, int side, int line, int entry)
         {
             indices[place] = entry;
-            values[place] = weights[(line * lineStride) + (entry * entryStride)];
+            values[place] = weights[PlaceOf(side, line, entry)];
         }
+
+        private int PlaceOf(int side, int line, int entry) => side == 0 ? (line * columns) + entry : (entry * columns) + line;
     }
 }

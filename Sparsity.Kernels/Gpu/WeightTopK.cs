@@ -16,6 +16,7 @@ internal static class WeightTopK
     {
         ArgumentOutOfRangeException.ThrowIfNegative(keep);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(keep, weights.Length);
+        weights.Sparse.Reserve();
         int length = weights.Length;
         int protectedCount = aliveAxis is null ? 0 : minimumAlive * (aliveAxis == 1 ? weights.Rows : weights.Columns);
         if (protectedCount > keep)
@@ -23,22 +24,27 @@ internal static class WeightTopK
             throw new ArgumentException($"{weights.Name}: the minimum alive protects {protectedCount} entries, more than the {keep} to keep.");
         }
 
+        if (protectedCount == 0 && length <= EntriesOfGroup)
+        {
+            AbsTopK.KeepLargest(device, weights.View, length, keep);
+            weights.Changed(keep);
+            return;
+        }
+
         Protection protection = protectedCount == 0
             ? new Protection(device.Workspace<int>("protection", 2), weights.Columns, -1, 1)
             : Protect(device, weights, aliveAxis!.Value, minimumAlive);
         int groups = (length + EntriesOfGroup - 1) / EntriesOfGroup;
         int threads = device.RowThreads(Math.Min(length, EntriesOfGroup));
-        ArrayView<int> partial = device.Workspace<int>("digit counts", groups * DigitCounts.Digits);
-        ArrayView<int> state = device.Workspace<int>("top-k state", State.Length);
-        ArrayView<int> tiesBefore = device.Workspace<int>("ties", groups + 1);
-        for (int shift = DigitCounts.FirstShift; shift >= 0; shift -= DigitCounts.Bits)
+        var search = new Search(
+            device.Workspace<int>("digit counts", DigitCounts.Passes * DigitCounts.Digits * groups), device.Workspace<int>("top-k state", DigitCounts.Passes * State.Length),
+            groups, keep - protectedCount);
+        for (int pass = 0; pass < DigitCounts.Passes; pass++)
         {
-            device.Launch(groups, 1, threads, new CountKernel(weights.View, length, protection, state, shift, partial, groups));
-            device.Launch(1, 1, device.RowThreads(groups), new SelectKernel(partial, groups, state, keep - protectedCount, shift));
+            device.Launch(groups, 1, threads, new CountKernel(weights.View, length, protection, search, pass));
         }
 
-        device.Launch(1, 1, device.RowThreads(groups), new TiesKernel(partial, groups, state, tiesBefore));
-        device.Launch(groups, 1, threads, new ApplyKernel(weights.View, length, protection, state, tiesBefore));
+        device.Launch(groups, 1, threads, new ApplyKernel(weights.View, length, protection, search));
         weights.Changed(keep);
     }
 
@@ -59,7 +65,7 @@ internal static class WeightTopK
         return new Protection(last, weights.Columns, axis, lines);
     }
 
-    /// <summary>What the search knows, in device memory.</summary>
+    /// <summary>What is known before a pass, in device memory.</summary>
     private static class State
     {
         /// <summary>The digits found, the bits below them 0.</summary>
@@ -68,6 +74,79 @@ internal static class WeightTopK
         /// <summary>How many of the entries that begin with these digits are to be kept.</summary>
         public const int Wanted = 1;
         public const int Length = 2;
+    }
+
+    /// <summary>
+    /// The search for the k-th magnitude, a digit a pass. Each group adds up all groups' counts of the pass before for itself, rather than that a launch between
+    /// any two did it for all; the first leaves the sum's outcome for the pass after.
+    /// </summary>
+    internal readonly struct Search(ArrayView<int> counts, ArrayView<int> states, int groups, int keep)
+    {
+        /// <summary>Stores what a group counted in a pass.</summary>
+        public void Store(int pass, ArrayView<int> totals)
+        {
+            for (int digit = Group.IdxX; digit < DigitCounts.Digits; digit += Group.DimX)
+            {
+                counts[PlaceOf(pass, digit) + Grid.IdxX] = totals[digit];
+            }
+        }
+
+        /// <summary>What is known before a pass; barriers inside, and shared memory is free for other use afterwards.</summary>
+        /// <param name="pass">From 1.</param>
+        /// <param name="shared">As for counting.</param>
+        /// <param name="totals">As for counting.</param>
+        /// <param name="wanted">Of the entries that begin with the digits found, how many are to be kept.</param>
+        /// <returns>The digits found, the bits below them 0.</returns>
+        public int Threshold(int pass, ArrayView<int> shared, ArrayView<int> totals, out int wanted)
+        {
+            int threshold = 0;
+            wanted = keep;
+            if (pass > 1)
+            {
+                threshold = states[((pass - 1) * State.Length) + State.Threshold];
+                wanted = states[((pass - 1) * State.Length) + State.Wanted];
+            }
+
+            for (int digit = 0; digit < DigitCounts.Digits; digit++)
+            {
+                int sum = 0;
+                for (int group = Group.IdxX; group < groups; group += Group.DimX)
+                {
+                    sum += counts[PlaceOf(pass - 1, digit) + group];
+                }
+
+                shared[(digit * Group.DimX) + Group.IdxX] = sum;
+            }
+
+            Group.Barrier();
+            DigitCounts.Total(shared, totals);
+            Group.Barrier();
+            threshold |= DigitCounts.DigitOfKth(totals, ref wanted) << DigitCounts.ShiftOf(pass - 1);
+            if (Grid.IdxX == 0 && Group.IdxX == 0 && pass < DigitCounts.Passes)
+            {
+                states[(pass * State.Length) + State.Threshold] = threshold;
+                states[(pass * State.Length) + State.Wanted] = wanted;
+            }
+
+            Group.Barrier();
+            return threshold;
+        }
+
+        /// <summary>After the last pass: how many entries equal to the threshold lie in the runs before a group's, and in its own; barriers inside.</summary>
+        public int TiesBefore(int threshold, ArrayView<int> shared, out int own)
+        {
+            int place = PlaceOf(DigitCounts.Passes - 1, threshold & (DigitCounts.Digits - 1));
+            int sum = 0;
+            for (int group = Group.IdxX; group < Grid.IdxX; group += Group.DimX)
+            {
+                sum += counts[place + group];
+            }
+
+            own = counts[place + Grid.IdxX];
+            return GroupReduction.Sum(sum, shared);
+        }
+
+        private int PlaceOf(int pass, int digit) => ((pass * DigitCounts.Digits) + digit) * groups;
     }
 
     /// <summary>Whether an entry is among the largest of its line: axis 1 protects rows, 0 columns, -1 nothing.</summary>
@@ -97,7 +176,6 @@ internal static class WeightTopK
         {
             ArrayView<int> magnitudes = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
             ArrayView<int> indices = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
-            ArrayView<int> winners = SharedMemory.Allocate<int>(2 * LinesOfGroup);
             int lineOfGroup = Group.IdxX % linesOfGroup;
             int line = (Grid.IdxX * linesOfGroup) + lineOfGroup;
             int step = Group.DimX / linesOfGroup;
@@ -124,24 +202,23 @@ internal static class WeightTopK
                 magnitudes[Group.IdxX] = best;
                 indices[Group.IdxX] = where;
                 Group.Barrier();
-                if (Group.IdxX < linesOfGroup)
+                for (int half = Group.DimX >> 1; half >= linesOfGroup; half >>= 1)
                 {
-                    for (int thread = Group.IdxX + linesOfGroup; thread < Group.DimX; thread += linesOfGroup)
+                    int other = Group.IdxX + half;
+                    if (Group.IdxX < half && (magnitudes[other] > best || (magnitudes[other] == best && indices[other] < where)))
                     {
-                        if (magnitudes[thread] > best || (magnitudes[thread] == best && indices[thread] < where))
-                        {
-                            best = magnitudes[thread];
-                            where = indices[thread];
-                        }
+                        best = magnitudes[other];
+                        where = indices[other];
+                        magnitudes[Group.IdxX] = best;
+                        indices[Group.IdxX] = where;
                     }
 
-                    winners[Group.IdxX] = best;
-                    winners[linesOfGroup + Group.IdxX] = where;
+                    Group.Barrier();
                 }
 
+                magnitude = magnitudes[lineOfGroup];
+                index = indices[lineOfGroup];
                 Group.Barrier();
-                magnitude = winners[lineOfGroup];
-                index = winners[linesOfGroup + lineOfGroup];
             }
 
             if (Group.IdxX < linesOfGroup && line < lines)
@@ -152,18 +229,17 @@ internal static class WeightTopK
         }
     }
 
-    /// <summary>A group counts the digits of a run of unprotected entries; the first pass finds no state yet.</summary>
-    internal readonly struct CountKernel(
-        ArrayView<float> weights, int length, Protection protection, ArrayView<int> state, int shift, ArrayView<int> partial, int groups) : IKernel
+    /// <summary>A group counts the digits of a run of unprotected entries.</summary>
+    internal readonly struct CountKernel(ArrayView<float> weights, int length, Protection protection, Search search, int pass) : IKernel
     {
         public void Execute()
         {
             ArrayView<int> counts = SharedMemory.Allocate<int>(DigitCounts.SharedLength);
             ArrayView<int> totals = SharedMemory.Allocate<int>(DigitCounts.Digits);
             int prefix = 0;
-            if (shift < DigitCounts.FirstShift)
+            if (pass > 0)
             {
-                prefix = state[State.Threshold];
+                prefix = search.Threshold(pass, counts, totals, out _);
             }
 
             int first = Grid.IdxX * EntriesOfGroup;
@@ -174,77 +250,27 @@ internal static class WeightTopK
                 int magnitude = DigitCounts.Magnitude(weights[i]);
                 if (protection.Has(i, magnitude) == 0)
                 {
-                    DigitCounts.Add(counts, magnitude, prefix, shift);
+                    DigitCounts.Add(counts, magnitude, prefix, DigitCounts.ShiftOf(pass));
                 }
             }
 
             Group.Barrier();
             DigitCounts.Total(counts, totals);
             Group.Barrier();
-            for (int digit = Group.IdxX; digit < DigitCounts.Digits; digit += Group.DimX)
-            {
-                partial[(digit * groups) + Grid.IdxX] = totals[digit];
-            }
+            search.Store(pass, totals);
         }
     }
 
-    /// <summary>One group: adds up the groups' counts and takes the digit that holds the k-th.</summary>
-    internal readonly struct SelectKernel(ArrayView<int> partial, int groups, ArrayView<int> state, int keep, int shift) : IKernel
+    /// <summary>A group zeroes a run of entries. Of those equal to the threshold the first are kept: in all runs but one, that is all or none.</summary>
+    internal readonly struct ApplyKernel(ArrayView<float> weights, int length, Protection protection, Search search) : IKernel
     {
         public void Execute()
         {
             ArrayView<int> counts = SharedMemory.Allocate<int>(DigitCounts.SharedLength);
             ArrayView<int> totals = SharedMemory.Allocate<int>(DigitCounts.Digits);
-            DigitCounts.Clear(counts);
-            for (int group = Group.IdxX; group < groups; group += Group.DimX)
-            {
-                for (int digit = 0; digit < DigitCounts.Digits; digit++)
-                {
-                    counts[(digit * Group.DimX) + Group.IdxX] += partial[(digit * groups) + group];
-                }
-            }
-
-            Group.Barrier();
-            DigitCounts.Total(counts, totals);
-            Group.Barrier();
-            if (Group.IdxX == 0)
-            {
-                int wanted = keep;
-                int threshold = 0;
-                if (shift < DigitCounts.FirstShift)
-                {
-                    wanted = state[State.Wanted];
-                    threshold = state[State.Threshold];
-                }
-
-                int digit = DigitCounts.DigitOfKth(totals, ref wanted);
-                state[State.Threshold] = threshold | (digit << shift);
-                state[State.Wanted] = wanted;
-            }
-        }
-    }
-
-    /// <summary>One group, after the last digit: how many unprotected entries equal to the threshold lie in the runs before each, and in all.</summary>
-    internal readonly struct TiesKernel(ArrayView<int> partial, int groups, ArrayView<int> state, ArrayView<int> tiesBefore) : IKernel
-    {
-        public void Execute()
-        {
-            int digit = state[State.Threshold] & (DigitCounts.Digits - 1);
-            IndexLists.Scan(partial.SubView(digit * groups, groups), tiesBefore, groups);
-        }
-    }
-
-    /// <summary>A group zeroes a run of entries. Of those equal to the threshold the first are kept: in all runs but one, that is all or none.</summary>
-    internal readonly struct ApplyKernel(
-        ArrayView<float> weights, int length, Protection protection, ArrayView<int> state, ArrayView<int> tiesBefore) : IKernel
-    {
-        public void Execute()
-        {
-            ArrayView<int> counts = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
-            int wanted = state[State.Wanted];
-            int threshold = wanted == 0 ? int.MaxValue : state[State.Threshold];
-            int kept = wanted - tiesBefore[Grid.IdxX];
-            int ties = tiesBefore[Grid.IdxX + 1] - tiesBefore[Grid.IdxX];
+            int threshold = search.Threshold(DigitCounts.Passes, counts, totals, out int wanted);
+            int kept = wanted - search.TiesBefore(threshold, counts, out int ties);
+            threshold = wanted == 0 ? int.MaxValue : threshold;
             int first = Grid.IdxX * EntriesOfGroup;
             int end = first + EntriesOfGroup < length ? first + EntriesOfGroup : length;
             if (kept <= 0 || kept >= ties)

@@ -178,8 +178,8 @@ public sealed class KernelBenchmark : IDisposable
         string name = $"[{rows}, {_size.Channels}]";
         double bytes = 4.0 * weight.Length;
         Measure("gradient RMS " + name, 0, bytes, () => _engine.RootMeanSquare([gradient], rms, 0));
-        Measure("Adam step " + name, 0, 7 * bytes, () => _engine.AdamStep(weight, gradient, first, second, 1, 1e-3f, 0.9f, 0.95f, 0.1f, 1));
-        Measure($"Adam step, then top-k {keep}, {_size.MinimumAlive} alive in each row {name}", 0, 9 * bytes, () =>
+        Measure("Adam step " + name, 0, 8 * bytes, () => _engine.AdamStep(weight, gradient, first, second, 1, 1e-3f, 0.9f, 0.95f, 0.1f, 1));
+        Measure($"Adam step, then top-k {keep}, {_size.MinimumAlive} alive in each row {name}", 0, 10 * bytes, () =>
         {
             _engine.AdamStep(weight, gradient, first, second, 1, 1e-3f, 0.9f, 0.95f, 0.1f, 1);
             _engine.KeepLargest(weight, Math.Max(keep, rows * _size.MinimumAlive), 1, _size.MinimumAlive);

@@ -10,6 +10,6 @@ public class GpuLibraryTests
         bool refersToIlgpu = typeof(GpuLibrary).Assembly.GetReferencedAssemblies().Any(name => name.Name == "ILGPU");
 
         Assert.Equal(refersToIlgpu, GpuLibrary.IsReal);
-        Assert.Equal(refersToIlgpu ? "ILGPU 1.5.3" : "in-tree stand-in (no ILGPU on the configured package sources)", GpuLibrary.Description);
+        Assert.Equal(refersToIlgpu ? "ILGPU 1.5.3" : "in-tree stand-in (built without ILGPU)", GpuLibrary.Description);
     }
 }

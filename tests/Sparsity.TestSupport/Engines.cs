@@ -20,19 +20,10 @@ public static class Engines
     public static TheoryData<string> All => [.. Names];
 
     /// <summary>The names, each with every one of <paramref name="values"/>, for MemberData.</summary>
-    public static TheoryData<string, T> With<T>(params T[] values)
-    {
-        var data = new TheoryData<string, T>();
-        foreach (string name in Names)
-        {
-            foreach (T value in values)
-            {
-                data.Add(name, value);
-            }
-        }
+    public static TheoryData<string, T> With<T>(params T[] values) => Combined(Names, values);
 
-        return data;
-    }
+    /// <summary>As <see cref="With"/>, with the GPU engines too that are too slow for every test.</summary>
+    public static TheoryData<string, T> SlowToo<T>(params T[] values) => Combined([.. Names, .. TestGpus.Slow.Select(engine => engine.Name)], values);
 
     /// <summary>The first is the one that others are compared with.</summary>
     public static IReadOnlyList<string> Names => [.. Present.Select(engine => engine.Name)];
@@ -43,5 +34,22 @@ public static class Engines
     /// <summary>Whether an engine is among the GPU engines that are too slow for every test.</summary>
     public static bool IsSlow(string name) => TestGpus.Slow.Any(engine => engine.Name == name);
 
+    /// <summary>How many of a run's steps a test should take on an engine.</summary>
+    public static int StepsOf(string name, int all) => IsSlow(name) ? Math.Min(all, TestGpus.StepsOfSlow) : all;
+
     public static IComputeEngine Create(string name) => Present.Concat(TestGpus.Slow).Single(engine => engine.Name == name).Create();
+
+    private static TheoryData<string, T> Combined<T>(IEnumerable<string> names, T[] values)
+    {
+        var data = new TheoryData<string, T>();
+        foreach (string name in names)
+        {
+            foreach (T value in values)
+            {
+                data.Add(name, value);
+            }
+        }
+
+        return data;
+    }
 }

@@ -27,6 +27,11 @@ namespace ILGPU.Runtime
 
         public void Dispose()
         {
+            if (Accelerator is { IsBusy: true })
+            {
+                throw new InvalidOperationException("Memory is freed that kernels may still be using: the host has not waited since the last was started.");
+            }
+
             Free();
             GC.SuppressFinalize(this);
         }
@@ -62,6 +67,7 @@ namespace ILGPU.Runtime
         public static void CopyToCPU<T>(this ArrayView<T> source, in Span<T> target)
             where T : unmanaged
         {
+            source.Accelerator.Launches++;
             source.Values(target.Length).CopyTo(target);
             source.Accelerator.Synchronize();
         }
@@ -70,6 +76,7 @@ namespace ILGPU.Runtime
         public static void CopyFromCPU<T>(this ArrayView<T> target, in ReadOnlySpan<T> source)
             where T : unmanaged
         {
+            target.Accelerator.Launches++;
             source.CopyTo(target.Values(source.Length));
             target.Accelerator.Synchronize();
         }
@@ -79,15 +86,24 @@ namespace ILGPU.Runtime
             where T : unmanaged
         {
             var pinned = new ReadOnlySpan<T>(Unsafe.AsPointer(ref source), (int)length);
+            target.Accelerator.Launches++;
             pinned.CopyTo(target.Values(pinned.Length));
             target.Accelerator.OnTheWay.Add(((nint)Unsafe.AsPointer(ref source), MemoryMarshal.AsBytes(pinned).ToArray()));
         }
 
         public static void CopyTo<T>(this ArrayView<T> source, ArrayView<T> target)
-            where T : unmanaged => source.Values((int)target.Length).CopyTo(target.Values((int)target.Length));
+            where T : unmanaged
+        {
+            source.Accelerator.Launches++;
+            source.Values((int)target.Length).CopyTo(target.Values((int)target.Length));
+        }
 
         public static void MemSetToZero<T>(this ArrayView<T> target)
-            where T : unmanaged => target.Values((int)target.Length).Clear();
+            where T : unmanaged
+        {
+            target.Accelerator.Launches++;
+            target.Values((int)target.Length).Clear();
+        }
     }
 }
 

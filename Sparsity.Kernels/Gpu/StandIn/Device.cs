@@ -26,7 +26,7 @@ namespace ILGPU.Runtime
     /// <summary>Runs kernels one after the other, each to its end before the launch returns.</summary>
     internal sealed class Accelerator(Device device) : IDisposable
     {
-        private int _launches;
+        private int _launchesWaitedFor;
 
         public Device Device { get; } = device;
 
@@ -36,17 +36,31 @@ namespace ILGPU.Runtime
         /// <summary>How often the host has waited for the device.</summary>
         public int HostWaits { get; private set; }
 
-        /// <summary>Kernels started.</summary>
-        public int Launches => _launches;
+        /// <summary>What was handed to the device: kernels, copies and fills.</summary>
+        public int Launches { get; internal set; }
+
+        /// <summary>Whether the host has not waited since something was handed to the device: a real one may still be at it.</summary>
+        public bool IsBusy => Launches != _launchesWaitedFor;
+
+        /// <summary>Buffers made.</summary>
+        public int Allocations { get; private set; }
+
+        /// <summary>Whether kernels are counted but not run, for sizes at which checking them would take too long.</summary>
+        public bool OnlyCounts { get; set; }
 
         /// <summary>Host memory that a copy may still read from, with what it held when the copy was started.</summary>
         internal List<(nint Source, byte[] Values)> OnTheWay { get; } = [];
 
-        public MemoryBuffer AllocateRaw(long length, int elementSize) => new(length * elementSize, this);
+        public MemoryBuffer AllocateRaw(long length, int elementSize)
+        {
+            Allocations++;
+            return new MemoryBuffer(length * elementSize, this);
+        }
 
         public unsafe void Synchronize()
         {
             HostWaits++;
+            _launchesWaitedFor = Launches;
             foreach ((nint source, byte[] values) in OnTheWay)
             {
                 if (!new ReadOnlySpan<byte>((void*)source, values.Length).SequenceEqual(values))
@@ -64,8 +78,13 @@ namespace ILGPU.Runtime
 
         internal void Launch<T>(Action<T> kernel, KernelConfig config, T argument)
         {
-            ThreadOrder order = Order ?? (ThreadOrder)(_launches % 3);
-            _launches++;
+            ThreadOrder order = Order ?? (ThreadOrder)(Launches % 3);
+            Launches++;
+            if (OnlyCounts)
+            {
+                return;
+            }
+
             GroupRun.Grid(() => kernel(argument), argument?.GetType().Name ?? kernel.Method.Name, config, order);
         }
     }

@@ -8,7 +8,7 @@ namespace Sparsity.Kernels.Tests.Official;
 [Trait("Category", "OfficialParity")]
 public class ForwardParityTests
 {
-    public static TheoryData<string, string> Folders => OfficialFolders.OnEngines("forward");
+    public static TheoryData<string, string> Folders => Engines.SlowToo(OfficialFolders.Of("forward"));
 
     [Theory]
     [MemberData(nameof(Folders))]

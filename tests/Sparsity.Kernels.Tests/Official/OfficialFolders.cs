@@ -26,9 +26,9 @@ internal static class OfficialFolders
         }
     }
 
-    /// <summary>Every folder of a kind, with every engine.</summary>
+    /// <summary>Every folder of a kind.</summary>
     /// <param name="kind">forward or train.</param>
-    public static TheoryData<string, string> OnEngines(string kind) => Engines.With([.. Entries(kind, Directory.GetDirectories)]);
+    public static string[] Of(string kind) => [.. Entries(kind, Directory.GetDirectories)];
 
     /// <summary>Every file of the units folders.</summary>
     public static IEnumerable<string> UnitFiles => Entries("units", Directory.GetFileSystemEntries);

@@ -13,7 +13,7 @@ public class TrainingParityTests
     /// <summary>The fixtures' own float32 and float64 runs agree to 6e-7 at every step.</summary>
     private const double LossTolerance = 2e-5;
 
-    public static TheoryData<string, string> Folders => OfficialFolders.OnEngines("train");
+    public static TheoryData<string, string> Folders => Engines.With(OfficialFolders.Of("train"));
 
     [Theory]
     [MemberData(nameof(Folders))]

@@ -98,6 +98,15 @@ public sealed class GroupRunTests : IDisposable
     }
 
     [Fact]
+    public void MemoryThatAKernelMayBeUsingIsNotFreed()
+    {
+        Launch(new Reversing(_values), 1, Threads);
+        Assert.Throws<InvalidOperationException>(_buffer.Dispose);
+        _accelerator.Synchronize();
+        _buffer.Dispose();
+    }
+
+    [Fact]
     public void FreedMemoryIsNotUsed()
     {
         _buffer.Dispose();
@@ -113,6 +122,8 @@ public sealed class GroupRunTests : IDisposable
 
     public void Dispose()
     {
+        _accelerator.OnTheWay.Clear();
+        _accelerator.Synchronize();
         _buffer.Dispose();
         _accelerator.Dispose();
         _context.Dispose();

@@ -17,10 +17,15 @@ internal static class TestGpus
     /// <summary>Too slow for every test.</summary>
     public static (string Name, Func<IComputeEngine> Create)[] Slow { get; } = [("gpu kernels on ILGPU's CPU accelerator", CreateOnProcessor)];
 
+    /// <summary>A tiny training run takes a second a step, but often there is no other engine to run it.</summary>
+    public const int StepsOfSlow = 60;
+
+    /// <summary>Each thread of a group is one of the operating system, and all of the largest group there was take part in every launch: the fewer, the faster.</summary>
     private static GpuEngine CreateOnProcessor()
     {
-        Context context = GpuDevices.CreateContext(builder => builder.CPU(new CPUDevice(4, 64, 1)));
+        Context context = GpuDevices.CreateContext(builder => builder.CPU(new CPUDevice(4, 32, 1)));
         ILGPU.Runtime.Device device = context.GetDevice<CPUDevice>(0);
-        return new GpuEngine(new GpuDevice(context, device.CreateAccelerator(context), device.MemorySize, warpSize: 1, rowThreads: 4), "gpu", GpuLibrary.Description);
+        return new GpuEngine(
+            new GpuDevice(context, device.CreateAccelerator(context), device.MemorySize, warpSize: 1, rowThreads: 4, elementThreads: 4), "gpu", GpuLibrary.Description);
     }
 }

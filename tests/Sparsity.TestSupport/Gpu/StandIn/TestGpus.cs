@@ -13,6 +13,9 @@ internal static class TestGpus
     /// <summary>Too slow for every test.</summary>
     public static (string Name, Func<IComputeEngine> Create)[] Slow { get; } = [("gpu kernels on the stand-in, 8 threads to a row", () => Create(8))];
 
+    /// <summary>Whole runs are for the other.</summary>
+    public const int StepsOfSlow = 2;
+
     private static GpuEngine Create(int rowThreads)
     {
         Context context = Context.Create(_ => { });
