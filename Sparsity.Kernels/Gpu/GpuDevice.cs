@@ -26,7 +26,7 @@ internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer buffer, int
 
 /// <summary>
 /// One accelerator: memory, kernels loaded when first launched, one stream. Launches and writes of memory run in the order of the calls and do not wait; reading does.
-/// Memory that is given back is freed when the host next waits: what was started before may still use it, and not every driver keeps it until then (PoCL does not).
+/// Memory that is given back is freed when the host next waits: what was started before may still use it, and nothing says that every driver keeps it until then.
 /// </summary>
 internal sealed class GpuDevice : IDisposable
 {
