@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Sparsity.Core;
+using Sparsity.Core.Storage;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Faults;
@@ -100,6 +101,8 @@ internal sealed class RankKills(ulong seed)
             FaultFoundException.Require(
                 File.ReadAllBytes(Path.Combine(whole, name)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(folder, name))), $"{folder}: {name} differs after resuming");
         }
+
+        FaultFoundException.Require(FileFaults.Metrics(new RunFolder(whole)).SequenceEqual(FileFaults.Metrics(new RunFolder(folder))), $"{folder}: metrics.jsonl differs after resuming");
     }
 
     /// <summary>After a while, kill -9 of a rank; false where the run was over before.</summary>

@@ -16,21 +16,26 @@ public sealed class MpiLauncher(string name, string program)
 
     public static MpiLauncher? Mpich => Found[1];
 
+    /// <summary>What Open MPI wants in the environment where it is started by root.</summary>
+    public static (string Name, string Value)[] AsRoot => [("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")];
+
     public string Name => name;
+
+    /// <summary>mpirun and its options; what it is to start follows.</summary>
+    public string[] Command(int ranks) => [program, .. name == "openmpi" ? (string[])["--oversubscribe"] : [], "-np", $"{ranks}"];
 
     /// <summary>Starts <paramref name="ranks"/> copies of a program of .NET.</summary>
     /// <param name="assembly">Its path.</param>
     /// <param name="environment">Beside this process's own.</param>
     public Process Start(int ranks, string assembly, IEnumerable<string> arguments, params IEnumerable<(string Name, string Value)> environment)
     {
-        string[] oversubscribe = name == "openmpi" ? ["--oversubscribe"] : [];
-        var start = new ProcessStartInfo(program, [.. oversubscribe, "-np", $"{ranks}", "dotnet", assembly, .. arguments])
+        string[] command = Command(ranks);
+        var start = new ProcessStartInfo(command[0], [.. command[1..], "dotnet", assembly, .. arguments])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        (string, string)[] always = [("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")];
-        foreach ((string variable, string value) in always.Concat(environment))
+        foreach ((string variable, string value) in AsRoot.Concat(environment))
         {
             start.Environment[variable] = value;
         }

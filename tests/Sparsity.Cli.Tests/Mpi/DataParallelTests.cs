@@ -76,7 +76,7 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
     public void ALibraryThatIsNotTheLaunchersIsRefused()
     {
         // As srun starts processes, but with no connection to it: each sees itself alone.
-        CommandResult result = CommandLine.RunWith([("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "2"), (MpiLibrary.PathVariable, "libmpi.so.40"), .. AsRoot], [.. Train, "--out", run["slurm"]]);
+        CommandResult result = CommandLine.RunWith([("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "2"), (MpiLibrary.PathVariable, "libmpi.so.40"), .. MpiLauncher.AsRoot], [.. Train, "--out", run["slurm"]]);
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("2 processes were started together (SLURM_STEP_NUM_TASKS), but Open MPI", result.Errors, StringComparison.Ordinal);
         Assert.Contains("sees 1: the launcher belongs to another MPI", result.Errors, StringComparison.Ordinal);
@@ -114,8 +114,6 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
 
     /// <summary>More steps than any test waits for.</summary>
     private string[] Long => [.. Train.Select(argument => argument == "31000" ? "30000000" : argument)];
-
-    private static (string, string)[] AsRoot => [("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")];
 
     private void RanksGiveTheLossesOfOneProcess(MpiLauncher launcher)
     {
@@ -173,7 +171,7 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
     }
 
     /// <summary>Waits until a run has so many lines of metrics; then says which process one of its ranks is.</summary>
-    private static int RankAfter(int lines, int rank, string folder)
+    internal static int RankAfter(int lines, int rank, string folder)
     {
         string metrics = Path.Combine(folder, "metrics.jsonl");
         for (int i = 0; i < 3000; i++)
@@ -195,7 +193,7 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.True(code == 0, $"mpirun -np {ranks} sparsity {string.Join(' ', arguments)} ended with {code}: {output}{errors}");
     }
 
-    private static void RequireSameFiles(string expected, string actual, params string[] more)
+    internal static void RequireSameFiles(string expected, string actual, params string[] more)
     {
         foreach (string name in more.Concat(["model.safetensors", "train_state.safetensors"]))
         {
