@@ -83,7 +83,7 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
     }
 
     [Fact]
-    public void WhereThereIsNoLibraryThePackageIsNamed()
+    public void ALibraryThatCannotBeLoadedIsRefusedInOneLine()
     {
         CommandResult result = CommandLine.RunWith(
             [("PMI_RANK", "0"), ("PMI_SIZE", "2"), (MpiLibrary.PathVariable, run["libmpi.so"])], [.. Train, "--out", run["none"]]);
@@ -95,22 +95,6 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
     [Fact]
     public void WithoutALauncherNothingOfMpiIsLoaded() =>
         Assert.Equal(0, CommandLine.RunWith([(MpiLibrary.PathVariable, run["libmpi.so"])], [.. Train, "--out", run["without"]]).ExitCode);
-
-    [Fact]
-    public void LaunchersAreKnownByTheirVariables()
-    {
-        Assert.Null(Find());
-        Assert.Equal((1, 4, true), Of(Find(("OMPI_COMM_WORLD_RANK", "1"), ("OMPI_COMM_WORLD_SIZE", "4"), ("PMI_RANK", "3"), ("PMI_SIZE", "9"))));
-        Assert.Equal((3, 9, false), Of(Find(("PMI_RANK", "3"), ("PMI_SIZE", "9"))));
-        Assert.Equal((0, 2, false), Of(Find(("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "2"))));
-        Assert.Null(Find(("SLURM_PROCID", "0"), ("SLURM_NTASKS", "2"))); // a batch script
-        Assert.Null(Find(("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "1")));
-        Assert.Null(Find(("PMI_RANK", "x"), ("PMI_SIZE", "2")));
-
-        static Launcher? Find(params (string Name, string Value)[] variables) => Launcher.Find(name => variables.FirstOrDefault(variable => variable.Name == name).Value);
-
-        static (int, int, bool) Of(Launcher? launcher) => (launcher!.Rank, launcher.Size, launcher.IsOpenMpi);
-    }
 
     /// <summary>More steps than any test waits for.</summary>
     private string[] Long => [.. Train.Select(argument => argument == "31000" ? "30000000" : argument)];
