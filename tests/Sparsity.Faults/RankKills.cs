@@ -14,9 +14,6 @@ internal sealed class RankKills(ulong seed)
     /// <summary>A run is left alone after so many kills, and another begun.</summary>
     private const int MostKillsOfOneRun = 6;
 
-    /// <summary>All other ranks are to be gone so long after one was killed.</summary>
-    private static readonly TimeSpan LongestEnd = TimeSpan.FromSeconds(20);
-
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "sparsity.dll");
 
     private readonly RandomSource _random = new(seed);
@@ -84,13 +81,8 @@ internal sealed class RankKills(ulong seed)
             }
 
             _kills++;
-            int[] left;
-            while ((left = [.. Enumerable.Range(0, ranks).Select(rank => MpiLauncher.ProcessOf(rank, folder)).OfType<int>()]).Length > 0)
-            {
-                FaultFoundException.Require(Stopwatch.GetElapsedTime(since) < LongestEnd, $"rank {victim} of {ranks} was killed and mpirun has ended, but not process {string.Join(", ", left)}: {output}{errors}");
-                Thread.Sleep(20);
-            }
-
+            int[] left = MpiLauncher.AwaitEnd(ranks, folder);
+            FaultFoundException.Require(left.Length == 0, $"rank {victim} of {ranks} was killed and mpirun has ended, but not process {string.Join(", ", left)}: {output}{errors}");
             TimeSpan end = Stopwatch.GetElapsedTime(since);
             _slowestEnd = end > _slowestEnd ? end : _slowestEnd;
             Console.Error.WriteLine(FormattableString.Invariant($"{launcher.Name}: kill {_kills}, rank {victim} of {ranks}; all others gone after {end.TotalSeconds:0.0} s"));

@@ -10,6 +10,8 @@ public sealed class MpiLauncher(string name, string program)
 {
     private const int MostMinutes = 5;
 
+    private static readonly TimeSpan LongestEnd = TimeSpan.FromSeconds(20);
+
     private static readonly MpiLauncher?[] Found = [Find("openmpi", "Open MPI"), Find("mpich", "HYDRA")];
 
     public static MpiLauncher? OpenMpi => Found[0];
@@ -85,6 +87,20 @@ public sealed class MpiLauncher(string name, string program)
         }
 
         return null;
+    }
+
+    /// <summary>Waits for the end of all ranks of a run: of those that a launcher has killed, some may outlive it for a moment.</summary>
+    /// <returns>The processes that are there still after the longest time that this may take.</returns>
+    public static int[] AwaitEnd(int ranks, string folder)
+    {
+        long started = Stopwatch.GetTimestamp();
+        int[] left;
+        while ((left = [.. Enumerable.Range(0, ranks).Select(rank => ProcessOf(rank, folder)).OfType<int>()]).Length > 0 && Stopwatch.GetElapsedTime(started) < LongestEnd)
+        {
+            Thread.Sleep(20);
+        }
+
+        return left;
     }
 
     private static MpiLauncher? Find(string name, string description)
