@@ -103,7 +103,7 @@ void StopOnce(Action keepRunning)
     if (!stop.IsCancellationRequested)
     {
         keepRunning();
-        if (Launcher.Present is not { Rank: > 0 })
+        if (Launcher.Present is not { Rank: > 0 } && MpiGroup.Present?.IsAborting != true)
         {
             Console.Error.WriteLine("sparsity: stopping after the step in progress; once more to stop at once.");
         }

@@ -12,49 +12,39 @@ internal static class SteeringPage
     {
         string title = $"Steering {what}";
         string nodes = string.Join(", ", result.Nodes.Select(node => node.Name));
-        return Page(E(
-            "html",
-            A("lang", "en"),
-            E(
-                "head",
-                E("meta", A("charset", "utf-8")),
-                E("meta", A("name", "viewport"), A("content", "width=device-width, initial-scale=1")),
-                E("title", title),
-                E("style", ReportStyle.Css)),
-            E("body", E(
-                "main",
-                E("h1", title),
-                E("p", A("class", "headline"), Format(
-                    $"Moving {nodes} makes the counterfactual answer {Number(result.DenseFactor)} times as probable in the dense model at strength {Number(result.Points[^1].Strength)}; random directions of equal norm make it {Number(result.RandomFactor)} times as probable.")),
-                E("p", A("class", "soft"), Format(
-                    $"Mean over {result.Prompts} presented prompts; {result.RandomDirections} random directions. Strength 1 moves a node by its whole difference between the counterfactual and the presented prompt, token by token.")),
-                E("h2", "Counterfactual answer"),
-                Chart(
-                    "Probability of the counterfactual answer over strength",
-                    Series(result, "dense, steered over the bridge", "dense", point => point.Dense.Counterfactual, markers: true),
-                    Series(result, "sparse, node moved", "sparse", point => point.Sparse.Counterfactual, markers: true),
-                    Series(result, "random directions, mean", "measured", point => point.Random.Counterfactual, markers: true),
-                    Series(result, "random directions, lowest", "thin measured", point => point.RandomLow, markers: false),
-                    Series(result, "random directions, highest", "thin measured", point => point.RandomHigh, markers: false)),
-                E("h2", "Presented answer"),
-                Chart(
-                    "Probability of the presented answer over strength",
-                    Series(result, "dense, steered over the bridge", "dense", point => point.Dense.Presented, markers: true),
-                    Series(result, "sparse, node moved", "sparse", point => point.Sparse.Presented, markers: true),
-                    Series(result, "random directions, mean", "measured", point => point.Random.Presented, markers: true)),
-                E("h2", "Numbers"),
-                Table(
-                    "Probabilities of the counterfactual answer, and of the presented one in the dense model.",
-                    ["strength", "dense, steered", "sparse, node moved", "random, mean", "random, lowest", "random, highest", "dense, presented answer"],
-                    result.Points.Select(point => (object[])
-                    [
-                        Number(point.Strength), Number(point.Dense.Counterfactual), Number(point.Sparse.Counterfactual), Number(point.Random.Counterfactual),
-                        Number(point.RandomLow), Number(point.RandomHigh), Number(point.Dense.Presented),
-                    ])),
-                Table(
-                    "Steered nodes.",
-                    ["node", "mean difference, last token", "RMS sparse / dense", "norm of direction"],
-                    result.Nodes.Select(node => (object[])[node.Name, Number(node.MeanDifference), Number(node.RmsRatio), Number(node.DirectionNorm)]))))));
+        return Page(
+            title,
+            E("p", A("class", "headline"), Format(
+                $"Moving {nodes} makes the counterfactual answer {Number(result.DenseFactor)} times as probable in the dense model at strength {Number(result.Points[^1].Strength)}; random directions of equal norm make it {Number(result.RandomFactor)} times as probable.")),
+            E("p", A("class", "soft"), Format(
+                $"Mean over {result.Prompts} presented prompts; {result.RandomDirections} random directions. Strength 1 moves a node by its whole difference between the counterfactual and the presented prompt, token by token.")),
+            E("h2", "Counterfactual answer"),
+            Chart(
+                "Probability of the counterfactual answer over strength",
+                Series(result, "dense, steered over the bridge", "dense", point => point.Dense.Counterfactual, markers: true),
+                Series(result, "sparse, node moved", "sparse", point => point.Sparse.Counterfactual, markers: true),
+                Series(result, "random directions, mean", "measured", point => point.Random.Counterfactual, markers: true),
+                Series(result, "random directions, lowest", "thin measured", point => point.RandomLow, markers: false),
+                Series(result, "random directions, highest", "thin measured", point => point.RandomHigh, markers: false)),
+            E("h2", "Presented answer"),
+            Chart(
+                "Probability of the presented answer over strength",
+                Series(result, "dense, steered over the bridge", "dense", point => point.Dense.Presented, markers: true),
+                Series(result, "sparse, node moved", "sparse", point => point.Sparse.Presented, markers: true),
+                Series(result, "random directions, mean", "measured", point => point.Random.Presented, markers: true)),
+            E("h2", "Numbers"),
+            Table(
+                "Probabilities of the counterfactual answer, and of the presented one in the dense model.",
+                ["strength", "dense, steered", "sparse, node moved", "random, mean", "random, lowest", "random, highest", "dense, presented answer"],
+                result.Points.Select(point => (object[])
+                [
+                    Number(point.Strength), Number(point.Dense.Counterfactual), Number(point.Sparse.Counterfactual), Number(point.Random.Counterfactual),
+                    Number(point.RandomLow), Number(point.RandomHigh), Number(point.Dense.Presented),
+                ])),
+            Table(
+                "Steered nodes.",
+                ["node", "mean difference, last token", "RMS sparse / dense", "norm of direction"],
+                result.Nodes.Select(node => (object[])[node.Name, Number(node.MeanDifference), Number(node.RmsRatio), Number(node.DirectionNorm)])));
     }
 
     private static XElement Chart(string title, params PlotSeries[] series) =>

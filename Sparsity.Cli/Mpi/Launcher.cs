@@ -20,6 +20,9 @@ internal sealed record Launcher(string Name, int Rank, int Size)
 
     public bool IsOpenMpi => Name == Variables[0].Size;
 
+    /// <summary>MPICH's kin, or srun in their manner.</summary>
+    public bool IsPmi => Name == Variables[1].Size;
+
     /// <summary>From an environment.</summary>
     public static Launcher? Find(Func<string, string?> variable)
     {

@@ -108,8 +108,15 @@ internal sealed unsafe class MpiGroup : IProcessGroup
         }
     }
 
+    /// <summary>Whether <see cref="Abort"/> was called: the launcher may then ask this process to stop before it ends.</summary>
+    public bool IsAborting { get; private set; }
+
     /// <summary>Ends all processes of the group, this one included.</summary>
-    public void Abort(int exitCode) => _ = _mpi.Abort(_mpi.World, exitCode);
+    public void Abort(int exitCode)
+    {
+        IsAborting = true;
+        _ = _mpi.Abort(_mpi.World, exitCode);
+    }
 
     /// <summary>Leaves when all do. Not for a process that has failed: see <see cref="Abort"/>.</summary>
     public void Leave()

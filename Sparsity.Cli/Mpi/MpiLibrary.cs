@@ -90,8 +90,7 @@ internal sealed unsafe class MpiLibrary
     public static MpiLibrary Load(Launcher launcher)
     {
         string? path = Environment.GetEnvironmentVariable(PathVariable);
-        string[] names = path is not null ? [path] : launcher.IsOpenMpi ? OpenMpiNames : launcher.Name == "PMI_SIZE" ? [.. MpichNames, .. OpenMpiNames] : [.. OpenMpiNames, .. MpichNames];
-        foreach (string name in names)
+        foreach (string name in path is not null ? [path] : NamesFor(launcher))
         {
             if (NativeLibrary.TryLoad(name, out nint handle))
             {
@@ -99,11 +98,15 @@ internal sealed unsafe class MpiLibrary
             }
         }
 
-        throw new BadInputException(path is not null
-            ? $"{PathVariable} is {path}, but there is no library that can be loaded. Give the path of libmpi."
-            : $"{launcher.Size} processes were started together ({launcher.Name}), but the system has no MPI library ({string.Join(", ", names)}). "
-                + $"Install {(launcher.IsOpenMpi ? "openmpi-bin" : "mpich")} (Debian, Ubuntu), load the cluster's MPI module, or name the library with {PathVariable}.");
+        throw new BadInputException(path is not null ? $"{PathVariable} is {path}, but there is no library that can be loaded. Give the path of libmpi." : Missing(launcher));
     }
+
+    /// <summary>What to say where none of the libraries that a launcher may belong to can be loaded.</summary>
+    internal static string Missing(Launcher launcher) =>
+        $"{launcher.Size} processes were started together ({launcher.Name}), but the system has no MPI library ({string.Join(", ", NamesFor(launcher))}). "
+        + $"Install {(launcher.IsOpenMpi ? "openmpi-bin" : launcher.IsPmi ? "mpich" : "openmpi-bin or mpich")} (Debian, Ubuntu), load the cluster's MPI module, or name the library with {PathVariable}.";
+
+    private static string[] NamesFor(Launcher launcher) => launcher.IsOpenMpi ? OpenMpiNames : launcher.IsPmi ? [.. MpichNames, .. OpenMpiNames] : [.. OpenMpiNames, .. MpichNames];
 
     private nint Function(string name) => NativeLibrary.GetExport(_handle, name);
 }

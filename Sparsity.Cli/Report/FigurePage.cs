@@ -13,16 +13,7 @@ internal static class FigurePage
     public static string Render(FigureResult result)
     {
         string title = $"{result.Plan.Figure.Name()}: {result.Plan.Figure.Description()}";
-        return Page(E(
-            "html",
-            A("lang", "en"),
-            E(
-                "head",
-                E("meta", A("charset", "utf-8")),
-                E("meta", A("name", "viewport"), A("content", "width=device-width, initial-scale=1")),
-                E("title", title),
-                E("style", ReportStyle.Css)),
-            E("body", E("main", E("h1", title), E("p", A("class", "headline"), result.Headline), Settings(result.Plan), Body(result), Models(result)))));
+        return Page(title, E("p", A("class", "headline"), result.Headline), Settings(result.Plan), Body(result), Models(result));
     }
 
     private static XElement Settings(ReproductionPlan plan) => E(

@@ -55,9 +55,21 @@ internal static class Markup
 
     public static string Format(FormattableString text) => FormattableString.Invariant(text);
 
-    /// <summary>The page as text: no XML declaration, line feeds only.</summary>
-    public static string Page(XElement html)
+    /// <summary>A page as text: no XML declaration, line feeds only.</summary>
+    /// <param name="title">Its name and first heading.</param>
+    /// <param name="content">What follows the heading.</param>
+    public static string Page(string title, params object?[] content)
     {
+        XElement html = E(
+            "html",
+            A("lang", "en"),
+            E(
+                "head",
+                E("meta", A("charset", "utf-8")),
+                E("meta", A("name", "viewport"), A("content", "width=device-width, initial-scale=1")),
+                E("title", title),
+                E("style", ReportStyle.Css)),
+            E("body", E("main", E("h1", title), content)));
         var text = new StringBuilder("<!DOCTYPE html>\n");
         var settings = new XmlWriterSettings { OmitXmlDeclaration = true, Indent = true, IndentChars = " ", NewLineChars = "\n", ConformanceLevel = ConformanceLevel.Fragment };
         using (var writer = XmlWriter.Create(text, settings))

@@ -20,16 +20,8 @@ public static class ReportPage
     public const int MostEdgesOfDenseDrawing = 400;
 
     /// <exception cref="Sparsity.Core.BadInputException">A circuit's nodes or edges are not well named.</exception>
-    public static string Render(DemoSummary summary, IReadOnlyList<TrainingCurve> curves, IReadOnlyList<ReportCircuit> circuits, string title = "Circuit Sparsity demo") => Page(E(
-        "html",
-        A("lang", "en"),
-        E(
-            "head",
-            E("meta", A("charset", "utf-8")),
-            E("meta", A("name", "viewport"), A("content", "width=device-width, initial-scale=1")),
-            E("title", title),
-            E("style", ReportStyle.Css)),
-        E("body", E("main", E("h1", title), Headline.Write(summary, circuits), Training(summary, curves), Table(circuits), Losses(circuits), Drawings(circuits)))));
+    public static string Render(DemoSummary summary, IReadOnlyList<TrainingCurve> curves, IReadOnlyList<ReportCircuit> circuits, string title = "Circuit Sparsity demo") =>
+        Page(title, Headline.Write(summary, circuits), Training(summary, curves), Table(circuits), Losses(circuits), Drawings(circuits));
 
     private static XElement? Training(DemoSummary summary, IReadOnlyList<TrainingCurve> curves)
     {

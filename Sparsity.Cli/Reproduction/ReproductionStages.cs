@@ -68,7 +68,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
     {
         stop.ThrowIfCancellationRequested();
         PruningPlan wanted = plan.PruningOf(ModelFolder(model.Name), model.Fingerprint, model.Model.Seed, method);
-        string directory = Path.Combine(root, "circuits", $"{model.Name}-{method.ToString().ToLowerInvariant()}");
+        string directory = Path.Combine(root, "circuits", ModelCircuits.FolderName(model.Name, method));
         string planPath = Path.Combine(directory, "prune.json");
         AtomicFile.CreateDirectory(directory);
         if (File.Exists(planPath))
@@ -121,7 +121,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
             return DataFolder.Open(plan.Data);
         }
 
-        string directory = Path.Combine(root, FormattableString.Invariant($"data-{plan.Megabytes}mb-seed-{plan.Seed}"));
+        string directory = Path.Combine(root, plan.DataName!);
         if (!Directory.Exists(directory))
         {
             using var held = FolderLock.Take(root);

@@ -1,9 +1,11 @@
 using CommandLine;
+using Sparsity.Core;
 using Sparsity.Core.Pruning;
+using Sparsity.Core.Reproduction;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("merge", HelpText = "Join the shards of a sweep ('prune --shard') into the folder that one run would have made.")]
+[Verb("merge", HelpText = "Join shards ('prune --shard', 'reproduce --shard') into the folder that one run would have made.")]
 internal sealed class MergeVerb : Verb
 {
     [Option("from", Separator = ',', Required = true, HelpText = "Folders of shards, or the one that holds them, comma-separated.")]
@@ -14,9 +16,25 @@ internal sealed class MergeVerb : Verb
 
     public override int Run(CancellationToken stop)
     {
-        string[] shards = [.. From.SelectMany(PruningMerge.Find).Distinct()];
-        PruningResults results = PruningMerge.Run(shards, Out);
-        Terminal.Line($"{results.Results.Count} results of {shards.Length} shards written to {Path.Combine(Out, "results.json")}");
+        string[] sweep = [.. From.SelectMany(PruningMerge.Find).Distinct()];
+        string[] figures = [.. From.SelectMany(ReproductionMerge.Find).Distinct()];
+        if (figures.Length == 0)
+        {
+            PruningResults results = PruningMerge.Run(sweep, Out);
+            Terminal.Line($"{results.Results.Count} results of {sweep.Length} shards written to {Path.Combine(Out, "results.json")}");
+            return 0;
+        }
+
+        if (sweep.Length > 0)
+        {
+            throw new BadInputException($"{sweep[0]} is a shard of 'prune', but {figures[0]} one of 'reproduce'. Join them by themselves.");
+        }
+
+        foreach (ReproductionPlan plan in ReproductionMerge.Run(figures, Out))
+        {
+            Terminal.Line($"{figures.Length} shards of {plan.Figure.Name()} joined; for its result: sparsity reproduce {plan.Options} --out {Out}");
+        }
+
         return 0;
     }
 }

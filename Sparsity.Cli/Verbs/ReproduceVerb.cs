@@ -4,6 +4,7 @@ using Sparsity.Cli.Report;
 using Sparsity.Cli.Reproduction;
 using Sparsity.Core;
 using Sparsity.Core.Data;
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Reproduction;
 using Sparsity.Core.Storage;
@@ -28,6 +29,9 @@ internal sealed class ReproduceVerb : EngineVerb
     [Option("seed", Default = 1UL, HelpText = "First seed of models and masks.")]
     public ulong Seed { get; set; }
 
+    [Option("shard", HelpText = "i/n: make only the i-th of n shares of the figure's models and their circuits, in a folder of its own below --out; 'merge' joins them.")]
+    public string? Shard { get; set; }
+
     [Option("list", HelpText = "What each figure costs and does at which budget.")]
     public bool List { get; set; }
 
@@ -46,16 +50,19 @@ internal sealed class ReproduceVerb : EngineVerb
             throw new BadInputException("reproduce needs --figure NAME, --budget MINUTES and --out DIR, or --list.");
         }
 
+        Shard? shard = Shard is null ? null : Core.Distributed.Shard.Parse(Shard);
+        string root = shard is null ? Out : Path.Combine(Out, shard.FolderName);
         DataFolder? data = Data is null ? null : DataFolder.Open(Path.GetFullPath(Data));
-        ReproductionPlan asked = ReproductionPlanner.Plan(Figures.Parse(FigureName), Budget.Value, Seed, data?.Directory, Version);
-        string folder = Path.Combine(Out, FigureName);
+        ReproductionPlan asked = ReproductionPlanner.Plan(Figures.Parse(FigureName), Budget.Value, Seed, data?.Directory, Version) with { Shard = shard };
+        shard?.RequireWork(asked.Models.Count);
+        string folder = Path.Combine(root, FigureName);
         string planPath = Path.Combine(folder, "plan.json");
         bool isNew = !File.Exists(planPath);
         ReproductionPlan plan = isNew ? asked : Begun(planPath, asked);
         FigureResult result;
         try
         {
-            using var stages = new ReproductionStages(this, Out, plan, stop);
+            using var stages = new ReproductionStages(this, root, plan, stop);
             if (isNew)
             {
                 // Only now that all that was given is known to be good.
@@ -63,8 +70,16 @@ internal sealed class ReproduceVerb : EngineVerb
                 AtomicFile.WriteText(planPath, JsonText.Write(plan));
             }
 
-            Terminal.Line($"{FigureName} at scale {plan.Scale}, about {plan.EstimatedMinutes:0.#} minutes on two cores");
-            result = Make(plan, stages);
+            Terminal.Line($"{FigureName} at scale {plan.Scale}, about {plan.EstimatedMinutes:0.#} minutes on two cores{(shard is null ? "" : $" for all {shard.Count} shards")}");
+            IReadOnlyList<DenseMatch> matches = Make(plan, stages);
+            if (shard is not null)
+            {
+                ReproductionMerge.Finish(root, plan.Figure, FinishedStages.Of(stages.Models, stages.Circuits));
+                Terminal.Line($"shard {shard} is finished; when all are: sparsity merge --from {Out} --out DIR");
+                return 0;
+            }
+
+            result = Summarise(plan, stages, matches);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -80,15 +95,15 @@ internal sealed class ReproduceVerb : EngineVerb
         return 0;
     }
 
-    private static FigureResult Make(ReproductionPlan plan, ReproductionStages stages)
+    /// <summary>Makes the stages; returns the matches of sparse models with dense ones, where the figure has them.</summary>
+    private static IReadOnlyList<DenseMatch> Make(ReproductionPlan plan, ReproductionStages stages)
     {
         if (plan.Figure == Figure.SizeVsLoss)
         {
-            DenseMatch[] matches = [.. plan.Models.Select(sparse => MatchAndPrune(plan, sparse, stages))];
-            return FigureSummary.SizeVsLoss(plan, stages.Models, stages.Circuits, matches);
+            return [.. plan.OwnModels.Select(sparse => MatchAndPrune(plan, sparse, stages))];
         }
 
-        foreach (PlannedModel planned in plan.Models)
+        foreach (PlannedModel planned in plan.OwnModels)
         {
             MeasuredModel model = stages.Train(planned);
             if (plan.Figure != Figure.Kurtosis)
@@ -102,14 +117,17 @@ internal sealed class ReproduceVerb : EngineVerb
             }
         }
 
-        return plan.Figure switch
-        {
-            Figure.Kurtosis => FigureSummary.Kurtosis(plan, stages.Models),
-            Figure.Frontier => FigureSummary.Frontier(plan, stages.Models, stages.Circuits),
-            Figure.Necessity => FigureSummary.Necessity(plan, stages.Models, stages.Circuits),
-            _ => FigureSummary.PruningBaseline(plan, stages.Models, stages.Circuits),
-        };
+        return [];
     }
+
+    private static FigureResult Summarise(ReproductionPlan plan, ReproductionStages stages, IReadOnlyList<DenseMatch> matches) => plan.Figure switch
+    {
+        Figure.SizeVsLoss => FigureSummary.SizeVsLoss(plan, stages.Models, stages.Circuits, matches),
+        Figure.Kurtosis => FigureSummary.Kurtosis(plan, stages.Models),
+        Figure.Frontier => FigureSummary.Frontier(plan, stages.Models, stages.Circuits),
+        Figure.Necessity => FigureSummary.Necessity(plan, stages.Models, stages.Circuits),
+        _ => FigureSummary.PruningBaseline(plan, stages.Models, stages.Circuits),
+    };
 
     private static DenseMatch MatchAndPrune(ReproductionPlan plan, PlannedModel planned, ReproductionStages stages)
     {
@@ -137,10 +155,7 @@ internal sealed class ReproduceVerb : EngineVerb
     private static ReproductionPlan Begun(string path, ReproductionPlan asked)
     {
         ReproductionPlan begun = ReproductionPlan.Load(path);
-        return begun.BudgetMinutes == asked.BudgetMinutes && begun.Seed == asked.Seed && begun.Data == asked.Data && begun.Figure == asked.Figure
-            ? begun
-            : throw new BadInputException(FormattableString.Invariant(
-                $"{path}: was begun with --figure {begun.Figure.Name()} --budget {begun.BudgetMinutes} --seed {begun.Seed}{(begun.Data is null ? "" : $" --data {begun.Data}")}. Give the same again, or another --out."));
+        return begun.Options == asked.Options ? begun : throw new BadInputException($"{path}: was begun with {begun.Options}. Give the same again, or another --out.");
     }
 
     private static void PrintCosts()

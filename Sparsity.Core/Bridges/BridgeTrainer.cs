@@ -105,7 +105,7 @@ public sealed class BridgeTrainer : Trainer
         }
 
         var squares = new double[Share.OwnParts][];
-        for (int part = 0; part < squares.Length; part++)
+        for (int part = squares.Length - 1; part >= 0; part--) // backwards, so that the first stays loaded
         {
             _coupling.Load(Share.Part(tokens, part));
             squares[part] = _coupling.TargetSquares();
@@ -115,9 +115,9 @@ public sealed class BridgeTrainer : Trainer
         var rows = new double[Share.OwnParts][];
         for (int part = 0; part < rows.Length; part++)
         {
-            if (rows.Length > 1)
+            if (part > 0)
             {
-                _coupling.Load(Share.Part(tokens, part)); // the last one loaded is another
+                _coupling.Load(Share.Part(tokens, part)); // again: the activations of all parts at once would not fit
             }
 
             double[] shares = [.. squares[part].Zip(all, (own, whole) => own / whole)];

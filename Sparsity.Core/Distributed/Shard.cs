@@ -31,8 +31,22 @@ public sealed record Shard(int Index, int Count)
     {
         if (jobs < Count)
         {
-            throw new BadInputException($"--shard is {this}, but there {(jobs == 1 ? "is only 1 search" : $"are only {jobs} searches")} to share out. Use at most that many shards.");
+            throw new BadInputException($"--shard is {this}, but there is work for only {jobs}. Use at most that many shards.");
         }
+    }
+
+    /// <summary>The shards in a folder: itself, or those below it.</summary>
+    /// <param name="folder">As it was given.</param>
+    /// <param name="isShard">Whether a folder is one.</param>
+    /// <exception cref="BadInputException">There is no such folder.</exception>
+    public static IEnumerable<string> Find(string folder, Func<string, bool> isShard)
+    {
+        if (!Directory.Exists(folder))
+        {
+            throw new BadInputException($"{folder}: no such folder. Give the folders of shards, or the one that holds them.");
+        }
+
+        return isShard(folder) ? [folder] : Directory.EnumerateDirectories(folder).Where(isShard).Order(StringComparer.Ordinal);
     }
 
     /// <summary>Puts shards in their order.</summary>

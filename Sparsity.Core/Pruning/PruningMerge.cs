@@ -9,17 +9,7 @@ public static class PruningMerge
     private const string PlanName = "prune.json";
 
     /// <summary>The shards in a folder: itself, or those below it.</summary>
-    public static IEnumerable<string> Find(string folder)
-    {
-        if (!Directory.Exists(folder))
-        {
-            throw new BadInputException($"{folder}: no such folder. Give the folders of shards, or the one that holds them.");
-        }
-
-        return File.Exists(Path.Combine(folder, PlanName))
-            ? [folder]
-            : Directory.EnumerateDirectories(folder).Where(below => File.Exists(Path.Combine(below, PlanName))).Order(StringComparer.Ordinal);
-    }
+    public static IEnumerable<string> Find(string folder) => Shard.Find(folder, found => File.Exists(Path.Combine(found, PlanName)));
 
     /// <summary>Writes the joined folder.</summary>
     /// <param name="shards">Folders, in any order.</param>

@@ -1,3 +1,4 @@
+using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Training;
 
@@ -34,4 +35,8 @@ public sealed record MeasuredModel(
 /// <param name="Model">Its name.</param>
 /// <param name="Seed">Of masks and prompts.</param>
 /// <param name="Circuits">Task by task, target by target.</param>
-public sealed record ModelCircuits(string Model, ulong Seed, Pruning.PruningMethod Method, IReadOnlyList<CircuitSize> Circuits);
+public sealed record ModelCircuits(string Model, ulong Seed, PruningMethod Method, IReadOnlyList<CircuitSize> Circuits)
+{
+    /// <summary>The name of their folder in circuits/.</summary>
+    public static string FolderName(string model, PruningMethod method) => $"{model}-{method.ToString().ToLowerInvariant()}";
+}

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+using Sparsity.Core.Distributed;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
 
@@ -37,6 +39,14 @@ public sealed record ReproductionPlan
     /// <summary>Models whose settings are known beforehand: all but the dense ones that are matched to them.</summary>
     public required IReadOnlyList<PlannedModel> Models { get; init; }
 
+    /// <summary>Which share of the models is made; null for all of them.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public Shard? Shard { get; init; }
+
+    /// <summary>Those of <see cref="Models"/> that are made by this plan: of a shard, its own. They do not need each other.</summary>
+    [JsonIgnore]
+    public IReadOnlyList<PlannedModel> OwnModels => [.. Models.Where((_, i) => Shard?.Takes(i) != false)];
+
     /// <summary>Widths among which dense models are looked for, ascending; empty where the figure has none.</summary>
     public required IReadOnlyList<int> DenseWidths { get; init; }
 
@@ -57,6 +67,14 @@ public sealed record ReproductionPlan
 
     /// <summary>Of the bootstrap.</summary>
     public int Resamples { get; init; } = 10_000;
+
+    /// <summary>Of the folder of synthetic text, which is made beside the models; null where data were given.</summary>
+    [JsonIgnore]
+    public string? DataName => Data is null ? FormattableString.Invariant($"data-{Megabytes}mb-seed-{Seed}") : null;
+
+    /// <summary>The options of <c>reproduce</c> that ask for it, but for <c>--out</c>.</summary>
+    [JsonIgnore]
+    public string Options => FormattableString.Invariant($"--figure {Figure.Name()} --budget {BudgetMinutes} --seed {Seed}{(Data is null ? "" : $" --data {Data}")}{(Shard is null ? "" : $" --shard {Shard}")}");
 
     /// <summary>The dense model of a width that is compared with a sparse one: the same but for width and sparsity.</summary>
     public PlannedModel Dense(PlannedModel sparse, int width) => sparse with { Width = width, Density = null };
@@ -90,7 +108,8 @@ public sealed record ReproductionPlan
             && plan.DenseWidths.Zip(plan.DenseWidths.Skip(1)).All(pair => pair.First < pair.Second)
             && (!prunes || (plan.Tasks.Count > 0 && plan.TargetLosses.Count > 0))
             && plan.TargetLosses.All(target => target > 0)
-            && plan is { MatchTolerance: >= 0, Resamples: >= 1, Megabytes: > 0, Vocabulary: > 256 };
+            && plan is { MatchTolerance: >= 0, Resamples: >= 1, Megabytes: > 0, Vocabulary: > 256 }
+            && (plan.Shard is null || (plan.Shard is { Index: >= 1 } shard && shard.Index <= shard.Count && shard.Count <= plan.Models.Count));
         return holds
             ? plan with { Pruning = plan.Pruning.Validated(path) }
             : throw new BadInputException($"{path}: lacks models, widths, tasks or targets, or one of its numbers is out of range. Use another copy, or begin again with another --out.");

@@ -69,15 +69,15 @@ public class BridgeVerbTests(BridgeVerbTests.BridgedRun run) : IClassFixture<Bri
     [Fact]
     public void ModelsThatDoNotBelongTogether()
     {
-        Refused("no dense model", "bridge", "train", "--dense", run.Small.Model, "--out", run.Small["x"]);
-        Refused("bridge.json", "bridge", "eval", "--model", run.Small.Model);
-        Refused("another dense model", "bridge", "eval", "--model", run.Bridged, "--dense", run.Small.Model);
+        CommandLine.Refuse("no dense model", "bridge", "train", "--dense", run.Small.Model, "--out", run.Small["x"]);
+        CommandLine.Refuse("bridge.json", "bridge", "eval", "--model", run.Small.Model);
+        CommandLine.Refuse("another dense model", "bridge", "eval", "--model", run.Bridged, "--dense", run.Small.Model);
         File.WriteAllText(run.Small["layers.json"], "{\"model\": {\"n_layer\": 3, \"d_model\": 32, \"n_head\": 2, \"block_size\": 64, \"vocab_size\": 400}, \"training\": {}}");
-        Refused("layers", "bridge", "train", "--dense", run.Dense, "--config", run.Small["layers.json"], "--out", run.Small["x"]);
+        CommandLine.Refuse("layers", "bridge", "train", "--dense", run.Dense, "--config", run.Small["layers.json"], "--out", run.Small["x"]);
         File.WriteAllText(run.Small["vocabulary.json"], File.ReadAllText(run.Small["layers.json"]).Replace("\"n_layer\": 3", "\"n_layer\": 2", StringComparison.Ordinal).Replace("400", "401", StringComparison.Ordinal));
-        Refused("vocabulary", "bridge", "train", "--dense", run.Dense, "--config", run.Small["vocabulary.json"], "--out", run.Small["x"]);
+        CommandLine.Refuse("vocabulary", "bridge", "train", "--dense", run.Dense, "--config", run.Small["vocabulary.json"], "--out", run.Small["x"]);
         CommandLine.Succeed("corpus", "--synthetic", "--megabytes", "0.1", "--vocabulary", "300", "--out", run.Small["other data"]);
-        Refused("tokenizer", "bridge", "train", "--dense", run.Dense, "--data", run.Small["other data"], "--out", run.Small["x"]);
+        CommandLine.Refuse("tokenizer", "bridge", "train", "--dense", run.Dense, "--data", run.Small["other data"], "--out", run.Small["x"]);
         Assert.False(Directory.Exists(run.Small["x"]), "A refused run left a folder.");
     }
 
@@ -108,28 +108,28 @@ public class BridgeVerbTests(BridgeVerbTests.BridgedRun run) : IClassFixture<Bri
         }
 
         Safetensors.Write(model, tensors, new Dictionary<string, string>());
-        Refused("is I8, but must be floating-point", "bridge", "train", "--dense", quantised, "--data", run.Small.Data, "--out", run.Small["x"]);
+        CommandLine.Refuse("is I8, but must be floating-point", "bridge", "train", "--dense", quantised, "--data", run.Small.Data, "--out", run.Small["x"]);
         Assert.False(Directory.Exists(run.Small["x"]), "A refused run left a folder.");
 
         string bridgeless = Copy(run.Bridged, "bridgeless");
         File.Delete(Path.Combine(bridgeless, "bridges.safetensors"));
-        Refused("bridges.safetensors", "bridge", "eval", "--model", bridgeless);
-        Refused("bridges.safetensors", "bridge", "steer", "--model", bridgeless, "--task", "single_double_quote", "--node", "0.mlp.act_in.3");
+        CommandLine.Refuse("bridges.safetensors", "bridge", "eval", "--model", bridgeless);
+        CommandLine.Refuse("bridges.safetensors", "bridge", "steer", "--model", bridgeless, "--task", "single_double_quote", "--node", "0.mlp.act_in.3");
     }
 
     [Fact]
     public void FlagsThatCannotBe()
     {
         string[] steer = ["bridge", "steer", "--model", run.Bridged];
-        Refused("--dense", "bridge", "train", "--out", run.Small["x"]);
-        Refused("--init", "bridge", "train", "--dense", run.Dense, "--init", run.Small.Model, "--density", "0.5", "--out", run.Small["x"]);
-        Refused("lr", "bridge", "train", "--dense", run.Dense, "--bridge-lr", "-1", "--out", run.Small["x"]);
-        Refused("fly", "bridge", "fly");
-        Refused("--node", [.. steer, "--task", "single_double_quote"]);
-        Refused("does not read", [.. steer, "--task", "single_double_quote", "--node", "0.mlp.post_act.3"]);
-        Refused("0 to 31", [.. steer, "--task", "single_double_quote", "--node", "0.mlp.act_in.32"]);
-        Refused("--presented", [.. steer, "--node", "0.mlp.act_in.3"]);
-        Refused("tokens", [.. steer, "--node", "0.mlp.act_in.3", "--presented", "a = 1", "--counterfactual", "a = 1 + 1 + 1 + 1", "--presented-answer", "\n", "--counterfactual-answer", "\n"]);
+        CommandLine.Refuse("--dense", "bridge", "train", "--out", run.Small["x"]);
+        CommandLine.Refuse("--init", "bridge", "train", "--dense", run.Dense, "--init", run.Small.Model, "--density", "0.5", "--out", run.Small["x"]);
+        CommandLine.Refuse("lr", "bridge", "train", "--dense", run.Dense, "--bridge-lr", "-1", "--out", run.Small["x"]);
+        CommandLine.Refuse("fly", "bridge", "fly");
+        CommandLine.Refuse("--node", [.. steer, "--task", "single_double_quote"]);
+        CommandLine.Refuse("does not read", [.. steer, "--task", "single_double_quote", "--node", "0.mlp.post_act.3"]);
+        CommandLine.Refuse("0 to 31", [.. steer, "--task", "single_double_quote", "--node", "0.mlp.act_in.32"]);
+        CommandLine.Refuse("--presented", [.. steer, "--node", "0.mlp.act_in.3"]);
+        CommandLine.Refuse("tokens", [.. steer, "--node", "0.mlp.act_in.3", "--presented", "a = 1", "--counterfactual", "a = 1 + 1 + 1 + 1", "--presented-answer", "\n", "--counterfactual-answer", "\n"]);
     }
 
     private string Copy(string folder, string name)
@@ -146,14 +146,6 @@ public class BridgeVerbTests(BridgeVerbTests.BridgedRun run) : IClassFixture<Bri
     }
 
     private static JsonNode Read(string path) => JsonNode.Parse(File.ReadAllText(path))!;
-
-    private static void Refused(string expected, params string[] arguments)
-    {
-        CommandResult result = CommandLine.Run(arguments);
-        Assert.True(result.ExitCode == 2, $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}");
-        Assert.Contains(expected, result.Errors, StringComparison.OrdinalIgnoreCase);
-        Assert.Equal(1, result.Errors.Count(character => character == '\n'));
-    }
 
     /// <summary>A dense model and bridges from it to a sparse one, trained for a moment.</summary>
     public sealed class BridgedRun : IDisposable

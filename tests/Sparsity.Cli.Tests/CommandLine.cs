@@ -44,6 +44,31 @@ internal static class CommandLine
         Assert.True(result.ExitCode == 0, $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Errors}");
         return result.Output;
     }
+
+    /// <summary>Runs it and expects one line on standard error that says why not, and exit code 2.</summary>
+    public static void Refuse(string sentence, params string[] arguments)
+    {
+        CommandResult result = Run(arguments);
+        Assert.True(result.ExitCode == 2, $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}");
+        Assert.Contains(sentence, result.Errors, StringComparison.OrdinalIgnoreCase);
+        Assert.Single(result.Errors.Trim().Split('\n'));
+    }
+
+    /// <summary>Starts it, and kills it once it has printed a line with this text.</summary>
+    public static void KillAt(string text, params string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments]) { RedirectStandardOutput = true };
+        using Process process = Process.Start(start)!;
+        bool isFound = false;
+        while (!isFound && process.StandardOutput.ReadLine() is { } line)
+        {
+            isFound = line.Contains(text, StringComparison.Ordinal);
+        }
+
+        process.Kill(entireProcessTree: true);
+        process.WaitForExit();
+        Assert.True(isFound, $"sparsity {string.Join(' ', arguments)} ended before it said '{text}'.");
+    }
 }
 
 /// <summary>How a run of the program ended.</summary>

@@ -27,7 +27,7 @@ public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
             Assert.Equal(text, CommandLine.Succeed([.. generate, run[kind]]));
         }
 
-        Refused("give --data", "eval", "--model", run["run"]);
+        CommandLine.Refuse("give --data", "eval", "--model", run["run"]);
 
         // The statistics do not depend on how much validation text is read; the loss does, and a converted model does not say how much it was.
         string converted = CommandLine.Succeed("eval", "--model", run["official"], "--data", run.Data);
@@ -45,11 +45,11 @@ public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
         string released = Path.Combine(OfficialFixture.Root, "forward", "e_rms_sink_afrac8");
 
         Assert.Contains("no tokenizer", CommandLine.Succeed("convert", "--from", released, "--to", "run", "--out", run["released"]), StringComparison.Ordinal);
-        Refused("holds no tokenizer", "generate", "--model", run["released"]);
-        Refused("400 tokens, but the model 96", "convert", "--from", released, "--tokenizer", Path.Combine(run.Model, "tokenizer"), "--to", "run", "--out", run["x"]);
-        Refused("'to'", "convert", "--from", released, "--to", "onnx", "--out", run["x"]);
-        Refused("already holds files", "convert", "--from", released, "--to", "run", "--out", run["released"]);
-        Refused("no such folder", "convert", "--from", run["nowhere"], "--to", "run", "--out", run["x"]);
+        CommandLine.Refuse("holds no tokenizer", "generate", "--model", run["released"]);
+        CommandLine.Refuse("400 tokens, but the model 96", "convert", "--from", released, "--tokenizer", Path.Combine(run.Model, "tokenizer"), "--to", "run", "--out", run["x"]);
+        CommandLine.Refuse("'to'", "convert", "--from", released, "--to", "onnx", "--out", run["x"]);
+        CommandLine.Refuse("already holds files", "convert", "--from", released, "--to", "run", "--out", run["released"]);
+        CommandLine.Refuse("no such folder", "convert", "--from", run["nowhere"], "--to", "run", "--out", run["x"]);
     }
 
     [Fact]
@@ -65,14 +65,6 @@ public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal(
             CommandLine.Succeed("tokenizer", "show", "--from", own, "--text", "def f(x):\n    return 12345"),
             CommandLine.Succeed("tokenizer", "show", "--from", run["exported"], "--text", "def f(x):\n    return 12345"));
-        Refused("action", "tokenizer", "melt", "--from", own);
-    }
-
-    private static void Refused(string expected, params string[] arguments)
-    {
-        CommandResult result = CommandLine.Run(arguments);
-        Assert.True(result.ExitCode == 2, $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}");
-        Assert.Contains(expected, result.Errors, StringComparison.OrdinalIgnoreCase);
-        Assert.Equal(1, result.Errors.Count(character => character == '\n'));
+        CommandLine.Refuse("action", "tokenizer", "melt", "--from", own);
     }
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Sparsity.TestSupport;
 
@@ -16,9 +15,9 @@ public sealed class ReproduceTests : IDisposable
         string[] killed = Command("size-vs-loss", "killed");
         CommandLine.Succeed(whole);
 
-        KillAt("training 1x32-density-0.25", killed); // with a run begun, perhaps without a checkpoint
-        KillAt("-seed-1, 8 of 8 tasks", killed); // within the pruning
-        KillAt("-seed-2", killed);
+        CommandLine.KillAt("training 1x32-density-0.25", killed); // with a run begun, perhaps without a checkpoint
+        CommandLine.KillAt("-seed-1, 8 of 8 tasks", killed); // within the pruning
+        CommandLine.KillAt("-seed-2", killed);
         string text = CommandLine.Succeed(killed);
 
         string expected = File.ReadAllText(Path.Combine(_folder["whole"], "size-vs-loss", "result.json"));
@@ -40,8 +39,8 @@ public sealed class ReproduceTests : IDisposable
 
         string[] other = [.. whole];
         other[^3] = "3";
-        Refused("was begun with --figure size-vs-loss --budget 1 --seed 1", other);
-        Refused("was begun with", [.. whole, "--seed", "2"]);
+        CommandLine.Refuse("was begun with --figure size-vs-loss --budget 1 --seed 1", other);
+        CommandLine.Refuse("was begun with", [.. whole, "--seed", "2"]);
     }
 
     [Fact]
@@ -69,40 +68,16 @@ public sealed class ReproduceTests : IDisposable
     [Fact]
     public void WhatCannotBeAskedFor()
     {
-        Refused("needs --figure", "reproduce");
-        Refused("'size' is none of", "reproduce", "--figure", "size", "--budget", "1", "--out", _folder["x"]);
-        Refused("smallest plan", "reproduce", "--figure", "size-vs-loss", "--budget", "0.001", "--out", _folder["x"]);
-        Refused("above 0", "reproduce", "--figure", "size-vs-loss", "--budget", "-1", "--out", _folder["x"]);
-        Refused("nowhere", "reproduce", "--figure", "size-vs-loss", "--budget", "1", "--out", _folder["x"], "--data", _folder["nowhere"]);
-        Refused("warp", "reproduce", "--figure", "size-vs-loss", "--budget", "1", "--out", _folder["x"], "--device", "warp");
+        CommandLine.Refuse("needs --figure", "reproduce");
+        CommandLine.Refuse("'size' is none of", "reproduce", "--figure", "size", "--budget", "1", "--out", _folder["x"]);
+        CommandLine.Refuse("smallest plan", "reproduce", "--figure", "size-vs-loss", "--budget", "0.001", "--out", _folder["x"]);
+        CommandLine.Refuse("above 0", "reproduce", "--figure", "size-vs-loss", "--budget", "-1", "--out", _folder["x"]);
+        CommandLine.Refuse("nowhere", "reproduce", "--figure", "size-vs-loss", "--budget", "1", "--out", _folder["x"], "--data", _folder["nowhere"]);
+        CommandLine.Refuse("warp", "reproduce", "--figure", "size-vs-loss", "--budget", "1", "--out", _folder["x"], "--device", "warp");
         Assert.False(Directory.Exists(_folder["x"]), "A refused run left a folder.");
     }
 
     public void Dispose() => _folder.Dispose();
 
     private string[] Command(string figure, string name) => ["reproduce", "--figure", figure, "--budget", "1", "--out", _folder[name]];
-
-    /// <summary>Starts the program, and kills it once it has printed a line with this text.</summary>
-    private static void KillAt(string text, string[] arguments)
-    {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments]) { RedirectStandardOutput = true };
-        using Process process = Process.Start(start)!;
-        bool isFound = false;
-        while (!isFound && process.StandardOutput.ReadLine() is { } line)
-        {
-            isFound = line.Contains(text, StringComparison.Ordinal);
-        }
-
-        process.Kill(entireProcessTree: true);
-        process.WaitForExit();
-        Assert.True(isFound, $"sparsity {string.Join(' ', arguments)} ended before it said '{text}'.");
-    }
-
-    private static void Refused(string expected, params string[] arguments)
-    {
-        CommandResult result = CommandLine.Run(arguments);
-        Assert.True(result.ExitCode == 2, $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}");
-        Assert.Contains(expected, result.Errors, StringComparison.OrdinalIgnoreCase);
-        Assert.Equal(1, result.Errors.Count(character => character == '\n'));
-    }
 }

@@ -20,7 +20,7 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
         CommandLine.Succeed([.. prune, "--out", whole]);
         CommandLine.Succeed([.. prune, "--shard", "2/2", "--out", shards]);
         string[] merge = ["merge", "--from", shards, "--out", joined];
-        Refused("Of 2 shards, 1 is missing", merge);
+        CommandLine.Refuse("Of 2 shards, 1 is missing", merge);
 
         CommandLine.Succeed([.. prune, "--shard", "1/2", "--out", shards]);
         string results = Path.Combine(shards, "shard-1-of-2", "results.json");
@@ -28,12 +28,12 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
         JsonNode cut = JsonNode.Parse(finished)!;
         cut["results"]!.AsArray().RemoveAt(0);
         File.WriteAllText(results, cut.ToJsonString());
-        Refused("1 of its searches are not done. Go on with: sparsity prune --resume", merge);
+        CommandLine.Refuse("1 of its searches are not done. Go on with: sparsity prune --resume", merge);
         File.WriteAllText(results, finished);
-        Refused("Shard 1/2 is there twice", ["merge", "--from", $"{shards},{Copy("shard-1-of-2", "copy", plan => { })}", "--out", joined]);
-        Refused("is a shard of another sweep", ["merge", "--from", $"{Path.Combine(shards, "shard-1-of-2")},{Copy("shard-2-of-2", "other", plan => plan["search"] = 3)}", "--out", joined]);
-        Refused("is a whole run, and no shard", ["merge", "--from", whole, "--out", joined]);
-        Refused("already holds files", ["merge", "--from", shards, "--out", run.Model]);
+        CommandLine.Refuse("Shard 1/2 is there twice", ["merge", "--from", $"{shards},{Copy("shard-1-of-2", "copy", plan => { })}", "--out", joined]);
+        CommandLine.Refuse("is a shard of another sweep", ["merge", "--from", $"{Path.Combine(shards, "shard-1-of-2")},{Copy("shard-2-of-2", "other", plan => plan["search"] = 3)}", "--out", joined]);
+        CommandLine.Refuse("is a whole run, and no shard", ["merge", "--from", whole, "--out", joined]);
+        CommandLine.Refuse("already holds files", ["merge", "--from", shards, "--out", run.Model]);
         Assert.False(Directory.Exists(joined));
 
         for (int time = 0; time < 2; time++)
@@ -62,8 +62,8 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
     }
 
     [Fact]
-    public void MoreShardsThanSearchesAreRefused() => Refused(
-        "there is only 1 search to share out", ["prune", "--model", run.Model, "--task", "for_while", "--shard", "1/2", "--out", run["few"]]);
+    public void MoreShardsThanSearchesAreRefused() => CommandLine.Refuse(
+        "--shard is 1/2, but there is work for only 1", ["prune", "--model", run.Model, "--task", "for_while", "--shard", "1/2", "--out", run["few"]]);
 
     [Theory]
     [InlineData("0/2")]
@@ -90,12 +90,4 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
         .. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(folder, path))
             .Where(path => !path.StartsWith(".lock", StringComparison.Ordinal)).Order(StringComparer.Ordinal),
     ];
-
-    private static void Refused(string sentence, string[] arguments)
-    {
-        CommandResult result = CommandLine.Run(arguments);
-        Assert.Equal(2, result.ExitCode);
-        Assert.Contains(sentence, result.Errors, StringComparison.Ordinal);
-        Assert.Single(result.Errors.Trim().Split('\n'));
-    }
 }

@@ -103,7 +103,7 @@ internal sealed class FileFaults(ulong seed)
 
     /// <summary>The lines of a run's metrics but for what the clock says.</summary>
     internal static string[] Metrics(RunFolder folder) =>
-        [.. File.ReadLines(folder.MetricsPath).Select(line => Regex.Replace(line, "\"tokens_per_second\":[^,]*,?", ""))];
+        [.. File.ReadLines(folder.MetricsPath).Select(line => Regex.Replace(line, "\"(tokens_per_second|exchange_share)\":[^,]*,?", ""))];
 
     private static Trainer Trainer(CpuEngine engine, bool isBridged, out ModelParameters? dense)
     {

@@ -9,7 +9,7 @@ if (args.Length is not (2 or 3) || !kinds.Contains(args[0]) || !int.TryParse(arg
     Console.Error.WriteLine(
         "usage: Sparsity.Faults kills N | ranks N | faults N | mutations N | growth STEPS [SEED]\n"
         + "  kills      kill -9 of train, prune and bridge train at N random moments (and a fifth as many SIGTERMs and double Ctrl-Cs), resumed and compared bit for bit\n"
-        + "  ranks      kill -9 of one rank of training under mpirun at N random moments, resumed with 2 or 4 ranks and compared bit for bit\n"
+        + "  ranks      kill -9 of one rank of training under mpirun at N random moments, under each MPI that is installed, resumed with 2 or 4 ranks and compared bit for bit\n"
         + "  faults     N failures of the file layer in training and bridge training, resumed and compared bit for bit\n"
         + "  mutations  N damaged files over all readers: read, or refused as bad input\n"
         + "  growth     memory over so many training steps");

@@ -10,27 +10,34 @@ public sealed class MpiLauncher(string name, string program)
 {
     private const int MostMinutes = 5;
 
+    private static readonly TimeSpan LongestEnd = TimeSpan.FromSeconds(20);
+
     private static readonly MpiLauncher?[] Found = [Find("openmpi", "Open MPI"), Find("mpich", "HYDRA")];
 
     public static MpiLauncher? OpenMpi => Found[0];
 
     public static MpiLauncher? Mpich => Found[1];
 
+    /// <summary>What Open MPI wants in the environment where it is started by root.</summary>
+    public static (string Name, string Value)[] AsRoot => [("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")];
+
     public string Name => name;
+
+    /// <summary>mpirun and its options; what it is to start follows.</summary>
+    public string[] Command(int ranks) => [program, .. name == "openmpi" ? (string[])["--oversubscribe"] : [], "-np", $"{ranks}"];
 
     /// <summary>Starts <paramref name="ranks"/> copies of a program of .NET.</summary>
     /// <param name="assembly">Its path.</param>
     /// <param name="environment">Beside this process's own.</param>
     public Process Start(int ranks, string assembly, IEnumerable<string> arguments, params IEnumerable<(string Name, string Value)> environment)
     {
-        string[] oversubscribe = name == "openmpi" ? ["--oversubscribe"] : [];
-        var start = new ProcessStartInfo(program, [.. oversubscribe, "-np", $"{ranks}", "dotnet", assembly, .. arguments])
+        string[] command = Command(ranks);
+        var start = new ProcessStartInfo(command[0], [.. command[1..], "dotnet", assembly, .. arguments])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        (string, string)[] always = [("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")];
-        foreach ((string variable, string value) in always.Concat(environment))
+        foreach ((string variable, string value) in AsRoot.Concat(environment))
         {
             start.Environment[variable] = value;
         }
@@ -80,6 +87,20 @@ public sealed class MpiLauncher(string name, string program)
         }
 
         return null;
+    }
+
+    /// <summary>Waits for the end of all ranks of a run: of those that a launcher has killed, some may outlive it for a moment.</summary>
+    /// <returns>The processes that are there still after the longest time that this may take.</returns>
+    public static int[] AwaitEnd(int ranks, string folder)
+    {
+        long started = Stopwatch.GetTimestamp();
+        int[] left;
+        while ((left = [.. Enumerable.Range(0, ranks).Select(rank => ProcessOf(rank, folder)).OfType<int>()]).Length > 0 && Stopwatch.GetElapsedTime(started) < LongestEnd)
+        {
+            Thread.Sleep(20);
+        }
+
+        return left;
     }
 
     private static MpiLauncher? Find(string name, string description)

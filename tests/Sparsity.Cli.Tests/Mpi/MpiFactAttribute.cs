@@ -25,3 +25,15 @@ public sealed class MpichFactAttribute : FactAttribute
         }
     }
 }
+
+/// <summary>A test that runs scripts by bash; skipped by name on Windows, where it may be that of another system.</summary>
+public sealed class BashFactAttribute : FactAttribute
+{
+    public BashFactAttribute()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Skip = "Scripts of bash are not run on Windows.";
+        }
+    }
+}
