@@ -150,7 +150,7 @@ internal static class FigurePage
             }));
 
         static PlotSeries Line(string name, string style, IEnumerable<FrontierPoint> points) =>
-            new(name, style, [.. points.OrderBy(point => point.Edges).Select(point => (point.Edges!.Value, point.ValidationLoss))], Markers: !style.StartsWith("thin", StringComparison.Ordinal));
+            new(name, style, [.. points.OrderBy(point => point.Width).ThenBy(point => point.Nonzero).Select(point => (point.Edges!.Value, point.ValidationLoss))], Markers: !style.StartsWith("thin", StringComparison.Ordinal));
     }
 
     private static IEnumerable<XElement> Necessity(IReadOnlyList<NecessityPoint> points)
