@@ -62,11 +62,11 @@ internal sealed unsafe class CpuWeights(string name, int rows, int columns) : We
     /// <summary>Where <see cref="WeightTopK"/> found its threshold last, as bits; 0 before the first time. Only speed depends on it.</summary>
     public int Threshold { get; set; }
 
-    /// <summary>A little below where <see cref="MinimumAlive"/> found each line's threshold last, as bits, or -1; empty before the first time. Only speed depends on it.</summary>
-    public int[] LineGuesses { get; set; } = [];
-
     /// <summary>How far from <see cref="Threshold"/> it looks first.</summary>
     public int ThresholdWindow { get; set; }
+
+    /// <summary>A little below where <see cref="MinimumAlive"/> found each line's threshold last, as bits, or -1; empty before the first time. Only speed depends on it.</summary>
+    public int[] LineGuesses { get; set; } = [];
 
     /// <summary>To be called by every operation that writes the values.</summary>
     public void Changed() => Sparse.IsCurrent = false;

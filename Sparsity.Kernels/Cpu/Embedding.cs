@@ -126,11 +126,11 @@ internal static unsafe class Embedding
         }
     }
 
-    /// <summary>An item is one sequence.</summary>
     /// <summary>Channel 0 of a token in its tile.</summary>
     private static float* Token(CpuActivations activations, int sequence, int token) =>
         activations.Lanes((sequence * activations.TilesPerSequence) + (token / activations.Width), 0) + (token % activations.Width);
 
+    /// <summary>An item is one sequence.</summary>
     private readonly struct GatherJob(CpuActivations whole, CpuTokens positions, CpuActivations picked, bool scatter) : IParallelJob
     {
         public void Execute(int sequence, int worker)

@@ -40,16 +40,7 @@ internal static unsafe class Gate
             {
                 if (words != null)
                 {
-                    ulong word = 0;
-                    for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
-                    {
-                        Vector512<float> value = Vector512.Load(x + lane);
-                        uint bits = LanePacking.Pack(value, ~Vector512.Equals(value, Vector512<float>.Zero), place);
-                        place += BitOperations.PopCount(bits);
-                        word |= (ulong)bits << lane;
-                    }
-
-                    words[channel] = word;
+                    words[channel] = LanePacking.PackNonzero(x, width, ref place);
                 }
 
                 if (mask[channel] == 1 && x == y)

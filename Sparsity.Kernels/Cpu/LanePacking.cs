@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -27,6 +28,23 @@ internal static unsafe class LanePacking
         }
 
         return bits;
+    }
+
+    /// <summary>Packs the numbers of a channel of a tile that are not zero, and moves <paramref name="place"/> behind them.</summary>
+    /// <returns>Which they are, lane 0 in the lowest bit.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong PackNonzero(float* lanes, int width, ref float* place)
+    {
+        ulong word = 0;
+        for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
+        {
+            Vector512<float> vector = Vector512.Load(lanes + lane);
+            uint bits = Pack(vector, ~Vector512.Equals(vector, Vector512<float>.Zero), place);
+            place += BitOperations.PopCount(bits);
+            word |= (ulong)bits << lane;
+        }
+
+        return word;
     }
 
     /// <summary>The lanes that <see cref="Pack"/> wrote to <paramref name="source"/>, the others zero.</summary>

@@ -137,16 +137,7 @@ internal static unsafe class LinearWeightGradient
                     first[channel / RowsOfBlock] = (int)(place - compressed);
                 }
 
-                ulong word = 0;
-                for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
-                {
-                    Vector512<float> vector = Vector512.Load(lanes + lane);
-                    uint kept = LanePacking.Pack(vector, ~Vector512.Equals(vector, Vector512<float>.Zero), place);
-                    place += BitOperations.PopCount(kept);
-                    word |= (ulong)kept << lane;
-                }
-
-                words[channel] = word;
+                words[channel] = LanePacking.PackNonzero(lanes, width, ref place);
             }
         }
     }
