@@ -49,7 +49,8 @@ public sealed class CircuitEvaluator : IDisposable
         Means = means;
         Config = config;
         Graph = new CircuitGraph(model.Parameters);
-        Runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, config.MaxTokens, EvaluationPairs), config.MaxTokens)
+        int most = Math.Min(EvaluationPairs, Math.Max(config.SelectionPairs, config.TestPairs)); // a batch costs as much when it is not full
+        Runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, config.MaxTokens, most), config.MaxTokens)
         {
             FreezesNormScale = config.FreezeNormScale,
         };

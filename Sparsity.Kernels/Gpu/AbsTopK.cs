@@ -4,7 +4,7 @@ namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
 /// Keeps each token's k entries of largest magnitude (spec section 1). The bits of |x|, read as an integer, order as |x| does: the k-th is found four bits
-/// at a time, from the top, by counting how many entries have each value of them; the search ends as soon as the counts separate exactly k.
+/// at a time, from the top, by counting how many entries other than zero have each value of them; the search ends as soon as the counts separate exactly k.
 /// </summary>
 internal static class AbsTopK
 {
@@ -48,7 +48,11 @@ internal static class AbsTopK
                 DigitCounts.Clear(counts);
                 for (int c = Group.IdxX; c < channels; c += Group.DimX)
                 {
-                    DigitCounts.Add(counts, DigitCounts.Magnitude(values[row + c]), threshold, shift);
+                    int magnitude = DigitCounts.Magnitude(values[row + c]);
+                    if (magnitude != 0)
+                    {
+                        DigitCounts.Add(counts, magnitude, threshold, shift);
+                    }
                 }
 
                 Group.Barrier();
@@ -56,7 +60,17 @@ internal static class AbsTopK
                 Group.Barrier();
                 int digit = DigitCounts.DigitOfKth(totals, ref wanted);
                 threshold |= digit << shift;
-                isExact = totals[digit] == wanted ? 1 : 0;
+                if (threshold == 0 && totals[0] <= wanted)
+                {
+                    // No more than these differ from zero, as often under masks: all of them are kept, and as many zeros as are wanted besides.
+                    wanted -= totals[0];
+                    shift = 0;
+                }
+                else
+                {
+                    isExact = totals[digit] == wanted ? 1 : 0;
+                }
+
                 shift -= DigitCounts.Bits;
             }
 
@@ -72,18 +86,26 @@ internal static class AbsTopK
                 return;
             }
 
-            // More entries equal the threshold than are wanted: the first of them are kept.
-            int before = 0;
-            for (int tile = 0; tile < channels; tile += Group.DimX)
+            // More entries equal the threshold than are wanted: the first of them are kept. Each thread takes a run of channels.
+            int run = (channels + Group.DimX - 1) / Group.DimX;
+            int first = Group.IdxX * run;
+            int ties = 0;
+            for (int i = 0; i < run; i++)
             {
-                int c = tile + Group.IdxX;
-                int magnitude = c < channels ? DigitCounts.Magnitude(values[row + c]) : -1;
-                int isTie = magnitude == threshold ? 1 : 0;
-                int place = before + GroupReduction.SumOfThreadsBefore(isTie, counts);
-                before += GroupReduction.Sum(isTie, counts);
+                int c = first + i;
+                ties += c < channels && DigitCounts.Magnitude(values[row + c]) == threshold ? 1 : 0;
+            }
+
+            int place = GroupReduction.SumOfThreadsBefore(ties, counts);
+            for (int i = 0; i < run; i++)
+            {
+                int c = first + i;
                 if (c < channels)
                 {
+                    int magnitude = DigitCounts.Magnitude(values[row + c]);
+                    int isTie = magnitude == threshold ? 1 : 0;
                     Keep(row + c, kept + c, magnitude > threshold || (isTie != 0 && place < wanted) ? 1 : 0);
+                    place += isTie;
                 }
             }
         }

@@ -66,19 +66,20 @@ internal static class GroupReduction
     }
 
     /// <summary>Not what all get: the sum of the values of the threads before.</summary>
-    /// <param name="shared">An entry for each thread; free for other use afterwards.</param>
+    /// <param name="shared">Two entries for each thread, so that a round needs one barrier; free for other use afterwards.</param>
     public static int SumOfThreadsBefore(int value, ArrayView<int> shared)
     {
-        shared[Group.IdxX] = value;
+        int read = Group.IdxX;
+        int write = Group.IdxX + Group.DimX;
+        shared[read] = value;
         Group.Barrier();
         int sum = value;
         for (int distance = 1; distance < Group.DimX; distance <<= 1)
         {
-            int other = Group.IdxX >= distance ? shared[Group.IdxX - distance] : 0;
+            sum += Group.IdxX >= distance ? shared[read - distance] : 0;
+            shared[write] = sum;
             Group.Barrier();
-            sum += other;
-            shared[Group.IdxX] = sum;
-            Group.Barrier();
+            (read, write) = (write, read);
         }
 
         return sum - value;

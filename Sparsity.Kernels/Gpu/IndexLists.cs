@@ -105,7 +105,7 @@ internal readonly record struct IndexLists(ArrayView<int> Starts, int Segments, 
     {
         public void Execute()
         {
-            ArrayView<int> shared = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
+            ArrayView<int> shared = SharedMemory.Allocate<int>(2 * GroupReduction.MaximumThreads);
             int segments = first.Count + second.Count;
             int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
             int before = 0;

@@ -291,40 +291,33 @@ internal static class WeightTopK
 
             int run = (end - first + Group.DimX - 1) / Group.DimX;
             int start = first + (Group.IdxX * run);
-            int stop = start + run < end ? start + run : end;
             int own = 0;
-            for (int i = start; i < stop; i++)
+            for (int step = 0; step < run; step++)
             {
-                if (DigitCounts.Magnitude(weights[i]) == threshold)
+                int i = start + step;
+                if (i < end && DigitCounts.Magnitude(weights[i]) == threshold)
                 {
                     own += 1 - protection.Has(i, threshold);
                 }
             }
 
-            counts[Group.IdxX] = own;
-            Group.Barrier();
-            int before = 0;
-            for (int thread = 0; thread < Group.IdxX; thread++)
+            int place = GroupReduction.SumOfThreadsBefore(own, counts);
+            for (int step = 0; step < run; step++)
             {
-                before += counts[thread];
-            }
-
-            for (int i = start; i < stop; i++)
-            {
-                int magnitude = DigitCounts.Magnitude(weights[i]);
-                if (magnitude > threshold || protection.Has(i, magnitude) != 0)
+                int i = start + step;
+                if (i < end)
                 {
-                    continue;
-                }
+                    int magnitude = DigitCounts.Magnitude(weights[i]);
+                    if (magnitude <= threshold && protection.Has(i, magnitude) == 0)
+                    {
+                        int isTie = magnitude == threshold ? 1 : 0;
+                        if (isTie == 0 || place >= kept)
+                        {
+                            weights[i] = 0f;
+                        }
 
-                if (magnitude == threshold)
-                {
-                    before++;
-                }
-
-                if (magnitude < threshold || before > kept)
-                {
-                    weights[i] = 0f;
+                        place += isTie;
+                    }
                 }
             }
         }

@@ -10,8 +10,7 @@ public class TextGeneratorTests
 {
     private const int NoEndOfText = -1;
 
-    private static readonly SamplingConfig Greedy = new() { Temperature = 0 };
-
+    /// <summary>A greedy continuation may soon repeat itself; one that is drawn says more.</summary>
     private static readonly SamplingConfig Warm = new() { Temperature = 3, TopP = 1 };
 
     private static readonly Dictionary<string, ModelConfig> Configurations = new()
@@ -41,9 +40,6 @@ public class TextGeneratorTests
         foreach (int promptLength in new[] { 1, 17, 38, 83 })
         {
             int[] prompt = tokens[..promptLength];
-            Assert.Equal(plain.Continue(prompt, 12, Greedy, 1, NoEndOfText), cached.Continue(prompt, 12, Greedy, 1, NoEndOfText));
-
-            // A greedy continuation may soon repeat itself; a drawn one says more.
             int[] drawn = [.. plain.Continue(prompt, 12, Warm, 1, NoEndOfText)];
             Assert.Equal(drawn, cached.Continue(prompt, 12, Warm, 1, NoEndOfText));
             Assert.True(drawn.Distinct().Count() > 4, $"{name}: {string.Join(' ', drawn)} says little.");

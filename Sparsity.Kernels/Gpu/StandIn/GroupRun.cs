@@ -34,7 +34,7 @@ internal sealed class GroupRun : IDisposable
     private readonly List<MemoryBuffer> _shared = [];
     private readonly Queue<(ThreadTurn Turn, GroupThread? Waiting)> _ready = new();
     private readonly List<(ThreadTurn Turn, GroupThread Waiting, int Line)> _waiting = [];
-    private readonly ManualResetEventSlim _ended = new();
+    private readonly ManualResetEventSlim _ended = new(false, spinCount: 0);
     private int _finished;
     private int _phase;
     private Exception? _failure;
@@ -76,10 +76,18 @@ internal sealed class GroupRun : IDisposable
             throw new ArgumentOutOfRangeException(nameof(config), $"{name}: cannot be launched as {config}.");
         }
 
-        foreach (int group in Permuted(config.GridDimX * config.GridDimY, order, 1))
+        KernelProcessor.Enter();
+        try
         {
-            using var run = new GroupRun(kernel, name, config, order, group % config.GridDimX, group / config.GridDimX);
-            run.ToTheEnd();
+            foreach (int group in Permuted(config.GridDimX * config.GridDimY, order, 1))
+            {
+                using var run = new GroupRun(kernel, name, config, order, group % config.GridDimX, group / config.GridDimX);
+                run.ToTheEnd();
+            }
+        }
+        finally
+        {
+            KernelProcessor.Leave();
         }
     }
 
@@ -186,15 +194,8 @@ internal sealed class GroupRun : IDisposable
 
     private void ToTheEnd()
     {
-        if (Threads == 1)
-        {
-            TakeTurns();
-        }
-        else
-        {
-            GroupThread.Rent().Start(this);
-            _ended.Wait();
-        }
+        TakeTurns();
+        _ended.Wait();
 
         if (_failure is not null)
         {

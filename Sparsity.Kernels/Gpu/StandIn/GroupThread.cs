@@ -43,6 +43,7 @@ internal sealed class GroupThread
     private void Loop()
     {
         Mine = this;
+        KernelProcessor.Enter();
         while (true)
         {
             WaitForTurn();

@@ -8,7 +8,7 @@ public class FaultTests
     [Theory]
     [InlineData("kills", "3", "3 kills")]
     [InlineData("faults", "28", "28 faults")]
-    [InlineData("growth", "2000", "2000 steps")]
+    [InlineData("growth", "1000", "1000 steps")]
     public async Task NothingIsLost(string what, string count, string expected)
     {
         var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "Sparsity.Faults.dll"), what, count])

@@ -23,7 +23,11 @@ public class CircuitSnapshotTests
         Steps = 100, KCoef = [2e-3], SelectionPairs = 48, TestPairs = 48, MeanBatches = 4, RandomCircuits = 1,
     };
 
-    private static readonly PruningConfig Quick = Config with { Steps = 25, SelectionPairs = 16, TestPairs = 16, MeanBatches = 1 };
+    /// <summary>For engines that check every access: short prompts, and no node measured by itself, which is not compared.</summary>
+    private static readonly PruningConfig Quick = Config with
+    {
+        Steps = 25, BatchPairs = 4, MaxTokens = 40, DistractorLines = 0, SelectionPairs = 4, TestPairs = 4, RandomCircuits = 0, NodeDetails = false, MeanBatches = 1,
+    };
 
     /// <summary>Of the first engine, by task.</summary>
     private static readonly Dictionary<string, Lazy<string>> QuickCircuits =
