@@ -1,3 +1,4 @@
+using System.Numerics;
 using ILGPU;
 
 namespace Sparsity.Kernels.Gpu;
@@ -26,7 +27,8 @@ internal static class GroupReduction
     public const int MaximumThreads = 256;
 
     /// <param name="shared">An entry for each thread; free for other use afterwards.</param>
-    public static float Sum(float value, ArrayView<float> shared)
+    public static T Sum<T>(T value, ArrayView<T> shared)
+        where T : unmanaged, IAdditionOperators<T, T, T>
     {
         shared[Group.IdxX] = value;
         Group.Barrier();
@@ -40,27 +42,7 @@ internal static class GroupReduction
             Group.Barrier();
         }
 
-        float sum = shared[0];
-        Group.Barrier();
-        return sum;
-    }
-
-    /// <param name="shared">An entry for each thread; free for other use afterwards.</param>
-    public static int Sum(int value, ArrayView<int> shared)
-    {
-        shared[Group.IdxX] = value;
-        Group.Barrier();
-        for (int half = Group.DimX >> 1; half > 0; half >>= 1)
-        {
-            if (Group.IdxX < half)
-            {
-                shared[Group.IdxX] += shared[Group.IdxX + half];
-            }
-
-            Group.Barrier();
-        }
-
-        int sum = shared[0];
+        T sum = shared[0];
         Group.Barrier();
         return sum;
     }

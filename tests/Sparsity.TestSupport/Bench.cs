@@ -6,7 +6,7 @@ namespace Sparsity.TestSupport;
 /// An engine with tensors for one test. To show what an operation must not depend on or touch, it fills everything that is not an input with
 /// <see cref="Garbage"/>: outputs before they are written, the channels beside a slice, and (on engines that have any) the padding lanes of activations.
 /// </summary>
-public sealed class Bench(IComputeEngine engine) : IDisposable
+public sealed class Bench : IDisposable
 {
     /// <summary>What unwritten memory holds: finite, as the contract for padding lanes is, and far from any result.</summary>
     public const float Garbage = 7777;
@@ -17,12 +17,24 @@ public sealed class Bench(IComputeEngine engine) : IDisposable
     private readonly List<IDisposable> _owned = [];
     private readonly List<(ActivationTensor Whole, int Channels)> _sliced = [];
 
+    private readonly Action _finish;
+
+    /// <param name="engine">The name of one of <see cref="Engines"/>.</param>
     public Bench(string engine)
-        : this(Engines.Create(engine))
     {
+        IComputeEngine borrowed = Engines.Borrow(engine);
+        Engine = borrowed;
+        _finish = () => Engines.GiveBack(engine, borrowed);
     }
 
-    public IComputeEngine Engine { get; } = engine;
+    /// <param name="engine">Disposed with the bench.</param>
+    public Bench(IComputeEngine engine)
+    {
+        Engine = engine;
+        _finish = engine.Dispose;
+    }
+
+    public IComputeEngine Engine { get; }
 
     public WeightTensor Weights(double[,] values, string name = "weights")
     {
@@ -165,7 +177,7 @@ public sealed class Bench(IComputeEngine engine) : IDisposable
             tensor.Dispose();
         }
 
-        Engine.Dispose();
+        _finish();
     }
 
     /// <summary>A linear layer that is all bias writes every lane, padding included.</summary>

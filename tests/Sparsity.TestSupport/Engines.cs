@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Sparsity.Core.Engine;
 using Sparsity.Kernels.Cpu;
 
@@ -15,6 +16,9 @@ public static class Engines
         ("cpu, 3 threads", () => new CpuEngine(3)),
         .. TestGpus.Present,
     ];
+
+    /// <summary>Engines that compile their kernels, by name, while no test uses them.</summary>
+    private static readonly Dictionary<string, ConcurrentBag<IComputeEngine>> Idle = TestGpus.Compiling.ToDictionary(name => name, _ => new ConcurrentBag<IComputeEngine>());
 
     /// <summary>The names, for MemberData.</summary>
     public static TheoryData<string> All => [.. Names];
@@ -38,6 +42,22 @@ public static class Engines
     public static int StepsOf(string name, int all) => IsSlow(name) ? Math.Min(all, TestGpus.StepsOfSlow) : all;
 
     public static IComputeEngine Create(string name) => Present.Concat(TestGpus.Slow).Single(engine => engine.Name == name).Create();
+
+    /// <summary>For a test of single operations: an engine that others have used, if a new one would compile its kernels for seconds.</summary>
+    public static IComputeEngine Borrow(string name) => Idle.TryGetValue(name, out ConcurrentBag<IComputeEngine>? idle) && idle.TryTake(out IComputeEngine? engine) ? engine : Create(name);
+
+    /// <summary>Ends the use of a borrowed engine.</summary>
+    public static void GiveBack(string name, IComputeEngine engine)
+    {
+        if (Idle.TryGetValue(name, out ConcurrentBag<IComputeEngine>? idle))
+        {
+            idle.Add(engine);
+        }
+        else
+        {
+            engine.Dispose();
+        }
+    }
 
     private static TheoryData<string, T> Combined<T>(IEnumerable<string> names, T[] values)
     {

@@ -14,6 +14,9 @@ internal static class TestGpus
         .. GpuDevices.Find(out _).Where(device => device.WhyNot is null).Select(device => (device.Id, (Func<IComputeEngine>)(() => GpuDevices.Create(device.Id)))),
     ];
 
+    /// <summary>Those that compile a kernel, for seconds, before they first run it.</summary>
+    public static IEnumerable<string> Compiling => Present.Select(engine => engine.Name);
+
     /// <summary>Too slow for every test.</summary>
     public static (string Name, Func<IComputeEngine> Create)[] Slow { get; } = [("gpu kernels on ILGPU's CPU accelerator", CreateOnProcessor)];
 

@@ -10,6 +10,9 @@ internal static class TestGpus
     /// <summary>For every test of the seam: two threads to a row, so that reductions have barriers to miss.</summary>
     public static (string Name, Func<IComputeEngine> Create)[] Present { get; } = [("gpu kernels on the stand-in", () => Create(2))];
 
+    /// <summary>Those that compile a kernel, for seconds, before they first run it.</summary>
+    public static IEnumerable<string> Compiling => [];
+
     /// <summary>Too slow for every test.</summary>
     public static (string Name, Func<IComputeEngine> Create)[] Slow { get; } = [("gpu kernels on the stand-in, 8 threads to a row", () => Create(8))];
 
