@@ -12,7 +12,7 @@ namespace Sparsity.Faults;
 internal static class Growth
 {
     private const int WarmUpSteps = 1000;
-    private const long MostManagedBytes = 200_000;
+    private const long MostManagedBytes = 100_000;
     private const long MostProcessBytes = 8 << 20;
 
     public static string Run(int steps)

@@ -16,7 +16,6 @@ public sealed class Bench : IDisposable
 
     private readonly List<IDisposable> _owned = [];
     private readonly List<(ActivationTensor Whole, int Channels)> _sliced = [];
-
     private readonly Action _finish;
 
     /// <param name="engine">The name of one of <see cref="Engines"/>.</param>
