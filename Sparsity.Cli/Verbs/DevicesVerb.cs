@@ -27,7 +27,7 @@ internal sealed class DevicesVerb : EngineVerb
             Terminal.Line($"no GPU found{(problem is null ? "" : ": " + problem)}");
         }
 
-        Terminal.Line($"GPU library: {GpuLibrary.Description}");
+        Terminal.Line($"GPU library: {GpuDevices.Library}");
         GpuDeviceInfo? chosen = EngineFactory.Choose(devices);
         Terminal.Line($"auto takes {(chosen is null ? "cpu: there is no usable GPU" : chosen.Id)}");
         if (Device != "auto")

@@ -1,7 +1,9 @@
-using System.Reflection;
 using System.Runtime.InteropServices;
+using System.Runtime.Loader;
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
+using ILGPU.Runtime.OpenCL;
 using Sparsity.Core;
 
 namespace Sparsity.Kernels.Gpu;
@@ -24,19 +26,30 @@ public static class GpuDevices
     /// </summary>
     public const string OpenClOptIn = "SPARSITY_OPENCL_ANY";
 
-    private static readonly Lock ResolverLock = new();
-    private static bool isResolverSet;
+    /// <summary>The library that drives GPUs, with its version.</summary>
+    public static string Library { get; } = $"ILGPU {typeof(Context).Assembly.GetName().Version!.ToString(3)}";
 
-    /// <summary>All of them, CUDA before OpenCL; none with the stand-in.</summary>
+    static GpuDevices()
+    {
+        // ILGPU asks for "cuda" and "OpenCL"; Linux distributions have libcuda.so.1 and libOpenCL.so.1 only. This is asked where the usual search found nothing, and
+        // leaves room for the resolver that ILGPU itself sets under WSL.
+        AssemblyLoadContext.GetLoadContext(typeof(Context).Assembly)!.ResolvingUnmanagedDll += static (_, name) =>
+        {
+            string? file = name switch
+            {
+                "cuda" => "libcuda.so.1",
+                "OpenCL" => "libOpenCL.so.1",
+                _ => null,
+            };
+            return file is not null && NativeLibrary.TryLoad(file, out nint handle) ? handle : 0;
+        };
+    }
+
+    /// <summary>All of them, CUDA before OpenCL.</summary>
     /// <param name="problem">Why the search itself failed, if it did.</param>
     public static IReadOnlyList<GpuDeviceInfo> Find(out string? problem)
     {
         problem = null;
-        if (!GpuLibrary.IsReal)
-        {
-            return [];
-        }
-
         try
         {
             using Context context = CreateContext();
@@ -53,11 +66,6 @@ public static class GpuDevices
     /// <exception cref="BadInputException">There is no such device, or it cannot be used.</exception>
     public static GpuEngine Create(string id)
     {
-        if (!GpuLibrary.IsReal)
-        {
-            throw new BadInputException($"--device {id}: this build has no GPU library ({GpuLibrary.Description}). Build with ILGPU, or use --device cpu.");
-        }
-
         Context context = CreateContext();
         try
         {
@@ -79,31 +87,18 @@ public static class GpuDevices
         }
     }
 
-    internal static Context CreateContext(Action<Context.Builder>? more = null)
+    /// <param name="add">Adds devices; all GPUs if null.</param>
+    internal static Context CreateContext(Action<Context.Builder>? add = null)
     {
-        ResolveNativeLibraries();
-
         // O2 inlines everything: that is what keeps generic pointers out of OpenCL code.
         return Context.Create(builder =>
         {
             builder.Optimize(OptimizationLevel.O2).EnableAlgorithms();
-            (more ?? AddGpus)(builder);
+            (add ?? AddGpus)(builder);
         });
     }
 
-    private static void AddGpus(Context.Builder builder)
-    {
-        // By name, so that this file compiles with the stand-in, which has no GPUs.
-        Invoke("ILGPU.Runtime.Cuda.CudaContextExtensions", "Cuda", builder);
-        Type devices = typeof(Context).Assembly.GetType("ILGPU.Runtime.OpenCL.CLDevice")!;
-        MethodInfo any = typeof(GpuDevices).GetMethod(nameof(Any), BindingFlags.NonPublic | BindingFlags.Static)!.MakeGenericMethod(devices);
-        Invoke("ILGPU.Runtime.OpenCL.CLContextExtensions", "OpenCL", builder, any.CreateDelegate(typeof(Predicate<>).MakeGenericType(devices)));
-    }
-
-    private static bool Any<T>(T device) => true;
-
-    private static void Invoke(string type, string method, params object[] arguments) =>
-        typeof(Context).Assembly.GetType(type)!.GetMethods().Single(m => m.Name == method && m.GetParameters().Length == arguments.Length).Invoke(null, arguments);
+    private static void AddGpus(Context.Builder builder) => builder.Cuda().OpenCL(_ => true);
 
     private static IEnumerable<(string Id, Device Device)> Numbered(Context context)
     {
@@ -122,42 +117,30 @@ public static class GpuDevices
 
     private static GpuDeviceInfo Describe(string id, Device device)
     {
-        object? Property(object? of, string name) => of is null ? null : PropertyOf(of, name)?.GetValue(of);
-        bool isCuda = device.AcceleratorType == AcceleratorType.Cuda;
-        string version = isCuda ? $"CUDA {Property(device, "DriverVersion")}, {Property(device, "Architecture")}" : $"OpenCL {Property(device, "DeviceVersion")}";
+        string version = device switch
+        {
+            CudaDevice cuda => $"CUDA {cuda.DriverVersion}, {cuda.Architecture}",
+            CLDevice cl => $"OpenCL {cl.DeviceVersion}",
+            _ => "",
+        };
         string? whyNot = device.MaxNumThreadsPerGroup < GroupReduction.MaximumThreads
             ? $"it runs groups of at most {device.MaxNumThreadsPerGroup} threads, and {GroupReduction.MaximumThreads} are needed"
             : null;
-        if (!isCuda && Property(Property(device, "Capabilities"), "GenericAddressSpace") is false && Environment.GetEnvironmentVariable(OpenClOptIn) != "1")
+        if (device is CLDevice { Capabilities.GenericAddressSpace: false } && Environment.GetEnvironmentVariable(OpenClOptIn) != "1")
         {
             whyNot = $"it does not report OpenCL's generic address space; to try it all the same, set the environment variable {OpenClOptIn}=1";
         }
 
-        bool isProcessor = !isCuda && $"{Property(device, "DeviceType")}".Contains("CPU", StringComparison.Ordinal);
+        bool isProcessor = device is CLDevice { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU };
         return new GpuDeviceInfo(id, device.Name, device.MemorySize, version.Trim(), isProcessor, whyNot);
-    }
-
-    /// <summary>The most derived property of a name, which may hide another.</summary>
-    private static PropertyInfo? PropertyOf(object of, string name)
-    {
-        for (Type? type = of.GetType(); type is not null; type = type.BaseType)
-        {
-            if (type.GetProperty(name, BindingFlags.Public | BindingFlags.Instance | BindingFlags.DeclaredOnly) is { } property)
-            {
-                return property;
-            }
-        }
-
-        return null;
     }
 
     private static GpuEngine Create(Context context, Device device, GpuDeviceInfo info)
     {
-        if (device.AcceleratorType == AcceleratorType.OpenCL)
+        if (device is CLDevice { Capabilities: var capabilities })
         {
             // ILGPU has no public way to say that the generic address space is not needed.
-            object capabilities = PropertyOf(device, "Capabilities")!.GetValue(device)!;
-            PropertyOf(capabilities, "GenericAddressSpace")!.SetValue(capabilities, true);
+            typeof(CLCapabilityContext).GetProperty(nameof(CLCapabilityContext.GenericAddressSpace))!.SetValue(capabilities, true);
         }
 
         Accelerator accelerator;
@@ -173,39 +156,7 @@ public static class GpuDevices
 
         string kind = info.Id.Split(':')[0];
         string description = string.Create(
-            System.Globalization.CultureInfo.InvariantCulture, $"{info.Name} ({info.Version}, {info.MemoryBytes / 1073741824.0:0.#} GiB), {GpuLibrary.Description}");
-        return new GpuEngine(new GpuDevice(context, accelerator, device.MemorySize, device.WarpSize, rowThreads: 0), kind, description);
-    }
-
-    /// <summary>ILGPU asks for "cuda" and "OpenCL"; Linux distributions have libcuda.so.1 and libOpenCL.so.1 only.</summary>
-    private static void ResolveNativeLibraries()
-    {
-        lock (ResolverLock)
-        {
-            if (isResolverSet || !GpuLibrary.IsReal)
-            {
-                return;
-            }
-
-            NativeLibrary.SetDllImportResolver(typeof(Context).Assembly, (name, assembly, path) =>
-            {
-                string[] candidates = name switch
-                {
-                    "cuda" or "nvcuda" => ["libcuda.so.1", "nvcuda.dll"],
-                    "OpenCL" or "OpenCL.dll" => ["libOpenCL.so.1", "OpenCL.dll"],
-                    _ => [],
-                };
-                foreach (string candidate in candidates)
-                {
-                    if (NativeLibrary.TryLoad(candidate, assembly, path, out nint handle))
-                    {
-                        return handle;
-                    }
-                }
-
-                return 0; // the usual search
-            });
-            isResolverSet = true;
-        }
+            System.Globalization.CultureInfo.InvariantCulture, $"{info.Name} ({info.Version}, {info.MemoryBytes / 1073741824.0:0.#} GiB), {Library}");
+        return new GpuEngine(new GpuDevice(context, accelerator, device.MemorySize, accelerator.WarpSize, rowThreads: 0), kind, description);
     }
 }

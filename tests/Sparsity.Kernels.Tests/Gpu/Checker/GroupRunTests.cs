@@ -1,9 +1,11 @@
-using ILGPU;
-using ILGPU.Runtime;
+extern alias checker;
 
-namespace Sparsity.Kernels.Tests.Gpu.StandIn;
+using checker::ILGPU;
+using checker::ILGPU.Runtime;
 
-/// <summary>The stand-in's checks find what they are for, in small kernels with one fault each.</summary>
+namespace Sparsity.Kernels.Tests.Gpu.Checker;
+
+/// <summary>The checker's checks find what they are for, in small kernels with one fault each.</summary>
 public sealed class GroupRunTests : IDisposable
 {
     private const int Threads = 8;

@@ -9,7 +9,7 @@ using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
 using Sparsity.Kernels.Gpu;
 
-namespace Sparsity.Kernels.Tests.Gpu.Ilgpu;
+namespace Sparsity.Kernels.Tests.Gpu;
 
 /// <summary>Every kernel compiles to PTX and OpenCL C without a device, and the text has nothing that a device could lack or run slowly.</summary>
 public class CompilationTests

@@ -1,18 +1,20 @@
-using ILGPU;
-using ILGPU.Runtime;
+extern alias checker;
+
+using checker::ILGPU;
+using checker::ILGPU.Runtime;
 using Sparsity.Benchmarks;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
-using Sparsity.Kernels.Gpu;
+using checker::Sparsity.Kernels.Gpu;
 using Sparsity.TestSupport;
 
-namespace Sparsity.Kernels.Tests.Gpu.StandIn;
+namespace Sparsity.Kernels.Tests.Gpu.Checker;
 
 /// <summary>
-/// What a step costs beside the time of its kernels, as the stand-in counts it: a device that has run out of work stands still for as long as the host waits, taking
+/// What a step costs beside the time of its kernels, as the checker counts it: a device that has run out of work stands still for as long as the host waits, taking
 /// memory makes it wait, and every launch takes some microseconds.
 /// </summary>
 public sealed class StepCostTests : IDisposable

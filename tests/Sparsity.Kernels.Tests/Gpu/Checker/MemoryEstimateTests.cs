@@ -1,9 +1,11 @@
+extern alias checker;
+
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
-using Sparsity.Kernels.Gpu;
+using checker::Sparsity.Kernels.Gpu;
 using Sparsity.TestSupport;
 
-namespace Sparsity.Kernels.Tests.Gpu.StandIn;
+namespace Sparsity.Kernels.Tests.Gpu.Checker;
 
 public class MemoryEstimateTests
 {
@@ -14,7 +16,7 @@ public class MemoryEstimateTests
         foreach (ModelConfig model in new[] { TinyModels.Config, (TinyModels.Config with { DPosEmb = 4, Afrac = null }).Validated() })
         {
             TrainingConfig training = (TinyModels.Training with { Pfrac = null, Density = 0.12, MinimumAlivePerNeuron = 1 }).Resolved(model);
-            using var engine = (GpuEngine)Engines.Create("gpu kernels on the stand-in");
+            using var engine = (GpuEngine)Engines.Create("gpu kernels under the checker");
             using var trainer = new Trainer(engine, model, training);
             var estimate = MemoryEstimate.For(model, training);
             Assert.Equal(estimate.Total - estimate.Workspace, engine.AllocatedBytes);

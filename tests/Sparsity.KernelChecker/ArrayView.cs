@@ -4,7 +4,7 @@ using ILGPU.Runtime;
 
 namespace ILGPU.Runtime
 {
-    /// <summary>Memory of the stand-in's device. New memory holds garbage: NaN as floats, -1 as integers.</summary>
+    /// <summary>Memory of the checker's device. New memory holds garbage: NaN as floats, -1 as integers.</summary>
     internal sealed unsafe class MemoryBuffer : IDisposable
     {
         /// <param name="bytes">Its size.</param>

@@ -4,8 +4,8 @@ using ILGPU.Runtime;
 namespace ILGPU;
 
 /// <summary>
-/// The in-tree stand-in for ILGPU: compiled only when the configured package sources have none. It has the names and the meaning of the few members used here,
-/// and checks kernels rather than runs them fast: see <see cref="GroupRun"/>.
+/// The kernel checker in ILGPU's place: it has the names and the meaning of the few members that the GPU engine uses, and checks kernels rather than runs them fast
+/// (<see cref="GroupRun"/>).
 /// </summary>
 internal sealed class Context : IDisposable
 {

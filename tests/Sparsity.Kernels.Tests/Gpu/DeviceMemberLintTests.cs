@@ -2,9 +2,9 @@ using ILGPU;
 using ILGPU.Algorithms;
 using ILGPU.Algorithms.ScanReduceOperations;
 
-namespace Sparsity.Kernels.Tests.Gpu.Ilgpu;
+namespace Sparsity.Kernels.Tests.Gpu;
 
-/// <summary>What ILGPU offers and some devices lack is found by the lint; the stand-in has none of it to call.</summary>
+/// <summary>What ILGPU offers and some devices lack is found by the lint.</summary>
 public class DeviceMemberLintTests
 {
     [Theory]

@@ -7,12 +7,12 @@ namespace ILGPU.Runtime
         OpenCL,
     }
 
-    /// <summary>The one device of the stand-in.</summary>
+    /// <summary>The one device of the checker.</summary>
     internal sealed class Device
     {
         public AcceleratorType AcceleratorType => AcceleratorType.CPU;
 
-        public string Name => "stand-in";
+        public string Name => "kernel checker";
 
         public long MemorySize => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
 
