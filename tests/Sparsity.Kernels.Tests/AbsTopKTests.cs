@@ -71,7 +71,7 @@ public class AbsTopKTests
     [MemberData(nameof(AllEngines))]
     public void KeptZerosPassTheirGradient(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var input = new double[1, 1, 5];
         input[0, 0, 3] = 2;
         ActivationTensor values = bench.Input(input);
@@ -90,7 +90,7 @@ public class AbsTopKTests
     [MemberData(nameof(AllEngines))]
     public void SelectionIsOverwritten(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var random = new RandomArrays(9);
         double[,,] outputGradient = random.Activations(3, 65, 7);
         ActivationTensor first = bench.Input(random.Activations(3, 65, 7));
@@ -106,7 +106,7 @@ public class AbsTopKTests
 
     private static float[] Keep(string engine, float[] channels, int keep)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var input = new double[1, 1, channels.Length];
         for (int c = 0; c < channels.Length; c++)
         {
@@ -120,7 +120,7 @@ public class AbsTopKTests
 
     private static void Check(string engine, double[,,] input, int keep, string what, bool slice)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         double[,,] kept = Reference.AbsTopK(input, keep);
         ActivationTensor values = bench.Input(input, slice);
         SelectionTensor selection = bench.Selection(values);

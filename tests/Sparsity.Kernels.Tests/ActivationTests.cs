@@ -15,7 +15,7 @@ public class ActivationTests
     [MemberData(nameof(AllEngines))]
     public void GeluMatchesTheExactErrorFunctionFromMinusEightToEight(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         const int Count = 16001;
         var input = new double[1, Count, 1];
         for (int i = 0; i < Count; i++)
@@ -38,7 +38,7 @@ public class ActivationTests
     [MemberData(nameof(AllEngines))]
     public void GeluDerivativeMatchesFiniteDifferencesFromMinusEightToEight(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         const int Count = 1601;
         var input = new double[1, Count, 1];
         var expected = new double[1, Count, 1];
@@ -65,7 +65,7 @@ public class ActivationTests
         {
             foreach (ActivationKind kind in Enum.GetValues<ActivationKind>())
             {
-                using var bench = new Bench(engine);
+                using var bench = Engines.Bench(engine);
                 var random = new RandomArrays(seed++);
                 double[,,] input = random.Activations(b, t, channels);
                 double[,,] outputGradient = random.Activations(b, t, channels);
@@ -114,7 +114,7 @@ public class ActivationTests
             {
                 foreach (bool selects in new[] { false, true })
                 {
-                    using var bench = new Bench(engine);
+                    using var bench = Engines.Bench(engine);
                     var random = new RandomArrays(seed++);
                     double[,,] input = random.Activations(b, t, channels);
                     double[,,] outputGradient = random.Activations(b, t, channels);
@@ -158,7 +158,7 @@ public class ActivationTests
     [MemberData(nameof(AllEngines))]
     public void ReluAtZeroHasDerivativeZero(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var input = new double[1, 5, 1];
         Flat.Of(input)[1] = double.NegativeZero;
         Flat.Of(input)[2] = float.Epsilon;
@@ -180,7 +180,7 @@ public class ActivationTests
     [MemberData(nameof(AllEngines))]
     public void NotANumberStaysNotANumber(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var input = new double[1, 1, 1];
         input[0, 0, 0] = double.NaN;
         foreach (ActivationKind kind in Enum.GetValues<ActivationKind>())

@@ -1,6 +1,5 @@
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests;
 

@@ -19,7 +19,7 @@ public class AttentionTests
     [MemberData(nameof(AllEngines))]
     public void ForwardMatchesReference(string engine) => ForEach((b, t, heads, width, withSink, random) =>
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         string what = $"{engine}: attention forward [{b},{t}], {heads} heads of {width}, sink {withSink}";
         var (query, key, value) = Inputs(random, b, t, heads * width);
         double[]? sink = withSink ? random.Vector(heads) : null;
@@ -38,7 +38,7 @@ public class AttentionTests
     [MemberData(nameof(AllEngines))]
     public void BackwardMatchesFiniteDifferences(string engine) => ForEach((b, t, heads, width, withSink, random) =>
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         string what = $"{engine}: attention backward [{b},{t}], {heads} heads of {width}, sink {withSink}";
         int channels = heads * width;
         var (query, key, value) = Inputs(random, b, t, channels);
@@ -79,7 +79,7 @@ public class AttentionTests
     [MemberData(nameof(AllEngines))]
     public void SlicesOfOneTensorGiveTheSameAsSeparateTensors(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var random = new RandomArrays(11);
         const int Channels = 6;
         double[,,] all = random.Activations(3, 65, 3 * Channels);
@@ -108,7 +108,7 @@ public class AttentionTests
     [MemberData(nameof(AllEngines))]
     public void SinkGradientAccumulates(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var random = new RandomArrays(12);
         var (query, key, value) = Inputs(random, 1, 5, 4);
         ActivationTensor q = bench.Input(query);
@@ -135,7 +135,7 @@ public class AttentionTests
     [MemberData(nameof(AllEngines))]
     public void LargeScoresStayFiniteAndCausal(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var random = new RandomArrays(13);
         var query = new double[1, 17, 1];
         var key = new double[1, 17, 1];

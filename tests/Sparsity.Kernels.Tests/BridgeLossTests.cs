@@ -24,7 +24,7 @@ public class BridgeLossTests
         {
             foreach (int vocabulary in new[] { 2, 7, 300 })
             {
-                using var bench = new Bench(engine);
+                using var bench = Engines.Bench(engine);
                 var random = new RandomArrays(seed++);
                 string what = $"{engine}: divergence [{b},{t},{vocabulary}]";
                 double[,,] target = random.Activations(b, t, vocabulary);
@@ -59,7 +59,7 @@ public class BridgeLossTests
         // Token 0: q = (3/4, 1/4) against p = (1/2, 1/2). Token 1: equal up to a constant. Token 2: q is certain, p gives it 1/3.
         double[,,] target = { { { Math.Log(3), 0, -1e4 }, { 1, 2, 3 }, { 0, 1e4, 0 } } };
         double[,,] logits = { { { 5, 5, -1e4 }, { 11, 12, 13 }, { 7, 7, 7 } } };
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         ActivationTensor losses = bench.Output(1, 3, 1);
         ActivationTensor gradient = bench.Output(1, 3, 3);
         bench.Engine.KullbackLeibler(bench.Input(target), bench.Input(logits), losses, gradient, 1);
@@ -72,7 +72,7 @@ public class BridgeLossTests
     [MemberData(nameof(AllEngines))]
     public void DivergenceOfEqualLogitsIsExactlyZero(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         double[,,] logits = new RandomArrays(3).Activations(2, 17, 24);
         ActivationTensor losses = bench.Output(2, 17, 1);
         ActivationTensor gradient = bench.Output(2, 17, 24);
@@ -85,7 +85,7 @@ public class BridgeLossTests
     [MemberData(nameof(AllEngines))]
     public void NotANumberReachesTheDivergence(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         double[,,] broken = { { { 1, double.NaN, 2 }, { 1, 2, 3 } } };
         double[,,] whole = { { { 1, 2, 2 }, { 1, 2, 3 } } };
         ActivationTensor losses = bench.Output(1, 2, 1);
@@ -103,7 +103,7 @@ public class BridgeLossTests
         ulong seed = 1;
         foreach ((int b, int t, int channels) in Shapes.WithChannels())
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             var random = new RandomArrays(seed++);
             string what = $"{engine}: normalised error [{b},{t},{channels}]";
             bool slice = seed % 2 == 0;
@@ -144,7 +144,7 @@ public class BridgeLossTests
     [MemberData(nameof(AllEngines))]
     public void NormalisedErrorOfHandValues(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         ActivationTensor x = bench.Input(new double[,,] { { { 1, 2 }, { 3, -4 } } });
         ActivationTensor y = bench.Input(new double[,,] { { { 1, 0 }, { 2, -5 } } });
         ScalarTensor sums = bench.Scalars(2);

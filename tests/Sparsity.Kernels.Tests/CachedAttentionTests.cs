@@ -21,7 +21,7 @@ public class CachedAttentionTests
             (1, 1, 1, [1, 1, 1], false), (1, 2, 3, [1, 4, 1, 1], true), (3, 1, 5, [16, 1, 1], true), (2, 3, 16, [15, 2, 17, 1], false), (2, 2, 20, [65, 1, 1, 3], true),
         })
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             var random = new RandomArrays((ulong)pieces.Length);
             int tokens = pieces.Sum();
             int channels = heads * width;
@@ -87,7 +87,7 @@ public class CachedAttentionTests
     [MemberData(nameof(AllEngines))]
     public void PositionsFollowTheFirst(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var random = new RandomArrays(3);
         double[,] table = random.Matrix(7, 5);
         double[,] positions = random.Matrix(90, 5);

@@ -31,8 +31,8 @@ public class DeterminismTests
     public void TwoRunsAgreeBitForBit(string engine)
     {
         OperationRuns size = engine.StartsWith("cpu", StringComparison.Ordinal) ? Large : Small;
-        using var bench = new Bench(engine);
-        using var other = new Bench(engine);
+        using var bench = Engines.Bench(engine);
+        using var other = Engines.Bench(engine);
         foreach (string operation in OperationRuns.Names)
         {
             Comparison.SameBits(size.Run(bench, operation), size.Run(other, operation), $"{engine}: {operation}, second run");

@@ -15,7 +15,7 @@ public class ElementwiseTests
         ulong seed = 1;
         foreach ((int b, int t, int channels) in Shapes.WithChannels())
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             using ActivationTensor fresh = bench.Engine.AllocateActivations("fresh", b, t, channels);
             Assert.All(bench.Read(fresh), value => Assert.Equal(0, value));
             float[] values = Flat.Floats(new RandomArrays(seed++).Activations(b, t, channels));
@@ -38,7 +38,7 @@ public class ElementwiseTests
     [MemberData(nameof(AllEngines))]
     public void WrongLengthsAreRefusedByName(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         using WeightTensor weights = bench.Engine.AllocateWeights("the weights", 2, 3);
         using ActivationTensor activations = bench.Engine.AllocateActivations("the activations", 1, 2, 3);
         using TokenTensor tokens = bench.Engine.AllocateTokens("the tokens", 1, 2);
@@ -56,7 +56,7 @@ public class ElementwiseTests
     [MemberData(nameof(AllEngines))]
     public void ASliceOutlivesItsWhole(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         WeakReference whole = MakeSlice(bench.Engine, out ActivationTensor slice);
         for (int i = 0; i < 3; i++)
         {
@@ -78,7 +78,7 @@ public class ElementwiseTests
         ulong seed = 1;
         foreach ((int b, int t, int channels) in Shapes.WithChannels())
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             var random = new RandomArrays(seed++);
             string what = $"{engine}: [{b},{t},{channels}]";
             double[,,] a = random.Activations(b, t, channels);
@@ -113,7 +113,7 @@ public class ElementwiseTests
         ulong seed = 1;
         foreach ((int b, int t, int channels) in Shapes.WithChannels())
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             var random = new RandomArrays(seed++);
             string what = $"{engine}: gate [{b},{t},{channels}]";
             bool slice = seed % 2 == 0;
@@ -158,7 +158,7 @@ public class ElementwiseTests
         ulong seed = 1;
         foreach ((int b, int t, int channels) in Shapes.WithChannels())
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             double[,,] input = new RandomArrays(seed++).Activations(b, t, channels);
             double[] expected = Reference.ChannelSums(input);
             double[] sums = new double[channels];

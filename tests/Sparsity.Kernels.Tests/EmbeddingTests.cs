@@ -22,7 +22,7 @@ public class EmbeddingTests
         ulong seed = 1;
         foreach ((int b, int t, int channels) in Shapes.WithChannels())
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             var random = new RandomArrays(seed++);
             string what = $"{engine}: embedding [{b},{t},{channels}]";
             bool slice = seed % 2 == 0;
@@ -72,7 +72,7 @@ public class EmbeddingTests
         {
             foreach (int count in new[] { 1, Math.Min(t, 3), t }.Distinct())
             {
-                using var bench = new Bench(engine);
+                using var bench = Engines.Bench(engine);
                 var random = new RandomArrays(seed++);
                 string what = $"{engine}: gather {count} of [{b},{t},{channels}]";
                 bool slice = seed % 2 == 0;
@@ -107,7 +107,7 @@ public class EmbeddingTests
     [MemberData(nameof(AllEngines))]
     public void GatherMayRepeatPositions(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         double[,,] input = new RandomArrays(1).Activations(1, 3, 2);
         int[,] positions = { { 2, 2, 0, 2 } };
         ActivationTensor output = bench.Output(1, 4, 2);

@@ -80,7 +80,7 @@ public class KeepLargestTests
     {
         const int Rows = 40;
         const int Columns = 37;
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         WeightTensor weights = bench.Weights(new double[Rows, Columns]);
         var random = new RandomArrays(5);
         foreach ((double scale, double density, int keep) in new (double, double, int)[]
@@ -139,7 +139,7 @@ public class KeepLargestTests
     public void TiesOfNotANumberGoToTheLowerIndex(string engine)
     {
         float largest = BitConverter.Int32BitsToSingle(-1);
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         WeightTensor weights = bench.Weights(new double[1, 6]);
         foreach (int keep in new[] { 2, 4, 3, 1, 2 })
         {
@@ -154,7 +154,7 @@ public class KeepLargestTests
     [MemberData(nameof(AllEngines))]
     public void ImpossibleRequestsAreRefused(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         WeightTensor weights = bench.Weights(new double[3, 4], "the matrix");
         Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, -1, null, 0));
         Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 13, null, 0));
@@ -164,7 +164,7 @@ public class KeepLargestTests
 
     private static float[] Keep(string engine, double[,] values, int keep, int? axis, int alive)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         WeightTensor weights = bench.Weights(values);
         bench.Engine.KeepLargest(weights, keep, axis, alive);
         return bench.Read(weights);

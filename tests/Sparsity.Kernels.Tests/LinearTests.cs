@@ -23,7 +23,7 @@ public class LinearTests
     {
         ForEach((b, t, layer, random) =>
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             double[,,] input = random.Activations(b, t, layer.Inputs);
             double[,] weight = random.Matrix(layer.Outputs, layer.Inputs, layer.Density);
             double[] bias = random.Vector(layer.Outputs);
@@ -49,7 +49,7 @@ public class LinearTests
     {
         ForEach((b, t, layer, random) =>
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             string what = $"{engine}: linear backward [{b},{t}] {layer}";
             double[,,] input = random.Activations(b, t, layer.Inputs);
             double[,] weight = random.Matrix(layer.Outputs, layer.Inputs, layer.Density);
@@ -77,7 +77,7 @@ public class LinearTests
     [MemberData(nameof(AllEngines))]
     public void WeightGradientAccumulates(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var random = new RandomArrays(3);
         ActivationTensor x = bench.Input(random.Activations(3, 17, 7));
         ActivationTensor dy = bench.Gradient(random.Activations(3, 17, 5));
@@ -103,7 +103,7 @@ public class LinearTests
     [MemberData(nameof(AllEngines))]
     public void ProductsSeeEveryChangeOfTheWeights(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         IComputeEngine e = bench.Engine;
         var random = new RandomArrays(4);
         double[,,] input = random.Activations(1, 5, 6);

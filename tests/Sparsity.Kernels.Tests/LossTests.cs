@@ -19,7 +19,7 @@ public class LossTests
         {
             foreach (int vocabulary in new[] { 2, 7, 24, 300 })
             {
-                using var bench = new Bench(engine);
+                using var bench = Engines.Bench(engine);
                 var random = new RandomArrays(seed++);
                 string what = $"{engine}: cross-entropy [{b},{t},{vocabulary}]";
                 double[,,] logits = random.Activations(b, t, vocabulary);
@@ -51,7 +51,7 @@ public class LossTests
     [MemberData(nameof(AllEngines))]
     public void IgnoredTargetsGiveExactlyZero(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var random = new RandomArrays(2);
         int[,] targets = random.Tokens(3, 17, 5);
         targets[0, 0] = -1;
@@ -78,7 +78,7 @@ public class LossTests
     {
         foreach (double offset in new[] { 1e4, -1e4, 1e30 })
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             var logits = new double[1, 5, 4];
             for (int t = 0; t < 5; t++)
             {
@@ -99,7 +99,7 @@ public class LossTests
             Comparison.Close(expected, bench.Read(gradient).AsSpan(4, 4), Tolerance, what + ", gradient");
         }
 
-        using var wide = new Bench(engine);
+        using var wide = Engines.Bench(engine);
         ActivationTensor loss = wide.Output(1, 1, 1);
         wide.Engine.CrossEntropy(wide.Input(new double[,,] { { { 3e4, -3e4 } } }), wide.Tokens(new[,] { { 1 } }), loss, null, 1);
         Comparison.Close([6e4], wide.Read(loss), 6e-2, engine + ": a target of probability exp(-60000)");
@@ -110,7 +110,7 @@ public class LossTests
     [MemberData(nameof(AllEngines))]
     public void NotANumberReachesTheLoss(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         ActivationTensor losses = bench.Output(1, 2, 1);
         bench.Engine.CrossEntropy(bench.Input(new[,,] { { { 1.0, double.NaN, 2 }, { 1, 2, 3 } } }), bench.Tokens(new[,] { { 0, 0 } }), losses, null, 1);
         Assert.True(float.IsNaN(bench.Read(losses)[0]));
@@ -126,7 +126,7 @@ public class LossTests
         {
             foreach (int vocabulary in new[] { 2, 7, 130 })
             {
-                using var bench = new Bench(engine);
+                using var bench = Engines.Bench(engine);
                 var random = new RandomArrays(seed++);
                 string what = $"{engine}: bigram [{b},{t},{vocabulary}]";
                 double[,] table = random.Matrix(vocabulary, vocabulary);

@@ -22,7 +22,7 @@ public class NormTests
         ulong seed = 1;
         foreach ((int b, int t, int channels) in Shapes.WithChannels())
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             var random = new RandomArrays(seed++);
             double[,,] input = Spread(random, b, t, channels);
             double[] weight = random.Vector(channels);
@@ -46,7 +46,7 @@ public class NormTests
         ulong seed = 100;
         foreach ((int b, int t, int channels) in Shapes.WithChannels())
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             var random = new RandomArrays(seed++);
             double[,,] input = Spread(random, b, t, channels);
             double[] weight = random.Vector(channels);
@@ -80,7 +80,7 @@ public class NormTests
         ulong seed = 200;
         foreach ((int b, int t, int channels) in Shapes.WithChannels())
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             var random = new RandomArrays(seed++);
             double[,,] input = random.Activations(b, t, channels);
             double[,,] scale = random.Activations(b, t, 2);
@@ -110,7 +110,7 @@ public class NormTests
     [MemberData(nameof(Cases))]
     public void BackwardAccumulates(string engine, NormKind kind)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         var random = new RandomArrays(5);
         double[,,] before = random.Activations(3, 17, 5);
         ActivationTensor x = bench.Input(random.Activations(3, 17, 5));
@@ -151,7 +151,7 @@ public class NormTests
     [MemberData(nameof(AllEngines))]
     public void LayerNormOfNearlyEqualChannelsLosesOnlyWhatTheMeanRounds(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         double[,,] input = Spread(new RandomArrays(6), 3, 17, 24);
         foreach (ref double value in Flat.Of(input))
         {
@@ -169,7 +169,7 @@ public class NormTests
     [MemberData(nameof(Cases))]
     public void ZeroInputGivesTheBiasAndEpsilon(string engine, NormKind kind)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         ActivationTensor output = bench.Output(1, 5, 3);
         ActivationTensor statistics = bench.Output(1, 5, 2);
         bench.Engine.NormForward(kind, bench.Input(new double[1, 5, 3]), bench.Weights([1, 2, 3]), bench.Weights([4.0, 5, 6]), output, statistics);

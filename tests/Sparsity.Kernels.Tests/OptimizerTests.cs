@@ -21,7 +21,7 @@ public class OptimizerTests
         {
             foreach ((float rate, float beta1, float beta2, float epsilon) in new[] { (0.0128f, 0.9f, 0.95f, 0.1f), (0.003f, 0.9f, 0.999f, 1e-8f) })
             {
-                using var bench = new Bench(engine);
+                using var bench = Engines.Bench(engine);
                 var random = new RandomArrays((ulong)length);
                 double[] weights = random.Vector(length);
                 double[] first = new double[length];
@@ -51,7 +51,7 @@ public class OptimizerTests
     [MemberData(nameof(AllEngines))]
     public void AdamWithoutGradientMovesNothing(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         double[] weights = new RandomArrays(1).Vector(17);
         WeightTensor w = bench.Weights(weights);
         bench.Engine.AdamStep(w, bench.Constant(1, 17, 0), bench.Constant(1, 17, 0), bench.Constant(1, 17, 0), 1, 0.1f, 0.9f, 0.95f, 0.1f, 1);
@@ -63,7 +63,7 @@ public class OptimizerTests
     [MemberData(nameof(AllEngines))]
     public void RootMeanSquareIsOverAllEntriesTogether(string engine)
     {
-        using var bench = new Bench(engine);
+        using var bench = Engines.Bench(engine);
         double[][] vectors = [.. Lengths.Select(length => new RandomArrays((ulong)length).Vector(length))];
         double expected = Reference.RootMeanSquare(vectors);
         double actual = bench.RootMeanSquare([.. vectors.Select(vector => bench.Weights(vector))]);
@@ -82,7 +82,7 @@ public class OptimizerTests
     {
         foreach (int length in Lengths)
         {
-            using var bench = new Bench(engine);
+            using var bench = Engines.Bench(engine);
             double[,] values = new RandomArrays((ulong)length).Matrix(1, length, 0.3);
             WeightTensor weights = bench.Weights(values);
             Assert.Equal(Flat.Of(values).ToArray().Count(v => v != 0), bench.Engine.CountNonzero(weights));
@@ -93,7 +93,7 @@ public class OptimizerTests
             Assert.Equal(0, bench.Engine.CountNonzero(weights));
         }
 
-        using var special = new Bench(engine);
+        using var special = Engines.Bench(engine);
         Assert.Equal(3, special.Engine.CountNonzero(special.Weights([0, double.NegativeZero, float.Epsilon, double.NaN, double.PositiveInfinity])));
     }
 }

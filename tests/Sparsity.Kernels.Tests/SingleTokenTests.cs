@@ -63,7 +63,7 @@ public class SingleTokenTests
             one[0, 0, c] = all[0, 1, c];
         }
 
-        using var bench = new Bench(engineName);
+        using var bench = Engines.Bench(engineName);
         float[] among = bench.Read(run(bench, bench.Input(all), new RandomArrays(2)));
         float[] alone = bench.Read(run(bench, bench.Input(one), new RandomArrays(2)));
         Comparison.SameBits(among.AsSpan(alone.Length, alone.Length), alone, $"{engineName}: {what}");

@@ -43,11 +43,11 @@ public static class Engines
 
     public static IComputeEngine Create(string name) => Present.Concat(TestGpus.Slow).Single(engine => engine.Name == name).Create();
 
-    /// <summary>For a test of single operations: an engine that others have used, if a new one would compile its kernels for seconds.</summary>
-    public static IComputeEngine Borrow(string name) => Idle.TryGetValue(name, out ConcurrentBag<IComputeEngine>? idle) && idle.TryTake(out IComputeEngine? engine) ? engine : Create(name);
+    /// <summary>For a test of single operations: takes an engine that others have used, if a new one would compile its kernels for seconds.</summary>
+    public static Bench Bench(string name) =>
+        new(Idle.TryGetValue(name, out ConcurrentBag<IComputeEngine>? idle) && idle.TryTake(out IComputeEngine? engine) ? engine : Create(name), used => GiveBack(name, used));
 
-    /// <summary>Ends the use of a borrowed engine.</summary>
-    public static void GiveBack(string name, IComputeEngine engine)
+    private static void GiveBack(string name, IComputeEngine engine)
     {
         if (Idle.TryGetValue(name, out ConcurrentBag<IComputeEngine>? idle))
         {

@@ -1,7 +1,6 @@
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Bridges;
 

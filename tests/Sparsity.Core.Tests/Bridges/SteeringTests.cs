@@ -5,7 +5,6 @@ using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Bridges;
 

@@ -1,6 +1,5 @@
 using Sparsity.Core.Model;
 using Sparsity.Kernels.Cpu;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Model;
 

@@ -3,7 +3,6 @@ using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 using Sparsity.Kernels.Cpu;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Pruning;
 

@@ -1,7 +1,6 @@
 using Sparsity.Core.Model;
 using Sparsity.Core.Tracing;
 using Sparsity.Kernels.Cpu;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Tracing;
 

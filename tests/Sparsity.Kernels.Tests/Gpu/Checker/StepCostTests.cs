@@ -9,7 +9,6 @@ using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
 using checker::Sparsity.Kernels.Gpu;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests.Gpu.Checker;
 

@@ -1,27 +1,26 @@
 using Sparsity.Core.Engine;
-using Sparsity.TestSupport;
 
-namespace Sparsity.Kernels.Tests;
+namespace Sparsity.Parity;
 
 /// <summary>Every operation of the seam, forward and backward, on random tensors of one size; returns all that it computed.</summary>
-internal sealed class OperationRuns
+/// <remarks>No selection is made on numbers that were computed before it: where two of them nearly tie, one rounding more or less would choose another.</remarks>
+public sealed class OperationRuns
 {
     private readonly int _sequences;
     private readonly int _tokens;
     private readonly int _channels;
 
-    /// <summary>Rows and columns of the optimiser's matrices.</summary>
-    private readonly int _width;
-
     /// <param name="sequences">B.</param>
-    /// <param name="tokens">T, and the vocabulary of the bigram table.</param>
-    /// <param name="channels">C, a multiple of 4.</param>
+    /// <param name="tokens">T.</param>
+    /// <param name="channels">C, a multiple of 4 and of the number of heads.</param>
     public OperationRuns(int sequences, int tokens, int channels)
     {
         _sequences = sequences;
         _tokens = tokens;
         _channels = channels;
-        _width = (2 * tokens) + 40;
+        Vocabulary = tokens;
+        Rows = (2 * tokens) + 40;
+        Columns = Rows;
         Operations = new()
         {
             ["Add, Copy"] = (bench, random) =>
@@ -34,8 +33,8 @@ internal sealed class OperationRuns
             },
             ["Embedding"] = (bench, random) =>
             {
-                TokenTensor ids = bench.Tokens(random.Tokens(_sequences, _tokens, 9));
-                WeightTensor table = bench.Weights(random.Matrix(9, _channels));
+                TokenTensor ids = bench.Tokens(random.Tokens(_sequences, _tokens, Vocabulary));
+                WeightTensor table = bench.Weights(random.Matrix(Vocabulary, _channels));
                 WeightTensor positions = bench.Weights(random.Matrix(_tokens, _channels));
                 ActivationTensor output = Output(bench);
                 bench.Engine.EmbeddingForward(ids, table, positions, output);
@@ -48,12 +47,10 @@ internal sealed class OperationRuns
             ["Linear, dense"] = (bench, random) => Linear(bench, random, 1),
             ["Linear, gradient after AbsTopK"] = (bench, random) =>
             {
-                // Wide enough for the kernels that pass over zeros.
-                const int Inputs = 131;
-                ActivationTensor gradient = bench.Gradient(random.Activations(_sequences, _tokens, 37));
-                bench.Engine.AbsTopKForward(gradient, 9, bench.Selection(gradient));
-                WeightTensor weightGradient = bench.Weights(random.Matrix(37, Inputs));
-                bench.Engine.LinearBackwardWeight(bench.Input(random.Activations(_sequences, _tokens, Inputs)), gradient, weightGradient, null);
+                ActivationTensor gradient = bench.Gradient(random.Activations(_sequences, _tokens, NarrowOutputs));
+                bench.Engine.AbsTopKForward(gradient, NarrowOutputs / 4, bench.Selection(gradient));
+                WeightTensor weightGradient = bench.Weights(random.Matrix(NarrowOutputs, WideInputs));
+                bench.Engine.LinearBackwardWeight(bench.Input(random.Activations(_sequences, _tokens, WideInputs)), gradient, weightGradient, null);
                 return bench.Read(weightGradient);
             },
             ["AbsTopK"] = (bench, random) =>
@@ -75,8 +72,9 @@ internal sealed class OperationRuns
                     bench.Engine.ActivationBackward(kind, input, gradient);
                     ActivationTensor output = bench.OutputLike(input);
                     bench.Engine.ActivationForward(kind, input, output);
-                    SelectionTensor selection = bench.Selection(output);
-                    bench.Engine.AbsTopKForward(output, _channels / 4, selection);
+                    ActivationTensor ranked = Input(bench, random);
+                    SelectionTensor selection = bench.Selection(ranked);
+                    bench.Engine.AbsTopKForward(ranked, _channels / 4, selection);
                     KeptActivations kept = bench.Kept(input);
                     ActivationTensor keptGradient = Gradient(bench, random);
                     bench.Engine.AbsTopKBackward(selection, keptGradient);
@@ -90,18 +88,18 @@ internal sealed class OperationRuns
             ["Attention"] = Attention,
             ["Bigram"] = (bench, random) =>
             {
-                TokenTensor ids = bench.Tokens(random.Tokens(_sequences, _tokens, _tokens));
-                WeightTensor table = bench.Weights(random.Matrix(_tokens, _tokens));
-                ActivationTensor logits = bench.Input(random.Activations(_sequences, _tokens, _tokens));
+                TokenTensor ids = bench.Tokens(random.Tokens(_sequences, _tokens, Vocabulary));
+                WeightTensor table = bench.Weights(random.Matrix(Vocabulary, Vocabulary));
+                ActivationTensor logits = bench.Input(random.Activations(_sequences, _tokens, Vocabulary));
                 bench.Engine.BigramForward(ids, table, logits);
-                bench.Engine.BigramBackward(ids, bench.Gradient(random.Activations(_sequences, _tokens, _tokens)), table);
+                bench.Engine.BigramBackward(ids, bench.Gradient(random.Activations(_sequences, _tokens, Vocabulary)), table);
                 return [.. bench.Read(logits), .. bench.Read(table)];
             },
             ["CrossEntropy"] = (bench, random) =>
             {
-                ActivationTensor logits = Input(bench, random);
+                ActivationTensor logits = bench.Input(random.Activations(_sequences, _tokens, Vocabulary));
                 ActivationTensor losses = bench.Output(_sequences, _tokens, 1);
-                bench.Engine.CrossEntropy(logits, bench.Tokens(random.Tokens(_sequences, _tokens, _channels)), losses, logits, 0.01f);
+                bench.Engine.CrossEntropy(logits, bench.Tokens(random.Tokens(_sequences, _tokens, Vocabulary)), losses, logits, 0.01f);
                 return [.. bench.Read(logits), .. bench.Read(losses)];
             },
             ["KullbackLeibler, NormalisedError, Sum"] = (bench, random) =>
@@ -142,26 +140,74 @@ internal sealed class OperationRuns
             {
                 double[] sums = new double[_channels];
                 bench.Engine.ChannelSums(Input(bench, random), sums);
-                double[] all = [.. sums, bench.RootMeanSquare(bench.Weights(random.Matrix(_width, _width)), bench.Weights(random.Vector(7)))];
+                double[] all = [.. sums, bench.RootMeanSquare(bench.Weights(random.Matrix(Rows, Columns)), bench.Weights(random.Vector(7)))];
                 return [.. all.SelectMany(value => new[] { (float)value, (float)(value - (float)value) })];
             },
-            ["AdamStep, Scale, KeepLargest"] = (bench, random) =>
+            ["AdamStep, Scale"] = (bench, random) =>
             {
-                WeightTensor weights = bench.Weights(random.Matrix(_width, _width));
-                WeightTensor gradient = bench.Weights(random.Matrix(_width, _width));
-                WeightTensor first = bench.Weights(random.Matrix(_width, _width));
-                WeightTensor second = bench.Constant(_width, _width, 0.5);
+                WeightTensor weights = bench.Weights(random.Matrix(Rows, Columns));
+                WeightTensor gradient = bench.Weights(random.Matrix(Rows, Columns));
+                WeightTensor first = bench.Weights(random.Matrix(Rows, Columns));
+                WeightTensor second = bench.Constant(Rows, Columns, 0.5);
                 bench.Engine.AdamStep(weights, gradient, first, second, 0.7f, 0.01f, 0.9f, 0.95f, 0.1f, 3);
                 bench.Engine.Scale(weights, 0.99f);
-                bench.Engine.KeepLargest(weights, _width * _width / 10, 0, 4);
                 return [.. bench.Read(weights), .. bench.Read(first), .. bench.Read(second)];
+            },
+            ["KeepLargest"] = (bench, random) =>
+            {
+                WeightTensor columnsAlive = bench.Weights(random.Matrix(Rows, Columns));
+                bench.Engine.KeepLargest(columnsAlive, Rows * Columns / 10, 0, 4);
+                WeightTensor rowsAlive = bench.Weights(random.Matrix(Rows, Columns));
+                bench.Engine.KeepLargest(rowsAlive, Rows * Columns / 10, 1, 4);
+                return [.. bench.Read(columnsAlive), .. bench.Read(rowsAlive)];
             },
         };
     }
 
+    /// <summary>Odd shapes, small enough for any device.</summary>
+    public static OperationRuns Odd { get; } = new(2, 17, 8);
+
+    /// <summary>A training step of size S: 8 sequences of 256 tokens, D 256.</summary>
+    public static OperationRuns S { get; } = Model(8, 256);
+
+    /// <summary>A training step of size L: 4 sequences of 256 tokens, D 1024.</summary>
+    public static OperationRuns L { get; } = Model(4, 1024);
+
     public static IEnumerable<string> Names => new OperationRuns(1, 1, 4).Operations.Keys;
 
+    /// <summary>Output channels of linear layers.</summary>
+    public int Outputs { get; init; } = 101;
+
+    /// <summary>Input channels of the linear layer whose gradient is behind AbsTopK: wide enough for the kernels that pass over zeros.</summary>
+    public int WideInputs { get; init; } = 131;
+
+    /// <summary>Output channels of that layer.</summary>
+    public int NarrowOutputs { get; init; } = 37;
+
+    /// <summary>Attention heads.</summary>
+    public int Heads { get; init; } = 4;
+
+    /// <summary>V, of embeddings, the bigram table and the loss.</summary>
+    public int Vocabulary { get; init; }
+
+    /// <summary>Rows of the optimiser's matrices.</summary>
+    public int Rows { get; init; }
+
+    /// <summary>Columns of the optimiser's matrices.</summary>
+    public int Columns { get; init; }
+
     private Dictionary<string, Func<Bench, RandomArrays, float[]>> Operations { get; }
+
+    private static OperationRuns Model(int sequences, int channels) => new(sequences, 256, channels)
+    {
+        Outputs = 4 * channels,
+        WideInputs = channels,
+        NarrowOutputs = 4 * channels,
+        Heads = channels / 16,
+        Vocabulary = 2048,
+        Rows = 4 * channels,
+        Columns = channels,
+    };
 
     /// <param name="bench">Where it runs.</param>
     /// <param name="operation">One of the names.</param>
@@ -189,7 +235,6 @@ internal sealed class OperationRuns
 
     private float[] Linear(Bench bench, RandomArrays random, double density)
     {
-        const int Outputs = 101;
         ActivationTensor input = Input(bench, random);
         WeightTensor weight = bench.Weights(random.Matrix(Outputs, _channels, density));
         WeightTensor bias = bench.Weights(random.Vector(Outputs));
@@ -204,7 +249,6 @@ internal sealed class OperationRuns
 
     private float[] Attention(Bench bench, RandomArrays random)
     {
-        const int Heads = 4;
         ActivationTensor query = Input(bench, random);
         ActivationTensor key = Input(bench, random);
         ActivationTensor value = Input(bench, random);

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Sparsity.TestSupport;
+namespace Sparsity.Parity;
 
 /// <summary>Arrays of any rank as one run of numbers in row-major order, which is the order engines are written and read in.</summary>
 public static class Flat

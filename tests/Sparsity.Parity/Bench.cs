@@ -1,6 +1,6 @@
 using Sparsity.Core.Engine;
 
-namespace Sparsity.TestSupport;
+namespace Sparsity.Parity;
 
 /// <summary>
 /// An engine with tensors for one test. To show what an operation must not depend on or touch, it fills everything that is not an input with
@@ -18,19 +18,18 @@ public sealed class Bench : IDisposable
     private readonly List<(ActivationTensor Whole, int Channels)> _sliced = [];
     private readonly Action _finish;
 
-    /// <param name="engine">The name of one of <see cref="Engines"/>.</param>
-    public Bench(string engine)
+    /// <param name="engine">Where tensors live and operations run.</param>
+    /// <param name="finish">What to do with the engine when the bench is disposed.</param>
+    public Bench(IComputeEngine engine, Action<IComputeEngine> finish)
     {
-        IComputeEngine borrowed = Engines.Borrow(engine);
-        Engine = borrowed;
-        _finish = () => Engines.GiveBack(engine, borrowed);
+        Engine = engine;
+        _finish = () => finish(engine);
     }
 
     /// <param name="engine">Disposed with the bench.</param>
     public Bench(IComputeEngine engine)
+        : this(engine, used => used.Dispose())
     {
-        Engine = engine;
-        _finish = engine.Dispose;
     }
 
     public IComputeEngine Engine { get; }
@@ -164,7 +163,10 @@ public sealed class Bench : IDisposable
             {
                 int channel = i % whole.Channels;
                 bool inside = channel >= ChannelsBefore && channel < ChannelsBefore + channels;
-                Assert.True(inside || values[i] == Garbage, $"{what}: channel {channel} beside a slice of {channels} changed to {values[i]}.");
+                if (!inside && values[i] != Garbage)
+                {
+                    throw new ComparisonException($"{what}: channel {channel} beside a slice of {channels} changed to {values[i]}.");
+                }
             }
         }
     }

@@ -3,7 +3,7 @@ using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 
-namespace Sparsity.TestSupport;
+namespace Sparsity.Parity;
 
 /// <summary>Models and data small enough for tests of whole runs.</summary>
 public static class TinyModels

@@ -1,8 +1,8 @@
 using Sparsity.Core;
 
-namespace Sparsity.TestSupport;
+namespace Sparsity.Parity;
 
-/// <summary>Random inputs: normally distributed, rounded to float32 and held as double, so that engine and <see cref="Reference"/> get the same numbers.</summary>
+/// <summary>Random inputs: normally distributed, rounded to float32 and held as double, so that engines and references in double get the same numbers.</summary>
 public sealed class RandomArrays(ulong seed)
 {
     private readonly RandomSource _random = new(seed);
