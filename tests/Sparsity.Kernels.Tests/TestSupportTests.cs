@@ -1,4 +1,5 @@
 using Sparsity.TestSupport;
+using Xunit.Sdk;
 
 namespace Sparsity.Kernels.Tests;
 
@@ -62,8 +63,8 @@ public class TestSupportTests
         double Loss() => (x[0] * x[0]) + (x[1] * x[2]);
         FiniteDifference.Check(Loss, x, [2, 3, 2], 1e-8, "right");
         Assert.Equal([1, 2, 3], x);
-        Assert.Throws<ComparisonException>(() => FiniteDifference.Check(Loss, x, [2, 3, 2.001f], 1e-6, "wrong"));
-        Assert.Throws<ComparisonException>(() => FiniteDifference.Check(Loss, x, [2, 3, float.NaN], 1e-6, "not a number"));
+        Assert.ThrowsAny<XunitException>(() => FiniteDifference.Check(Loss, x, [2, 3, 2.001f], 1e-6, "wrong"));
+        Assert.ThrowsAny<XunitException>(() => FiniteDifference.Check(Loss, x, [2, 3, float.NaN], 1e-6, "not a number"));
     }
 
     /// <summary>One wrong entry among many shows along a random direction even where the sample misses it.</summary>
@@ -75,6 +76,6 @@ public class TestSupportTests
         float[] gradient = Flat.Floats(x);
         FiniteDifference.Check(Loss, x, gradient, 1e-6, "right");
         gradient[2500] += 0.1f;
-        Assert.Throws<ComparisonException>(() => FiniteDifference.Check(Loss, x, gradient, 1e-6, "wrong"));
+        Assert.ThrowsAny<XunitException>(() => FiniteDifference.Check(Loss, x, gradient, 1e-6, "wrong"));
     }
 }

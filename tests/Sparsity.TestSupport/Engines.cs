@@ -39,7 +39,7 @@ public static class Engines
     public static bool IsSlow(string name) => TestGpus.Slow.Any(engine => engine.Name == name);
 
     /// <summary>How many of a run's steps a test should take on an engine.</summary>
-    public static int StepsOf(string name, int all) => IsSlow(name) ? Math.Min(all, TestGpus.StepsOfSlow(name)) : all;
+    public static int StepsOf(string name, int all) => IsSlow(name) ? Math.Min(all, TestGpus.StepsOfSlow) : all;
 
     public static IComputeEngine Create(string name) => Present.Concat(TestGpus.Slow).Single(engine => engine.Name == name).Create();
 
