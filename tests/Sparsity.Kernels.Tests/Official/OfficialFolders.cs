@@ -12,6 +12,7 @@ internal static class OfficialFolders
     {
         ["forward"] = ["beeg_config.json", "expected.bin", "expected.json", "final_model.pt"],
         ["train"] = ["expected.bin", "expected.json"],
+        ["single"] = ["expected.bin", "expected.json"],
     };
 
     private static IEnumerable<string> Roots
@@ -27,7 +28,7 @@ internal static class OfficialFolders
     }
 
     /// <summary>Every folder of a kind.</summary>
-    /// <param name="kind">forward or train.</param>
+    /// <param name="kind">forward, train or single.</param>
     public static string[] Of(string kind) => [.. Entries(kind, Directory.GetDirectories)];
 
     /// <summary>Every file of the units folders.</summary>

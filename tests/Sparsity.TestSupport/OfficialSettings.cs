@@ -2,10 +2,10 @@ using System.Text.Json;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 
-namespace Sparsity.Kernels.Tests.Official;
+namespace Sparsity.TestSupport;
 
 /// <summary>The official script's arguments as this program's settings. A name that is not known fails: its numbers would not be followed.</summary>
-internal static class OfficialSettings
+public static class OfficialSettings
 {
     /// <summary>What the official script does and this program has an option for.</summary>
     private static readonly TrainingConfig Script = new() { SparseBiases = false, PositionEmbeddings = PositionEmbeddings.Learned };
