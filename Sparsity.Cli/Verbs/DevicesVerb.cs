@@ -1,14 +1,52 @@
 using CommandLine;
+using Sparsity.Core;
 using Sparsity.Core.Engine;
 using Sparsity.Kernels;
+using Sparsity.Kernels.Cpu;
 using Sparsity.Kernels.Gpu;
+using Sparsity.Parity;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("devices", HelpText = "Show the engines and devices found, and which one 'auto' takes.")]
+[Verb("devices", HelpText = "Show the engines and devices found, and which one 'auto' takes; --check proves every kernel of a device right.")]
 internal sealed class DevicesVerb : EngineVerb
 {
+    [Option("check", HelpText = "Compare every operation and short runs on the device with the CPU engine, and training steps with the official code's. Exit code 1 if any item fails.")]
+    public bool Check { get; set; }
+
+    [Option("shapes", HelpText = "With --check: odd (small and odd shapes only), S (these and the shapes of size S) or all (L too). (Default: all)")]
+    public string? Shapes { get; set; }
+
+    [Option("json", HelpText = "With --check: file for the results, kept up to date after every item.")]
+    public string? Json { get; set; }
+
     public override int Run(CancellationToken stop)
+    {
+        if (!Check && (Shapes ?? Json) is not null)
+        {
+            throw new BadInputException($"{(Shapes is null ? "--json" : "--shapes")} belongs to --check; add --check or leave it out.");
+        }
+
+        return Check ? RunCheck(stop) : Show();
+    }
+
+    private int RunCheck(CancellationToken stop)
+    {
+        (bool sizeS, bool sizeL) = Shapes switch
+        {
+            null or "all" => (true, true),
+            "S" => (true, false),
+            "odd" => (false, false),
+            _ => throw new BadInputException($"--shapes is '{Shapes}', but must be odd, S or all."),
+        };
+        using IComputeEngine device = CreateEngine();
+        using var reference = new CpuEngine(Threads);
+        var report = new DeviceCheckReport(device.Description, reference.Description, Json);
+        Terminal.Line($"checking {device.Description} against {reference.Description}");
+        return report.Run(new DeviceCheck(device, reference).All(sizeS, sizeL), stop);
+    }
+
+    private int Show()
     {
         using (IComputeEngine cpu = EngineFactory.Create("cpu", Threads))
         {

@@ -101,7 +101,7 @@ public class AbsTopKTests
         ActivationTensor gradient = bench.Gradient(outputGradient);
         bench.Engine.AbsTopKBackward(selection, gradient);
 
-        Comparison.SameBits(Masked(outputGradient, Reference.AbsTopK(input, 2)), bench.Read(gradient), engine + ": gradient after a second selection");
+        Comparison.SameBits(Masked(outputGradient, ReferenceSelection.AbsTopK(input, 2)), bench.Read(gradient), engine + ": gradient after a second selection");
     }
 
     private static float[] Keep(string engine, float[] channels, int keep)
@@ -121,7 +121,7 @@ public class AbsTopKTests
     private static void Check(string engine, double[,,] input, int keep, string what, bool slice)
     {
         using var bench = Engines.Bench(engine);
-        double[,,] kept = Reference.AbsTopK(input, keep);
+        double[,,] kept = ReferenceSelection.AbsTopK(input, keep);
         ActivationTensor values = bench.Input(input, slice);
         SelectionTensor selection = bench.Selection(values);
         bench.Engine.AbsTopKForward(values, keep, selection);

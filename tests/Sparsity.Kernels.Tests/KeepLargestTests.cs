@@ -97,7 +97,7 @@ public class KeepLargestTests
             bench.Engine.Write(weights, Flat.Floats(values));
             int alive = keep >= 3 * Rows ? 3 : 0;
             bench.Engine.KeepLargest(weights, keep, 1, alive);
-            bool[] kept = Reference.KeepLargest(values, keep, 1, alive);
+            bool[] kept = ReferenceSelection.KeepLargest(values, keep, 1, alive);
             float[] expected = [.. Flat.Floats(values).Zip(kept, (value, isKept) => isKept ? value : 0)];
             Comparison.SameBits(PositiveZeros(expected), PositiveZeros(bench.Read(weights)), $"{engine}: scale {scale}, k = {keep}");
         }
@@ -172,7 +172,7 @@ public class KeepLargestTests
 
     private static void Check(string engine, double[,] values, int keep, int? axis, int alive)
     {
-        bool[] kept = Reference.KeepLargest(values, keep, axis, alive);
+        bool[] kept = ReferenceSelection.KeepLargest(values, keep, axis, alive);
         float[] expected = [.. Flat.Floats(values).Zip(kept, (value, isKept) => isKept ? value : 0)];
         Comparison.SameBits(
             PositiveZeros(expected), PositiveZeros(Keep(engine, values, keep, axis, alive)),

@@ -2,9 +2,14 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Parity;
 
+/// <summary>One item of a check.</summary>
+/// <param name="Name">What is computed.</param>
+/// <param name="Run">Computes and compares it.</param>
+public sealed record CheckItem(string Name, Func<ParityResult> Run);
+
 /// <summary>
-/// An engine against the CPU engine. Every item is computed on both and compared, then computed on the device once more, which must give the same bits.
-/// Nothing is computed before it is asked for, so that results can be shown as they come.
+/// An engine against the CPU engine. An item is computed on both and compared, then computed on the device once more, which must give the same bits. Its last part
+/// compares single training steps with those of the official code.
 /// </summary>
 /// <param name="device">The engine that is checked.</param>
 /// <param name="reference">The engine whose numbers are taken for right.</param>
@@ -14,52 +19,75 @@ public sealed class DeviceCheck(IComputeEngine device, IComputeEngine reference)
     /// Of the largest number of each result: both engines round to 6e-8 in sums of up to 4,096 terms that are added in different orders, so that errors add up like a
     /// random walk; devices whose exp is approximate (2 units in the last place) stay within it too.
     /// </summary>
-    public const double OperationTolerance = 1e-5;
+    private const double OperationTolerance = 1e-5;
 
     /// <summary>Of the loss at every step of a short run.</summary>
-    public const double LossTolerance = 1e-4;
+    private const double LossTolerance = 1e-4;
+
+    /// <summary>Everything, at odd shapes, and every operation at the wanted shapes of models too.</summary>
+    public IEnumerable<CheckItem> All(bool sizeS, bool sizeL) =>
+    [
+        .. Operations(OperationRuns.Odd, "odd"),
+        .. ShapesAtWhichKernelsChange(),
+        .. sizeS ? Operations(OperationRuns.S, "S") : [],
+        .. sizeL ? Operations(OperationRuns.L, "L") : [],
+        Training(60),
+        MaskTraining(25, false),
+        MaskTraining(25, true),
+        Bridges(8),
+        .. OfficialSteps(OfficialFixture.CarriedSteps),
+    ];
 
     /// <summary>Every operation of the engine, forward and backward.</summary>
     /// <param name="runs">At which shapes.</param>
-    /// <param name="shape">What those are called, for the names of the results.</param>
-    public IEnumerable<ParityResult> Operations(OperationRuns runs, string shape) =>
+    /// <param name="shape">What those are called, for the names of the items.</param>
+    public IEnumerable<CheckItem> Operations(OperationRuns runs, string shape) =>
         OperationRuns.Names.Select(operation => Operation($"{operation} [{shape}]", bench => runs.Run(bench, operation)));
 
     /// <summary>The shapes at which kernels change their ways.</summary>
-    /// <param name="isWanted">Whether an item of this name is to be computed.</param>
-    public IEnumerable<ParityResult> ShapesAtWhichKernelsChange(Func<string, bool> isWanted) =>
-        SpecialShapes.All.Where(item => isWanted(item.Key)).Select(item => Operation(item.Key, bench => item.Value(bench, new RandomArrays(5))));
+    public IEnumerable<CheckItem> ShapesAtWhichKernelsChange() =>
+        SpecialShapes.All.Select(item => Operation(item.Key, bench => item.Value(bench, new RandomArrays(5))));
 
     /// <param name="steps">At most 60.</param>
-    public ParityResult Training(int steps) => Run($"sparse training, {steps} steps", steps, TinyRuns.Train);
+    public CheckItem Training(int steps) => Run($"sparse training, {steps} steps", steps, TinyRuns.Train);
 
     /// <param name="steps">At most 25.</param>
-    public ParityResult MaskTraining(int steps, bool freezesNormScale) => Run(
+    /// <param name="freezesNormScale">Whether norms keep the scale of the whole model.</param>
+    public CheckItem MaskTraining(int steps, bool freezesNormScale) => Run(
         $"mask training{(freezesNormScale ? " with frozen norm scales" : "")}, {steps} steps", steps, (engine, count) => TinyRuns.TrainMasks(engine, count, freezesNormScale));
 
-    public ParityResult Bridges(int steps) => Run($"bridge training, {steps} steps", steps, TinyRuns.TrainBridges);
+    public CheckItem Bridges(int steps) => Run($"bridge training, {steps} steps", steps, TinyRuns.TrainBridges);
 
-    private ParityResult Operation(string name, Func<Bench, float[]> run)
+    /// <summary>Each step of a fixture, from the official state: the comparison that comes nearest to its tolerance, as a share of that.</summary>
+    public IEnumerable<CheckItem> OfficialSteps(OfficialFixture fixture) => OfficialStep.AllOf(fixture).Select(step => new CheckItem($"{fixture.Name}: step {step.Number}", () =>
     {
-        double[] expected = [.. On(reference, run)];
+        ParityResult worst = OfficialStepComparison.Compare(step, step.Run(device)).MaxBy(result => result.Share)!;
+        return new ParityResult($"{fixture.Name}: step {step.Number}", worst.Share, 1, worst.Ok ? "" : worst.ToString());
+    }));
+
+    private CheckItem Operation(string name, Func<Bench, float[]> run) => new(name, () =>
+    {
+        double[] expected = Array.ConvertAll(On(reference, run), value => (double)value);
         float[] actual = On(device, run);
         ParityResult result = Comparison.Compare(expected, actual, OperationTolerance * Comparison.ScaleOf(expected), name);
         return result.Ok ? SameBits(result, [.. actual], [.. On(device, run)]) : result;
-    }
+    });
 
-    private ParityResult Run(string name, int steps, Func<IComputeEngine, int, double[]> run)
+    private CheckItem Run(string name, int steps, Func<IComputeEngine, int, double[]> run) => new(name, () =>
     {
         double[] expected = run(reference, steps);
         double[] actual = run(device, steps);
-        int worst = Enumerable.Range(0, steps).MaxBy(Share);
-        var result = new ParityResult(
-            name, Difference(worst), Allowed(worst), Share(worst) <= 1 ? "" : $"step {worst}: loss {actual[worst]}, on the CPU engine {expected[worst]}");
-        return result.Ok ? SameBits(result, actual, run(device, steps)) : result;
+        ParityResult worst = Enumerable.Range(0, steps).Select(Step).MaxBy(result => result.Share)!;
+        return worst.Ok ? SameBits(worst, actual, run(device, steps)) : worst;
 
-        double Difference(int step) => double.IsNaN(expected[step] - actual[step]) ? double.PositiveInfinity : Math.Abs(expected[step] - actual[step]);
-        double Allowed(int step) => LossTolerance * Math.Max(1, Math.Abs(expected[step]));
-        double Share(int step) => Difference(step) / Allowed(step);
-    }
+        ParityResult Step(int step)
+        {
+            double difference = Math.Abs(expected[step] - actual[step]);
+            double allowed = LossTolerance * Math.Max(1, Math.Abs(expected[step]));
+            string detail = difference <= allowed ? "" : $"step {step}: loss {actual[step]}, on the CPU engine {expected[step]}";
+            return new ParityResult(name, double.IsNaN(difference) ? double.PositiveInfinity : difference, allowed, detail);
+        }
+    });
 
     private static float[] On(IComputeEngine engine, Func<Bench, float[]> run)
     {

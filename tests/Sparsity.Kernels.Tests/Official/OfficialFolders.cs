@@ -1,4 +1,3 @@
-using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests.Official;
 

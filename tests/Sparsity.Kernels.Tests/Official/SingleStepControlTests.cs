@@ -4,7 +4,6 @@ using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests.Official;
 

@@ -80,7 +80,7 @@ public sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<strin
             return values;
         }
 
-        double[,,] kept = Reference.AbsTopK(values, keep);
+        double[,,] kept = ReferenceSelection.AbsTopK(values, keep);
         return Build(values, values.GetLength(2), (b, t, c) => values[b, t, c] * kept[b, t, c]);
     }
 

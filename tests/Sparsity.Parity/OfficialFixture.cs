@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
 
-namespace Sparsity.TestSupport;
+namespace Sparsity.Parity;
 
 /// <summary>Numbers from the official code: NAME.json names the tensors in NAME.bin (tests/fixtures/official/README.md).</summary>
 public sealed class OfficialFixture
@@ -35,6 +35,9 @@ public sealed class OfficialFixture
     /// <param name="path">Anywhere, without extension.</param>
     public static OfficialFixture At(string path) => new(path, File.ReadAllBytes(path + ".json"), File.ReadAllBytes(path + ".bin"));
 
+    /// <summary>Single training steps, with AbsTopK at the usual eight places and annealed weights: the fixture that this library carries.</summary>
+    public static OfficialFixture CarriedSteps { get; } = new("official single steps", Resource("single/expected.json"), Resource("single/expected.bin"));
+
     /// <summary>The folder of the fixtures in this repository.</summary>
     public static string Root => Path.Combine(RepositoryRoot(), "tests", "fixtures", "official");
 
@@ -67,6 +70,14 @@ public sealed class OfficialFixture
     /// <summary>Fails unless every number of <paramref name="actual"/> is within <see cref="Tolerance"/> of the tensor's.</summary>
     public void RequireClose(string tensor, ReadOnlySpan<float> actual) =>
         Comparison.Close(Array.ConvertAll(Floats(tensor), value => (double)value), actual, Tolerance(tensor), $"{Name}: {tensor}");
+
+    private static byte[] Resource(string name)
+    {
+        using Stream stream = typeof(OfficialFixture).Assembly.GetManifestResourceStream(name)!;
+        var bytes = new byte[stream.Length];
+        stream.ReadExactly(bytes);
+        return bytes;
+    }
 
     private static string RepositoryRoot()
     {

@@ -1,6 +1,6 @@
 using Sparsity.Core.Training;
 
-namespace Sparsity.TestSupport;
+namespace Sparsity.Parity;
 
 /// <summary>
 /// How far float32 takes the weights of one parameter from the exact ones in one Adam step from the official state, in two parts:

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Sparsity.Core.Model;
 
-namespace Sparsity.TestSupport;
+namespace Sparsity.Parity;
 
 /// <summary>A step compared with the official one, quantity by quantity (docs/official.md says with which tolerances).</summary>
 public static class OfficialStepComparison
@@ -103,7 +103,7 @@ public static class OfficialStepComparison
         {
             var matrix = new double[spec.Rows, spec.Columns];
             weights.Select(weight => (double)weight).ToArray().CopyTo(Flat.Of(matrix));
-            kept = Reference.KeepLargest(matrix, keep, spec.AliveAxis, step.Training.MinimumAlivePerNeuron);
+            kept = ReferenceSelection.KeepLargest(matrix, keep, spec.AliveAxis, step.Training.MinimumAlivePerNeuron);
         }
 
         int nonzero = Enumerable.Range(0, weights.Length).Count(i => kept[i] && weights[i] != 0);

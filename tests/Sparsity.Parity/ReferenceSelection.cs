@@ -1,6 +1,7 @@
-namespace Sparsity.TestSupport;
+namespace Sparsity.Parity;
 
-public static partial class Reference
+/// <summary>Selections by sorting, which engines must agree with.</summary>
+public static class ReferenceSelection
 {
     /// <summary>[B,T,C]: 1 where AbsTopK keeps an entry: per token the largest magnitudes, ties by lower channel.</summary>
     public static double[,,] AbsTopK(double[,,] values, int keep)

@@ -3,7 +3,7 @@ using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 
-namespace Sparsity.TestSupport;
+namespace Sparsity.Parity;
 
 /// <summary>
 /// One training step of the official script from its own state (single/NAME in the README of the fixtures). A free run leaves the official

@@ -2,7 +2,7 @@ using System.Text.Json;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 
-namespace Sparsity.TestSupport;
+namespace Sparsity.Parity;
 
 /// <summary>The official script's arguments as this program's settings. A name that is not known fails: its numbers would not be followed.</summary>
 public static class OfficialSettings
