@@ -1,5 +1,3 @@
-using Sparsity.TestSupport;
-
 namespace Sparsity.Cli.Tests;
 
 public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Sparsity.Core.Storage;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Cli.Tests;
 
