@@ -3,7 +3,9 @@ using Sparsity.Benchmarks;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Storage;
-using Sparsity.Kernels.Cpu;
+using Sparsity.Core.Training;
+using Sparsity.Kernels;
+using Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Cli.Verbs;
 
@@ -13,11 +15,14 @@ internal sealed class BenchVerb : EngineVerb
     [Value(0, MetaName = "what", Required = true, HelpText = "train, prune, generate or kernels.")]
     public string What { get; set; } = "";
 
-    [Option("size", Default = "S", HelpText = "S, M or L.")]
+    [Option("size", Default = "S", HelpText = "S, M, L or PAPER (the paper's: 2048 channels, 8 layers, 512 sequences).")]
     public string Size { get; set; } = "S";
 
     [Option("phase", Default = BenchmarkPhase.Sparse, HelpText = "dense (all weights), mid (half of them) or sparse (the size's density).")]
     public BenchmarkPhase Phase { get; set; } = BenchmarkPhase.Sparse;
+
+    [Option("batch-parts", HelpText = "With train: equal parts of a batch, computed one after the other. (Default: the fewest that fit)")]
+    public int? BatchParts { get; set; }
 
     [Option("steps", Default = 10, HelpText = "Measured steps, repetitions or tokens, after a warm-up.")]
     public int Steps { get; set; } = 10;
@@ -32,21 +37,21 @@ internal sealed class BenchVerb : EngineVerb
             throw new BadInputException($"--steps is {Steps}, but must be at least 1.");
         }
 
-        using IComputeEngine engine = CreateEngine();
-        if (engine is not CpuEngine cpu)
+        if (BatchParts is not null && What != "train")
         {
-            throw new BadInputException($"bench measures the CPU engine, but --device {Device} is {engine.Name}; use --device cpu.");
+            throw new BadInputException($"--batch-parts belongs to bench train, not to bench {What}; leave it out.");
         }
 
         BenchmarkSize size = BenchmarkSize.All.FirstOrDefault(known => string.Equals(known.Name, Size, StringComparison.OrdinalIgnoreCase))
-            ?? throw new BadInputException($"--size is '{Size}', but must be S, M or L.");
+            ?? throw new BadInputException($"--size is '{Size}', but must be S, M, L or PAPER.");
+        using var engine = (IMeasuredEngine)CreateEngine();
         switch (What)
         {
             case "train":
-                Train(cpu, size);
+                Train(engine, size);
                 return 0;
             case "prune":
-                Prune(cpu, size);
+                Prune(engine, size);
                 return 0;
             case "generate":
                 Generate(engine, size);
@@ -59,21 +64,51 @@ internal sealed class BenchVerb : EngineVerb
         }
     }
 
-    private void Train(CpuEngine engine, BenchmarkSize size)
+    private void Train(IMeasuredEngine engine, BenchmarkSize size)
     {
+        int parts = PartsOf(engine, size);
         Roofs roofs = MeasureRoofs(engine);
-        TrainBenchmarkResult result = TrainBenchmark.Run(engine, size, Phase, Steps, roofs);
-        Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.TokensPerSecond:0} tokens/s, {result.MsPerStep:0.0} ms per step (spread {result.MsSpread:0.0}), peak memory {result.PeakMemoryMb:0} MiB, {result.AllocatedBytesPerStep} bytes allocated per step");
-        ShowBreakdown(result.Breakdown, result.MsPerStep);
+        TrainBenchmarkResult result = TrainBenchmark.Run(engine, size, Phase, parts, Steps, roofs);
+        string inParts = parts == 1 ? "" : $" in {parts} parts";
+        string onDevice = result.DeviceMemoryMb is { } memory ? $", device memory {Terminal.Number(memory, "0")} MiB" : "";
+        Terminal.Line($"size {result.Size}, {result.Phase} phase{inParts}: {result.TokensPerSecond:0} tokens/s, {result.MsPerStep:0.0} ms per step (spread {result.MsSpread:0.0}), peak memory {result.PeakMemoryMb:0} MiB{onDevice}, {result.AllocatedBytesPerStep} bytes allocated per step");
+        ShowBreakdown(result.Breakdown, result.Breakdown.Values.Sum());
         Save(result);
     }
 
-    private void Prune(CpuEngine engine, BenchmarkSize size)
+    /// <summary>The parts asked for, or the fewest that fit.</summary>
+    private int PartsOf(IMeasuredEngine engine, BenchmarkSize size)
+    {
+        if (BatchParts is { } asked)
+        {
+            return asked >= 1 && size.Sequences % asked == 0
+                ? asked
+                : throw new BadInputException($"--batch-parts is {asked}, but must divide the {size.Sequences} sequences of size {size.Name}.");
+        }
+
+        long room = engine.Memory?.FreeBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        TrainingConfig training = size.Training(Phase);
+        long whole = MemoryEstimate.For(engine, size.Model, training).Total;
+        if (whole <= room)
+        {
+            return 1;
+        }
+
+        return MemoryEstimate.InMoreParts(engine, size.Model, training, room) is var (parts, _)
+            ? parts
+            : throw new BadInputException($"Size {size.Name} does not fit into {engine.Description}, not even with one sequence at a time; use a smaller --size.");
+    }
+
+    private void Prune(IMeasuredEngine engine, BenchmarkSize size)
     {
         Terminal.Line($"{engine.Description}");
         PruneBenchmarkResult result = PruneBenchmark.Run(engine, size, Phase, Steps);
         Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.MsPerStep:0.0} ms per step of mask training (spread {result.MsSpread:0.0}), {result.SecondsPerThousandSteps:0} s per 1000 steps");
-        ShowBreakdown(result.Breakdown, result.MsPerStep);
+        if (result.Breakdown.Count > 0)
+        {
+            ShowBreakdown(result.Breakdown, result.MsPerStep);
+        }
+
         Save(result);
     }
 
@@ -83,14 +118,14 @@ internal sealed class BenchVerb : EngineVerb
             entry.Key, Terminal.Number(entry.Value, "0.00"), Terminal.Number(100 * entry.Value / step, "0.0") + " %",
         }));
 
-    private void Kernels(IComputeEngine engine, BenchmarkSize size)
+    private void Kernels(IMeasuredEngine engine, BenchmarkSize size)
     {
         Roofs roofs = MeasureRoofs(engine);
         IReadOnlyList<KernelBenchmarkResult> results = KernelBenchmark.Run(engine, size, Steps, roofs);
-        Terminal.Table(["kernel", "ms", "spread", "GFLOP/s", "GB/s", "of the roof"], results.Select(result => new[]
+        Terminal.Table(["kernel", "ms", "spread", "GFLOP/s", "GB/s", "floor, ms", "of the roof"], results.Select(result => new[]
         {
             result.Kernel, Terminal.Number(result.Ms), Terminal.Number(result.MsSpread), result.Gflops == 0 ? "" : Terminal.Number(result.Gflops, "0.0"),
-            Terminal.Number(result.Gbps, "0.0"), Terminal.Number(100 * result.ShareOfRoof, "0") + " %",
+            Terminal.Number(result.Gbps, "0.0"), Terminal.Number(result.FloorMs), Terminal.Number(100 * result.ShareOfRoof, "0") + " %",
         }));
         Save(results);
     }
@@ -103,11 +138,17 @@ internal sealed class BenchVerb : EngineVerb
         Save(result);
     }
 
-    private static Roofs MeasureRoofs(IComputeEngine engine)
+    private static Roofs MeasureRoofs(IMeasuredEngine engine)
     {
         Terminal.Line($"{engine.Description}");
         Roofs roofs = Roofs.Measure(engine);
         Terminal.Line($"roofs: dense product 2048^3 {roofs.SgemmGflops:0.0} GFLOP/s (spread {roofs.SgemmSpread:0.0}), copy {roofs.CopyGbps:0.0} GB/s (spread {roofs.CopySpread:0.0})");
+        if (roofs.Float32Gflops is { } float32)
+        {
+            string tensor = roofs.TensorGflops is { } tf32 ? $"{Terminal.Number(tf32, "0")} GFLOP/s" : "none";
+            Terminal.Line($"roofs in registers: float32 {float32:0} GFLOP/s; tf32 on tensor cores: {tensor}");
+        }
+
         return roofs;
     }
 

@@ -5,7 +5,7 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>The engine for the CPU: vectors of 16 tokens, a fixed set of threads, results that do not depend on their number.</summary>
-public sealed unsafe class CpuEngine : IComputeEngine
+public sealed unsafe class CpuEngine : IMeasuredEngine
 {
     private readonly WorkerPool _pool;
 
@@ -26,11 +26,16 @@ public sealed unsafe class CpuEngine : IComputeEngine
         $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
         + (Fma.IsSupported || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported ? "" : " without fused multiply-add");
 
-    /// <summary>Adds up the time of each kernel while set; null, the default, measures nothing.</summary>
+    /// <inheritdoc/>
     public KernelTimes? KernelTimes
     {
         get => _pool.Times;
         set => _pool.Times = value;
+    }
+
+    /// <summary>Nothing is ever under way: operations return when they are done.</summary>
+    public void Wait()
+    {
     }
 
     public void Dispose() => _pool.Dispose();

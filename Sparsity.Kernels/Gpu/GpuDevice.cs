@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using ILGPU;
@@ -61,6 +62,11 @@ internal sealed class GpuDevice : IDisposable
     }
 
     public int WarpSize { get; }
+
+    public Accelerator Accelerator => _accelerator;
+
+    /// <summary>Where the time of each kernel is added up, its launch included; the host then waits for every one.</summary>
+    public KernelTimes? KernelTimes { get; set; }
 
     /// <summary>Bytes of device memory there are.</summary>
     public long MemorySize => _memorySize;
@@ -185,7 +191,26 @@ internal sealed class GpuDevice : IDisposable
             _kernels.Add(typeof(TKernel), launcher);
         }
 
-        ((Action<KernelConfig, TKernel>)launcher)(new KernelConfig(gridX, gridY, 1, threads, 1, 1), kernel);
+        var launch = (Action<KernelConfig, TKernel>)launcher;
+        var config = new KernelConfig(gridX, gridY, 1, threads, 1, 1);
+        if (KernelTimes is null)
+        {
+            launch(config, kernel);
+            return;
+        }
+
+        Wait();
+        long started = Stopwatch.GetTimestamp();
+        launch(config, kernel);
+        Wait();
+        KernelTimes.Add(typeof(TKernel), Stopwatch.GetTimestamp() - started);
+    }
+
+    /// <summary>Waits until all that was started is done.</summary>
+    public void Wait()
+    {
+        _accelerator.Synchronize();
+        HasWaited();
     }
 
     public void Dispose()
@@ -205,12 +230,6 @@ internal sealed class GpuDevice : IDisposable
     {
         AllocatedBytes -= buffer.LengthInBytes;
         _givenBack.Add(buffer);
-    }
-
-    private void Wait()
-    {
-        _accelerator.Synchronize();
-        HasWaited();
     }
 
     private void HasWaited()

@@ -5,7 +5,7 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>The engine for GPUs: ILGPU kernels on one device, launched one behind the other; only reading results waits for them.</summary>
-public sealed class GpuEngine : IComputeEngine
+public sealed class GpuEngine : IMeasuredEngine
 {
     private readonly GpuDevice _device;
     private float[] _fetched = [];
@@ -28,6 +28,18 @@ public sealed class GpuEngine : IComputeEngine
 
     /// <summary>Bytes of device memory in all.</summary>
     public long MemoryBytes => _device.MemorySize;
+
+    /// <summary>For benchmarks of the device itself.</summary>
+    internal Accelerator Accelerator => _device.Accelerator;
+
+    /// <inheritdoc/>
+    public KernelTimes? KernelTimes
+    {
+        get => _device.KernelTimes;
+        set => _device.KernelTimes = value;
+    }
+
+    public void Wait() => _device.Wait();
 
     public void Dispose() => _device.Dispose();
 

@@ -1,4 +1,5 @@
 using Sparsity.Core.Engine;
+using Sparsity.Kernels;
 
 namespace Sparsity.Benchmarks;
 
@@ -8,8 +9,9 @@ namespace Sparsity.Benchmarks;
 /// <param name="MsSpread">Half the distance between the quartiles.</param>
 /// <param name="Gflops">Billions of floating-point operations per second, counting only those that are needed: products with a zero are not.</param>
 /// <param name="Gbps">Billions of bytes per second, counting each operand once.</param>
-/// <param name="ShareOfRoof">The larger of the shares of the dense product's and of the copy's speed.</param>
-public sealed record KernelBenchmarkResult(string Kernel, double Ms, double MsSpread, double Gflops, double Gbps, double ShareOfRoof);
+/// <param name="FloorMs">What the operations take at the arithmetic roof, or the bytes at the copy's speed, whichever is more.</param>
+/// <param name="ShareOfRoof">The floor as a share of the time.</param>
+public sealed record KernelBenchmarkResult(string Kernel, double Ms, double MsSpread, double Gflops, double Gbps, double FloorMs, double ShareOfRoof);
 
 /// <summary>Times the operations of a training step one by one, at the shapes of one size, with weights and activations as sparse as there.</summary>
 public sealed class KernelBenchmark : IDisposable
@@ -18,14 +20,14 @@ public sealed class KernelBenchmark : IDisposable
 
     private readonly List<IDisposable> _owned = [];
     private readonly List<KernelBenchmarkResult> _results = [];
-    private readonly IComputeEngine _engine;
+    private readonly IMeasuredEngine _engine;
     private readonly BenchmarkSize _size;
     private readonly Roofs _roofs;
     private readonly int _repetitions;
     private readonly long _tokens;
     private ulong _seed = 1;
 
-    private KernelBenchmark(IComputeEngine engine, BenchmarkSize size, int repetitions, Roofs roofs)
+    private KernelBenchmark(IMeasuredEngine engine, BenchmarkSize size, int repetitions, Roofs roofs)
     {
         _engine = engine;
         _size = size;
@@ -36,7 +38,7 @@ public sealed class KernelBenchmark : IDisposable
 
     /// <summary>Every kernel, in the order of a step.</summary>
     /// <exception cref="InvalidOperationException">A product is wrong: its time would mean nothing.</exception>
-    public static IReadOnlyList<KernelBenchmarkResult> Run(IComputeEngine engine, BenchmarkSize size, int repetitions, Roofs roofs)
+    public static IReadOnlyList<KernelBenchmarkResult> Run(IMeasuredEngine engine, BenchmarkSize size, int repetitions, Roofs roofs)
     {
         using var benchmark = new KernelBenchmark(engine, size, repetitions, roofs);
         benchmark.Linear(density: 1);
@@ -188,12 +190,11 @@ public sealed class KernelBenchmark : IDisposable
 
     private void Measure(string kernel, double operations, double bytes, Action work)
     {
-        Measurement time = Measurement.Of(WarmUp, _repetitions, work);
-        double gflops = operations / time.Median / 1e6;
-        double gbps = bytes / time.Median / 1e6;
+        Measurement time = Measurement.Of(_engine, WarmUp, _repetitions, work);
+        double floor = Math.Max(operations / _roofs.ArithmeticGflops, bytes / _roofs.CopyGbps) / 1e6;
         _results.Add(new KernelBenchmarkResult(
-            kernel, Math.Round(time.Median, 4), Math.Round(time.Spread, 4), Math.Round(gflops, 2), Math.Round(gbps, 2),
-            Math.Round(Math.Max(gflops / _roofs.SgemmGflops, gbps / _roofs.CopyGbps), 3)));
+            kernel, Math.Round(time.Median, 4), Math.Round(time.Spread, 4), Math.Round(operations / time.Median / 1e6, 2), Math.Round(bytes / time.Median / 1e6, 2),
+            Math.Round(floor, 4), Math.Round(floor / time.Median, 3)));
     }
 
     /// <summary>Compares some entries with sums in double.</summary>

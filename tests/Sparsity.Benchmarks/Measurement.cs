@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Sparsity.Kernels;
 
 namespace Sparsity.Benchmarks;
 
@@ -27,6 +28,39 @@ public readonly record struct Measurement(double Median, double Spread)
         }
 
         return Of(times);
+    }
+
+    /// <summary>
+    /// As above, for operations of an engine. A GPU works on after a call returns, and waiting for it costs some 10 microseconds: short operations are called so often
+    /// between two waits that these do not count.
+    /// </summary>
+    /// <param name="engine">Whose operations are called.</param>
+    /// <returns>Of one call.</returns>
+    public static Measurement Of(IMeasuredEngine engine, int warmUp, int repetitions, Action work)
+    {
+        const double LeastMilliseconds = 3;
+        const int MostCalls = 200;
+        Measurement once = Of(warmUp, engine.Name == "cpu" ? repetitions : 3, () =>
+        {
+            work();
+            engine.Wait();
+        });
+        if (engine.Name == "cpu")
+        {
+            return once;
+        }
+
+        int calls = (int)Math.Clamp(Math.Ceiling(LeastMilliseconds / once.Median), 1, MostCalls);
+        Measurement several = Of(0, repetitions, () =>
+        {
+            for (int i = 0; i < calls; i++)
+            {
+                work();
+            }
+
+            engine.Wait();
+        });
+        return new(several.Median / calls, several.Spread / calls);
     }
 
     public static Measurement Of(IEnumerable<double> milliseconds)

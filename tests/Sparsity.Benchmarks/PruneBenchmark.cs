@@ -2,17 +2,18 @@ using System.Diagnostics;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
+using Sparsity.Kernels;
 using Sparsity.Kernels.Cpu;
 
 namespace Sparsity.Benchmarks;
 
 /// <summary>What <c>bench prune --json</c> writes.</summary>
-/// <param name="Size">S, M or L.</param>
+/// <param name="Size">S, M, L or PAPER.</param>
 /// <param name="Phase">dense, mid or sparse.</param>
 /// <param name="MsPerStep">Median.</param>
 /// <param name="MsSpread">Half the distance between the quartiles.</param>
 /// <param name="SecondsPerThousandSteps">From the median.</param>
-/// <param name="Breakdown">Mean milliseconds per step of each kernel; "other" is what no kernel accounts for.</param>
+/// <param name="Breakdown">Mean milliseconds per step of each kernel; "other" is what no kernel accounts for. Empty on a GPU.</param>
 public sealed record PruneBenchmarkResult(
     string Size, string Phase, double MsPerStep, double MsSpread, double SecondsPerThousandSteps, IReadOnlyDictionary<string, double> Breakdown);
 
@@ -23,12 +24,12 @@ public static class PruneBenchmark
     private const int PromptTokens = 64;
     private const int WarmUp = 3;
 
-    /// <param name="engine">The CPU engine, whose kernels are timed.</param>
+    /// <param name="engine">Where the model is; the kernels of the CPU engine are timed one by one.</param>
     /// <param name="size">Which model; its weights are random.</param>
     /// <param name="phase">At which density.</param>
     /// <param name="steps">Measured steps, from 1, after the warm-up.</param>
     /// <exception cref="InvalidOperationException">No gradient reaches some place of the model: the step that would be timed is wrong.</exception>
-    public static PruneBenchmarkResult Run(CpuEngine engine, BenchmarkSize size, BenchmarkPhase phase, int steps)
+    public static PruneBenchmarkResult Run(IMeasuredEngine engine, BenchmarkSize size, BenchmarkPhase phase, int steps)
     {
         using ModelParameters parameters = size.RandomWeights(engine, phase);
         var model = new Transformer(parameters);
@@ -45,7 +46,7 @@ public static class PruneBenchmark
         }
 
         var total = new KernelTimes();
-        engine.KernelTimes = total;
+        engine.KernelTimes = engine is CpuEngine ? total : null;
         var times = new double[steps];
         for (int i = 0; i < steps; i++)
         {
@@ -56,7 +57,11 @@ public static class PruneBenchmark
 
         engine.KernelTimes = null;
         Dictionary<string, double> breakdown = total.Read().ToDictionary(entry => entry.Kernel, entry => Math.Round(entry.Milliseconds / steps, 3));
-        breakdown["other"] = Math.Round(times.Average() - breakdown.Values.Sum(), 3);
+        if (engine is CpuEngine)
+        {
+            breakdown["other"] = Math.Round(times.Average() - breakdown.Values.Sum(), 3);
+        }
+
         Measurement median = Measurement.Of(times);
         return new PruneBenchmarkResult(
             size.Name, phase.ToString().ToLowerInvariant(), Math.Round(median.Median, 3), Math.Round(median.Spread, 3), Math.Round(median.Median, 1), breakdown);

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# Checks the GPU engine on this machine and measures it. Needs a driver, bash, awk, sed and coreutils; takes at most 8 minutes.
+#   ./check.sh [--device cuda:0] [--out results] [--quick]
+# --quick takes tiny shapes only, for devices that are processors. Every part has a time limit of its own, and every result is on disk as soon as it is there.
+# The exit code is 0 if every part that ran passed. docs/gpu-check.md says how to read and send the results.
+set -uo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+device=auto out=results quick=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --device) device=$2; shift 2 ;;
+    --out) out=$2; shift 2 ;;
+    --quick) quick=1; shift ;;
+    *) echo "unknown argument $1; usage: check.sh [--device cuda:0] [--out results] [--quick]" >&2; exit 2 ;;
+  esac
+done
+mkdir -p "$out" || exit 2
+out=$(cd "$out" && pwd)
+sparsity="$here/sparsity/sparsity"
+# The program unpacks nothing and needs no installed culture data; ILGPU caches nothing on disk.
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_gcServer=0 TMPDIR="${TMPDIR:-/tmp}" HOME="${HOME:-$out}"
+started=$SECONDS
+limit=480
+failed=0
+: > "$out/parts.jsonl"
+
+# part NAME SECONDS COMMAND...: runs it within its limit and what is left of the whole, keeps what it printed, notes how it ended.
+part() {
+  local name=$1 seconds=$2; shift 2
+  local left=$((limit - (SECONDS - started)))
+  if [ "$left" -lt 5 ]; then note "$name" skipped 0 "no time was left"; return; fi
+  [ "$seconds" -gt "$left" ] && seconds=$left
+  local begun=$SECONDS
+  timeout --kill-after=10 "$seconds" "$@" > "$out/$name.log" 2>&1
+  local code=$?
+  local took=$((SECONDS - begun))
+  case $code in
+    0) note "$name" ok "$took" "" ;;
+    124|137) note "$name" "timed out" "$took" "after $seconds s"; failed=1 ;;
+    *) note "$name" failed "$took" "exit code $code: $(tail -n 1 "$out/$name.log" | cut -c1-200 | tr -d '"\\')"; failed=1 ;;
+  esac
+}
+
+note() {
+  printf '{"part":"%s","state":"%s","seconds":%s,"detail":"%s"}\n' "$1" "$2" "$3" "$4" >> "$out/parts.jsonl"
+  printf '%-9s %-26s %4s s  %s\n' "$2" "$1" "$3" "$4"
+}
+
+skip() { note "$1" skipped 0 "$2"; }
+
+{
+  cat "$here/COMMIT"
+  date -u +%Y-%m-%dT%H:%M:%SZ
+  uname -srm
+  grep -m1 'model name' /proc/cpuinfo
+  command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.free,clocks.max.sm,clocks.max.mem,power.limit --format=csv
+} > "$out/machine.txt" 2>&1
+
+shapes=all
+[ -n "$quick" ] && shapes=odd
+part devices 30 "$sparsity" devices --device "$device"
+part check 150 "$sparsity" devices --check --device "$device" --shapes "$shapes" --json "$out/check.json"
+# The measurements that matter most come first: the whole has a limit.
+sizes="S L PAPER"
+[ -n "$quick" ] && sizes=S
+for size in $sizes; do
+  for phase in sparse dense; do
+    steps=20; [ "$size" = PAPER ] && steps=2; [ -n "$quick" ] && steps=2
+    part "train-$size-$phase" 70 "$sparsity" bench train --device "$device" --size "$size" --phase "$phase" --steps "$steps" --json "$out/train-$size-$phase.json"
+  done
+done
+
+# The peer: the same step in PyTorch, on the same card.
+python=$(command -v python3 || true)
+if [ -z "$python" ]; then skip torch "there is no python3"
+elif ! "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' > /dev/null 2>&1; then skip torch "there is no PyTorch with CUDA"
+else
+  for size in $sizes; do
+    for precision in float32 tf32 fp16; do
+      part "torch-$size-$precision" 30 "$python" "$here/torch_step.py" "$size" --phase sparse --precision "$precision" --seconds 4 --json "$out/torch-$size-$precision.json"
+    done
+  done
+fi
+
+if [ -z "$quick" ]; then
+  part kernels-L 40 "$sparsity" bench kernels --device "$device" --size L --steps 7 --json "$out/kernels-L.json"
+  part prune-S 30 "$sparsity" bench prune --device "$device" --size S --steps 8 --json "$out/prune-S.json"
+fi
+
+# What NVIDIA's compiler makes of every kernel.
+ptxas=$(command -v ptxas || ls /usr/local/cuda*/bin/ptxas 2> /dev/null | head -n 1 || true)
+if [ -z "$ptxas" ]; then skip ptxas "there is no ptxas"
+else
+  part emit 40 "$sparsity" devices --emit "$out/kernels"
+  part ptxas 60 bash -c 'cd "$1" && for f in kernels/sm_90/*.ptx; do echo "== $f"; "$2" -arch=sm_90 -v -o "${f%.ptx}.cubin" "$f" || exit 1; done' _ "$out" "$ptxas"
+  nvdisasm=$(command -v nvdisasm || ls /usr/local/cuda*/bin/nvdisasm 2> /dev/null | head -n 1 || true)
+  if [ -z "$nvdisasm" ]; then skip nvdisasm "there is no nvdisasm"
+  else part nvdisasm 60 bash -c 'cd "$1" && for f in kernels/sm_90/*.cubin; do "$2" -c "$f" > "${f%.cubin}.sass" || exit 1; done' _ "$out" "$nvdisasm"
+  fi
+fi
+
+# Accesses outside memory and races, on tiny shapes.
+sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda*/bin/compute-sanitizer 2> /dev/null | head -n 1 || true)
+if [ -z "$sanitizer" ]; then skip memcheck "there is no compute-sanitizer"; skip racecheck "there is no compute-sanitizer"
+else
+  part memcheck 60 "$sanitizer" --tool memcheck --error-exitcode 9 "$sparsity" devices --check --device "$device" --shapes odd
+  part racecheck 60 "$sanitizer" --tool racecheck --error-exitcode 9 "$sparsity" devices --check --device "$device" --shapes odd
+fi
+
+ncu=$(command -v ncu || ls /usr/local/cuda*/bin/ncu 2> /dev/null | head -n 1 || true)
+if [ -z "$ncu" ]; then skip ncu "there is no ncu"
+else part ncu 60 "$ncu" --clock-control none --csv --section SpeedOfLight --launch-skip 1200 --launch-count 600 \
+  "$sparsity" bench train --device "$device" --size S --phase sparse --steps 2
+fi
+
+# field FILE NAME: a number or text at the top level of one of the program's JSON files; nothing if the file or the field is not there.
+field() { sed -n "s/^  \"$2\": \"\{0,1\}\([^\"]*[^\",]\)\"\{0,1\},\{0,1\}\$/\1/p" "$out/$1.json" 2> /dev/null | head -n 1; }
+
+# ratio A B: A / B with two digits, or a dash.
+ratio() { if [ -n "$1" ] && [ -n "$2" ]; then awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; else printf -- -; fi; }
+
+table() {
+  cat "$out/machine.txt"
+  echo
+  echo "devices --check: $(field check verdict)"
+  echo
+  echo "| size | phase | parts | ms a step (spread) | tokens/s | device memory, MiB | PyTorch float32, tf32, fp16: ms a step | times as fast as it |"
+  echo "|---|---|---|---|---|---|---|---|"
+  local size phase precision peers ratios peer
+  for size in $sizes; do
+    for phase in sparse dense; do
+      [ -s "$out/train-$size-$phase.json" ] || continue
+      peers='' ratios=''
+      for precision in float32 tf32 fp16; do
+        peer=
+        [ "$phase" = sparse ] && peer=$(field "torch-$size-$precision" ms_per_step)
+        peers="$peers${peers:+, }$(if [ -n "$peer" ]; then printf '%.1f' "$peer"; else printf -- -; fi)"
+        ratios="$ratios${ratios:+, }$(ratio "$peer" "$(field "train-$size-$phase" ms_per_step)")"
+      done
+      echo "| $size | $phase | $(field "train-$size-$phase" batch_parts) | $(field "train-$size-$phase" ms_per_step) ($(field "train-$size-$phase" ms_spread))" \
+        "| $(field "train-$size-$phase" tokens_per_second) | $(field "train-$size-$phase" device_memory_mb) | $peers | $ratios |"
+    done
+  done
+  echo
+  local any="train-S-sparse"
+  echo "roofs: copy $(field $any copy_gbps) GB/s; own dense product $(field $any sgemm_gflops) GFLOP/s; float32 in registers $(field $any float32_gflops) GFLOP/s;" \
+    "tf32 on tensor cores $(field $any tensor_gflops) GFLOP/s"
+  echo
+  sed -n 's/^{"part":"\(.*\)","state":"\(skipped\|failed\|timed out\)","seconds":\(.*\),"detail":"\(.*\)"}$/\2: \1: \4/p' "$out/parts.jsonl"
+}
+
+echo
+table | tee "$out/table.md"
+echo "$((SECONDS - started)) s; results in $out"
+exit $failed
