@@ -1,5 +1,8 @@
+using Sparsity.Core;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
+using Sparsity.Core.Storage;
 
 namespace Sparsity.Cli;
 
@@ -16,13 +19,17 @@ internal sealed class PruningWorkers : IDisposable
     /// <param name="model">Run folder.</param>
     /// <param name="data">Data folder; null for the run's own.</param>
     /// <param name="searches">How many there are in all.</param>
-    public PruningWorkers(EngineVerb verb, string model, string? data, int searches)
+    /// <param name="config">Of the searches.</param>
+    /// <param name="withControls">Whether each is followed by its controls.</param>
+    /// <exception cref="BadInputException">A search does not fit into the device's memory.</exception>
+    public PruningWorkers(EngineVerb verb, string model, string? data, int searches, PruningConfig config, bool withControls)
     {
         int threads = verb.Threads == 0 ? Environment.ProcessorCount : verb.Threads;
         bool isCpu;
         using (IComputeEngine engine = verb.CreateEngine(verb.Threads))
         {
             isCpu = engine.Name == "cpu";
+            RequireRoom(engine, new RunFolder(model), config, withControls);
         }
 
         int atATime = isCpu ? Math.Clamp(searches, 1, threads) : 1;
@@ -41,6 +48,27 @@ internal sealed class PruningWorkers : IDisposable
     public string Fingerprint { get; }
 
     public IReadOnlyList<PruningSubject> Subjects => _subjects;
+
+    private static void RequireRoom(IComputeEngine engine, RunFolder folder, PruningConfig config, bool withControls)
+    {
+        if (engine.Memory is not { } memory)
+        {
+            return;
+        }
+
+        ModelConfig model = folder.ReadConfig();
+        int contextTokens = File.Exists(folder.RunPath) ? folder.ReadRecord().Training.ContextTokens : model.BlockSize;
+        long needed = PruningMemory.BytesOf(memory, model, config, contextTokens, withControls);
+        if (needed > memory.FreeBytes)
+        {
+            throw new BadInputException(
+                FormattableString.Invariant($"Pruning with prompts of up to {Math.Min(config.MaxTokens, model.BlockSize)} tokens needs {Gigabytes(needed)}, ")
+                + $"but {engine.Description} has {Gigabytes(memory.FreeBytes)} free of {Gigabytes(memory.TotalBytes)}. "
+                + "Lower max_tokens, free the device's memory, or use --device cpu.");
+        }
+
+        static string Gigabytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1073741824.0:0.00} GiB");
+    }
 
     public void Dispose()
     {

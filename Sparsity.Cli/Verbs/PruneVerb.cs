@@ -87,7 +87,7 @@ internal sealed class PruneVerb : EngineVerb
 
         shard?.RequireWork(tasks.Length * Math.Max(1, Seed.Distinct().Count()));
         int searches = (resumed?.Tasks ?? tasks).Count * Math.Max(1, resumed?.Seeds.Count ?? Seed.Count());
-        using var workers = new PruningWorkers(this, model, resumed?.Data ?? Data, Math.Max(searches, resumed?.Search ?? Search));
+        using var workers = new PruningWorkers(this, model, resumed?.Data ?? Data, Math.Max(searches, resumed?.Search ?? Search), config, resumed?.Faithfulness ?? Faithfulness);
         PruningPlan plan = resumed ?? new PruningPlan
         {
             Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),

@@ -71,12 +71,11 @@ internal sealed class TrainVerb : TrainingFlags
         DataFolder data = DataFolder.Open(Data);
         using StoredModel? initial = Init is null ? null : StoredModel.Open(Init);
         (ModelConfig model, TrainingConfig training) = Settings(data, initial?.Config);
-        var memory = MemoryEstimate.For(model, training, group);
-        RequireRoom(engine, memory);
+        MemoryEstimate memory = RequireRoom(engine, model, training, group);
         if (Out is null || DryRun)
         {
-            Terminal.Line($"parameters and gradients {Megabytes(memory.Parameters)}, moments {Megabytes(memory.Moments)}, activations {Megabytes(memory.Activations)}, workspace up to {Megabytes(memory.Workspace)}");
-            Terminal.Line($"a GPU needs about {Megabytes(memory.Total)}");
+            Terminal.Line($"parameters and gradients {Megabytes(memory.Parameters)}, moments {Megabytes(memory.Moments)}, activations {Megabytes(memory.Activations)}, workspace {Megabytes(memory.Workspace)}");
+            Terminal.Line($"a GPU needs {Megabytes(memory.Total)}{(engine.Memory is { } device ? $"; {Megabytes(device.FreeBytes)} of {Megabytes(device.TotalBytes)} are free" : "")}");
             return 0;
         }
 
@@ -88,16 +87,26 @@ internal sealed class TrainVerb : TrainingFlags
     /// <summary>The folder of a run to begin, made by rank 0; the others only know its name.</summary>
     internal static RunFolder NewFolder(string directory, IProcessGroup? group) => group.IsLeader() ? RunFolder.Create(directory) : new RunFolder(directory);
 
-    private static void RequireRoom(IComputeEngine engine, MemoryEstimate memory)
+    /// <summary>What the run needs.</summary>
+    /// <exception cref="BadInputException">There is less than that.</exception>
+    private static MemoryEstimate RequireRoom(IComputeEngine engine, ModelConfig model, TrainingConfig training, IProcessGroup? group)
     {
+        var memory = MemoryEstimate.For(engine, model, training, group);
+
         // On the CPU the workspace is smaller, and the limit is what the machine, or the container, grants a process.
-        (long needed, long present) = engine is GpuEngine gpu
-            ? (memory.Total, gpu.MemoryBytes)
+        (long needed, long present) = engine.Memory is { } device
+            ? (memory.Total, device.FreeBytes)
             : (memory.Total - memory.Workspace, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
-        if (needed > present)
+        if (needed <= present)
         {
-            throw new BadInputException($"The run needs about {Megabytes(needed)}, but {engine.Description} has {Megabytes(present)}. Use a smaller --batch, --context or model.");
+            return memory;
         }
+
+        string free = engine.Memory is { } own ? $"{Megabytes(present)} free of {Megabytes(own.TotalBytes)}" : Megabytes(present);
+        string wayOut = MemoryEstimate.InMoreParts(engine, model, training, present, group) is var (parts, smaller)
+            ? $"Use --batch-parts {parts}, which needs {Megabytes(smaller.Total)}"
+            : "Not even --batch-parts with one sequence each would fit: use a smaller --context or model";
+        throw new BadInputException($"The run needs {Megabytes(needed)}, but {engine.Description} has {free}. {wayOut}.");
     }
 
     /// <summary>Begins a run in an empty folder; returns whether it reached its last step.</summary>
@@ -149,7 +158,9 @@ internal sealed class TrainVerb : TrainingFlags
         }
 
         using StoredModel? initial = !group.IsLeader() || folder.HasState || record.InitialModel is null ? null : StoredModel.Open(record.InitialModel);
-        return Continue(new Trainer(engine, model, record.Training.Resolved(model, folder.RunPath), group), folder, data, stop, initial) ? 0 : Stopped(folder.Directory);
+        TrainingConfig training = record.Training.Resolved(model, folder.RunPath);
+        RequireRoom(engine, model, training, group);
+        return Continue(new Trainer(engine, model, training, group), folder, data, stop, initial) ? 0 : Stopped(folder.Directory);
     }
 
     /// <summary>Goes on from the folder's checkpoint with any trainer, which it disposes; returns whether the run reached its last step.</summary>

@@ -7,18 +7,18 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Distributed;
 
 /// <summary>
-/// Sums gradients over the parts of a batch, in their order, while the backward passes go on: see <see cref="BatchShare"/>. Gradients leave in buckets, as the sublayers
+/// Sums gradients over the parts of a batch that several ranks compute, while the backward passes go on. Gradients leave in buckets, as the sublayers
 /// finish them; a thread sends each piece of a bucket to the rank that adds it up, and after the last part collects the sums. So the bits depend on nothing but the
 /// parts: not on the number of ranks, the MPI library, its choice of algorithm, or who comes first. Each rank sends (N-1)/N of the gradient's bytes for each of its
 /// parts and once more for the sums: with one part, as much as the ring algorithm does.
 /// </summary>
-public sealed class GradientExchange : IDisposable
+public sealed class GradientExchange : IGradientSum
 {
     /// <summary>A bucket is closed at so many numbers, 4 MiB: large enough that the latency of a network does not count, small enough that the first leave early.</summary>
     private const int FullBucket = 1 << 20;
 
     private readonly IComputeEngine _engine;
-    private readonly IProcessGroup? _group;
+    private readonly IProcessGroup _group;
     private readonly int _parts;
     private readonly Entry[] _entries;
     private readonly float[][] _buckets;
@@ -34,15 +34,15 @@ public sealed class GradientExchange : IDisposable
     private volatile bool _stopping;
 
     /// <param name="engine">Where the gradients are.</param>
-    /// <param name="group">Who sums; null for a process by itself.</param>
+    /// <param name="group">Who sums.</param>
     /// <param name="parts">Of each rank.</param>
     /// <param name="trained">All have gradients; the same on every rank.</param>
-    public GradientExchange(IComputeEngine engine, IProcessGroup? group, int parts, IEnumerable<Parameter> trained)
+    public GradientExchange(IComputeEngine engine, IProcessGroup group, int parts, IEnumerable<Parameter> trained)
     {
         _engine = engine;
         _group = group;
         _parts = parts;
-        int ranks = group?.Size ?? 1;
+        int ranks = group.Size;
         Parameter[] inOrder = [.. trained.OrderByDescending(parameter => parameter.Spec.Sublayer)];
         _entries = new Entry[inOrder.Length];
         var lengths = new List<int>();
@@ -66,11 +66,8 @@ public sealed class GradientExchange : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Time for which the backward passes waited for other ranks and the network.</summary>
     public TimeSpan Waited { get; private set; }
 
-    /// <summary>Says that the gradients of a sublayer, and of those after it, are done in one of the parts; takes them away.</summary>
-    /// <param name="sublayer">As <see cref="ParameterSpec.Sublayer"/>; -1, the embeddings, ends the part.</param>
     public void Finished(int sublayer)
     {
         for (; _next < _entries.Length && _entries[_next].Sublayer >= sublayer; _next++)
@@ -101,7 +98,6 @@ public sealed class GradientExchange : IDisposable
         }
     }
 
-    /// <summary>After the last part, overwrites all gradients with their sums.</summary>
     public void Complete()
     {
         foreach (Entry entry in _entries)
@@ -173,36 +169,19 @@ public sealed class GradientExchange : IDisposable
     {
         float[] own = _buckets[bucket];
         float[] sum = _sums[bucket];
-        Span<float> received = own;
-        if (_group is not null)
+        Span<float> received = _received.AsSpan(0, own.Length);
+        _group.AllToAll(MemoryMarshal.AsBytes<float>(own), MemoryMarshal.AsBytes(received));
+        if (part == 0)
         {
-            received = _received.AsSpan(0, own.Length);
-            _group.AllToAll(MemoryMarshal.AsBytes<float>(own), MemoryMarshal.AsBytes(received));
+            sum.AsSpan().Clear(); // 0 + x, as in PartSums, even where x is -0
         }
 
         for (int piece = 0; piece < received.Length; piece += sum.Length)
         {
-            ReadOnlySpan<float> values = received.Slice(piece, sum.Length);
-            if (part == 0 && piece == 0)
-            {
-                values.CopyTo(sum);
-            }
-            else
-            {
-                Add(sum, values);
-            }
+            Add(sum, received.Slice(piece, sum.Length));
         }
 
-        if (part < _parts - 1)
-        {
-            return;
-        }
-
-        if (_group is null)
-        {
-            sum.CopyTo(own, 0);
-        }
-        else
+        if (part == _parts - 1)
         {
             _group.AllGather(MemoryMarshal.AsBytes<float>(sum), MemoryMarshal.AsBytes(own.AsSpan()));
         }

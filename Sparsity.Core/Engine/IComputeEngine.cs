@@ -20,6 +20,25 @@ public enum ActivationKind
     Relu,
 }
 
+/// <summary>The memory of a device, of which there is less than a machine has.</summary>
+public interface IDeviceMemory
+{
+    /// <summary>Bytes there are.</summary>
+    long TotalBytes { get; }
+
+    /// <summary>Of these, the bytes that nobody uses now, as far as the device can tell.</summary>
+    long FreeBytes { get; }
+
+    /// <summary>The most bytes that the engine had in use at a time.</summary>
+    long PeakBytes { get; }
+
+    /// <summary>
+    /// An engine that takes the same memory in the same order, but only counts it in its <see cref="PeakBytes"/>: it has none, computes nothing, and zeros are read from
+    /// it. A program that runs on it learns what it needs before a device has to hold it.
+    /// </summary>
+    IComputeEngine CreateCounter();
+}
+
 /// <summary>
 /// The one seam between the method and the devices: memory, and every operation of the model with its backward. Letters as in the
 /// specification: B sequences, T tokens, C channels, N = B*T. Each output is said to be overwritten or accumulated into.
@@ -35,6 +54,9 @@ public interface IComputeEngine : IDisposable
 
     /// <summary>How many bytes the widest activation of a pass should have at most where a batch may be split: few enough for the processor's caches, or no limit.</summary>
     long PreferredActivationBytes { get; }
+
+    /// <summary>The device's own memory; null where tensors lie in the machine's.</summary>
+    IDeviceMemory? Memory { get; }
 
     // Memory. All of it is zero when allocated.
 
@@ -262,6 +284,9 @@ public interface IComputeEngine : IDisposable
     void AdamStep(
         WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
         float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step);
+
+    /// <summary>Adds <paramref name="source"/> to <paramref name="target"/>, of the same shape, and clears it.</summary>
+    void MoveInto(WeightTensor source, WeightTensor target);
 
     /// <summary>In place: weights *= <paramref name="factor"/>.</summary>
     void Scale(WeightTensor weights, float factor);

@@ -26,7 +26,7 @@ public abstract class WeightTensor(string name, int rows, int columns) : DeviceT
     public int Columns { get; } = columns;
 
     /// <summary>Rows * Columns.</summary>
-    public int Length => checked(Rows * Columns);
+    public int Length { get; } = TensorSize.Of(name, rows, columns);
 }
 
 /// <summary>One number per token and channel: float32 [Sequences, Tokens, Channels], logical order row-major.</summary>
@@ -40,7 +40,14 @@ public abstract class ActivationTensor(string name, int sequences, int tokens, i
     public int Channels { get; } = channels;
 
     /// <summary>Sequences * Tokens * Channels.</summary>
-    public int Length => checked(Sequences * Tokens * Channels);
+    public int Length { get; } = TensorSize.Of(name, sequences, tokens, channels);
+
+    /// <summary>
+    /// Another tensor for passes over shorter sequences, to be used in this one's place: on a device in the same memory, so that writing the one overwrites the other. It
+    /// must not outlive this one.
+    /// </summary>
+    /// <param name="tokens">At most this one's.</param>
+    public abstract ActivationTensor Shortened(int tokens);
 
     /// <summary>A view of channels <paramref name="first"/> .. <paramref name="first"/> + <paramref name="count"/> - 1 of the same memory.</summary>
     public abstract ActivationTensor Slice(int first, int count);
@@ -64,13 +71,21 @@ public abstract class ScalarTensor(string name, int count) : DeviceTensor(name)
 }
 
 /// <summary>Which entries of an activation [Sequences, Tokens, Channels] AbsTopK kept: one bit each.</summary>
-public abstract class SelectionTensor(string name) : DeviceTensor(name);
+public abstract class SelectionTensor(string name) : DeviceTensor(name)
+{
+    /// <inheritdoc cref="ActivationTensor.Shortened"/>
+    public abstract SelectionTensor Shortened(int tokens);
+}
 
 /// <summary>
 /// What an operation keeps of its input [Sequences, Tokens, Channels] for its backward pass, and nobody else reads: behind AbsTopK the few entries that count are all
 /// that an engine need store.
 /// </summary>
-public abstract class KeptActivations(string name) : DeviceTensor(name);
+public abstract class KeptActivations(string name) : DeviceTensor(name)
+{
+    /// <inheritdoc cref="ActivationTensor.Shortened"/>
+    public abstract KeptActivations Shortened(int tokens);
+}
 
 /// <summary>Token ids or positions: int32 [Sequences, Tokens], logical order row-major.</summary>
 public abstract class TokenTensor(string name, int sequences, int tokens) : DeviceTensor(name)
@@ -78,6 +93,12 @@ public abstract class TokenTensor(string name, int sequences, int tokens) : Devi
     public int Sequences { get; } = sequences;
 
     public int Tokens { get; } = tokens;
+
+    /// <summary>Sequences * Tokens.</summary>
+    public int Length { get; } = TensorSize.Of(name, sequences, tokens);
+
+    /// <inheritdoc cref="ActivationTensor.Shortened"/>
+    public abstract TokenTensor Shortened(int tokens);
 }
 
 /// <summary>Keys and values of the first tokens of each sequence: float32 [Sequences, Tokens, Channels] each; only <see cref="IComputeEngine.CachedAttentionForward"/> reads and writes them.</summary>

@@ -5,8 +5,9 @@ namespace Sparsity.Core.Model;
 /// <summary>The activations of one pass over a batch [B,T], kept for the backward pass; allocated once per batch shape and used again and again.</summary>
 public sealed class ForwardState : IDisposable
 {
-    private readonly List<DeviceTensor> _owned = [];
-    private readonly IComputeEngine _engine;
+    private readonly ModelConfig _config;
+    private readonly bool _keepsInputs;
+    private readonly PassMemory _memory;
 
     /// <param name="engine">Where they live.</param>
     /// <param name="config">The model.</param>
@@ -15,12 +16,17 @@ public sealed class ForwardState : IDisposable
     /// <param name="keepsInputs">Whether each layer's act_in and post_act outlive the layer: only gradients of weights look back at them.</param>
     /// <param name="cache">The tokens that came before, for a pass without a backward; null where the sequences begin here.</param>
     public ForwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens, bool keepsInputs, AttentionCache? cache = null)
+        : this(new PassMemory(engine, sequences, tokens), config, keepsInputs, cache)
     {
-        _engine = engine;
+    }
+
+    private ForwardState(PassMemory memory, ModelConfig config, bool keepsInputs, AttentionCache? cache)
+    {
+        _memory = memory;
+        _config = config;
+        _keepsInputs = keepsInputs;
         Cache = cache;
-        Sequences = sequences;
-        Tokens = tokens;
-        TokenIds = Own(engine.AllocateTokens("token ids", sequences, tokens));
+        TokenIds = memory.TokenIds("token ids");
 
         // With nothing to go back to, layers take turns with the same memory, which then stays in the processor's cache.
         int layers = cache is null ? config.NLayer : 1;
@@ -46,7 +52,7 @@ public sealed class ForwardState : IDisposable
             (int, SiteKind) key = (site.Layer % layers, site.Kind);
             if (!selections.TryGetValue(key, out SelectionTensor? selection))
             {
-                selections[key] = selection = Own(engine.AllocateSelection($"AbsTopK of {site}", sequences, tokens, config.ChannelsAt(site.Kind)));
+                selections[key] = selection = memory.Selection($"AbsTopK of {site}", config.ChannelsAt(site.Kind));
             }
 
             selectionOf[site] = (selection, config.KeptAt(site)!.Value);
@@ -56,10 +62,10 @@ public sealed class ForwardState : IDisposable
     }
 
     /// <summary>B.</summary>
-    public int Sequences { get; }
+    public int Sequences => _memory.Sequences;
 
     /// <summary>T.</summary>
-    public int Tokens { get; }
+    public int Tokens => _memory.Tokens;
 
     /// <summary>[B,T], to be written before the pass.</summary>
     public TokenTensor TokenIds { get; }
@@ -97,9 +103,13 @@ public sealed class ForwardState : IDisposable
     /// <summary>final_resid [B,T,D].</summary>
     public ActivationTensor FinalResidual => Residuals[^1];
 
-    public void Dispose() => _owned.ForEach(tensor => tensor.Dispose());
+    /// <summary>A state for passes over shorter sequences, in the memory of this one as far as the engine can: see <see cref="ActivationTensor.Shortened"/>.</summary>
+    /// <param name="tokens">At most this one's.</param>
+    public ForwardState Shortened(int tokens) => new(_memory.Shortened(tokens), _config, _keepsInputs, Cache);
 
-    internal ActivationTensor Activation(string name, int channels) => Own(_engine.AllocateActivations(name, Sequences, Tokens, channels));
+    public void Dispose() => _memory.Dispose();
+
+    internal ActivationTensor Activation(string name, int channels) => _memory.Activation(name, channels);
 
     internal bool IsChangedByHooks(Site site)
     {
@@ -114,14 +124,7 @@ public sealed class ForwardState : IDisposable
         return false;
     }
 
-    internal KeptActivations Kept(string name, int channels) => Own(_engine.AllocateKept(name, Sequences, Tokens, channels));
-
-    private T Own<T>(T tensor)
-        where T : DeviceTensor
-    {
-        _owned.Add(tensor);
-        return tensor;
-    }
+    internal KeptActivations Kept(string name, int channels) => _memory.Kept(name, channels);
 }
 
 /// <summary>The normed input of a sublayer, with concatenated positions where the model has them.</summary>
@@ -194,10 +197,18 @@ internal sealed class MlpState(ForwardState owner, ModelConfig config, int layer
 /// <summary>The gradients in flight during a backward pass over a batch [B,T].</summary>
 public sealed class BackwardState : IDisposable
 {
-    private readonly List<ActivationTensor> _owned = [];
+    private readonly ModelConfig _config;
+    private readonly PassMemory _memory;
 
     public BackwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens)
+        : this(new PassMemory(engine, sequences, tokens), config)
     {
+    }
+
+    private BackwardState(PassMemory memory, ModelConfig config)
+    {
+        _memory = memory;
+        _config = config;
         Residual = Allocate("gradient of the residual", config.DModel);
         ResidualDelta = Allocate("gradient of the residual delta", config.DModel);
         Input = Allocate("gradient of act_in", config.SublayerInputChannels);
@@ -214,12 +225,7 @@ public sealed class BackwardState : IDisposable
             Positions = Allocate("gradient of position embeddings", channels);
         }
 
-        ActivationTensor Allocate(string name, int count)
-        {
-            ActivationTensor tensor = engine.AllocateActivations(name, sequences, tokens, count);
-            _owned.Add(tensor);
-            return tensor;
-        }
+        ActivationTensor Allocate(string name, int count) => memory.Activation(name, count);
     }
 
     /// <summary>[B,T,D]: gradient of the residual at the place the pass has reached.</summary>
@@ -247,5 +253,8 @@ public sealed class BackwardState : IDisposable
 
     internal ActivationTensor? Positions { get; }
 
-    public void Dispose() => _owned.ForEach(tensor => tensor.Dispose());
+    /// <inheritdoc cref="ForwardState.Shortened"/>
+    public BackwardState Shortened(int tokens) => new(_memory.Shortened(tokens), _config);
+
+    public void Dispose() => _memory.Dispose();
 }

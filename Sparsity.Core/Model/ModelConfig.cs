@@ -191,7 +191,6 @@ public sealed record ModelConfig
         Require(ActivationType is "gelu" or "relu", "activation_type", ActivationType, "gelu or relu");
         Require(Afrac is null or (> 0 and <= 1), "afrac", Afrac, "null or in (0, 1]");
 
-        // A tensor is one array: its length must fit an int.
         RequireSize("d_model * n_head * d_head", (long)DModel + (DPosEmb ?? 0), 3, NHead, DHead);
         RequireSize("d_model * d_mlp", (long)DModel + (DPosEmb ?? 0), DMlp);
         RequireSize("vocab_size * d_model", VocabSize, DModel);
@@ -212,9 +211,9 @@ public sealed record ModelConfig
                 size *= factor;
             }
 
-            if (size > Array.MaxLength)
+            if (size > TensorSize.Most)
             {
-                throw new BadInputException($"{source}: {product} makes a tensor of {size} numbers, but one holds at most {Array.MaxLength}. Use a smaller model.");
+                throw new BadInputException($"{source}: {product} makes a tensor of {size} numbers, but one holds at most {TensorSize.Most}. Use a smaller model.");
             }
         }
 

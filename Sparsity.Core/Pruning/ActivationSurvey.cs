@@ -24,7 +24,7 @@ public static class ActivationSurvey
     public static CircuitActivations Measure(
         CircuitEvaluator evaluator, Circuit circuit, TaskPrompts prompts, BytePairTokenizer tokenizer, ReadOnlyMemory<ushort> pretraining, int contextTokens)
     {
-        NodeLayout layout = evaluator.Graph.Layout;
+        NodeLayout layout = evaluator.Layout;
         Node[] nodes = [.. circuit.Nodes.Select(node => layout.Parse(node.Name))];
         bool[] mask = layout.MaskOf(circuit.Nodes.Select(node => node.Name));
         (IReadOnlyList<Binarisation> binarisations, BinarisedLoss loss) = NodeBinarisation.Measure(evaluator, mask, prompts.Selection, prompts.Test);

@@ -48,7 +48,7 @@ public sealed class CircuitEvaluator : IDisposable
         Model = model;
         Means = means;
         Config = config;
-        Graph = new CircuitGraph(model.Parameters);
+        Layout = new NodeLayout(model.Config);
         int most = Math.Min(EvaluationPairs, Math.Max(config.SelectionPairs, config.TestPairs)); // a batch costs as much when it is not full
         Runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, config.MaxTokens, most), config.MaxTokens)
         {
@@ -65,7 +65,11 @@ public sealed class CircuitEvaluator : IDisposable
 
     public PruningConfig Config { get; }
 
-    public CircuitGraph Graph { get; }
+    /// <summary>All nodes of the model.</summary>
+    public NodeLayout Layout { get; }
+
+    /// <summary>Made when first asked for.</summary>
+    public CircuitGraph Graph => field ??= new CircuitGraph(Model.Parameters);
 
     /// <summary>What the prompts run through; further hooks see activations after the mask.</summary>
     public TaskRunner Runner { get; }
@@ -75,7 +79,7 @@ public sealed class CircuitEvaluator : IDisposable
 
     /// <summary>A mask over all nodes that freezes what the configuration says.</summary>
     public NodeGates NewGates() =>
-        new(Model.Parameters.Engine, Graph.Layout, Config.Ablation == Ablation.Mean ? Means : new float[Means.Length]);
+        new(Model.Parameters.Engine, Layout, Config.Ablation == Ablation.Mean ? Means : new float[Means.Length]);
 
     /// <summary>Logit differences with only <paramref name="nodes"/> active, everything else frozen.</summary>
     public double[] Differences(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
@@ -133,7 +137,6 @@ public sealed class CircuitEvaluator : IDisposable
         int[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i])];
         IReadOnlyList<double>? effects = !HasDetails(kept.Length) ? null : AblationEffects(nodes, [.. prompts.Test.Take(PairsInDetail(kept.Length))]);
         float[] embedding = Model.Parameters.Read(ParameterNames.Token);
-        NodeLayout layout = Graph.Layout;
         return new Circuit
         {
             Task = task,
@@ -141,7 +144,7 @@ public sealed class CircuitEvaluator : IDisposable
             ModelFingerprint = Model.Parameters.Fingerprint(),
             KCoef = chosen.KCoef,
             MeetsTarget = chosen.MeetsTarget,
-            TotalNodes = layout.Count,
+            TotalNodes = Layout.Count,
             TotalEdges = Graph.Edges(all).Count(),
             Measurements = new CircuitMeasurements(
                 LossFullModel: BinaryLoss.Mean(full),
@@ -161,9 +164,9 @@ public sealed class CircuitEvaluator : IDisposable
             Nodes =
             [
                 .. kept.Select((i, place) => new CircuitNode(
-                    layout[i].Name, chosen.Scores[i], Means[i], Graph.BiasOf(i), effects?[place], tokenizer is null ? null : TokensOf(layout[i], embedding, tokenizer))),
+                    Layout[i].Name, chosen.Scores[i], Means[i], Graph.BiasOf(i), effects?[place], tokenizer is null ? null : TokensOf(Layout[i], embedding, tokenizer))),
             ],
-            Edges = [.. Graph.Edges(nodes).Select(edge => new CircuitEdge(layout[edge.From].Name, layout[edge.To].Name, edge.Weight))],
+            Edges = [.. Graph.Edges(nodes).Select(edge => new CircuitEdge(Layout[edge.From].Name, Layout[edge.To].Name, edge.Weight))],
         };
     }
 
@@ -176,9 +179,9 @@ public sealed class CircuitEvaluator : IDisposable
     private bool[] RandomLike(bool[] nodes, RandomSource random)
     {
         var other = new bool[nodes.Length];
-        for (int site = 0; site < Graph.Layout.Sites.Count; site++)
+        for (int site = 0; site < Layout.Sites.Count; site++)
         {
-            (int start, int length) = Graph.Layout.RangeOf(site).GetOffsetAndLength(nodes.Length);
+            (int start, int length) = Layout.RangeOf(site).GetOffsetAndLength(nodes.Length);
             int[] channels = [.. Enumerable.Range(start, length)];
             random.Shuffle<int>(channels);
             foreach (int i in channels.Take(nodes.AsSpan(start, length).Count(true)))

@@ -43,7 +43,7 @@ public sealed class CircuitSearch : IDisposable
     public IReadOnlyList<TrainedMask> TrainMasks(
         IReadOnlyList<TokenizedPair> training, MaskCheckpoint? checkpoint = null, Action<PruningProgress>? progress = null, CancellationToken stop = default)
     {
-        List<TrainedMask> finished = [.. checkpoint?.Finished(_evaluator.Graph.Layout.Count, _config.KCoef) ?? []];
+        List<TrainedMask> finished = [.. checkpoint?.Finished(_evaluator.Layout.Count, _config.KCoef) ?? []];
         foreach (double kCoef in _config.KCoef.Skip(finished.Count))
         {
             var mask = new MaskTraining(_training, _gates, _config, kCoef);

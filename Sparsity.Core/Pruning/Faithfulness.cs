@@ -75,7 +75,7 @@ public sealed record Faithfulness
     {
         PruningConfig config = circuit.Settings;
         using var pruning = TaskPruning.Create(subject, task, config);
-        bool[] nodes = pruning.Evaluator.Graph.Layout.MaskOf(circuit.Nodes.Select(node => node.Name));
+        bool[] nodes = pruning.Evaluator.Layout.MaskOf(circuit.Nodes.Select(node => node.Name));
         IReadOnlyList<TokenizedPair> pairs = [.. pruning.Prompts.Test.Take(64)];
         InterchangeCurves interchange = InterchangeCurves.Measure(pruning.Evaluator, nodes, pairs);
         ControlSearch attribution = Control(pruning, Pruning.Attribution.Choose(pruning.Evaluator, pruning.Prompts.Selection, config.TargetLoss));

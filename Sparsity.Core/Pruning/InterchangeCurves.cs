@@ -19,7 +19,7 @@ public sealed record InterchangeCurves(IReadOnlyList<InterchangePoint> FullIntoC
     /// <summary>Measures both curves, each the mean over two random orders of the nodes.</summary>
     public static InterchangeCurves Measure(CircuitEvaluator evaluator, bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
     {
-        using var exchange = new ActivationExchange(evaluator.Model.Parameters.Engine, evaluator.Graph.Layout);
+        using var exchange = new ActivationExchange(evaluator.Model.Parameters.Engine, evaluator.Layout);
         evaluator.Runner.Hooks.Add(exchange);
         bool[] all = [.. nodes.Select(_ => true)];
         var curves = new InterchangeCurves(Curve(from: all, into: nodes), Curve(from: nodes, into: all));

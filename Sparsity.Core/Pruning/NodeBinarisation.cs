@@ -78,7 +78,7 @@ public sealed class NodeBinarisation(IComputeEngine engine) : ISiteHook
     public static (IReadOnlyList<Binarisation> Nodes, BinarisedLoss Loss) Measure(
         CircuitEvaluator evaluator, bool[] nodes, IReadOnlyList<TokenizedPair> training, IReadOnlyList<TokenizedPair> test)
     {
-        Node[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i]).Select(i => evaluator.Graph.Layout[i])];
+        Node[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i]).Select(i => evaluator.Layout[i])];
         IComputeEngine engine = evaluator.Model.Parameters.Engine;
         TokenizedPair[] pairs = [.. test.Take(CircuitEvaluator.PairsInDetail(kept.Length))];
         double whole = evaluator.Loss(nodes, test);

@@ -80,9 +80,9 @@ public sealed class NodeGates : ISiteHook, IDisposable
             gate.Mask.Dispose();
             gate.Mean.Dispose();
             gate.MaskGradient.Dispose();
-            foreach (KeptActivations input in gate.Inputs.Values)
+            foreach (ByLength<KeptActivations> inputs in gate.Inputs.Values)
             {
-                input.Dispose();
+                inputs.Dispose();
             }
         }
     }
@@ -90,17 +90,18 @@ public sealed class NodeGates : ISiteHook, IDisposable
     /// <summary>Where the activation of a pass of this shape is kept for the way back.</summary>
     private KeptActivations InputOf(Site site, Gate gate, ActivationTensor shape)
     {
-        if (!gate.Inputs.TryGetValue((shape.Sequences, shape.Tokens), out KeptActivations? input))
+        (int sequences, int channels) = (shape.Sequences, shape.Channels);
+        if (!gate.Inputs.TryGetValue(sequences, out ByLength<KeptActivations>? inputs))
         {
-            input = _engine.AllocateKept($"{site} before its mask", shape.Sequences, shape.Tokens, shape.Channels);
-            gate.Inputs[(shape.Sequences, shape.Tokens)] = input;
+            inputs = new(tokens => _engine.AllocateKept($"{site} before its mask", sequences, tokens, channels), (input, tokens) => input.Shortened(tokens));
+            gate.Inputs[sequences] = inputs;
         }
 
-        return input;
+        return inputs[shape.Tokens];
     }
 
     private sealed record Gate(WeightTensor Mask, WeightTensor Mean, WeightTensor MaskGradient)
     {
-        public Dictionary<(int Sequences, int Tokens), KeptActivations> Inputs { get; } = [];
+        public Dictionary<int, ByLength<KeptActivations>> Inputs { get; } = [];
     }
 }

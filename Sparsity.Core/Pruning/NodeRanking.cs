@@ -16,7 +16,7 @@ internal sealed class NodeRanking
         _evaluator = evaluator;
         _pairs = pairs;
         _ranked = [.. Enumerable.Range(0, scores.Length).OrderByDescending(i => scores[i]).ThenBy(i => i)];
-        _tied = evaluator.Config.TiedQueryKey ? [.. evaluator.Graph.Layout.QueryKeyPairs] : [];
+        _tied = evaluator.Config.TiedQueryKey ? [.. evaluator.Layout.QueryKeyPairs] : [];
     }
 
     /// <summary>Bisects between 0 and <paramref name="passing"/> nodes for the fewest whose loss is at most <paramref name="target"/>; dead ends are dropped.</summary>

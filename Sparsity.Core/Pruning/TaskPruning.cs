@@ -132,7 +132,7 @@ public sealed class TaskPruning : IDisposable
     /// <param name="names">Nodes of the circuit.</param>
     public PrunedTask WithoutNodes(Circuit circuit, IReadOnlyList<string> names)
     {
-        NodeLayout layout = Evaluator.Graph.Layout;
+        NodeLayout layout = Evaluator.Layout;
         bool[] nodes = Evaluator.Graph.WithoutDeadEnds(layout.MaskOf(circuit.Nodes.Select(node => node.Name).Except(names)));
         var scores = new double[nodes.Length];
         foreach (CircuitNode node in circuit.Nodes)

@@ -11,12 +11,13 @@ namespace Sparsity.Core.Pruning;
 /// </summary>
 public sealed class TaskRunner : IDisposable
 {
-    /// <summary>Batches are padded to multiples of this, so that only few shapes need memory.</summary>
+    /// <summary>Batches are padded to multiples of this, so that there are only few shapes.</summary>
     private const int LengthStep = 8;
 
     private readonly Transformer _model;
     private readonly IComputeEngine _engine;
-    private readonly Dictionary<int, (ForwardState Forward, BackwardState? Backward)> _states = [];
+    private readonly ByLength<ForwardState> _states;
+    private readonly ByLength<BackwardState> _gradients;
     private readonly HeadState _head;
     private readonly TokenTensor _positions;
     private readonly ForwardState _last;
@@ -36,6 +37,8 @@ public sealed class TaskRunner : IDisposable
         Pairs = pairs;
         Tokens = tokens;
         int sequences = 2 * pairs;
+        _states = new(length => model.CreateForwardState(sequences, length), (state, length) => state.Shortened(length));
+        _gradients = new(length => model.CreateBackwardState(sequences, length), (state, length) => state.Shortened(length));
 
         // The last tokens of all prompts, as if of one sequence: nothing behind the last attention looks at neighbours, and engines work on neighbouring tokens together.
         _head = new HeadState(_engine, model.Config, 1, sequences);
@@ -46,12 +49,23 @@ public sealed class TaskRunner : IDisposable
         _differences = new double[sequences];
     }
 
-    /// <summary>Pairs of a batch that an engine is fast with, from 1 to <paramref name="most"/>.</summary>
+    /// <summary>
+    /// Pairs of a batch that an engine is fast with, from 1 to <paramref name="most"/>. Of a device's memory they take an eighth at most, whatever else is in it: several
+    /// searches and controls have passes of their own at a time, and results, which depend on it in their last bits, must not depend on what else runs there.
+    /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="tokens">Longest prompt.</param>
     /// <param name="most">More are not needed.</param>
     public static int PairsAtOnce(Transformer model, int tokens, int most)
     {
+        const int ShareOfDevice = 8;
+        if (model.Parameters.Engine.Memory is { } memory)
+        {
+            long one = PruningMemory.BytesOfPass(memory, model.Config, 1, tokens);
+            long each = Math.Max(1, PruningMemory.BytesOfPass(memory, model.Config, 2, tokens) - one);
+            return (int)Math.Clamp(1 + (((memory.TotalBytes / ShareOfDevice) - one) / each), 1, most);
+        }
+
         long bytesOfPair = 2L * tokens * sizeof(float) * Math.Max(model.Config.DMlp, Math.Max(model.Config.DModel, model.Config.AttentionChannels));
         return (int)Math.Clamp(model.Parameters.Engine.PreferredActivationBytes / bytesOfPair, 1, most);
     }
@@ -152,12 +166,8 @@ public sealed class TaskRunner : IDisposable
 
     public void Dispose()
     {
-        foreach ((ForwardState forward, BackwardState? backward) in _states.Values)
-        {
-            forward.Dispose();
-            backward?.Dispose();
-        }
-
+        _states.Dispose();
+        _gradients.Dispose();
         _head.Dispose();
         _positions.Dispose();
         _last.Dispose();
@@ -214,12 +224,7 @@ public sealed class TaskRunner : IDisposable
         }
 
         _length = Math.Min(Tokens, (longest + LengthStep - 1) / LengthStep * LengthStep);
-        if (!_states.ContainsKey(_length))
-        {
-            _states[_length] = (_model.CreateForwardState(2 * Pairs, _length), null);
-        }
-
-        ForwardState state = _states[_length].Forward;
+        ForwardState state = _states[_length];
         var tokens = new int[2 * Pairs * _length];
         var last = new int[2 * Pairs];
         var lastTokens = new int[2 * Pairs];
@@ -265,9 +270,8 @@ public sealed class TaskRunner : IDisposable
 
     private void BackwardFromLogits()
     {
-        (ForwardState forward, BackwardState? backward) = _states[_length];
-        backward ??= _model.CreateBackwardState(2 * Pairs, _length);
-        _states[_length] = (forward, backward);
+        ForwardState forward = _states[_length];
+        BackwardState backward = _gradients[_length];
         _model.Head.Backward(_last.FinalResidual, _head, _lastGradients.Residual);
         if (NeedsEveryToken)
         {

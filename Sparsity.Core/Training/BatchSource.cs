@@ -8,7 +8,7 @@ namespace Sparsity.Core.Training;
 /// <param name="contextTokens">T.</param>
 public sealed class BatchSource(ReadOnlyMemory<ushort> tokens, int sequences, int contextTokens)
 {
-    private readonly int[] _batch = new int[sequences * contextTokens];
+    private readonly int[] _batch = new int[Engine.TensorSize.Of("a batch", sequences, contextTokens)];
 
     /// <summary>How many batches <see cref="Consecutive"/> can give.</summary>
     public int ConsecutiveBatches => tokens.Length / contextTokens / sequences;

@@ -12,7 +12,7 @@ public class Trainer : IDisposable
     private readonly double[] _losses;
     private readonly ScalarTensor _weightRms;
     private IReadOnlyList<WeightTensor>? _weights;
-    private GradientExchange? _exchange;
+    private IGradientSum? _exchange;
 
     /// <param name="engine">Where it is trained.</param>
     /// <param name="model">Validated.</param>
@@ -74,8 +74,7 @@ public class Trainer : IDisposable
     protected BackwardState Gradients { get; }
 
     /// <summary>Sums the gradients of a batch's parts; null where it has only one.</summary>
-    protected GradientExchange? Exchange =>
-        Share.Parts == 1 ? null : _exchange ??= new GradientExchange(Engine, Group, Share.OwnParts, AllMoments.Select(moments => moments.Parameter));
+    protected IGradientSum? Exchange => Share.Parts == 1 ? null : _exchange ??= CreateSum([.. AllMoments.Select(moments => moments.Parameter)]);
 
     /// <summary>What backward passes over parts of a batch call, as <see cref="Transformer.Backward"/> does.</summary>
     protected Action<int>? Finished => _finished;
@@ -267,6 +266,9 @@ public class Trainer : IDisposable
             throw new NumericalException($"step {step}: a weight is not finite before the update.{FirstNonFinite(parameter => parameter.Value, "weight")} The last checkpoint stands.");
         }
     }
+
+    private IGradientSum CreateSum(Parameter[] trained) =>
+        Group is null ? new PartSums(Engine, Share.Parts, trained) : new GradientExchange(Engine, Group, Share.OwnParts, trained);
 
     private string FirstNonFinite(Func<Parameter, WeightTensor?> tensorOf, string what)
     {

@@ -30,19 +30,43 @@ public sealed class WeightSparsity
         foreach (Parameter parameter in _selected)
         {
             ParameterSpec spec = parameter.Spec;
-            int lines = spec.AliveAxis is null ? 0 : spec.AliveAxis == 1 ? spec.Rows : spec.Columns;
-            long needed = (long)lines * _config.MinimumAlivePerNeuron;
 
             // The budget moves one way only: it is smallest at one of its ends.
             int kept = Math.Min(Kept(spec, 0), Kept(spec, lastStep));
-            if (needed > kept)
+            if (Protected(spec) > kept)
             {
                 throw new BadInputException(
-                    $"{spec.Name}: {_config.MinimumAlivePerNeuron} entries alive for each of {lines} neurons make {needed}, but the sparsity target keeps {kept} of {spec.Length}. "
-                    + "Raise density (or pfrac), or lower minimum_alive_per_neuron.");
+                    $"{spec.Name}: {_config.MinimumAlivePerNeuron} entries alive for each of {Lines(spec)} neurons make {Protected(spec)}, but the sparsity target keeps {kept} of {spec.Length}. "
+                    + WayOut(lastStep));
             }
         }
     }
+
+    /// <summary>The smallest budget, and the largest minimum, with which every parameter is possible.</summary>
+    private string WayOut(int lastStep)
+    {
+        // Budgets are products and quotients of doubles: the smallest density may come out an entry too small, the next one then does not.
+        const double Digits = 1e9;
+        ParameterSpec[] lined = [.. _selected.Select(parameter => parameter.Spec).Where(spec => spec.AliveAxis is not null)];
+        double exact = lined.Max(spec => (double)Protected(spec) / spec.Length);
+        double units = (_config.ExpansionFactor ?? 1) * (_config.ExpansionFactorMlp ?? 1);
+        double density = Math.Ceiling(exact * Digits) / Digits;
+        while (lined.Any(spec => (int)(density * units / units * spec.Length) < Protected(spec)))
+        {
+            density = (Math.Round(density * Digits) + 1) / Digits;
+        }
+
+        double inverse = 1 / exact;
+        string fraction = Math.Abs(inverse - Math.Round(inverse)) < 1e-9 ? FormattableString.Invariant($"1/{inverse:0}, ") : "";
+        int minimum = lined.Min(spec => Math.Min(Kept(spec, 0), Kept(spec, lastStep)) / Lines(spec));
+        string which = lined.Any(spec => Protected(spec) > Kept(spec, lastStep)) ? "density" : "the budget at the start (pfrac_anneal_initial)";
+        return FormattableString.Invariant(
+            $"Raise {which} to at least {density:0.#########} ({fraction}pfrac {density * units:0.#########}), or lower minimum_alive_per_neuron to at most {minimum}.");
+    }
+
+    private static int Lines(ParameterSpec spec) => spec.AliveAxis is null ? 0 : spec.AliveAxis == 1 ? spec.Rows : spec.Columns;
+
+    private long Protected(ParameterSpec spec) => (long)Lines(spec) * _config.MinimumAlivePerNeuron;
 
     /// <summary>Where the budget does not fall from dense, makes the weights sparse before the first step (official script).</summary>
     public void ApplyAtStart()

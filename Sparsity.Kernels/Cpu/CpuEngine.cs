@@ -22,6 +22,8 @@ public sealed unsafe class CpuEngine : IMeasuredEngine
 
     public long PreferredActivationBytes => 1 << 20;
 
+    public IDeviceMemory? Memory => null;
+
     public string Description =>
         $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
         + (Fma.IsSupported || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported ? "" : " without fused multiply-add");
@@ -129,7 +131,7 @@ public sealed unsafe class CpuEngine : IMeasuredEngine
 
     public void Write(TokenTensor target, ReadOnlySpan<int> values)
     {
-        RequireLength(target, target.Sequences * target.Tokens, values.Length);
+        RequireLength(target, target.Length, values.Length);
         values.CopyTo(new Span<int>(Of(target).Data, values.Length));
     }
 
@@ -248,6 +250,8 @@ public sealed unsafe class CpuEngine : IMeasuredEngine
         float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step) =>
         AdamW.Step(
             _pool, Changed(weights), Changed(gradient), Changed(firstMoment), Changed(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
+
+    public void MoveInto(WeightTensor source, WeightTensor target) => Elementwise.MoveInto(_pool, Changed(source), Changed(target));
 
     public void Scale(WeightTensor weights, float factor) => Of(weights).Sparse.Scale(_pool, Of(weights), factor);
 

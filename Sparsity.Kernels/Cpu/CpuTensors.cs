@@ -164,6 +164,8 @@ internal sealed unsafe class CpuActivations : ActivationTensor
     public static Vector512<float> ValidMask(int lane, int valid) =>
         Vector512.LessThan(Vector512<int>.Indices, Vector512.Create(valid - lane)).AsSingle();
 
+    public override ActivationTensor Shortened(int tokens) => new CpuActivations(Name, Sequences, tokens, Channels);
+
     public override ActivationTensor Slice(int first, int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(first);
@@ -224,17 +226,21 @@ internal sealed unsafe class CpuActivations : ActivationTensor
 internal sealed unsafe class CpuSelection : SelectionTensor
 {
     private readonly AlignedMemory _memory;
+    private readonly int _sequences;
     private readonly int _channels;
 
     public CpuSelection(string name, int sequences, int tokens, int channels)
         : base(name)
     {
         int width = CpuActivations.TileWidth(tokens);
+        _sequences = sequences;
         _channels = channels;
         _memory = new AlignedMemory((long)sequences * ((tokens + width - 1) / width) * channels * sizeof(ulong));
     }
 
     public ulong* Words(int tile) => (ulong*)_memory.Pointer + ((long)tile * _channels);
+
+    public override SelectionTensor Shortened(int tokens) => new CpuSelection(Name, _sequences, tokens, _channels);
 
     protected override void Dispose(bool disposing) => _memory.Dispose();
 }
@@ -247,6 +253,7 @@ internal sealed unsafe class CpuKeptActivations : KeptActivations
 {
     private readonly AlignedMemory _words;
     private readonly AlignedMemory _values;
+    private readonly int _sequences;
     private readonly int _channels;
     private readonly long _valuesOfTile;
 
@@ -255,6 +262,7 @@ internal sealed unsafe class CpuKeptActivations : KeptActivations
     {
         int width = CpuActivations.TileWidth(tokens);
         long tiles = (long)sequences * ((tokens + width - 1) / width);
+        _sequences = sequences;
         _channels = channels;
         _valuesOfTile = ((long)channels * width) + LanePacking.Overhang;
         _words = new AlignedMemory(tiles * channels * sizeof(ulong));
@@ -264,6 +272,8 @@ internal sealed unsafe class CpuKeptActivations : KeptActivations
     public ulong* Words(int tile) => (ulong*)_words.Pointer + ((long)tile * _channels);
 
     public float* Values(int tile) => (float*)_values.Pointer + (tile * _valuesOfTile);
+
+    public override KeptActivations Shortened(int tokens) => new CpuKeptActivations(Name, _sequences, tokens, _channels);
 
     protected override void Dispose(bool disposing)
     {
@@ -278,6 +288,8 @@ internal sealed unsafe class CpuTokens(string name, int sequences, int tokens) :
     private readonly AlignedMemory _memory = new((long)sequences * tokens * sizeof(int));
 
     public int* Data => (int*)_memory.Pointer;
+
+    public override TokenTensor Shortened(int tokens) => new CpuTokens(Name, Sequences, tokens);
 
     protected override void Dispose(bool disposing) => _memory.Dispose();
 }

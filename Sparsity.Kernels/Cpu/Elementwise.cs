@@ -36,6 +36,10 @@ internal static unsafe class Elementwise
 
     public static void Zero(WorkerPool pool, CpuWeights target) => pool.Run((target.Length + EntriesOfItem - 1) / EntriesOfItem, new ZeroWeightsJob(target));
 
+    /// <summary>Adds source to target, weights of equal shape, and clears it.</summary>
+    public static void MoveInto(WorkerPool pool, CpuWeights source, CpuWeights target) =>
+        pool.Run((target.Length + EntriesOfItem - 1) / EntriesOfItem, new MoveJob(source, target));
+
     public static int CountNonzero(ReadOnlySpan<float> values)
     {
         int zeros = 0;
@@ -75,6 +79,18 @@ internal static unsafe class Elementwise
     {
         public void Execute(int item, int worker) =>
             target.Values.Slice(item * EntriesOfItem, Math.Min(EntriesOfItem, target.Length - (item * EntriesOfItem))).Clear();
+    }
+
+    private readonly struct MoveJob(CpuWeights source, CpuWeights target) : IParallelJob
+    {
+        public void Execute(int item, int worker)
+        {
+            int count = Math.Min(EntriesOfItem, target.Length - (item * EntriesOfItem));
+            Span<float> moved = source.Values.Slice(item * EntriesOfItem, count);
+            Span<float> sum = target.Values.Slice(item * EntriesOfItem, count);
+            TensorPrimitives.Add(sum, moved, sum);
+            moved.Clear();
+        }
     }
 
     private readonly struct CopyJob(CpuActivations source, CpuActivations target) : IParallelJob

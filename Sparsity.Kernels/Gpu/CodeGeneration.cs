@@ -44,6 +44,7 @@ internal static class CodeGeneration
         ((string[])field.GetValue(null)!)[0] = "CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE";
     }
 
-    private static T Found<T>(T? member)
-        where T : class => member ?? throw new MissingMemberException("ILGPU's code generation is not that of version 1.5.3: see CodeGeneration.");
+    /// <exception cref="MissingMemberException">It is null: this is another version.</exception>
+    internal static T Found<T>(T? member)
+        where T : class => member ?? throw new MissingMemberException("ILGPU is not version 1.5.3, whose inner members are used here: see CodeGeneration and GpuDevices.");
 }

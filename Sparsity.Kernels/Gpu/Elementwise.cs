@@ -40,6 +40,14 @@ internal static class Elementwise
         target.IsKept = false;
     }
 
+    /// <summary>Adds source to target, weights of equal shape, and clears it.</summary>
+    public static void MoveInto(GpuDevice device, GpuWeights source, GpuWeights target)
+    {
+        device.LaunchForEach(target.Length, new MoveKernel(source.View, target.View, target.Length));
+        source.Changed(0);
+        target.Changed(target.Length);
+    }
+
     /// <summary>In place: weights *= factor.</summary>
     public static void Scale(GpuDevice device, GpuWeights weights, float factor)
     {
@@ -96,6 +104,19 @@ internal static class Elementwise
             {
                 int row = i / channels;
                 target[(row * stride) + i - (row * channels)] = 0f;
+            }
+        }
+    }
+
+    internal readonly struct MoveKernel(ArrayView<float> source, ArrayView<float> target, int length) : IKernel
+    {
+        public void Execute()
+        {
+            int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
+            if (i < length)
+            {
+                target[i] += source[i];
+                source[i] = 0f;
             }
         }
     }

@@ -8,19 +8,20 @@ using Sparsity.Core;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>A run of zeroed device memory.</summary>
-internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer buffer, int length) : IDisposable
+/// <param name="buffer">Null on a device that only counts.</param>
+internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer? buffer, int length, long bytes) : IDisposable
     where T : unmanaged
 {
-    private MemoryBuffer? _buffer = buffer;
+    private bool _isFree;
 
-    public ArrayView<T> View { get; } = new(buffer, 0, length);
+    public ArrayView<T> View { get; } = new(buffer!, 0, length);
 
     public void Dispose()
     {
-        if (_buffer is not null)
+        if (!_isFree)
         {
-            device.Free(_buffer);
-            _buffer = null;
+            _isFree = true;
+            device.Free(buffer, bytes);
         }
     }
 }
@@ -28,42 +29,48 @@ internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer buffer, int
 /// <summary>
 /// One accelerator: memory, kernels loaded when first launched, one stream. Launches and writes of memory run in the order of the calls and do not wait; reading does.
 /// Memory that is given back is freed when the host next waits: what was started before may still use it, and nothing says that every driver keeps it until then.
+/// Without an accelerator it only counts: it takes no memory, runs no kernels, and zeros are read from it.
 /// </summary>
 internal sealed class GpuDevice : IDisposable
 {
     /// <summary>Page-locked host memory through which writes go that do not wait; longer ones wait.</summary>
     private const int StagingBytes = 4 << 20;
 
-    private readonly IDisposable _context;
-    private readonly Accelerator _accelerator;
+    private readonly IDisposable? _context;
+    private readonly Accelerator? _accelerator;
     private readonly Dictionary<Type, Delegate> _kernels = [];
     private readonly Dictionary<(Type Element, string Use), (IDisposable Memory, int Length)> _workspaces = [];
     private readonly List<MemoryBuffer> _givenBack = [];
     private readonly int _rowThreads;
     private readonly int _elementThreads;
     private readonly long _memorySize;
+    private readonly Func<long>? _freeMemory;
     private PageLockedArray1D<byte>? _staging;
     private int _staged;
 
     /// <param name="context">Disposed with the device.</param>
-    /// <param name="accelerator">Disposed with the device.</param>
+    /// <param name="accelerator">Disposed with the device; null for a device that only counts.</param>
     /// <param name="memorySize">Bytes there are.</param>
     /// <param name="warpSize">Threads that run in step.</param>
     /// <param name="rowThreads">Threads for each row or line; 0 to choose by its width.</param>
     /// <param name="elementThreads">Threads of a group that works on single entries.</param>
-    public GpuDevice(IDisposable context, Accelerator accelerator, long memorySize, int warpSize, int rowThreads, int elementThreads = 256)
+    /// <param name="freeMemory">Asks the device for the bytes that nobody uses; null if it cannot tell.</param>
+    public GpuDevice(
+        IDisposable? context, Accelerator? accelerator, long memorySize, int warpSize, int rowThreads, int elementThreads = 256, Func<long>? freeMemory = null)
     {
         _context = context;
         _accelerator = accelerator;
         _memorySize = memorySize;
         _rowThreads = rowThreads;
         _elementThreads = elementThreads;
+        _freeMemory = freeMemory;
         WarpSize = Math.Max(1, warpSize); // some OpenCL devices report 0
     }
 
     public int WarpSize { get; }
 
-    public Accelerator Accelerator => _accelerator;
+    /// <exception cref="InvalidOperationException">The device only counts.</exception>
+    public Accelerator Accelerator => _accelerator ?? throw new InvalidOperationException("A device that only counts has no accelerator.");
 
     /// <summary>Where the time of each kernel is added up, its launch included; the host then waits for every one.</summary>
     public KernelTimes? KernelTimes { get; set; }
@@ -71,8 +78,23 @@ internal sealed class GpuDevice : IDisposable
     /// <summary>Bytes of device memory there are.</summary>
     public long MemorySize => _memorySize;
 
+    /// <summary>Of these, the bytes that nobody uses, as far as the device can tell.</summary>
+    public long FreeMemory => _freeMemory?.Invoke() ?? (_memorySize - AllocatedBytes);
+
     /// <summary>Bytes of device memory in use, without what was given back.</summary>
     public long AllocatedBytes { get; private set; }
+
+    /// <summary>The most that <see cref="AllocatedBytes"/> ever was.</summary>
+    public long PeakBytes { get; private set; }
+
+    /// <summary>
+    /// Whether a test for zero saves the multiply-adds behind it. NVIDIA's compiler turns the test into predicates, and every instruction is issued all the same
+    /// (docs/kernels.md).
+    /// </summary>
+    public bool SkipsZeros { get; init; } = true;
+
+    /// <summary>A device that works the same way, but only counts.</summary>
+    public GpuDevice CreateCounter() => new(null, null, _memorySize, WarpSize, _rowThreads, _elementThreads) { SkipsZeros = SkipsZeros };
 
     /// <summary>Threads of a group that works on one row of so many entries: a power of two, at most <see cref="GroupReduction.MaximumThreads"/>.</summary>
     public int RowThreads(int width)
@@ -104,25 +126,23 @@ internal sealed class GpuDevice : IDisposable
             Wait();
         }
 
-        MemoryBuffer buffer;
+        MemoryBuffer? buffer;
         try
         {
-            buffer = _accelerator.AllocateRaw(Math.Max(length, 1), sizeof(T));
+            buffer = _accelerator?.AllocateRaw(Math.Max(length, 1), sizeof(T));
         }
         catch (Exception exception) when (exception is not OutOfMemoryException || bytes > 0)
         {
             throw new BadInputException(
                 $"The device has no room for {name}: {Megabytes(bytes)} more are needed, {Megabytes(AllocatedBytes)} of {Megabytes(_memorySize)} are in use "
-                + $"({DeviceError.Describe(exception)}). Use a smaller --batch, --context or model.");
+                + $"({DeviceError.Describe(exception)}). Use more --batch-parts, or a smaller --batch, --context or model.");
         }
 
-        AllocatedBytes += buffer.LengthInBytes;
-        var memory = new DeviceMemory<T>(this, buffer, length);
-        if (length > 0)
-        {
-            memory.View.MemSetToZero();
-        }
-
+        long taken = buffer?.LengthInBytes ?? ((long)Math.Max(length, 1) * sizeof(T));
+        AllocatedBytes += taken;
+        PeakBytes = Math.Max(PeakBytes, AllocatedBytes);
+        var memory = new DeviceMemory<T>(this, buffer, length, taken);
+        Clear(memory.View);
         return memory;
     }
 
@@ -144,11 +164,36 @@ internal sealed class GpuDevice : IDisposable
         return memory.View;
     }
 
+    /// <summary>Overwrites device memory with zeros.</summary>
+    public void Clear<T>(ArrayView<T> target)
+        where T : unmanaged
+    {
+        if (_accelerator is not null && target.Length > 0)
+        {
+            target.MemSetToZero();
+        }
+    }
+
+    /// <summary>Copies device memory to device memory of the same length.</summary>
+    public void Copy<T>(ArrayView<T> source, ArrayView<T> target)
+        where T : unmanaged
+    {
+        if (_accelerator is not null)
+        {
+            source.CopyTo(target);
+        }
+    }
+
     /// <summary>Overwrites the beginning of device memory; the values are taken before this returns, but it waits only if many are on their way.</summary>
     public unsafe void Write<T>(ArrayView<T> target, ReadOnlySpan<T> values)
         where T : unmanaged
     {
         const int Alignment = 16;
+        if (_accelerator is null)
+        {
+            return;
+        }
+
         long bytes = (long)values.Length * sizeof(T);
         if (values.IsEmpty || bytes > StagingBytes)
         {
@@ -173,6 +218,12 @@ internal sealed class GpuDevice : IDisposable
     public void Read<T>(ArrayView<T> source, Span<T> values)
         where T : unmanaged
     {
+        if (_accelerator is null)
+        {
+            values.Clear();
+            return;
+        }
+
         source.CopyToCPU(values);
         HasWaited();
     }
@@ -185,9 +236,14 @@ internal sealed class GpuDevice : IDisposable
     public void Launch<TKernel>(int gridX, int gridY, int threads, TKernel kernel)
         where TKernel : struct, IKernel
     {
+        if (_accelerator is null)
+        {
+            return;
+        }
+
         if (!_kernels.TryGetValue(typeof(TKernel), out Delegate? launcher))
         {
-            launcher = _accelerator.LoadStreamKernel<TKernel>(KernelEntry.Run);
+            launcher = Load<TKernel>(_accelerator);
             _kernels.Add(typeof(TKernel), launcher);
         }
 
@@ -209,7 +265,7 @@ internal sealed class GpuDevice : IDisposable
     /// <summary>Waits until all that was started is done.</summary>
     public void Wait()
     {
-        _accelerator.Synchronize();
+        _accelerator?.Synchronize();
         HasWaited();
     }
 
@@ -222,15 +278,36 @@ internal sealed class GpuDevice : IDisposable
 
         Wait();
         _staging?.Dispose();
-        _accelerator.Dispose();
-        _context.Dispose();
+        _accelerator?.Dispose();
+        _context?.Dispose();
     }
 
-    internal void Free(MemoryBuffer buffer)
+    internal void Free(MemoryBuffer? buffer, long bytes)
     {
-        AllocatedBytes -= buffer.LengthInBytes;
-        _givenBack.Add(buffer);
+        AllocatedBytes -= bytes;
+        if (buffer is not null)
+        {
+            _givenBack.Add(buffer);
+        }
     }
+
+    /// <exception cref="BadInputException">The device's compiler refuses the kernel.</exception>
+    private static Action<KernelConfig, TKernel> Load<TKernel>(Accelerator accelerator)
+        where TKernel : struct, IKernel
+    {
+        using var log = new TraceLog();
+        try
+        {
+            return accelerator.LoadStreamKernel<TKernel>(KernelEntry.Run);
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            throw new BadInputException($"Kernel {NameOf(typeof(TKernel))} cannot be compiled for this device: {log.Explain(exception)}. Use another --device, or --device cpu.");
+        }
+    }
+
+    /// <summary>A kernel as it stands in the sources: its operation and its own name.</summary>
+    private static string NameOf(Type kernel) => $"{kernel.DeclaringType?.Name}.{kernel.Name.Split('`')[0]}";
 
     private void HasWaited()
     {

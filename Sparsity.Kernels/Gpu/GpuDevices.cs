@@ -1,6 +1,8 @@
+using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Runtime.Loader;
 using ILGPU;
+using ILGPU.Backends.PTX;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
@@ -31,17 +33,25 @@ public static class GpuDevices
 
     static GpuDevices()
     {
-        // ILGPU asks for "cuda" and "OpenCL"; Linux distributions have libcuda.so.1 and libOpenCL.so.1 only. This is asked where the usual search found nothing, and
-        // leaves room for the resolver that ILGPU itself sets under WSL.
+        // ILGPU asks for "cuda" and "OpenCL"; Linux distributions have libcuda.so.1 and libOpenCL.so.1 only, and WSL has CUDA's in a folder of its own. This is asked
+        // where the usual search, or whatever resolver others have set for ILGPU, found nothing.
         AssemblyLoadContext.GetLoadContext(typeof(Context).Assembly)!.ResolvingUnmanagedDll += static (_, name) =>
         {
-            string? file = name switch
+            string[] files = name switch
             {
-                "cuda" => "libcuda.so.1",
-                "OpenCL" => "libOpenCL.so.1",
-                _ => null,
+                "cuda" => ["libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1"],
+                "OpenCL" => ["libOpenCL.so.1"],
+                _ => [],
             };
-            return file is not null && NativeLibrary.TryLoad(file, out nint handle) ? handle : 0;
+            foreach (string file in files)
+            {
+                if (NativeLibrary.TryLoad(file, out nint handle))
+                {
+                    return handle;
+                }
+            }
+
+            return 0;
         };
     }
 
@@ -98,7 +108,28 @@ public static class GpuDevices
         });
     }
 
-    private static void AddGpus(Context.Builder builder) => builder.Cuda().OpenCL(_ => true);
+    private static void AddGpus(Context.Builder builder)
+    {
+        AddCuda(builder);
+        builder.OpenCL(_ => true);
+    }
+
+    /// <summary>
+    /// Does what ILGPU's own <c>builder.Cuda()</c> does, but under WSL: there that sets a resolver for libraries each time it is called, which .NET lets nobody do twice, so
+    /// a second context would fail.
+    /// </summary>
+    private static void AddCuda(Context.Builder builder)
+    {
+        const BindingFlags Any = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance;
+        PropertyInfo registry = CodeGeneration.Found(typeof(Context.Builder).GetProperty("DeviceRegistry", Any));
+        MethodInfo add = CodeGeneration.Found(
+            typeof(CudaDevice).GetMethod("GetDevices", Any, [typeof(Action<CudaDeviceOverride>), typeof(Predicate<CudaDevice>), registry.PropertyType]));
+        add.Invoke(
+            null, BindingFlags.DoNotWrapExceptions, null, [new Action<CudaDeviceOverride>(_ => { }), new Predicate<CudaDevice>(IsSupported), registry.GetValue(builder)], null);
+
+        static bool IsSupported(CudaDevice device) =>
+            device.Architecture is not null && device.InstructionSet is { } instructions && PTXCodeGenerator.SupportedInstructionSets.Contains(instructions);
+    }
 
     private static IEnumerable<(string Id, Device Device)> Numbered(Context context)
     {
@@ -144,19 +175,25 @@ public static class GpuDevices
         }
 
         Accelerator accelerator;
-        try
+        using (var log = new TraceLog())
         {
-            accelerator = device.CreateAccelerator(context);
-            CodeGeneration.Repair(accelerator);
-        }
-        catch (Exception exception) when (exception is not OutOfMemoryException)
-        {
-            throw new BadInputException($"--device {info.Id}: {info.Name} could not be started: {DeviceError.Describe(exception)}.");
+            try
+            {
+                accelerator = device.CreateAccelerator(context);
+                CodeGeneration.Repair(accelerator);
+            }
+            catch (Exception exception) when (exception is not OutOfMemoryException)
+            {
+                throw new BadInputException($"--device {info.Id}: {info.Name} could not be started: {log.Explain(exception)}.");
+            }
         }
 
         string kind = info.Id.Split(':')[0];
         string description = string.Create(
             System.Globalization.CultureInfo.InvariantCulture, $"{info.Name} ({info.Version}, {info.MemoryBytes / 1073741824.0:0.#} GiB), {Library}");
-        return new GpuEngine(new GpuDevice(context, accelerator, device.MemorySize, accelerator.WarpSize, rowThreads: 0), kind, description);
+        Func<long>? freeMemory = accelerator is CudaAccelerator cuda ? cuda.GetFreeMemory : null;
+        return new GpuEngine(
+            new GpuDevice(context, accelerator, device.MemorySize, accelerator.WarpSize, rowThreads: 0, freeMemory: freeMemory) { SkipsZeros = accelerator is not CudaAccelerator },
+            kind, description);
     }
 }

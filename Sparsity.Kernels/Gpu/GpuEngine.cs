@@ -1,12 +1,14 @@
 using ILGPU;
-using ILGPU.Runtime;
 using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>The engine for GPUs: ILGPU kernels on one device, launched one behind the other; only reading results waits for them.</summary>
-public sealed class GpuEngine : IMeasuredEngine
+public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
 {
+    /// <summary>NVIDIA's, and AMD's of gaming cards.</summary>
+    private const int UsualWarpSize = 32;
+
     private readonly GpuDevice _device;
     private float[] _fetched = [];
 
@@ -23,11 +25,21 @@ public sealed class GpuEngine : IMeasuredEngine
 
     public long PreferredActivationBytes => long.MaxValue;
 
+    public IDeviceMemory Memory => this;
+
     /// <summary>Bytes of device memory in use: tensors and workspaces.</summary>
     public long AllocatedBytes => _device.AllocatedBytes;
 
-    /// <summary>Bytes of device memory in all.</summary>
-    public long MemoryBytes => _device.MemorySize;
+    public long TotalBytes => _device.MemorySize;
+
+    public long FreeBytes => _device.FreeMemory;
+
+    public long PeakBytes => _device.PeakBytes;
+
+    public IComputeEngine CreateCounter() => new GpuEngine(_device.CreateCounter(), Name, Description + ", counted only");
+
+    /// <summary>An engine that counts what one on a GPU of no particular kind would take.</summary>
+    public static GpuEngine CreateUsualCounter() => new(new GpuDevice(null, null, long.MaxValue, UsualWarpSize, rowThreads: 0), "gpu", "any GPU, counted only");
 
     /// <summary>For benchmarks of the device itself.</summary>
     internal Accelerator Accelerator => _device.Accelerator;
@@ -79,7 +91,7 @@ public sealed class GpuEngine : IMeasuredEngine
         int at = 0;
         for (int i = 0; i < sources.Count; i++)
         {
-            Of(sources[i]).View.CopyTo(gathered.SubView(at, sources[i].Length));
+            _device.Copy(Of(sources[i]).View, gathered.SubView(at, sources[i].Length));
             at += sources[i].Length;
         }
 
@@ -104,7 +116,7 @@ public sealed class GpuEngine : IMeasuredEngine
         foreach (ScalarTensor tensor in scalars)
         {
             ArrayView<float> view = Of(tensor).View;
-            view.CopyTo(gathered.SubView(at, (int)view.Length));
+            _device.Copy(view, gathered.SubView(at, (int)view.Length));
             at += (int)view.Length;
         }
 
@@ -126,23 +138,38 @@ public sealed class GpuEngine : IMeasuredEngine
     public void Write(ActivationTensor target, ReadOnlySpan<float> values)
     {
         RequireLength(target, target.Length, values.Length);
+        GpuActivations activations = Of(target);
+        if (activations.HasNoGaps)
+        {
+            _device.Write(activations.View, values);
+            activations.IsKept = false;
+            return;
+        }
+
         ArrayView<float> staged = Staging(target.Length);
         _device.Write(staged, values);
-        Elementwise.Copy(_device, staged, Of(target));
+        Elementwise.Copy(_device, staged, activations);
     }
 
     public void Read(ActivationTensor source, Span<float> values)
     {
         RequireLength(source, source.Length, values.Length);
+        GpuActivations activations = Of(source);
+        if (activations.HasNoGaps)
+        {
+            _device.Read(activations.View, values);
+            return;
+        }
+
         ArrayView<float> staged = Staging(source.Length);
-        Elementwise.Copy(_device, Of(source), staged);
+        Elementwise.Copy(_device, activations, staged);
         _device.Read(staged, values);
     }
 
     public void Write(TokenTensor target, ReadOnlySpan<int> values)
     {
         GpuTokens tokens = Of(target);
-        RequireLength(target, tokens.Count, values.Length);
+        RequireLength(target, tokens.Length, values.Length);
         _device.Write(tokens.View, values);
         tokens.Changed();
     }
@@ -150,7 +177,7 @@ public sealed class GpuEngine : IMeasuredEngine
     public void Zero(WeightTensor target)
     {
         GpuWeights weights = Of(target);
-        weights.View.MemSetToZero();
+        _device.Clear(weights.View);
         weights.Changed(0);
     }
 
@@ -272,6 +299,8 @@ public sealed class GpuEngine : IMeasuredEngine
         WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
         float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step) =>
         AdamW.Step(_device, Of(weights), Of(gradient), Of(firstMoment), Of(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
+
+    public void MoveInto(WeightTensor source, WeightTensor target) => Elementwise.MoveInto(_device, Of(source), Of(target));
 
     public void Scale(WeightTensor weights, float factor) => Elementwise.Scale(_device, Of(weights), factor);
 

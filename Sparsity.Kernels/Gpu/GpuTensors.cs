@@ -41,6 +41,7 @@ internal sealed class GpuWeights : WeightTensor
 internal sealed class GpuActivations : ActivationTensor
 {
     private readonly GpuActivations? _whole;
+    private readonly bool _isBorrowed;
     private DeviceMemory<float> _memory;
     private bool _isKept;
 
@@ -61,10 +62,23 @@ internal sealed class GpuActivations : ActivationTensor
         Stride = whole.Stride;
     }
 
+    private GpuActivations(GpuActivations longer, int tokens)
+        : base(longer.Name, longer.Sequences, tokens, longer.Channels)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens, longer.Tokens);
+        _memory = longer._memory;
+        _isBorrowed = true;
+        View = longer.View.SubView(0, Length);
+        Stride = longer.Channels;
+    }
+
     public ArrayView<float> View { get; private set; }
 
     /// <summary>Floats from one token to the next.</summary>
     public int Stride { get; }
+
+    /// <summary>Whether the numbers lie one behind the other, as they do but in slices.</summary>
+    public bool HasNoGaps => Stride == Channels;
 
     /// <summary>B * T.</summary>
     public int Rows => Sequences * Tokens;
@@ -105,6 +119,9 @@ internal sealed class GpuActivations : ActivationTensor
         (IsKept, other.IsKept) = (other.IsKept, IsKept);
     }
 
+    /// <summary>Not of slices.</summary>
+    public override ActivationTensor Shortened(int tokens) => new GpuActivations(this, tokens);
+
     public override ActivationTensor Slice(int first, int count)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(first);
@@ -114,7 +131,7 @@ internal sealed class GpuActivations : ActivationTensor
 
     protected override void Dispose(bool disposing)
     {
-        if (_whole is null)
+        if (_whole is null && !_isBorrowed)
         {
             _memory.Dispose();
         }
@@ -122,16 +139,34 @@ internal sealed class GpuActivations : ActivationTensor
 }
 
 /// <summary>AbsTopK's choice: a byte for each token and channel, 1 where kept.</summary>
-internal sealed class GpuSelection(GpuDevice device, string name, int sequences, int tokens, int channels) : SelectionTensor(name)
+internal sealed class GpuSelection : SelectionTensor
 {
-    private readonly DeviceMemory<byte> _memory = device.Allocate<byte>(name, checked(sequences * tokens * channels));
+    private readonly DeviceMemory<byte>? _memory;
+    private readonly int _entriesOfToken;
 
-    public ArrayView<byte> View => _memory.View;
+    public GpuSelection(GpuDevice device, string name, int sequences, int tokens, int channels)
+        : base(name)
+    {
+        _memory = device.Allocate<byte>(name, TensorSize.Of(name, sequences, tokens, channels));
+        _entriesOfToken = sequences * channels;
+        View = _memory.View;
+    }
+
+    private GpuSelection(GpuSelection longer, int tokens)
+        : base(longer.Name)
+    {
+        _entriesOfToken = longer._entriesOfToken;
+        View = longer.View.SubView(0, _entriesOfToken * tokens);
+    }
+
+    public ArrayView<byte> View { get; }
 
     /// <summary>Whether at most half of the entries were kept.</summary>
     public bool IsFew { get; set; }
 
-    protected override void Dispose(bool disposing) => _memory.Dispose();
+    public override SelectionTensor Shortened(int tokens) => new GpuSelection(this, tokens);
+
+    protected override void Dispose(bool disposing) => _memory?.Dispose();
 }
 
 /// <summary>All of the input, as it is.</summary>
@@ -139,18 +174,38 @@ internal sealed class GpuKeptActivations(GpuActivations values) : KeptActivation
 {
     public GpuActivations Values { get; } = values;
 
+    public override KeptActivations Shortened(int tokens) => new GpuKeptActivations((GpuActivations)Values.Shortened(tokens));
+
     protected override void Dispose(bool disposing) => Values.Dispose();
 }
 
 /// <summary>Token ids or positions [B,T], with the list of the places of each id where it was asked for.</summary>
-internal sealed class GpuTokens(GpuDevice device, string name, int sequences, int tokens) : TokenTensor(name, sequences, tokens)
+internal sealed class GpuTokens : TokenTensor
 {
-    private readonly DeviceMemory<int> _memory = device.Allocate<int>(name, sequences * tokens);
-    private readonly TokenPlaces _places = new(device, sequences * tokens);
+    private readonly GpuDevice _device;
+    private readonly DeviceMemory<int>? _memory;
+    private readonly TokenPlaces _places;
 
-    public ArrayView<int> View => _memory.View;
+    public GpuTokens(GpuDevice device, string name, int sequences, int tokens)
+        : base(name, sequences, tokens)
+    {
+        _device = device;
+        _memory = device.Allocate<int>(name, Length);
+        _places = new TokenPlaces(device, Length);
+        View = _memory.View;
+    }
 
-    public int Count => Sequences * Tokens;
+    private GpuTokens(GpuTokens longer, int tokens)
+        : base(longer.Name, longer.Sequences, tokens)
+    {
+        _device = longer._device;
+        _places = new TokenPlaces(_device, Length);
+        View = longer.View.SubView(0, Length);
+    }
+
+    public ArrayView<int> View { get; }
+
+    public override TokenTensor Shortened(int tokens) => new GpuTokens(this, tokens);
 
     /// <summary>For each id below <paramref name="ids"/> where it occurs, in order.</summary>
     public IndexLists Places(int ids) => _places.Of(View, ids);
@@ -160,7 +215,7 @@ internal sealed class GpuTokens(GpuDevice device, string name, int sequences, in
 
     protected override void Dispose(bool disposing)
     {
-        _memory.Dispose();
+        _memory?.Dispose();
         _places.Dispose();
     }
 }
@@ -168,8 +223,8 @@ internal sealed class GpuTokens(GpuDevice device, string name, int sequences, in
 /// <summary>Keys and values of the tokens seen so far, token by token: entry (b, t, c) at ((b * T) + t) * C + c.</summary>
 internal sealed class GpuKeyValueCache(GpuDevice device, string name, int sequences, int tokens, int channels) : KeyValueCache(name, sequences, tokens, channels)
 {
-    private readonly DeviceMemory<float> _keys = device.Allocate<float>(name, checked(sequences * tokens * channels));
-    private readonly DeviceMemory<float> _values = device.Allocate<float>(name, checked(sequences * tokens * channels));
+    private readonly DeviceMemory<float> _keys = device.Allocate<float>(name, TensorSize.Of(name, sequences, tokens, channels));
+    private readonly DeviceMemory<float> _values = device.Allocate<float>(name, TensorSize.Of(name, sequences, tokens, channels));
 
     public ArrayView<float> Keys => _keys.View;
 

@@ -54,7 +54,7 @@ internal static class Linear
     {
         int rows = weightGradient.Rows;
         int columns = weightGradient.Columns;
-        bool isMasked = outputGradient.IsKept && columns >= MaskedProduct.LeastColumns;
+        bool isMasked = device.SkipsZeros && outputGradient.IsKept && columns >= MaskedProduct.LeastColumns;
         int tiles = isMasked ? MaskedProduct.Tiles(rows, columns) : DenseProduct.Tiles(rows, columns);
         int tokens = input.Rows;
         int splits = Math.Clamp(Math.Min(WantedGroups / tiles, tokens / MinimumSplitTokens), 1, WantedGroups);

@@ -1,60 +1,81 @@
 using Sparsity.Core.Distributed;
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Kernels.Gpu;
 
-/// <summary>What a training run takes of a device's memory, in bytes; known without a device.</summary>
+/// <summary>What a training run takes of a device's memory, in bytes: the trainer itself takes a few steps on an engine that only counts.</summary>
 /// <param name="Parameters">Weights, with their gradients where they are trained.</param>
 /// <param name="Moments">Adam's two for each trained weight.</param>
-/// <param name="Activations">Of the forward and the backward pass over one batch, and AbsTopK's choices.</param>
-/// <param name="Workspace">Lists of nonzeros and of token places, sums over splits, staging: an upper bound.</param>
+/// <param name="Activations">Of the forward and the backward pass over one part of a batch, and AbsTopK's choices.</param>
+/// <param name="Workspace">Lists of nonzeros and of token places, sums over splits and over parts, staging.</param>
 public sealed record MemoryEstimate(long Parameters, long Moments, long Activations, long Workspace)
 {
-    private const int Float = sizeof(float);
-
-    /// <summary>Sum of the losses, RMS of the gradient and of the weights.</summary>
-    private const int NumbersOfStep = 3;
+    /// <summary>Of the counted run: enough that the last lies behind the end of annealing.</summary>
+    private const int LastStep = 4;
 
     public long Total => Parameters + Moments + Activations + Workspace;
 
+    /// <param name="engine">On whose device; for an engine without one, on a GPU of no particular kind.</param>
+    /// <param name="model">Validated.</param>
+    /// <param name="training">Resolved.</param>
     /// <param name="group">The processes that train together, each on a device of its own; null for one alone.</param>
-    public static MemoryEstimate For(ModelConfig model, TrainingConfig training, IProcessGroup? group = null)
+    public static MemoryEstimate For(IComputeEngine engine, ModelConfig model, TrainingConfig training, IProcessGroup? group = null)
     {
-        IReadOnlyList<ParameterSpec> all = ParameterSpec.ListFor(model);
-        ParameterSpec[] trained = [.. all.Where(spec => !spec.IsBuffer && Trainer.Trains(model, training, spec))];
-        long weights = all.Sum(spec => (long)spec.Length);
-        long trainedWeights = trained.Sum(spec => (long)spec.Length);
-        long tokens = (long)new BatchShare(training, group).Sequences * training.ContextTokens;
-        long selected = Site.AllOf(model).Where(site => model.KeptAt(site) is not null).Sum(site => (long)model.ChannelsAt(site.Kind));
-        return new MemoryEstimate(
-            Float * (weights + trainedWeights),
-            Float * 2 * trainedWeights,
-            (tokens * ((Float * (ForwardFloats(model) + BackwardFloats(model))) + selected)) + (Float * GpuScalars.Parts * NumbersOfStep),
-            WorkspaceBytes(model, all, tokens));
+        // Several processes sum the parts' gradients in the machine's memory, one after the other.
+        var share = new BatchShare(training, group);
+        int parts = group is null ? share.Parts : 1;
+        int sequences = share.Sequences * parts;
+        TrainingConfig counted = training with
+        {
+            BatchSequences = sequences, BatchParts = parts, TotalTokens = (long)LastStep * sequences * training.ContextTokens, OnNan = NonFinite.Stop,
+        };
+        using IComputeEngine counter = engine.Memory?.CreateCounter() ?? GpuEngine.CreateUsualCounter();
+        using var trainer = new Trainer(counter, model, counted);
+        long allocated = counter.Memory!.PeakBytes;
+        long parameters = trainer.Parameters.All.Sum(parameter => BytesOf(parameter.Value) + BytesOf(parameter.Gradient));
+        long moments = trainer.Optimizer.Moments.Sum(moments => BytesOf(moments.First) + BytesOf(moments.Second));
+        foreach (Parameter parameter in trainer.Parameters.Trained)
+        {
+            counter.MoveInto(parameter.Gradient!, parameter.Value); // says that any entry may differ from zero, as when weights are drawn
+        }
+
+        trainer.Sparsity.ApplyAtStart();
+        var batch = new int[TensorSize.Of("a batch", sequences, training.ContextTokens)];
+        foreach (int step in new[] { 0, LastStep, LastStep })
+        {
+            trainer.Step(step, batch);
+        }
+
+        foreach (Parameter parameter in trainer.Parameters.All)
+        {
+            counter.CountNonzero(parameter.Value);
+        }
+
+        return new MemoryEstimate(parameters, moments, allocated - parameters - moments, counter.Memory!.PeakBytes - allocated);
     }
 
-    /// <summary>Numbers for each token: ids and targets, residuals, what every sublayer keeps, the head.</summary>
-    private static long ForwardFloats(ModelConfig model)
+    /// <summary>The fewest parts of a batch, from those given up, with which a run fits, and what it then needs; null where one sequence at a time does not.</summary>
+    /// <param name="room">Bytes there are.</param>
+    /// <inheritdoc cref="For"/>
+    public static (int Parts, MemoryEstimate Memory)? InMoreParts(IComputeEngine engine, ModelConfig model, TrainingConfig training, long room, IProcessGroup? group = null)
     {
-        long d = model.DModel;
-        long input = model.SublayerInputChannels + (model.DPosEmb is null ? 2 : 4);
-        long attention = input + (4 * model.AttentionChannels) + model.NHead;
-        long mlp = input + (2 * model.DMlp);
-        long head = 2 + (2 * d) + model.VocabSize + 1;
-        return 2 + (((2 * model.NLayer) + 1) * d) + (model.NLayer * (attention + mlp)) + d + model.DMlp + (model.DPosEmb ?? 0) + head;
+        var share = new BatchShare(training, group);
+        for (int parts = share.Parts + 1; parts <= training.BatchSequences; parts++)
+        {
+            if (training.BatchSequences % parts == 0 && parts % share.Ranks == 0)
+            {
+                MemoryEstimate memory = For(engine, model, training with { BatchParts = parts }, group);
+                if (memory.Total <= room)
+                {
+                    return (parts, memory);
+                }
+            }
+        }
+
+        return null;
     }
 
-    private static long BackwardFloats(ModelConfig model) =>
-        (2 * model.DModel) + model.SublayerInputChannels + (4 * model.AttentionChannels) + model.DMlp + (model.DPosEmb ?? 0);
-
-    private static long WorkspaceBytes(ModelConfig model, IReadOnlyList<ParameterSpec> all, long tokens)
-    {
-        const int LargestSplitSums = 8 << 20; // 512 tiles of 64 by 64
-        long lists = all.Where(spec => spec.Sparsity is SparsityGroup.Matrix or SparsityGroup.Embedding && spec.Rows > 1).Sum(SparseWeights.BytesFor);
-        long places = Float * (tokens + new ListShape(model.VocabSize, (int)Math.Min(tokens, int.MaxValue)).Count);
-        long staging = Float * Math.Max(all.Max(spec => (long)spec.Length), tokens * Math.Max(1, model.DModel));
-        long largest = Float * all.Max(spec => (long)spec.Length);
-        return lists + (2 * places) + staging + Math.Max(LargestSplitSums, largest) + (Float * tokens * model.NHead);
-    }
+    private static long BytesOf(WeightTensor? tensor) => tensor is null ? 0 : (long)sizeof(float) * tensor.Length;
 }

@@ -43,13 +43,6 @@ internal sealed class SparseWeights(GpuDevice device, GpuWeights weights) : IDis
 
     private int Capacity => weights.Length / UsefulInverseDensity;
 
-    /// <summary>Bytes of the lists of a matrix.</summary>
-    public static long BytesFor(Core.Model.ParameterSpec matrix)
-    {
-        long starts = (long)new ListShape(matrix.Rows, matrix.Columns).Count + new ListShape(matrix.Columns, matrix.Rows).Count + 1;
-        return (sizeof(int) * starts) + (2L * (sizeof(int) + sizeof(float)) * (matrix.Length / UsefulInverseDensity));
-    }
-
     /// <summary>Takes the memory, so that none is taken in the middle of a run when the matrix has become sparse.</summary>
     public void Reserve()
     {

@@ -116,8 +116,9 @@ namespace ILGPU
         private readonly MemoryBuffer _buffer;
         private readonly long _byteOffset;
 
-        public ArrayView(MemoryBuffer buffer, long index, long length)
-            : this(buffer, index * sizeof(T), length, buffer.LengthInBytes)
+        /// <param name="buffer">Null for a view that is only measured.</param>
+        public ArrayView(MemoryBuffer? buffer, long index, long length)
+            : this(buffer!, index * sizeof(T), length, buffer?.LengthInBytes ?? long.MaxValue)
         {
         }
 

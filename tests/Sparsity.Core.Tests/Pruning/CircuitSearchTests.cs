@@ -58,7 +58,7 @@ public sealed class CircuitSearchTests : IDisposable
         ChosenNodes chosen = search.Choose(masks, Pairs, 0.72);
 
         Assert.True(masks[0].Tau.Distinct().Count() > 100);
-        foreach ((int query, int key) in evaluator.Graph.Layout.QueryKeyPairs)
+        foreach ((int query, int key) in evaluator.Layout.QueryKeyPairs)
         {
             Assert.All(masks, mask => Assert.Equal(mask.Tau[query], mask.Tau[key]));
             Assert.Equal(chosen.Nodes[query], chosen.Nodes[key]);

@@ -76,7 +76,7 @@ public class CircuitSnapshotTests
         [
             "0.attn.act_in.0", "0.attn.act_in.12", "0.attn.act_in.76", "0.attn.k.6", "0.attn.v.3", "0.attn.resid_delta.49", "0.attn.resid_delta.62", "0.attn.resid_delta.102",
         ];
-        bool[] nodes = pruning.Evaluator.Graph.Layout.MaskOf(quote);
+        bool[] nodes = pruning.Evaluator.Layout.MaskOf(quote);
         Circuit whole = pruning.Describe(new ChosenNodes(nodes, new double[nodes.Length], 0, 0, true), 0.15).Circuit;
         double effect = whole.Nodes.Single(node => node.Name == "0.attn.v.3").AblationEffect!.Value;
 

@@ -48,7 +48,7 @@ public sealed class ControlTests : IDisposable
     public void InterchangeOfWhatWritesTheResidualMovesTheWholeAnswer()
     {
         // With every resid_delta taken from the other run, the final residual is the other run's.
-        bool[] writers = [.. _all.Select((_, i) => _evaluator.Graph.Layout[i].Site.Kind is SiteKind.AttnResidDelta or SiteKind.MlpResidDelta)];
+        bool[] writers = [.. _all.Select((_, i) => _evaluator.Layout[i].Site.Kind is SiteKind.AttnResidDelta or SiteKind.MlpResidDelta)];
         var curves = InterchangeCurves.Measure(_evaluator, writers, Pairs);
 
         Assert.Equal(_evaluator.Loss(_all, Pairs), curves.FullIntoCircuit[4].Loss, 1e-5);

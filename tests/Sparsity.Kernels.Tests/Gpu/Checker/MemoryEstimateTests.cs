@@ -18,7 +18,7 @@ public class MemoryEstimateTests
             TrainingConfig training = (TinyModels.Training with { Pfrac = null, Density = 0.12, MinimumAlivePerNeuron = 1 }).Resolved(model);
             using var engine = (GpuEngine)Engines.Create("gpu kernels under the checker");
             using var trainer = new Trainer(engine, model, training);
-            var estimate = MemoryEstimate.For(model, training);
+            var estimate = MemoryEstimate.For(engine, model, training);
             Assert.Equal(estimate.Total - estimate.Workspace, engine.AllocatedBytes);
             trainer.Initialise();
             ushort[] tokens = TinyModels.Tokens(36, 8);

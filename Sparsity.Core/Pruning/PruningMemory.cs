@@ -1,0 +1,91 @@
+using Sparsity.Core.Engine;
+using Sparsity.Core.Model;
+using Sparsity.Core.Tasks;
+
+namespace Sparsity.Core.Pruning;
+
+/// <summary>What pruning takes of a device's memory, in bytes: the same code runs on an engine that only counts, with the longest prompts and for one step.</summary>
+public static class PruningMemory
+{
+    /// <summary>Of a search for circuits from beginning to end, the model's weights included.</summary>
+    /// <param name="memory">The device's.</param>
+    /// <param name="model">The model to prune.</param>
+    /// <param name="config">Validated.</param>
+    /// <param name="contextTokens">T of the windows of pretraining text.</param>
+    /// <param name="withControls">Whether <see cref="Faithfulness"/> follows.</param>
+    public static long BytesOf(IDeviceMemory memory, ModelConfig model, PruningConfig config, int contextTokens, bool withControls)
+    {
+        PruningConfig one = config with { Steps = 1, KCoef = [0], MaxTokens = Math.Min(config.MaxTokens, model.BlockSize) };
+        var layout = new NodeLayout(model);
+        var text = new ushort[MeanActivations.Sequences * contextTokens];
+        using IComputeEngine counter = memory.CreateCounter();
+        using var parameters = new ModelParameters(counter, model);
+        var transformer = new Transformer(parameters);
+        float[] means = MeanActivations.Measure(transformer, layout, text, contextTokens, 1, 0);
+        using var evaluator = new CircuitEvaluator(transformer, means, one);
+        Search(evaluator, () =>
+        {
+            Node[] nodes = [.. Enumerable.Range(0, layout.Sites.Count).Select(site => layout[layout.RangeOf(site).Start.Value])];
+            RecordedText.OfPretraining(transformer, nodes, text, contextTokens, 1, 0);
+            RecordedText.OfPrompts(evaluator, nodes, Longest(one, evaluator.Runner.Pairs));
+        });
+        if (withControls)
+        {
+            using var again = new CircuitEvaluator(transformer, means, one);
+            Evaluate(again, withGradient: true);
+            InterchangeCurves.Measure(again, new bool[layout.Count], Longest(one, again.Runner.Pairs));
+            using var shuffled = new CircuitEvaluator(transformer, means, one);
+            Search(shuffled);
+            using var random = new ModelParameters(counter, model);
+            using var onRandom = new CircuitEvaluator(new Transformer(random), means, one);
+            Search(onRandom);
+        }
+
+        return counter.Memory!.PeakBytes;
+    }
+
+    /// <summary>Of passes over so many pairs of the longest prompts with a mask over all nodes, forward and backward; without the weights.</summary>
+    internal static long BytesOfPass(IDeviceMemory memory, ModelConfig model, int pairs, int tokens)
+    {
+        using IComputeEngine counter = memory.CreateCounter();
+        using var parameters = new ModelParameters(counter, model);
+        long weights = counter.Memory!.PeakBytes;
+        var layout = new NodeLayout(model);
+        using var runner = new TaskRunner(new Transformer(parameters), pairs, tokens);
+        using var gates = new NodeGates(counter, layout, new float[layout.Count]);
+        runner.Hooks.Add(gates);
+        runner.LossAndBackward(Longest(tokens, pairs), TaskLoss.Binary);
+        return counter.Memory!.PeakBytes - weights;
+    }
+
+    /// <summary>Mask training, then what looks at circuits while its memory is still there.</summary>
+    private static void Search(CircuitEvaluator evaluator, Action? survey = null)
+    {
+        using var search = new CircuitSearch(evaluator);
+        if (evaluator.Config.Method == PruningMethod.Mask)
+        {
+            search.TrainMasks(Longest(evaluator.Config, evaluator.Config.BatchPairs));
+        }
+
+        Evaluate(evaluator, withGradient: evaluator.Config.Method == PruningMethod.Attribution);
+        survey?.Invoke();
+    }
+
+    private static void Evaluate(CircuitEvaluator evaluator, bool withGradient)
+    {
+        TokenizedPair[] pairs = Longest(evaluator.Config, evaluator.Runner.Pairs);
+        evaluator.Loss(new bool[evaluator.Layout.Count], pairs);
+        if (withGradient)
+        {
+            evaluator.Runner.LossAndBackward(pairs, TaskLoss.Binary);
+        }
+    }
+
+    private static TokenizedPair[] Longest(PruningConfig config, int pairs) => Longest(config.MaxTokens, pairs);
+
+    private static TokenizedPair[] Longest(int tokens, int pairs)
+    {
+        var prompt = new int[tokens];
+        return [.. Enumerable.Range(0, pairs).Select(_ => new TokenizedPair(prompt, prompt, 0, 1))];
+    }
+}
