@@ -42,6 +42,9 @@ namespace ILGPU.Runtime
         /// <summary>Whether the host has not waited since something was handed to the device: a real one may still be at it.</summary>
         public bool IsBusy => Launches != _launchesWaitedFor;
 
+        /// <summary>The types of the kernels that were launched.</summary>
+        public HashSet<Type> Kernels { get; } = [];
+
         /// <summary>Buffers made.</summary>
         public int Allocations { get; private set; }
 
@@ -80,6 +83,7 @@ namespace ILGPU.Runtime
         {
             ThreadOrder order = Order ?? (ThreadOrder)(Launches % 3);
             Launches++;
+            Kernels.Add(typeof(T));
             if (OnlyCounts)
             {
                 return;

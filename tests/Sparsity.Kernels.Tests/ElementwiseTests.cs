@@ -51,6 +51,27 @@ public class ElementwiseTests
         Assert.ThrowsAny<ArgumentException>(() => activations.Slice(-1, 2));
     }
 
+    /// <summary>The source, added in one rounding, is clear afterwards.</summary>
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void WeightsMoveIntoOthers(string engine)
+    {
+        foreach ((int rows, int columns) in new[] { (1, 1), (3, 5), (17, 64) })
+        {
+            using var bench = Engines.Bench(engine);
+            using WeightTensor source = bench.Engine.AllocateWeights("source", rows, columns);
+            using WeightTensor target = bench.Engine.AllocateWeights("target", rows, columns);
+            float[] a = [.. Enumerable.Range(0, rows * columns).Select(i => MathF.Sin(i + 1))];
+            float[] b = [.. Enumerable.Range(0, rows * columns).Select(i => 1000 * MathF.Cos(i))];
+            bench.Engine.Write(source, a);
+            bench.Engine.Write(target, b);
+            bench.Engine.MoveInto(source, target);
+            Comparison.SameBits([.. a.Zip(b, (x, y) => x + y)], bench.Read(target), $"{engine}: [{rows},{columns}]");
+            Assert.All(bench.Read(source), value => Assert.Equal(0, value));
+            Assert.Equal(0, bench.Engine.CountNonzero(source));
+        }
+    }
+
     /// <summary>A slice keeps its whole's memory: the collector must not take it away.</summary>
     [Theory]
     [MemberData(nameof(AllEngines))]

@@ -4,7 +4,7 @@
  *   gcc -shared -fPIC -O2 -o libcuda.so.1 counting-cuda.c
  *
  * Environment, all optional:
- *   COUNTING_LOG     file that gets a line for each context, allocation, kernel loaded and launch
+ *   COUNTING_LOG     file that gets a line for each context, allocation and launch, and for the peak of memory when a context ends
  *   COUNTING_FREE    bytes of memory that are free (80 GiB in all)
  *   COUNTING_WARP    threads of a warp (32)
  *   COUNTING_REFUSE  what the compiler says of every kernel, which it then refuses with error 218
@@ -22,8 +22,11 @@ enum { SUCCESS = 0, OUT_OF_MEMORY = 2, INVALID_PTX = 218 };
 enum { JIT_ERROR_LOG = 5, JIT_ERROR_LOG_BYTES = 6 };
 
 static const size_t total_bytes = (size_t)80 << 30;
-static size_t taken_bytes;
+static size_t taken_bytes, peak_bytes;
 static int modules;
+
+enum { MOST_BLOCKS = 65536 };
+static struct { Handle place; size_t bytes; } blocks[MOST_BLOCKS];
 static FILE *log_file;
 
 #define LOG(...) do { if (log_file) { fprintf(log_file, __VA_ARGS__); fflush(log_file); } } while (0)
@@ -72,7 +75,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int device)
 }
 
 int cuCtxCreate_v2(Handle *context, unsigned flags, int device) { *context = 1; LOG("context\n"); return SUCCESS; }
-int cuCtxDestroy_v2(Handle context) { return SUCCESS; }
+int cuCtxDestroy_v2(Handle context) { LOG("peak %zu\n", peak_bytes); return SUCCESS; }
 int cuCtxSetCurrent(Handle context) { return SUCCESS; }
 int cuCtxSynchronize(void) { return SUCCESS; }
 int cuCtxGetCacheConfig(int *config) { *config = 0; return SUCCESS; }
@@ -88,19 +91,35 @@ int cuPointerGetAttribute(void *data, int attribute, Handle pointer) { *(int *)d
 /* Pages that nobody touches take no memory. */
 int cuMemAlloc_v2(Handle *pointer, size_t bytes)
 {
+    int block = 0;
     void *place;
     LOG("alloc %zu\n", bytes);
-    if (bytes > free_bytes())
+    while (block < MOST_BLOCKS && blocks[block].place)
+        block++;
+    if (bytes > free_bytes() || block == MOST_BLOCKS)
         return OUT_OF_MEMORY;
     place = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (place == MAP_FAILED)
         return OUT_OF_MEMORY;
+    blocks[block].place = *pointer = (Handle)place;
+    blocks[block].bytes = bytes;
     taken_bytes += bytes;
-    *pointer = (Handle)place;
+    peak_bytes = taken_bytes > peak_bytes ? taken_bytes : peak_bytes;
     return SUCCESS;
 }
 
-int cuMemFree_v2(Handle pointer) { return SUCCESS; }
+int cuMemFree_v2(Handle pointer)
+{
+    for (int block = 0; block < MOST_BLOCKS; block++)
+        if (blocks[block].place == pointer) {
+            munmap((void *)pointer, blocks[block].bytes);
+            taken_bytes -= blocks[block].bytes;
+            blocks[block].place = 0;
+            break;
+        }
+    return SUCCESS;
+}
+
 int cuMemAllocHost_v2(Handle *pointer, size_t bytes) { *pointer = (Handle)malloc(bytes); return SUCCESS; }
 int cuMemFreeHost(Handle pointer) { free((void *)pointer); return SUCCESS; }
 int cuMemHostRegister_v2(Handle pointer, size_t bytes, unsigned flags) { return SUCCESS; }
@@ -145,7 +164,7 @@ int cuModuleLoadDataEx(Handle *module, const char *text, unsigned count, const i
 
 int cuModuleLoadData(Handle *module, const char *text) { return cuModuleLoadDataEx(module, text, 0, 0, 0); }
 int cuModuleUnload(Handle module) { return SUCCESS; }
-int cuModuleGetFunction(Handle *function, Handle module, const char *name) { *function = module; LOG("kernel %lu %s\n", (unsigned long)module, name); return SUCCESS; }
+int cuModuleGetFunction(Handle *function, Handle module, const char *name) { *function = module; return SUCCESS; }
 
 int cuLaunchKernel(
     Handle function, unsigned gx, unsigned gy, unsigned gz, unsigned tx, unsigned ty, unsigned tz, unsigned shared, Handle stream, void **arguments, void **extra)

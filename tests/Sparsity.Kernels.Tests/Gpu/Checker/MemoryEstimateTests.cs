@@ -1,37 +1,121 @@
 extern alias checker;
 
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
+using Sparsity.Core.Pruning;
+using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
 using checker::Sparsity.Kernels.Gpu;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests.Gpu.Checker;
 
+/// <summary>What an engine that only counts says beforehand, against what one that computes takes.</summary>
 public class MemoryEstimateTests
 {
-    /// <summary>Exactly what is allocated before the first step, and enough for what steps add; nothing more is allocated once every matrix is sparse.</summary>
-    [Fact]
-    public void TrainingTakesWhatIsEstimated()
+    /// <summary>To the byte, sums over splits and parts and the lists of sparse matrices included.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void TrainingTakesWhatIsEstimated(int parts)
     {
         foreach (ModelConfig model in new[] { TinyModels.Config, (TinyModels.Config with { DPosEmb = 4, Afrac = null }).Validated() })
         {
-            TrainingConfig training = (TinyModels.Training with { Pfrac = null, Density = 0.12, MinimumAlivePerNeuron = 1 }).Resolved(model);
+            TrainingConfig training = (TinyModels.Training with { Pfrac = null, Density = 0.12, MinimumAlivePerNeuron = 1, BatchParts = parts }).Resolved(model);
             using var engine = (GpuEngine)Engines.Create("gpu kernels under the checker");
-            using var trainer = new Trainer(engine, model, training);
             var estimate = MemoryEstimate.For(engine, model, training);
+            Assert.Equal(0, engine.AllocatedBytes);
+            using var trainer = new Trainer(engine, model, training);
             Assert.Equal(estimate.Total - estimate.Workspace, engine.AllocatedBytes);
             trainer.Initialise();
-            ushort[] tokens = TinyModels.Tokens(36, 8);
-            int[] batch = [.. tokens];
-            for (int step = 0; step < 4; step++)
+            int[] batch = [.. TinyModels.Tokens(36, 8)];
+            for (int step = training.LastStep() - 4; step <= training.LastStep(); step++)
             {
-                trainer.Step(training.LastStep() - 4 + step, batch);
+                trainer.Step(step, batch);
             }
 
-            long after = engine.AllocatedBytes;
-            trainer.Step(training.LastStep(), batch);
-            Assert.Equal(after, engine.AllocatedBytes);
-            Assert.InRange(after, estimate.Total - estimate.Workspace, estimate.Total);
+            ModelStatistics.Of(trainer.Parameters);
+            Assert.Equal(estimate.Total, engine.PeakBytes);
         }
     }
+
+    /// <summary>Mask training, evaluation and means; what the estimate allows for the survey of activations besides is small here.</summary>
+    [Fact]
+    public void PruningTakesNoMoreThanIsEstimated()
+    {
+        PruningConfig config = new() { Steps = 2, BatchPairs = 3, MaxTokens = 12, SelectionPairs = 3, TestPairs = 3, KCoef = [1e-3] };
+        const int Context = 6;
+        using var engine = (GpuEngine)Engines.Create("gpu kernels under the checker");
+        long estimate = PruningMemory.BytesOf(engine, TinyModels.Config, config, Context, withControls: false);
+        Assert.True(PruningMemory.BytesOf(engine, TinyModels.Config, config, Context, withControls: true) > 2 * estimate);
+        Assert.Equal(0, engine.AllocatedBytes);
+        using ModelParameters parameters = TinyModels.Random(engine, TinyModels.Config, 4);
+        var model = new Transformer(parameters);
+        float[] means = MeanActivations.Measure(model, new NodeLayout(TinyModels.Config), TinyModels.Tokens(200, 3), Context, 1, 1);
+        using var evaluator = new CircuitEvaluator(model, means, config);
+        using var search = new CircuitSearch(evaluator);
+        TokenizedPair[] pairs = [.. Enumerable.Range(0, 3).Select(i => new TokenizedPair(Prompt(12, i), Prompt(5, i), 11, 12))];
+        search.TrainMasks(pairs);
+        evaluator.Loss(new bool[evaluator.Layout.Count], pairs);
+        Assert.InRange(engine.PeakBytes, 0.8 * estimate, estimate);
+    }
+
+    /// <summary>Memory for the longest prompts serves all others, and each length has the numbers that it has by itself.</summary>
+    [Fact]
+    public void PromptsOfAllLengthsShareTheMemoryOfTheLongest()
+    {
+        using var engine = (GpuEngine)Engines.Create("gpu kernels under the checker");
+        using ModelParameters parameters = TinyModels.Random(engine, TinyModels.Config, 4);
+        var model = new Transformer(parameters);
+        var layout = new NodeLayout(TinyModels.Config);
+        using var gates = new NodeGates(engine, layout, new float[layout.Count]);
+        using var runner = new TaskRunner(model, 2, 12);
+        runner.Hooks.Add(gates);
+        (double[] Differences, float[] Gradient) longest = Run(runner, gates, 11);
+        long taken = engine.AllocatedBytes;
+        foreach (int length in new[] { 3, 7, 11, 2 })
+        {
+            var shared = Run(runner, gates, length);
+            Assert.Equal(taken, engine.AllocatedBytes);
+            using var own = new TaskRunner(model, 2, 12);
+            using var ownGates = new NodeGates(engine, layout, new float[layout.Count]);
+            own.Hooks.Add(ownGates);
+            var alone = Run(own, ownGates, length);
+            Assert.Equal(alone.Differences, shared.Differences);
+            Comparison.SameBits(alone.Gradient, shared.Gradient, $"{length} tokens");
+            Assert.True(engine.AllocatedBytes > taken);
+        }
+
+        Assert.Contains(longest.Gradient, value => value != 0);
+    }
+
+    /// <summary>A device with less memory takes fewer prompts at a time, whatever else is on it.</summary>
+    [Fact]
+    public void PassesAreSplitByTheDevicesMemory()
+    {
+        Assert.Equal(64, PairsOn(long.MaxValue / 64));
+        int some = PairsOn(8L << 20);
+        Assert.InRange(some, 2, 63);
+        Assert.InRange(PairsOn(4L << 20), 1, some - 1);
+        Assert.Equal(1, PairsOn(1));
+
+        static int PairsOn(long bytes)
+        {
+            using var engine = new GpuEngine(new GpuDevice(null, null, bytes, 32, 0), "gpu", "counted");
+            using var parameters = new ModelParameters(engine, TinyModels.Config);
+            return TaskRunner.PairsAtOnce(new Transformer(parameters), 12, 64);
+        }
+    }
+
+    private static (double[] Differences, float[] Gradient) Run(TaskRunner runner, NodeGates gates, int length)
+    {
+        gates.SetMask([.. Enumerable.Range(0, gates.Layout.Count).Select(i => i % 5 == 0 ? 0f : 1f)]);
+        TokenizedPair[] pairs = [new(Prompt(length, 1), Prompt(1, 2), 11, 12), new(Prompt(length - 1, 3), Prompt(length, 4), 11, 20)];
+        runner.LossAndBackward(pairs, TaskLoss.Binary);
+        var gradient = new float[gates.Layout.Count];
+        gates.TakeMaskGradient(gradient);
+        return (runner.Differences(pairs).ToArray(), gradient);
+    }
+
+    private static int[] Prompt(int length, int seed) => [.. TinyModels.Tokens(length, (ulong)seed)];
 }
