@@ -86,7 +86,7 @@ internal sealed class TasksVerb : EngineVerb
         using IComputeEngine engine = CreateEngine();
         using var run = new OpenedRun(Model, engine);
         int longest = Math.Min(MaxTokens, run.Model.Config.BlockSize);
-        using var runner = new TaskRunner(run.Model, 32, longest);
+        using var runner = new TaskRunner(run.Model, TaskRunner.PairsAtOnce(run.Model, longest, 32), longest);
         var rows = new List<string[]>();
         var skipped = new List<string>();
         foreach (PromptTask task in tasks)
