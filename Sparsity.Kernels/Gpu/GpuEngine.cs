@@ -1,4 +1,5 @@
 using ILGPU;
+using ILGPU.Runtime;
 using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Gpu;
