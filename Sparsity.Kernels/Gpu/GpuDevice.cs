@@ -69,8 +69,8 @@ internal sealed class GpuDevice : IDisposable
 
     public int WarpSize { get; }
 
-    /// <summary>Null where nothing but memory is counted.</summary>
-    public Accelerator? Accelerator => _accelerator;
+    /// <exception cref="InvalidOperationException">The device only counts.</exception>
+    public Accelerator Accelerator => _accelerator ?? throw new InvalidOperationException("A device that only counts has no accelerator.");
 
     /// <summary>Where the time of each kernel is added up, its launch included; the host then waits for every one.</summary>
     public KernelTimes? KernelTimes { get; set; }

@@ -43,7 +43,7 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public static GpuEngine CreateUsualCounter() => new(new GpuDevice(null, null, long.MaxValue, UsualWarpSize, rowThreads: 0), "gpu", "any GPU, counted only");
 
     /// <summary>For benchmarks of the device itself.</summary>
-    internal Accelerator Accelerator => _device.Accelerator!;
+    internal Accelerator Accelerator => _device.Accelerator;
 
     /// <inheritdoc/>
     public KernelTimes? KernelTimes

@@ -13,7 +13,9 @@ public class TraceLogTests
         Trace.WriteLine("building the program:\r\n\n  line 3: error: undeclared identifier 'f'\0");
         Trace.Write("line 4: ");
         Trace.WriteLine("error: also bad");
-        Task.Run(() => Trace.WriteLine("another thread's")).Wait();
+        var other = new Thread(() => Trace.WriteLine("another thread's"));
+        other.Start();
+        other.Join();
         for (int i = 0; i < 10; i++)
         {
             Trace.WriteLine($"more {i}");
@@ -28,12 +30,11 @@ public class TraceLogTests
     public void WhatIsWrittenBeforeAndAfterIsNotInTheLog()
     {
         Trace.WriteLine("before");
-        int listeners = Trace.Listeners.Count;
-        using (var log = new TraceLog())
-        {
-            Assert.Equal("it broke", log.Explain(new InvalidOperationException("it broke")));
-        }
-
-        Assert.Equal(listeners, Trace.Listeners.Count);
+        var log = new TraceLog();
+        Assert.Contains(log, Trace.Listeners.Cast<TraceListener>());
+        log.Dispose();
+        Trace.WriteLine("after");
+        Assert.DoesNotContain(log, Trace.Listeners.Cast<TraceListener>());
+        Assert.Equal("it broke", log.Explain(new InvalidOperationException("it broke")));
     }
 }
