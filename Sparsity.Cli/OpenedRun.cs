@@ -9,8 +9,8 @@ using Sparsity.Core.Training;
 namespace Sparsity.Cli;
 
 /// <summary>
-/// The model of a folder of any kind, frozen, in an engine's memory, with its tokenizer, settings and data. This is where verbs open models: a run's folder says
-/// where everything is, a released one takes it from what is given. Tokenizer and data are opened when first asked for.
+/// The model of a folder of any kind, frozen, in an engine's memory, with its tokenizer, settings and data. This is where verbs open models.
+/// A run's folder says where everything is; a released one takes it from what is given. Tokenizer and data are opened when first asked for.
 /// </summary>
 internal sealed class OpenedRun : IDisposable
 {
@@ -54,14 +54,17 @@ internal sealed class OpenedRun : IDisposable
     {
         get
         {
-            var data = DataFolder.Open(
-                DataDirectory ?? throw new BadInputException($"{Folder.Directory}: has no run.json that says which data the model belongs to. Give --data DIR."));
+            var data = DataFolder.Open(DataDirectory ?? throw new BadInputException(
+                $"{Folder.Directory}: has no run.json that says which data the model belongs to. Give --data DIR."));
             return data.Tokenizer.Fingerprint == Tokenizer.Fingerprint ? data : throw new BadInputException(
-                $"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. Give --data a folder made with the model's tokenizer.");
+                $"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. "
+                + "Give --data a folder made with the model's tokenizer.");
         }
     }
 
-    /// <summary>What the run was trained with; of a model from elsewhere the usual batch, and windows as long as it reads, at most 256 tokens.</summary>
+    /// <summary>
+    /// What the run was trained with; of a model from elsewhere the usual batch, and windows as long as it reads, at most 256 tokens.
+    /// </summary>
     public TrainingConfig Training => IsTrainedHere
         ? Folder.ReadRecord().Training
         : new TrainingConfig { ContextTokens = Math.Min(UsualContext, Model.Config.BlockSize) }.Resolved(Model.Config, Folder.Directory);
@@ -101,9 +104,11 @@ internal sealed class OpenedRun : IDisposable
     private BytePairTokenizer OpenTokenizer()
     {
         string source = GivenTokenizer ?? BytePairTokenizer.FolderOf(Folder.Directory) ?? DataDirectory
-            ?? throw new BadInputException($"{Folder.Directory}: holds no tokenizer. Give --tokenizer DIR, or --data DIR, a data folder made with it.");
+            ?? throw new BadInputException(
+                $"{Folder.Directory}: holds no tokenizer. Give --tokenizer DIR, or --data DIR, a data folder made with it.");
         BytePairTokenizer tokenizer = source == DataDirectory ? DataFolder.Open(source).Tokenizer : BytePairTokenizer.Load(source);
         return tokenizer.VocabularySize <= Model.Config.VocabSize ? tokenizer : throw new BadInputException(
-            $"{source}: the tokenizer has {tokenizer.VocabularySize} tokens, but the model in {Folder.Directory} {Model.Config.VocabSize}. Check that they belong together.");
+            $"{source}: the tokenizer has {tokenizer.VocabularySize} tokens, but the model in {Folder.Directory} {Model.Config.VocabSize}. "
+            + "Check that they belong together.");
     }
 }

@@ -85,12 +85,14 @@ internal static class BridgeTraining
 
         if (start is not null && (json["model"] is not null || flags.DModel is not null || flags.DMlp is not null))
         {
-            throw new BadInputException("bridge train: --init takes the shape from its model, so --d-model, --d-mlp and a model in --config contradict it. Give one or the other.");
+            throw new BadInputException(
+                "bridge train: --init takes the shape from its model, so --d-model, --d-mlp and a model in --config contradict it. Give one or the other.");
         }
 
         if (start?.IsTrainedHere == true && (flags.Density is not null || flags.MinimumAlive is not null))
         {
-            throw new BadInputException("bridge train: --init takes the sparsity from its run, so --density and --minimum-alive contradict it. Give one or the other.");
+            throw new BadInputException(
+                "bridge train: --init takes the sparsity from its run, so --density and --minimum-alive contradict it. Give one or the other.");
         }
 
         ModelConfig model = (start is null ? null : start.Model.Config with { OtherFields = null })

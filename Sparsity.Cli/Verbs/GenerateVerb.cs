@@ -49,7 +49,8 @@ internal sealed class GenerateVerb : ModelVerb
         }
 
         using var generator = new TextGenerator(run.Model, useCache: !NoCache);
-        int[] continuation = [.. generator.Continue(prompt, Tokens, sampling, Seed, run.Tokenizer.EndOfText, run.Tokenizer.IsToken).TakeWhile(_ => !stop.IsCancellationRequested)];
+        IEnumerable<int> tokens = generator.Continue(prompt, Tokens, sampling, Seed, run.Tokenizer.EndOfText, run.Tokenizer.IsToken);
+        int[] continuation = [.. tokens.TakeWhile(_ => !stop.IsCancellationRequested)];
         Terminal.Line($"{Prompt}{run.Tokenizer.DecodeText(continuation)}");
         return 0;
     }

@@ -62,7 +62,8 @@ public sealed class TextGenerator : IDisposable
     /// <param name="seed">Of the draws.</param>
     /// <param name="endOfText">Ends the text.</param>
     /// <param name="isToken">Which ids may be drawn; null for all. A vocabulary that was padded has ids that stand for no token.</param>
-    public IEnumerable<int> Continue(IReadOnlyList<int> prompt, int count, SamplingConfig sampling, ulong seed, int endOfText, Func<int, bool>? isToken = null)
+    public IEnumerable<int> Continue(
+        IReadOnlyList<int> prompt, int count, SamplingConfig sampling, ulong seed, int endOfText, Func<int, bool>? isToken = null)
     {
         int[] excluded = isToken is null ? [] : [.. Enumerable.Range(0, _logits.Length).Where(id => !isToken(id))];
         var random = RandomSource.For(seed, "generation");

@@ -114,8 +114,8 @@ public sealed record ModelConfig
     public bool Flash { get; init; } = true;
 
     /// <summary>
-    /// Fields of a released file beyond these, as a JSON object; null for none. They say nothing of the model's numbers here (<see cref="ReleasedFields"/>) and are
-    /// kept when the file is written again.
+    /// Fields of a released file beyond these, as a JSON object; null for none. They say nothing of the model's numbers here
+    /// (<see cref="ReleasedFields"/>) and are kept when the file is written again.
     /// </summary>
     [JsonIgnore]
     public string? OtherFields { get; init; }
@@ -234,19 +234,22 @@ public sealed record ModelConfig
     /// <summary>Reads the official JSON, old field names included.</summary>
     /// <param name="json">A flat JSON object.</param>
     /// <param name="source">Where it came from, for messages.</param>
-    /// <param name="isStored">Whether it belongs to stored weights: the further fields of released files are then checked and kept. A user's settings may not have them.</param>
+    /// <param name="isStored">
+    /// Whether it belongs to stored weights: the further fields of released files are then checked and kept. A user's settings may not have them.
+    /// </param>
     /// <exception cref="BadInputException">It is not such an object, has unknown fields, or a value is out of range.</exception>
-    public static ModelConfig Parse(string json, string source, bool isStored = false) => Parse(JsonText.ParseObject(json, source), source, isStored);
+    public static ModelConfig Parse(string json, string source, bool isStored = false) =>
+        Parse(JsonText.ParseObject(json, source), source, isStored);
 
     /// <inheritdoc cref="Parse(string, string, bool)"/>
     public static ModelConfig Parse(JsonObject fields, string source, bool isStored = false)
     {
         ReleasedFields.Rename(fields, source);
-        string[] unknown = [.. fields.Select(field => field.Key).Where(name => !(isStored ? IsStoredField(name) : IsField(name))).Select(name => $"'{name}'")];
+        string[] unknown = [.. fields.Select(field => field.Key).Where(name => !(isStored ? IsStoredField(name) : IsField(name)))];
         if (unknown.Length > 0)
         {
-            throw new BadInputException(
-                $"{source}: unknown field{(unknown.Length == 1 ? "" : "s")} {string.Join(", ", unknown)}; check the spelling or remove {(unknown.Length == 1 ? "it" : "them")}.");
+            (string s, string it) = unknown.Length == 1 ? ("", "it") : ("s", "them");
+            throw new BadInputException($"{source}: unknown field{s} '{string.Join("', '", unknown)}'; check the spelling or remove {it}.");
         }
 
         string? others = ReleasedFields.TakeFrom(fields, source);
@@ -273,5 +276,6 @@ public sealed record ModelConfig
     /// <summary>Whether a configuration that belongs to stored weights may have a field of this name.</summary>
     internal static bool IsStoredField(string name) => IsField(name) || ReleasedFields.IsKnown(name);
 
-    private static bool IsField(string name) => JsonText.Options.GetTypeInfo(typeof(ModelConfig)).Properties.Any(property => property.Name == name);
+    private static bool IsField(string name) =>
+        JsonText.Options.GetTypeInfo(typeof(ModelConfig)).Properties.Any(property => property.Name == name);
 }

@@ -4,8 +4,8 @@ using System.Text.Json.Nodes;
 namespace Sparsity.Core.Model;
 
 /// <summary>
-/// Fields of official configurations that the published GPTConfig lacks: those of real beeg_config.json files, of earlier commits, and of the Hugging Face release.
-/// Most say how a model was trained or executed. The others would change its numbers, and are refused unless they are off.
+/// Fields of official configurations that the published GPTConfig lacks: those of real beeg_config.json files, of earlier commits, and of
+/// the Hugging Face release. Most say how a model was trained or executed. The others would change its numbers, and are refused unless they are off.
 /// </summary>
 internal static class ReleasedFields
 {
@@ -42,7 +42,7 @@ internal static class ReleasedFields
     public static bool IsKnown(string name) =>
         WithoutEffect.Contains(name) || MustBeOff.ContainsKey(name) || name is OldWidthName or ConcatenatedPositionsName;
 
-    /// <summary>Gives what has only an old name the present one. n_embd stays besides: the release has it beside d_model, as null.</summary>
+    /// <summary>Gives what has only an old name the present one. n_embd stays too: the release has it beside d_model, as null.</summary>
     /// <exception cref="BadInputException">A field stands under both names with two values.</exception>
     public static void Rename(JsonObject fields, string source)
     {
@@ -52,7 +52,8 @@ internal static class ReleasedFields
             {
                 if (fields[name] is { } present && !JsonNode.DeepEquals(value, present))
                 {
-                    throw new BadInputException($"{source}: {name} is {present.ToJsonString()}, but its old name {oldName} is {value.ToJsonString()}. Remove one.");
+                    throw new BadInputException(
+                        $"{source}: {name} is {present.ToJsonString()}, but its old name {oldName} is {value.ToJsonString()}. Remove one.");
                 }
 
                 fields[name] = value.DeepClone();
@@ -85,7 +86,8 @@ internal static class ReleasedFields
             fields.Remove(name);
         }
 
-        return faults.Count > 0 ? throw new BadInputException($"{source}: {string.Join("; ", faults)}. This program does not do that: use another model.")
+        return faults.Count > 0
+            ? throw new BadInputException($"{source}: {string.Join("; ", faults)}. This program does not do that: use another model.")
             : taken.Count > 0 ? taken.ToJsonString(JsonText.OneLine)
             : null;
     }

@@ -46,7 +46,8 @@ internal ref struct StateDictPickle
             string name = key as string ?? throw new BadInputException($"{source}: has a key that is no text. Save only the model's state dict.");
             PickledTensor tensor = value as PickledTensor ?? throw new BadInputException($"{source}: {name} is no tensor. Save only the model's state dict.");
             tensors.Add((name, tensor.Attribute is null ? tensor : throw new BadInputException(
-                $"{source}: {name} has the attribute {tensor.Attribute}, a change of its numbers that is still to be made. Save it with .resolve_neg().resolve_conj().")));
+                $"{source}: {name} has the attribute {tensor.Attribute}, a change of its numbers that is still to be made. "
+                + "Save it with .resolve_neg().resolve_conj().")));
         }
 
         return tensors;

@@ -5,7 +5,8 @@ using Sparsity.Core.Storage;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// GPT-2's two files: <c>vocab.bpe</c>, a comment line and then the two parts of each merge in the order of ranks, and <c>encoder.json</c>, the id of each token.
+/// GPT-2's two files: <c>vocab.bpe</c>, a comment line and then the two parts of each merge in the order of ranks, and
+/// <c>encoder.json</c>, the id of each token.
 /// The second follows from the first but for the special tokens, and is checked against it; it may leave out the end of text.
 /// </summary>
 internal static class BytePairFiles
@@ -61,7 +62,8 @@ internal static class BytePairFiles
             count--;
         }
 
-        // GPT-2 has its version there, tinypython_2k another comment. tiktoken skips the line whatever it is; without a comment it is a merge, as the other file shows.
+        // GPT-2 has its version there, tinypython_2k another comment. tiktoken skips the line whatever it is; a line that is no comment is
+        // read as a merge here, and the other file shows whether that is right.
         for (int line = lines[0].StartsWith('#') ? 1 : 0; line < count; line++)
         {
             string where = $"{path}, line {line + 1}";

@@ -74,7 +74,8 @@ internal sealed class VocabularyBuilder
             else if (id != right)
             {
                 throw new BadInputException(
-                    $"{where} has id {id}, but by {merges} it is {right}: first the 256 bytes, then the merges, then the special tokens. Take both from the same tokenizer.");
+                    $"{where} has id {id}, but by {merges} it is {right}: first the 256 bytes, then the merges, then the special tokens. "
+                    + "Take both from the same tokenizer.");
             }
         }
 
@@ -88,7 +89,9 @@ internal sealed class VocabularyBuilder
     }
 
     /// <summary>Adds a special token; once more if it has the same id.</summary>
-    /// <exception cref="BadInputException">The id is not above those of the merges or has another token, or the name could be one that a merge is missing for.</exception>
+    /// <exception cref="BadInputException">
+    /// The id is not above those of the merges or has another token, or the name could be one that a merge is missing for.
+    /// </exception>
     public void AddSpecial(string name, int id, string path, string merges)
     {
         string where = $"{path}: '{Shorten(name)}'";
@@ -99,13 +102,15 @@ internal sealed class VocabularyBuilder
 
         if (_ids.ContainsKey(name) || !LooksSpecial(name))
         {
-            throw new BadInputException($"{where} is {(_ids.ContainsKey(name) ? "a token of text, and special too" : $"no byte and nothing in {merges} makes it")}. Take both from the same tokenizer.");
+            string fault = _ids.ContainsKey(name) ? "a token of text, and special too" : $"no byte and nothing in {merges} makes it";
+            throw new BadInputException($"{where} is {fault}. Take both from the same tokenizer.");
         }
 
         if (id < _tokens.Count || id >= BytePairTrainer.MaximumVocabulary)
         {
             throw new BadInputException(
-                $"{where} has id {id}, but special tokens come after the 256 bytes and the merges: {_tokens.Count} to {BytePairTrainer.MaximumVocabulary - 1}. Take both from the same tokenizer.");
+                $"{where} has id {id}, but special tokens come after the 256 bytes and the merges: {_tokens.Count} to "
+                + $"{BytePairTrainer.MaximumVocabulary - 1}. Take both from the same tokenizer.");
         }
 
         if (!_specials.TryAdd(id, name) && _specials[id] != name)
@@ -123,7 +128,8 @@ internal sealed class VocabularyBuilder
 
     /// <summary>Names in brackets, and what cannot be cut into two tokens, as everything that a merge makes can.</summary>
     private bool LooksSpecial(string name) =>
-        (name[0], name[^1]) is ('<', '>') or ('[', ']') || !Enumerable.Range(1, name.Length - 1).Any(cut => _ids.ContainsKey(name[..cut]) && _ids.ContainsKey(name[cut..]));
+        (name[0], name[^1]) is ('<', '>') or ('[', ']')
+        || !Enumerable.Range(1, name.Length - 1).Any(cut => _ids.ContainsKey(name[..cut]) && _ids.ContainsKey(name[cut..]));
 
     private int Part(string part, string where) =>
         _ids.TryGetValue(part, out int id) ? id

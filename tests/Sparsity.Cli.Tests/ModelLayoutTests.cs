@@ -122,7 +122,7 @@ public class ModelLayoutTests(ModelLayouts models) : IClassFixture<ModelLayouts>
             Assert.True(text.Length > 300, text);
         }
 
-        // The dense model's embeddings of such ids are still what they began with.
+        // The dense model has hardly left its random weights, so that such ids too are among those with the largest in some channel.
         CommandLine.Succeed("prune", "--model", models["dense run"], "--task", "single_double_quote", "--config", Pruning(models), "--out", models["padded circuit"]);
         CommandLine.Succeed("view", "--circuit", models["padded circuit/circuit.json"], "--model", models["dense run"], "--html", models["padded.html"]);
         Assert.Matches("\"token 4(0[0-9]|1[01])\"", File.ReadAllText(models["padded.html"]));

@@ -19,8 +19,8 @@ public sealed class ModelLayouts : IDisposable
         CommandLine.Succeed("corpus", "--synthetic", "--megabytes", "0.1", "--vocabulary", $"{Tokens - 1}", "--out", _folder["first data"]);
         MakeTokenizer(Path.Combine(_folder["first data"], "tokenizer"));
         CommandLine.Succeed("corpus", "--synthetic", "--megabytes", "0.2", "--tokenizer", Tokenizer, "--out", Data);
-        Train("run", "{}", "--density", "0.25", "--minimum-alive", "2");
-        Train("dense run", """{"afrac": null}""", "--density", "1");
+        Train("run", "{}", "--density", "0.25", "--minimum-alive", "2", "--lr", "0.02");
+        Train("dense run", """{"afrac": null}""", "--density", "1", "--lr", "0.001");
     }
 
     /// <summary>What verbs made of the run, by verb: made once for all layouts.</summary>
@@ -58,7 +58,7 @@ public sealed class ModelLayouts : IDisposable
         }
 
         File.WriteAllText(_folder[name + ".json"], new JsonObject { ["model"] = model }.ToJsonString());
-        CommandLine.Succeed(["train", "--data", Data, "--config", _folder[name + ".json"], "--tokens", "16384", "--lr", "0.02", "--out", _folder[name], .. flags]);
+        CommandLine.Succeed(["train", "--data", Data, "--config", _folder[name + ".json"], "--tokens", "16384", "--out", _folder[name], .. flags]);
         bool isDense = name != "run";
         string official = _folder[NameOf("official", isDense)];
         CommandLine.Succeed("convert", "--from", _folder[name], "--to", "official", "--out", official);
