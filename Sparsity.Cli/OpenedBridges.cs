@@ -1,34 +1,38 @@
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
 
 namespace Sparsity.Cli;
 
 /// <summary>A run with bridges: the sparse model, the bridges, and the dense model they lead to, all frozen.</summary>
 internal sealed class OpenedBridges : IDisposable
 {
+    private readonly OpenedRun _dense;
+
     /// <param name="directory">The run with bridges.</param>
     /// <param name="denseDirectory">Where the dense model is now; null for where it was.</param>
-    public OpenedBridges(string directory, string? denseDirectory, IComputeEngine engine)
+    /// <param name="engine">Where all three go.</param>
+    /// <param name="data">Data folder; null for the run's own.</param>
+    /// <param name="tokenizer">Tokenizer folder; null for the run's own.</param>
+    public OpenedBridges(string directory, string? denseDirectory, IComputeEngine engine, string? data, string? tokenizer)
     {
         var files = new BridgeFolder(directory);
         BridgeRecord record = files.ReadRecord();
-        Sparse = new OpenedRun(directory, engine);
-        Dense = new Transformer(new RunFolder(denseDirectory ?? record.Dense).ReadModel(engine));
+        Sparse = new OpenedRun(directory, engine, data, tokenizer);
+        _dense = new OpenedRun(denseDirectory ?? record.Dense, engine);
         Bridges = files.ReadBridges(Dense.Parameters, Sparse.Model.Parameters, record.Bridge);
     }
 
     public OpenedRun Sparse { get; }
 
-    public Transformer Dense { get; }
+    public Transformer Dense => _dense.Model;
 
     public BridgePairs Bridges { get; }
 
     public void Dispose()
     {
         Bridges.Dispose();
-        Dense.Parameters.Dispose();
+        _dense.Dispose();
         Sparse.Dispose();
     }
 }

@@ -4,50 +4,111 @@ using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Tokenization;
+using Sparsity.Core.Training;
 
 namespace Sparsity.Cli;
 
-/// <summary>A run's model, frozen, in an engine's memory, with its tokenizer and, where asked for, its data.</summary>
+/// <summary>
+/// The model of a folder of any kind, frozen, in an engine's memory, with its tokenizer, settings and data. This is where verbs open models.
+/// A run's folder says where everything is; a released one takes it from what is given. Tokenizer and data are opened when first asked for.
+/// </summary>
 internal sealed class OpenedRun : IDisposable
 {
-    public OpenedRun(string directory, IComputeEngine engine)
+    /// <summary>The longest window of a model that does not say what it was trained with.</summary>
+    private const int UsualContext = 256;
+
+    private readonly string? _givenData;
+    private readonly string? _givenTokenizer;
+    private BytePairTokenizer? _tokenizer;
+
+    /// <param name="directory">Of any kind that <see cref="StoredModel"/> reads.</param>
+    /// <param name="engine">Where the weights go.</param>
+    /// <param name="data">Data folder; null for the one that the run was trained on.</param>
+    /// <param name="tokenizer">Tokenizer folder; null for the model's own, or else that of the data.</param>
+    /// <param name="isFirst">False where the same model is opened once more: what there is to say of it was said.</param>
+    public OpenedRun(string directory, IComputeEngine engine, string? data = null, string? tokenizer = null, bool isFirst = true)
     {
         Folder = new RunFolder(directory);
-        Model = new Transformer(Folder.ReadModel(engine));
-        Tokenizer = BytePairTokenizer.Load(
-            BytePairTokenizer.FolderOf(directory) ?? throw new BadInputException($"{directory}: holds no tokenizer. Add it with: sparsity convert --from {directory} --tokenizer DIR --to run --out DIR"));
-        if (Tokenizer.VocabularySize > Model.Config.VocabSize)
+        _givenData = data;
+        _givenTokenizer = tokenizer;
+        using StoredModel stored = StoredModel.Open(directory);
+        if (isFirst)
         {
-            throw new BadInputException($"{directory}: its tokenizer has {Tokenizer.VocabularySize} tokens, but the model {Model.Config.VocabSize}. Check that the files belong together.");
+            Tell(stored);
         }
+
+        Model = new Transformer(stored.Load(engine));
     }
 
     public RunFolder Folder { get; }
 
     public Transformer Model { get; }
 
-    public BytePairTokenizer Tokenizer { get; }
+    /// <summary>The tokenizer given, the one of the model's folder, or the one that its data were made with.</summary>
+    /// <exception cref="BadInputException">There is none, or it has more tokens than the model.</exception>
+    public BytePairTokenizer Tokenizer => _tokenizer ??= OpenTokenizer();
 
-    /// <summary>run.json.</summary>
-    /// <exception cref="BadInputException">There is none: the model was not trained here.</exception>
-    public RunRecord Record => IsTrainedHere
-        ? Folder.ReadRecord()
-        : throw new BadInputException($"{Folder.Directory}: has no run.json that says which data the model belongs to. Give --data DIR.");
+    /// <summary>The data folder given, the one the run was trained on, or, where a run was moved with it, the one beside the run.</summary>
+    /// <exception cref="BadInputException">There is none, or it was made with another tokenizer.</exception>
+    public DataFolder Data
+    {
+        get
+        {
+            var data = DataFolder.Open(DataDirectory ?? throw new BadInputException(
+                $"{Folder.Directory}: has no run.json that says which data the model belongs to. Give --data DIR."));
+            return data.Tokenizer.Fingerprint == Tokenizer.Fingerprint ? data : throw new BadInputException(
+                $"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. "
+                + "Give --data a folder made with the model's tokenizer.");
+        }
+    }
+
+    /// <summary>
+    /// What the run was trained with; of a model from elsewhere the usual batch, and windows as long as it reads, at most 256 tokens.
+    /// </summary>
+    public TrainingConfig Training => IsTrainedHere
+        ? Folder.ReadRecord().Training
+        : new TrainingConfig { ContextTokens = Math.Min(UsualContext, Model.Config.BlockSize) }.Resolved(Model.Config, Folder.Directory);
 
     /// <summary>Whether it is a run's folder, not only a model's.</summary>
     public bool IsTrainedHere => File.Exists(Folder.RunPath);
 
-    /// <summary>The data folder given, or the one the run was trained on.</summary>
-    public DataFolder OpenData(string? directory)
-    {
-        DataFolder data = DataFolder.Open(directory ?? Record.Data);
-        if (data.Tokenizer.Fingerprint != Tokenizer.Fingerprint)
-        {
-            throw new BadInputException($"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. Give --data a folder made with the model's tokenizer.");
-        }
+    /// <summary>A folder of a run or of data will do as well as the tokenizer's own below it.</summary>
+    private string? GivenTokenizer => _givenTokenizer is null ? null : BytePairTokenizer.FolderOf(_givenTokenizer) ?? _givenTokenizer;
 
-        return data;
+    private string? DataDirectory
+    {
+        get
+        {
+            if (_givenData is not null || !IsTrainedHere)
+            {
+                return _givenData;
+            }
+
+            string recorded = Folder.ReadRecord().Data;
+            string beside = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(Folder.Directory)) ?? "", "data");
+            return !Directory.Exists(recorded) && Directory.Exists(beside) ? beside : recorded;
+        }
+    }
+
+    /// <summary>Says what was read otherwise than it stands in the files.</summary>
+    public static void Tell(StoredModel stored)
+    {
+        if (stored.WrapperPrefixes.Count > 0)
+        {
+            Terminal.Line($"{stored.Directory}: left out of the tensors' names: {string.Join(", ", stored.WrapperPrefixes)}");
+        }
     }
 
     public void Dispose() => Model.Parameters.Dispose();
+
+    private BytePairTokenizer OpenTokenizer()
+    {
+        string source = GivenTokenizer ?? BytePairTokenizer.FolderOf(Folder.Directory) ?? DataDirectory
+            ?? throw new BadInputException(
+                $"{Folder.Directory}: holds no tokenizer. Give --tokenizer DIR, or --data DIR, a data folder made with it.");
+        BytePairTokenizer tokenizer = source == DataDirectory ? DataFolder.Open(source).Tokenizer : BytePairTokenizer.Load(source);
+        return tokenizer.VocabularySize <= Model.Config.VocabSize ? tokenizer : throw new BadInputException(
+            $"{source}: the tokenizer has {tokenizer.VocabularySize} tokens, but the model in {Folder.Directory} {Model.Config.VocabSize}. "
+            + "Check that they belong together.");
+    }
 }

@@ -7,7 +7,7 @@ using Sparsity.Core.Storage;
 namespace Sparsity.Cli;
 
 /// <summary>
-/// The model of a run, once for each search that runs at a time. On the CPU several searches with one thread each do more than one with several; a GPU takes
+/// A model, once for each search that runs at a time. On the CPU several searches with one thread each do more than one with several; a GPU takes
 /// one after the other.
 /// </summary>
 internal sealed class PruningWorkers : IDisposable
@@ -16,13 +16,14 @@ internal sealed class PruningWorkers : IDisposable
     private readonly List<PruningSubject> _subjects = [];
 
     /// <param name="verb">Which engine.</param>
-    /// <param name="model">Run folder.</param>
+    /// <param name="model">Its folder.</param>
     /// <param name="data">Data folder; null for the run's own.</param>
+    /// <param name="tokenizer">Tokenizer folder; null for the model's own, or that of the data.</param>
     /// <param name="searches">How many there are in all.</param>
     /// <param name="config">Of the searches.</param>
     /// <param name="withControls">Whether each is followed by its controls.</param>
     /// <exception cref="BadInputException">A search does not fit into the device's memory.</exception>
-    public PruningWorkers(EngineVerb verb, string model, string? data, int searches, PruningConfig config, bool withControls)
+    public PruningWorkers(EngineVerb verb, string model, string? data, string? tokenizer, int searches, PruningConfig config, bool withControls)
     {
         int threads = verb.Threads == 0 ? Environment.ProcessorCount : verb.Threads;
         bool isCpu;
@@ -36,9 +37,9 @@ internal sealed class PruningWorkers : IDisposable
         for (int i = 0; i < atATime; i++)
         {
             IComputeEngine engine = verb.CreateEngine(isCpu ? Math.Max(1, threads / atATime) : verb.Threads);
-            var run = new OpenedRun(model, engine);
+            var run = new OpenedRun(model, engine, data, tokenizer, isFirst: i == 0);
             _opened.Add((engine, run));
-            _subjects.Add(new PruningSubject(model, run.Model, run.Tokenizer, run.OpenData(data).Training, run.Record.Training.ContextTokens));
+            _subjects.Add(new PruningSubject(model, run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens));
         }
 
         Fingerprint = _opened[0].Run.Model.Parameters.Fingerprint();

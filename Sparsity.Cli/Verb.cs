@@ -50,3 +50,15 @@ internal abstract class EngineVerb : Verb
         return engine;
     }
 }
+
+/// <summary>A verb that reads a model's folder, of any kind.</summary>
+internal abstract class ModelVerb : EngineVerb
+{
+    [Option("data", HelpText = "Data folder. (Default: the one the model was trained on)")]
+    public string? Data { get; set; }
+
+    [Option("tokenizer", HelpText = "Folder of the model's tokenizer. (Default: the one in the model's folder, else that of --data)")]
+    public string? Tokenizer { get; set; }
+
+    protected OpenedRun Open(string model, IComputeEngine engine) => new(model, engine, Data, Tokenizer);
+}

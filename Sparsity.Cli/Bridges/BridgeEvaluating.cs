@@ -1,7 +1,6 @@
 using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
-using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Training;
@@ -13,10 +12,9 @@ internal static class BridgeEvaluating
 {
     public static int Run(BridgeVerb flags, IComputeEngine engine, CancellationToken stop)
     {
-        using var opened = new OpenedBridges(BridgeVerb.Required(flags.Model, "eval", "--model DIR"), flags.Dense, engine);
-        DataFolder data = opened.Sparse.OpenData(flags.Data);
-        TrainingConfig training = opened.Sparse.Record.Training;
-        var source = new BatchSource(data.Validation, training.BatchSequences, training.ContextTokens);
+        using var opened = new OpenedBridges(BridgeVerb.Required(flags.Model, "eval", "--model DIR"), flags.Dense, engine, flags.Data, flags.Tokenizer);
+        TrainingConfig training = opened.Sparse.Training;
+        var source = new BatchSource(opened.Sparse.Data.Validation, training.BatchSequences, training.ContextTokens);
         int batches = TrainingRun.CountValidationBatches(source, training);
         if (flags.Untrained)
         {

@@ -23,7 +23,7 @@ internal static class BridgeSteering
         double[] strengths = Strengths(flags);
         int random = AtLeastOne(flags.RandomDirections ?? 16, "--random");
         ulong seed = flags.Seed ?? 1;
-        using var opened = new OpenedBridges(BridgeVerb.Required(flags.Model, "steer", "--model DIR"), flags.Dense, engine);
+        using var opened = new OpenedBridges(BridgeVerb.Required(flags.Model, "steer", "--model DIR"), flags.Dense, engine, flags.Data, flags.Tokenizer);
         Transformer sparse = opened.Sparse.Model;
         Node[] nodes = [.. flags.Nodes.Select(name => ParseNode(name, sparse.Config))];
         if (nodes.Length == 0 || nodes.Distinct().Count() < nodes.Length)
@@ -33,8 +33,8 @@ internal static class BridgeSteering
 
         int longest = Math.Min(sparse.Config.BlockSize, opened.Dense.Config.BlockSize);
         (string what, IReadOnlyList<TokenizedPair> pairs) = Pairs(flags, opened.Sparse.Tokenizer, longest, seed);
-        TrainingConfig training = opened.Sparse.Record.Training;
-        var reference = new BatchSource(opened.Sparse.OpenData(flags.Data).Training, training.BatchSequences, training.ContextTokens);
+        TrainingConfig training = opened.Sparse.Training;
+        var reference = new BatchSource(opened.Sparse.Data.Training, training.BatchSequences, training.ContextTokens);
         double[] ratios = [.. nodes.Select(node => Steering.RmsRatio(
             opened.Dense, sparse, Steering.LocationOf(node, sparse.Config), reference, ReferenceBatches, training.BatchSequences, training.ContextTokens, seed))];
         RunFolder? folder = flags.Out is null ? null : RunFolder.Create(flags.Out);

@@ -29,10 +29,10 @@ internal static class BridgeTraining
     private static bool Begin(BridgeVerb flags, string directory, IComputeEngine engine, IProcessGroup? group, CancellationToken stop)
     {
         string denseDirectory = BridgeVerb.Required(flags.Dense, "train", "--dense DIR");
-        using var dense = new OpenedRun(denseDirectory, engine);
+        using var dense = new OpenedRun(denseDirectory, engine, flags.Data, flags.Tokenizer);
         BridgeFolder.RequireDense(dense.Model.Parameters, denseDirectory);
-        DataFolder data = dense.OpenData(flags.Data);
-        using OpenedRun? start = flags.Init is null ? null : new OpenedRun(flags.Init, engine);
+        DataFolder data = dense.Data;
+        using OpenedRun? start = flags.Init is null ? null : new OpenedRun(flags.Init, engine, data.Directory, flags.Tokenizer);
         if (start is not null && start.Tokenizer.Fingerprint != dense.Tokenizer.Fingerprint)
         {
             throw new BadInputException($"{flags.Init}: has another tokenizer than the dense model in {denseDirectory}. Give models trained with one tokenizer.");
@@ -59,13 +59,13 @@ internal static class BridgeTraining
     {
         BridgeRecord bridge = new BridgeFolder(folder.Directory).ReadRecord();
         RunRecord record = folder.ReadRecord();
-        using var dense = new OpenedRun(flags.Dense ?? bridge.Dense, engine);
+        using var dense = new OpenedRun(flags.Dense ?? bridge.Dense, engine, flags.Data ?? record.Data, flags.Tokenizer);
         if (dense.Model.Parameters.Fingerprint() != bridge.DenseFingerprint)
         {
             throw new BadInputException($"{flags.Dense ?? bridge.Dense}: is another dense model than the run in {folder.Directory} began with. Restore it, or give it with --dense.");
         }
 
-        DataFolder data = dense.OpenData(flags.Data ?? record.Data);
+        DataFolder data = dense.Data;
         using OpenedRun? start = folder.HasState || bridge.Init is null ? null : new OpenedRun(bridge.Init, engine);
         ModelConfig model = folder.ReadConfig();
         var trainer = new BridgeTrainer(dense.Model, model, record.Training.Resolved(model, folder.RunPath), bridge.Bridge, start?.Model.Parameters, group);
@@ -83,12 +83,19 @@ internal static class BridgeTraining
             }
         }
 
-        if (start is not null && (json["model"] is not null || flags.Density is not null || flags.MinimumAlive is not null || flags.DModel is not null || flags.DMlp is not null))
+        if (start is not null && (json["model"] is not null || flags.DModel is not null || flags.DMlp is not null))
         {
-            throw new BadInputException("bridge train: --init takes shape and sparsity from its run, so --d-model, --d-mlp, --density, --minimum-alive and a model in --config contradict it. Give one or the other.");
+            throw new BadInputException(
+                "bridge train: --init takes the shape from its model, so --d-model, --d-mlp and a model in --config contradict it. Give one or the other.");
         }
 
-        ModelConfig model = start?.Model.Config
+        if (start?.IsTrainedHere == true && (flags.Density is not null || flags.MinimumAlive is not null))
+        {
+            throw new BadInputException(
+                "bridge train: --init takes the sparsity from its run, so --density and --minimum-alive contradict it. Give one or the other.");
+        }
+
+        ModelConfig model = (start is null ? null : start.Model.Config with { OtherFields = null })
             ?? (json["model"] is { } given ? ModelConfig.Parse(given.ToJsonString(), flags.Config!) : ModelConfig.Small(dense.VocabSize) with { NLayer = dense.NLayer });
         if (flags.DModel is { } width)
         {
@@ -96,8 +103,14 @@ internal static class BridgeTraining
         }
 
         TrainingConfig training = json["training"] is { } settings ? JsonText.Read<TrainingConfig>(settings, flags.Config!)
-            : start is not null ? start.Record.Training with { PfracAnneal = false }
-            : new TrainingConfig { Lr = 0.03, Density = 1.0 / 16, PositionEmbeddings = PositionEmbeddings.Learned };
+            : start is { IsTrainedHere: true } ? start.Training with { PfracAnneal = false }
+            : new TrainingConfig
+            {
+                Lr = 0.03,
+                Density = start is null ? 1.0 / 16 : ModelStatistics.Of(start.Model.Parameters).NonzeroFraction, // a released model stays as sparse as it is
+                PfracAnneal = start is null,
+                PositionEmbeddings = PositionEmbeddings.Learned,
+            };
         training = training with
         {
             Seed = flags.Seed ?? training.Seed,

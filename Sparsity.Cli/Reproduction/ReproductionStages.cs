@@ -89,7 +89,8 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
         if (run.Remaining.Count > 0)
         {
             Terminal.Line($"pruning {model.Name}, {run.Remaining.Count} of {wanted.Tasks.Count} tasks, by {method.ToString().ToLowerInvariant()}");
-            using var workers = new PruningWorkers(verb, wanted.Model, Data.Directory, run.Remaining.Count, wanted.Settings, wanted.Faithfulness);
+            using var workers = new PruningWorkers(
+                verb, wanted.Model, Data.Directory, tokenizer: null, run.Remaining.Count, wanted.Settings, wanted.Faithfulness);
             run.Execute(workers.Subjects, (task, progress) => PruneVerb.Show(task, wanted.Settings, progress), stop: stop);
         }
 

@@ -7,7 +7,7 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Cli.Verbs;
 
 [Verb("bridge", HelpText = "Couple a dense and a sparse model. train: both ways between their residuals. eval: errors and hybrid losses. steer: edit the dense model by a node of the sparse one.")]
-internal sealed class BridgeVerb : EngineVerb
+internal sealed class BridgeVerb : ModelVerb
 {
     [Value(0, MetaName = "action", Required = true, HelpText = "train, eval or steer.")]
     public string Action { get; set; } = "";
@@ -18,16 +18,13 @@ internal sealed class BridgeVerb : EngineVerb
     [Option("out", HelpText = "train: run folder to make. steer: folder for steering.json, .csv and .html. eval: folder for evaluation.json.")]
     public string? Out { get; set; }
 
-    [Option("data", HelpText = "Data folder. (Default: the dense run's own; for eval and steer the sparse run's own)")]
-    public string? Data { get; set; }
-
     [Option("seed", HelpText = "Seed of weights and data order, or of prompts and random directions. (Default: 1)")]
     public ulong? Seed { get; set; }
 
     [Option("resume", HelpText = "train: run folder to continue, with the settings it has.")]
     public string? Resume { get; set; }
 
-    [Option("init", HelpText = "train: run whose sparse model to start from, with its shape, settings and sparsity. (Default: random weights)")]
+    [Option("init", HelpText = "train: run or released model whose sparse weights to start from, with its shape, settings and sparsity. (Default: random weights)")]
     public string? Init { get; set; }
 
     [Option("config", HelpText = "train: JSON file {\"model\": {...}, \"training\": {...}, \"bridge\": {...}}; flags override it.")]

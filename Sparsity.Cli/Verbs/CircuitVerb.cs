@@ -8,7 +8,7 @@ using Sparsity.Core.Storage;
 namespace Sparsity.Cli.Verbs;
 
 [Verb("circuit", HelpText = "show FILE: nodes and edges. compare FILE FILE: what two circuits share. export FILE --format F --out FILE. edit FILE --remove NODES --out DIR.")]
-internal sealed class CircuitVerb : EngineVerb
+internal sealed class CircuitVerb : ModelVerb
 {
     [Value(0, MetaName = "action", Required = true, HelpText = "show, compare, export or edit.")]
     public string Action { get; set; } = "";
@@ -22,14 +22,11 @@ internal sealed class CircuitVerb : EngineVerb
     [Option("remove", Separator = ',', HelpText = "edit: names of nodes to take out, comma-separated.")]
     public IEnumerable<string> Remove { get; set; } = [];
 
-    [Option("model", HelpText = "edit: run folder. (Default: the one that the circuit names)")]
+    [Option("model", HelpText = "edit: folder of a run or of a released model. (Default: the one that the circuit names)")]
     public string? Model { get; set; }
 
     [Option("task", HelpText = "edit: JSON file of the task, where it is not one of the program's own.")]
     public string? Task { get; set; }
-
-    [Option("data", HelpText = "edit: data folder for the mean activations. (Default: the run's own)")]
-    public string? Data { get; set; }
 
     [Option("out", HelpText = "export: file to write. (Default: standard output) edit: folder to make.")]
     public string? Out { get; set; }
@@ -116,13 +113,13 @@ internal sealed class CircuitVerb : EngineVerb
 
         using IComputeEngine engine = CreateEngine();
         string directory = Model ?? circuit.Model;
-        using var run = new OpenedRun(directory, engine);
+        using OpenedRun run = Open(directory, engine);
         if (run.Model.Parameters.Fingerprint() != circuit.ModelFingerprint)
         {
             throw new BadInputException($"{directory}: has other weights than the model of {file}. Give --model DIR, the folder of the run it was found in.");
         }
 
-        var subject = new PruningSubject(circuit.Model, run.Model, run.Tokenizer, run.OpenData(Data).Training, run.Record.Training.ContextTokens);
+        var subject = new PruningSubject(circuit.Model, run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens);
         using var pruning = TaskPruning.Create(subject, PruningPlan.FindTask(Task ?? circuit.Task), circuit.Settings);
         PrunedTask edited = pruning.WithoutNodes(circuit, removed);
         edited.WriteTo(RunFolder.Create(Out).Directory);

@@ -30,6 +30,7 @@ internal sealed class ConvertVerb : Verb
             throw new BadInputException($"{tokenizerFolder}: has {tokenizer.VocabularySize} tokens, but the model {model.Config.VocabSize}. Give the model's own --tokenizer.");
         }
 
+        OpenedRun.Tell(model);
         RunFolder folder = RunFolder.Create(Out);
         model.Save(Out, To);
         tokenizer?.Save(To == ModelFolderKind.Run ? folder.TokenizerPath : Out, To == ModelFolderKind.HuggingFace ? TokenizerFormat.HuggingFace : TokenizerFormat.Gpt2);

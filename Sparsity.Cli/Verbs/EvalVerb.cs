@@ -1,27 +1,23 @@
 using CommandLine;
-using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Cli.Verbs;
 
 [Verb("eval", HelpText = "Loss and statistics of a model on validation tokens.")]
-internal sealed class EvalVerb : EngineVerb
+internal sealed class EvalVerb : ModelVerb
 {
     [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
-    [Option("data", HelpText = "Data folder. (Default: the one the model was trained on)")]
-    public string? Data { get; set; }
-
     public override int Run(CancellationToken stop)
     {
         using IComputeEngine engine = CreateEngine();
-        using var run = new OpenedRun(Model, engine);
-        DataFolder data = run.OpenData(Data);
-        var elsewhere = new TrainingConfig { ContextTokens = Math.Min(256, run.Model.Config.BlockSize) };
-        TrainingConfig training = run.IsTrainedHere ? run.Record.Training : elsewhere.Resolved(run.Model.Config);
-        var source = new BatchSource(data.Validation, training.BatchSequences, training.ContextTokens);
+        using OpenedRun run = Open(Model, engine);
+        ReadOnlyMemory<ushort> trained = run.Data.Training, validated = run.Data.Validation;
+        TrainingConfig training = run.Training;
+        TrainingRun.RequireData(training, trained.Length, validated.Length);
+        var source = new BatchSource(validated, training.BatchSequences, training.ContextTokens);
         int batches = TrainingRun.CountValidationBatches(source, training);
         using var loss = new LanguageModelLoss(run.Model, training.BatchSequences, training.ContextTokens);
         double validation = loss.MeanOver(source, batches);
@@ -30,7 +26,7 @@ internal sealed class EvalVerb : EngineVerb
         [
             ["validation loss (nats per token)", Terminal.Number(validation, "0.0000")],
             ["validation tokens", $"{batches * training.BatchSequences * training.ContextTokens}"],
-            ["best bigram predictor's loss", Terminal.Number(TrainingRun.BigramLoss(training, run.Model.Config.VocabSize, data.Training, data.Validation), "0.0000")],
+            ["best bigram predictor's loss", Terminal.Number(TrainingRun.BigramLoss(training, run.Model.Config.VocabSize, trained, validated), "0.0000")],
             ["nonzero parameters (L0)", $"{statistics.Nonzero}"],
             ["nonzero without embeddings", $"{statistics.NonzeroWithoutEmbeddings}"],
             ["nonzero share of attention and MLP matrices", Terminal.Number(statistics.NonzeroFraction, "0.00000")],

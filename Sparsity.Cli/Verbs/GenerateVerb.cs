@@ -6,9 +6,9 @@ using Sparsity.Core.Generation;
 namespace Sparsity.Cli.Verbs;
 
 [Verb("generate", HelpText = "Text from a model.")]
-internal sealed class GenerateVerb : EngineVerb
+internal sealed class GenerateVerb : ModelVerb
 {
-    [Option("model", Required = true, HelpText = "Run folder, or the folder of a released model with a tokenizer.")]
+    [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
     [Option("prompt", Default = "def ", HelpText = "What the text begins with.")]
@@ -41,7 +41,7 @@ internal sealed class GenerateVerb : EngineVerb
         }
 
         using IComputeEngine engine = CreateEngine();
-        using var run = new OpenedRun(Model, engine);
+        using OpenedRun run = Open(Model, engine);
         int[] prompt = run.Tokenizer.Encode(Prompt);
         if (prompt.Length == 0)
         {
@@ -49,7 +49,8 @@ internal sealed class GenerateVerb : EngineVerb
         }
 
         using var generator = new TextGenerator(run.Model, useCache: !NoCache);
-        int[] continuation = [.. generator.Continue(prompt, Tokens, sampling, Seed, run.Tokenizer.EndOfText).TakeWhile(_ => !stop.IsCancellationRequested)];
+        IEnumerable<int> tokens = generator.Continue(prompt, Tokens, sampling, Seed, run.Tokenizer.EndOfText, run.Tokenizer.IsToken);
+        int[] continuation = [.. tokens.TakeWhile(_ => !stop.IsCancellationRequested)];
         Terminal.Line($"{Prompt}{run.Tokenizer.DecodeText(continuation)}");
         return 0;
     }

@@ -10,9 +10,9 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Cli.Verbs;
 
 [Verb("prune", HelpText = "Find the circuits of tasks in a model.")]
-internal sealed class PruneVerb : EngineVerb
+internal sealed class PruneVerb : ModelVerb
 {
-    [Option("model", HelpText = "Run folder.")]
+    [Option("model", HelpText = "Folder of a run or of a released model.")]
     public string? Model { get; set; }
 
     [Option("task", Separator = ',', HelpText = "Names of tasks ('sparsity tasks list') or JSON files of prompt pairs, comma-separated.")]
@@ -20,9 +20,6 @@ internal sealed class PruneVerb : EngineVerb
 
     [Option("all-tasks", HelpText = "All tasks; those that the model itself does not do are reported and not pruned.")]
     public bool AllTasks { get; set; }
-
-    [Option("data", HelpText = "Data folder for the mean activations. (Default: the run's own)")]
-    public string? Data { get; set; }
 
     [Option("config", HelpText = "JSON file of pruning settings (docs/pruning.md); flags below override it.")]
     public string? Config { get; set; }
@@ -65,7 +62,7 @@ internal sealed class PruneVerb : EngineVerb
         PruningPlan? resumed = Resume is null ? null : PruningPlan.Load(Path.Combine(Resume, "prune.json"));
         string[] tasks = AllTasks ? [.. TaskCatalogue.All.Select(task => task.Name)] : [.. Task];
         PruningConfig config = resumed?.Settings ?? Settings();
-        string model = resumed?.Model ?? Model ?? throw new BadInputException("prune needs --model DIR, the folder of a run.");
+        string model = resumed?.Model ?? Model ?? throw new BadInputException("prune needs --model DIR, the folder of a run or of a released model.");
         Shard? shard = Shard is null ? null : Core.Distributed.Shard.Parse(Shard);
         string directory = Resume ?? (Out is not null && shard is not null ? Path.Combine(Out, shard.FolderName) : Out) ?? throw new BadInputException("prune needs --out DIR, a folder to make.");
         if (resumed is null && tasks.Length == 0)
@@ -86,14 +83,17 @@ internal sealed class PruneVerb : EngineVerb
         }
 
         shard?.RequireWork(tasks.Length * Math.Max(1, Seed.Distinct().Count()));
+        string? tokenizer = resumed?.Tokenizer ?? (Tokenizer is null ? null : Path.GetFullPath(Tokenizer));
         int searches = (resumed?.Tasks ?? tasks).Count * Math.Max(1, resumed?.Seeds.Count ?? Seed.Count());
-        using var workers = new PruningWorkers(this, model, resumed?.Data ?? Data, Math.Max(searches, resumed?.Search ?? Search), config, resumed?.Faithfulness ?? Faithfulness);
+        using var workers = new PruningWorkers(
+            this, model, resumed?.Data ?? Data, tokenizer, Math.Max(searches, resumed?.Search ?? Search), config, resumed?.Faithfulness ?? Faithfulness);
         PruningPlan plan = resumed ?? new PruningPlan
         {
             Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
             Model = model,
             ModelFingerprint = workers.Fingerprint,
             Data = Data,
+            Tokenizer = tokenizer,
             Tasks = tasks,
             PruneUnsolved = !AllTasks,
             TargetLosses = TargetLoss.Any() ? [.. TargetLoss.Distinct()] : [config.TargetLoss],

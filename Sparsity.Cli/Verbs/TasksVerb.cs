@@ -7,7 +7,7 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Cli.Verbs;
 
 [Verb("tasks", HelpText = "list: the tasks. show NAME: sample prompts. eval [NAME...]: a model's loss and accuracy on them.")]
-internal sealed class TasksVerb : EngineVerb
+internal sealed class TasksVerb : ModelVerb
 {
     [Value(0, MetaName = "action", Required = true, HelpText = "list, show or eval.")]
     public string Action { get; set; } = "";
@@ -15,7 +15,7 @@ internal sealed class TasksVerb : EngineVerb
     [Value(1, MetaName = "names", HelpText = "Task names or JSON files of prompt pairs; for eval all when none is given.")]
     public IEnumerable<string> Names { get; set; } = [];
 
-    [Option("model", HelpText = "eval: run folder.")]
+    [Option("model", HelpText = "eval: folder of a run or of a released model.")]
     public string? Model { get; set; }
 
     [Option("pairs", Default = 128, HelpText = "eval: pairs of prompts per task; show: how many to show.")]
@@ -84,7 +84,7 @@ internal sealed class TasksVerb : EngineVerb
         }
 
         using IComputeEngine engine = CreateEngine();
-        using var run = new OpenedRun(Model, engine);
+        using OpenedRun run = Open(Model, engine);
         int longest = Math.Min(MaxTokens, run.Model.Config.BlockSize);
         using var runner = new TaskRunner(run.Model, TaskRunner.PairsAtOnce(run.Model, longest, 32), longest);
         var rows = new List<string[]>();

@@ -2,22 +2,20 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using CommandLine;
 using Sparsity.Core;
-using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
-using Sparsity.Core.Tokenization;
 using Sparsity.Core.Tracing;
 
 namespace Sparsity.Cli.Verbs;
 
 [Verb("trace", HelpText = "Activations, logits and gradients of a model on text or token ids, as it is or with single channels changed.")]
-internal sealed class TraceVerb : EngineVerb
+internal sealed class TraceVerb : ModelVerb
 {
     private const string FileName = "trace.safetensors";
 
-    [Option("model", Required = true, HelpText = "Run folder, or the folder of a released model.")]
+    [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
     [Option("text", HelpText = "What the model reads; needs the model's tokenizer.")]
@@ -44,9 +42,6 @@ internal sealed class TraceVerb : EngineVerb
     [Option("mean-ablate", HelpText = "SITE:CHANNEL ...: hold channels at their mean over training tokens; the site must be one of the eight node locations.")]
     public IEnumerable<string> MeanAblate { get; set; } = [];
 
-    [Option("data", HelpText = "Data folder for --mean-ablate. (Default: the one the run was trained on)")]
-    public string? Data { get; set; }
-
     [Option("mean-batches", Default = 16, HelpText = "Batches of 16 windows of training tokens that means are taken over.")]
     public int MeanBatches { get; set; }
 
@@ -56,10 +51,9 @@ internal sealed class TraceVerb : EngineVerb
     public override int Run(CancellationToken stop)
     {
         using IComputeEngine engine = CreateEngine();
-        var folder = new RunFolder(Model);
-        using ModelParameters parameters = folder.ReadModel(engine);
-        var model = new Transformer(parameters);
-        int[][] sequences = Read(folder, model.Config);
+        using OpenedRun run = Open(Model, engine);
+        Transformer model = run.Model;
+        int[][] sequences = Read(run);
         if (Grads && sequences[0].Length < 2)
         {
             throw new BadInputException("--grads needs at least two tokens: the loss is that of predicting the next one. Give more.");
@@ -67,7 +61,7 @@ internal sealed class TraceVerb : EngineVerb
 
         IReadOnlySet<Site> sites = SitePatterns.Match(Sites, model.Config);
         using var interventions = new Interventions(engine, model.Config);
-        AddTo(interventions, model, folder);
+        AddTo(interventions, run);
         RunFolder target = RunFolder.Create(Out);
         ActivationTrace trace = ActivationTrace.Run(model, [.. sequences.SelectMany(ids => ids)], sequences.Length, sites.Contains, interventions, Grads);
         string path = Path.Combine(target.Directory, FileName);
@@ -76,8 +70,9 @@ internal sealed class TraceVerb : EngineVerb
         return 0;
     }
 
-    private void AddTo(Interventions interventions, Transformer model, RunFolder folder)
+    private void AddTo(Interventions interventions, OpenedRun run)
     {
+        Transformer model = run.Model;
         foreach (string text in Set)
         {
             (Site site, IReadOnlyList<int> channels, float value) = Interventions.ParseAssignment(text, model.Config);
@@ -102,14 +97,14 @@ internal sealed class TraceVerb : EngineVerb
         }
 
         var layout = new NodeLayout(model.Config);
-        float[] means = Means(model, layout, folder);
+        float[] means = Means(run, layout);
         foreach ((Site site, IReadOnlyList<int> channels) in ablated)
         {
             interventions.Set(site, channels, channel => means[layout.IndexOf(new Node(site, channel))]);
         }
     }
 
-    private float[] Means(Transformer model, NodeLayout layout, RunFolder folder)
+    private float[] Means(OpenedRun run, NodeLayout layout)
     {
         const int WindowTokens = 256;
         if (MeanBatches < 1)
@@ -117,21 +112,17 @@ internal sealed class TraceVerb : EngineVerb
             throw new BadInputException($"--mean-batches is {MeanBatches}, but must be at least 1.");
         }
 
-        DataFolder data = DataFolder.Open(Data ?? folder.ReadRecord().Data);
-        if (data.Tokenizer.VocabularySize > model.Config.VocabSize)
-        {
-            throw new BadInputException($"{data.Directory}: has {data.Tokenizer.VocabularySize} tokens, but the model {model.Config.VocabSize}. Give --data a folder made with the model's tokenizer.");
-        }
-
-        int window = Math.Min(Math.Min(WindowTokens, model.Config.BlockSize), data.Training.Length);
-        return MeanActivations.Measure(model, layout, data.Training, window, MeanBatches, Seed);
+        ReadOnlyMemory<ushort> tokens = run.Data.Training;
+        int window = Math.Min(Math.Min(WindowTokens, run.Model.Config.BlockSize), tokens.Length);
+        return MeanActivations.Measure(run.Model, layout, tokens, window, MeanBatches, Seed);
     }
 
-    private int[][] Read(RunFolder folder, ModelConfig config)
+    private int[][] Read(OpenedRun run)
     {
+        ModelConfig config = run.Model.Config;
         int[][] sequences = (Text, Ids) switch
         {
-            (not null, null) => [BytePairTokenizer.Load(folder.TokenizerPath).Encode(Text)],
+            (not null, null) => [run.Tokenizer.Encode(Text)],
             (null, not null) => ParseIds(Ids),
             _ => throw new BadInputException("trace needs either --text or --ids."),
         };

@@ -70,6 +70,11 @@ internal sealed class TrainVerb : TrainingFlags
 
         DataFolder data = DataFolder.Open(Data);
         using StoredModel? initial = Init is null ? null : StoredModel.Open(Init);
+        if (initial is not null)
+        {
+            OpenedRun.Tell(initial);
+        }
+
         (ModelConfig model, TrainingConfig training) = Settings(data, initial?.Config);
         MemoryEstimate memory = RequireRoom(engine, model, training, group);
         if (Out is null || DryRun)
@@ -217,7 +222,7 @@ internal sealed class TrainVerb : TrainingFlags
 
     private (ModelConfig Model, TrainingConfig Training) Settings(DataFolder data, ModelConfig? initial)
     {
-        ModelConfig model = initial ?? ModelConfig.Small(data.Tokenizer.VocabularySize);
+        ModelConfig model = (initial is null ? null : initial with { OtherFields = null }) ?? ModelConfig.Small(data.Tokenizer.VocabularySize);
         var training = new TrainingConfig { Lr = 0.03, Density = 1.0 / 16, PositionEmbeddings = Core.Training.PositionEmbeddings.Learned };
         if (Config is not null)
         {

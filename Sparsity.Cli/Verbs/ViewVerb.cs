@@ -8,7 +8,7 @@ using Sparsity.Core.Storage;
 namespace Sparsity.Cli.Verbs;
 
 [Verb("view", HelpText = "Circuit viewer. --circuit FILE --html OUT.html: one self-contained page; --run DIR --port N: a local server, with live ablation; --run DIR --html OUT.html: all of a run in one page.")]
-internal sealed class ViewVerb : EngineVerb
+internal sealed class ViewVerb : ModelVerb
 {
     [Option("circuit", HelpText = "A circuit.json to put into one page.")]
     public string? Circuit { get; set; }
@@ -19,11 +19,8 @@ internal sealed class ViewVerb : EngineVerb
     [Option("html", HelpText = "File to write, instead of serving.")]
     public string? Html { get; set; }
 
-    [Option("model", HelpText = "The circuits' run folder, for heads, tokens and answers. (Default: looked for in --run, or where circuit.json says and around it)")]
+    [Option("model", HelpText = "The circuits' model, the folder of a run or of a released one, for heads, tokens and answers. (Default: looked for in --run, or where circuit.json says and around it)")]
     public string? Model { get; set; }
-
-    [Option("data", HelpText = "Data folder for the mean activations of live ablation. (Default: the model's own)")]
-    public string? Data { get; set; }
 
     [Option("labels", HelpText = "Labels of nodes, a file that the page exported.")]
     public string? Labels { get; set; }
@@ -49,9 +46,11 @@ internal sealed class ViewVerb : EngineVerb
         IReadOnlyDictionary<string, string> labels = Labels is null ? new Dictionary<string, string>() : ViewerContent.ReadLabels(Labels);
         RunFiles? files = Directory is null ? null : new RunFiles(Directory);
         using IComputeEngine engine = CreateEngine();
-        using ModelShelf models = Model is not null ? ModelShelf.At(engine, Model) : files is not null ? ModelShelf.Of(engine, files) : ModelShelf.Around(engine);
+        using ModelShelf models = Model is not null ? ModelShelf.At(OpenAt, Model) : files is not null ? ModelShelf.Of(OpenAt, files) : ModelShelf.Around(OpenAt);
         ViewerContent content = files is not null ? ViewerContent.OfRun(files, labels) : ViewerContent.OfCircuit(Circuit!, labels);
         return Html is null ? Serve(content, models, stop) : Write(Html, content, models);
+
+        OpenedRun OpenAt(string folder) => Open(folder, engine);
     }
 
     private int Write(string html, ViewerContent content, ModelShelf models)
@@ -87,7 +86,7 @@ internal sealed class ViewVerb : EngineVerb
             throw new BadInputException($"--address is '{Address}', but must be an IP address such as 127.0.0.1.");
         }
 
-        using var ablation = new LiveAblation(content, models, Data);
+        using var ablation = new LiveAblation(content, models);
         ServeAsync(content, new ViewerDocuments(content, models, live: true), ablation, address, stop).GetAwaiter().GetResult();
         return 0;
     }

@@ -10,8 +10,7 @@ namespace Sparsity.Cli.Viewer;
 /// <summary>Answers what would happen if nodes were switched off or scaled: runs the task's test prompts through the model, on the prompts and means the circuit was measured with.</summary>
 /// <param name="content">The circuits there are.</param>
 /// <param name="models">Their models.</param>
-/// <param name="dataDirectory">Where the mean activations come from; null for what each model was trained on.</param>
-internal sealed class LiveAblation(ViewerContent content, ModelShelf models, string? dataDirectory) : IDisposable
+internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : IDisposable
 {
     /// <summary>Where the page sends its question.</summary>
     public const string Path = "ablation";
@@ -134,7 +133,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models, str
         if (settings.Ablation == Ablation.Mean)
         {
             replacements = MeanActivations.Measure(
-                model.Model, model.Layout, model.Run.OpenData(DataOf(model)).Training, model.Run.Record.Training.ContextTokens, settings.MeanBatches, settings.Seed);
+                model.Model, model.Layout, model.Run.Data.Training, model.Run.Training.ContextTokens, settings.MeanBatches, settings.Seed);
         }
 
         IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, settings.Seed, settings.TestPairs).Pairs;
@@ -148,18 +147,6 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models, str
         return new Session(
             version, model, circuit.Measurements, nodes, pairs, scaling,
             scaling.Answer([.. nodes.Select(kept => kept ? 1f : 0f)], pairs), scaling.Answer([.. nodes.Select(_ => 1f)], pairs));
-    }
-
-    /// <summary>The data folder given, the one the model was trained on, or, where a run was moved, one beside the model.</summary>
-    private string? DataOf(ShelvedModel model)
-    {
-        if (dataDirectory is not null || Directory.Exists(model.Run.Record.Data))
-        {
-            return dataDirectory;
-        }
-
-        string beside = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(model.Run.Folder.Directory))!, "data");
-        return Directory.Exists(beside) ? beside : null;
     }
 
     private sealed record Session(

@@ -1,6 +1,5 @@
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
@@ -9,9 +8,9 @@ using Sparsity.Core.Tokenization;
 namespace Sparsity.Cli.Viewer;
 
 /// <summary>The models that circuits were found in, opened when first asked for. A circuit knows its model by the fingerprint of the weights.</summary>
-/// <param name="engine">Where they live.</param>
-/// <param name="folders">For a circuit, the run folders to look in, the likeliest first.</param>
-internal sealed class ModelShelf(IComputeEngine engine, Func<Circuit, CircuitFile, IEnumerable<string>> folders) : IDisposable
+/// <param name="open">Opens the model of a folder; all of them in one engine's memory.</param>
+/// <param name="folders">For a circuit, the models' folders to look in, the likeliest first.</param>
+internal sealed class ModelShelf(Func<string, OpenedRun> open, Func<Circuit, CircuitFile, IEnumerable<string>> folders) : IDisposable
 {
     private readonly Dictionary<string, ShelvedModel> _opened = [];
 
@@ -19,10 +18,10 @@ internal sealed class ModelShelf(IComputeEngine engine, Func<Circuit, CircuitFil
     public Lock Turn { get; } = new();
 
     /// <summary>One given folder.</summary>
-    public static ModelShelf At(IComputeEngine engine, string folder) => new(engine, (_, _) => [folder]);
+    public static ModelShelf At(Func<string, OpenedRun> open, string folder) => new(open, (_, _) => [folder]);
 
     /// <summary>The folder that circuit.json names, as it stands or from the circuit's folder and those above it, and these folders themselves.</summary>
-    public static ModelShelf Around(IComputeEngine engine) => new(engine, (circuit, file) =>
+    public static ModelShelf Around(Func<string, OpenedRun> open) => new(open, (circuit, file) =>
     {
         var places = new List<string>();
         for (string? folder = Path.GetDirectoryName(Path.GetFullPath(file.FilePath)); folder is not null; folder = Path.GetDirectoryName(folder))
@@ -31,13 +30,13 @@ internal sealed class ModelShelf(IComputeEngine engine, Func<Circuit, CircuitFil
             places.Add(Path.Combine(folder, circuit.Model));
         }
 
-        return places.Append(circuit.Model).Where(HoldsModel);
+        return places.Append(circuit.Model).Where(StoredModel.IsIn);
     });
 
     /// <summary>The models of one run and no others.</summary>
-    public static ModelShelf Of(IComputeEngine engine, RunFiles run) => new(
-        engine,
-        (circuit, _) => run.Models.Where(HoldsModel).OrderBy(folder => Path.GetFileName(circuit.Model.TrimEnd('/', '\\')) == Path.GetFileName(folder) ? 0 : 1));
+    public static ModelShelf Of(Func<string, OpenedRun> open, RunFiles run) => new(
+        open,
+        (circuit, _) => run.Models.Where(StoredModel.IsIn).OrderBy(folder => Path.GetFileName(circuit.Model.TrimEnd('/', '\\')) == Path.GetFileName(folder) ? 0 : 1));
 
     /// <summary>The model of a circuit; null where none of the folders holds it.</summary>
     /// <exception cref="BadInputException">It is not found, and a folder where it might be is damaged.</exception>
@@ -50,7 +49,7 @@ internal sealed class ModelShelf(IComputeEngine engine, Func<Circuit, CircuitFil
             {
                 if (!_opened.TryGetValue(folder, out ShelvedModel? model))
                 {
-                    _opened[folder] = model = new ShelvedModel(new OpenedRun(folder, engine));
+                    _opened[folder] = model = new ShelvedModel(open(folder));
                 }
 
                 if (model.Fingerprint == circuit.ModelFingerprint)
@@ -74,8 +73,6 @@ internal sealed class ModelShelf(IComputeEngine engine, Func<Circuit, CircuitFil
             model.Run.Dispose();
         }
     }
-
-    private static bool HoldsModel(string folder) => folder.Length > 0 && File.Exists(new RunFolder(folder).ConfigPath) && File.Exists(new RunFolder(folder).ModelPath);
 }
 
 /// <summary>An opened model with what does not change about it.</summary>

@@ -24,14 +24,15 @@ internal sealed class RunFiles
         Root = Path.GetFullPath(directory);
         var options = new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = DeepestFolder, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = true };
         string[] files = [.. Directory.EnumerateFiles(Root, "*", options).Order(StringComparer.Ordinal)];
-        Models = [.. files.Where(file => Path.GetFileName(file) == "metrics.jsonl" || Path.GetFileName(file) == "model.safetensors")
-            .Select(file => Path.GetDirectoryName(file)!).Distinct().Where(folder => files.Contains(new RunFolder(folder).ConfigPath))];
+        Models = [.. files.Where(file => Path.GetFileName(file) is "metrics.jsonl" or "model.safetensors" or StoredModel.OfficialTensorsName)
+            .Select(file => Path.GetDirectoryName(file)!).Distinct()
+            .Where(folder => files.Contains(new RunFolder(folder).ConfigPath) || files.Contains(Path.Combine(folder, StoredModel.OfficialConfigName)))];
         Circuits = [.. files.Where(file => Path.GetFileName(file) is var name && name.StartsWith("circuit", StringComparison.Ordinal) && name.EndsWith(".json", StringComparison.Ordinal))];
         Results = [.. files.Where(file => Path.GetFileName(file) == "results.json")];
         Reports = [.. files.Where(file => ReportKinds.Any(kind => Path.GetFileName(file).StartsWith(kind, StringComparison.Ordinal)) && file.EndsWith(".json", StringComparison.Ordinal))];
         if (Models.Count == 0 && Circuits.Count == 0)
         {
-            throw new BadInputException($"{directory}: holds neither a model (config.json with metrics.jsonl or model.safetensors) nor a circuit.json, in it or below. Give the folder of a run.");
+            throw new BadInputException($"{directory}: holds neither a model (config.json with metrics.jsonl or model.safetensors, or beeg_config.json with final_model.pt) nor a circuit.json, in it or below. Give the folder of a run.");
         }
     }
 

@@ -34,7 +34,7 @@ public sealed record SamplingConfig
     }
 
     /// <summary>Draws a token.</summary>
-    /// <param name="logits">[V]; of equal ones the lower id counts as the likelier.</param>
+    /// <param name="logits">[V]; of equal ones the lower id counts as the likelier. Minus infinity is never drawn.</param>
     /// <param name="random">Advanced by one number unless the temperature is 0.</param>
     public int Draw(ReadOnlySpan<float> logits, RandomSource random)
     {
@@ -83,7 +83,7 @@ public sealed record SamplingConfig
     private int[] Candidates(double[] weights, double total)
     {
         double least = TopK is null ? (1 - TopP) * total / weights.Length : 0;
-        int[] order = [.. Enumerable.Range(0, weights.Length).Where(token => weights[token] >= least)];
+        int[] order = [.. Enumerable.Range(0, weights.Length).Where(token => weights[token] > 0 && weights[token] >= least)];
         Array.Sort(order, (a, b) => weights[a] != weights[b] ? weights[b].CompareTo(weights[a]) : a.CompareTo(b));
         return TopK < order.Length ? order[..TopK.Value] : order;
     }

@@ -56,13 +56,27 @@ public sealed class TextGenerator : IDisposable
     }
 
     /// <summary>New tokens, until <paramref name="count"/> or the end-of-text token, which is not returned.</summary>
-    public IEnumerable<int> Continue(IReadOnlyList<int> prompt, int count, SamplingConfig sampling, ulong seed, int endOfText)
+    /// <param name="prompt">At least one token.</param>
+    /// <param name="count">Most new tokens.</param>
+    /// <param name="sampling">How each is drawn.</param>
+    /// <param name="seed">Of the draws.</param>
+    /// <param name="endOfText">Ends the text.</param>
+    /// <param name="isToken">Which ids may be drawn; null for all. A vocabulary that was padded has ids that stand for no token.</param>
+    public IEnumerable<int> Continue(
+        IReadOnlyList<int> prompt, int count, SamplingConfig sampling, ulong seed, int endOfText, Func<int, bool>? isToken = null)
     {
+        int[] excluded = isToken is null ? [] : [.. Enumerable.Range(0, _logits.Length).Where(id => !isToken(id))];
         var random = RandomSource.For(seed, "generation");
         var tokens = new List<int>(prompt);
         for (int i = 0; i < count; i++)
         {
-            int next = sampling.Draw(NextLogits(CollectionsMarshal.AsSpan(tokens)), random);
+            NextLogits(CollectionsMarshal.AsSpan(tokens));
+            foreach (int id in excluded)
+            {
+                _logits[id] = float.NegativeInfinity;
+            }
+
+            int next = sampling.Draw(_logits, random);
             if (next == endOfText)
             {
                 yield break;

@@ -8,9 +8,6 @@ namespace Sparsity.Core.Model;
 /// <summary>The model's configuration: the official <c>beeg_config.json</c>, field by field under its own names (spec section 1; GPTConfig).</summary>
 public sealed record ModelConfig
 {
-    private const string OldMlpName = "n_mlp";
-    private const string AuxiliaryName = "use_tied_aux_matrix";
-
     /// <summary>Longest context in tokens, from 1; row count of wpe.</summary>
     [JsonPropertyName("block_size")]
     public int BlockSize { get; init; } = 1024;
@@ -115,6 +112,13 @@ public sealed record ModelConfig
 
     [JsonPropertyName("flash")]
     public bool Flash { get; init; } = true;
+
+    /// <summary>
+    /// Fields of a released file beyond these, as a JSON object; null for none. They say nothing of the model's numbers here
+    /// (<see cref="ReleasedFields"/>) and are kept when the file is written again.
+    /// </summary>
+    [JsonIgnore]
+    public string? OtherFields { get; init; }
 
     /// <summary>Dh: channels of a head.</summary>
     [JsonIgnore]
@@ -229,34 +233,48 @@ public sealed record ModelConfig
     /// <summary>Reads the official JSON, old field names included.</summary>
     /// <param name="json">A flat JSON object.</param>
     /// <param name="source">Where it came from, for messages.</param>
-    /// <exception cref="BadInputException">It is not such an object, has an unknown field, or a value is out of range.</exception>
-    public static ModelConfig Parse(string json, string source) => Parse(JsonText.ParseObject(json, source), source);
+    /// <param name="isStored">
+    /// Whether it belongs to stored weights: the further fields of released files are then checked and kept. A user's settings may not have them.
+    /// </param>
+    /// <exception cref="BadInputException">It is not such an object, has unknown fields, or a value is out of range.</exception>
+    public static ModelConfig Parse(string json, string source, bool isStored = false) =>
+        Parse(JsonText.ParseObject(json, source), source, isStored);
 
-    /// <inheritdoc cref="Parse(string, string)"/>
-    public static ModelConfig Parse(JsonObject fields, string source)
+    /// <inheritdoc cref="Parse(string, string, bool)"/>
+    public static ModelConfig Parse(JsonObject fields, string source, bool isStored = false)
     {
-        if (fields.Remove(OldMlpName, out JsonNode? oldName))
+        ReleasedFields.Rename(fields, source);
+        string[] unknown = [.. fields.Select(field => field.Key).Where(name => !(isStored ? IsStoredField(name) : IsField(name)))];
+        if (unknown.Length > 0)
         {
-            if (fields.ContainsKey("d_mlp"))
-            {
-                throw new BadInputException($"{source}: has both d_mlp and its old name {OldMlpName}. Remove one.");
-            }
-
-            fields["d_mlp"] = oldName;
+            (string s, string it) = unknown.Length == 1 ? ("", "it") : ("s", "them");
+            throw new BadInputException($"{source}: unknown field{s} '{string.Join("', '", unknown)}'; check the spelling or remove {it}.");
         }
 
-        if (fields.Remove(AuxiliaryName, out JsonNode? auxiliary) && auxiliary?.GetValueKind() == JsonValueKind.True)
-        {
-            throw new BadInputException($"{source}: {AuxiliaryName} is true, a kind of model that was never released. Use another model.");
-        }
-
-        return JsonText.Read<ModelConfig>(fields, source).Validated(source);
+        string? others = ReleasedFields.TakeFrom(fields, source);
+        return (JsonText.Read<ModelConfig>(fields, source) with { OtherFields = others }).Validated(source);
     }
 
-    /// <summary>Whether <see cref="Parse(string, string)"/> knows a field of this name.</summary>
-    internal static bool IsField(string name) =>
-        name is OldMlpName or AuxiliaryName || JsonText.Options.GetTypeInfo(typeof(ModelConfig)).Properties.Any(property => property.Name == name);
-
     /// <summary>The official JSON.</summary>
-    public string ToJson() => JsonText.Write(this);
+    public string ToJson()
+    {
+        if (OtherFields is null)
+        {
+            return JsonText.Write(this);
+        }
+
+        JsonObject all = JsonSerializer.SerializeToNode(this, JsonText.Options)!.AsObject();
+        foreach ((string name, JsonNode? value) in JsonNode.Parse(OtherFields)!.AsObject())
+        {
+            all[name] = value?.DeepClone();
+        }
+
+        return JsonText.Write(all);
+    }
+
+    /// <summary>Whether a configuration that belongs to stored weights may have a field of this name.</summary>
+    internal static bool IsStoredField(string name) => IsField(name) || ReleasedFields.IsKnown(name);
+
+    private static bool IsField(string name) =>
+        JsonText.Options.GetTypeInfo(typeof(ModelConfig)).Properties.Any(property => property.Name == name);
 }

@@ -17,8 +17,14 @@ public static class MeanActivations
     /// <param name="contextTokens">T of the windows.</param>
     /// <param name="batches">Batches of 16 windows.</param>
     /// <param name="seed">Chooses the windows.</param>
+    /// <exception cref="BadInputException">There is less than one window of tokens.</exception>
     public static float[] Measure(Transformer model, NodeLayout layout, ReadOnlyMemory<ushort> tokens, int contextTokens, int batches, ulong seed)
     {
+        if (tokens.Length < contextTokens)
+        {
+            throw new BadInputException($"The training data has {tokens.Length} tokens, but means are taken over windows of {contextTokens}. Give more text with --data.");
+        }
+
         IComputeEngine engine = model.Parameters.Engine;
         using ForwardState state = model.CreateForwardState(Sequences, contextTokens);
         var sums = new Sums(engine, layout);

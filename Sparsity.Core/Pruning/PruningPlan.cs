@@ -22,6 +22,10 @@ public sealed record PruningPlan
     /// <summary>Data folder of the mean activations; null for the run's own.</summary>
     public string? Data { get; init; }
 
+    /// <summary>Folder of the tokenizer, as an absolute path; null for the model's own, or that of the data.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Tokenizer { get; init; }
+
     /// <summary>Names of tasks, or paths of JSON files.</summary>
     public required IReadOnlyList<string> Tasks { get; init; }
 

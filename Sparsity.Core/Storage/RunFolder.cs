@@ -80,7 +80,7 @@ public sealed class RunFolder(string directory)
             throw new BadInputException($"{Directory}: no such folder. Give the folder of a run.");
         }
 
-        return ModelConfig.Parse(JsonText.ReadAllText(ConfigPath), ConfigPath);
+        return ModelConfig.Parse(JsonText.ReadAllText(ConfigPath), ConfigPath, isStored: true);
     }
 
     /// <summary>Reads run.json.</summary>

@@ -4,7 +4,8 @@ using System.Text;
 namespace Sparsity.Core.Storage;
 
 /// <summary>A tensor as a state dict's pickle describes it: a strided view of a storage. Offset, shape and strides count numbers, not bytes.</summary>
-internal sealed record PickledTensor(PickledStorage Storage, long Offset, long[] Shape, long[] Strides);
+/// <param name="Attribute">What else is to be done to its numbers: PyTorch's lazy "neg" or "conj"; null for nothing.</param>
+internal sealed record PickledTensor(PickledStorage Storage, long Offset, long[] Shape, long[] Strides, string? Attribute = null);
 
 /// <summary>Numbers of one type that lie in the archive's entry <c>data/KEY</c>.</summary>
 internal sealed record PickledStorage(ElementType Type, string Key, long Length);
@@ -43,7 +44,10 @@ internal ref struct StateDictPickle
         foreach ((object? key, object? value) in dictionary.Items)
         {
             string name = key as string ?? throw new BadInputException($"{source}: has a key that is no text. Save only the model's state dict.");
-            tensors.Add((name, value as PickledTensor ?? throw new BadInputException($"{source}: {name} is no tensor. Save only the model's state dict.")));
+            PickledTensor tensor = value as PickledTensor ?? throw new BadInputException($"{source}: {name} is no tensor. Save only the model's state dict.");
+            tensors.Add((name, tensor.Attribute is null ? tensor : throw new BadInputException(
+                $"{source}: {name} has the attribute {tensor.Attribute}, a change of its numbers that is still to be made. "
+                + "Save it with .resolve_neg().resolve_conj().")));
         }
 
         return tensors;
@@ -169,7 +173,16 @@ internal ref struct StateDictPickle
     private object Built(Global? callable, object?[]? arguments) => (callable?.Callable, arguments) switch
     {
         (Callable.OrderedDictionary, []) => new Dictionary(),
-        (Callable.RebuildTensor, [PickledStorage storage, long offset, object?[] shape, object?[] strides, ..]) => new PickledTensor(storage, offset, Integers(shape), Integers(strides)),
+        (Callable.RebuildTensor, [PickledStorage storage, long offset, object?[] shape, object?[] strides, bool, Dictionary or null, .. var metadata]) =>
+            new PickledTensor(storage, offset, Integers(shape), Integers(strides), AttributeIn(metadata)),
+        _ => throw Damaged("a tensor is not described as torch.save does it"),
+    };
+
+    /// <summary>The first attribute that is set in the dictionary that _rebuild_tensor_v2 may get last.</summary>
+    private string? AttributeIn(object?[] metadata) => metadata switch
+    {
+        [] or [null] => null,
+        [Dictionary attributes] => attributes.Items.Where(item => item.Value is not false).Select(item => item.Key as string ?? "without a name").FirstOrDefault(),
         _ => throw Damaged("a tensor is not described as torch.save does it"),
     };
 

@@ -33,6 +33,12 @@ public sealed class StoredModel : IDisposable
     /// <summary>What the Hugging Face release puts before every tensor's name.</summary>
     public const string HuggingFacePrefix = "circuit_model.";
 
+    /// <summary>What DistributedDataParallel puts before every name.</summary>
+    private const string ParallelPrefix = "module.";
+
+    /// <summary>What torch.compile puts before the names of what it compiled.</summary>
+    private const string CompiledPrefix = "_orig_mod.";
+
     private readonly TensorFile _file;
     private readonly Dictionary<string, StoredTensor> _tensors;
 
@@ -42,7 +48,8 @@ public sealed class StoredModel : IDisposable
         Config = config;
         IgnoredFields = ignoredFields;
         _file = file;
-        _tensors = ParametersOf(file, config);
+        (_tensors, WrapperPrefixes) = WithoutPrefixes(file);
+        KeepParameters(_tensors, file.Path, config);
     }
 
     public string Directory { get; }
@@ -51,6 +58,14 @@ public sealed class StoredModel : IDisposable
 
     /// <summary>Fields of a Hugging Face configuration that are not the model's own.</summary>
     public IReadOnlyList<string> IgnoredFields { get; }
+
+    /// <summary>What data-parallel training and compilation put into the tensors' names, and was left out of them.</summary>
+    public IReadOnlyList<string> WrapperPrefixes { get; }
+
+    /// <summary>Whether a folder holds a model of any kind.</summary>
+    public static bool IsIn(string directory) =>
+        (File.Exists(Path.Combine(directory, OfficialConfigName)) && File.Exists(Path.Combine(directory, OfficialTensorsName)))
+        || (File.Exists(new RunFolder(directory).ConfigPath) && File.Exists(new RunFolder(directory).ModelPath));
 
     /// <summary>Maps the folder's files and checks that they belong together.</summary>
     /// <exception cref="BadInputException">A file is missing or damaged, or tensors are missing, unknown, or of other shapes than the configuration says.</exception>
@@ -151,37 +166,58 @@ public sealed class StoredModel : IDisposable
         var ignored = new List<string>();
         if (fields.ContainsKey("model_type") || fields.ContainsKey("architectures"))
         {
-            ignored.AddRange(fields.Select(field => field.Key).Where(name => !ModelConfig.IsField(name)));
+            ignored.AddRange(fields.Select(field => field.Key).Where(name => !ModelConfig.IsStoredField(name)));
             ignored.ForEach(name => fields.Remove(name));
         }
 
-        return (ModelConfig.Parse(fields, path), ignored);
+        return (ModelConfig.Parse(fields, path, isStored: true), ignored);
     }
 
-    /// <summary>The file's tensors under the names of the list of parameters; without what other programs store besides, and what may be left out.</summary>
-    private static Dictionary<string, StoredTensor> ParametersOf(TensorFile file, ModelConfig config)
+    /// <summary>The file's tensors under the official names, and the wrappers' prefixes that were left out of theirs.</summary>
+    private static (Dictionary<string, StoredTensor> Tensors, IReadOnlyList<string> Prefixes) WithoutPrefixes(TensorFile file)
     {
-        bool isPrefixed = file.Tensors.Any(tensor => tensor.Name.StartsWith(HuggingFacePrefix, StringComparison.Ordinal));
         var tensors = new Dictionary<string, StoredTensor>(StringComparer.Ordinal);
+        var prefixes = new SortedSet<string>(StringComparer.Ordinal);
         foreach (StoredTensor tensor in file.Tensors)
         {
-            string name = isPrefixed && tensor.Name.StartsWith(HuggingFacePrefix, StringComparison.Ordinal) ? tensor.Name[HuggingFacePrefix.Length..] : tensor.Name;
+            string name = tensor.Name;
+            while (new[] { HuggingFacePrefix, ParallelPrefix, CompiledPrefix }.FirstOrDefault(start => name.StartsWith(start, StringComparison.Ordinal)) is { } prefix)
+            {
+                name = name[prefix.Length..];
+                _ = prefix == HuggingFacePrefix || prefixes.Add(prefix);
+            }
+
+            // A layer that was compiled by itself has it in the middle.
+            if (name.Contains("." + CompiledPrefix, StringComparison.Ordinal))
+            {
+                name = name.Replace("." + CompiledPrefix, ".", StringComparison.Ordinal);
+                prefixes.Add(CompiledPrefix);
+            }
+
             if (!tensors.TryAdd(name, tensor))
             {
-                throw new BadInputException($"{file.Path}: has {name} twice, with and without the prefix {HuggingFacePrefix}. Keep one.");
+                throw new BadInputException($"{file.Path}: has {name} twice, as {tensors[name].Name} and as {tensor.Name}. Keep one.");
             }
         }
 
+        return (tensors, [.. prefixes]);
+    }
+
+    /// <summary>Drops what other programs store besides, and checks the rest against the list of parameters.</summary>
+    private static void KeepParameters(Dictionary<string, StoredTensor> tensors, string path, ModelConfig config)
+    {
         for (int layer = 0; layer < config.NLayer; layer++)
         {
             tensors.Remove(ParameterNames.Layer(layer) + "attn.bias"); // the causal mask of programs without fused attention
         }
 
+        // Some writers store a tied pair twice, others once under either name.
         if (config.TiedUnembed && tensors.Remove(ParameterNames.Unembedding, out StoredTensor? unembedding)
-            && tensors.TryGetValue(ParameterNames.Token, out StoredTensor? embedding) && !(unembedding.Shape.SequenceEqual(embedding.Shape) && unembedding.Floats().SequenceEqual(embedding.Floats())))
+            && !tensors.TryAdd(ParameterNames.Token, unembedding) && tensors[ParameterNames.Token] is var embedding
+            && !(unembedding.Shape.SequenceEqual(embedding.Shape) && unembedding.Floats().SequenceEqual(embedding.Floats())))
         {
             throw new BadInputException(
-                $"{file.Path}: {ParameterNames.Unembedding} differs from {ParameterNames.Token}, but the configuration says tied_unembed. Set tied_unembed to false, or use the right files.");
+                $"{path}: {ParameterNames.Unembedding} differs from {ParameterNames.Token}, but the configuration says tied_unembed. Set tied_unembed to false, or use the right files.");
         }
 
         IEnumerable<ParameterSpec> wanted = ParameterSpec.ListFor(config);
@@ -190,7 +226,6 @@ public sealed class StoredModel : IDisposable
             wanted = wanted.Where(spec => spec.Name != ParameterNames.LogitsBias); // older files lack it; it is zero then
         }
 
-        TensorFile.RequireExactly(file.Path, tensors, [.. wanted.Select(spec => (spec.Name, spec.Shape))]);
-        return tensors;
+        TensorFile.RequireExactly(path, tensors, [.. wanted.Select(spec => (spec.Name, spec.Shape))]);
     }
 }

@@ -5,8 +5,9 @@ using Sparsity.Core.Storage;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// GPT-2's two files: <c>vocab.bpe</c>, a version line and then the two parts of each merge in the order of ranks, and <c>encoder.json</c>, the id of each token.
-/// The second follows from the first and is checked against it; it may leave out the end of text.
+/// GPT-2's two files: <c>vocab.bpe</c>, a comment line and then the two parts of each merge in the order of ranks, and
+/// <c>encoder.json</c>, the id of each token.
+/// The second follows from the first but for the special tokens, and is checked against it; it may leave out the end of text.
 /// </summary>
 internal static class BytePairFiles
 {
@@ -39,30 +40,31 @@ internal static class BytePairFiles
     public static JsonObject Vocabulary(BytePairTokenizer tokenizer)
     {
         var vocabulary = new JsonObject();
-        for (int id = 0; id < tokenizer.EndOfText; id++)
+        for (int id = 0; id < tokenizer.TextTokens; id++)
         {
             vocabulary.Add(ByteSymbols.ToText(tokenizer.BytesOf(id)), id);
         }
 
-        vocabulary.Add(BytePairTokenizer.EndOfTextName, tokenizer.EndOfText);
+        foreach ((int id, string name) in tokenizer.Specials)
+        {
+            vocabulary.Add(name, id);
+        }
+
         return vocabulary;
     }
 
     private static void ReadMerges(string path, VocabularyBuilder builder)
     {
         string[] lines = JsonText.ReadAllText(path).Split('\n');
-        if (!lines[0].StartsWith("#version:", StringComparison.Ordinal))
-        {
-            throw new BadInputException($"{path}, line 1: expected '{VersionLine}'. Give the {MergesName} of a GPT-2 style tokenizer.");
-        }
-
         int count = lines.Length;
-        while (count > 1 && lines[count - 1].Trim('\r').Length == 0)
+        while (count > 0 && lines[count - 1].Trim('\r').Length == 0)
         {
             count--;
         }
 
-        for (int line = 1; line < count; line++)
+        // GPT-2 has its version there, tinypython_2k another comment. tiktoken skips the line whatever it is; a line that is no comment is
+        // read as a merge here, and the other file shows whether that is right.
+        for (int line = lines[0].StartsWith('#') ? 1 : 0; line < count; line++)
         {
             string where = $"{path}, line {line + 1}";
             string[] parts = lines[line].TrimEnd('\r').Split(' ');

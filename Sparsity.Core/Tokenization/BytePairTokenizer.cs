@@ -17,11 +17,11 @@ public enum TokenizerFormat
 
 /// <summary>
 /// Byte-level byte-pair encoding as in GPT-2: ids 0 to 255 are the single bytes in the order of GPT-2's files, then one id for each merge in the order
-/// of its rank, then the end-of-text token. Every sequence of bytes, valid UTF-8 or not, comes back from its ids exactly. Immutable; safe for several threads.
+/// of its rank, then, with gaps or without, the special tokens. Every sequence of bytes, valid UTF-8 or not, comes back from its ids exactly. Immutable; safe for several threads.
 /// </summary>
 public sealed class BytePairTokenizer
 {
-    /// <summary>The one special token. It separates documents and is never produced from text, not even from its own name.</summary>
+    /// <summary>The special token that separates documents. None is ever produced from text, not even from its own name.</summary>
     public const string EndOfTextName = "<|endoftext|>";
 
     /// <summary>The longest token, in bytes, that a file may define or training makes.</summary>
@@ -30,33 +30,52 @@ public sealed class BytePairTokenizer
     private const int CacheSlots = 1 << 15;
     private const int CachedPieceBytes = 64;
     private readonly byte[][] _tokens;
+    private readonly SortedDictionary<int, string> _specials;
     private readonly BytePairMerger _merger;
     private readonly Lazy<string> _fingerprint;
 
     // Each slot holds the latest piece whose hash fell there. Entries are immutable and replaced whole, so threads need no lock.
     private readonly CacheEntry?[] _cache = new CacheEntry?[CacheSlots];
 
-    /// <param name="tokens">The bytes of every token but the end of text, no two equal; the first 256 in the order of <see cref="ByteSymbols"/>.</param>
+    /// <param name="tokens">The bytes of every token that is not special, no two equal; the first 256 in the order of <see cref="ByteSymbols"/>.</param>
     /// <param name="merges">The two ids that token 256 + i was made of, both lower than it.</param>
-    internal BytePairTokenizer(byte[][] tokens, (int Left, int Right)[] merges)
+    /// <param name="specials">Names of special tokens by id, above all others. The end of text gets the next id where it is not among them.</param>
+    internal BytePairTokenizer(byte[][] tokens, (int Left, int Right)[] merges, IReadOnlyDictionary<int, string>? specials = null)
     {
         _tokens = tokens;
+        _specials = new SortedDictionary<int, string>(specials?.ToDictionary() ?? []);
+        if (!_specials.ContainsValue(EndOfTextName))
+        {
+            _specials.Add(Math.Max(tokens.Length - 1, _specials.Keys.LastOrDefault()) + 1, EndOfTextName);
+        }
+
+        EndOfText = _specials.First(special => special.Value == EndOfTextName).Key;
+        VocabularySize = _specials.Keys.Last() + 1;
         _merger = new BytePairMerger(tokens);
         Merges = Array.AsReadOnly(merges);
         _fingerprint = new Lazy<string>(ComputeFingerprint);
     }
 
-    /// <summary>Number of ids, the end of text included.</summary>
-    public int VocabularySize => _tokens.Length + 1;
+    /// <summary>Number of ids, special tokens and gaps included: the highest id plus 1.</summary>
+    public int VocabularySize { get; }
 
-    /// <summary>The last id.</summary>
-    public int EndOfText => _tokens.Length;
+    /// <summary>The id of the end-of-text token, above those of all that are not special.</summary>
+    public int EndOfText { get; }
+
+    /// <summary>Names of the special tokens by id, the end of text among them.</summary>
+    public IReadOnlyDictionary<int, string> Specials => _specials;
+
+    /// <summary>Number of tokens that are not special; their ids come first.</summary>
+    internal int TextTokens => _tokens.Length;
 
     /// <summary>The two parts of token 256 + i, at i.</summary>
     public IReadOnlyList<(int Left, int Right)> Merges { get; }
 
     /// <summary>SHA-256 of the vocabulary, as 64 lower-case hexadecimal digits: equal if and only if text gets the same ids.</summary>
     public string Fingerprint => _fingerprint.Value;
+
+    /// <summary>Whether there is a token of this id. A model may have more: padding, and ids in a gap.</summary>
+    public bool IsToken(int id) => (uint)id < (uint)_tokens.Length || _specials.ContainsKey(id);
 
     /// <summary>The ids of a text. An unpaired surrogate, which UTF-8 cannot express, counts as U+FFFD.</summary>
     public int[] Encode(string text)
@@ -88,7 +107,7 @@ public sealed class BytePairTokenizer
         }
     }
 
-    /// <summary>The bytes of these ids; the end of text gives its name.</summary>
+    /// <summary>The bytes of these ids; special tokens give their names.</summary>
     /// <exception cref="BadInputException">An id is not of this vocabulary.</exception>
     public byte[] Decode(ReadOnlySpan<int> ids)
     {
@@ -115,17 +134,16 @@ public sealed class BytePairTokenizer
 
     /// <summary>
     /// A token for reports, on one line and unambiguous: in single quotes, with \n, \r, \t, \', \\, \u{...} for what does not print,
-    /// and \xNN for bytes that are no whole character. The end of text has no quotes.
+    /// and \xNN for bytes that are no whole character. Special tokens have no quotes; an id without a token is "token" and its number.
     /// </summary>
-    /// <inheritdoc cref="Decode" path="/exception"/>
     public string Describe(int id)
     {
-        ReadOnlySpan<byte> bytes = BytesOf(id);
-        if (id == EndOfText)
+        if ((uint)id >= (uint)_tokens.Length)
         {
-            return EndOfTextName;
+            return _specials.TryGetValue(id, out string? name) ? name : FormattableString.Invariant($"token {id}");
         }
 
+        ReadOnlySpan<byte> bytes = _tokens[id];
         var text = new StringBuilder("'");
         while (!bytes.IsEmpty)
         {
@@ -176,20 +194,31 @@ public sealed class BytePairTokenizer
         : throw new BadInputException(
             $"{directory}: holds no tokenizer; expected {BytePairFiles.EncoderName} and {BytePairFiles.MergesName}, or {TokenizerJson.FileName}. Check the path.");
 
-    /// <summary>Where the tokenizer of a model's folder is: in its own folder, as a run has it, or beside the weights, as releases have it; null if there is none.</summary>
+    /// <summary>
+    /// Where the tokenizer of a model's folder is: in its folder tokenizer/, as a run has it; beside the weights; or in the folder tinypython/ that the official
+    /// release has beside its models/; null if there is none.
+    /// </summary>
     public static string? FolderOf(string modelDirectory)
     {
+        const string ReleasedModels = "models", ReleasedTokenizer = "tinypython";
         string own = Path.Combine(modelDirectory, "tokenizer");
-        return Directory.Exists(own) ? own
-            : File.Exists(Path.Combine(modelDirectory, BytePairFiles.MergesName)) || File.Exists(Path.Combine(modelDirectory, TokenizerJson.FileName)) ? modelDirectory
-            : null;
+        if (Directory.Exists(own))
+        {
+            return own;
+        }
+
+        string? above = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(modelDirectory)));
+        string released = Path.Combine(Path.GetDirectoryName(above) ?? "", ReleasedTokenizer);
+        return HoldsFiles(modelDirectory) ? modelDirectory : Path.GetFileName(above) == ReleasedModels && HoldsFiles(released) ? released : null;
+
+        static bool HoldsFiles(string folder) => File.Exists(Path.Combine(folder, BytePairFiles.MergesName)) || File.Exists(Path.Combine(folder, TokenizerJson.FileName));
     }
 
     /// <exception cref="BadInputException">The id is not of this vocabulary.</exception>
     internal ReadOnlySpan<byte> BytesOf(int id) =>
         (uint)id < (uint)_tokens.Length ? _tokens[id]
-        : id == EndOfText ? "<|endoftext|>"u8
-        : throw new BadInputException($"Token id {id} is not in the vocabulary; expected 0 to {EndOfText}. Use the tokenizer the ids were made with.");
+        : _specials.TryGetValue(id, out string? name) ? Encoding.UTF8.GetBytes(name)
+        : throw new BadInputException($"Token id {id} is not in the vocabulary; expected 0 to {VocabularySize - 1}. Use the tokenizer the ids were made with.");
 
     private int[] IdsOfPiece(ReadOnlySpan<byte> piece)
     {
@@ -245,7 +274,12 @@ public sealed class BytePairTokenizer
             text.Append(ByteSymbols.ToText(token)).Append('\n');
         }
 
-        text.Append(EndOfTextName).Append('\n');
+        // No token has a space as the files write it, so lines with one cannot be mistaken for tokens.
+        foreach ((int id, string name) in _specials)
+        {
+            _ = _specials.Count == 1 && id == _tokens.Length ? text.Append(name).Append('\n') : text.Append(CultureInfo.InvariantCulture, $"{id} {name}\n");
+        }
+
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));
     }
 

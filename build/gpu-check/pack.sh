@@ -14,7 +14,7 @@ mkdir -p "$folder"
 
 # With the runtime, without what a check has no use for: debug symbols, documentation, other cultures.
 dotnet publish "$root/Sparsity.Cli" -c Release -r linux-x64 --self-contained -o "$folder/sparsity" \
-  -p:DebugType=none -p:GenerateDocumentationFile=false -p:PublishReferencesDocumentationFiles=false --nologo -v quiet
+  -p:DebugType=none -p:EnforceCodeStyleInBuild=false --nologo -v quiet
 find "$folder/sparsity" \( -name '*.pdb' -o -name '*.xml' -o -name 'createdump' -o -name 'libclrgc*.so' \) -delete
 cp "$here/check.sh" "$here/torch_step.py" "$folder/"
 git -C "$root" log -1 --format='%H %cs' > "$folder/COMMIT" 2>/dev/null || echo "no commit: not a git checkout" > "$folder/COMMIT"

@@ -51,12 +51,16 @@ public sealed class TorchDamageTests : IDisposable
     [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0004\u0085J\u00ff\u00ff\u00ff\u00ff\u0085" + NoHooks + "tRs.", "does not fit")]
     [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0J\u00ff\u00ff\u00ff\u007f\u0085K\0\u0085" + NoHooks + "tRs.", "does not fit")]
     [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0N\u0085K\u0001\u0085" + NoHooks + "tRs.", "whole numbers")]
+    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0004\u0085K\u0001\u0085" + NoHooks + "}X\u0003\0\0\0neg\u0088stRs.", "a has the attribute neg")]
+    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0004\u0085K\u0001\u0085" + NoHooks + "}X\u0004\0\0\0conj\u0088stRs.", "a has the attribute conj")]
+    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0004\u0085K\u0001\u0085" + NoHooks + "K\u0001tRs.", "not described as torch.save")]
     public void PicklesThatAreNoStateDict(string pickle, string expected) => Refused(expected, Zip(("m/data.pkl", Encoding.Latin1.GetBytes(pickle)), ("m/data/0", new byte[16])));
 
     [Fact]
     public void APickleInTheSameWordsIsRead()
     {
-        string pickle = "\u0080\u0002}X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\u0001K\u0003\u0085K\u0001\u0085" + NoHooks + "tRs.";
+        const string NotNegated = "}X\u0003\0\0\0neg\u0089s";
+        string pickle = "\u0080\u0002}X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\u0001K\u0003\u0085K\u0001\u0085" + NoHooks + NotNegated + "tRs.";
         byte[] numbers = [0, 0, 0x80, 0x3f, 0, 0, 0, 0x40, 0, 0, 0x40, 0x40, 0, 0, 0x80, 0x40];
         foreach (string root in new[] { "", "a/", "some/where else/" })
         {

@@ -52,11 +52,26 @@ public sealed class TokenizerFileTests : IDisposable
     [InlineData("normalizer", "{\"type\": \"NFC\"}", "normalizes")]
     [InlineData("pre_tokenizer", "{\"type\": \"Whitespace\"}", "Whitespace")]
     [InlineData("pre_tokenizer", "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\w+\"}}", "in another way")]
-    [InlineData("pre_tokenizer", "{\"type\": \"ByteLevel\", \"add_prefix_space\": true}", "in another way")]
+    [InlineData("pre_tokenizer", "null", "does not split text")]
+    [InlineData("pre_tokenizer", "{\"type\": \"ByteLevel\", \"add_prefix_space\": false}", "GPT-2's rule (ByteLevel, use_regex true)")]
+    [InlineData("pre_tokenizer", "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": true}", "GPT-2's rule")]
+    [InlineData("pre_tokenizer", "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": false}", "does not split text")]
     [InlineData("pre_tokenizer", "{\"type\": \"Sequence\", \"pretokenizers\": [5]}", "without a type")]
-    [InlineData("added_tokens", "[{\"id\": 260, \"content\": \"<pad>\"}]", "adds tokens")]
-    [InlineData("added_tokens", "[{\"id\": 0, \"content\": \"<|endoftext|>\"}]", "adds tokens")]
-    [InlineData("added_tokens", "[5]", "adds tokens")]
+    [InlineData("normalizer", "{\"type\": \"Lowercase\"}", "normalizer Lowercase")]
+    [InlineData("truncation", "{\"max_length\": 4}", "truncation")]
+    [InlineData("padding", "{\"strategy\": {\"Fixed\": 8}}", "padding")]
+    [InlineData("padding", "{\"strategy\": \"BatchLongest\", \"pad_to_multiple_of\": 8}", "padding")]
+    [InlineData("post_processor", "{\"type\": \"RobertaProcessing\"}", "post_processor RobertaProcessing")]
+    [InlineData("post_processor", "{\"type\": \"Sequence\", \"processors\": [{\"type\": \"ByteLevel\"}, {\"type\": \"BertProcessing\"}]}", "post_processor Sequence")]
+    [InlineData("post_processor", "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {}}, {\"Sequence\": {}}]}", "post_processor TemplateProcessing")]
+    [InlineData("decoder", "{\"type\": \"Metaspace\"}", "decoder Metaspace")]
+    [InlineData("added_tokens", "[{\"id\": 261, \"content\": \"<pad>\"}]", "adds a token to text that is not special, id 261")]
+    [InlineData("added_tokens", "[{\"id\": 261, \"content\": \"ab\", \"special\": true}]", "'ab' is a token of text, and special too")]
+    [InlineData("added_tokens", "[{\"id\": 0, \"content\": \"<|endoftext|>\"}]", "has id 0, but special tokens come after")]
+    [InlineData("added_tokens", "[{\"id\": 261, \"content\": \"<|endoftext|>\"}]", "has two ids")]
+    [InlineData("added_tokens", "[{\"id\": 260, \"content\": \"<pad>\", \"special\": true}]", "which '<|endoftext|>' has too")]
+    [InlineData("added_tokens", "[{\"id\": 2000000000, \"content\": \"<pad>\", \"special\": true}]", "to 65535")]
+    [InlineData("added_tokens", "[5]", "without a content and an id")]
     public void OtherKindsOfTokenizersAreRefused(string field, string value, string expected)
     {
         JsonObject root = Write();
@@ -64,6 +79,50 @@ public sealed class TokenizerFileTests : IDisposable
         File.WriteAllText(_folder["tokenizer.json"], root.ToJsonString());
 
         Refused(expected);
+    }
+
+    [Theory]
+    [InlineData("dropout", "0.1", "dropout is 0.1")]
+    [InlineData("end_of_word_suffix", "\"</w>\"", "end_of_word_suffix")]
+    [InlineData("continuing_subword_prefix", "\"##\"", "continuing_subword_prefix")]
+    public void OtherModelsOfTheSameKindAreRefused(string field, string value, string expected)
+    {
+        JsonObject root = Write();
+        root["model"]![field] = JsonNode.Parse(value);
+        File.WriteAllText(_folder["tokenizer.json"], root.ToJsonString());
+
+        Refused(expected);
+    }
+
+    /// <summary>Ways to say the same: how other converters write the split, and steps that change no id.</summary>
+    [Theory]
+    [InlineData("Isolated", false, true)]
+    [InlineData("Isolated", true, true)]
+    [InlineData("Removed", true, true)]
+    [InlineData("Removed", false, false)]
+    [InlineData("MergedWithPrevious", false, false)]
+    [InlineData("Contiguous", false, false)]
+    public void ASplitIsReadOnlyWhereItGivesTheSamePieces(string behavior, bool invert, bool isSame)
+    {
+        JsonObject root = Write(PreTokenScanner.Pattern, behavior, invert);
+        root["post_processor"] = JsonNode.Parse("""{"type": "Sequence", "processors": [{"type": "ByteLevel", "trim_offsets": true}]}""");
+        root["decoder"] = JsonNode.Parse("""{"type": "ByteLevel"}""");
+        root["padding"] = JsonNode.Parse("""{"strategy": "BatchLongest"}""");
+        root["model"]!["dropout"] = 0;
+        root["model"]!["end_of_word_suffix"] = "";
+        File.WriteAllText(_folder["tokenizer.json"], root.ToJsonString());
+        if (isSame)
+        {
+            Assert.Equal([258], BytePairTokenizer.Load(_folder.Path).Encode("abc"));
+        }
+        else
+        {
+            Refused(behavior);
+        }
+
+        root["pre_tokenizer"]!["pretokenizers"]![1]!.AsObject().Remove("use_regex");
+        File.WriteAllText(_folder["tokenizer.json"], root.ToJsonString());
+        Refused(isSame ? "GPT-2's rule" : behavior); // a second split, which is the default there
     }
 
     [Theory]
@@ -97,7 +156,6 @@ public sealed class TokenizerFileTests : IDisposable
         string encoder = File.ReadAllText(_folder["encoder.json"]);
         string[] merges = File.ReadAllLines(_folder["vocab.bpe"]);
 
-        Put(merges[1..], "line 1");
         Put([.. merges[..5], "a b c", .. merges[6..]], "line 6: has 3 parts");
         Put([.. merges[..5], .. merges[6..]], "vocab.bpe");
         Put([.. merges, merges[^1]], "exists already");
@@ -116,6 +174,14 @@ public sealed class TokenizerFileTests : IDisposable
         }
     }
 
+    private JsonObject Write(string pattern, string behavior, bool invert)
+    {
+        JsonObject root = Write();
+        JsonNode split = root["pre_tokenizer"]!["pretokenizers"]![0]!;
+        (split["pattern"]!["Regex"], split["behavior"], split["invert"]) = (pattern, behavior, invert);
+        return root;
+    }
+
     private JsonObject Write(string merges = """["a b", "b c", "ab c", "Ġ abc"]""")
     {
         var vocabulary = new JsonObject();
@@ -132,7 +198,13 @@ public sealed class TokenizerFileTests : IDisposable
         var root = new JsonObject
         {
             ["added_tokens"] = new JsonArray(new JsonObject { ["id"] = 260, ["content"] = "<|endoftext|>", ["special"] = true }),
-            ["pre_tokenizer"] = new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false },
+            ["pre_tokenizer"] = new JsonObject
+            {
+                ["type"] = "Sequence",
+                ["pretokenizers"] = new JsonArray(
+                    new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = PreTokenScanner.Pattern }, ["behavior"] = "Isolated", ["invert"] = false },
+                    new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["use_regex"] = false }),
+            },
             ["model"] = new JsonObject { ["type"] = "BPE", ["vocab"] = vocabulary, ["merges"] = JsonNode.Parse(merges) },
         };
         File.WriteAllText(_folder["tokenizer.json"], root.ToJsonString());
