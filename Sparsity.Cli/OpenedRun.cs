@@ -65,9 +65,12 @@ internal sealed class OpenedRun : IDisposable
     /// <summary>
     /// What the run was trained with; of a model from elsewhere the usual batch, and windows as long as it reads, at most 256 tokens.
     /// </summary>
-    public TrainingConfig Training => IsTrainedHere
-        ? Folder.ReadRecord().Training
-        : new TrainingConfig { ContextTokens = Math.Min(UsualContext, Model.Config.BlockSize) }.Resolved(Model.Config, Folder.Directory);
+    public TrainingConfig Training => TrainingOf(Folder, Model.Config);
+
+    /// <inheritdoc cref="Training"/>
+    public static TrainingConfig TrainingOf(RunFolder folder, ModelConfig model) => File.Exists(folder.RunPath)
+        ? folder.ReadRecord().Training
+        : new TrainingConfig { ContextTokens = Math.Min(UsualContext, model.BlockSize) }.Resolved(model, folder.Directory);
 
     /// <summary>Whether it is a run's folder, not only a model's.</summary>
     public bool IsTrainedHere => File.Exists(Folder.RunPath);

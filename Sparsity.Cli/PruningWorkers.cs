@@ -30,7 +30,7 @@ internal sealed class PruningWorkers : IDisposable
         using (IComputeEngine engine = verb.CreateEngine(verb.Threads))
         {
             isCpu = engine.Name == "cpu";
-            RequireRoom(engine, new RunFolder(model), config, withControls);
+            RequireRoom(engine, model, config, withControls);
         }
 
         int atATime = isCpu ? Math.Clamp(searches, 1, threads) : 1;
@@ -50,15 +50,16 @@ internal sealed class PruningWorkers : IDisposable
 
     public IReadOnlyList<PruningSubject> Subjects => _subjects;
 
-    private static void RequireRoom(IComputeEngine engine, RunFolder folder, PruningConfig config, bool withControls)
+    private static void RequireRoom(IComputeEngine engine, string directory, PruningConfig config, bool withControls)
     {
         if (engine.Memory is not { } memory)
         {
             return;
         }
 
-        ModelConfig model = folder.ReadConfig();
-        int contextTokens = File.Exists(folder.RunPath) ? folder.ReadRecord().Training.ContextTokens : model.BlockSize;
+        using StoredModel stored = StoredModel.Open(directory);
+        ModelConfig model = stored.Config;
+        int contextTokens = OpenedRun.TrainingOf(new RunFolder(directory), model).ContextTokens;
         long needed = PruningMemory.BytesOf(memory, model, config, contextTokens, withControls);
         if (needed > memory.FreeBytes)
         {
