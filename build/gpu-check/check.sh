@@ -56,10 +56,10 @@ skip() { note "$1" skipped 0 "$2"; }
   command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.free,clocks.max.sm,clocks.max.mem,power.limit --format=csv
 } > "$out/machine.txt" 2>&1
 
-shapes=all
-[ -n "$quick" ] && shapes=odd
+shapes=all seconds=150
+[ -n "$quick" ] && shapes=odd seconds=300
 part devices 30 "$sparsity" devices --device "$device"
-part check 150 "$sparsity" devices --check --device "$device" --shapes "$shapes" --json "$out/check.json"
+part check "$seconds" "$sparsity" devices --check --device "$device" --shapes "$shapes" --json "$out/check.json"
 # The measurements that matter most come first: the whole has a limit.
 sizes="S L PAPER"
 [ -n "$quick" ] && sizes=S

@@ -12,10 +12,10 @@ folder="$out/gpu-check"
 rm -rf "$folder" "$out/gpu-check.tar.xz"
 mkdir -p "$folder"
 
-# With the runtime, without what a check has no use for: debug symbols, documentation, other cultures.
+# One compressed file with the runtime in it, and the native libraries beside it; without debug symbols and documentation.
 dotnet publish "$root/Sparsity.Cli" -c Release -r linux-x64 --self-contained -o "$folder/sparsity" \
-  -p:DebugType=none -p:EnforceCodeStyleInBuild=false --nologo -v quiet
-find "$folder/sparsity" \( -name '*.pdb' -o -name '*.xml' -o -name 'createdump' -o -name 'libclrgc*.so' \) -delete
+  -p:PublishSingleFile=true -p:EnableCompressionInSingleFile=true -p:DebugType=none -p:EnforceCodeStyleInBuild=false --nologo -v quiet
+find "$folder/sparsity" \( -name '*.pdb' -o -name '*.xml' -o -name createdump \) -delete
 cp "$here/check.sh" "$here/torch_step.py" "$folder/"
 git -C "$root" log -1 --format='%H %cs' > "$folder/COMMIT" 2>/dev/null || echo "no commit: not a git checkout" > "$folder/COMMIT"
 if [ -n "$(git -C "$root" status --porcelain 2>/dev/null)" ]; then echo "with uncommitted changes" >> "$folder/COMMIT"; fi
