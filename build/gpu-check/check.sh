@@ -18,7 +18,7 @@ mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
 sparsity="$here/sparsity/sparsity"
 # The program unpacks nothing and needs no installed culture data; ILGPU caches nothing on disk.
-export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_gcServer=0 TMPDIR="${TMPDIR:-/tmp}" HOME="${HOME:-$out}"
+export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_gcServer=0 TMPDIR="${TMPDIR:-/tmp}" HOME="${HOME:-$out}"
 started=$SECONDS
 limit=480
 failed=0
