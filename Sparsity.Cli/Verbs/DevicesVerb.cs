@@ -20,6 +20,9 @@ internal sealed class DevicesVerb : EngineVerb
     [Option("json", HelpText = "With --check: file for the results, kept up to date after every item.")]
     public string? Json { get; set; }
 
+    [Option("emit", HelpText = "Write every kernel as PTX and OpenCL C into this folder (sm_80/, sm_90/, opencl/), and do nothing else. No device is needed.")]
+    public string? Emit { get; set; }
+
     public override int Run(CancellationToken stop)
     {
         if (!Check && (Shapes ?? Json) is not null)
