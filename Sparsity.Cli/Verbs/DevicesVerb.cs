@@ -20,6 +20,9 @@ internal sealed class DevicesVerb : EngineVerb
     [Option("json", HelpText = "With --check: file for the results, kept up to date after every item.")]
     public string? Json { get; set; }
 
+    [Option("emit", HelpText = "Write every kernel as PTX and OpenCL C into this folder (sm_80/, sm_90/, opencl/), and do nothing else. No device is needed.")]
+    public string? Emit { get; set; }
+
     public override int Run(CancellationToken stop)
     {
         if (!Check && (Shapes ?? Json) is not null)
@@ -27,7 +30,20 @@ internal sealed class DevicesVerb : EngineVerb
             throw new BadInputException($"{(Shapes is null ? "--json" : "--shapes")} belongs to --check; add --check or leave it out.");
         }
 
-        return Check ? RunCheck(stop) : Show();
+        if (Emit is null)
+        {
+            return Check ? RunCheck(stop) : Show();
+        }
+
+        return Check ? throw new BadInputException("--emit writes kernels and --check runs them: give one of the two.") : EmitKernels(Emit);
+    }
+
+    private static int EmitKernels(string folder)
+    {
+        int kernels = KernelSources.Write(folder);
+        string architectures = string.Join(" and ", KernelSources.Architectures.Select(architecture => $"sm_{architecture}"));
+        Terminal.Line($"{kernels} kernels, each as PTX for {architectures} and as OpenCL C, are in {folder}");
+        return 0;
     }
 
     private int RunCheck(CancellationToken stop)

@@ -8,7 +8,7 @@ namespace Sparsity.Kernels.Gpu;
 /// Causal attention, optionally with a sink. With s_ij = q_i . k_j / sqrt(Dh), p_ij = exp(s_ij - lse_i), y_i = sum_j p_ij v_j, and the backward
 /// dv_j = sum_i p_ij dy_i; ds_ij = p_ij (dy_i . v_j - dy_i . y_i); dq_i = sum_j ds_ij k_j / sqrt(Dh); dk_j = sum_i ds_ij q_i / sqrt(Dh);
 /// dsink = -sum_i exp(sink - lse_i) (dy_i . y_i). A thread holds one query (or, for dk and dv, one key) in registers; the others pass by in tiles of shared
-/// memory, and the softmax is taken as they do: nothing of size T * T is stored.
+/// memory, and the softmax is taken as they do: nothing of size T * T is stored. Heads of more than 32 channels are <see cref="WideAttention"/>'s.
 /// </summary>
 internal static class Attention
 {
@@ -16,26 +16,32 @@ internal static class Attention
     private const int TileFloats = 1024;
     private const int MinimumWidth = 16;
 
-    /// <summary>The widest head that the kernels exist for.</summary>
-    private const int MaximumHeadChannels = 128;
+    /// <summary>The widest head that the kernels are made for.</summary>
+    internal const int MaximumHeadChannels = 1024;
 
     /// <summary>Overwrites output [B,T,H*Dh] and logSumExp [B,T,H].</summary>
     public static void Forward(
         GpuDevice device, GpuActivations query, GpuActivations key, GpuActivations value, int heads, GpuWeights? sink, GpuActivations output, GpuActivations logSumExp)
     {
-        switch (Width(query, heads))
+        HeadShape shape = ShapeOf(query, heads);
+        var q = new HeadRows(query.View, query.Stride);
+        var k = new HeadRows(key.View, key.Stride);
+        var v = new HeadRows(value.View, value.Stride);
+        var y = new HeadRows(output.View, output.Stride);
+        var lse = new HeadRows(logSumExp.View, logSumExp.Stride);
+        ArrayView<float> sinks = sink?.View ?? query.View;
+        int hasSink = sink is null ? 0 : 1;
+        switch (shape.Channels)
         {
-            case 16:
-                Forward<Channels16>(device, query, key, value, heads, sink, output, logSumExp);
+            case <= 16:
+                LaunchPerToken(device, query, heads, new ForwardKernel<Channels16>(shape, q, k, v, sinks, hasSink, y, lse));
                 break;
-            case 32:
-                Forward<Pair<Channels16>>(device, query, key, value, heads, sink, output, logSumExp);
-                break;
-            case 64:
-                Forward<Pair<Pair<Channels16>>>(device, query, key, value, heads, sink, output, logSumExp);
+            case <= 32:
+                LaunchPerToken(device, query, heads, new ForwardKernel<Pair<Channels16>>(shape, q, k, v, sinks, hasSink, y, lse));
                 break;
             default:
-                Forward<Pair<Pair<Pair<Channels16>>>>(device, query, key, value, heads, sink, output, logSumExp);
+                var lanes = WideAttention.LaneShape.Of(shape);
+                WideAttention.Launch(device, query, heads, lanes, new WideAttention.ForwardKernel(lanes, q, k, v, sinks, hasSink, y, lse));
                 break;
         }
 
@@ -49,7 +55,7 @@ internal static class Attention
     {
         // dy_i . y_i for every query and head.
         ArrayView<float> products = device.Workspace<float>("attention", query.Rows * heads);
-        var shape = new HeadShape(query.Tokens, heads, query.Channels / heads);
+        HeadShape shape = ShapeOf(query, heads);
         var q = new HeadRows(query.View, query.Stride);
         var k = new HeadRows(key.View, key.Stride);
         var v = new HeadRows(value.View, value.Stride);
@@ -59,23 +65,20 @@ internal static class Attention
         var dv = new HeadRows(valueGradient.View, valueGradient.Stride);
         var y = new HeadRows(output.View, output.Stride);
         var lse = new HeadRows(logSumExp.View, logSumExp.Stride);
-        switch (Width(query, heads))
+        switch (shape.Channels)
         {
-            case 16:
+            case <= 16:
                 LaunchPerToken(device, query, heads, new QueryGradientKernel<Channels16>(shape, q, k, v, y, lse, dy, dq, products));
                 LaunchPerToken(device, query, heads, new KeyGradientKernel<Channels16>(shape, q, k, v, lse, dy, dk, dv, products));
                 break;
-            case 32:
+            case <= 32:
                 LaunchPerToken(device, query, heads, new QueryGradientKernel<Pair<Channels16>>(shape, q, k, v, y, lse, dy, dq, products));
                 LaunchPerToken(device, query, heads, new KeyGradientKernel<Pair<Channels16>>(shape, q, k, v, lse, dy, dk, dv, products));
                 break;
-            case 64:
-                LaunchPerToken(device, query, heads, new QueryGradientKernel<Pair<Pair<Channels16>>>(shape, q, k, v, y, lse, dy, dq, products));
-                LaunchPerToken(device, query, heads, new KeyGradientKernel<Pair<Pair<Channels16>>>(shape, q, k, v, lse, dy, dk, dv, products));
-                break;
             default:
-                LaunchPerToken(device, query, heads, new QueryGradientKernel<Pair<Pair<Pair<Channels16>>>>(shape, q, k, v, y, lse, dy, dq, products));
-                LaunchPerToken(device, query, heads, new KeyGradientKernel<Pair<Pair<Pair<Channels16>>>>(shape, q, k, v, lse, dy, dk, dv, products));
+                var lanes = WideAttention.LaneShape.Of(shape);
+                WideAttention.Launch(device, query, heads, lanes, new WideAttention.QueryGradientKernel(lanes, q, k, v, y, lse, dy, dq, products));
+                WideAttention.Launch(device, query, heads, lanes, new WideAttention.KeyGradientKernel(lanes, q, k, v, lse, dy, dk, dv, products));
                 break;
         }
 
@@ -86,33 +89,17 @@ internal static class Attention
         }
     }
 
-    /// <exception cref="BadInputException">The heads are wider than the kernels.</exception>
-    private static int Width(GpuActivations query, int heads)
+    /// <summary>How many channels a head has.</summary>
+    /// <exception cref="BadInputException">More than the kernels are made for.</exception>
+    internal static int HeadChannels(GpuActivations query, int heads)
     {
         int channels = query.Channels / heads;
-        if (channels > MaximumHeadChannels)
-        {
-            throw new BadInputException($"Heads of {channels} channels are too wide for the GPU engine, which takes at most {MaximumHeadChannels}. Use --device cpu.");
-        }
-
-        int width = MinimumWidth;
-        while (width < channels)
-        {
-            width *= 2;
-        }
-
-        return width;
+        return channels <= MaximumHeadChannels
+            ? channels
+            : throw new BadInputException($"Heads of {channels} channels are too wide for the GPU engine, which takes at most {MaximumHeadChannels}. Use --device cpu.");
     }
 
-    private static void Forward<THead>(
-        GpuDevice device, GpuActivations query, GpuActivations key, GpuActivations value, int heads, GpuWeights? sink, GpuActivations output, GpuActivations logSumExp)
-        where THead : struct, IHeadVector<THead> =>
-        LaunchPerToken(
-            device, query, heads,
-            new ForwardKernel<THead>(
-                new HeadShape(query.Tokens, heads, query.Channels / heads), new HeadRows(query.View, query.Stride), new HeadRows(key.View, key.Stride),
-                new HeadRows(value.View, value.Stride), sink?.View ?? query.View, sink is null ? 0 : 1, new HeadRows(output.View, output.Stride),
-                new HeadRows(logSumExp.View, logSumExp.Stride)));
+    private static HeadShape ShapeOf(GpuActivations query, int heads) => new(query.Tokens, heads, HeadChannels(query, heads));
 
     /// <summary>Groups of up to 64 neighbouring tokens of one sequence and head.</summary>
     private static void LaunchPerToken<TKernel>(GpuDevice device, GpuActivations query, int heads, TKernel kernel)
@@ -153,14 +140,18 @@ internal static class Attention
         public void Store<THead>(int row, int channel, int count, in THead vector)
             where THead : struct, IHeadVector<THead> => THead.Store(View, (row * Stride) + channel, count, in vector);
 
-        /// <summary>Copies the head's channels of the tokens from <paramref name="first"/> on into a tile; zero beyond tokens and channels.</summary>
         public void Stage<THead>(HeadShape shape, int first, ArrayView<float> tile)
-            where THead : struct, IHeadVector<THead>
+            where THead : struct, IHeadVector<THead> => Stage(shape, first, tile, THead.WidthBits, TileFloats);
+
+        /// <summary>Copies the head's channels of the tokens from <paramref name="first"/> on into a tile; zero beyond tokens and channels.</summary>
+        /// <param name="widthBits">The logarithm to base 2 of the tile's channels.</param>
+        /// <param name="floats">How many the tile has.</param>
+        public void Stage(HeadShape shape, int first, ArrayView<float> tile, int widthBits, int floats)
         {
-            for (int i = Group.IdxX; i < TileFloats; i += Group.DimX)
+            for (int i = Group.IdxX; i < floats; i += Group.DimX)
             {
-                int token = first + (i >> THead.WidthBits);
-                int channel = i & ((1 << THead.WidthBits) - 1);
+                int token = first + (i >> widthBits);
+                int channel = i & ((1 << widthBits) - 1);
                 float value = 0f;
                 if (token < shape.Tokens && channel < shape.Channels)
                 {

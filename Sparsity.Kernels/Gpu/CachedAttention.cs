@@ -1,6 +1,5 @@
 using ILGPU;
 using ILGPU.Algorithms;
-using Sparsity.Core;
 
 namespace Sparsity.Kernels.Gpu;
 
@@ -11,7 +10,6 @@ namespace Sparsity.Kernels.Gpu;
 internal static class CachedAttention
 {
     private const int ChunkKeys = 1024;
-    private const int MaximumHeadChannels = 1024;
 
     /// <summary>Overwrites the cache's places position .. position + T - 1, and output [B,T,H*Dh].</summary>
     public static void Forward(
@@ -19,12 +17,7 @@ internal static class CachedAttention
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(position + query.Tokens, cache.Tokens);
-        int channels = query.Channels / heads;
-        if (channels > MaximumHeadChannels)
-        {
-            throw new BadInputException($"Heads of {channels} channels are too wide for the GPU engine. Use --device cpu.");
-        }
-
+        int channels = Attention.HeadChannels(query, heads);
         device.LaunchForEach(key.Length, new AppendKernel(key.View, key.Stride, key.Tokens, key.Channels, key.Length, cache.Keys, cache.Tokens, position));
         device.LaunchForEach(value.Length, new AppendKernel(value.View, value.Stride, value.Tokens, value.Channels, value.Length, cache.Values, cache.Tokens, position));
         device.Launch(
@@ -59,7 +52,7 @@ internal static class CachedAttention
         public void Execute()
         {
             ArrayView<float> scores = SharedMemory.Allocate<float>(ChunkKeys);
-            ArrayView<float> sums = SharedMemory.Allocate<float>(MaximumHeadChannels);
+            ArrayView<float> sums = SharedMemory.Allocate<float>(Attention.MaximumHeadChannels);
             ArrayView<float> shared = SharedMemory.Allocate<float>(GroupReduction.MaximumThreads);
             int row = Grid.IdxX / heads;
             int head = Grid.IdxX % heads;

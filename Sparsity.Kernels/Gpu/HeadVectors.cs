@@ -34,32 +34,41 @@ internal struct Channels16 : IHeadVector<Channels16>
 
     public static int WidthBits => 4;
 
-    public static Channels16 Load(ArrayView<float> view, int at, int count)
+    public static Channels16 Load(ArrayView<float> view, int at, int count) => LoadEvery(view, at, count, 1);
+
+    /// <summary>Every <paramref name="step"/>-th four of the channels.</summary>
+    public static Channels16 LoadEvery(ArrayView<float> view, int at, int count, int step)
     {
         Channels16 vector;
         vector.First = LoadFour(view, at, count);
-        vector.Second = LoadFour(view, at + 4, count - 4);
-        vector.Third = LoadFour(view, at + 8, count - 8);
-        vector.Fourth = LoadFour(view, at + 12, count - 12);
+        vector.Second = LoadFour(view, at + (4 * step), count - (4 * step));
+        vector.Third = LoadFour(view, at + (8 * step), count - (8 * step));
+        vector.Fourth = LoadFour(view, at + (12 * step), count - (12 * step));
         return vector;
     }
 
-    public static Channels16 Load(ArrayView<Float4> view, int at)
+    public static Channels16 Load(ArrayView<Float4> view, int at) => LoadEvery(view, at, 1);
+
+    /// <summary>Every <paramref name="step"/>-th four of the channels.</summary>
+    public static Channels16 LoadEvery(ArrayView<Float4> view, int at, int step)
     {
         Channels16 vector;
         vector.First = view[at];
-        vector.Second = view[at + 1];
-        vector.Third = view[at + 2];
-        vector.Fourth = view[at + 3];
+        vector.Second = view[at + step];
+        vector.Third = view[at + (2 * step)];
+        vector.Fourth = view[at + (3 * step)];
         return vector;
     }
 
-    public static void Store(ArrayView<float> view, int at, int count, in Channels16 vector)
+    public static void Store(ArrayView<float> view, int at, int count, in Channels16 vector) => StoreEvery(view, at, count, 1, in vector);
+
+    /// <summary>To every <paramref name="step"/>-th four of the channels.</summary>
+    public static void StoreEvery(ArrayView<float> view, int at, int count, int step, in Channels16 vector)
     {
         StoreFour(view, at, count, vector.First);
-        StoreFour(view, at + 4, count - 4, vector.Second);
-        StoreFour(view, at + 8, count - 8, vector.Third);
-        StoreFour(view, at + 12, count - 12, vector.Fourth);
+        StoreFour(view, at + (4 * step), count - (4 * step), vector.Second);
+        StoreFour(view, at + (8 * step), count - (8 * step), vector.Third);
+        StoreFour(view, at + (12 * step), count - (12 * step), vector.Fourth);
     }
 
     public static float Dot(in Channels16 a, in Channels16 b) =>

@@ -37,5 +37,9 @@ public class DeterminismTests
         {
             Comparison.SameBits(size.Run(bench, operation), size.Run(other, operation), $"{engine}: {operation}, second run");
         }
+
+        const string Wide = "heads of 100 channels";
+        Comparison.SameBits(
+            SpecialShapes.All[Wide](bench, new RandomArrays(1)), SpecialShapes.All[Wide](other, new RandomArrays(1)), $"{engine}: {Wide}, second run");
     }
 }

@@ -79,7 +79,8 @@ public sealed class OfficialFixture
         return bytes;
     }
 
-    private static string RepositoryRoot()
+    /// <summary>The folder of the sources that this was built from.</summary>
+    public static string RepositoryRoot()
     {
         for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
         {

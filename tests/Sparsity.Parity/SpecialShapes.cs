@@ -23,7 +23,9 @@ public static class SpecialShapes
         },
         ["heads of 20 channels"] = (bench, random) => Heads(bench, random, 70, 20),
         ["heads of 40 channels"] = (bench, random) => Heads(bench, random, 19, 40),
+        ["heads of 40 channels, 70 tokens"] = (bench, random) => Heads(bench, random, 70, 40),
         ["heads of 100 channels"] = (bench, random) => Heads(bench, random, 11, 100),
+        ["heads of 300 channels"] = (bench, random) => Heads(bench, random, 3, 300),
         ["cached attention to 1100 tokens"] = (bench, random) =>
         {
             using KeyValueCache cache = bench.Engine.AllocateKeyValueCache("cache", 1, 1101, 2);

@@ -1,5 +1,7 @@
+using Sparsity.Core;
 using Sparsity.Core.Engine;
 using Sparsity.Kernels.Cpu;
+using Sparsity.Kernels.Gpu;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests.Gpu;
@@ -7,6 +9,9 @@ namespace Sparsity.Kernels.Tests.Gpu;
 /// <summary>GPU engines against the CPU engine, by the check that <c>devices --check</c> runs on a real device.</summary>
 public class GpuParityTests
 {
+    /// <summary>Shapes that would take slow engines minutes, or more threads to a group than they have.</summary>
+    private static readonly string[] TooManyTokens = ["1100 tokens", "40 channels, 70 tokens"];
+
     public static TheoryData<string> Gpus => Engines.Gpus;
 
     [Theory]
@@ -16,7 +21,7 @@ public class GpuParityTests
     [Theory]
     [MemberData(nameof(Gpus))]
     public void ShapesAtWhichKernelsChangeMatchTheCpuEngine(string engine) =>
-        Require(engine, check => check.ShapesAtWhichKernelsChange().Where(item => !(Engines.IsSlow(engine) && item.Name.Contains("1100", StringComparison.Ordinal))));
+        Require(engine, check => check.ShapesAtWhichKernelsChange().Where(item => !(Engines.IsSlow(engine) && TooManyTokens.Any(item.Name.Contains))));
 
     [Theory]
     [MemberData(nameof(Gpus))]
@@ -30,6 +35,25 @@ public class GpuParityTests
     [Theory]
     [MemberData(nameof(Gpus))]
     public void BridgeTrainingFollowsTheCpuEngine(string engine) => Require(engine, check => [check.Bridges(Engines.StepsOf(engine, 8))]);
+
+    [Theory]
+    [MemberData(nameof(Gpus))]
+    public void WiderHeadsThanTheKernelsTakeAreRefused(string engine)
+    {
+        using IComputeEngine device = Engines.Create(engine);
+        using var bench = new Bench(device);
+        const int Channels = Attention.MaximumHeadChannels + 1;
+        ActivationTensor[] tensors = [.. Enumerable.Range(0, 4).Select(_ => bench.Output(1, 1, 2 * Channels))];
+        ActivationTensor logSumExp = bench.Output(1, 1, 2);
+        using KeyValueCache cache = device.AllocateKeyValueCache("cache", 1, 1, 2 * Channels);
+        foreach (Action attend in (Action[])[
+            () => device.AttentionForward(tensors[0], tensors[1], tensors[2], 2, null, tensors[3], logSumExp),
+            () => device.CachedAttentionForward(tensors[0], tensors[1], tensors[2], 2, null, cache, 0, tensors[3])])
+        {
+            string message = Assert.Throws<BadInputException>(attend).Message;
+            Assert.Equal($"Heads of {Channels} channels are too wide for the GPU engine, which takes at most 1024. Use --device cpu.", message);
+        }
+    }
 
     private static void Require(string engine, Func<DeviceCheck, IEnumerable<CheckItem>> items)
     {

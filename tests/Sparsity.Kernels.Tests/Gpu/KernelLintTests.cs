@@ -32,9 +32,9 @@ public class KernelLintTests
     {
         var seen = new HashSet<MethodBase>();
         var faults = new List<string>();
-        foreach (Type kernel in KernelTypes.All)
+        foreach (Type kernel in KernelSources.Kernels)
         {
-            Check(kernel.GetMethod(nameof(IKernel.Execute))!, KernelTypes.NameOf(kernel), seen, faults);
+            Check(kernel.GetMethod(nameof(IKernel.Execute))!, KernelSources.NameOf(kernel), seen, faults);
         }
 
         Assert.True(seen.Count > 100, $"Only {seen.Count} methods were read.");
@@ -63,12 +63,12 @@ public class KernelLintTests
     [Fact]
     public void ArgumentsLieWhereTheirNumbersWouldLieAlone()
     {
-        Assert.All(KernelTypes.All, kernel =>
+        Assert.All(KernelSources.Kernels, kernel =>
         {
             var nested = new List<int>();
             var sizes = new List<int>();
             Place(kernel, 0, nested, sizes);
-            Assert.True(Alone(sizes).SequenceEqual(nested), $"{KernelTypes.NameOf(kernel)}: {string.Join(' ', nested)}, alone {string.Join(' ', Alone(sizes))}");
+            Assert.True(Alone(sizes).SequenceEqual(nested), $"{KernelSources.NameOf(kernel)}: {string.Join(' ', nested)}, alone {string.Join(' ', Alone(sizes))}");
         });
         var offsets = new List<int>();
         var numbers = new List<int>();
