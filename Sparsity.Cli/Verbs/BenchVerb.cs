@@ -15,7 +15,7 @@ internal sealed class BenchVerb : EngineVerb
     [Value(0, MetaName = "what", Required = true, HelpText = "train, prune, generate or kernels.")]
     public string What { get; set; } = "";
 
-    [Option("size", Default = "S", HelpText = "S, M, L or PAPER (the paper's: 2048 channels, 8 layers, 512 sequences).")]
+    [Option("size", Default = "S", HelpText = "TINY, S, M, L or PAPER (the paper's: 2048 channels, 8 layers, 512 sequences).")]
     public string Size { get; set; } = "S";
 
     [Option("phase", Default = BenchmarkPhase.Sparse, HelpText = "dense (all weights), mid (half of them) or sparse (the size's density).")]
@@ -43,7 +43,7 @@ internal sealed class BenchVerb : EngineVerb
         }
 
         BenchmarkSize size = BenchmarkSize.All.FirstOrDefault(known => string.Equals(known.Name, Size, StringComparison.OrdinalIgnoreCase))
-            ?? throw new BadInputException($"--size is '{Size}', but must be S, M, L or PAPER.");
+            ?? throw new BadInputException($"--size is '{Size}', but must be TINY, S, M, L or PAPER.");
         using var engine = (IMeasuredEngine)CreateEngine();
         switch (What)
         {

@@ -62,11 +62,11 @@ part devices 30 "$sparsity" devices --device "$device"
 part check "$seconds" "$sparsity" devices --check --device "$device" --shapes "$shapes" --json "$out/check.json"
 # The measurements that matter most come first: the whole has a limit.
 sizes="S L PAPER"
-[ -n "$quick" ] && sizes=S
+[ -n "$quick" ] && sizes=TINY
 for size in $sizes; do
   for phase in sparse dense; do
     steps=20; [ "$size" = PAPER ] && steps=2; [ -n "$quick" ] && steps=2
-    part "train-$size-$phase" 70 "$sparsity" bench train --device "$device" --size "$size" --phase "$phase" --steps "$steps" --json "$out/train-$size-$phase.json"
+    part "train-$size-$phase" 75 "$sparsity" bench train --device "$device" --size "$size" --phase "$phase" --steps "$steps" --json "$out/train-$size-$phase.json"
   done
 done
 
@@ -142,7 +142,7 @@ table() {
     done
   done
   echo
-  local any="train-S-sparse"
+  local any="train-${sizes%% *}-sparse"
   echo "roofs: copy $(field $any copy_gbps) GB/s; own dense product $(field $any sgemm_gflops) GFLOP/s; float32 in registers $(field $any float32_gflops) GFLOP/s;" \
     "tf32 on tensor cores $(field $any tensor_gflops) GFLOP/s"
   echo

@@ -18,10 +18,10 @@ public enum BenchmarkPhase
 }
 
 /// <summary>
-/// The sizes that speed is quoted at; PAPER is the paper's own. All have vocabulary 2048, context 256, heads of 16 channels, bigram table, AbsTopK 1/4 at the paper's eight places, RMSNorm,
-/// GELU, no position embeddings.
+/// The sizes that speed is quoted at; PAPER is the paper's own, TINY is for GPUs that are simulated. All have vocabulary 2048, context 256, heads of 16 channels, bigram
+/// table, AbsTopK 1/4 at the paper's eight places, RMSNorm, GELU, no position embeddings.
 /// </summary>
-/// <param name="Name">S, M, L or PAPER.</param>
+/// <param name="Name">TINY, S, M, L or PAPER.</param>
 /// <param name="Channels">D.</param>
 /// <param name="Layers">L.</param>
 /// <param name="Sequences">B.</param>
@@ -33,6 +33,7 @@ public sealed record BenchmarkSize(string Name, int Channels, int Layers, int Se
 
     public static IReadOnlyList<BenchmarkSize> All { get; } =
     [
+        new("TINY", 64, 1, 1, 1.0 / 8, 4),
         new("S", 256, 4, 8, 1.0 / 64, 4),
         new("M", 512, 8, 8, 1.0 / 256, 2),
         new("L", 1024, 8, 4, 1.0 / 256, 4),

@@ -6,7 +6,7 @@ using Sparsity.Core.Model;
 namespace Sparsity.Benchmarks;
 
 /// <summary>What <c>bench generate --json</c> writes.</summary>
-/// <param name="Size">S, M, L or PAPER.</param>
+/// <param name="Size">Its name.</param>
 /// <param name="Phase">dense, mid or sparse.</param>
 /// <param name="TokensPerSecond">From the median token.</param>
 /// <param name="MsPerToken">Median.</param>

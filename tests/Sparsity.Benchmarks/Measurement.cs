@@ -39,13 +39,14 @@ public readonly record struct Measurement(double Median, double Spread)
     public static Measurement Of(IMeasuredEngine engine, int warmUp, int repetitions, Action work)
     {
         const double LeastMilliseconds = 3;
+        const double LongMilliseconds = 300;
         const int MostCalls = 200;
         Measurement once = Of(warmUp, engine.Name == "cpu" ? repetitions : 3, () =>
         {
             work();
             engine.Wait();
         });
-        if (engine.Name == "cpu")
+        if (engine.Name == "cpu" || once.Median > LongMilliseconds)
         {
             return once;
         }

@@ -8,7 +8,7 @@ using Sparsity.Kernels.Cpu;
 namespace Sparsity.Benchmarks;
 
 /// <summary>What <c>bench prune --json</c> writes.</summary>
-/// <param name="Size">S, M, L or PAPER.</param>
+/// <param name="Size">Its name.</param>
 /// <param name="Phase">dense, mid or sparse.</param>
 /// <param name="MsPerStep">Median.</param>
 /// <param name="MsSpread">Half the distance between the quartiles.</param>

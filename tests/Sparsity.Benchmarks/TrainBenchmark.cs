@@ -8,7 +8,7 @@ namespace Sparsity.Benchmarks;
 
 /// <summary>What <c>bench train --json</c> writes. Times are medians over the measured steps, in milliseconds.</summary>
 /// <param name="Device">The engine's description.</param>
-/// <param name="Size">S, M, L or PAPER.</param>
+/// <param name="Size">Its name.</param>
 /// <param name="Phase">dense, mid or sparse.</param>
 /// <param name="TokensPerSecond">From the median step.</param>
 /// <param name="MsPerStep">Median.</param>

@@ -51,6 +51,9 @@ namespace ILGPU.Runtime
         /// <summary>Whether kernels are counted but not run, for sizes at which checking them would take too long.</summary>
         public bool OnlyCounts { get; set; }
 
+        /// <summary>Says of a kernel whether it is left out, as a fault that tests put in; null for none.</summary>
+        public Func<Type, bool>? LeavesOut { get; set; }
+
         /// <summary>Host memory that a copy may still read from, with what it held when the copy was started.</summary>
         internal List<(nint Source, byte[] Values)> OnTheWay { get; } = [];
 
@@ -84,7 +87,7 @@ namespace ILGPU.Runtime
             ThreadOrder order = Order ?? (ThreadOrder)(Launches % 3);
             Launches++;
             Kernels.Add(typeof(T));
-            if (OnlyCounts)
+            if (OnlyCounts || LeavesOut?.Invoke(typeof(T)) == true)
             {
                 return;
             }

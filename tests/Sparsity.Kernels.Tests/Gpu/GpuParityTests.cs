@@ -1,7 +1,6 @@
 using Sparsity.Core;
 using Sparsity.Core.Engine;
 using Sparsity.Kernels.Cpu;
-using Sparsity.Kernels.Gpu;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests.Gpu;
@@ -42,7 +41,7 @@ public class GpuParityTests
     {
         using IComputeEngine device = Engines.Create(engine);
         using var bench = new Bench(device);
-        const int Channels = Attention.MaximumHeadChannels + 1;
+        const int Channels = Kernels.Gpu.Attention.MaximumHeadChannels + 1;
         ActivationTensor[] tensors = [.. Enumerable.Range(0, 4).Select(_ => bench.Output(1, 1, 2 * Channels))];
         ActivationTensor logSumExp = bench.Output(1, 1, 2);
         using KeyValueCache cache = device.AllocateKeyValueCache("cache", 1, 1, 2 * Channels);
