@@ -93,7 +93,7 @@ internal sealed class CircuitVerb : EngineVerb
         };
         if (Out is null)
         {
-            Console.Out.Write(text);
+            Terminal.Text(text);
         }
         else
         {
