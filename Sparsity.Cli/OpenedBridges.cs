@@ -15,7 +15,7 @@ internal sealed class OpenedBridges : IDisposable
         var files = new BridgeFolder(directory);
         BridgeRecord record = files.ReadRecord();
         Sparse = new OpenedRun(directory, engine);
-        Dense = new Transformer(new RunFolder(denseDirectory ?? record.Dense).ReadModel(engine));
+        Dense = new Transformer(new RunFolder(denseDirectory ?? RecordedPath.Folder(record.Dense, directory)).ReadModel(engine));
         Bridges = files.ReadBridges(Dense.Parameters, Sparse.Model.Parameters, record.Bridge);
     }
 

@@ -40,7 +40,7 @@ internal sealed class OpenedRun : IDisposable
     /// <summary>The data folder given, or the one the run was trained on.</summary>
     public DataFolder OpenData(string? directory)
     {
-        DataFolder data = DataFolder.Open(directory ?? Record.Data);
+        DataFolder data = DataFolder.Open(directory ?? RecordedPath.Folder(Record.Data, Folder.Directory));
         if (data.Tokenizer.Fingerprint != Tokenizer.Fingerprint)
         {
             throw new BadInputException($"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. Give --data a folder made with the model's tokenizer.");

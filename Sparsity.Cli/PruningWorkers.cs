@@ -1,4 +1,5 @@
 using Sparsity.Core;
+using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
@@ -38,7 +39,9 @@ internal sealed class PruningWorkers : IDisposable
             IComputeEngine engine = verb.CreateEngine(isCpu ? Math.Max(1, threads / atATime) : verb.Threads);
             var run = new OpenedRun(model, engine);
             _opened.Add((engine, run));
-            _subjects.Add(new PruningSubject(model, run.Model, run.Tokenizer, run.OpenData(data).Training, run.Record.Training.ContextTokens));
+            DataFolder opened = run.OpenData(data);
+            DataFingerprint ??= opened.Fingerprint();
+            _subjects.Add(new PruningSubject(model, run.Model, run.Tokenizer, opened.Training, run.Record.Training.ContextTokens));
         }
 
         Fingerprint = _opened[0].Run.Model.Parameters.Fingerprint();
@@ -46,6 +49,9 @@ internal sealed class PruningWorkers : IDisposable
 
     /// <summary>SHA-256 of the model's weights.</summary>
     public string Fingerprint { get; }
+
+    /// <summary><see cref="DataFolder.Fingerprint"/> of the data; there is at least one search.</summary>
+    public string? DataFingerprint { get; }
 
     public IReadOnlyList<PruningSubject> Subjects => _subjects;
 

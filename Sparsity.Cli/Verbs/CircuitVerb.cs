@@ -1,9 +1,11 @@
 using CommandLine;
+using Sparsity.Cli.Viewer;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
+using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
@@ -22,10 +24,10 @@ internal sealed class CircuitVerb : EngineVerb
     [Option("remove", Separator = ',', HelpText = "edit: names of nodes to take out, comma-separated.")]
     public IEnumerable<string> Remove { get; set; } = [];
 
-    [Option("model", HelpText = "edit: run folder. (Default: the one that the circuit names)")]
+    [Option("model", HelpText = "edit: run folder. (Default: the one that the circuit names, where it was or near the circuit)")]
     public string? Model { get; set; }
 
-    [Option("task", HelpText = "edit: JSON file of the task, where it is not one of the program's own.")]
+    [Option("task", HelpText = "edit: JSON file of the task, where it is not one of the program's own and was moved.")]
     public string? Task { get; set; }
 
     [Option("data", HelpText = "edit: data folder for the mean activations. (Default: the run's own)")]
@@ -37,6 +39,12 @@ internal sealed class CircuitVerb : EngineVerb
     public override int Run(CancellationToken stop)
     {
         string[] files = [.. Files];
+        TakesOnly("circuit " + Action, Action switch
+        {
+            "export" => ["format", "out"],
+            "edit" => ["remove", "model", "task", "data", "out", .. EngineFlags],
+            _ => [],
+        });
         switch (Action, files.Length)
         {
             case ("show", 1):
@@ -83,7 +91,7 @@ internal sealed class CircuitVerb : EngineVerb
 
     private void Export(Circuit circuit)
     {
-        string text = Format switch
+        string text = Format.ToLowerInvariant() switch
         {
             "json" => JsonText.Write(circuit),
             "dot" => CircuitExport.Dot(circuit),
@@ -115,15 +123,12 @@ internal sealed class CircuitVerb : EngineVerb
         }
 
         using IComputeEngine engine = CreateEngine();
-        string directory = Model ?? circuit.Model;
-        using var run = new OpenedRun(directory, engine);
-        if (run.Model.Parameters.Fingerprint() != circuit.ModelFingerprint)
-        {
-            throw new BadInputException($"{directory}: has other weights than the model of {file}. Give --model DIR, the folder of the run it was found in.");
-        }
-
-        var subject = new PruningSubject(circuit.Model, run.Model, run.Tokenizer, run.OpenData(Data).Training, run.Record.Training.ContextTokens);
-        using var pruning = TaskPruning.Create(subject, PruningPlan.FindTask(Task ?? circuit.Task), circuit.Settings);
+        PromptTask task = PromptTask.FindAgain(circuit.Task, circuit.TaskFile, Task);
+        using ModelShelf models = Model is not null ? ModelShelf.At(engine, Model) : ModelShelf.Around(engine);
+        OpenedRun run = models.Find(circuit, new CircuitFile("circuit", file))?.Run
+            ?? throw new BadInputException($"{Model ?? circuit.Model}: {(Model is null ? "the model of" : "has other weights than the model of")} {file}{(Model is null ? " is neither there nor near the circuit" : "")}. Give --model DIR, the folder of the run it was found in.");
+        var subject = new PruningSubject(Path.GetFullPath(run.Folder.Directory), run.Model, run.Tokenizer, run.OpenData(Data).Training, run.Record.Training.ContextTokens);
+        using var pruning = TaskPruning.Create(subject, task, circuit.Settings);
         PrunedTask edited = pruning.WithoutNodes(circuit, removed);
         edited.WriteTo(RunFolder.Create(Out).Directory);
         CircuitListing.Print(edited.Circuit);

@@ -11,6 +11,7 @@ internal sealed class GenerateVerb : EngineVerb
     [Option("model", Required = true, HelpText = "Run folder, or the folder of a released model with a tokenizer.")]
     public string Model { get; set; } = "";
 
+    [Text]
     [Option("prompt", Default = "def ", HelpText = "What the text begins with.")]
     public string Prompt { get; set; } = "";
 

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using CommandLine;
 using Sparsity.Core;
@@ -20,6 +19,7 @@ internal sealed class TraceVerb : EngineVerb
     [Option("model", Required = true, HelpText = "Run folder, or the folder of a released model.")]
     public string Model { get; set; } = "";
 
+    [Text]
     [Option("text", HelpText = "What the model reads; needs the model's tokenizer.")]
     public string? Text { get; set; }
 
@@ -55,6 +55,16 @@ internal sealed class TraceVerb : EngineVerb
 
     public override int Run(CancellationToken stop)
     {
+        if (!MeanAblate.Any())
+        {
+            TakesOnly("trace without --mean-ablate", ["model", "text", "ids", "out", "sites", "grads", "set", "scale", .. EngineFlags]);
+        }
+
+        if (MeanBatches is < 1 or > 1_000_000)
+        {
+            throw new BadInputException($"--mean-batches is {MeanBatches}, but must be 1 to 1000000.");
+        }
+
         using IComputeEngine engine = CreateEngine();
         var folder = new RunFolder(Model);
         using ModelParameters parameters = folder.ReadModel(engine);
@@ -112,12 +122,7 @@ internal sealed class TraceVerb : EngineVerb
     private float[] Means(Transformer model, NodeLayout layout, RunFolder folder)
     {
         const int WindowTokens = 256;
-        if (MeanBatches < 1)
-        {
-            throw new BadInputException($"--mean-batches is {MeanBatches}, but must be at least 1.");
-        }
-
-        DataFolder data = DataFolder.Open(Data ?? folder.ReadRecord().Data);
+        DataFolder data = DataFolder.Open(Data ?? RecordedPath.Folder(folder.ReadRecord().Data, folder.Directory));
         if (data.Tokenizer.VocabularySize > model.Config.VocabSize)
         {
             throw new BadInputException($"{data.Directory}: has {data.Tokenizer.VocabularySize} tokens, but the model {model.Config.VocabSize}. Give --data a folder made with the model's tokenizer.");
@@ -159,14 +164,11 @@ internal sealed class TraceVerb : EngineVerb
     {
         bool isFile = !given.TrimStart().StartsWith('[');
         string source = isFile ? given : "--ids";
-        try
+        return JsonText.Parse(isFile ? JsonText.ReadAllText(given) : given, source) switch
         {
-            JsonNode? json = JsonNode.Parse(isFile ? JsonText.ReadAllText(given) : given);
-            return json is JsonArray { Count: > 0 } array && array[0] is JsonArray ? array.Deserialize<int[][]>()! : [json.Deserialize<int[]>() ?? []];
-        }
-        catch (JsonException e)
-        {
-            throw new BadInputException($"{source}: is no JSON array of token ids, such as [1, 2, 3], nor of such arrays.", e);
-        }
+            JsonArray { Count: > 0 } array when array[0] is JsonArray => JsonText.Read<int[][]>(array, source),
+            JsonArray array => [JsonText.Read<int[]>(array, source)],
+            _ => throw new BadInputException($"{source}: is no JSON array of token ids, such as [1, 2, 3], nor of such arrays."),
+        };
     }
 }

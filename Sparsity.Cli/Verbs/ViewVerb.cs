@@ -25,6 +25,9 @@ internal sealed class ViewVerb : EngineVerb
     [Option("data", HelpText = "Data folder for the mean activations of live ablation. (Default: the model's own)")]
     public string? Data { get; set; }
 
+    [Option("task", Separator = ',', HelpText = "JSON files of tasks that circuits were found on, where they are not the program's own and were moved, comma-separated.")]
+    public IEnumerable<string> Task { get; set; } = [];
+
     [Option("labels", HelpText = "Labels of nodes, a file that the page exported.")]
     public string? Labels { get; set; }
 
@@ -46,11 +49,12 @@ internal sealed class ViewVerb : EngineVerb
             throw new BadInputException("view --circuit needs --html OUT.html, the file to write; to serve, give --run DIR.");
         }
 
+        TakesOnly(Html is null ? "view without --html" : "view --html", ["circuit", "run", "model", "labels", "task", .. EngineFlags, .. Html is null ? (string[])["data", "port", "address"] : ["html"]]);
         IReadOnlyDictionary<string, string> labels = Labels is null ? new Dictionary<string, string>() : ViewerContent.ReadLabels(Labels);
         RunFiles? files = Directory is null ? null : new RunFiles(Directory);
         using IComputeEngine engine = CreateEngine();
         using ModelShelf models = Model is not null ? ModelShelf.At(engine, Model) : files is not null ? ModelShelf.Of(engine, files) : ModelShelf.Around(engine);
-        ViewerContent content = files is not null ? ViewerContent.OfRun(files, labels) : ViewerContent.OfCircuit(Circuit!, labels);
+        ViewerContent content = (files is not null ? ViewerContent.OfRun(files, labels) : ViewerContent.OfCircuit(Circuit!, labels)) with { TaskFiles = [.. Task] };
         return Html is null ? Serve(content, models, stop) : Write(Html, content, models);
     }
 
@@ -92,10 +96,10 @@ internal sealed class ViewVerb : EngineVerb
         return 0;
     }
 
-    private async Task ServeAsync(ViewerContent content, ViewerDocuments documents, LiveAblation ablation, IPAddress address, CancellationToken stop)
+    private async System.Threading.Tasks.Task ServeAsync(ViewerContent content, ViewerDocuments documents, LiveAblation ablation, IPAddress address, CancellationToken stop)
     {
         await using var server = new ViewerServer(content.Title, documents, ablation, address, Port);
         Terminal.Line($"serving at {await server.StartAsync()} until Ctrl-C");
-        await Task.Delay(Timeout.Infinite, stop).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        await System.Threading.Tasks.Task.Delay(Timeout.Infinite, stop).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 }

@@ -122,8 +122,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models, str
     {
         Circuit circuit = file.Load();
         ShelvedModel model = models.Find(circuit, file) ?? throw new BadInputException("The circuit's model is not in this run. Start 'sparsity view' with --model.");
-        PromptTask task = TaskCatalogue.All.FirstOrDefault(task => task.Name == circuit.Task)
-            ?? throw new BadInputException($"{circuit.Task} is not one of the program's own tasks; its prompts are not known here.");
+        PromptTask task = content.TaskOf(circuit);
         if (!TokenizedTask.TryCreate(task, model.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out string? reason, circuit.Settings.DistractorLines))
         {
             throw new BadInputException($"The task cannot be posed: {reason}");
@@ -134,7 +133,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models, str
         if (settings.Ablation == Ablation.Mean)
         {
             replacements = MeanActivations.Measure(
-                model.Model, model.Layout, model.Run.OpenData(DataOf(model)).Training, model.Run.Record.Training.ContextTokens, settings.MeanBatches, settings.Seed);
+                model.Model, model.Layout, model.Run.OpenData(dataDirectory).Training, model.Run.Record.Training.ContextTokens, settings.MeanBatches, settings.Seed);
         }
 
         IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, settings.Seed, settings.TestPairs).Pairs;
@@ -148,18 +147,6 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models, str
         return new Session(
             version, model, circuit.Measurements, nodes, pairs, scaling,
             scaling.Answer([.. nodes.Select(kept => kept ? 1f : 0f)], pairs), scaling.Answer([.. nodes.Select(_ => 1f)], pairs));
-    }
-
-    /// <summary>The data folder given, the one the model was trained on, or, where a run was moved, one beside the model.</summary>
-    private string? DataOf(ShelvedModel model)
-    {
-        if (dataDirectory is not null || Directory.Exists(model.Run.Record.Data))
-        {
-            return dataDirectory;
-        }
-
-        string beside = System.IO.Path.Combine(System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(model.Run.Folder.Directory))!, "data");
-        return Directory.Exists(beside) ? beside : null;
     }
 
     private sealed record Session(

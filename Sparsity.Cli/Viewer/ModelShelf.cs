@@ -21,18 +21,22 @@ internal sealed class ModelShelf(IComputeEngine engine, Func<Circuit, CircuitFil
     /// <summary>One given folder.</summary>
     public static ModelShelf At(IComputeEngine engine, string folder) => new(engine, (_, _) => [folder]);
 
-    /// <summary>The folder that circuit.json names, as it stands or from the circuit's folder and those above it, and these folders themselves.</summary>
-    public static ModelShelf Around(IComputeEngine engine) => new(engine, (circuit, file) =>
+    /// <summary>The folder that circuit.json names, where it was or as it lies near the circuit, and the folders above the circuit.</summary>
+    public static ModelShelf Around(IComputeEngine engine) => new(engine, (circuit, file) => Around(circuit, file.FilePath));
+
+    /// <summary>Folders with a model that may be the circuit's, the likeliest first.</summary>
+    /// <param name="circuit">Found in it.</param>
+    /// <param name="path">Of circuit.json.</param>
+    public static IEnumerable<string> Around(Circuit circuit, string path)
     {
-        var places = new List<string>();
-        for (string? folder = Path.GetDirectoryName(Path.GetFullPath(file.FilePath)); folder is not null; folder = Path.GetDirectoryName(folder))
+        var above = new List<string>();
+        for (string? folder = Path.GetDirectoryName(Path.GetFullPath(path)); folder is not null; folder = Path.GetDirectoryName(folder))
         {
-            places.Add(folder);
-            places.Add(Path.Combine(folder, circuit.Model));
+            above.Add(folder);
         }
 
-        return places.Append(circuit.Model).Where(HoldsModel);
-    });
+        return RecordedPath.Places(circuit.Model, above[0]).Concat(above).Where(HoldsModel);
+    }
 
     /// <summary>The models of one run and no others.</summary>
     public static ModelShelf Of(IComputeEngine engine, RunFiles run) => new(
