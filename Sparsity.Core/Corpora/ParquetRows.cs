@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using Parquet;
 using Parquet.Meta;
 using Parquet.Schema;
@@ -14,7 +15,7 @@ internal static class ParquetRows
     internal static IEnumerable<TextPiece> Of(string path, TextTreeOptions options)
     {
         using FileStream stream = File.OpenRead(path);
-        if (Try(() => ParquetReader.CreateAsync(stream, leaveStreamOpen: true).GetAwaiter().GetResult()) is not { } reader)
+        if (!HasWholeFooter(stream) || Try(() => ParquetReader.CreateAsync(stream, leaveStreamOpen: true).GetAwaiter().GetResult()) is not { } reader || reader.Metadata is null)
         {
             yield return Skip(Damaged);
             yield break;
@@ -37,7 +38,7 @@ internal static class ParquetRows
         long row = 0;
         for (int group = 0; group < reader.RowGroupCount; group++)
         {
-            if (Try(() => Read(reader, group, column, bytes, stream.Length)) is not { } texts)
+            if (Try(() => Read(reader, group, column, bytes, stream)) is not { } texts)
             {
                 yield return Skip(Damaged);
                 yield break;
@@ -51,12 +52,12 @@ internal static class ParquetRows
         }
     }
 
-    private static byte[]?[]? Read(ParquetReader reader, int group, DataField column, DataField bytes, long fileLength)
+    private static byte[]?[]? Read(ParquetReader reader, int group, DataField column, DataField bytes, FileStream stream)
     {
         using ParquetRowGroupReader rows = reader.OpenRowGroupReader(group);
         ColumnMetaData? described = rows.GetMetadata(column)?.MetaData;
         if (described is null || rows.RowCount is < 0 or > MostRows || described.NumValues != rows.RowCount
-            || described.TotalUncompressedSize is < 0 or > MostBytes || described.TotalCompressedSize < 0 || described.TotalCompressedSize > fileLength)
+            || described.TotalUncompressedSize is < 0 or > MostBytes || !HasWholePages(stream, described))
         {
             return null;
         }
@@ -64,6 +65,51 @@ internal static class ParquetRows
         var texts = new byte[rows.RowCount][];
         rows.ReadAsync(bytes, texts).AsTask().GetAwaiter().GetResult();
         return texts;
+    }
+
+    /// <summary>Whether the file ends in the length of a footer that lies in it whole.</summary>
+    private static bool HasWholeFooter(FileStream stream)
+    {
+        const int Tail = 8;
+        if (stream.Length < 2 * Tail || Bytes(stream, stream.Length - Tail, Tail) is not [.. var size, (byte)'P', (byte)'A', (byte)'R', (byte)'1'])
+        {
+            return false;
+        }
+
+        int length = BinaryPrimitives.ReadInt32LittleEndian(size);
+        return length > 0 && length <= stream.Length - Tail && CompactThrift.Length(Bytes(stream, stream.Length - Tail - length, length), -1, out _) is not null;
+    }
+
+    /// <summary>Whether the pages of a column in a group of rows follow one another to its end.</summary>
+    private static bool HasWholePages(FileStream stream, ColumnMetaData column)
+    {
+        const int PageSizeField = 3, LongestHeader = 1 << 16;
+        long at = column.DictionaryPageOffset is > 0 and var first && first < column.DataPageOffset ? first : column.DataPageOffset;
+        long end = at + column.TotalCompressedSize;
+        if (at < 0 || column.TotalCompressedSize < 0 || end > stream.Length)
+        {
+            return false;
+        }
+
+        while (at < end)
+        {
+            if (CompactThrift.Length(Bytes(stream, at, (int)Math.Min(LongestHeader, end - at)), PageSizeField, out long size) is not { } header || size < 0 || size > end - at - header)
+            {
+                return false;
+            }
+
+            at += header + size;
+        }
+
+        return true;
+    }
+
+    private static byte[] Bytes(FileStream stream, long at, int count)
+    {
+        var bytes = new byte[count];
+        stream.Position = at;
+        stream.ReadExactly(bytes);
+        return bytes;
     }
 
     /// <summary>What damage makes the library throw is of any type.</summary>

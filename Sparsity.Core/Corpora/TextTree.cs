@@ -130,7 +130,7 @@ public sealed class TextTree
             {
                 foreach (TextPiece piece in TextPieces.Of(isFile ? source : Path.Combine(source, path), KindOf(path)!, _options))
                 {
-                    if (Candidate(path + piece.Place, piece, seen) is { } candidate)
+                    if (Checked(path + piece.Place, piece, seen) is { } candidate)
                     {
                         yield return candidate;
                     }
@@ -139,7 +139,7 @@ public sealed class TextTree
         }
     }
 
-    private Candidate? Candidate(string path, TextPiece piece, HashSet<UInt128> seen)
+    private Candidate? Checked(string path, TextPiece piece, HashSet<UInt128> seen)
     {
         string? text = piece.Reason is null ? TextOf(piece.Bytes.Span, piece.Limit, seen, out string? reason) : Skip(piece.Reason, out reason);
         if (text is null)
