@@ -9,9 +9,10 @@ namespace Sparsity.Cli;
 internal sealed class TextAttribute : Attribute;
 
 /// <summary>
-/// The arguments of one verb, checked before the command-line library reads them. Its own conversions turn <c>0,03</c> into 3, drop values that belong to
-/// nothing, and pass over a value that is missing. The rules: a flag takes the next argument as its value, whatever that begins with; <c>--flag=value</c> is
-/// the same; a value is empty only where a model reads it as text; numbers are read by <see cref="NumberText"/>; nothing is left over.
+/// The arguments of one verb, checked before the command-line library reads them. Its own conversions turn <c>0,03</c> into 3, drop
+/// values that belong to nothing, and pass over a value that is missing. The rules (docs/command-line.md): a flag takes the next argument
+/// as its value, whatever that begins with; <c>--flag=value</c> is the same; a value is empty only where a model reads it as text; numbers
+/// are read by <see cref="NumberText"/>; nothing is left over.
 /// </summary>
 internal sealed class Arguments
 {
@@ -44,7 +45,8 @@ internal sealed class Arguments
             }
             else if (arguments[i].Length > 1 && arguments[i][0] == '-')
             {
-                throw new BadInputException($"{_verb}: '{arguments[i]}' is no flag: all begin with --. For a file of that name write ./{arguments[i]}. See 'sparsity {_verb} --help'.");
+                throw new BadInputException(
+                    $"{_verb}: '{arguments[i]}' is no flag: all begin with --. For a file of that name write ./{arguments[i]}. {SeeHelp}");
             }
             else
             {
@@ -67,6 +69,8 @@ internal sealed class Arguments
     /// <summary>The same arguments in a form that the command-line library cannot read otherwise.</summary>
     public string[] Canonical => [_verb, .. _flagged, "--", .. _positional];
 
+    private string SeeHelp => $"See 'sparsity {_verb} --help'.";
+
     private int Read(IReadOnlyList<string> arguments, int i)
     {
         string argument = arguments[i];
@@ -80,17 +84,19 @@ internal sealed class Arguments
 
         if (!_flags.TryGetValue(name, out PropertyInfo? flag))
         {
-            throw new BadInputException($"{_verb}: there is no flag --{name}. See 'sparsity {_verb} --help'.");
+            throw new BadInputException($"{_verb}: there is no flag --{name}. {SeeHelp}");
         }
 
         if (!_given.Add(name))
         {
-            throw new BadInputException($"{_verb}: --{name} is given twice. Give it once{(Separator(flag) is { } separator ? $", its values joined by '{separator}'" : "")}.");
+            string joined = Separator(flag) is { } separator ? $", its values joined by '{separator}'" : "";
+            throw new BadInputException($"{_verb}: --{name} is given twice. Give it once{joined}.");
         }
 
         if (flag.PropertyType == typeof(bool))
         {
-            _flagged.Add(equals < 0 ? argument : throw new BadInputException($"{_verb}: --{name} takes no value. Give it alone, or leave it out."));
+            _flagged.Add(
+                equals < 0 ? argument : throw new BadInputException($"{_verb}: --{name} takes no value. Give it alone, or leave it out."));
             return i;
         }
 
@@ -101,13 +107,14 @@ internal sealed class Arguments
 
         if (equals < 0 && ++i == arguments.Count)
         {
-            throw new BadInputException($"{_verb}: --{name} needs a value. See 'sparsity {_verb} --help'.");
+            throw new BadInputException($"{_verb}: --{name} needs a value. {SeeHelp}");
         }
 
         string value = equals < 0 ? arguments[i] : argument[(equals + 1)..];
         if (equals < 0 && !IsText(flag) && value.StartsWith("--", StringComparison.Ordinal) && _flags.ContainsKey(value[2..]))
         {
-            throw new BadInputException($"{_verb}: --{name} is followed by {value}, so it has no value. Give one; if its value is to be '{value}', write --{name}={value}.");
+            throw new BadInputException(
+                $"{_verb}: --{name} is followed by {value}, so it has no value. Give one; if its value is to be '{value}', write --{name}={value}.");
         }
 
         _flagged.Add($"--{name}={Checked(flag, name, value)}");
@@ -130,7 +137,7 @@ internal sealed class Arguments
 
         if (values.Count == 0)
         {
-            throw new BadInputException($"{_verb}: --{name} needs a value. See 'sparsity {_verb} --help'.");
+            throw new BadInputException($"{_verb}: --{name} needs a value. {SeeHelp}");
         }
 
         _flagged.Add($"--{name}");
@@ -148,12 +155,15 @@ internal sealed class Arguments
         string[] parts = [.. value.Split(separator).Select(part => part.Trim())];
         if (parts.Length > 1 && parts.Any(part => part.Length == 0))
         {
-            throw new BadInputException($"{_verb}: --{name} is '{value}', which has an empty entry. Join the values by '{separator}' and leave none empty.");
+            throw new BadInputException(
+                $"{_verb}: --{name} is '{value}', which has an empty entry. Join the values by '{separator}' and leave none empty.");
         }
 
-        if (ElementType(flag) == typeof(double) && parts.Length == 2 && parts.All(part => part.Length > 0 && !part.AsSpan().ContainsAnyExceptInRange('0', '9')))
+        if (ElementType(flag) == typeof(double) && parts.Length == 2 && parts.All(IsDigits))
         {
-            throw new BadInputException($"{_verb}: --{name} is '{value}', which may be one number or two. Write {parts[0]}.{parts[1]} for one, {parts[0]}.0,{parts[1]} for two.");
+            throw new BadInputException(
+                $"{_verb}: --{name} is '{value}', which may be one number or two. "
+                + $"Write {parts[0]}.{parts[1]} for one, {parts[0]}.0,{parts[1].TrimStart('0').PadLeft(1, '0')} for two.");
         }
 
         return string.Join(separator, parts.Select(part => CheckedOne(flag, name, part)));
@@ -163,7 +173,9 @@ internal sealed class Arguments
     {
         if (value.Length == 0)
         {
-            return IsText(flag) ? value : throw new BadInputException($"{_verb}: --{name} is empty. Give it a value, or leave it out.");
+            return IsText(flag)
+                ? value
+                : throw new BadInputException($"{_verb}: --{name} is empty. Give it a value, or leave it out.");
         }
 
         string shown = $"{_verb}: --{name}";
@@ -181,9 +193,13 @@ internal sealed class Arguments
         return value;
     }
 
-    private static string RequireOneOf(string[] names, string value, string shown) => names.Contains(value, StringComparer.OrdinalIgnoreCase)
-        ? value
-        : throw new BadInputException($"{shown} is '{value}', but must be {string.Join(", ", names[..^1].Select(name => name.ToLowerInvariant()))} or {names[^1].ToLowerInvariant()}.");
+    private static string RequireOneOf(string[] names, string value, string shown)
+    {
+        string[] written = [.. names.Select(name => name.ToLowerInvariant())];
+        return written.Contains(value, StringComparer.OrdinalIgnoreCase)
+            ? value
+            : throw new BadInputException($"{shown} is '{value}', but must be {string.Join(", ", written[..^1])} or {written[^1]}.");
+    }
 
     private void RequirePlaces(PropertyInfo[] places)
     {
@@ -194,15 +210,20 @@ internal sealed class Arguments
 
         if (!places.Any(IsMany) && _positional.Count > places.Length)
         {
-            throw new BadInputException($"{_verb}: '{_positional[places.Length]}' belongs to no flag. Put a value with spaces in quotation marks. See 'sparsity {_verb} --help'.");
+            throw new BadInputException(
+                $"{_verb}: '{_positional[places.Length]}' belongs to no flag. Put a value with spaces in quotation marks. {SeeHelp}");
         }
     }
 
-    private static bool IsMany(PropertyInfo property) => property.PropertyType != typeof(string) && property.PropertyType.IsAssignableTo(typeof(System.Collections.IEnumerable));
+    private static bool IsMany(PropertyInfo property) =>
+        property.PropertyType != typeof(string) && property.PropertyType.IsAssignableTo(typeof(System.Collections.IEnumerable));
+
+    private static bool IsDigits(string text) => text.Length > 0 && !text.AsSpan().ContainsAnyExceptInRange('0', '9');
 
     private static bool IsText(PropertyInfo flag) => flag.GetCustomAttribute<TextAttribute>() is not null;
 
-    private static char? Separator(PropertyInfo flag) => flag.GetCustomAttribute<OptionAttribute>()!.Separator is var separator && separator != '\0' ? separator : null;
+    private static char? Separator(PropertyInfo flag) =>
+        flag.GetCustomAttribute<OptionAttribute>()!.Separator is var separator && separator != '\0' ? separator : null;
 
     private static Type ElementType(PropertyInfo flag)
     {

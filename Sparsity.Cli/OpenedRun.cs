@@ -41,6 +41,11 @@ internal sealed class OpenedRun : IDisposable
     public DataFolder OpenData(string? directory)
     {
         DataFolder data = DataFolder.Open(directory ?? RecordedPath.Folder(Record.Data, Folder.Directory));
+        if (directory is null)
+        {
+            Record.RequireData(data, Folder.Directory); // which may be another of the same name
+        }
+
         if (data.Tokenizer.Fingerprint != Tokenizer.Fingerprint)
         {
             throw new BadInputException($"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. Give --data a folder made with the model's tokenizer.");

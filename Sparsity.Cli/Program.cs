@@ -24,8 +24,8 @@ Console.CancelKeyPress += (_, pressed) => StopOnce(() => pressed.Cancel = true);
 Type[] verbs =
 [
     typeof(DemoVerb), typeof(DevicesVerb), typeof(CorpusVerb), typeof(TokenizerVerb), typeof(TrainVerb), typeof(EvalVerb),
-    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(MergeVerb), typeof(CircuitVerb), typeof(BridgeVerb), typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb),
-    typeof(ReproduceVerb),
+    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(MergeVerb), typeof(CircuitVerb), typeof(BridgeVerb),
+    typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb), typeof(ReproduceVerb),
 ];
 bool isDebug = false;
 AppDomain.CurrentDomain.UnhandledException += (_, thrown) => Environment.Exit(Report((Exception)thrown.ExceptionObject)); // of other threads

@@ -182,22 +182,28 @@ public static class JsonText
     /// <summary>The guard of every number that is written or read into a field.</summary>
     private sealed class FiniteDoubles : JsonConverter<double>
     {
-        public override double Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => Finite(reader.TokenType == JsonTokenType.Number ? reader.GetDouble() : throw new JsonException());
+        public override double Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            Finite(reader.TokenType == JsonTokenType.Number ? reader.GetDouble() : throw new JsonException());
 
-        public override void Write(Utf8JsonWriter writer, double value, JsonSerializerOptions options) => writer.WriteNumberValue(ToWrite(value));
+        public override void Write(Utf8JsonWriter writer, double value, JsonSerializerOptions options) =>
+            writer.WriteNumberValue(ToWrite(value));
     }
 
     /// <inheritdoc cref="FiniteDoubles"/>
     private sealed class FiniteFloats : JsonConverter<float>
     {
-        public override float Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => Finite(reader.TokenType == JsonTokenType.Number ? reader.GetSingle() : throw new JsonException());
+        public override float Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            Finite(reader.TokenType == JsonTokenType.Number ? reader.GetSingle() : throw new JsonException());
 
-        public override void Write(Utf8JsonWriter writer, float value, JsonSerializerOptions options) => writer.WriteNumberValue(ToWrite(value));
+        public override void Write(Utf8JsonWriter writer, float value, JsonSerializerOptions options) =>
+            writer.WriteNumberValue(ToWrite(value));
     }
 
     private static T Finite<T>(T value)
         where T : INumberBase<T> => T.IsFinite(value) ? value : throw new JsonException("is beyond the numbers that fit there");
 
     private static T ToWrite<T>(T value)
-        where T : INumberBase<T> => T.IsFinite(value) ? value : throw new NumericalException($"A result is {value}, no finite number, and cannot be written: weights, settings or inputs are out of range.");
+        where T : INumberBase<T> => T.IsFinite(value)
+            ? value
+            : throw new NumericalException($"A result is {value}, no finite number, and cannot be written: weights, settings or inputs are out of range.");
 }

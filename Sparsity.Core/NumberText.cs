@@ -4,8 +4,8 @@ using System.Numerics;
 namespace Sparsity.Core;
 
 /// <summary>
-/// How this program reads a number from text, whatever the system's language: a sign, digits without leading zeros, and for fractional numbers a point and an
-/// exponent. No thousands separators, no spaces, nothing that is not finite: what is read is what was written.
+/// How this program reads a number from text, whatever the system's language: a sign, digits without leading zeros, and for fractional
+/// numbers a point and an exponent. No thousands separators, no spaces, nothing that is not finite: what is read is what was written.
 /// </summary>
 public static class NumberText
 {
@@ -16,8 +16,9 @@ public static class NumberText
     {
         bool isFractional = IsFractional<T>();
         value = T.Zero;
+        NumberStyles style = NumberStyles.AllowLeadingSign | (isFractional ? NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent : 0);
         return HasForm(text, isFractional)
-            && T.TryParse(text, isFractional ? NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent : NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out value!)
+            && T.TryParse(text, style, CultureInfo.InvariantCulture, out value!)
             && T.IsFinite(value)
             && (!T.IsZero(value) || !SaysNonzero(text));
     }
@@ -35,8 +36,9 @@ public static class NumberText
         }
 
         string expected = IsFractional<T>() ? "a number" : "a whole number";
-        string why = HasForm(text, IsFractional<T>()) ? "is beyond the numbers that fit there"
-            : IsFractional<T>() && text.Count(c => c == ',') == 1 && TryParse(text.Replace(',', '.'), out T _) ? $"but must be {expected}: write {text.Replace(',', '.')}, with a point"
+        string pointed = text.Replace(',', '.');
+        string why = HasForm(text, IsFractional<T>()) ? "which is beyond the numbers that fit there"
+            : IsFractional<T>() && pointed != text && TryParse(pointed, out T _) ? $"but must be {expected}: write {pointed}, with a point"
             : $"but must be {expected}, such as {(IsFractional<T>() ? "0.03" : "64")}";
         throw new BadInputException($"{name} is '{text}', {why}.");
     }

@@ -17,6 +17,8 @@ internal static class TextPieces
     /// <summary>Where no column is asked for, the first of these that there is.</summary>
     internal static readonly string[] UsualColumns = ["text", "content", "code"];
 
+    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     private const long LongestText = 256L << 20;
     private const int LineOverText = 8; // JSON's escapes and other fields beside the text
 
@@ -126,7 +128,8 @@ internal static class TextPieces
         string place = $":{number}";
         try
         {
-            string json = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(number == 1 && line.StartsWith(Encoding.UTF8.Preamble) ? line[Encoding.UTF8.Preamble.Length..] : line);
+            bool isMarked = number == 1 && line.StartsWith(Encoding.UTF8.Preamble);
+            string json = StrictUtf8.GetString(isMarked ? line[Encoding.UTF8.Preamble.Length..] : line);
             JsonObject row = JsonText.ParseObject(json, place);
             string? column = options.Column ?? UsualColumns.FirstOrDefault(row.ContainsKey);
             if (column is null || !row.TryGetPropertyValue(column, out JsonNode? value))

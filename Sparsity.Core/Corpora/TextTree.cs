@@ -181,6 +181,8 @@ public sealed class TextTree
         }
     }
 
+    private bool Matches(string name) => _options.Glob is null || FileSystemName.MatchesSimpleExpression(_options.Glob, name, ignoreCase: false);
+
     private List<string> Below(string folder)
     {
         var paths = new List<string>();
@@ -205,8 +207,7 @@ public sealed class TextTree
         foreach (FileSystemInfo entry in entries)
         {
             string path = below.Length == 0 ? entry.Name : $"{below}/{entry.Name}";
-            bool isWanted = KindOf(entry.Name) is not null
-                && (_options.Glob is not { } glob || FileSystemName.MatchesSimpleExpression(glob, path, ignoreCase: false) || FileSystemName.MatchesSimpleExpression(glob, entry.Name, ignoreCase: false));
+            bool isWanted = KindOf(entry.Name) is not null && (Matches(path) || Matches(entry.Name));
             if (entry.LinkTarget is not null)
             {
                 if (isWanted || entry is DirectoryInfo)

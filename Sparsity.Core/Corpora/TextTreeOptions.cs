@@ -6,7 +6,10 @@ public sealed record TextTreeOptions
     /// <summary>The smallest document taken, in bytes, at least 1. Default 1: an empty one has nothing to learn from.</summary>
     public long MinimumBytes { get; init; } = 1;
 
-    /// <summary>The largest document taken from .py, .md, .jsonl and .parquet, in bytes, at most 1 GiB. Default 1 MiB: larger ones are mostly data. A text of a .txt file may have 256 MiB.</summary>
+    /// <summary>
+    /// The largest document taken from .py, .md, .jsonl and .parquet, in bytes, at most 1 GiB. Default 1 MiB: larger ones are mostly data.
+    /// A text of a .txt file may have 256 MiB.
+    /// </summary>
     public long MaximumBytes { get; init; } = 1 << 20;
 
     /// <summary>The share of documents kept for validation, more than 0 and less than 1. Default 0.05.</summary>

@@ -62,8 +62,13 @@ public sealed record PromptTask(
         }
 
         PromptTask task = given is null ? Load(recorded!.Path) : Find(given);
-        return task.Name == name && (recorded is null || task.File?.Fingerprint == recorded.Fingerprint)
-            ? task
-            : throw new BadInputException($"{given ?? recorded!.Path}: is another task than {name} as it was then{(recorded is null ? "" : ": its prompts differ")}. Restore the file, or give the right one with --task FILE.");
+        if (task.Name == name && (recorded is null || task.File?.Fingerprint == recorded.Fingerprint))
+        {
+            return task;
+        }
+
+        string why = recorded is null ? "" : ": its prompts differ";
+        throw new BadInputException(
+            $"{given ?? recorded!.Path}: is another task than {name} as it was then{why}. Restore the file, or give the right one with --task FILE.");
     }
 }
