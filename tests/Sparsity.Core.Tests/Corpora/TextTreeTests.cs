@@ -166,7 +166,7 @@ public sealed class TextTreeTests : IDisposable
             ],
             content.Skipped.Select(Line));
         Assert.Equal("b", Assert.Single(Read(_folder["rows.jsonl"], new TextTreeOptions { Column = "body" }).Documents).Text);
-        Assert.Contains("7 rows without 'none'", Refused(() => Read(_folder["rows.jsonl"], new TextTreeOptions { Column = "none" })), StringComparison.Ordinal);
+        Assert.Contains("6 rows without 'none'", Refused(() => Read(_folder["rows.jsonl"], new TextTreeOptions { Column = "none" })), StringComparison.Ordinal);
     }
 
     /// <summary>Files that Apache Arrow's C++ library wrote (tests/fixtures/parquet/README.md): two groups of 12 rows, one null and one empty in each.</summary>
@@ -183,8 +183,8 @@ public sealed class TextTreeTests : IDisposable
 
         Assert.Equal(20, content.Documents.Count);
         Assert.Equal("def f(x):\n    return x + 1\n# 0 0\n", content.Documents[0].Text);
-        Assert.Equal($"{name}.parquet:10", content.Documents[8].Path);
-        Assert.Equal("s = \"é 漢字 🎉\"\nprint(s)\n# 0 9\n", content.Documents[8].Text);
+        Assert.Equal($"{name}.parquet:10", content.Documents[7].Path);
+        Assert.Equal("s = \"é 漢字 🎉\"\nprint(s)\n# 0 9\n", content.Documents[7].Text);
         Assert.Equal("import os\nprint(os.getcwd())\n# 1 11\n", content.Documents[^1].Text);
         Assert.Equal([$"rows whose 'text' is null 2 {name}.parquet:5 {name}.parquet:17", $"too small 2 {name}.parquet:6 {name}.parquet:18"], content.Skipped.Select(Line));
     }
