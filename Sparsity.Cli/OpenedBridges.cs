@@ -19,7 +19,7 @@ internal sealed class OpenedBridges : IDisposable
         var files = new BridgeFolder(directory);
         BridgeRecord record = files.ReadRecord();
         Sparse = new OpenedRun(directory, engine, data, tokenizer);
-        _dense = new OpenedRun(denseDirectory ?? record.Dense, engine);
+        _dense = new OpenedRun(denseDirectory ?? RecordedPath.Folder(record.Dense, directory), engine);
         Bridges = files.ReadBridges(Dense.Parameters, Sparse.Model.Parameters, record.Bridge);
     }
 

@@ -20,6 +20,7 @@ internal sealed class OpenedRun : IDisposable
     private readonly string? _givenData;
     private readonly string? _givenTokenizer;
     private BytePairTokenizer? _tokenizer;
+    private DataFolder? _data;
 
     /// <param name="directory">Of any kind that <see cref="StoredModel"/> reads.</param>
     /// <param name="engine">Where the weights go.</param>
@@ -48,19 +49,9 @@ internal sealed class OpenedRun : IDisposable
     /// <exception cref="BadInputException">There is none, or it has more tokens than the model.</exception>
     public BytePairTokenizer Tokenizer => _tokenizer ??= OpenTokenizer();
 
-    /// <summary>The data folder given, the one the run was trained on, or, where a run was moved with it, the one beside the run.</summary>
-    /// <exception cref="BadInputException">There is none, or it was made with another tokenizer.</exception>
-    public DataFolder Data
-    {
-        get
-        {
-            var data = DataFolder.Open(DataDirectory ?? throw new BadInputException(
-                $"{Folder.Directory}: has no run.json that says which data the model belongs to. Give --data DIR."));
-            return data.Tokenizer.Fingerprint == Tokenizer.Fingerprint ? data : throw new BadInputException(
-                $"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. "
-                + "Give --data a folder made with the model's tokenizer.");
-        }
-    }
+    /// <summary>The data folder given, or the one the run was trained on, which may have been moved with the run.</summary>
+    /// <exception cref="BadInputException">There is none, it was made with another tokenizer, or it holds other text than the run began with.</exception>
+    public DataFolder Data => _data ??= OpenData();
 
     /// <summary>
     /// What the run was trained with; of a model from elsewhere the usual batch, and windows as long as it reads, at most 256 tokens.
@@ -78,20 +69,8 @@ internal sealed class OpenedRun : IDisposable
     /// <summary>A folder of a run or of data will do as well as the tokenizer's own below it.</summary>
     private string? GivenTokenizer => _givenTokenizer is null ? null : BytePairTokenizer.FolderOf(_givenTokenizer) ?? _givenTokenizer;
 
-    private string? DataDirectory
-    {
-        get
-        {
-            if (_givenData is not null || !IsTrainedHere)
-            {
-                return _givenData;
-            }
-
-            string recorded = Folder.ReadRecord().Data;
-            string beside = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(Folder.Directory)) ?? "", "data");
-            return !Directory.Exists(recorded) && Directory.Exists(beside) ? beside : recorded;
-        }
-    }
+    private string? DataDirectory =>
+        _givenData ?? (IsTrainedHere ? RecordedPath.Folder(Folder.ReadRecord().Data, Folder.Directory) : null);
 
     /// <summary>Says what was read otherwise than it stands in the files.</summary>
     public static void Tell(StoredModel stored)
@@ -103,6 +82,20 @@ internal sealed class OpenedRun : IDisposable
     }
 
     public void Dispose() => Model.Parameters.Dispose();
+
+    private DataFolder OpenData()
+    {
+        var data = DataFolder.Open(DataDirectory ?? throw new BadInputException(
+            $"{Folder.Directory}: has no run.json that says which data the model belongs to. Give --data DIR."));
+        if (_givenData is null)
+        {
+            Folder.ReadRecord().RequireData(data, Folder.Directory); // which may be another of the same name
+        }
+
+        return data.Tokenizer.Fingerprint == Tokenizer.Fingerprint ? data : throw new BadInputException(
+            $"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. "
+            + "Give --data a folder made with the model's tokenizer.");
+    }
 
     private BytePairTokenizer OpenTokenizer()
     {

@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text;
 using CommandLine;
@@ -15,55 +17,98 @@ if (Launcher.Present is not null)
     Environment.SetEnvironmentVariable("TERM", "dumb");
 }
 
-Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
 using var stop = new CancellationTokenSource();
 using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => StopOnce(() => signal.Cancel = true));
 Console.CancelKeyPress += (_, pressed) => StopOnce(() => pressed.Cancel = true);
 
-using var parser = new Parser(settings =>
-{
-    settings.HelpWriter = null;
-    settings.CaseInsensitiveEnumValues = true;
-    settings.ParsingCulture = System.Globalization.CultureInfo.InvariantCulture;
-});
 Type[] verbs =
 [
     typeof(DemoVerb), typeof(DevicesVerb), typeof(CorpusVerb), typeof(TokenizerVerb), typeof(TrainVerb), typeof(EvalVerb),
-    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(MergeVerb), typeof(CircuitVerb), typeof(BridgeVerb), typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb),
-    typeof(ReproduceVerb),
+    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(MergeVerb), typeof(CircuitVerb), typeof(BridgeVerb),
+    typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb), typeof(ReproduceVerb),
 ];
-ParserResult<object> parsed = parser.ParseArguments(args, verbs);
-return parsed.MapResult(verb => Run((Verb)verb), errors => Refuse([.. errors]));
+bool isDebug = false;
+AppDomain.CurrentDomain.UnhandledException += (_, thrown) => Environment.Exit(Report((Exception)thrown.ExceptionObject)); // of other threads
 
-int Run(Verb verb)
+try
+{
+    Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
+    return Run();
+}
+catch (Exception e)
+{
+    return Report(e);
+}
+
+int Run()
+{
+    // Getopt's rule: a flag takes the next argument as its value, whatever that begins with.
+    using var parser = new Parser(settings =>
+    {
+        settings.HelpWriter = null;
+        settings.GetoptMode = true;
+        settings.AllowMultiInstance = false; // which GetoptMode turns on
+        settings.CaseInsensitiveEnumValues = true;
+        settings.ParsingCulture = CultureInfo.InvariantCulture;
+    });
+    Type? type = args.Length == 0 ? null : verbs.FirstOrDefault(verb => verb.GetCustomAttribute<VerbAttribute>()!.Name == args[0]);
+    Arguments? given = type is null ? null : new Arguments(args, type);
+    ParserResult<object> parsed = parser.ParseArguments(given is null || given.AsksForHelp ? args : given.Canonical, verbs);
+    return parsed.MapResult(verb => Do((Verb)verb, given!), errors => Refuse(parsed, [.. errors]));
+}
+
+int Do(Verb verb, Arguments given)
+{
+    isDebug = verb.Debug;
+    verb.Given = given.Given;
+    RequireWorkingDirectory();
+    int code = verb.Run(stop.Token);
+    MpiGroup.Present?.Leave();
+    return code;
+}
+
+// Relative paths mean nothing without it, and libraries fail in ways of their own.
+void RequireWorkingDirectory()
 {
     try
     {
-        int code = verb.Run(stop.Token);
-        MpiGroup.Present?.Leave();
-        return code;
+        _ = Environment.CurrentDirectory;
     }
-    catch (BadInputException e)
+    catch (Exception e) when (e is IOException or UnauthorizedAccessException)
     {
-        return Fail(e.Message, 2);
-    }
-    catch (Exception e) when (e is NumericalException or WriteFailedException)
-    {
-        return Fail(e.Message, 1);
-    }
-    catch (OperationCanceledException)
-    {
-        return Fail("stopped; what was finished before is kept.", 1);
+        throw new BadInputException("The working directory is gone: it was deleted or moved. Change to another one.", e);
     }
 }
 
-int Refuse(IReadOnlyList<Error> errors)
+// The last handler: whatever goes wrong is one line and an exit code.
+int Report(Exception thrown)
+{
+    Exception e = thrown is AggregateException several ? several.Flatten().InnerExceptions[0] : thrown;
+    int code = Fail(
+        e switch
+        {
+            BadInputException or NumericalException or WriteFailedException => e.Message,
+            OperationCanceledException => "stopped; what was finished before is kept.",
+            OutOfMemoryException => "there is not enough memory. Use smaller batches, prompts or a smaller model.",
+            IOException or UnauthorizedAccessException => $"a file cannot be read or written: {e.Message}",
+            _ => $"a defect of this program ({e.GetType().Name}: {e.Message}). Please report it with what --debug shows.",
+        },
+        e is BadInputException ? 2 : 1);
+    if (isDebug || args.Contains("--debug"))
+    {
+        Complain(thrown.ToString());
+    }
+
+    return code;
+}
+
+int Refuse(ParserResult<object> parsed, IReadOnlyList<Error> errors)
 {
     if (errors.All(error => error.Tag is ErrorType.HelpRequestedError or ErrorType.HelpVerbRequestedError or ErrorType.VersionRequestedError))
     {
         bool isVersion = errors.Any(error => error.Tag == ErrorType.VersionRequestedError);
         bool ofAllVerbs = errors.OfType<HelpVerbRequestedError>().Any(error => error.Type is null);
-        Console.Out.WriteLine(isVersion ? HelpText.AutoBuild(parsed) : Help(ofAllVerbs));
+        Terminal.Text((isVersion ? HelpText.AutoBuild(parsed) : Help(parsed, ofAllVerbs)) + "\n");
         return 0;
     }
 
@@ -73,10 +118,10 @@ int Refuse(IReadOnlyList<Error> errors)
     }
 
     string sentence = string.Join(" ", errors.Select(error => SentenceBuilder.Create().FormatError(error))).ReplaceLineEndings(" ");
-    return Fail($"{sentence} See 'sparsity --help'.", 2);
+    throw new BadInputException($"{sentence} See 'sparsity --help'.");
 }
 
-HelpText Help(bool ofAllVerbs) => HelpText.AutoBuild(parsed, help =>
+HelpText Help(ParserResult<object> parsed, bool ofAllVerbs) => HelpText.AutoBuild(parsed, help =>
 {
     help.AdditionalNewLineAfterOption = false;
     help.MaximumDisplayWidth = 140;
@@ -92,9 +137,21 @@ int Fail(string message, int code)
         return code; // what goes wrong on all ranks alike is said by rank 0, which ends the others
     }
 
-    Console.Error.WriteLine($"sparsity: {(rank > 0 ? $"rank {rank}: " : "")}{message.ReplaceLineEndings(" ")}");
+    Complain($"sparsity: {(rank > 0 ? $"rank {rank}: " : "")}{message.ReplaceLineEndings(" ")}");
     MpiGroup.Present?.Abort(code);
     return code;
+}
+
+static void Complain(string text)
+{
+    try
+    {
+        Console.Error.WriteLine(text);
+    }
+    catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+    {
+        // Standard error is closed or full: only the exit code is left.
+    }
 }
 
 // The first request lets the step in progress finish; the second ends the process at once.
@@ -105,7 +162,7 @@ void StopOnce(Action keepRunning)
         keepRunning();
         if (Launcher.Present is not { Rank: > 0 } && MpiGroup.Present?.IsAborting != true)
         {
-            Console.Error.WriteLine("sparsity: stopping after the step in progress; once more to stop at once.");
+            Complain("sparsity: stopping after the step in progress; once more to stop at once.");
         }
 
         stop.Cancel();

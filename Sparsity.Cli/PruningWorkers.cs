@@ -1,4 +1,5 @@
 using Sparsity.Core;
+using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
@@ -39,6 +40,7 @@ internal sealed class PruningWorkers : IDisposable
             IComputeEngine engine = verb.CreateEngine(isCpu ? Math.Max(1, threads / atATime) : verb.Threads);
             var run = new OpenedRun(model, engine, data, tokenizer, isFirst: i == 0);
             _opened.Add((engine, run));
+            DataFingerprint ??= run.Data.Fingerprint();
             _subjects.Add(new PruningSubject(model, run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens));
         }
 
@@ -47,6 +49,9 @@ internal sealed class PruningWorkers : IDisposable
 
     /// <summary>SHA-256 of the model's weights.</summary>
     public string Fingerprint { get; }
+
+    /// <summary><see cref="DataFolder.Fingerprint"/> of the data; there is at least one search.</summary>
+    public string? DataFingerprint { get; }
 
     public IReadOnlyList<PruningSubject> Subjects => _subjects;
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sparsity.Core.Storage;
 using Spectre.Console;
 
 namespace Sparsity.Cli;
@@ -22,8 +23,12 @@ internal static class Terminal
         }
 
         ClearStatus();
-        Console.Out.WriteLine(text.ToString(CultureInfo.InvariantCulture));
+        Text(text.ToString(CultureInfo.InvariantCulture) + "\n");
     }
+
+    /// <summary>Text as it is.</summary>
+    /// <exception cref="WriteFailedException">Standard output is full or closed.</exception>
+    public static void Text(string text) => Print(() => Console.Out.Write(text));
 
     /// <summary>How far long work has come: replaces the last such line on a terminal, and is left out of redirected output unless <paramref name="always"/>.</summary>
     public static void Status(FormattableString text, bool always = false)
@@ -38,14 +43,14 @@ internal static class Terminal
         {
             if (always)
             {
-                Console.Out.WriteLine(line);
+                Text(line + "\n");
             }
 
             return;
         }
 
         ClearStatus();
-        Console.Out.Write(line[..Math.Min(line.Length, Math.Max(1, Console.WindowWidth - 1))]);
+        Text(line[..Math.Min(line.Length, Math.Max(1, Console.WindowWidth - 1))]);
         _statusShown = true;
     }
 
@@ -62,11 +67,14 @@ internal static class Terminal
 
         foreach (IReadOnlyList<string> row in rows)
         {
-            table.AddRow([.. row.Select(cell => new Text(cell))]);
+            table.AddRow([.. row.Select(cell => new Spectre.Console.Text(cell))]);
         }
 
-        AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 160);
-        AnsiConsole.Write(table);
+        Print(() =>
+        {
+            AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 160);
+            AnsiConsole.Write(table);
+        });
     }
 
     /// <summary>A number for a table, in the invariant culture.</summary>
@@ -76,8 +84,20 @@ internal static class Terminal
     {
         if (_statusShown)
         {
-            Console.Out.Write("\r" + new string(' ', Math.Max(1, Console.WindowWidth - 1)) + "\r");
+            Text("\r" + new string(' ', Math.Max(1, Console.WindowWidth - 1)) + "\r");
             _statusShown = false;
+        }
+    }
+
+    private static void Print(Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new WriteFailedException($"standard output cannot be written ({e.Message}). Free space, or direct it elsewhere.", e);
         }
     }
 }

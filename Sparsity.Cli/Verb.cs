@@ -1,5 +1,6 @@
 using CommandLine;
 using Sparsity.Cli.Mpi;
+using Sparsity.Core;
 using Sparsity.Core.Engine;
 using Sparsity.Kernels;
 
@@ -8,16 +9,39 @@ namespace Sparsity.Cli;
 /// <summary>One verb of the command line: its options, and what it does.</summary>
 internal abstract class Verb
 {
+    [Option("debug", HelpText = "After an error, also where in the program it arose.")]
+    public bool Debug { get; set; }
+
+    /// <summary>Names of the flags that were given, without the dashes.</summary>
+    public IReadOnlySet<string> Given { get; set; } = new HashSet<string>();
+
     /// <returns>The exit code.</returns>
-    /// <exception cref="Core.BadInputException">Exit code 2, one line.</exception>
+    /// <exception cref="BadInputException">Exit code 2, one line.</exception>
     public abstract int Run(CancellationToken stop);
+
+    /// <summary>Refuses flags that would be passed over.</summary>
+    /// <param name="what">What is being done, such as "circuit show".</param>
+    /// <param name="flags">Names of the flags that it uses, without the dashes.</param>
+    /// <exception cref="BadInputException">Another flag was given.</exception>
+    protected void TakesOnly(string what, params IEnumerable<string> flags)
+    {
+        string[] unused = [.. Given.Except(flags).Where(name => name != "debug").Order(StringComparer.Ordinal).Select(name => "--" + name)];
+        if (unused.Length > 0)
+        {
+            string taken = string.Join(", ", flags.Select(name => "--" + name));
+            throw new BadInputException($"{what} does not use {string.Join(", ", unused)}. {(taken.Length == 0 ? "It takes no flags" : $"It takes {taken}")}.");
+        }
+    }
 }
 
 /// <summary>A verb that computes.</summary>
 internal abstract class EngineVerb : Verb
 {
+    /// <summary>The flags of every verb that computes.</summary>
+    protected static readonly string[] EngineFlags = ["device", "threads"];
+
     [Option("device", Default = "auto", HelpText = "auto, cpu, cuda[:i] or opencl[:i].")]
-    public string Device { get; set; } = "auto";
+    public string Device { get; set => field = value.ToLowerInvariant(); } = "auto";
 
     [Option("threads", Default = 0, HelpText = "Threads of the CPU engine; 0 for all processors. Results do not depend on it.")]
     public int Threads { get; set; }

@@ -1,13 +1,17 @@
+using System.Numerics;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
+using Sparsity.Core.Engine;
 using Sparsity.Core.Storage;
 
 namespace Sparsity.Core;
 
-/// <summary>How this program reads and writes JSON: unknown fields are refused, numbers do not depend on the culture, and every failure is one clear line.</summary>
+/// <summary>
+/// How this program reads and writes JSON: unknown fields are refused, numbers are finite and do not depend on the culture, and every failure is one clear line.
+/// </summary>
 public static class JsonText
 {
     /// <summary>The options behind every JSON file of this project: indented, names as the records state them, or snake_case.</summary>
@@ -18,7 +22,7 @@ public static class JsonText
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false) },
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false), new FiniteDoubles(), new FiniteFloats() },
         RespectNullableAnnotations = true,
         RespectRequiredConstructorParameters = true,
         TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
@@ -28,13 +32,16 @@ public static class JsonText
     public static JsonSerializerOptions OneLine { get; } = new(Options) { WriteIndented = false };
 
     /// <exception cref="BadInputException">The text is not a JSON object.</exception>
-    public static JsonObject ParseObject(string json, string source)
+    public static JsonObject ParseObject(string json, string source) => Parse(json, source) as JsonObject ?? throw new BadInputException($"{source}: expected a JSON object.");
+
+    /// <returns>Any JSON value; null for null.</returns>
+    /// <exception cref="BadInputException">The text is not JSON, nests too deep, has a name twice, half a surrogate pair, or a number that is not finite.</exception>
+    public static JsonNode? Parse(string json, string source)
     {
         try
         {
-            JsonObject root = JsonNode.Parse(json, documentOptions: new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false }) as JsonObject
-                ?? throw new BadInputException($"{source}: expected a JSON object.");
-            ReadStrings(root);
+            JsonNode? root = JsonNode.Parse(json, documentOptions: new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false });
+            RequireReadable(root, source);
             return root;
         }
         catch (JsonException e)
@@ -82,8 +89,10 @@ public static class JsonText
         }
     }
 
+    /// <exception cref="NumericalException">A number is not finite.</exception>
     public static string Write<T>(T value) => JsonSerializer.Serialize(value, Options) + "\n";
 
+    /// <exception cref="NumericalException">A number is not finite.</exception>
     public static string WriteLine<T>(T value) => JsonSerializer.Serialize(value, OneLine) + "\n";
 
     /// <summary>The serializer checks fields for null, but not the elements of lists; none of this program's may be null.</summary>
@@ -111,28 +120,32 @@ public static class JsonText
         }
     }
 
-    /// <summary>Text is decoded when it is first asked for, and an escape such as "\ud800" alone fails only then: better here than anywhere.</summary>
-    private static void ReadStrings(JsonNode? node)
+    /// <summary>
+    /// Text is decoded when it is first asked for, and an escape such as "\ud800" alone fails only then: better here than anywhere. And 1e999 would be read as infinity.
+    /// </summary>
+    private static void RequireReadable(JsonNode? node, string source)
     {
         switch (node)
         {
             case JsonObject properties:
                 foreach ((_, JsonNode? value) in properties)
                 {
-                    ReadStrings(value);
+                    RequireReadable(value, source);
                 }
 
                 break;
             case JsonArray items:
                 foreach (JsonNode? item in items)
                 {
-                    ReadStrings(item);
+                    RequireReadable(item, source);
                 }
 
                 break;
             case JsonValue value when value.GetValueKind() == JsonValueKind.String:
                 _ = value.GetValue<string>();
                 break;
+            case JsonValue value when value.GetValueKind() == JsonValueKind.Number && !double.IsFinite(value.GetValue<JsonElement>().GetDouble()):
+                throw new BadInputException($"{source}: {value.GetPath().TrimStart('$', '.')} is {value.ToJsonString()}, but must be a finite number.");
         }
     }
 
@@ -146,9 +159,51 @@ public static class JsonText
             return $"unknown field '{message[Unmapped.Length..message.IndexOf('\'', Unmapped.Length)]}'; check the spelling or remove it";
         }
 
-        string where = string.IsNullOrEmpty(e.Path) || e.Path == "$" ? "" : $"{e.Path.TrimStart('$', '.')}: ";
+        string[] names = [.. message.Split('\'').Where((_, i) => i % 2 == 1)];
+        if (message.Contains("missing required properties", StringComparison.Ordinal))
+        {
+            return $"{Place(e, " ")}lacks {string.Join(", ", names[1..])}; add {(names.Length == 2 ? "it" : "them")}";
+        }
+
+        if (message.Contains("doesn't allow setting null values", StringComparison.Ordinal) || message.Contains("null for", StringComparison.Ordinal))
+        {
+            return $"{Place(e, " ")}is null; expected a value";
+        }
+
         int cut = message.IndexOf(" Path:", StringComparison.Ordinal);
         message = cut < 0 ? message : message[..cut];
-        return where + (message.StartsWith("The JSON value could not be converted", StringComparison.Ordinal) ? "has a value of the wrong type" : message.TrimEnd('.'));
+        bool namesTypes = message.StartsWith("The JSON value could not be converted", StringComparison.Ordinal) || message.Contains("System.", StringComparison.Ordinal)
+            || message.Contains(nameof(Sparsity) + ".", StringComparison.Ordinal);
+        return Place(e, ": ") + (namesTypes ? "has a value of the wrong type" : message.TrimEnd('.'));
+
+        static string Place(JsonException e, string separator) => string.IsNullOrEmpty(e.Path) || e.Path == "$" ? "" : e.Path.TrimStart('$', '.') + separator;
     }
+
+    /// <summary>The guard of every number that is written or read into a field.</summary>
+    private sealed class FiniteDoubles : JsonConverter<double>
+    {
+        public override double Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            Finite(reader.TokenType == JsonTokenType.Number ? reader.GetDouble() : throw new JsonException());
+
+        public override void Write(Utf8JsonWriter writer, double value, JsonSerializerOptions options) =>
+            writer.WriteNumberValue(ToWrite(value));
+    }
+
+    /// <inheritdoc cref="FiniteDoubles"/>
+    private sealed class FiniteFloats : JsonConverter<float>
+    {
+        public override float Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            Finite(reader.TokenType == JsonTokenType.Number ? reader.GetSingle() : throw new JsonException());
+
+        public override void Write(Utf8JsonWriter writer, float value, JsonSerializerOptions options) =>
+            writer.WriteNumberValue(ToWrite(value));
+    }
+
+    private static T Finite<T>(T value)
+        where T : INumberBase<T> => T.IsFinite(value) ? value : throw new JsonException("is beyond the numbers that fit there");
+
+    private static T ToWrite<T>(T value)
+        where T : INumberBase<T> => T.IsFinite(value)
+            ? value
+            : throw new NumericalException($"A result is {value}, no finite number, and cannot be written: weights, settings or inputs are out of range.");
 }

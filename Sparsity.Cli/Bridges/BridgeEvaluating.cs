@@ -27,6 +27,8 @@ internal static class BridgeEvaluating
 
         BridgeEvaluation result = BridgeEvaluation.Measure(
             opened.Dense, opened.Sparse.Model, opened.Bridges, source, batches, training.BatchSequences, training.ContextTokens, stop);
+        _ = NumericalException.RequireFinite(result.DenseLoss, "the dense model's loss");
+        _ = NumericalException.RequireFinite(result.SparseLoss, "the sparse model's loss");
         Print(result, flags.Untrained);
         if (flags.Out is not null)
         {

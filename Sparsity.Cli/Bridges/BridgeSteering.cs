@@ -17,11 +17,12 @@ internal static class BridgeSteering
 {
     private const int BatchPairs = 32;
     private const int ReferenceBatches = 8;
+    private const double LargestStrength = 1e6;
 
     public static int Run(BridgeVerb flags, IComputeEngine engine, CancellationToken stop)
     {
         double[] strengths = Strengths(flags);
-        int random = AtLeastOne(flags.RandomDirections ?? 16, "--random");
+        int random = AtLeastOne(flags.RandomDirections ?? 16, "--random", 100_000);
         ulong seed = flags.Seed ?? 1;
         using var opened = new OpenedBridges(BridgeVerb.Required(flags.Model, "steer", "--model DIR"), flags.Dense, engine, flags.Data, flags.Tokenizer);
         Transformer sparse = opened.Sparse.Model;
@@ -41,6 +42,13 @@ internal static class BridgeSteering
         using var steering = new Steering(
             opened.Dense, sparse, opened.Bridges, nodes, ratios, Math.Min(BatchPairs, pairs.Count), pairs.Max(pair => pair.First.Length));
         SteeringResult result = steering.Run(pairs, strengths, random, seed, stop);
+        foreach (SteeringPoint point in result.Points)
+        {
+            _ = NumericalException.RequireFinite(
+                point.Dense.Counterfactual + point.Dense.Presented + point.Sparse.Counterfactual + point.Sparse.Presented + point.RandomLow + point.RandomHigh + point.Random.Presented,
+                FormattableString.Invariant($"a probability at strength {point.Strength}"));
+        }
+
         Print(result, what);
         if (folder is not null)
         {
@@ -84,7 +92,7 @@ internal static class BridgeSteering
     private static Node ParseNode(string name, ModelConfig config)
     {
         int dot = name.LastIndexOf('.');
-        if (dot < 0 || !int.TryParse(name.AsSpan(dot + 1), NumberStyles.None, CultureInfo.InvariantCulture, out int channel))
+        if (dot < 0 || !NumberText.TryParse(name.AsSpan(dot + 1), out int channel))
         {
             throw new BadInputException($"--node '{name}' names no node; expected LAYER.SITE.CHANNEL, such as 0.mlp.act_in.5.");
         }
@@ -109,13 +117,13 @@ internal static class BridgeSteering
             return ("given prompts", [OnePair(pair, tokenizer, longest)]);
         }
 
-        PromptTask task = File.Exists(flags.Task) ? PromptTask.Load(flags.Task) : TaskCatalogue.Find(flags.Task!);
+        PromptTask task = PromptTask.Find(flags.Task!);
         if (!TokenizedTask.TryCreate(task, tokenizer, longest, out TokenizedTask? tokenized, out string? reason))
         {
             throw new BadInputException($"task {task.Name} cannot be posed: {reason}");
         }
 
-        int count = AtLeastOne(flags.Pairs ?? 64, "--pairs");
+        int count = AtLeastOne(flags.Pairs ?? 64, "--pairs", 1_000_000);
         IReadOnlyList<TokenizedPair> all = tokenized.Sample(TaskSplit.Test, seed, count).Pairs;
         TokenizedPair[] aligned = [.. all.Where(pair => pair.First.Length == pair.Second.Length)];
         if (aligned.Length == 0)
@@ -153,14 +161,15 @@ internal static class BridgeSteering
     private static double[] Strengths(BridgeVerb flags)
     {
         double[] strengths = flags.Strengths.Any() ? [.. flags.Strengths.Order().Distinct()] : [.. Enumerable.Range(0, 11).Select(i => i / 10.0)];
-        if (!strengths.All(double.IsFinite))
+        if (!strengths.All(strength => Math.Abs(strength) <= LargestStrength))
         {
-            throw new BadInputException($"--strengths is {string.Join(',', strengths)}, but must be finite numbers.");
+            throw new BadInputException(FormattableString.Invariant($"--strengths has {strengths.MaxBy(Math.Abs)}, but each must be -{LargestStrength} to {LargestStrength}."));
         }
 
         // Strength 0 is what the others are compared with.
         return strengths[0] == 0 ? strengths : [0, .. strengths.Where(strength => strength != 0)];
     }
 
-    private static int AtLeastOne(int given, string flag) => given >= 1 ? given : throw new BadInputException($"{flag} is {given}, but must be at least 1.");
+    private static int AtLeastOne(int given, string flag, int most) =>
+        given >= 1 && given <= most ? given : throw new BadInputException($"{flag} is {given}, but must be 1 to {most}.");
 }

@@ -48,6 +48,7 @@ internal static class BridgeTraining
                 Dense = Path.GetFullPath(denseDirectory),
                 DenseFingerprint = dense.Model.Parameters.Fingerprint(),
                 Init = flags.Init is null ? null : Path.GetFullPath(flags.Init),
+                InitFingerprint = start?.Model.Parameters.Fingerprint(),
                 Bridge = bridge,
             }));
         }
@@ -59,14 +60,26 @@ internal static class BridgeTraining
     {
         BridgeRecord bridge = new BridgeFolder(folder.Directory).ReadRecord();
         RunRecord record = folder.ReadRecord();
-        using var dense = new OpenedRun(flags.Dense ?? bridge.Dense, engine, flags.Data ?? record.Data, flags.Tokenizer);
+        string denseDirectory = flags.Dense ?? RecordedPath.Folder(bridge.Dense, folder.Directory);
+        using var dense = new OpenedRun(denseDirectory, engine, flags.Data ?? RecordedPath.Folder(record.Data, folder.Directory), flags.Tokenizer);
         if (dense.Model.Parameters.Fingerprint() != bridge.DenseFingerprint)
         {
-            throw new BadInputException($"{flags.Dense ?? bridge.Dense}: is another dense model than the run in {folder.Directory} began with. Restore it, or give it with --dense.");
+            throw new BadInputException($"{denseDirectory}: is another dense model than the run in {folder.Directory} began with. Restore it, or give it with --dense.");
         }
 
         DataFolder data = dense.Data;
-        using OpenedRun? start = folder.HasState || bridge.Init is null ? null : new OpenedRun(bridge.Init, engine);
+        record.RequireData(data, folder.Directory);
+        if (flags.Init is not null && (bridge.Init is null || folder.HasState))
+        {
+            throw new BadInputException($"{folder.Directory}: does not need --init: it {(bridge.Init is null ? "began with random weights" : "has a checkpoint to go on from")}. Leave it out.");
+        }
+
+        using OpenedRun? start = folder.HasState || bridge.Init is null ? null : new OpenedRun(flags.Init ?? RecordedPath.Folder(bridge.Init, folder.Directory), engine);
+        if (start is not null && bridge.InitFingerprint is not null && start.Model.Parameters.Fingerprint() != bridge.InitFingerprint)
+        {
+            throw new BadInputException($"{start.Folder.Directory}: has other weights than those that the run in {folder.Directory} was to begin with. Give the right model with --init.");
+        }
+
         ModelConfig model = folder.ReadConfig();
         var trainer = new BridgeTrainer(dense.Model, model, record.Training.Resolved(model, folder.RunPath), bridge.Bridge, start?.Model.Parameters, group);
         return TrainVerb.Continue(trainer, folder, data, stop);

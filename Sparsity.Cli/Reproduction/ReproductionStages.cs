@@ -20,6 +20,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
     private readonly List<MeasuredModel> _models = [];
     private readonly List<ModelCircuits> _circuits = [];
     private DataFolder? _data;
+    private string? _dataFingerprint;
 
     /// <summary>Everything trained or read so far, in order.</summary>
     public IReadOnlyList<MeasuredModel> Models => _models;
@@ -75,7 +76,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
         {
             // The same folder may have been given by another path, or a later version may go on with it.
             PruningPlan stored = PruningPlan.Load(planPath);
-            if (JsonText.Write(stored) != JsonText.Write(wanted with { Model = stored.Model, Version = stored.Version }))
+            if (JsonText.Write(stored) != JsonText.Write(wanted with { Model = stored.Model, Version = stored.Version, DataFingerprint = stored.DataFingerprint }))
             {
                 throw new BadInputException($"{planPath}: asks for other circuits than this figure's plan. Give another --out.");
             }
@@ -99,7 +100,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
 
     public void Dispose() => _engine.Dispose();
 
-    private string ModelFolder(string name) => Path.Combine(root, "models", name);
+    private string ModelFolder(string name) => Path.GetFullPath(Path.Combine(root, "models", name));
 
     private void RequireSame(RunFolder folder, ModelConfig shape, TrainingConfig training)
     {
@@ -107,7 +108,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
         bool isSame = record.Training == training
             && folder.ReadConfig().ToJson() == shape.ToJson()
             && record.TokenizerFingerprint == Data.Tokenizer.Fingerprint
-            && Path.GetFullPath(record.Data) == Path.GetFullPath(Data.Directory);
+            && (record.DataFingerprint is { } data ? data == (_dataFingerprint ??= Data.Fingerprint()) : Path.GetFullPath(record.Data) == Path.GetFullPath(Data.Directory));
         if (!isSame)
         {
             throw new BadInputException($"{folder.Directory}: was trained with other settings or data than this figure's plan asks for. Give another --out.");

@@ -32,9 +32,14 @@ internal sealed class BenchVerb : EngineVerb
 
     public override int Run(CancellationToken stop)
     {
-        if (Steps < 1)
+        if (Steps is < 1 or > 1_000_000)
         {
-            throw new BadInputException($"--steps is {Steps}, but must be at least 1.");
+            throw new BadInputException($"--steps is {Steps}, but must be 1 to 1000000.");
+        }
+
+        if (What == "kernels")
+        {
+            TakesOnly("bench kernels", ["size", "steps", "json", .. EngineFlags]);
         }
 
         if (BatchParts is not null && What != "train")

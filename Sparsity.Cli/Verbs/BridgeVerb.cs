@@ -21,7 +21,7 @@ internal sealed class BridgeVerb : ModelVerb
     [Option("seed", HelpText = "Seed of weights and data order, or of prompts and random directions. (Default: 1)")]
     public ulong? Seed { get; set; }
 
-    [Option("resume", HelpText = "train: run folder to continue, with the settings it has.")]
+    [Option("resume", HelpText = "train: run folder to continue, with the settings it has; takes only --dense, --data, --init, --device and --threads beside it, where they were moved.")]
     public string? Resume { get; set; }
 
     [Option("init", HelpText = "train: run or released model whose sparse weights to start from, with its shape, settings and sparsity. (Default: random weights)")]
@@ -72,9 +72,11 @@ internal sealed class BridgeVerb : ModelVerb
     [Option("swap", HelpText = "steer: present the second prompt of each pair instead.")]
     public bool Swap { get; set; }
 
+    [Text]
     [Option("presented", HelpText = "steer: one prompt instead of a task's.")]
     public string? Presented { get; set; }
 
+    [Text]
     [Option("counterfactual", HelpText = "steer: the prompt to take the node's activations from; as many tokens as --presented.")]
     public string? Counterfactual { get; set; }
 
@@ -95,14 +97,27 @@ internal sealed class BridgeVerb : ModelVerb
 
     public override int Run(CancellationToken stop)
     {
+        TakesOnly(
+            Action == "train" && Resume is not null ? "bridge train --resume, which goes on with the settings that the run has," : "bridge " + Action,
+            [
+                .. EngineFlags,
+                .. Action switch
+                {
+                    "train" when Resume is not null => (string[])["resume", "dense", "data", "init"],
+                    "train" => ["dense", "out", "data", "seed", "init", "config", "tokens", "batch", "context", "lr", "bridge-lr", "density", "minimum-alive", "d-model", "d-mlp"],
+                    "eval" => ["model", "dense", "data", "out", "untrained"],
+                    "steer" when Task is not null => ["model", "dense", "data", "out", "seed", "node", "task", "swap", "pairs", "strengths", "random"],
+                    "steer" => ["model", "dense", "data", "out", "seed", "node", "presented", "counterfactual", "presented-answer", "counterfactual-answer", "strengths", "random"],
+                    _ => throw new BadInputException($"bridge: '{Action}' is no action; use train, eval or steer."),
+                },
+            ]);
         MpiGroup? group = Action == "train" ? MpiGroup.Join() : null;
         using IComputeEngine engine = CreateEngine(group);
         return Action switch
         {
             "train" => BridgeTraining.Run(this, engine, group, stop),
             "eval" => BridgeEvaluating.Run(this, engine, stop),
-            "steer" => BridgeSteering.Run(this, engine, stop),
-            _ => throw new BadInputException($"bridge: '{Action}' is no action; use train, eval or steer."),
+            _ => BridgeSteering.Run(this, engine, stop),
         };
     }
 

@@ -1,9 +1,11 @@
 using CommandLine;
+using Sparsity.Cli.Viewer;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
+using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
@@ -22,10 +24,10 @@ internal sealed class CircuitVerb : ModelVerb
     [Option("remove", Separator = ',', HelpText = "edit: names of nodes to take out, comma-separated.")]
     public IEnumerable<string> Remove { get; set; } = [];
 
-    [Option("model", HelpText = "edit: folder of a run or of a released model. (Default: the one that the circuit names)")]
+    [Option("model", HelpText = "edit: folder of a run or of a released model. (Default: the one that the circuit names, where it was or near the circuit)")]
     public string? Model { get; set; }
 
-    [Option("task", HelpText = "edit: JSON file of the task, where it is not one of the program's own.")]
+    [Option("task", HelpText = "edit: JSON file of the task, where it is not one of the program's own and was moved.")]
     public string? Task { get; set; }
 
     [Option("out", HelpText = "export: file to write. (Default: standard output) edit: folder to make.")]
@@ -34,6 +36,12 @@ internal sealed class CircuitVerb : ModelVerb
     public override int Run(CancellationToken stop)
     {
         string[] files = [.. Files];
+        TakesOnly("circuit " + Action, Action switch
+        {
+            "export" => ["format", "out"],
+            "edit" => ["remove", "model", "task", "data", "out", .. EngineFlags],
+            _ => [],
+        });
         switch (Action, files.Length)
         {
             case ("show", 1):
@@ -80,7 +88,7 @@ internal sealed class CircuitVerb : ModelVerb
 
     private void Export(Circuit circuit)
     {
-        string text = Format switch
+        string text = Format.ToLowerInvariant() switch
         {
             "json" => JsonText.Write(circuit),
             "dot" => CircuitExport.Dot(circuit),
@@ -90,7 +98,7 @@ internal sealed class CircuitVerb : ModelVerb
         };
         if (Out is null)
         {
-            Console.Out.Write(text);
+            Terminal.Text(text);
         }
         else
         {
@@ -112,15 +120,13 @@ internal sealed class CircuitVerb : ModelVerb
         }
 
         using IComputeEngine engine = CreateEngine();
-        string directory = Model ?? circuit.Model;
-        using OpenedRun run = Open(directory, engine);
-        if (run.Model.Parameters.Fingerprint() != circuit.ModelFingerprint)
-        {
-            throw new BadInputException($"{directory}: has other weights than the model of {file}. Give --model DIR, the folder of the run it was found in.");
-        }
-
-        var subject = new PruningSubject(circuit.Model, run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens);
-        using var pruning = TaskPruning.Create(subject, PruningPlan.FindTask(Task ?? circuit.Task), circuit.Settings);
+        PromptTask task = PromptTask.FindAgain(circuit.Task, circuit.TaskFile, Task);
+        using ModelShelf models = Model is not null ? ModelShelf.At(OpenAt, Model) : ModelShelf.Around(OpenAt);
+        OpenedRun run = models.Find(circuit, new CircuitFile("circuit", file))?.Run ?? throw new BadInputException(
+            (Model is null ? $"{circuit.Model}: the model of {file} is neither there nor near the circuit." : $"{Model}: has other weights than the model of {file}.")
+            + " Give --model DIR, the folder of the run it was found in.");
+        var subject = new PruningSubject(Path.GetFullPath(run.Folder.Directory), run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens);
+        using var pruning = TaskPruning.Create(subject, task, circuit.Settings);
         PrunedTask edited = pruning.WithoutNodes(circuit, removed);
         edited.WriteTo(RunFolder.Create(Out).Directory);
         CircuitListing.Print(edited.Circuit);
@@ -128,5 +134,7 @@ internal sealed class CircuitVerb : ModelVerb
         Terminal.Line(
             $"after: {edited.Circuit.Nodes.Count} nodes, {edited.Circuit.Edges.Count} edges, test loss {edited.Circuit.Measurements.Loss:0.000}, without the circuit {edited.Circuit.Measurements.LossWithoutCircuit:0.000}");
         Terminal.Line($"written to {Path.Combine(Out, "circuit.json")}");
+
+        OpenedRun OpenAt(string folder) => Open(folder, engine);
     }
 }

@@ -9,8 +9,14 @@ namespace Sparsity.Cli.Verbs;
 [Verb("corpus", HelpText = "Make a data folder: text shards, a tokenizer, and tokens for training and validation.")]
 internal sealed class CorpusVerb : Verb
 {
-    [Option("from", SetName = "from", HelpText = "Folder of .py files, read with everything below it.")]
-    public string? From { get; set; }
+    [Option("from", SetName = "from", HelpText = "Files and folders of .py, .txt, .md, .jsonl and .parquet; folders are read with everything below them.")]
+    public IEnumerable<string> From { get; set; } = [];
+
+    [Option("column", HelpText = "With --from: the field of .jsonl and the column of .parquet that holds the text. (Default: the first there is of text, content, code)")]
+    public string? Column { get; set; }
+
+    [Option("glob", HelpText = "With --from: only files of folders whose path or name matches, with * and ?, such as '*.py'.")]
+    public string? Glob { get; set; }
 
     [Option("synthetic", SetName = "synthetic", HelpText = "Generate Python modules instead.")]
     public bool Synthetic { get; set; }
@@ -32,10 +38,14 @@ internal sealed class CorpusVerb : Verb
 
     public override int Run(CancellationToken stop)
     {
-        if (Synthetic == From is not null)
+        if (Synthetic == From.Any())
         {
-            throw new BadInputException("corpus needs either --from DIR or --synthetic.");
+            throw new BadInputException("corpus needs either --from FILE-OR-DIR ... or --synthetic.");
         }
+
+        TakesOnly(
+            $"corpus {(Synthetic ? "--synthetic" : "--from")}{(Tokenizer is null ? "" : " with --tokenizer")}",
+            ["out", "seed", .. Synthetic ? (string[])["synthetic", "megabytes"] : ["from", "column", "glob"], Tokenizer is null ? "vocabulary" : "tokenizer"]);
 
         BytePairTokenizer? tokenizer = Tokenizer is null ? null : BytePairTokenizer.Load(Tokenizer);
         if (Synthetic)
@@ -44,10 +54,11 @@ internal sealed class CorpusVerb : Verb
         }
         else
         {
-            PythonTreeContent tree = PythonTree.Read(From!, new PythonTreeOptions { Seed = Seed });
-            CorpusFolder.Write(Out, tree.Documents, CorpusInfo.Of(From!, Seed, tree.Skipped));
-            Terminal.Line($"{tree.Documents.Count} files read, {tree.Documents.Count(document => document.Validation)} of them for validation");
-            foreach (SkippedFiles skipped in tree.Skipped)
+            string[] sources = [.. From];
+            var tree = new TextTree(sources, new TextTreeOptions { Seed = Seed, Column = Column, Glob = Glob });
+            CorpusInfo info = CorpusFolder.Write(Out, tree.Documents, CorpusInfo.Of(string.Join(", ", sources.Select(Path.GetFullPath)), Seed, tree.Skipped));
+            Terminal.Line($"{info.TrainDocuments + info.ValidationDocuments} documents read, {info.ValidationDocuments} of them for validation");
+            foreach (SkippedFiles skipped in info.Skipped)
             {
                 Terminal.Line($"skipped {skipped.Count} {skipped.Reason}, for instance {skipped.Examples[0]}");
             }

@@ -20,7 +20,7 @@ internal sealed class EvalVerb : ModelVerb
         var source = new BatchSource(validated, training.BatchSequences, training.ContextTokens);
         int batches = TrainingRun.CountValidationBatches(source, training);
         using var loss = new LanguageModelLoss(run.Model, training.BatchSequences, training.ContextTokens);
-        double validation = loss.MeanOver(source, batches);
+        double validation = NumericalException.RequireFinite(loss.MeanOver(source, batches), "the validation loss");
         ModelStatistics statistics = ModelStatistics.Of(run.Model.Parameters);
         Terminal.Table(["measure", "value"],
         [

@@ -11,6 +11,7 @@ internal sealed class GenerateVerb : ModelVerb
     [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
+    [Text]
     [Option("prompt", Default = "def ", HelpText = "What the text begins with.")]
     public string Prompt { get; set; } = "";
 

@@ -12,10 +12,10 @@ namespace Sparsity.Cli.Verbs;
 [Verb("prune", HelpText = "Find the circuits of tasks in a model.")]
 internal sealed class PruneVerb : ModelVerb
 {
-    [Option("model", HelpText = "Folder of a run or of a released model.")]
+    [Option("model", HelpText = "Folder of a run or of a released model. With --resume: where it is now.")]
     public string? Model { get; set; }
 
-    [Option("task", Separator = ',', HelpText = "Names of tasks ('sparsity tasks list') or JSON files of prompt pairs, comma-separated.")]
+    [Option("task", Separator = ',', HelpText = "Names of tasks ('sparsity tasks list') or JSON files of prompt pairs, comma-separated. With --resume: where files of tasks are now.")]
     public IEnumerable<string> Task { get; set; } = [];
 
     [Option("all-tasks", HelpText = "All tasks; those that the model itself does not do are reported and not pruned.")]
@@ -54,24 +54,27 @@ internal sealed class PruneVerb : ModelVerb
     [Option("out", HelpText = "Folder to make.")]
     public string? Out { get; set; }
 
-    [Option("resume", HelpText = "Folder of an interrupted run to go on with; needs no other option.")]
+    [Option("resume", HelpText = "Folder of an interrupted run to go on with, with the settings it has; takes only --model, --data, --task, --device and --threads beside it.")]
     public string? Resume { get; set; }
 
     public override int Run(CancellationToken stop)
     {
-        PruningPlan? resumed = Resume is null ? null : PruningPlan.Load(Path.Combine(Resume, "prune.json"));
-        string[] tasks = AllTasks ? [.. TaskCatalogue.All.Select(task => task.Name)] : [.. Task];
+        RequireUsed();
+        PruningPlan? resumed = Resume is null ? null : PruningPlan.Load(Path.Combine(Resume, "prune.json")).At(Model, Data, Task);
+        PromptTask[] tasks = resumed is not null ? [.. resumed.Tasks.Select(resumed.FindTask)] : AllTasks ? [.. TaskCatalogue.All] : [.. Task.Select(PromptTask.Find)];
         PruningConfig config = resumed?.Settings ?? Settings();
-        string model = resumed?.Model ?? Model ?? throw new BadInputException("prune needs --model DIR, the folder of a run or of a released model.");
+        string model = Path.GetFullPath(resumed is null ? Model ?? throw new BadInputException("prune needs --model DIR, the folder of a run or of a released model.")
+            : Model ?? RecordedPath.Folder(resumed.Model, Resume!));
+        string? data = resumed?.Data is { } recorded ? Data ?? RecordedPath.Folder(recorded, Resume!) : Data;
         Shard? shard = Shard is null ? null : Core.Distributed.Shard.Parse(Shard);
         string directory = Resume ?? (Out is not null && shard is not null ? Path.Combine(Out, shard.FolderName) : Out) ?? throw new BadInputException("prune needs --out DIR, a folder to make.");
-        if (resumed is null && tasks.Length == 0)
+        if (tasks.Length == 0)
         {
             throw new BadInputException("prune needs --task NAME or --all-tasks; 'sparsity tasks list' shows the tasks.");
         }
 
         // Before any device starts: unknown tasks, and two of one name, which would share a folder.
-        string[] names = [.. (resumed?.Tasks ?? tasks).Select(task => PruningPlan.FindTask(task).Name)];
+        string[] names = [.. tasks.Select(task => task.Name)];
         if (names.Distinct().Count() < names.Length)
         {
             throw new BadInputException($"--task: {names.GroupBy(name => name).First(group => group.Count() > 1).Key} is given twice. Name each task once.");
@@ -83,18 +86,21 @@ internal sealed class PruneVerb : ModelVerb
         }
 
         shard?.RequireWork(tasks.Length * Math.Max(1, Seed.Distinct().Count()));
-        string? tokenizer = resumed?.Tokenizer ?? (Tokenizer is null ? null : Path.GetFullPath(Tokenizer));
-        int searches = (resumed?.Tasks ?? tasks).Count * Math.Max(1, resumed?.Seeds.Count ?? Seed.Count());
+        string? tokenizer = Tokenizer is not null ? Path.GetFullPath(Tokenizer)
+            : resumed?.Tokenizer is { } recordedTokenizer ? RecordedPath.Folder(recordedTokenizer, Resume!) : null;
+        int searches = tasks.Length * Math.Max(1, resumed?.Seeds.Count ?? Seed.Count());
         using var workers = new PruningWorkers(
-            this, model, resumed?.Data ?? Data, tokenizer, Math.Max(searches, resumed?.Search ?? Search), config, resumed?.Faithfulness ?? Faithfulness);
+            this, model, data, tokenizer, Math.Max(searches, resumed?.Search ?? Search), config, resumed?.Faithfulness ?? Faithfulness);
         PruningPlan plan = resumed ?? new PruningPlan
         {
             Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
             Model = model,
             ModelFingerprint = workers.Fingerprint,
-            Data = Data,
+            Data = data is null ? null : Path.GetFullPath(data),
+            DataFingerprint = workers.DataFingerprint,
             Tokenizer = tokenizer,
-            Tasks = tasks,
+            Tasks = names,
+            TaskFiles = tasks.Any(task => task.File is not null) ? tasks.Where(task => task.File is not null).ToDictionary(task => task.Name, task => task.File!) : null,
             PruneUnsolved = !AllTasks,
             TargetLosses = TargetLoss.Any() ? [.. TargetLoss.Distinct()] : [config.TargetLoss],
             Seeds = Seed.Any() ? [.. Seed.Distinct()] : [config.Seed],
@@ -105,7 +111,12 @@ internal sealed class PruneVerb : ModelVerb
         };
         if (plan.ModelFingerprint != workers.Fingerprint)
         {
-            throw new BadInputException($"{directory}: was begun with other weights than {model} has now. Begin anew with another --out.");
+            throw new BadInputException($"{directory}: was begun with other weights than {model} has now. Give the right folder with --model DIR, or begin anew with another --out.");
+        }
+
+        if (plan.DataFingerprint is not null && plan.DataFingerprint != workers.DataFingerprint)
+        {
+            throw new BadInputException($"{directory}: was begun with other data than {data ?? "the model's"} now. Give the right folder with --data DIR, or begin anew with another --out.");
         }
 
         if (resumed is null)
@@ -184,6 +195,25 @@ internal sealed class PruneVerb : ModelVerb
         Terminal.Line($"written to {run.ResultsPath}");
 
         static string Loss(double? value) => value is { } number ? Terminal.Number(number) : "";
+    }
+
+    /// <summary>Refuses flags that would be passed over.</summary>
+    private void RequireUsed()
+    {
+        if (Resume is not null)
+        {
+            TakesOnly("prune --resume, which goes on with the settings that the run has,", ["resume", "model", "data", "task", .. EngineFlags]);
+        }
+
+        if (AllTasks && Task.Any())
+        {
+            throw new BadInputException("prune: --all-tasks contradicts --task. Give one.");
+        }
+
+        if (Method == PruningMethod.Attribution && (Steps is not null || KCoef.Any()))
+        {
+            throw new BadInputException("prune: --method attribution trains no mask, so it does not use --steps and --k-coef. Leave them out.");
+        }
     }
 
     private PruningConfig Settings()

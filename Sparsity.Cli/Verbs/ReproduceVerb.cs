@@ -41,6 +41,7 @@ internal sealed class ReproduceVerb : EngineVerb
     {
         if (List)
         {
+            TakesOnly("reproduce --list", "list");
             PrintCosts();
             return 0;
         }
@@ -53,7 +54,7 @@ internal sealed class ReproduceVerb : EngineVerb
         Shard? shard = Shard is null ? null : Core.Distributed.Shard.Parse(Shard);
         string root = shard is null ? Out : Path.Combine(Out, shard.FolderName);
         DataFolder? data = Data is null ? null : DataFolder.Open(Path.GetFullPath(Data));
-        ReproductionPlan asked = ReproductionPlanner.Plan(Figures.Parse(FigureName), Budget.Value, Seed, data?.Directory, Version) with { Shard = shard };
+        ReproductionPlan asked = ReproductionPlanner.Plan(Figures.Parse(FigureName), Budget.Value, Seed, data?.Directory, Version) with { Shard = shard, DataFingerprint = data?.Fingerprint() };
         shard?.RequireWork(asked.Models.Count);
         string folder = Path.Combine(root, FigureName);
         string planPath = Path.Combine(folder, "plan.json");
@@ -155,7 +156,8 @@ internal sealed class ReproduceVerb : EngineVerb
     private static ReproductionPlan Begun(string path, ReproductionPlan asked)
     {
         ReproductionPlan begun = ReproductionPlan.Load(path);
-        return begun.Options == asked.Options ? begun : throw new BadInputException($"{path}: was begun with {begun.Options}. Give the same again, or another --out.");
+        ReproductionPlan moved = begun.DataFingerprint is not null && begun.DataFingerprint == asked.DataFingerprint ? begun with { Data = asked.Data } : begun;
+        return moved.Options == asked.Options ? moved : throw new BadInputException($"{path}: was begun with {begun.Options}. Give the same again, or another --out.");
     }
 
     private static void PrintCosts()

@@ -32,17 +32,21 @@ internal sealed class TasksVerb : ModelVerb
 
     public override int Run(CancellationToken stop)
     {
-        if (Pairs < 1)
+        TakesOnly("tasks " + Action, Action switch
         {
-            throw new BadInputException($"--pairs is {Pairs}, but must be at least 1.");
+            "show" => ["pairs", "distractor-lines", "seed"],
+            "eval" => ["model", "pairs", "max-tokens", "distractor-lines", "seed", .. EngineFlags],
+            _ => [],
+        });
+        RequireRange("--pairs", Pairs, 1, 1_000_000);
+        RequireRange("--max-tokens", MaxTokens, 2, 1_000_000);
+        RequireRange("--distractor-lines", DistractorLines, 0, 1000);
+        if (Action == "list" && Names.Any())
+        {
+            throw new BadInputException("tasks list takes no names; 'sparsity tasks show NAME' shows one.");
         }
 
-        if (DistractorLines < 0)
-        {
-            throw new BadInputException($"--distractor-lines is {DistractorLines}, but must be at least 0.");
-        }
-
-        IReadOnlyList<PromptTask> tasks = Names.Any() ? [.. Names.Select(PruningPlan.FindTask)] : TaskCatalogue.All;
+        IReadOnlyList<PromptTask> tasks = Names.Any() ? [.. Names.Select(PromptTask.Find)] : TaskCatalogue.All;
         switch (Action)
         {
             case "list":
@@ -63,6 +67,14 @@ internal sealed class TasksVerb : ModelVerb
                 return 0;
             default:
                 throw new BadInputException($"tasks: '{Action}' is no action; use list, show or eval.");
+        }
+    }
+
+    private static void RequireRange(string flag, int given, int least, int most)
+    {
+        if (given < least || given > most)
+        {
+            throw new BadInputException($"{flag} is {given}, but must be {least} to {most}.");
         }
     }
 

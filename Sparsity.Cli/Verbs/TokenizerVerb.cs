@@ -21,6 +21,7 @@ internal sealed class TokenizerVerb : Verb
     [Option("format", Default = TokenizerFormat.HuggingFace, HelpText = "export: huggingface (tokenizer.json) or gpt2 (encoder.json and vocab.bpe).")]
     public TokenizerFormat Format { get; set; }
 
+    [Text]
     [Option("text", HelpText = "show: the text.")]
     public string Text { get; set; } = "";
 
@@ -29,6 +30,14 @@ internal sealed class TokenizerVerb : Verb
 
     public override int Run(CancellationToken stop)
     {
+        TakesOnly("tokenizer " + Action, Action switch
+        {
+            "train" => ["from", "vocabulary", "out"],
+            "import" => ["from", "out"],
+            "export" => ["from", "format", "out"],
+            "show" => ["from", "text"],
+            _ => throw new BadInputException($"tokenizer: '{Action}' is no action; use train, import, export or show."),
+        });
         switch (Action)
         {
             case "train":
@@ -37,7 +46,7 @@ internal sealed class TokenizerVerb : Verb
                 return Save(BytePairTokenizer.Load(From), TokenizerFormat.Gpt2);
             case "export":
                 return Save(BytePairTokenizer.Load(From), Format);
-            case "show":
+            default:
                 BytePairTokenizer tokenizer = BytePairTokenizer.Load(From);
                 int[] ids = tokenizer.Encode(Text);
                 Terminal.Line($"{ids.Length} tokens of {tokenizer.VocabularySize}");
@@ -47,8 +56,6 @@ internal sealed class TokenizerVerb : Verb
                 }
 
                 return 0;
-            default:
-                throw new BadInputException($"tokenizer: '{Action}' is no action; use train, import, export or show.");
         }
     }
 

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using CommandLine;
 using Sparsity.Core;
@@ -18,6 +17,7 @@ internal sealed class TraceVerb : ModelVerb
     [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
+    [Text]
     [Option("text", HelpText = "What the model reads; needs the model's tokenizer.")]
     public string? Text { get; set; }
 
@@ -50,6 +50,16 @@ internal sealed class TraceVerb : ModelVerb
 
     public override int Run(CancellationToken stop)
     {
+        if (!MeanAblate.Any())
+        {
+            TakesOnly("trace without --mean-ablate", ["model", "text", "ids", "out", "sites", "grads", "set", "scale", .. EngineFlags]);
+        }
+
+        if (MeanBatches is < 1 or > 1_000_000)
+        {
+            throw new BadInputException($"--mean-batches is {MeanBatches}, but must be 1 to 1000000.");
+        }
+
         using IComputeEngine engine = CreateEngine();
         using OpenedRun run = Open(Model, engine);
         Transformer model = run.Model;
@@ -107,11 +117,6 @@ internal sealed class TraceVerb : ModelVerb
     private float[] Means(OpenedRun run, NodeLayout layout)
     {
         const int WindowTokens = 256;
-        if (MeanBatches < 1)
-        {
-            throw new BadInputException($"--mean-batches is {MeanBatches}, but must be at least 1.");
-        }
-
         ReadOnlyMemory<ushort> tokens = run.Data.Training;
         int window = Math.Min(Math.Min(WindowTokens, run.Model.Config.BlockSize), tokens.Length);
         return MeanActivations.Measure(run.Model, layout, tokens, window, MeanBatches, Seed);
@@ -150,14 +155,11 @@ internal sealed class TraceVerb : ModelVerb
     {
         bool isFile = !given.TrimStart().StartsWith('[');
         string source = isFile ? given : "--ids";
-        try
+        return JsonText.Parse(isFile ? JsonText.ReadAllText(given) : given, source) switch
         {
-            JsonNode? json = JsonNode.Parse(isFile ? JsonText.ReadAllText(given) : given);
-            return json is JsonArray { Count: > 0 } array && array[0] is JsonArray ? array.Deserialize<int[][]>()! : [json.Deserialize<int[]>() ?? []];
-        }
-        catch (JsonException e)
-        {
-            throw new BadInputException($"{source}: is no JSON array of token ids, such as [1, 2, 3], nor of such arrays.", e);
-        }
+            JsonArray { Count: > 0 } array when array[0] is JsonArray => JsonText.Read<int[][]>(array, source),
+            JsonArray array => [JsonText.Read<int[]>(array, source)],
+            _ => throw new BadInputException($"{source}: is no JSON array of token ids, such as [1, 2, 3], nor of such arrays."),
+        };
     }
 }

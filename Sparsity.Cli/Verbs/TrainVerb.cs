@@ -15,16 +15,16 @@ namespace Sparsity.Cli.Verbs;
 [Verb("train", HelpText = "Train a weight-sparse (or, with --dense, an ordinary) transformer on a data folder.")]
 internal sealed class TrainVerb : TrainingFlags
 {
-    [Option("data", HelpText = "Data folder made by 'corpus'.")]
+    [Option("data", HelpText = "Data folder made by 'corpus'. With --resume: where it is now.")]
     public string? Data { get; set; }
 
     [Option("out", HelpText = "Run folder to make.")]
     public string? Out { get; set; }
 
-    [Option("resume", HelpText = "Run folder to continue, with the settings it has.")]
+    [Option("resume", HelpText = "Run folder to continue, with the settings it has; takes only --data, --init, --device and --threads beside it.")]
     public string? Resume { get; set; }
 
-    [Option("init", HelpText = "Run or released model whose weights to begin with; the model takes its shape.")]
+    [Option("init", HelpText = "Run or released model whose weights to begin with; the model takes its shape. With --resume: where it is now.")]
     public string? Init { get; set; }
 
     [Option("config", HelpText = "JSON file {\"model\": {official names}, \"training\": {...}}; flags below override it.")]
@@ -56,6 +56,11 @@ internal sealed class TrainVerb : TrainingFlags
 
     public override int Run(CancellationToken stop)
     {
+        if (Resume is not null)
+        {
+            TakesOnly("train --resume, which goes on with the settings that the run has,", ["resume", "data", "init", .. EngineFlags]);
+        }
+
         var group = MpiGroup.Join();
         using IComputeEngine engine = CreateEngine(group);
         if (Resume is not null)
@@ -142,7 +147,9 @@ internal sealed class TrainVerb : TrainingFlags
             Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
             Device = (trainer.Group is { } group ? FormattableString.Invariant($"{group.Size} x ") : "") + trainer.Engine.Description,
             Data = Path.GetFullPath(data.Directory),
+            DataFingerprint = data.Fingerprint(),
             InitialModel = initial is null ? null : Path.GetFullPath(initial.Directory),
+            InitialFingerprint = initial?.Fingerprint(),
             TokenizerFingerprint = data.Tokenizer.Fingerprint,
             BigramLoss = TrainingRun.BigramLoss(trainer.Config, trainer.Model.Config.VocabSize, data.Training, data.Validation),
             Training = trainer.Config,
@@ -152,17 +159,23 @@ internal sealed class TrainVerb : TrainingFlags
         AtomicFile.WriteText(folder.RunPath, JsonText.Write(record)); // from here on the run can be resumed
     }
 
-    private static int Continue(IComputeEngine engine, IProcessGroup? group, RunFolder folder, CancellationToken stop)
+    private int Continue(IComputeEngine engine, IProcessGroup? group, RunFolder folder, CancellationToken stop)
     {
         RunRecord record = folder.ReadRecord();
         ModelConfig model = folder.ReadConfig();
-        DataFolder data = DataFolder.Open(record.Data);
-        if (data.Tokenizer.Fingerprint != record.TokenizerFingerprint)
+        DataFolder data = DataFolder.Open(Data ?? RecordedPath.Folder(record.Data, folder.Directory));
+        record.RequireData(data, folder.Directory);
+        if (Init is not null && (record.InitialModel is null || folder.HasState))
         {
-            throw new BadInputException($"{record.Data}: now holds tokens of another tokenizer than the run in {folder.Directory} began with. Restore the data folder.");
+            throw new BadInputException($"{folder.Directory}: does not need --init: it {(record.InitialModel is null ? "began with random weights" : "has a checkpoint to go on from")}. Leave it out.");
         }
 
-        using StoredModel? initial = !group.IsLeader() || folder.HasState || record.InitialModel is null ? null : StoredModel.Open(record.InitialModel);
+        using StoredModel? initial = !group.IsLeader() || folder.HasState || record.InitialModel is null ? null : StoredModel.Open(Init ?? RecordedPath.Folder(record.InitialModel, folder.Directory));
+        if (initial is not null && record.InitialFingerprint is not null && initial.Fingerprint() != record.InitialFingerprint)
+        {
+            throw new BadInputException($"{initial.Directory}: has other weights than those that the run in {folder.Directory} was to begin with. Give the right model with --init.");
+        }
+
         TrainingConfig training = record.Training.Resolved(model, folder.RunPath);
         RequireRoom(engine, model, training, group);
         return Continue(new Trainer(engine, model, training, group), folder, data, stop, initial) ? 0 : Stopped(folder.Directory);

@@ -22,6 +22,9 @@ internal sealed class ViewVerb : ModelVerb
     [Option("model", HelpText = "The circuits' model, the folder of a run or of a released one, for heads, tokens and answers. (Default: looked for in --run, or where circuit.json says and around it)")]
     public string? Model { get; set; }
 
+    [Option("task", Separator = ',', HelpText = "JSON files of tasks that circuits were found on, where they are not the program's own and were moved, comma-separated.")]
+    public IEnumerable<string> Task { get; set; } = [];
+
     [Option("labels", HelpText = "Labels of nodes, a file that the page exported.")]
     public string? Labels { get; set; }
 
@@ -43,11 +46,12 @@ internal sealed class ViewVerb : ModelVerb
             throw new BadInputException("view --circuit needs --html OUT.html, the file to write; to serve, give --run DIR.");
         }
 
+        TakesOnly(Html is null ? "view without --html" : "view --html", ["circuit", "run", "model", "labels", "task", .. EngineFlags, .. Html is null ? (string[])["data", "port", "address"] : ["html"]]);
         IReadOnlyDictionary<string, string> labels = Labels is null ? new Dictionary<string, string>() : ViewerContent.ReadLabels(Labels);
         RunFiles? files = Directory is null ? null : new RunFiles(Directory);
         using IComputeEngine engine = CreateEngine();
         using ModelShelf models = Model is not null ? ModelShelf.At(OpenAt, Model) : files is not null ? ModelShelf.Of(OpenAt, files) : ModelShelf.Around(OpenAt);
-        ViewerContent content = files is not null ? ViewerContent.OfRun(files, labels) : ViewerContent.OfCircuit(Circuit!, labels);
+        ViewerContent content = (files is not null ? ViewerContent.OfRun(files, labels) : ViewerContent.OfCircuit(Circuit!, labels)) with { TaskFiles = [.. Task] };
         return Html is null ? Serve(content, models, stop) : Write(Html, content, models);
 
         OpenedRun OpenAt(string folder) => Open(folder, engine);
@@ -91,10 +95,10 @@ internal sealed class ViewVerb : ModelVerb
         return 0;
     }
 
-    private async Task ServeAsync(ViewerContent content, ViewerDocuments documents, LiveAblation ablation, IPAddress address, CancellationToken stop)
+    private async System.Threading.Tasks.Task ServeAsync(ViewerContent content, ViewerDocuments documents, LiveAblation ablation, IPAddress address, CancellationToken stop)
     {
         await using var server = new ViewerServer(content.Title, documents, ablation, address, Port);
         Terminal.Line($"serving at {await server.StartAsync()} until Ctrl-C");
-        await Task.Delay(Timeout.Infinite, stop).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        await System.Threading.Tasks.Task.Delay(Timeout.Infinite, stop).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 }

@@ -8,7 +8,9 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Cli.Viewer;
 
 /// <summary>A circuit with what its model adds: its shape, which tokens write its channels, how channels reach the answers' logits.</summary>
-internal sealed class CircuitDescriber(ModelShelf models)
+/// <param name="models">Where models are found.</param>
+/// <param name="taskOf">The task of a circuit; throws <see cref="BadInputException"/> where it is not known.</param>
+internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTask> taskOf)
 {
     private const string ActivationsFile = "activations.json";
     private const int TokensPerEnd = 20;
@@ -85,12 +87,23 @@ internal sealed class CircuitDescriber(ModelShelf models)
         string[] Texts(int[] tokens) => [.. tokens.Select(run.Tokenizer.Describe)];
     }
 
-    /// <summary>Test prompts of the circuit's task; null for a task that is not in the catalogue, or that the tokenizer cannot pose.</summary>
-    private static IReadOnlyList<TokenizedPair>? PairsOf(Circuit circuit, ShelvedModel run) =>
-        TaskCatalogue.All.FirstOrDefault(task => task.Name == circuit.Task) is { } task
-            && TokenizedTask.TryCreate(task, run.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out _, circuit.Settings.DistractorLines)
+    /// <summary>Test prompts of the circuit's task; null for a task whose file is not found as it was, or that the tokenizer cannot pose.</summary>
+    private IReadOnlyList<TokenizedPair>? PairsOf(Circuit circuit, ShelvedModel run)
+    {
+        PromptTask task;
+        try
+        {
+            task = taskOf(circuit);
+        }
+        catch (BadInputException)
+        {
+            return null; // the circuit is shown without prompts; live ablation says why
+        }
+
+        return TokenizedTask.TryCreate(task, run.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out _, circuit.Settings.DistractorLines)
             ? tokenized.Sample(TaskSplit.Test, circuit.Settings.Seed, PairsForAnswers).Pairs
             : null;
+    }
 
     /// <summary>The task's most common pair of answers and the weights with which channels reach their logits.</summary>
     private static Readout FindReadout(IReadOnlyList<TokenizedPair> pairs, ShelvedModel run, TokenWeights weights, int[] channels)

@@ -1,7 +1,5 @@
-using System.Globalization;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Model;
 
 namespace Sparsity.Cli.Viewer;
 
@@ -28,28 +26,8 @@ internal sealed class CircuitFile
     /// <summary>As of when the viewer started.</summary>
     public CircuitSummary Summary { get; }
 
-    /// <exception cref="BadInputException">The file is missing or damaged, a node's name is none, or an edge ends outside.</exception>
-    public Circuit Load()
-    {
-        Circuit circuit = Circuit.Load(RunFiles.NoLink(FilePath));
-        var names = new HashSet<string>();
-        foreach (CircuitNode node in circuit.Nodes)
-        {
-            if (!IsNodeName(node.Name))
-            {
-                throw new BadInputException($"{FilePath}: '{node.Name}' is no node. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12.");
-            }
-
-            if (!names.Add(node.Name))
-            {
-                throw new BadInputException($"{FilePath}: node {node.Name} occurs twice.");
-            }
-        }
-
-        return circuit.Edges.FirstOrDefault(edge => !names.Contains(edge.From) || !names.Contains(edge.To)) is { } loose
-            ? throw new BadInputException($"{FilePath}: the edge from {loose.From} to {loose.To} ends outside the circuit's nodes.")
-            : circuit;
-    }
+    /// <inheritdoc cref="Circuit.Load"/>
+    public Circuit Load() => Circuit.Load(RunFiles.NoLink(FilePath));
 
     /// <summary>The path of a file beside the circuit; null if it is not there.</summary>
     public string? Sibling(string name)
@@ -61,15 +39,6 @@ internal sealed class CircuitFile
     /// <summary>When the circuit and the files beside it last changed.</summary>
     public string Version() =>
         string.Join(' ', new DirectoryInfo(Path.GetDirectoryName(Path.GetFullPath(FilePath))!).EnumerateFiles("*.json").Select(file => $"{file.Name} {file.LastWriteTimeUtc.Ticks} {file.Length}"));
-
-    private static bool IsNodeName(string name)
-    {
-        int first = name.IndexOf('.', StringComparison.Ordinal);
-        int last = name.LastIndexOf('.');
-        return first > 0 && last > first && IsNumber(name[..first]) && IsNumber(name[(last + 1)..]) && SiteKinds.Nodes.Any(kind => kind.Suffix() == name[(first + 1)..last]);
-
-        static bool IsNumber(string text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _);
-    }
 }
 
 /// <summary>A circuit in the list of a run.</summary>

@@ -121,8 +121,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
     {
         Circuit circuit = file.Load();
         ShelvedModel model = models.Find(circuit, file) ?? throw new BadInputException("The circuit's model is not in this run. Start 'sparsity view' with --model.");
-        PromptTask task = TaskCatalogue.All.FirstOrDefault(task => task.Name == circuit.Task)
-            ?? throw new BadInputException($"{circuit.Task} is not one of the program's own tasks; its prompts are not known here.");
+        PromptTask task = content.TaskOf(circuit);
         if (!TokenizedTask.TryCreate(task, model.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out string? reason, circuit.Settings.DistractorLines))
         {
             throw new BadInputException($"The task cannot be posed: {reason}");

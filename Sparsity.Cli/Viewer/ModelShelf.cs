@@ -20,18 +20,22 @@ internal sealed class ModelShelf(Func<string, OpenedRun> open, Func<Circuit, Cir
     /// <summary>One given folder.</summary>
     public static ModelShelf At(Func<string, OpenedRun> open, string folder) => new(open, (_, _) => [folder]);
 
-    /// <summary>The folder that circuit.json names, as it stands or from the circuit's folder and those above it, and these folders themselves.</summary>
-    public static ModelShelf Around(Func<string, OpenedRun> open) => new(open, (circuit, file) =>
+    /// <summary>The folder that circuit.json names, where it was or as it lies near the circuit, and the folders above the circuit.</summary>
+    public static ModelShelf Around(Func<string, OpenedRun> open) => new(open, (circuit, file) => Around(circuit, file.FilePath));
+
+    /// <summary>Folders with a model that may be the circuit's, the likeliest first.</summary>
+    /// <param name="circuit">Found in it.</param>
+    /// <param name="path">Of circuit.json.</param>
+    public static IEnumerable<string> Around(Circuit circuit, string path)
     {
-        var places = new List<string>();
-        for (string? folder = Path.GetDirectoryName(Path.GetFullPath(file.FilePath)); folder is not null; folder = Path.GetDirectoryName(folder))
+        var above = new List<string>();
+        for (string? folder = Path.GetDirectoryName(Path.GetFullPath(path)); folder is not null; folder = Path.GetDirectoryName(folder))
         {
-            places.Add(folder);
-            places.Add(Path.Combine(folder, circuit.Model));
+            above.Add(folder);
         }
 
-        return places.Append(circuit.Model).Where(StoredModel.IsIn);
-    });
+        return RecordedPath.Places(circuit.Model, above[0]).Concat(above).Where(StoredModel.IsIn);
+    }
 
     /// <summary>The models of one run and no others.</summary>
     public static ModelShelf Of(Func<string, OpenedRun> open, RunFiles run) => new(

@@ -1,7 +1,8 @@
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using Sparsity.Core;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Storage;
+using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Viewer;
 
@@ -16,6 +17,14 @@ internal sealed record ViewerContent(
     string Title, IReadOnlyList<CircuitFile> Circuits, IReadOnlyList<UnprunedTask> Unpruned, IReadOnlyList<TrainingFile> Trainings,
     IReadOnlyList<ReportFile> Reports, IReadOnlyDictionary<string, string> Labels)
 {
+    /// <summary>Files of tasks that were given by hand, for circuits whose task is not one of the program's own.</summary>
+    public IReadOnlyList<string> TaskFiles { get; init; } = [];
+
+    /// <summary>The task that a circuit was found on.</summary>
+    /// <exception cref="BadInputException">Its file is gone, or holds other prompts now.</exception>
+    public PromptTask TaskOf(Circuit circuit) =>
+        PromptTask.FindAgain(circuit.Task, circuit.TaskFile, TaskFiles.FirstOrDefault(path => PromptTask.Load(path).Name == circuit.Task));
+
     /// <summary>One circuit.</summary>
     public static ViewerContent OfCircuit(string path, IReadOnlyDictionary<string, string> labels)
     {
@@ -100,7 +109,7 @@ internal sealed record TrainingFile(string Id, RunFolder Folder)
     {
         string[] lines = [.. JsonText.ReadAllText(RunFiles.NoLink(Folder.MetricsPath)).Split('\n').Where(IsWhole)];
         int step = (lines.Length + MostLines - 1) / MostLines;
-        JsonNode?[] kept = [.. lines.Where((line, i) => step <= 1 || i % step == 0 || line.Contains("\"validation_loss\"", StringComparison.Ordinal)).Select(line => JsonNode.Parse(line))];
+        JsonNode?[] kept = [.. lines.Where((line, i) => step <= 1 || i % step == 0 || line.Contains("\"validation_loss\"", StringComparison.Ordinal)).Select(line => JsonText.ParseObject(line, Folder.MetricsPath))];
         var document = new JsonObject { ["metrics"] = new JsonArray(kept) };
         if (File.Exists(Folder.RunPath) && JsonText.ParseObject(JsonText.ReadAllText(RunFiles.NoLink(Folder.RunPath)), Folder.RunPath) is { } run)
         {
@@ -115,9 +124,9 @@ internal sealed record TrainingFile(string Id, RunFolder Folder)
     {
         try
         {
-            return line.Length > 0 && JsonNode.Parse(line) is JsonObject;
+            return line.Length > 0 && JsonText.ParseObject(line, "") is not null;
         }
-        catch (JsonException)
+        catch (BadInputException)
         {
             return false;
         }

@@ -24,7 +24,7 @@ internal sealed class ViewerDocuments
     {
         _content = content;
         _models = models;
-        _describer = new CircuitDescriber(models);
+        _describer = new CircuitDescriber(models, content.TaskOf);
         _live = live;
         _sources["run"] = new Source(() => "", () => Json(Run()));
         foreach (CircuitFile circuit in content.Circuits)

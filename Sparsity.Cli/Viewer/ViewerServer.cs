@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Sparsity.Core;
+using Sparsity.Core.Engine;
 
 namespace Sparsity.Cli.Viewer;
 
@@ -116,7 +117,7 @@ internal sealed class ViewerServer : IAsyncDisposable
                 await Refuse(context, StatusCodes.Status404NotFound, "There is nothing here.");
             }
         }
-        catch (BadInputException e)
+        catch (Exception e) when (e is BadInputException or NumericalException)
         {
             await Refuse(context, StatusCodes.Status422UnprocessableEntity, e.Message);
         }

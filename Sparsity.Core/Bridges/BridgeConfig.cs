@@ -62,10 +62,10 @@ public sealed record BridgeConfig
         RequireWeight("kl_dense_to_sparse_weight", KlDenseToSparseWeight);
         RequireWeight("kl_sparse_to_dense_weight", KlSparseToDenseWeight);
         Require(EncoderFraction is null or (> 0 and <= 1), "encoder_fraction", EncoderFraction, "null or in (0, 1]");
-        Require(StartBatches >= 1, "start_batches", StartBatches, "at least 1");
+        Require(StartBatches is >= 1 and <= 1_000_000, "start_batches", StartBatches, "1 to 1000000");
         Require(StartRidge is > 0 and < 1e6, "start_ridge", StartRidge, "above 0 and below 1000000");
         Require(Lr is >= 0 and < 1e6, "lr", Lr, "from 0 to below 1000000");
-        Require(Eps > 0, "eps", Eps, "above 0");
+        Require(Eps is >= 1e-30 and <= 1e6, "eps", Eps, "1e-30 to 1000000");
         return this;
 
         void RequireWeight(string field, double given) => Require(given is >= 0 and < 1e6, field, given, "from 0 to below 1000000");

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
@@ -17,6 +18,10 @@ public sealed record BridgeRecord
 
     /// <summary>The folder whose weights the sparse model started from, as an absolute path; null where they were drawn.</summary>
     public string? Init { get; init; }
+
+    /// <summary><see cref="ModelParameters.Fingerprint"/> of that model; null where there is none, and in files of earlier versions.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? InitFingerprint { get; init; }
 
     public required BridgeConfig Bridge { get; init; }
 }
@@ -64,7 +69,7 @@ public sealed class BridgeFolder(string directory)
         var bridges = new BridgePairs(sparse.Engine, dense.Config, sparse.Config, config, isTrained: false);
         try
         {
-            IReadOnlyDictionary<string, string> metadata = RunFolder.ReadTensors(BridgesPath, Tensors(bridges), sparse.Engine);
+            IReadOnlyDictionary<string, string> metadata = RunFolder.ReadTensors(BridgesPath, Tensors(bridges), sparse.Engine, requireFinite: true);
             RequireSame(metadata, DenseKey, dense, "dense", "Give the dense model they were trained with.");
             RequireSame(metadata, SparseKey, sparse, "sparse", "Continue the run with 'sparsity bridge train --resume', which writes both anew, or restore model.safetensors.");
             return bridges;

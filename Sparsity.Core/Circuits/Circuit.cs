@@ -1,5 +1,7 @@
+using System.Text.Json.Serialization;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
+using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Circuits;
 
@@ -46,7 +48,11 @@ public sealed record Circuit
 
     public required string Task { get; init; }
 
-    /// <summary>The model's run folder as it was given.</summary>
+    /// <summary>Where the task came from; null for one of the program's own, and in files of earlier versions, which do not say.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public TaskFile? TaskFile { get; init; }
+
+    /// <summary>The model's folder, as a full path; relative in files of earlier versions.</summary>
     public required string Model { get; init; }
 
     /// <summary>SHA-256 of the model's weights.</summary>
@@ -77,6 +83,31 @@ public sealed record Circuit
     /// <summary>Nodes removed by hand since it was found, in the order of removal.</summary>
     public IReadOnlyList<string> RemovedByHand { get; init; } = [];
 
-    /// <exception cref="BadInputException">The file is missing, damaged or of a newer version.</exception>
-    public static Circuit Load(string path) => JsonText.ReadFile<Circuit>(path);
+    /// <exception cref="BadInputException">The file is missing, damaged or of a newer version, a name is none, a setting is out of range, or an edge ends outside.</exception>
+    public static Circuit Load(string path)
+    {
+        Circuit circuit = JsonText.ReadFile<Circuit>(path);
+        if (circuit.Task.Any(char.IsControl))
+        {
+            throw new BadInputException($"{path}: the task's name '{circuit.Task}' holds a control character. Use another copy.");
+        }
+
+        var names = new HashSet<string>();
+        foreach (CircuitNode node in circuit.Nodes)
+        {
+            if (!Node.IsName(node.Name))
+            {
+                throw new BadInputException($"{path}: '{node.Name}' is no node. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12.");
+            }
+
+            if (!names.Add(node.Name))
+            {
+                throw new BadInputException($"{path}: node {node.Name} occurs twice.");
+            }
+        }
+
+        return circuit.Edges.FirstOrDefault(edge => !names.Contains(edge.From) || !names.Contains(edge.To)) is { } loose
+            ? throw new BadInputException($"{path}: the edge from {loose.From} to {loose.To} ends outside the circuit's nodes.")
+            : circuit with { Settings = circuit.Settings.Validated(path) };
+    }
 }

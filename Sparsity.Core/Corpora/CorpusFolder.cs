@@ -24,12 +24,15 @@ public static class CorpusFolder
     /// <inheritdoc cref="Write(string, IEnumerable{CorpusDocument}, CorpusInfo)"/>
     public static CorpusInfo Write(string directory, IEnumerable<CorpusDocument> documents, CorpusInfo info, long shardBytes)
     {
+        RequireFree(directory);
+        using IEnumerator<CorpusDocument> each = documents.GetEnumerator();
+        bool isMore = each.MoveNext(); // before anything is made: there may be nothing to write
         Prepare(directory);
         var train = new ShardWriter(directory, "train", shardBytes);
         var validation = new ShardWriter(directory, "validation", shardBytes);
-        foreach (CorpusDocument document in documents)
+        for (; isMore; isMore = each.MoveNext())
         {
-            (document.Validation ? validation : train).Add(document);
+            (each.Current.Validation ? validation : train).Add(each.Current);
         }
 
         train.Finish();
@@ -122,15 +125,18 @@ public static class CorpusFolder
             ? value.GetValue<string>()
             : throw new BadInputException($"{source}: there is no \"text\"; expected {{\"path\", \"text\"}}. Make the corpus again.");
 
+    private static void RequireFree(string directory)
+    {
+        if (File.Exists(directory) || (Directory.Exists(directory) && Directory.EnumerateFileSystemEntries(directory).Any()))
+        {
+            throw new BadInputException($"{directory}: something is there already; expected an empty folder or none. Choose another --out.");
+        }
+    }
+
     private static void Prepare(string directory)
     {
         try
         {
-            if (File.Exists(directory) || (Directory.Exists(directory) && Directory.EnumerateFileSystemEntries(directory).Any()))
-            {
-                throw new BadInputException($"{directory}: something is there already; expected an empty folder or none. Choose another --out.");
-            }
-
             Directory.CreateDirectory(Path.Combine(directory, "text"));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

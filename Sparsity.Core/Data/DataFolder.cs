@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Sparsity.Core.Corpora;
 using Sparsity.Core.Tokenization;
 
@@ -22,12 +24,31 @@ public sealed class DataFolder
     /// <summary>The validation stream.</summary>
     public ReadOnlyMemory<ushort> Validation => TokenFile.Open(Path.Combine(Directory, "validation.bin"), Tokenizer).Tokens;
 
+    /// <summary>SHA-256 of the tokens of both streams: what a run that goes on elsewhere is checked by.</summary>
+    public string Fingerprint()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (ReadOnlyMemory<ushort> tokens in new[] { Training, Validation })
+        {
+            hash.AppendData(BitConverter.GetBytes((long)tokens.Length));
+            for (ReadOnlySpan<ushort> rest = tokens.Span; !rest.IsEmpty;)
+            {
+                // In parts, because a span of bytes cannot be longer than 2 GiB.
+                ReadOnlySpan<ushort> part = rest[..Math.Min(rest.Length, 1 << 24)];
+                hash.AppendData(MemoryMarshal.AsBytes(part));
+                rest = rest[part.Length..];
+            }
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
     /// <exception cref="BadInputException">It is not such a folder, or a file is damaged.</exception>
     public static DataFolder Open(string directory)
     {
         if (!System.IO.Directory.Exists(directory))
         {
-            throw new BadInputException($"{directory}: no such folder. Make one with 'sparsity corpus --out {directory}'.");
+            throw new BadInputException($"{directory}: no such data folder. Give the right one with --data DIR, or make one with 'sparsity corpus'.");
         }
 
         return new DataFolder(directory, BytePairTokenizer.Load(Path.Combine(directory, "tokenizer")));

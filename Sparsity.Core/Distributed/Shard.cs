@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace Sparsity.Core.Distributed;
 
 /// <summary>One of several shares of a list of jobs that do not need each other, each done by a run of its own and in a folder of its own.</summary>
@@ -16,7 +14,7 @@ public sealed record Shard(int Index, int Count)
             ? new Shard(index, count)
             : throw new BadInputException($"--shard is '{text}', but must be i/n with i from 1 to n, such as 2/8.");
 
-        static int? Number(string part) => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? number : null;
+        static int? Number(string part) => NumberText.TryParse(part, out int number) ? number : null;
     }
 
     /// <summary>The name of its folder, below the one that is the same for all.</summary>

@@ -1,3 +1,5 @@
+using Sparsity.Core.Engine;
+
 namespace Sparsity.Core.Generation;
 
 /// <summary>How the next token is drawn.</summary>
@@ -15,9 +17,9 @@ public sealed record SamplingConfig
     /// <exception cref="BadInputException">A field is out of range.</exception>
     public SamplingConfig Validated()
     {
-        if (!(Temperature >= 0 && double.IsFinite(Temperature)))
+        if (Temperature is not (>= 0 and <= 1e6))
         {
-            throw new BadInputException(FormattableString.Invariant($"temperature is {Temperature}, but must be at least 0."));
+            throw new BadInputException(FormattableString.Invariant($"temperature is {Temperature}, but must be 0 to 1000000."));
         }
 
         if (TopK < 1)
@@ -42,6 +44,12 @@ public sealed record SamplingConfig
         for (int token = 1; token < logits.Length; token++)
         {
             likeliest = logits[token] > logits[likeliest] ? token : likeliest;
+        }
+
+        foreach (float logit in logits)
+        {
+            // Minus infinity is a token that can never come.
+            _ = float.IsNegativeInfinity(logit) ? 0 : NumericalException.RequireFinite(logit, "a logit");
         }
 
         if (Temperature == 0)

@@ -9,6 +9,19 @@ public readonly record struct Node(Site Site, int Channel) : IComparable<Node>
 {
     public string Name => $"{Site.Name}.{Channel}";
 
+    /// <summary>Whether some model has a node of this name.</summary>
+    public static bool IsName(string name)
+    {
+        int dot = name.LastIndexOf('.');
+        if (dot < 0 || !NumberText.TryParse(name.AsSpan(dot + 1), out int channel) || channel < 0)
+        {
+            return false;
+        }
+
+        _ = NumberText.TryParse(name.AsSpan(0, name.IndexOf('.')), out int layer);
+        return layer >= 0 && SiteKinds.Nodes.Any(kind => new Node(new Site(layer, kind), channel).Name == name);
+    }
+
     public int CompareTo(Node other) => (Site, Channel).CompareTo((other.Site, other.Channel));
 
     public override string ToString() => Name;
@@ -88,7 +101,7 @@ public sealed class NodeLayout
     public Node Parse(string name)
     {
         int dot = name.LastIndexOf('.');
-        if (dot > 0 && int.TryParse(name[(dot + 1)..], out int channel) && channel >= 0)
+        if (dot > 0 && NumberText.TryParse(name.AsSpan(dot + 1), out int channel) && channel >= 0)
         {
             var node = new Node(Site.Parse(name[..dot], Config), channel);
             if (node.Site.Kind.IsNode() && channel < Config.ChannelsAt(node.Site.Kind))

@@ -132,29 +132,31 @@ public sealed record PruningConfig
     /// <exception cref="BadInputException">A field is out of range.</exception>
     public PruningConfig Validated(string source = "pruning configuration")
     {
-        Require(Steps >= 1, "steps", Steps, "at least 1");
-        Require(BatchPairs >= 1, "batch_pairs", BatchPairs, "at least 1");
-        Require(MaxTokens >= 2, "max_tokens", MaxTokens, "at least 2");
-        Require(DistractorLines >= 0, "distractor_lines", DistractorLines, "at least 0");
-        Require(KCoef.Count > 0 && KCoef.All(k => k >= 0), "k_coef", string.Join(", ", KCoef), "a list of numbers from 0");
-        Require(Lr > 0, "lr", Lr, "above 0");
+        const double Large = 1e6; // far beyond what makes sense, and far within what fits a float
+        Require(Steps is >= 1 and <= 1_000_000, "steps", Steps, "1 to 1000000");
+        Require(BatchPairs is >= 1 and <= 1_000_000, "batch_pairs", BatchPairs, "1 to 1000000");
+        Require((long)Steps * BatchPairs <= 10_000_000, "steps * batch_pairs", (long)Steps * BatchPairs, "at most 10000000, as all of these prompts are held in memory");
+        Require(MaxTokens is >= 2 and <= 1_000_000, "max_tokens", MaxTokens, "2 to 1000000");
+        Require(DistractorLines is >= 0 and <= 1000, "distractor_lines", DistractorLines, "0 to 1000");
+        Require(KCoef.Count is > 0 and <= 1000 && KCoef.All(k => k is >= 0 and <= Large), "k_coef", string.Join(", ", KCoef.Select(k => FormattableString.Invariant($"{k}"))), "a list of numbers from 0 to 1000000");
+        Require(Lr is > 0 and <= Large, "lr", Lr, "above 0 and at most 1000000");
         Require(LrWarmupFrac is >= 0 and < 1, "lr_warmup_frac", LrWarmupFrac, "in [0, 1)");
-        Require(WeightDecay >= 0, "weight_decay", WeightDecay, "at least 0");
+        Require(WeightDecay is >= 0 and <= Large, "weight_decay", WeightDecay, "0 to 1000000");
         Require(Beta1 is >= 0 and < 1, "beta1", Beta1, "in [0, 1)");
         Require(Beta2 is >= 0 and < 1, "beta2", Beta2, "in [0, 1)");
-        Require(Epsilon > 0, "epsilon", Epsilon, "above 0");
-        Require(GradientClipNorm > 0, "gradient_clip_norm", GradientClipNorm, "above 0");
+        Require(Epsilon is >= 1e-30 and <= Large, "epsilon", Epsilon, "1e-30 to 1000000");
+        Require(GradientClipNorm is >= 1e-30 and <= 1e30, "gradient_clip_norm", GradientClipNorm, "1e-30 to 1e30");
         Require(InitialBias is >= -1 and <= 1, "initial_bias", InitialBias, "in [-1, 1]");
-        Require(InitialScale >= 0, "initial_scale", InitialScale, "at least 0");
-        Require(Temperature > 0, "temperature", Temperature, "above 0");
-        Require(TargetLoss > 0, "target_loss", TargetLoss, "above 0");
+        Require(InitialScale is >= 0 and <= Large, "initial_scale", InitialScale, "0 to 1000000");
+        Require(Temperature is >= 1e-6 and <= Large, "temperature", Temperature, "0.000001 to 1000000");
+        Require(TargetLoss is > 0 and <= Large, "target_loss", TargetLoss, "above 0 and at most 1000000");
         Require(SelectionMargin is > 0 and <= 1, "selection_margin", SelectionMargin, "in (0, 1]");
-        Require(NecessityLoss >= 0, "necessity_loss", NecessityLoss, "at least 0");
-        Require(SelectionPairs >= 1, "selection_pairs", SelectionPairs, "at least 1");
-        Require(TestPairs >= 1, "test_pairs", TestPairs, "at least 1");
-        Require(RandomCircuits >= 0, "random_circuits", RandomCircuits, "at least 0");
-        Require(MeanBatches >= 1, "mean_batches", MeanBatches, "at least 1");
-        Require(CalibrationSteps >= 0, "calibration_steps", CalibrationSteps, "at least 0");
+        Require(NecessityLoss is >= 0 and <= Large, "necessity_loss", NecessityLoss, "0 to 1000000");
+        Require(SelectionPairs is >= 1 and <= 1_000_000, "selection_pairs", SelectionPairs, "1 to 1000000");
+        Require(TestPairs is >= 1 and <= 1_000_000, "test_pairs", TestPairs, "1 to 1000000");
+        Require(RandomCircuits is >= 0 and <= 100_000, "random_circuits", RandomCircuits, "0 to 100000");
+        Require(MeanBatches is >= 1 and <= 1_000_000, "mean_batches", MeanBatches, "1 to 1000000");
+        Require(CalibrationSteps is >= 0 and <= 100_000, "calibration_steps", CalibrationSteps, "0 to 100000");
         return this;
 
         void Require(bool holds, string field, object given, string expected)

@@ -1,5 +1,6 @@
 using Sparsity.Core.Distributed;
 using Sparsity.Core.Storage;
+using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
 
@@ -54,7 +55,10 @@ public static class PruningMerge
 
     private static IReadOnlyList<PruningResult> Results(string folder, PruningPlan plan, string first, string text)
     {
-        if (JsonText.Write(plan with { Shard = null }) != text)
+        // Where a shard's machine had the same files is no matter: their fingerprints are compared.
+        var whole = JsonText.Read<PruningPlan>(JsonText.ParseObject(text, first), first);
+        PruningPlan moved = plan with { Shard = null, Model = whole.Model, Data = whole.Data is null || plan.Data is null ? plan.Data : whole.Data, TaskFiles = At(plan.TaskFiles, whole.TaskFiles) };
+        if (JsonText.Write(moved) != text)
         {
             throw new BadInputException($"{folder}: is a shard of another sweep than {first}: their prune.json differ in more than the shard. Give shards of one sweep.");
         }
@@ -64,6 +68,9 @@ public static class PruningMerge
             ? run.Results.Results
             : throw new BadInputException($"{folder}: {run.Remaining.Count} of its searches are not done. Go on with: sparsity prune --resume {folder}");
     }
+
+    private static IReadOnlyDictionary<string, TaskFile>? At(IReadOnlyDictionary<string, TaskFile>? files, IReadOnlyDictionary<string, TaskFile>? places) =>
+        files?.ToDictionary(entry => entry.Key, entry => entry.Value with { Path = places?.GetValueOrDefault(entry.Key)?.Path ?? entry.Value.Path });
 
     /// <summary>Everything that belongs to single circuits.</summary>
     private static void Copy(string from, string to)

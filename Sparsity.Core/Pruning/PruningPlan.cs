@@ -13,21 +13,29 @@ public sealed record PruningPlan
     /// <summary>This program's version.</summary>
     public required string Version { get; init; }
 
-    /// <summary>Run folder of the model as it was given.</summary>
+    /// <summary>The model's folder, as a full path; relative in files of earlier versions.</summary>
     public required string Model { get; init; }
 
     /// <summary>SHA-256 of the model's weights.</summary>
     public required string ModelFingerprint { get; init; }
 
-    /// <summary>Data folder of the mean activations; null for the run's own.</summary>
+    /// <summary>Data folder of the mean activations, as a full path; null for the run's own.</summary>
     public string? Data { get; init; }
 
     /// <summary>Folder of the tokenizer, as an absolute path; null for the model's own, or that of the data.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Tokenizer { get; init; }
 
-    /// <summary>Names of tasks, or paths of JSON files.</summary>
+    /// <summary><see cref="Sparsity.Core.Data.DataFolder.Fingerprint"/> of the data; null in files of earlier versions.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? DataFingerprint { get; init; }
+
+    /// <summary>Names of tasks; in files of earlier versions also paths of JSON files.</summary>
     public required IReadOnlyList<string> Tasks { get; init; }
+
+    /// <summary>By name, the files of those that are not the program's own; null where all are.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyDictionary<string, TaskFile>? TaskFiles { get; init; }
 
     /// <summary>Whether tasks that the model itself does not do are pruned too.</summary>
     public required bool PruneUnsolved { get; init; }
@@ -69,8 +77,28 @@ public sealed record PruningPlan
         Seeds.Count > 1 ? $"seed-{seed}" : "",
         TargetLosses.Count > 1 ? FormattableString.Invariant($"target-{target}") : "");
 
-    /// <summary>A task by its name or the path of its file.</summary>
-    public static PromptTask FindTask(string nameOrPath) => File.Exists(nameOrPath) ? PromptTask.Load(nameOrPath) : TaskCatalogue.Find(nameOrPath);
+    /// <summary>One of <see cref="Tasks"/>.</summary>
+    /// <exception cref="BadInputException">It is not found, or its file holds other prompts than when the plan was made.</exception>
+    public PromptTask FindTask(string task) => TaskFiles?.GetValueOrDefault(task) is { } file ? PromptTask.FindAgain(task, file) : PromptTask.Find(task);
+
+    /// <summary>The same plan where files and folders are now.</summary>
+    /// <param name="model">The model's folder now; null for where it was.</param>
+    /// <param name="data">The data folder now; null for where it was.</param>
+    /// <param name="tasks">Files of tasks now; those not named are where they were.</param>
+    /// <exception cref="BadInputException">A file is none of the plan's tasks.</exception>
+    public PruningPlan At(string? model, string? data, IEnumerable<string> tasks)
+    {
+        var files = new Dictionary<string, TaskFile>(TaskFiles ?? new Dictionary<string, TaskFile>());
+        foreach (string given in tasks)
+        {
+            PromptTask task = PromptTask.Find(given);
+            files[task.Name] = files.TryGetValue(task.Name, out TaskFile? recorded)
+                ? PromptTask.FindAgain(task.Name, recorded, given).File!
+                : throw new BadInputException($"--task {given}: the run has no task {task.Name} from a file. Beside --resume, --task says where a task's file is now.");
+        }
+
+        return this with { Model = model is null ? Model : Path.GetFullPath(model), Data = data is null ? Data : Path.GetFullPath(data), TaskFiles = files.Count == 0 ? null : files };
+    }
 }
 
 /// <summary>One search.</summary>

@@ -89,7 +89,7 @@ public sealed class PruningRun : IDisposable
 
         IReadOnlyList<PruningResult> Do(PruningSubject subject, PruningJob job, PruningConfig config, CancellationToken cancel)
         {
-            PromptTask task = PruningPlan.FindTask(job.Task);
+            PromptTask task = _plan.FindTask(job.Task);
             using TaskPruning? pruning = TaskPruning.TryCreate(subject, task, config, out string reason);
             if (pruning is null)
             {
@@ -148,7 +148,7 @@ public sealed class PruningRun : IDisposable
     private PruningConfig SearchedSettings(
         IReadOnlyList<PruningSubject> subjects, PruningJob job, PruningConfig centre, Action<string, PruningProgress>? progress, CancellationToken stop)
     {
-        PromptTask task = PruningPlan.FindTask(job.Task);
+        PromptTask task = _plan.FindTask(job.Task);
         using (TaskPruning? posed = TaskPruning.TryCreate(subjects[0], task, centre, out _))
         {
             if (posed is null || (!_plan.PruneUnsolved && posed.LossFullModel > _plan.TargetLosses.Max()))

@@ -7,7 +7,7 @@ using Sparsity.Core.Tokenization;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>A frozen model with what pruning needs besides: its tokenizer and pretraining text.</summary>
-/// <param name="Name">For the record: the run folder as it was given.</param>
+/// <param name="Name">For the record: the model's folder, as a full path.</param>
 /// <param name="Model">In one engine's memory.</param>
 /// <param name="Tokenizer">The model's.</param>
 /// <param name="Pretraining">Tokens behind the mean activations.</param>
@@ -119,7 +119,7 @@ public sealed class TaskPruning : IDisposable
     public PrunedTask Describe(ChosenNodes chosen, double target)
     {
         Circuit circuit = Evaluator.Describe(chosen, _task.Task.Name, _subject.Name, _subject.Tokenizer, Prompts);
-        circuit = circuit with { Settings = _config with { TargetLoss = target } };
+        circuit = circuit with { TaskFile = _task.Task.File, Settings = _config with { TargetLoss = target } };
         return new PrunedTask(
             circuit,
             !Evaluator.HasDetails(circuit.Nodes.Count)

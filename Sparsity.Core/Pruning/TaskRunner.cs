@@ -157,7 +157,8 @@ public sealed class TaskRunner : IDisposable
             ReadOnlySpan<double> differences = Differences([.. batch.Select(i => pairs[i])]);
             for (int i = 0; i < batch.Length; i++)
             {
-                differences.Slice(2 * i, 2).CopyTo(all.AsSpan(2 * batch[i]));
+                all[2 * batch[i]] = NumericalException.RequireFinite(differences[2 * i], "a difference of logits");
+                all[(2 * batch[i]) + 1] = NumericalException.RequireFinite(differences[(2 * i) + 1], "a difference of logits");
             }
         }
 

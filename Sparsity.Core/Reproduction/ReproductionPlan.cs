@@ -30,6 +30,10 @@ public sealed record ReproductionPlan
     /// <summary>Data folder that was given, as an absolute path; null for synthetic text.</summary>
     public string? Data { get; init; }
 
+    /// <summary><see cref="Sparsity.Core.Data.DataFolder.Fingerprint"/> of the data that were given; null for synthetic text, and in files of earlier versions.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? DataFingerprint { get; init; }
+
     /// <summary>Of synthetic text.</summary>
     public required double Megabytes { get; init; }
 

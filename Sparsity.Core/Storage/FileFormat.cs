@@ -21,7 +21,7 @@ public static class FileFormat
     /// <inheritdoc cref="RequireKnown(JsonObject, string)"/>
     public static void RequireKnown(string version, string path)
     {
-        if (!int.TryParse(version, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out int number) || number is < 1 or > Version)
+        if (!NumberText.TryParse(version, out int number) || number is < 1 or > Version)
         {
             throw new BadInputException($"{path}: format_version is {version}, but this program reads 1 to {Version}. If the file is whole, use a newer program.");
         }

@@ -138,7 +138,7 @@ public sealed class RunFolder(string directory)
         RestoredState Read(string path, string? damage)
         {
             IReadOnlyDictionary<string, string> metadata = ReadTensors(path, StateTensors(parameters, moments), engine);
-            return metadata.TryGetValue("step", out string? text) && int.TryParse(text, out int step) && step >= 0
+            return metadata.TryGetValue("step", out string? text) && NumberText.TryParse(text, out int step) && step >= 0
                 ? new RestoredState(step, metadata, damage)
                 : throw new BadInputException($"{path}: does not say at which step it was written. Use another checkpoint.");
         }
@@ -157,7 +157,7 @@ public sealed class RunFolder(string directory)
         IEnumerable<(string Path, int? Step)> found = System.IO.Directory.EnumerateFiles(Directory, "train_state.step-*.safetensors").Select(path => (path, NumberIn(path)));
         return [.. found.Where(entry => entry.Step is not null).OrderByDescending(entry => entry.Step).Select(entry => entry.Path)];
 
-        static int? NumberIn(string path) => int.TryParse(Path.GetFileName(path).Split('.')[1]["step-".Length..], out int step) ? step : null;
+        static int? NumberIn(string path) => NumberText.TryParse(Path.GetFileName(path).Split('.')[1].AsSpan("step-".Length), out int step) ? step : null;
     }
 
     /// <summary>The step at which a checkpoint was written; null for one that cannot be read.</summary>
@@ -171,7 +171,7 @@ public sealed class RunFolder(string directory)
         try
         {
             using TensorFile file = OpenTensors(path);
-            return file.Metadata.TryGetValue("step", out string? text) && int.TryParse(text, out int step) ? step : null;
+            return file.Metadata.TryGetValue("step", out string? text) && NumberText.TryParse(text, out int step) ? step : null;
         }
         catch (BadInputException)
         {
@@ -180,13 +180,19 @@ public sealed class RunFolder(string directory)
     }
 
     /// <summary>Fills tensors from a file that holds just these; returns its metadata.</summary>
+    /// <param name="requireFinite">Whether numbers that are not finite are refused here; training finds them itself, and says what they do.</param>
     internal static IReadOnlyDictionary<string, string> ReadTensors(
-        string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine)
+        string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine, bool requireFinite = false)
     {
         using TensorFile file = OpenTensors(path);
         TensorFile.RequireExactly(path, file.ByName, [.. tensors.Select(entry => (entry.Name, entry.Spec.Shape))]);
         foreach ((string name, _, WeightTensor target) in tensors)
         {
+            if (requireFinite)
+            {
+                NumericalException.RequireFinite(file.ByName[name].Floats(), path, name);
+            }
+
             engine.Write(target, file.ByName[name].Floats());
         }
 

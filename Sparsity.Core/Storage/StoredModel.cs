@@ -1,4 +1,6 @@
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json.Nodes;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
@@ -93,7 +95,26 @@ public sealed class StoredModel : IDisposable
     }
 
     /// <summary>The values of a parameter, in row-major order; valid until this is disposed.</summary>
-    public ReadOnlySpan<float> Values(ParameterSpec spec) => _tensors.TryGetValue(spec.Name, out StoredTensor? tensor) ? tensor.Floats() : new float[spec.Length];
+    /// <exception cref="NumericalException">One of them is not finite.</exception>
+    public ReadOnlySpan<float> Values(ParameterSpec spec)
+    {
+        ReadOnlySpan<float> values = _tensors.TryGetValue(spec.Name, out StoredTensor? tensor) ? tensor.Floats() : new float[spec.Length];
+        NumericalException.RequireFinite(values, _file.Path, spec.Name);
+        return values;
+    }
+
+    /// <summary>SHA-256 of the weights, as <see cref="ModelParameters.Fingerprint"/> of the loaded model.</summary>
+    public string Fingerprint()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (ParameterSpec spec in ParameterSpec.ListFor(Config))
+        {
+            hash.AppendData(Encoding.UTF8.GetBytes(spec.Name));
+            hash.AppendData(MemoryMarshal.AsBytes(Values(spec)));
+        }
+
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
 
     /// <summary>Copies all parameters into an engine's memory, without gradients.</summary>
     public ModelParameters Load(IComputeEngine engine)

@@ -25,6 +25,9 @@ public sealed record PromptTask(
     /// </summary>
     public IReadOnlyList<AnswerPair> OtherAnswers { get; init; } = [];
 
+    /// <summary>Null for the program's own tasks.</summary>
+    public TaskFile? File { get; init; }
+
     /// <summary>The templates of one split.</summary>
     public IReadOnlyList<PromptTemplate> Templates(TaskSplit split) => split == TaskSplit.Train ? TrainTemplates : TestTemplates;
 
@@ -34,4 +37,38 @@ public sealed record PromptTask(
     /// <summary>A task of the user's own, from a JSON file.</summary>
     /// <exception cref="BadInputException">The file is missing, is not such a file, or has a prompt in both splits.</exception>
     public static PromptTask Load(string path) => PromptTaskFile.Load(path);
+
+    /// <summary>One of the program's own by its name, or that of a file: a file that is named as one of the program's own is given as ./NAME.</summary>
+    /// <exception cref="BadInputException">There is neither.</exception>
+    public static PromptTask Find(string nameOrPath) =>
+        TaskCatalogue.All.FirstOrDefault(task => task.Name == nameOrPath) ?? (System.IO.File.Exists(nameOrPath) ? Load(nameOrPath) : TaskCatalogue.Find(nameOrPath));
+
+    /// <summary>The task that something was measured on before.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="recorded">The file it came from; null for one of the program's own, and in files of earlier versions, which do not say.</param>
+    /// <param name="given">The file or name that is given now; null to go by <paramref name="recorded"/>.</param>
+    /// <exception cref="BadInputException">It is not found, or is another task than before.</exception>
+    public static PromptTask FindAgain(string name, TaskFile? recorded, string? given = null)
+    {
+        if (given is null && recorded is null)
+        {
+            return TaskCatalogue.All.FirstOrDefault(task => task.Name == name)
+                ?? throw new BadInputException($"{name} is not one of the program's own tasks, and its file is not known. Give it with --task FILE.");
+        }
+
+        if (given is null && !System.IO.File.Exists(recorded!.Path))
+        {
+            throw new BadInputException($"{recorded.Path}: the file of task {name} is gone. Restore it, or give it with --task FILE.");
+        }
+
+        PromptTask task = given is null ? Load(recorded!.Path) : Find(given);
+        if (task.Name == name && (recorded is null || task.File?.Fingerprint == recorded.Fingerprint))
+        {
+            return task;
+        }
+
+        string why = recorded is null ? "" : ": its prompts differ";
+        throw new BadInputException(
+            $"{given ?? recorded!.Path}: is another task than {name} as it was then{why}. Restore the file, or give the right one with --task FILE.");
+    }
 }

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json.Serialization;
 
 namespace Sparsity.Core.Tasks;
@@ -22,7 +24,8 @@ internal static class PromptTaskFile
             throw new BadInputException($"{path}: test[{shared}] has a prompt that is in train too; expected prompts of their own in each. Change or remove one of them.");
         }
 
-        return new PromptTask(content.Name, content.Description, Templates(content.Train), Templates(content.Test));
+        string fingerprint = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(JsonText.WriteLine(content))));
+        return new PromptTask(content.Name, content.Description, Templates(content.Train), Templates(content.Test)) { File = new TaskFile(Path.GetFullPath(path), fingerprint) };
     }
 
     private static void Check(string path, string split, List<PromptPair> pairs)

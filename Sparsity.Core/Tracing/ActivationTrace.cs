@@ -61,6 +61,11 @@ public sealed class ActivationTrace
         model.Head.Forward(forward.FinalResidual, head);
         var logits = new float[head.Logits.Length];
         engine.Read(head.Logits, logits);
+        foreach (float logit in logits)
+        {
+            _ = NumericalException.RequireFinite(logit, "a logit");
+        }
+
         int counted = sequences * (length - 1);
         double? loss = null;
         if (counted > 0)

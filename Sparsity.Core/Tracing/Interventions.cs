@@ -1,4 +1,3 @@
-using System.Globalization;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 
@@ -25,7 +24,7 @@ public sealed class Interventions : ISiteHook, IDisposable
     public static (Site Site, IReadOnlyList<int> Channels, float Number) ParseAssignment(string text, ModelConfig config)
     {
         int equals = text.IndexOf('=', StringComparison.Ordinal);
-        if (equals < 0 || !float.TryParse(text[(equals + 1)..], NumberStyles.Float, CultureInfo.InvariantCulture, out float number) || !float.IsFinite(number))
+        if (equals < 0 || !NumberText.TryParse(text.AsSpan(equals + 1), out float number))
         {
             throw new BadInputException($"'{text}' is no intervention. Write SITE:CHANNEL=NUMBER, such as 0.mlp.post_act:12=0.5; CHANNEL may be * for all.");
         }
@@ -52,7 +51,7 @@ public sealed class Interventions : ISiteHook, IDisposable
             return (site, [.. Enumerable.Range(0, channels)]);
         }
 
-        return int.TryParse(given, NumberStyles.None, CultureInfo.InvariantCulture, out int channel) && channel < channels
+        return NumberText.TryParse(given, out int channel) && channel >= 0 && channel < channels
             ? (site, [channel])
             : throw new BadInputException($"'{text}': {site} has channels 0 to {channels - 1}, not '{given}'.");
     }

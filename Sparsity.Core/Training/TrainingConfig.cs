@@ -167,6 +167,7 @@ public sealed record TrainingConfig
     public TrainingConfig Resolved(ModelConfig model, string source = "training configuration")
     {
         Require(BatchSequences >= 1, "batch_sequences", BatchSequences, "at least 1");
+        Require((long)BatchSequences * Math.Max(2, ContextTokens) <= int.MaxValue, "batch_sequences * context_tokens", (long)BatchSequences * ContextTokens, "at most 2147483647");
         Require(BatchParts is null || (BatchParts >= 1 && BatchSequences % BatchParts == 0), "batch_parts", BatchParts, $"null or a divisor of batch_sequences ({BatchSequences})");
         Require(ContextTokens >= 2 && ContextTokens <= model.BlockSize, "context_tokens", ContextTokens, $"2 to block_size ({model.BlockSize})");
         Require(TotalTokens >= (long)BatchSequences * ContextTokens, "total_tokens", TotalTokens, $"at least one batch ({(long)BatchSequences * ContextTokens})");
@@ -175,20 +176,20 @@ public sealed record TrainingConfig
         Require(LrWarmupFrac is null or (>= 0 and < 1), "lr_warmup_frac", LrWarmupFrac, "null or in [0, 1)");
         Require(AdamBeta1 is >= 0 and < 1, "adam_beta1", AdamBeta1, "in [0, 1)");
         Require(AdamBeta2 is >= 0 and < 1, "adam_beta2", AdamBeta2, "in [0, 1)");
-        Require(Eps > 0, "eps", Eps, "above 0");
-        Require(WeightDecay >= 0, "weight_decay", WeightDecay, "at least 0");
-        Require(GradientClipRms > 0, "gradient_clip_rms", GradientClipRms, "above 0");
+        Require(Eps is >= 1e-30 and <= 1e6, "eps", Eps, "1e-30 to 1000000");
+        Require(WeightDecay is >= 0 and <= 1e6, "weight_decay", WeightDecay, "0 to 1000000");
+        Require(GradientClipRms is >= 1e-30 and <= 1e30, "gradient_clip_rms", GradientClipRms, "1e-30 to 1e30");
         Require(Pfrac is null || Density is null, "density", Density, "absent when pfrac is given");
-        Require(Pfrac is null or > 0, "pfrac", Pfrac, "above 0");
+        Require(Pfrac is null or (> 0 and <= 1e12), "pfrac", Pfrac, "above 0 and at most 1e12");
         Require(Density is null or (> 0 and <= 1), "density", Density, "in (0, 1]");
-        Require(ExpansionFactor is null or > 0, "expansion_factor", ExpansionFactor, "above 0");
-        Require(ExpansionFactorMlp is null or > 0, "expansion_factor_mlp", ExpansionFactorMlp, "above 0");
-        Require(PfracAnnealExponent > 0, "pfrac_anneal_exponent", PfracAnnealExponent, "above 0");
+        Require(ExpansionFactor is null or (> 0 and <= 1e6), "expansion_factor", ExpansionFactor, "above 0 and at most 1000000");
+        Require(ExpansionFactorMlp is null or (> 0 and <= 1e6), "expansion_factor_mlp", ExpansionFactorMlp, "above 0 and at most 1000000");
+        Require(PfracAnnealExponent is > 0 and <= 1e6, "pfrac_anneal_exponent", PfracAnnealExponent, "above 0 and at most 1000000");
         Require(PfracAnnealStartFrac is >= 0 and <= 1, "pfrac_anneal_start_frac", PfracAnnealStartFrac, "in [0, 1]");
         Require(PfracAnnealStopFrac >= PfracAnnealStartFrac && PfracAnnealStopFrac <= 1, "pfrac_anneal_stop_frac", PfracAnnealStopFrac, "from pfrac_anneal_start_frac to 1");
         Require(
             PfracAnnealMode == AnnealMode.Linear || PfracAnnealStartFrac > 0, "pfrac_anneal_start_frac", PfracAnnealStartFrac, "above 0 for power_law, which starts from log(start)");
-        Require(PfracAnnealInitial is null or > 0, "pfrac_anneal_initial", PfracAnnealInitial, "null or above 0");
+        Require(PfracAnnealInitial is null or (> 0 and <= 1e12), "pfrac_anneal_initial", PfracAnnealInitial, "null, or above 0 and at most 1e12");
         Require(MinimumAlivePerNeuron >= 0, "minimum_alive_per_neuron", MinimumAlivePerNeuron, "at least 0");
         Require(LogEvery >= 1, "log_every", LogEvery, "at least 1");
         Require(EvaluateEvery >= 1, "evaluate_every", EvaluateEvery, "at least 1");

@@ -7,7 +7,7 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
 {
     [Theory]
     [InlineData("--from", "nowhere", "no such")]
-    [InlineData("--from", "empty", "no .py")]
+    [InlineData("--from", "empty", "none of its kinds")]
     [InlineData("--from", "binary", "NUL bytes")]
     [InlineData("--megabytes", "-1", "--megabytes is -1")]
     [InlineData("--vocabulary", "100", "257")]

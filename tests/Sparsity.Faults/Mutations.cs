@@ -7,6 +7,7 @@ using Sparsity.Core.Bridges;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Corpora;
 using Sparsity.Core.Data;
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
@@ -18,7 +19,7 @@ using Sparsity.TestSupport;
 
 namespace Sparsity.Faults;
 
-/// <summary>Damaged files of one kind, the same every time: each is read, or refused by a <see cref="BadInputException"/>, in bounded time and memory.</summary>
+/// <summary>Damaged files of one kind, the same every time: each is read, or refused by a <see cref="BadInputException"/> or, for numbers that are not finite, a <see cref="NumericalException"/>, in bounded time and memory.</summary>
 /// <param name="Name">Of the kind.</param>
 /// <param name="Damage">Writes the files with one of them damaged.</param>
 /// <param name="Read">Reads them.</param>
@@ -34,6 +35,7 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
     public static IReadOnlyList<Mutations> Kinds(TemporaryFolder folder) =>
     [
         StateDicts(folder), SafetensorsFiles(folder), Models(folder), Checkpoints(folder), Tokenizers(folder), TokenFiles(folder), Corpora(folder), Metrics(folder),
+        JsonRows(folder), ParquetFiles(folder),
         .. JsonFiles(folder),
     ];
 
@@ -77,7 +79,7 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
                 bytes = GC.GetAllocatedBytesForCurrentThread() - before;
             }
 
-            FaultFoundException.Require(exception is null or BadInputException, $"{Name}, case {i} of seed {seed}: {exception}");
+            FaultFoundException.Require(exception is null or BadInputException or NumericalException, $"{Name}, case {i} of seed {seed}: {exception}");
             FaultFoundException.Require(seconds <= MostSeconds, $"{Name}, case {i} of seed {seed} took {seconds:0.0} s.");
             FaultFoundException.Require(bytes <= MostBytes, $"{Name}, case {i} of seed {seed} allocated {bytes} bytes.");
             if (exception is not null)
@@ -222,6 +224,20 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
                 File.WriteAllBytes(paths[1 - damaged], contents[1 - damaged]);
             },
             () => _ = CorpusFolder.ReadTrain(folder["corpus"]).Sum(text => text.Length));
+    }
+
+    private static Mutations JsonRows(TemporaryFolder folder)
+    {
+        string path = folder["rows/fuzzed.jsonl"];
+        byte[] whole = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 8).Select(i => $"{{\"text\": \"x = {i}\\n\", \"meta\": {{\"stars\": [{i}, 0.5]}}}}\n")));
+        return new("rows of JSON", random => File.WriteAllBytes(path, OfLines(whole, random)), () => _ = new TextTree([path]).Documents.Count());
+    }
+
+    private static Mutations ParquetFiles(TemporaryFolder folder)
+    {
+        string path = folder["rows/fuzzed.parquet"];
+        byte[][] files = [.. new[] { "snappy", "zstd-v2", "gzip-plain" }.Select(name => File.ReadAllBytes(Path.Combine(OfficialFixture.Root, "..", "parquet", name + ".parquet")))];
+        return new("Parquet", random => File.WriteAllBytes(path, Mutation.OfBytes(files[random.NextInt(files.Length)], random)), () => _ = new TextTree([path]).Documents.Count());
     }
 
     private static Mutations Metrics(TemporaryFolder folder)

@@ -1,0 +1,233 @@
+using System.Reflection;
+using CommandLine;
+using Sparsity.Core;
+
+namespace Sparsity.Cli;
+
+/// <summary>Marks a flag whose value is text for a model to read: the only values that may be empty.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+internal sealed class TextAttribute : Attribute;
+
+/// <summary>
+/// The arguments of one verb, checked before the command-line library reads them. Its own conversions turn <c>0,03</c> into 3, drop
+/// values that belong to nothing, and pass over a value that is missing. The rules (docs/command-line.md): a flag takes the next argument
+/// as its value, whatever that begins with; <c>--flag=value</c> is the same; a value is empty only where a model reads it as text; numbers
+/// are read by <see cref="NumberText"/>; nothing is left over.
+/// </summary>
+internal sealed class Arguments
+{
+    private readonly string _verb;
+    private readonly Dictionary<string, PropertyInfo> _flags;
+    private readonly List<string> _positional = [];
+    private readonly List<string> _flagged = [];
+    private readonly HashSet<string> _given = new(StringComparer.Ordinal);
+
+    /// <param name="arguments">The verb and what follows it.</param>
+    /// <param name="type">The verb's.</param>
+    /// <exception cref="BadInputException">An argument breaks a rule.</exception>
+    public Arguments(IReadOnlyList<string> arguments, Type type)
+    {
+        _verb = arguments[0];
+        _flags = type.GetProperties().Where(property => property.GetCustomAttribute<OptionAttribute>() is not null)
+            .ToDictionary(property => property.GetCustomAttribute<OptionAttribute>()!.LongName, StringComparer.Ordinal);
+        PropertyInfo[] places = [.. type.GetProperties().Where(property => property.GetCustomAttribute<ValueAttribute>() is not null)];
+        for (int i = 1; i < arguments.Count && !AsksForHelp; i++)
+        {
+            if (arguments[i] == "--")
+            {
+                _positional.AddRange(arguments.Skip(i + 1));
+                break;
+            }
+
+            if (arguments[i].StartsWith("--", StringComparison.Ordinal))
+            {
+                i = Read(arguments, i);
+            }
+            else if (arguments[i].Length > 1 && arguments[i][0] == '-')
+            {
+                throw new BadInputException(
+                    $"{_verb}: '{arguments[i]}' is no flag: all begin with --. For a file of that name write ./{arguments[i]}. {SeeHelp}");
+            }
+            else
+            {
+                _positional.Add(arguments[i]);
+            }
+        }
+
+        if (!AsksForHelp)
+        {
+            RequirePlaces(places);
+        }
+    }
+
+    /// <summary>Whether <c>--help</c> or <c>--version</c> is among the flags.</summary>
+    public bool AsksForHelp { get; private set; }
+
+    /// <summary>Names of the flags that were given, without the dashes.</summary>
+    public IReadOnlySet<string> Given => _given;
+
+    /// <summary>The same arguments in a form that the command-line library cannot read otherwise.</summary>
+    public string[] Canonical => [_verb, .. _flagged, "--", .. _positional];
+
+    private string SeeHelp => $"See 'sparsity {_verb} --help'.";
+
+    private int Read(IReadOnlyList<string> arguments, int i)
+    {
+        string argument = arguments[i];
+        int equals = argument.IndexOf('=');
+        string name = equals < 0 ? argument[2..] : argument[2..equals];
+        if (name is "help" or "version")
+        {
+            AsksForHelp = true;
+            return i;
+        }
+
+        if (!_flags.TryGetValue(name, out PropertyInfo? flag))
+        {
+            throw new BadInputException($"{_verb}: there is no flag --{name}. {SeeHelp}");
+        }
+
+        if (!_given.Add(name))
+        {
+            string joined = Separator(flag) is { } separator ? $", its values joined by '{separator}'" : "";
+            throw new BadInputException($"{_verb}: --{name} is given twice. Give it once{joined}.");
+        }
+
+        if (flag.PropertyType == typeof(bool))
+        {
+            _flagged.Add(
+                equals < 0 ? argument : throw new BadInputException($"{_verb}: --{name} takes no value. Give it alone, or leave it out."));
+            return i;
+        }
+
+        if (IsMany(flag) && Separator(flag) is null)
+        {
+            return ReadMany(arguments, i, name, flag, equals);
+        }
+
+        if (equals < 0 && ++i == arguments.Count)
+        {
+            throw new BadInputException($"{_verb}: --{name} needs a value. {SeeHelp}");
+        }
+
+        string value = equals < 0 ? arguments[i] : argument[(equals + 1)..];
+        if (equals < 0 && !IsText(flag) && value.StartsWith("--", StringComparison.Ordinal) && _flags.ContainsKey(value[2..]))
+        {
+            throw new BadInputException(
+                $"{_verb}: --{name} is followed by {value}, so it has no value. Give one; if its value is to be '{value}', write --{name}={value}.");
+        }
+
+        _flagged.Add($"--{name}={Checked(flag, name, value)}");
+        return i;
+    }
+
+    /// <summary>A flag that takes all arguments up to the next flag.</summary>
+    private int ReadMany(IReadOnlyList<string> arguments, int i, string name, PropertyInfo flag, int equals)
+    {
+        var values = new List<string>();
+        if (equals >= 0)
+        {
+            values.Add(arguments[i][(equals + 1)..]);
+        }
+
+        while (i + 1 < arguments.Count && !arguments[i + 1].StartsWith("--", StringComparison.Ordinal))
+        {
+            values.Add(arguments[++i]);
+        }
+
+        if (values.Count == 0)
+        {
+            throw new BadInputException($"{_verb}: --{name} needs a value. {SeeHelp}");
+        }
+
+        _flagged.Add($"--{name}");
+        _flagged.AddRange(values.Select(value => CheckedOne(flag, name, value)));
+        return i;
+    }
+
+    private string Checked(PropertyInfo flag, string name, string value)
+    {
+        if (Separator(flag) is not { } separator)
+        {
+            return CheckedOne(flag, name, value);
+        }
+
+        string[] parts = [.. value.Split(separator).Select(part => part.Trim())];
+        if (parts.Length > 1 && parts.Any(part => part.Length == 0))
+        {
+            throw new BadInputException(
+                $"{_verb}: --{name} is '{value}', which has an empty entry. Join the values by '{separator}' and leave none empty.");
+        }
+
+        if (ElementType(flag) == typeof(double) && parts.Length == 2 && parts.All(IsDigits))
+        {
+            throw new BadInputException(
+                $"{_verb}: --{name} is '{value}', which may be one number or two. "
+                + $"Write {parts[0]}.{parts[1]} for one, {parts[0]}.0,{parts[1].TrimStart('0').PadLeft(1, '0')} for two.");
+        }
+
+        return string.Join(separator, parts.Select(part => CheckedOne(flag, name, part)));
+    }
+
+    private string CheckedOne(PropertyInfo flag, string name, string value)
+    {
+        if (value.Length == 0)
+        {
+            return IsText(flag)
+                ? value
+                : throw new BadInputException($"{_verb}: --{name} is empty. Give it a value, or leave it out.");
+        }
+
+        string shown = $"{_verb}: --{name}";
+        Type type = ElementType(flag);
+        _ = Type.GetTypeCode(type.IsEnum ? typeof(Enum) : type) switch
+        {
+            TypeCode.Double => (object)NumberText.Parse<double>(value, shown),
+            TypeCode.Int32 => NumberText.Parse<int>(value, shown),
+            TypeCode.Int64 => NumberText.Parse<long>(value, shown),
+            TypeCode.UInt64 => NumberText.Parse<ulong>(value, shown),
+            TypeCode.Boolean => RequireOneOf(["true", "false"], value, shown),
+            _ when type.IsEnum => RequireOneOf(Enum.GetNames(type), value, shown),
+            _ => value,
+        };
+        return value;
+    }
+
+    private static string RequireOneOf(string[] names, string value, string shown)
+    {
+        string[] written = [.. names.Select(name => name.ToLowerInvariant())];
+        return written.Contains(value, StringComparer.OrdinalIgnoreCase)
+            ? value
+            : throw new BadInputException($"{shown} is '{value}', but must be {string.Join(", ", written[..^1])} or {written[^1]}.");
+    }
+
+    private void RequirePlaces(PropertyInfo[] places)
+    {
+        if (_positional.FindIndex(value => value.Length == 0) is >= 0 and int empty)
+        {
+            throw new BadInputException($"{_verb}: argument {empty + 1} is empty. Give it a value, or leave it out.");
+        }
+
+        if (!places.Any(IsMany) && _positional.Count > places.Length)
+        {
+            throw new BadInputException(
+                $"{_verb}: '{_positional[places.Length]}' belongs to no flag. Put a value with spaces in quotation marks. {SeeHelp}");
+        }
+    }
+
+    private static bool IsMany(PropertyInfo property) =>
+        property.PropertyType != typeof(string) && property.PropertyType.IsAssignableTo(typeof(System.Collections.IEnumerable));
+
+    private static bool IsDigits(string text) => text.Length > 0 && !text.AsSpan().ContainsAnyExceptInRange('0', '9');
+
+    private static bool IsText(PropertyInfo flag) => flag.GetCustomAttribute<TextAttribute>() is not null;
+
+    private static char? Separator(PropertyInfo flag) =>
+        flag.GetCustomAttribute<OptionAttribute>()!.Separator is var separator && separator != '\0' ? separator : null;
+
+    private static Type ElementType(PropertyInfo flag)
+    {
+        Type type = IsMany(flag) ? flag.PropertyType.GetGenericArguments()[0] : flag.PropertyType;
+        return Nullable.GetUnderlyingType(type) ?? type;
+    }
+}

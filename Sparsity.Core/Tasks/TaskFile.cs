@@ -1,0 +1,6 @@
+namespace Sparsity.Core.Tasks;
+
+/// <summary>Which file a task of the user's own came from, as circuits and plans keep it.</summary>
+/// <param name="Path">Full.</param>
+/// <param name="Fingerprint">SHA-256 of its content, however the file is laid out.</param>
+public sealed record TaskFile(string Path, string Fingerprint);

@@ -1,0 +1,99 @@
+namespace Sparsity.Cli.Tests;
+
+/// <summary>The rules of the command line, one for all verbs and flags: numbers, dashes, empty values, what is left over, what would be passed over.</summary>
+public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
+{
+    [Theory]
+    [InlineData("--lr is '0,03'", "train", "--lr", "0,03")]
+    [InlineData("write 0.8, with a point", "generate", "--model", "m", "--temperature", "0,8")]
+    [InlineData("--minutes is '0,5'", "demo", "--minutes", "0,5")]
+    [InlineData("--megabytes is '1,000'", "corpus", "--megabytes=1,000")]
+    [InlineData("--budget is ' 5'", "reproduce", "--budget", " 5")]
+    [InlineData("one number or two", "prune", "--k-coef", "0,5")]
+    [InlineData("--k-coef is '001'", "prune", "--k-coef", "0.5,001")]
+    [InlineData("one number or two", "bridge", "steer", "--strengths", "1,5")]
+    [InlineData("beyond", "bridge", "steer", "--strengths", "0.0,1e999")]
+    [InlineData("beyond", "train", "--lr", "1e-999")]
+    [InlineData("must be a number", "train", "--lr", "NaN")]
+    [InlineData("must be a number", "train", "--lr", "Infinity")]
+    [InlineData("must be a number", "train", "--lr", "5.0e")]
+    [InlineData("whole number", "train", "--tokens", "1e6")]
+    [InlineData("whole number", "train", "--tokens", "1,000,000")]
+    [InlineData("beyond", "train", "--layers", "2147483648")]
+    [InlineData("whole number", "trace", "--seed", "0x10")]
+    [InlineData("true or false", "train", "--lr-decay", "yes")]
+    [InlineData("mask or attribution", "prune", "--method", "0")]
+    [InlineData("mean or zero", "prune", "--ablation", "mean,zero")]
+    public void NumbersAndNamesAreReadStrictly(string expected, params string[] arguments) => CommandLine.Refuse(expected, arguments);
+
+    /// <summary>Every flag that has a value, of every verb: an empty one is refused where no model reads it as text, before anything is done.</summary>
+    [Fact]
+    public void NoValueIsEmptyAndNoneIsMissing()
+    {
+        foreach (string verb in new[] { "demo", "devices", "corpus", "tokenizer", "train", "eval", "generate", "tasks", "prune", "merge", "circuit", "bridge", "view", "bench", "convert", "trace", "reproduce" })
+        {
+            string[] flags = [.. CommandLine.Succeed(verb, "--help").Split('\n').Select(line => line.TrimStart()).Where(line => line.StartsWith("--", StringComparison.Ordinal)).Select(line => line.Split(' ')[0])];
+            Assert.Contains("--debug", flags);
+
+            // One process a verb: the first flag at fault ends it, so one that takes a value stands last.
+            string flag = flags.First(name => name is "--out" or "--json" or "--model" or "--html" or "--device");
+            CommandLine.Refuse($"{flag} is empty", verb, flag, "");
+            CommandLine.Refuse($"{flag} is empty", verb, $"{flag}=");
+            CommandLine.Refuse($"{flag} needs a value", verb, flag);
+        }
+    }
+
+    [Theory]
+    [InlineData("--task is 'a,,b', which has an empty entry", "prune", "--task", "a,,b")]
+    [InlineData("argument 2 is empty", "circuit", "show", "")]
+    [InlineData("'f' belongs to no flag", "generate", "--model", "m", "--prompt", "def", "f")]
+    [InlineData("--lr is given twice", "train", "--lr", "1", "--lr", "2")]
+    [InlineData("--dense takes no value", "train", "--dense=false")]
+    [InlineData("'false' belongs to no flag", "train", "--dense", "false")]
+    [InlineData("--out is followed by --all-tasks", "prune", "--out", "--all-tasks")]
+    [InlineData("'-x' is no flag", "train", "-x")]
+    [InlineData("no flag --speed", "train", "--speed", "9")]
+    [InlineData("does not use --lr, --out, --tokens", "train", "--resume", "m", "--tokens", "40960", "--lr", "5", "--out", "elsewhere")]
+    [InlineData("does not use --steps, --target-loss", "prune", "--resume", "p", "--steps", "5", "--target-loss", "0.5")]
+    [InlineData("does not use --lr", "bridge", "train", "--resume", "b", "--lr", "5")]
+    [InlineData("does not use --lr, --untrained", "bridge", "steer", "--untrained", "--lr", "1")]
+    [InlineData("does not use --device", "circuit", "show", "c.json", "--device", "cuda")]
+    [InlineData("does not use --format", "circuit", "edit", "c.json", "--format", "dot")]
+    [InlineData("does not use --model", "tasks", "show", "single_double_quote", "--model", "m")]
+    [InlineData("takes no names", "tasks", "list", "single_double_quote")]
+    [InlineData("does not use --megabytes", "corpus", "--from", "x", "--megabytes", "3", "--out", "y")]
+    [InlineData("does not use --vocabulary", "corpus", "--from", "x", "--tokenizer", "t", "--vocabulary", "300", "--out", "y")]
+    [InlineData("does not use --text", "tokenizer", "train", "--from", "x", "--text", "y", "--out", "z")]
+    [InlineData("does not use --port", "view", "--run", "x", "--html", "y", "--port", "80")]
+    [InlineData("does not use --mean-batches", "trace", "--model", "m", "--ids", "[1]", "--out", "x", "--mean-batches", "3")]
+    [InlineData("does not use --phase", "bench", "kernels", "--phase", "mid")]
+    [InlineData("--all-tasks contradicts --task", "prune", "--all-tasks", "--task", "for_while")]
+    [InlineData("trains no mask", "prune", "--model", "m", "--task", "for_while", "--method", "attribution", "--steps", "5", "--out", "x")]
+    public void WhatIsGivenIsUsed(string expected, params string[] arguments) => CommandLine.Refuse(expected, arguments);
+
+    [Fact]
+    public void AFlagTakesTheNextArgumentAsItsValueWhateverItBeginsWith()
+    {
+        string[] show = ["tokenizer", "show", "--from", Path.Combine(run.Data, "tokenizer")];
+        Assert.Equal(Tokens("-x = 1"), CommandLine.Succeed([.. show, "--text", "-x = 1"]));
+        Assert.Contains("'-'", Tokens("-x = 1"), StringComparison.Ordinal);
+        foreach (string text in new[] { "--", "--from", "- item", "-a\nb", "--help", "=" })
+        {
+            Assert.Equal(Tokens(text), CommandLine.Succeed([.. show, "--text", text]));
+            Assert.Equal(text, CommandLine.Succeed("generate", "--model", run.Model, "--tokens", "1", "--temperature", "0", "--prompt", text)[..text.Length]);
+        }
+
+        string Tokens(string text) => CommandLine.Succeed([.. show, $"--text={text}"]);
+    }
+
+    [Fact]
+    public void AnEmptyPromptIsTheBeginningOfADocument() =>
+        Assert.NotEmpty(CommandLine.Succeed("generate", "--model", run.Model, "--tokens", "3", "--temperature", "0", "--prompt", "").TrimEnd('\n'));
+
+    [Fact]
+    public void DeviceNamesAndListsMayBeWrittenAsPeopleWriteThem()
+    {
+        CommandLine.Succeed("generate", "--model", run.Model, "--tokens", "1", "--device", "CPU");
+        CommandLine.Refuse("there is no task 'fly'", "prune", "--model", run.Model, "--task", "single_double_quote, fly", "--out", run["lists"]);
+    }
+}
