@@ -1,6 +1,7 @@
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
+using Sparsity.Core.Storage;
 
 namespace Sparsity.Cli;
 
