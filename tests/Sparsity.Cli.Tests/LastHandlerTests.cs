@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Sparsity.Parity;
 
 namespace Sparsity.Cli.Tests;
 
@@ -58,7 +59,7 @@ public class LastHandlerTests(SmallRun run) : IClassFixture<SmallRun>
             RedirectStandardError = true,
         };
         start.Environment["DATA"] = run.Data;
-        start.Environment["CIRCUIT"] = Path.Combine(Sparsity.TestSupport.OfficialFixture.Root, "..", "version1", "pruned", "circuit.json");
+        start.Environment["CIRCUIT"] = Path.Combine(OfficialFixture.Root, "..", "version1", "pruned", "circuit.json");
         using Process process = Process.Start(start)!;
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> errors = process.StandardError.ReadToEndAsync();

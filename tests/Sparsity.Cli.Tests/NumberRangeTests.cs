@@ -1,4 +1,5 @@
 using Sparsity.Core.Storage;
+using Sparsity.Parity;
 
 namespace Sparsity.Cli.Tests;
 
@@ -59,7 +60,7 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
     public void CircuitsWithValuesThatCannotBe(string found, string replaced, string expected)
     {
         string path = run["circuit.json"];
-        string whole = File.ReadAllText(Path.Combine(TestSupport.OfficialFixture.Root, "..", "version1", "pruned", "circuit.json"));
+        string whole = File.ReadAllText(Path.Combine(OfficialFixture.Root, "..", "version1", "pruned", "circuit.json"));
         int at = whole.IndexOf(found, StringComparison.Ordinal);
         File.WriteAllText(path, whole[..at] + replaced + whole[(at + found.Length)..]);
 

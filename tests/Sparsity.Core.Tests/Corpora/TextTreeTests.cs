@@ -1,5 +1,6 @@
 using System.Text;
 using Sparsity.Core.Corpora;
+using Sparsity.Parity;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Corpora;
