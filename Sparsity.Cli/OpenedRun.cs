@@ -48,6 +48,9 @@ internal sealed class OpenedRun : IDisposable
     /// <exception cref="BadInputException">There is none, or it has more tokens than the model.</exception>
     public BytePairTokenizer Tokenizer => _tokenizer ??= OpenTokenizer();
 
+    /// <summary>The same; null where there is none.</summary>
+    public BytePairTokenizer? FindTokenizer() => _tokenizer is null && TokenizerSource is null ? null : Tokenizer;
+
     /// <summary>The data folder given, the one the run was trained on, or, where a run was moved with it, the one beside the run.</summary>
     /// <exception cref="BadInputException">There is none, or it was made with another tokenizer.</exception>
     public DataFolder Data
@@ -74,6 +77,8 @@ internal sealed class OpenedRun : IDisposable
 
     /// <summary>A folder of a run or of data will do as well as the tokenizer's own below it.</summary>
     private string? GivenTokenizer => _givenTokenizer is null ? null : BytePairTokenizer.FolderOf(_givenTokenizer) ?? _givenTokenizer;
+
+    private string? TokenizerSource => GivenTokenizer ?? BytePairTokenizer.FolderOf(Folder.Directory) ?? DataDirectory;
 
     private string? DataDirectory
     {
@@ -103,7 +108,7 @@ internal sealed class OpenedRun : IDisposable
 
     private BytePairTokenizer OpenTokenizer()
     {
-        string source = GivenTokenizer ?? BytePairTokenizer.FolderOf(Folder.Directory) ?? DataDirectory
+        string source = TokenizerSource
             ?? throw new BadInputException(
                 $"{Folder.Directory}: holds no tokenizer. Give --tokenizer DIR, or --data DIR, a data folder made with it.");
         BytePairTokenizer tokenizer = source == DataDirectory ? DataFolder.Open(source).Tokenizer : BytePairTokenizer.Load(source);

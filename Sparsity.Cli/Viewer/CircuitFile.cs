@@ -17,8 +17,8 @@ internal sealed class CircuitFile
         FilePath = path;
         Circuit circuit = Load();
         Summary = new CircuitSummary(
-            id, circuit.Model, circuit.ModelFingerprint, circuit.Task, circuit.Settings.TargetLoss, circuit.Settings.Seed, circuit.MeetsTarget, circuit.Nodes.Count, circuit.TotalNodes, circuit.Edges.Count,
-            circuit.TotalEdges, circuit.Measurements);
+            id, circuit.Model, circuit.ModelFingerprint, circuit.Task, circuit.Settings?.TargetLoss, circuit.Settings?.Seed, circuit.Imported?.Sweep, circuit.Imported?.K, circuit.MeetsTarget,
+            circuit.Nodes.Count, circuit.TotalNodes, circuit.Edges.Count, circuit.TotalEdges, circuit.Measurements);
     }
 
     public string Id { get; }
@@ -37,7 +37,7 @@ internal sealed class CircuitFile
         {
             if (!IsNodeName(node.Name))
             {
-                throw new BadInputException($"{FilePath}: '{node.Name}' is no node. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12.");
+                throw new BadInputException($"{FilePath}: '{node.Name}' is no node. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12, or final_resid.CHANNEL.");
             }
 
             if (!names.Add(node.Name))
@@ -66,7 +66,8 @@ internal sealed class CircuitFile
     {
         int first = name.IndexOf('.', StringComparison.Ordinal);
         int last = name.LastIndexOf('.');
-        return first > 0 && last > first && IsNumber(name[..first]) && IsNumber(name[(last + 1)..]) && SiteKinds.Nodes.Any(kind => kind.Suffix() == name[(first + 1)..last]);
+        return (first == last && first > 0 && name[..first] == SiteKind.FinalResid.Suffix() && IsNumber(name[(first + 1)..]))
+            || (first > 0 && last > first && IsNumber(name[..first]) && IsNumber(name[(last + 1)..]) && SiteKinds.Nodes.Any(kind => kind.Suffix() == name[(first + 1)..last]));
 
         static bool IsNumber(string text) => int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out _);
     }
@@ -74,5 +75,7 @@ internal sealed class CircuitFile
 
 /// <summary>A circuit in the list of a run.</summary>
 /// <param name="Id">Its folder in the run, with slashes.</param>
+/// <param name="TargetLoss">Null for imported circuits, like Seed and MeetsTarget.</param>
+/// <param name="Sweep">Of imported circuits, like K.</param>
 internal sealed record CircuitSummary(
-    string Id, string Model, string ModelFingerprint, string Task, double TargetLoss, ulong Seed, bool MeetsTarget, int Nodes, int TotalNodes, int Edges, int TotalEdges, CircuitMeasurements Measurements);
+    string Id, string Model, string ModelFingerprint, string Task, double? TargetLoss, ulong? Seed, string? Sweep, string? K, bool? MeetsTarget, int Nodes, int TotalNodes, int Edges, int TotalEdges, CircuitMeasurements Measurements);
