@@ -17,6 +17,11 @@ internal static class CircuitImporting
     {
         string modelDirectory = flags.Model ?? throw new BadInputException("circuit import needs --model DIR, the folder of the model that the circuits were found in.");
         string target = flags.Out ?? throw new BadInputException("circuit import needs --out DIR, a folder to make.");
+        if (flags.Means is not null && flags.Data is not null)
+        {
+            throw new BadInputException("circuit import takes the means either from --means FILE or measured on --data DIR. Give one of the two.");
+        }
+
         bool isFolder = Directory.Exists(source);
         IReadOnlyList<string> files = isFolder ? CircuitImport.FilesIn(source) : File.Exists(source) ? [source]
             : throw new BadInputException($"{source}: no such file or folder. Give a {CircuitImport.FileName}, or a folder that has some in it or below.");
@@ -25,6 +30,7 @@ internal static class CircuitImporting
         {
             Answers = flags.Answers is null ? null : ParseAnswers(flags.Answers, run),
             Task = flags.Task,
+            Means = flags.Means,
             Text = flags.Data is null ? null : Text(flags.Data, run),
         };
         string root = RunFolder.Create(target).Directory;

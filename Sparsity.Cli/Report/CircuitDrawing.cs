@@ -38,7 +38,7 @@ internal static class CircuitDrawing
             double top = layer.Min(line => line.Y) - Up - CircuitLayout.LayerGap;
             double bottom = layer.Max(line => line.Y) - Up + CircuitLayout.LineHeight;
             yield return E("rect", A("class", "band"), A("x", 0), A("y", top + 2), A("width", layout.Width), A("height", bottom - top - 4), A("rx", 6));
-            if (layer.Key >= 0)
+            if (layer.Key is >= 0 and < CircuitLayout.FinalLayer)
             {
                 yield return Label("group", 10, top + 18, Format($"layer {layer.Key}"));
             }

@@ -32,6 +32,9 @@ internal sealed class CircuitVerb : ModelVerb
     [Option("answers", HelpText = "import: the two answers A,B as token ids or texts, A after prompts of the first half. (Default: by the task's name, else found from the logits)")]
     public string? Answers { get; set; }
 
+    [Option("means", HelpText = "import: file of mean activations. (Default: mean_baseline_pretrain.pt above the file)")]
+    public string? Means { get; set; }
+
     [Option("out", HelpText = "export: file to write. (Default: standard output) edit, import: folder to make.")]
     public string? Out { get; set; }
 

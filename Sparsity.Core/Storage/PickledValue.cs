@@ -124,7 +124,7 @@ internal sealed class PickledValue
     };
 
     /// <summary>A number that is neither infinite nor NaN.</summary>
-    public double FiniteNumber() => Number() is var number && double.IsFinite(number) ? number : throw Wrong($"is {number}, but must be a finite number");
+    public double FiniteNumber() => Number() is var number && double.IsFinite(number) ? number : throw Wrong(string.Create(CultureInfo.InvariantCulture, $"is {number}, but must be a finite number"));
 
     /// <summary>A whole number that fits an int.</summary>
     public int Integer() => Number() is var number && number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue ? (int)number : throw Wrong("is no whole number");

@@ -36,7 +36,10 @@ public sealed partial class CircuitImport(string modelName, Transformer model, B
     /// <summary>The task's name in place of the folder's.</summary>
     public string? Task { get; init; }
 
-    /// <summary>Text to measure means on, in place of the means in the folders above the file.</summary>
+    /// <summary>File of mean activations, in place of the one in the folders above.</summary>
+    public string? Means { get; init; }
+
+    /// <summary>Text to measure means on, in place of any file of them.</summary>
     public PretrainingText? Text { get; init; }
 
     /// <summary>Released circuits in a folder and those below, in order.</summary>
@@ -85,7 +88,7 @@ public sealed partial class CircuitImport(string modelName, Transformer model, B
         return (WithStoredEffects(circuit, released), inputs);
     }
 
-    /// <summary>An imported circuit after some of its nodes were taken out by hand, and with them what fed only them; effects are measured anew.</summary>
+    /// <summary>An imported circuit without some of its nodes; effects are measured anew. What fed only them stays, as the release's circuits have such nodes anyway.</summary>
     /// <exception cref="BadInputException">The circuit is not an imported one.</exception>
     public Circuit WithoutNodes(Circuit circuit, CircuitInputs inputs, IReadOnlyList<string> names)
     {
@@ -115,11 +118,6 @@ public sealed partial class CircuitImport(string modelName, Transformer model, B
         };
         using var evaluator = new CircuitEvaluator(model, inputs.Means, config);
         bool[] nodes = evaluator.Graph.Layout.MaskOf(names);
-        if (withDetails)
-        {
-            nodes = evaluator.Graph.WithoutDeadEnds(nodes);
-        }
-
         Circuit circuit = evaluator.Describe(nodes, null, task, modelName, tokenizer, new TaskPrompts([], [], inputs.Pairs));
         return circuit with { Settings = null, Imported = imported };
     }
@@ -211,7 +209,7 @@ public sealed partial class CircuitImport(string modelName, Transformer model, B
             return (means, $"means measured on {Text.Name}");
         }
 
-        return ReleasedMeans.FindAbove(path) is { } file
+        return (Means ?? ReleasedMeans.FindAbove(path)) is { } file
             ? (ReleasedMeans.Read(file, layout), $"means from {file}")
             : (new float[layout.Count], $"zero: there is no {ReleasedMeans.FileName} above the file and no --data; the release freezes at means, so losses will differ");
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
@@ -202,7 +203,7 @@ public sealed class ReleasedCircuitReader
                 double effect = numbers[(from * targets.Length) + to];
                 if (!effects.TryAdd(edge, effect) && effects[edge] != effect)
                 {
-                    throw block.Wrong($"says {effect} of the edge from {edge.Item1} to {edge.Item2}, of which another part of the file says {effects[edge]}");
+                    throw block.Wrong(string.Create(CultureInfo.InvariantCulture, $"says {effect} of the edge from {edge.Item1} to {edge.Item2}, of which another part of the file says {effects[edge]}"));
                 }
             }
         }
@@ -286,7 +287,7 @@ public sealed class ReleasedCircuitReader
         {
             if (!double.IsFinite(number))
             {
-                throw value.Wrong($"has {number}, but must have finite numbers");
+                throw value.Wrong(string.Create(CultureInfo.InvariantCulture, $"has {number}, but must have finite numbers"));
             }
         }
 
@@ -301,7 +302,7 @@ public sealed class ReleasedCircuitReader
             var json = new JsonObject();
             foreach ((PickledValue key, PickledValue child) in value.Entries())
             {
-                json[key.IsText ? key.Text() : key.Number().ToString(System.Globalization.CultureInfo.InvariantCulture)] = Json(child);
+                json[key.IsText ? key.Text() : key.Number().ToString(CultureInfo.InvariantCulture)] = Json(child);
             }
 
             return json;

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
@@ -55,7 +56,7 @@ public static class ReleasedMeans
 
             for (int channel = 0; channel < target.Length; channel++)
             {
-                target[channel] = double.IsFinite(numbers[channel]) ? (float)numbers[channel] : throw value.Wrong($"has {numbers[channel]} for channel {channel}, but must have finite numbers");
+                target[channel] = double.IsFinite(numbers[channel]) ? (float)numbers[channel] : throw value.Wrong(string.Create(CultureInfo.InvariantCulture, $"has {numbers[channel]} for channel {channel}, but must have finite numbers"));
             }
         }
 
