@@ -25,13 +25,13 @@ function imported({ imported: source, measurements: m }) {
   if (!source) {
     return null;
   }
-  const row = (name, stored, here) => h("tr", {}, h("th", { scope: "row" }, name), [loss(stored), loss(here), stored === null ? "–" : signed(Number((here - stored).toPrecision(2)))].map((value) => h("td", {}, value)));
+  const row = (name, stored, here) => h("tr", {}, h("th", { scope: "row" }, name), [number(stored), number(here), stored === null ? "–" : signed(Number((here - stored).toPrecision(2)))].map((value) => h("td", {}, value)));
   const parts = Object.entries(source.layer_losses);
   return h("section", { id: "imported" }, h("h3", {}, "Imported"),
     h("p", { class: "soft" }, [source.task, source.sweep, source.k].filter(Boolean).join(" / ")),
     h("table", { class: "grid numeric" }, h("thead", {}, h("tr", {}, ["loss", "file", "here", "difference"].map((name) => h("th", { scope: "col" }, name)))),
       h("tbody", {}, row("full model", source.stored_loss_full_model, m.loss_full_model), row("circuit", source.stored_loss, m.loss))),
-    h("ul", {}, [`prompts: ${source.prompts}`, `answers: ${source.answers}`, `other nodes at: ${source.means}`].map((line) => h("li", {}, line))),
+    h("ul", { class: "assumptions" }, [`prompts: ${source.prompts}`, `answers: ${source.answers}`, `other nodes at: ${source.means}`].map((line) => h("li", {}, line))),
     h("p", { class: "soft" }, "Effects of nodes and edges are the file's."),
     parts.length === 0 || source.stored_loss === null ? null : h("details", {}, h("summary", {}, "Without one attention or MLP"),
       h("table", { class: "grid numeric" }, h("thead", {}, h("tr", {}, ["part", "loss", "rises by"].map((name) => h("th", { scope: "col" }, name)))),
