@@ -15,7 +15,8 @@ internal static class CircuitImporting
 {
     public static int Run(CircuitVerb flags, string source, IComputeEngine engine)
     {
-        string modelDirectory = flags.Model ?? throw new BadInputException("circuit import needs --model DIR, the folder of the model that the circuits were found in.");
+        string modelDirectory = flags.Model
+            ?? throw new BadInputException("circuit import needs --model DIR, the folder of the model that the circuits were found in.");
         string target = flags.Out ?? throw new BadInputException("circuit import needs --out DIR, a folder to make.");
         if (flags.Means is not null && flags.Data is not null)
         {
@@ -78,7 +79,8 @@ internal static class CircuitImporting
         double storedFull = circuit.Imported.StoredLossFullModel;
         return
         [
-            name, $"{circuit.Nodes.Count}", $"{circuit.Edges.Count}", Number(stored), Number(m.Loss), Difference(m.Loss - stored), Number(storedFull), Number(m.LossFullModel),
+            name, $"{circuit.Nodes.Count}", $"{circuit.Edges.Count}", Number(stored), Number(m.Loss), Difference(m.Loss - stored),
+                Number(storedFull), Number(m.LossFullModel),
             Difference(m.LossFullModel - storedFull), Number(m.LossWithoutCircuit), Number(m.LossEmpty),
         ];
 
@@ -89,7 +91,8 @@ internal static class CircuitImporting
 
     private static void PrintAll(IReadOnlyList<Circuit> circuits, IReadOnlyList<string[]> rows)
     {
-        Terminal.Table(["circuit", "nodes", "edges", "loss in file", "here", "difference", "full model in file", "here", "difference", "without it", "empty"], rows);
+        Terminal.Table(["circuit", "nodes", "edges", "loss in file", "here", "difference", "full model in file", "here", "difference",
+            "without it", "empty"], rows);
         foreach (string assumption in circuits.SelectMany(circuit => CircuitListing.Assumptions(circuit.Imported!)).Distinct())
         {
             Terminal.Line($"{assumption}");
@@ -112,7 +115,8 @@ internal static class CircuitImporting
         {
             if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int id))
             {
-                return id < run.Model.Config.VocabSize ? id : throw new BadInputException($"--answers: token {id} is outside 0 to {run.Model.Config.VocabSize - 1}.");
+                return id < run.Model.Config.VocabSize ? id
+                    : throw new BadInputException($"--answers: token {id} is outside 0 to {run.Model.Config.VocabSize - 1}.");
             }
 
             return run.FindTokenizer() is { } tokenizer && tokenizer.TryGetSingleToken(text, out int token) ? token

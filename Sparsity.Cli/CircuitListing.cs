@@ -25,7 +25,8 @@ internal static class CircuitListing
 
         Terminal.Line(
             $"test loss: circuit {m.Loss:0.000}{(m.LossCalibrated is { } calibrated ? $" (calibrated {Number(calibrated)})" : "")}, full model {m.LossFullModel:0.000}, without the circuit {m.LossWithoutCircuit:0.000}, empty {m.LossEmpty:0.000}");
-        string target = circuit.Settings is { } settings ? FormattableString.Invariant($"target {settings.TargetLoss}: {(circuit.MeetsTarget == true ? "met" : "NOT MET")} on the prompts it was chosen on; ") : "";
+        string target = circuit.Settings is { } settings
+            ? FormattableString.Invariant($"target {settings.TargetLoss}: {(circuit.MeetsTarget == true ? "met" : "NOT MET")} on the prompts it was chosen on; ") : "";
         Terminal.Line($"{target}accuracy {100 * m.Accuracy:0.0} % (full model {100 * m.AccuracyFullModel:0.0} %)");
         Terminal.Line($"random circuits of equal size: mean loss {Number(m.LossRandomMean)}, best {Number(m.LossRandomBest)}");
         if (circuit.RemovedByHand.Count > 0)
@@ -34,18 +35,23 @@ internal static class CircuitListing
         }
 
         ILookup<string, CircuitEdge> incoming = circuit.Edges.ToLookup(edge => edge.To);
-        Terminal.Table(["node", "tau", "mean", "bias", "effect", "edges in; for act_in and final_resid what writes the channel"], circuit.Nodes.Select(node => new[]
+        Terminal.Table(["node", "tau", "mean", "bias", "effect", "edges in; for act_in and final_resid what writes the channel"],
+            circuit.Nodes.Select(node => new[]
         {
-            node.Name, Number(node.Tau), Terminal.Number(node.Mean), node.Bias is { } bias ? Terminal.Number(bias) : "", Number(node.AblationEffect),
-            node.Name.Contains("act_in", StringComparison.Ordinal) || node.Name.StartsWith("final_resid", StringComparison.Ordinal) ? Writers(circuit, node) : EdgesInto(incoming[node.Name]),
+            node.Name, Number(node.Tau), Terminal.Number(node.Mean), node.Bias is { } bias ? Terminal.Number(bias) : "",
+                Number(node.AblationEffect),
+            node.Name.Contains("act_in", StringComparison.Ordinal) || node.Name.StartsWith("final_resid", StringComparison.Ordinal)
+                ? Writers(circuit, node) : EdgesInto(incoming[node.Name]),
         }));
     }
 
     /// <summary>What had to be decided to measure an imported circuit.</summary>
-    public static IEnumerable<string> Assumptions(ImportedCircuit imported) => [$"prompts: {imported.Prompts}", $"answers: {imported.Answers}", $"other nodes at: {imported.Means}"];
+    public static IEnumerable<string> Assumptions(ImportedCircuit imported) =>
+        [$"prompts: {imported.Prompts}", $"answers: {imported.Answers}", $"other nodes at: {imported.Means}"];
 
     private static string Stored(double measured, double? stored) =>
-        stored is { } value ? FormattableString.Invariant($"{value:0.000000} (difference {measured - value:+0.0e+0;-0.0e+0;0})") : "nothing of it any more";
+        stored is { } value ? FormattableString.Invariant($"{value:0.000000} (difference {measured - value:+0.0e+0;-0.0e+0;0})")
+            : "nothing of it any more";
 
     /// <summary>The report's checks as a table, and its verdict.</summary>
     public static void Print(Faithfulness report)

@@ -62,7 +62,12 @@ internal sealed class CircuitVerb : ModelVerb
                 }
 
             case ("show" or "compare" or "export" or "edit" or "import", _):
-                string needed = Action switch { "compare" => "two circuit.json files", "import" => "one viz_data.pt or folder", _ => "one circuit.json file" };
+                string needed = Action switch
+                {
+                    "compare" => "two circuit.json files",
+                    "import" => "one viz_data.pt or folder",
+                    _ => "one circuit.json file",
+                };
                 throw new BadInputException($"circuit {Action} needs {needed}, but {files.Length} were given.");
             default:
                 throw new BadInputException($"circuit: '{Action}' is no action; use show, compare, export, edit or import.");

@@ -11,11 +11,13 @@ namespace Sparsity.Core.Circuits;
 /// <param name="Mean">Mean activation over pretraining tokens.</param>
 /// <param name="Bias">Bias of the linear layer that computes it; null where it has none. Shown, not counted.</param>
 /// <param name="AblationEffect">
-/// How much the circuit's loss on the first 16 to 64 test pairs rises when this node alone is frozen too, in nats; of an imported circuit as its file says. Null where not
+/// How much the circuit's loss on the first 16 to 64 test pairs rises when this node alone is frozen too, in nats; of an imported circuit
+/// as its file says. Null where not
 /// measured.
 /// </param>
 /// <param name="Tokens">For act_in of a channel of the residual stream: the tokens whose embeddings write most into it, largest first; null elsewhere.</param>
-public sealed record CircuitNode(string Name, double? Tau, double Mean, double? Bias, double? AblationEffect = null, IReadOnlyList<TokenWeight>? Tokens = null);
+public sealed record CircuitNode(string Name, double? Tau, double Mean, double? Bias, double? AblationEffect = null,
+    IReadOnlyList<TokenWeight>? Tokens = null);
 
 /// <summary>A token and the entry of its embedding in one channel.</summary>
 /// <param name="Token">As text, escaped where it is not printable.</param>
@@ -24,7 +26,8 @@ public sealed record TokenWeight(string Token, int Id, double Weight);
 
 /// <summary>A nonzero weight between two nodes of a circuit.</summary>
 /// <param name="Effect">
-/// How much the circuit's loss on the first 16 to 64 test pairs rises when this weight alone is set to zero, in nats; of an imported circuit as its file says. Null where
+/// How much the circuit's loss on the first 16 to 64 test pairs rises when this weight alone is set to zero, in nats; of an imported
+/// circuit as its file says. Null where
 /// not measured.
 /// </param>
 public sealed record CircuitEdge(
@@ -40,7 +43,8 @@ public sealed record CircuitEdge(
 /// <param name="AccuracyFullModel">The same of the whole model.</param>
 /// <param name="SelectionLoss">Task loss on the training prompts the circuit was chosen on; null for imported circuits.</param>
 public sealed record CircuitMeasurements(
-    double LossFullModel, double Loss, double? LossCalibrated, double LossWithoutCircuit, double LossEmpty, double Accuracy, double AccuracyFullModel, double? SelectionLoss)
+    double LossFullModel, double Loss, double? LossCalibrated, double LossWithoutCircuit, double LossEmpty, double Accuracy,
+        double AccuracyFullModel, double? SelectionLoss)
 {
     /// <summary>The control: mean task loss of random circuits with as many nodes at each location; null where none was measured.</summary>
     public double? LossRandomMean { get; init; }
@@ -75,7 +79,9 @@ public sealed record Circuit
 
     public required CircuitMeasurements Measurements { get; init; }
 
-    /// <summary>Scale and shift of the logit difference, fitted on the prompts the circuit was chosen on; null for an imported circuit.</summary>
+    /// <summary>
+    /// Scale and shift of the logit difference, fitted on the prompts the circuit was chosen on; null for an imported circuit.
+    /// </summary>
     public required CalibrationResult? Calibration { get; init; }
 
     /// <summary>How it was searched; null for an imported circuit.</summary>
@@ -95,7 +101,8 @@ public sealed record Circuit
     /// <summary>The settings of the search that found it.</summary>
     /// <exception cref="BadInputException">None did.</exception>
     [JsonIgnore]
-    public PruningConfig SearchSettings => Settings ?? throw new BadInputException($"the circuit of {Task} has no settings of a search: it was imported. Use one that prune wrote.");
+    public PruningConfig SearchSettings =>
+        Settings ?? throw new BadInputException($"the circuit of {Task} has no settings of a search: it was imported. Use one that prune wrote.");
 
     /// <summary>All nodes of the model, among which its own are.</summary>
     public NodeLayout LayoutIn(ModelConfig model) => new(model, Settings?.FinalResid ?? Imported?.FinalResid ?? false);
@@ -104,6 +111,7 @@ public sealed record Circuit
     public static Circuit Load(string path)
     {
         Circuit circuit = JsonText.ReadFile<Circuit>(path);
-        return circuit.Settings is not null || circuit.Imported is not null ? circuit : throw new BadInputException($"{path}: must have settings or imported. Use another copy.");
+        return circuit.Settings is not null || circuit.Imported is not null ? circuit
+            : throw new BadInputException($"{path}: must have settings or imported. Use another copy.");
     }
 }

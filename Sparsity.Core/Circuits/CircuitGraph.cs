@@ -15,7 +15,9 @@ public sealed class CircuitGraph
     private readonly ModelParameters _parameters;
 
     /// <param name="parameters">Of the model.</param>
-    /// <param name="finalResid">Whether final_resid has nodes too. They have no edges: the unembedding, which reads them, belongs to no circuit.</param>
+    /// <param name="finalResid">
+    /// Whether final_resid has nodes too. They have no edges: the unembedding, which reads them, belongs to no circuit.
+    /// </param>
     public CircuitGraph(ModelParameters parameters, bool finalResid = false)
     {
         _parameters = parameters;
@@ -53,9 +55,11 @@ public sealed class CircuitGraph
     /// <summary>Sets one weight of the model to zero until the result is disposed. Only one edge at a time.</summary>
     public IDisposable WithoutEdge(int from, int to)
     {
-        Connection connection = _connections.Single(entry => from >= entry.FirstFrom && from < entry.FirstFrom + entry.Inputs && to >= entry.FirstTo && to < entry.FirstTo + entry.Outputs);
+        Connection connection = _connections.Single(entry =>
+            from >= entry.FirstFrom && from < entry.FirstFrom + entry.Inputs && to >= entry.FirstTo && to < entry.FirstTo + entry.Outputs);
         return new RemovedWeight(
-            _parameters.Engine, _parameters[connection.Name].Value, connection.Weights, ((connection.FirstRow + to - connection.FirstTo) * connection.Inputs) + from - connection.FirstFrom);
+            _parameters.Engine, _parameters[connection.Name].Value, connection.Weights,
+                ((connection.FirstRow + to - connection.FirstTo) * connection.Inputs) + from - connection.FirstFrom);
     }
 
     /// <summary>The bias of the linear layer that computes a node; null for act_in, or where the model has none.</summary>
@@ -121,13 +125,15 @@ public sealed class CircuitGraph
             Parameter weight = parameters[$"{ParameterNames.Layer(layer)}{name}.weight"];
             string bias = $"{ParameterNames.Layer(layer)}{name}.bias";
             return new Connection(
-                weight.Spec.Name, from, First(to), weight.Spec.Columns, parameters.Config.ChannelsAt(to), firstRow, parameters.Read(weight.Spec.Name),
+                weight.Spec.Name, from, First(to), weight.Spec.Columns, parameters.Config.ChannelsAt(to), firstRow,
+                    parameters.Read(weight.Spec.Name),
                 parameters.Find(bias) is null ? null : parameters.Read(bias));
         }
     }
 
     /// <summary>Rows FirstRow .. FirstRow+Outputs-1 of a weight matrix, between two runs of nodes.</summary>
-    private sealed record Connection(string Name, int FirstFrom, int FirstTo, int Inputs, int Outputs, int FirstRow, float[] Weights, float[]? Biases);
+    private sealed record Connection(string Name, int FirstFrom, int FirstTo, int Inputs, int Outputs, int FirstRow, float[] Weights,
+        float[]? Biases);
 
     private sealed class RemovedWeight : IDisposable
     {

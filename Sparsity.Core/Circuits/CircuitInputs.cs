@@ -6,7 +6,8 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Circuits;
 
 /// <summary>
-/// What an imported circuit is measured on, beside its circuit.json: the task's prompts in prompts.json, and what nodes outside it are frozen at in means.safetensors (location to
+/// What an imported circuit is measured on, beside its circuit.json: the task's prompts in prompts.json, and what nodes outside it are
+/// frozen at in means.safetensors (location to
 /// numbers). Circuits that this program finds need neither: their prompts are drawn again, and their means measured again.
 /// </summary>
 /// <param name="Pairs">Prompts with their answers.</param>
@@ -26,10 +27,12 @@ public sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] M
     public void WriteTo(string directory, Circuit circuit, NodeLayout layout)
     {
         AtomicFile.WriteText(
-            Path.Combine(directory, PromptsName), JsonText.WriteLine(new PromptsFile { Task = circuit.Task, ModelFingerprint = circuit.ModelFingerprint, Pairs = Pairs }));
+            Path.Combine(directory, PromptsName),
+                JsonText.WriteLine(new PromptsFile { Task = circuit.Task, ModelFingerprint = circuit.ModelFingerprint, Pairs = Pairs }));
         Safetensors.Write(
             Path.Combine(directory, MeansName),
-            [.. layout.Sites.Select((site, i) => TensorToWrite.Of(site.Name, [layout.Config.ChannelsAt(site.Kind)], () => Means[layout.RangeOf(i)]))],
+            [.. layout.Sites.Select((site, i) =>
+                TensorToWrite.Of(site.Name, [layout.Config.ChannelsAt(site.Kind)], () => Means[layout.RangeOf(i)]))],
             new Dictionary<string, string> { [FingerprintKey] = circuit.ModelFingerprint });
     }
 
@@ -52,7 +55,8 @@ public sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] M
             throw OfAnother(path);
         }
 
-        if (file.Pairs.Count == 0 || !file.Pairs.All(pair => IsPrompt(pair.First) && IsPrompt(pair.Second) && IsToken(pair.AnswerA) && IsToken(pair.AnswerB)))
+        if (file.Pairs.Count == 0 || !file.Pairs.All(pair =>
+            IsPrompt(pair.First) && IsPrompt(pair.Second) && IsToken(pair.AnswerA) && IsToken(pair.AnswerB)))
         {
             throw new BadInputException(
                 $"{path}: must have pairs of prompts with 1 to {model.BlockSize} tokens, each from 0 to {model.VocabSize - 1}, and so must be the answers. Import the circuit again.");
@@ -73,7 +77,8 @@ public sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] M
             throw OfAnother(path);
         }
 
-        TensorFile.RequireExactly(path, file.ByName, [.. layout.Sites.Select(site => (site.Name, (IReadOnlyList<int>)[layout.Config.ChannelsAt(site.Kind)]))]);
+        TensorFile.RequireExactly(path, file.ByName,
+            [.. layout.Sites.Select(site => (site.Name, (IReadOnlyList<int>)[layout.Config.ChannelsAt(site.Kind)]))]);
         var means = new float[layout.Count];
         for (int i = 0; i < layout.Sites.Count; i++)
         {
@@ -84,7 +89,8 @@ public sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] M
         return bad < 0 ? means : throw new BadInputException($"{path}: the mean of {layout[bad]} is {means[bad]}, but must be a finite number. Import the circuit again.");
     }
 
-    private static BadInputException OfAnother(string path) => new($"{path}: belongs to another circuit than the circuit.json beside it. Import the circuit again, to another folder.");
+    private static BadInputException OfAnother(string path) =>
+        new($"{path}: belongs to another circuit than the circuit.json beside it. Import the circuit again, to another folder.");
 
     private sealed record PromptsFile
     {

@@ -2,7 +2,9 @@ using System.Text.Json.Nodes;
 
 namespace Sparsity.Core.Circuits;
 
-/// <summary>Where an imported circuit comes from, what its file says, and what was assumed to measure it again. Losses in nats per prompt.</summary>
+/// <summary>
+/// Where an imported circuit comes from, what its file says, and what was assumed to measure it again. Losses in nats per prompt.
+/// </summary>
 public sealed record ImportedCircuit
 {
     /// <summary>The file, as it was given.</summary>
@@ -14,7 +16,9 @@ public sealed record ImportedCircuit
     /// <summary>The pruning sweep, such as prune_v4; null where the file does not lie in a folder of one.</summary>
     public required string? Sweep { get; init; }
 
-    /// <summary>The folder in the sweep: a size that was aimed at, or k_optim for the smallest circuit at the target loss; null as before.</summary>
+    /// <summary>
+    /// The folder in the sweep: a size that was aimed at, or k_optim for the smallest circuit at the target loss; null as before.
+    /// </summary>
     public required string? K { get; init; }
 
     /// <summary>Whether the channels of final_resid are nodes.</summary>
@@ -38,7 +42,10 @@ public sealed record ImportedCircuit
     /// <summary>What the other nodes are frozen at.</summary>
     public required string Means { get; init; }
 
-    /// <summary>Task loss with all of the circuit's nodes of one attention or MLP frozen too, by its name such as 0.attn. As stored: the release seems not to double these.</summary>
+    /// <summary>
+    /// Task loss with all of the circuit's nodes of one attention or MLP frozen too, by its name such as 0.attn. As stored: the release
+    /// seems not to double these.
+    /// </summary>
     public required IReadOnlyDictionary<string, double> LayerLosses { get; init; }
 
     /// <summary>The same for each node location.</summary>

@@ -19,7 +19,9 @@ internal sealed class PickledDictionary(bool isOrdered)
     /// <summary>In the order they were set.</summary>
     public IReadOnlyList<(object Key, object? Value)> Items => _items;
 
-    /// <summary>Adds an entry, unless there is one of an equal key. Tensors are not compared: their numbers lie elsewhere in the file.</summary>
+    /// <summary>
+    /// Adds an entry, unless there is one of an equal key. Tensors are not compared: their numbers lie elsewhere in the file.
+    /// </summary>
     public bool TryAdd(object key, object? value)
     {
         object compared = key switch

@@ -5,7 +5,8 @@ namespace Sparsity.Core.Storage;
 /// <summary>How much of a pickle's tree may still be visited.</summary>
 /// <param name="file">Where the pickle comes from.</param>
 /// <param name="most">
-/// Elements. Each element of a pickle that repeats nothing takes a byte or more, so a small multiple of its length is enough for an honest one.
+/// Elements. Each element of a pickle that repeats nothing takes a byte or more, so a small multiple of its length is enough for an honest
+/// one.
 /// </param>
 internal sealed class PickleBudget(string file, long most)
 {
@@ -27,7 +28,8 @@ internal sealed class PickleBudget(string file, long most)
 }
 
 /// <summary>
-/// A value of a pickle with the way that leads to it, for whoever knows the structure to expect. Every step down is counted, so that neither a list that contains
+/// A value of a pickle with the way that leads to it, for whoever knows the structure to expect. Every step down is counted, so that
+/// neither a list that contains
 /// itself nor one that names the same list many times over takes long.
 /// </summary>
 internal sealed class PickledValue
@@ -94,7 +96,8 @@ internal sealed class PickledValue
         foreach ((object key, object? value) in Dictionary.Items)
         {
             PickledValue name = Child(key, $"a key of {Shown}");
-            yield return (name, Child(value, $"{Place}[{(key is PickledTensor ? name.Number().ToString(CultureInfo.InvariantCulture) : Shorten(Convert.ToString(key, CultureInfo.InvariantCulture)!))}]"));
+            yield return (name, Child(value,
+                $"{Place}[{(key is PickledTensor ? name.Number().ToString(CultureInfo.InvariantCulture) : Shorten(Convert.ToString(key, CultureInfo.InvariantCulture)!))}]"));
         }
     }
 
@@ -124,10 +127,12 @@ internal sealed class PickledValue
     };
 
     /// <summary>A number that is neither infinite nor NaN.</summary>
-    public double FiniteNumber() => Number() is var number && double.IsFinite(number) ? number : throw Wrong(string.Create(CultureInfo.InvariantCulture, $"is {number}, but must be a finite number"));
+    public double FiniteNumber() => Number() is var number && double.IsFinite(number) ? number
+        : throw Wrong(string.Create(CultureInfo.InvariantCulture, $"is {number}, but must be a finite number"));
 
     /// <summary>A whole number that fits an int.</summary>
-    public int Integer() => Number() is var number && number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue ? (int)number : throw Wrong("is no whole number");
+    public int Integer() => Number() is var number && number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue ? (int)number
+        : throw Wrong("is no whole number");
 
     /// <summary>A tensor of numbers.</summary>
     public StoredTensor Tensor() => _value is PickledTensor tensor ? _archive.Locate(Shown, tensor) : throw Wrong("is no tensor");
@@ -147,7 +152,8 @@ internal sealed class PickledValue
 
     /// <summary>The same for whole numbers.</summary>
     public IReadOnlyList<int> Integers() =>
-        [.. Numbers().Select(number => number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue ? (int)number : throw Wrong($"has {number}, which is no whole number"))];
+        [.. Numbers().Select(number => number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue ? (int)number
+            : throw Wrong($"has {number}, which is no whole number"))];
 
     /// <summary>What is wrong here, in one line.</summary>
     public BadInputException Wrong(string what) => new($"{_budget.File}: {Shown} {what}. Use another copy.");

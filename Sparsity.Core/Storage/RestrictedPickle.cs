@@ -4,9 +4,12 @@ using System.Text;
 namespace Sparsity.Core.Storage;
 
 /// <summary>
-/// Reads the pickles that torch.save writes for plain data, and nothing else. What comes out is null, bool, long, double, string, a <see cref="PickledTensor"/>, a
-/// <see cref="PickledDictionary"/>, a list (List of object) or a tuple (object[]). Names of Python functions are compared with a short list and never looked up,
-/// so that a file cannot run code; every other opcode or name is refused. A value that the pickle names twice is one object here too: a small file can mean a huge
+/// Reads the pickles that torch.save writes for plain data, and nothing else. What comes out is null, bool, long, double, string, a <see
+/// cref="PickledTensor"/>, a
+/// <see cref="PickledDictionary"/>, a list (List of object) or a tuple (object[]). Names of Python functions are compared with a short list
+/// and never looked up,
+/// so that a file cannot run code; every other opcode or name is refused. A value that the pickle names twice is one object here too: a
+/// small file can mean a huge
 /// tree, or one that contains itself, so read it through <see cref="PickledValue"/>, which has limits.
 /// </summary>
 internal ref struct RestrictedPickle
@@ -32,7 +35,8 @@ internal ref struct RestrictedPickle
     /// <param name="source">For messages.</param>
     /// <param name="contents">What the file ought to hold, for messages, such as "a state dict".</param>
     /// <exception cref="BadInputException">The pickle is damaged, or uses what plain data does not need.</exception>
-    public static object? Read(ReadOnlySpan<byte> pickle, string source, string contents) => new RestrictedPickle(pickle, source, contents).Run();
+    public static object? Read(ReadOnlySpan<byte> pickle, string source, string contents) =>
+        new RestrictedPickle(pickle, source, contents).Run();
 
     private object? Run()
     {
@@ -154,7 +158,8 @@ internal ref struct RestrictedPickle
     {
         "collections.OrderedDict" => new Global(Callable.OrderedDictionary),
         "torch._utils._rebuild_tensor_v2" => new Global(Callable.RebuildTensor),
-        _ when name.StartsWith("torch.", StringComparison.Ordinal) && ElementTypes.TryOfStorageClass(name["torch.".Length..], out ElementType type) => new Global(Callable.StorageClass, type),
+        _ when name.StartsWith("torch.", StringComparison.Ordinal)
+            && ElementTypes.TryOfStorageClass(name["torch.".Length..], out ElementType type) => new Global(Callable.StorageClass, type),
         _ => throw Refused($"asks for {Shown(name)}, which {_contents} does not need"),
     };
 
@@ -167,7 +172,8 @@ internal ref struct RestrictedPickle
     private object Built(Global? callable, object?[]? arguments) => (callable?.Callable, arguments) switch
     {
         (Callable.OrderedDictionary, []) => new PickledDictionary(isOrdered: true),
-        (Callable.RebuildTensor, [PickledStorage storage, long offset, object?[] shape, object?[] strides, bool, PickledDictionary or null, .. var metadata]) =>
+        (Callable.RebuildTensor, [PickledStorage storage, long offset, object?[] shape, object?[] strides, bool, PickledDictionary or null,
+            .. var metadata]) =>
             new PickledTensor(storage, offset, Integers(shape), Integers(strides), AttributeIn(metadata)),
         _ => throw Damaged("a tensor is not described as torch.save does it"),
     };
@@ -176,7 +182,8 @@ internal ref struct RestrictedPickle
     private string? AttributeIn(object?[] metadata) => metadata switch
     {
         [] or [null] => null,
-        [PickledDictionary attributes] => attributes.Items.Where(item => item.Value is not false).Select(item => item.Key as string ?? "without a name").FirstOrDefault(),
+        [PickledDictionary attributes] =>
+            attributes.Items.Where(item => item.Value is not false).Select(item => item.Key as string ?? "without a name").FirstOrDefault(),
         _ => throw Damaged("a tensor is not described as torch.save does it"),
     };
 
@@ -214,7 +221,8 @@ internal ref struct RestrictedPickle
         }
     }
 
-    private object? Remembered(uint index) => _memo.TryGetValue(index, out object? value) ? value : throw Damaged("it refers to something that was not there before");
+    private object? Remembered(uint index) =>
+        _memo.TryGetValue(index, out object? value) ? value : throw Damaged("it refers to something that was not there before");
 
     private object? Top() => _stack.Count > (_marks.Count == 0 ? 0 : _marks.Peek()) ? _stack[^1] : throw Damaged("its stack is wrong");
 
@@ -287,9 +295,11 @@ internal ref struct RestrictedPickle
 
     private static string Shown(string text) => text.Length <= 100 ? text : text[..100] + "...";
 
-    private readonly BadInputException Damaged(string why) => new($"{_source}: its pickle is damaged or not one of {_contents}: {why}. Use another copy.");
+    private readonly BadInputException Damaged(string why) =>
+        new($"{_source}: its pickle is damaged or not one of {_contents}: {why}. Use another copy.");
 
-    private readonly BadInputException Refused(string what) => new($"{_source}: its pickle {what}. It is not read further, for safety: save only {_contents} with torch.save.");
+    private readonly BadInputException Refused(string what) =>
+        new($"{_source}: its pickle {what}. It is not read further, for safety: save only {_contents} with torch.save.");
 
     private enum Callable
     {

@@ -1,7 +1,8 @@
 namespace Sparsity.Core.Storage;
 
 /// <summary>
-/// What torch.save writes, whatever it was given: a zip archive of stored entries under one folder of any name, with a pickle in <c>data.pkl</c> and each storage's
+/// What torch.save writes, whatever it was given: a zip archive of stored entries under one folder of any name, with a pickle in
+/// <c>data.pkl</c> and each storage's
 /// numbers in <c>data/KEY</c>. Tensors are located when they are asked for.
 /// </summary>
 internal sealed class TorchArchive
@@ -27,14 +28,16 @@ internal sealed class TorchArchive
         }
 
         _entries = new ZipDirectory(file).Entries;
-        string[] pickles = [.. _entries.Keys.Where(name => name == PickleName || name.EndsWith("/" + PickleName, StringComparison.Ordinal))];
+        string[] pickles = [.. _entries.Keys.Where(name =>
+            name == PickleName || name.EndsWith("/" + PickleName, StringComparison.Ordinal))];
         if (pickles.Length != 1)
         {
             throw new BadInputException($"{file.Path}: has {pickles.Length} entries called {PickleName}, expected one. Save {contents} with torch.save.");
         }
 
         _root = pickles[0][..^PickleName.Length];
-        if (_entries.TryGetValue(_root + "byteorder", out (long Offset, long Length) order) && !file.Span<byte>(order.Offset, (int)Math.Min(order.Length, 16)).SequenceEqual("little"u8))
+        if (_entries.TryGetValue(_root + "byteorder", out (long Offset, long Length) order)
+            && !file.Span<byte>(order.Offset, (int)Math.Min(order.Length, 16)).SequenceEqual("little"u8))
         {
             throw new BadInputException($"{file.Path}: was written with another byte order than little-endian. Save it again on another machine.");
         }
@@ -86,8 +89,10 @@ internal sealed class TorchArchive
             last += (Int128)Math.Max(0, tensor.Shape[i] - 1) * tensor.Strides[i];
         }
 
-        if (tensor.Shape.Length != tensor.Strides.Length || tensor.Strides.Any(stride => stride < 0) || tensor.Offset < 0 || tensor.Offset > storage.Length
-            || !StoredTensor.TryCount(tensor.Shape, out int count) || count > Math.Max(storage.Length, LargestExpansion) || (count > 0 && last >= storage.Length))
+        if (tensor.Shape.Length != tensor.Strides.Length || tensor.Strides.Any(stride => stride < 0) || tensor.Offset < 0
+            || tensor.Offset > storage.Length
+            || !StoredTensor.TryCount(tensor.Shape, out int count) || count > Math.Max(storage.Length, LargestExpansion)
+                || (count > 0 && last >= storage.Length))
         {
             throw new BadInputException(
                 $"{_file.Path}: {name}, shape [{string.Join(", ", tensor.Shape)}], does not fit its storage of {storage.Length} numbers. Use another copy.");

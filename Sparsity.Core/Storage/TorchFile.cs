@@ -65,7 +65,8 @@ public static class TorchFile
         foreach ((object key, object? value) in dictionary.Items)
         {
             string name = key as string ?? throw new BadInputException($"{file.Path}: has a key that is no text. Save only the model's state dict.");
-            tensors.Add(archive.Locate(name, value as PickledTensor ?? throw new BadInputException($"{file.Path}: {name} is no tensor. Save only the model's state dict.")));
+            tensors.Add(archive.Locate(name, value as PickledTensor
+                ?? throw new BadInputException($"{file.Path}: {name} is no tensor. Save only the model's state dict.")));
         }
 
         return new TensorFile(file, tensors, new Dictionary<string, string>());

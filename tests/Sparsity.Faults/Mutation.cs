@@ -103,13 +103,16 @@ internal static class Mutation
         return random.NextBool(0.2) ? OfBytes(text, random) : text;
     }
 
-    /// <summary>A copy of what a pickle stands for with one to three values replaced: by extremes, by others of its values, or by nothing at all.</summary>
+    /// <summary>
+    /// A copy of what a pickle stands for with one to three values replaced: by extremes, by others of its values, or by nothing at all.
+    /// </summary>
     public static object? OfPickle(object? original, RandomSource random)
     {
         var all = new List<object?>();
         Collect(original, all);
         var places = Enumerable.Range(0, 1 + random.NextInt(3)).Select(_ => random.NextInt(all.Count)).ToHashSet();
-        object?[] extremes = [null, true, 0L, -1L, 1L << 40, long.MinValue, 0.5, double.NaN, double.PositiveInfinity, 1e300, "", "x", "bias", "0.attn.v", new List<object?>(), Array.Empty<object?>(), new PickledDictionary(false)];
+        object?[] extremes = [null, true, 0L, -1L, 1L << 40, long.MinValue, 0.5, double.NaN, double.PositiveInfinity, 1e300, "", "x",
+            "bias", "0.attn.v", new List<object?>(), Array.Empty<object?>(), new PickledDictionary(false)];
         int at = 0;
         return Copy(original);
 
@@ -137,7 +140,8 @@ internal static class Mutation
                     return copy;
                 case PickledTensor tensor when random.NextInt(60) == 0:
                     long[] shape = [.. tensor.Shape];
-                    return random.NextBool(0.5) || shape.Length == 0 ? tensor with { Shape = [], Strides = [] } : tensor with { Shape = [shape[0] + random.NextInt(3) - 1, .. shape[1..]] };
+                    return random.NextBool(0.5) || shape.Length == 0 ? tensor with { Shape = [], Strides = [] }
+                        : tensor with { Shape = [shape[0] + random.NextInt(3) - 1, .. shape[1..]] };
                 default:
                     return value;
             }

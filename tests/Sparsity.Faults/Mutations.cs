@@ -29,7 +29,8 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
     private const long MostBytes = 1L << 30;
 
     /// <summary>Of the model in fixtures/official/official-circuits.</summary>
-    private static ModelConfig ReleasedModel { get; } = ModelConfig.Small(64) with { NLayer = 2, DModel = 32, NHead = 4, DHeadField = 8, DMlpField = 64, BlockSize = 32 };
+    private static ModelConfig ReleasedModel { get; } = ModelConfig.Small(64) with { NLayer = 2, DModel = 32, NHead = 4, DHeadField = 8,
+        DMlpField = 64, BlockSize = 32 };
 
     private static string Fixtures => Path.Combine(OfficialFixture.Root, "..", "version1");
 
@@ -37,7 +38,8 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
     /// <param name="folder">For the damaged files.</param>
     public static IReadOnlyList<Mutations> Kinds(TemporaryFolder folder) =>
     [
-        StateDicts(folder), ReleasedCircuits(folder), ReleasedMeans(folder), SafetensorsFiles(folder), Models(folder), Checkpoints(folder), Tokenizers(folder), TokenFiles(folder), Corpora(folder), Metrics(folder),
+        StateDicts(folder), ReleasedCircuits(folder), ReleasedMeans(folder), SafetensorsFiles(folder), Models(folder), Checkpoints(folder),
+            Tokenizers(folder), TokenFiles(folder), Corpora(folder), Metrics(folder),
         .. JsonFiles(folder),
     ];
 
@@ -115,12 +117,15 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
         return new("state dicts", random => File.WriteAllBytes(path, Mutation.OfBytes(files[random.NextInt(files.Length)], random)), () => ReadAll(TorchFile.Open(path)));
     }
 
-    /// <summary>A circuit of the official form without its samples, so that damage meets what is read: its bytes damaged, or its values exchanged.</summary>
+    /// <summary>
+    /// A circuit of the official form without its samples, so that damage meets what is read: its bytes damaged, or its values exchanged.
+    /// </summary>
     private static Mutations ReleasedCircuits(TemporaryFolder folder)
     {
         string path = folder["released/viz_data.pt"];
         string fixture = Path.Combine(OfficialFixture.Root, "official-circuits");
-        PlainPickle whole = PlainPickle.Read(Path.Combine(fixture, "viz", "csp_tiny", "single_double_quote", "prune_v2", "24", "viz_data.pt"));
+        PlainPickle whole = PlainPickle.Read(Path.Combine(fixture, "viz", "csp_tiny", "single_double_quote", "prune_v2", "24",
+            "viz_data.pt"));
         var root = (PickledDictionary)whole.Root!;
         var small = new PickledDictionary(isOrdered: false);
         foreach ((object key, object? value) in root.Items.Where(item => item.Key is not "samples"))
@@ -129,15 +134,18 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
         }
 
         PlainPickle pickle = whole with { Root = small };
-        return new("released circuits", random => File.WriteAllBytes(path, OfPickle(pickle, random)), () => ReleasedCircuitReader.Read(path, ReleasedModel));
+        return new("released circuits", random => File.WriteAllBytes(path, OfPickle(pickle, random)), () =>
+            ReleasedCircuitReader.Read(path, ReleasedModel));
     }
 
     private static Mutations ReleasedMeans(TemporaryFolder folder)
     {
         string path = folder["released/means.pt"];
-        PlainPickle pickle = PlainPickle.Read(Path.Combine(OfficialFixture.Root, "official-circuits", "viz", "csp_tiny", Core.Circuits.Released.ReleasedMeans.FileName));
+        PlainPickle pickle = PlainPickle.Read(Path.Combine(OfficialFixture.Root, "official-circuits", "viz", "csp_tiny",
+            Core.Circuits.Released.ReleasedMeans.FileName));
         var layout = new NodeLayout(ReleasedModel, finalResid: true);
-        return new("released means", random => File.WriteAllBytes(path, OfPickle(pickle, random)), () => Core.Circuits.Released.ReleasedMeans.Read(path, layout));
+        return new("released means", random => File.WriteAllBytes(path, OfPickle(pickle, random)), () =>
+            Core.Circuits.Released.ReleasedMeans.Read(path, layout));
     }
 
     private static Mutations SafetensorsFiles(TemporaryFolder folder)

@@ -5,7 +5,10 @@ using Sparsity.Core.Storage;
 
 namespace Sparsity.Faults;
 
-/// <summary>Files of torch.save taken apart and put together again: what the restricted reader gives, written as torch.save writes it, without a memo.</summary>
+/// <summary>
+/// Files of torch.save taken apart and put together again: what the restricted reader gives, written as torch.save writes it, without a
+/// memo.
+/// </summary>
 /// <param name="Root">As <see cref="RestrictedPickle"/> gives it.</param>
 /// <param name="Storages">Bytes by key.</param>
 internal sealed record PlainPickle(object? Root, Dictionary<string, byte[]> Storages)

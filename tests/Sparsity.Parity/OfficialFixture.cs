@@ -51,7 +51,8 @@ public sealed class OfficialFixture
             yield return Root;
             if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } further)
             {
-                yield return Directory.Exists(further) ? Path.GetFullPath(further) : throw new DirectoryNotFoundException($"{Variable} is {further}, which is no directory.");
+                yield return Directory.Exists(further) ? Path.GetFullPath(further)
+                    : throw new DirectoryNotFoundException($"{Variable} is {further}, which is no directory.");
             }
         }
     }

@@ -4,7 +4,8 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Circuits.Released;
 
 /// <summary>
-/// The two answers of a task, found from a model's logits: the pair of tokens at which the task loss of the whole model is the one that was stored. Where several pairs have it, the
+/// The two answers of a task, found from a model's logits: the pair of tokens at which the task loss of the whole model is the one that was
+/// stored. Where several pairs have it, the
 /// one that the model finds most probable.
 /// </summary>
 public sealed class AnswerSearch
@@ -35,7 +36,9 @@ public sealed class AnswerSearch
         }
     }
 
-    /// <summary>How far apart two losses may be and still count as the same: what other arithmetic and a few other prompts may do.</summary>
+    /// <summary>
+    /// How far apart two losses may be and still count as the same: what other arithmetic and a few other prompts may do.
+    /// </summary>
     public static double Tolerance(double loss) => 5e-5 + (0.005 * Math.Abs(loss));
 
     /// <summary>Task loss in nats per prompt if these were the answers.</summary>
@@ -77,7 +80,9 @@ public sealed class AnswerSearch
     {
         return (Most(_first), Most(_second));
 
-        static int Most(float[][] rows) => rows.GroupBy(row => Array.IndexOf(row, row.Max())).OrderByDescending(group => group.Count()).ThenBy(group => group.Key).First().Key;
+        static int Most(float[][] rows) =>
+            rows.GroupBy(row => Array.IndexOf(row, row.Max())).OrderByDescending(group => group.Count()).ThenBy(group =>
+            group.Key).First().Key;
     }
 
     /// <summary>By mean log probability, most probable first; ties go to the lower token.</summary>
@@ -94,6 +99,7 @@ public sealed class AnswerSearch
             }
         }
 
-        return [.. sums.Select((sum, token) => (token, sum)).OrderByDescending(entry => entry.sum).ThenBy(entry => entry.token).Take(MostCandidates)];
+        return [.. sums.Select((sum, token) => (token, sum)).OrderByDescending(entry => entry.sum).ThenBy(entry =>
+            entry.token).Take(MostCandidates)];
     }
 }

@@ -13,7 +13,8 @@ namespace Sparsity.Core.Circuits.Released;
 public sealed record PretrainingText(string Name, ReadOnlyMemory<ushort> Tokens, int ContextTokens);
 
 /// <summary>
-/// Turns released circuits into circuits of this program: edges from the model's weights, losses measured again, effects as the file has them, and what the file leaves open
+/// Turns released circuits into circuits of this program: edges from the model's weights, losses measured again, effects as the file has
+/// them, and what the file leaves open
 /// decided and written down.
 /// </summary>
 /// <param name="modelName">For the record.</param>
@@ -48,10 +49,13 @@ public sealed partial class CircuitImport(string modelName, Transformer model, B
     {
         var options = new EnumerationOptions { RecurseSubdirectories = true, IgnoreInaccessible = true };
         string[] files = [.. Directory.EnumerateFiles(directory, FileName, options).Order(StringComparer.Ordinal)];
-        return files.Length > 0 ? files : throw new BadInputException($"{directory}: holds no {FileName}, in it or below. Give the folder of a task, of a sweep, or one file.");
+        return files.Length > 0 ? files
+            : throw new BadInputException($"{directory}: holds no {FileName}, in it or below. Give the folder of a task, of a sweep, or one file.");
     }
 
-    /// <summary>The name of a task without the endings that the release's folders have: single_double_quote_beeg3 is single_double_quote.</summary>
+    /// <summary>
+    /// The name of a task without the endings that the release's folders have: single_double_quote_beeg3 is single_double_quote.
+    /// </summary>
     public static string TaskName(string folder) => Suffix().Replace(folder, "");
 
     /// <summary>Reads a file and measures its circuit.</summary>
@@ -65,7 +69,8 @@ public sealed partial class CircuitImport(string modelName, Transformer model, B
         var logits = new AnswerSearch(model, released.Prompts);
         (int a, int b, string answers) = FindAnswers(released, task, logits);
         (float[] means, string meansFrom) = FindMeans(path, released);
-        var inputs = new CircuitInputs([.. Enumerable.Range(0, half).Select(i => new TokenizedPair(released.Prompts[i], released.Prompts[i + half], a, b))], means);
+        var inputs = new CircuitInputs([.. Enumerable.Range(0, half).Select(i =>
+            new TokenizedPair(released.Prompts[i], released.Prompts[i + half], a, b))], means);
         var imported = new ImportedCircuit
         {
             Source = path,
@@ -88,20 +93,26 @@ public sealed partial class CircuitImport(string modelName, Transformer model, B
         return (WithStoredEffects(circuit, released), inputs);
     }
 
-    /// <summary>An imported circuit without some of its nodes; effects are measured anew. What fed only them stays, as the release's circuits have such nodes anyway.</summary>
+    /// <summary>
+    /// An imported circuit without some of its nodes; effects are measured anew. What fed only them stays, as the release's circuits have
+    /// such nodes anyway.
+    /// </summary>
     /// <exception cref="BadInputException">The circuit is not an imported one.</exception>
     public Circuit WithoutNodes(Circuit circuit, CircuitInputs inputs, IReadOnlyList<string> names)
     {
         ImportedCircuit imported = circuit.Imported ?? throw new BadInputException($"the circuit of {circuit.Task} was not imported.");
-        Circuit edited = Measure(circuit.Task, imported with { StoredLoss = null }, inputs, [.. circuit.Nodes.Select(node => node.Name).Except(names)], withDetails: true);
+        Circuit edited = Measure(circuit.Task, imported with { StoredLoss = null }, inputs,
+            [.. circuit.Nodes.Select(node => node.Name).Except(names)], withDetails: true);
         return edited with { RemovedByHand = [.. circuit.RemovedByHand, .. names] };
     }
 
     /// <summary>Task, sweep and k by the folders: TASK/SWEEP/K/viz_data.pt, where K is a number or k_optim.</summary>
     private static (string Task, string? Sweep, string? K) PlaceOf(string path)
     {
-        string[] folders = [.. Path.GetFullPath(path).Split(Path.DirectorySeparatorChar, StringSplitOptions.RemoveEmptyEntries).SkipLast(1).TakeLast(3)];
-        return folders is [var task, var sweep, var k] && (k == "k_optim" || k.All(char.IsAsciiDigit)) ? (task, sweep, k) : (folders.LastOrDefault() ?? "unknown", null, null);
+        string[] folders = [.. Path.GetFullPath(path).Split(Path.DirectorySeparatorChar,
+            StringSplitOptions.RemoveEmptyEntries).SkipLast(1).TakeLast(3)];
+        return folders is [var task, var sweep, var k] && (k == "k_optim" || k.All(char.IsAsciiDigit)) ? (task, sweep, k)
+            : (folders.LastOrDefault() ?? "unknown", null, null);
     }
 
     private Circuit Measure(string task, ImportedCircuit imported, CircuitInputs inputs, IReadOnlyList<string> names, bool withDetails)
@@ -132,14 +143,16 @@ public sealed partial class CircuitImport(string modelName, Transformer model, B
             [
                 .. circuit.Nodes.Select(node => node with
                 {
-                    AblationEffect = released.NodeLosses.TryGetValue(layout.Parse(node.Name), out double loss) ? (loss - released.CircuitLoss) / ReleasedCircuit.LossUnit : null,
+                    AblationEffect = released.NodeLosses.TryGetValue(layout.Parse(node.Name), out double loss)
+                        ? (loss - released.CircuitLoss) / ReleasedCircuit.LossUnit : null,
                 }),
             ],
             Edges =
             [
                 .. circuit.Edges.Select(edge => edge with
                 {
-                    Effect = released.EdgeEffects.TryGetValue((layout.Parse(edge.From), layout.Parse(edge.To)), out double effect) ? effect / ReleasedCircuit.LossUnit : null,
+                    Effect = released.EdgeEffects.TryGetValue((layout.Parse(edge.From), layout.Parse(edge.To)), out double effect)
+                        ? effect / ReleasedCircuit.LossUnit : null,
                 }),
             ],
         };
@@ -182,7 +195,9 @@ public sealed partial class CircuitImport(string modelName, Transformer model, B
         string Describe(int token) => tokenizer is null ? $"token {token}" : $"{tokenizer.Describe(token)} ({token})";
     }
 
-    /// <summary>The answers of the program's own task of that name, the right way round; null where there is none, or the tokenizer cannot pose it.</summary>
+    /// <summary>
+    /// The answers of the program's own task of that name, the right way round; null where there is none, or the tokenizer cannot pose it.
+    /// </summary>
     private (int A, int B)? AnswersByName(string name, AnswerSearch logits, double stored)
     {
         if (tokenizer is null || TaskCatalogue.All.FirstOrDefault(task => task.Name == name) is not { } task
@@ -191,7 +206,8 @@ public sealed partial class CircuitImport(string modelName, Transformer model, B
             return null;
         }
 
-        (int a, int b) = tokenized.Sample(TaskSplit.Train, Seed, PairsForAnswers).Pairs.GroupBy(pair => (pair.AnswerA, pair.AnswerB)).MaxBy(group => group.Count())!.Key;
+        (int a, int b) = tokenized.Sample(TaskSplit.Train, Seed, PairsForAnswers).Pairs.GroupBy(pair =>
+            (pair.AnswerA, pair.AnswerB)).MaxBy(group => group.Count())!.Key;
         return Math.Abs(logits.Loss(a, b) - stored) <= Math.Abs(logits.Loss(b, a) - stored) ? (a, b) : (b, a);
     }
 

@@ -6,7 +6,10 @@ using Sparsity.Core.Storage;
 
 namespace Sparsity.Core.Circuits.Released;
 
-/// <summary>Reads a <see cref="ReleasedCircuit"/> and checks that it belongs to a model. Structure: the official page's viz.py, which is the only documentation there is.</summary>
+/// <summary>
+/// Reads a <see cref="ReleasedCircuit"/> and checks that it belongs to a model. Structure: the official page's viz.py, which is the only
+/// documentation there is.
+/// </summary>
 public sealed class ReleasedCircuitReader
 {
     private const string Bias = "bias";
@@ -28,7 +31,8 @@ public sealed class ReleasedCircuitReader
     /// <param name="path">viz_data.pt.</param>
     /// <param name="model">Of the model that it was found in.</param>
     /// <exception cref="BadInputException">The file is damaged, is no such file, or belongs to a model of another shape.</exception>
-    public static ReleasedCircuit Read(string path, ModelConfig model) => ReleasedFile.Read(path, "a released circuit", root => new ReleasedCircuitReader(root, model).Read(path, root));
+    public static ReleasedCircuit Read(string path, ModelConfig model) =>
+        ReleasedFile.Read(path, "a released circuit", root => new ReleasedCircuitReader(root, model).Read(path, root));
 
     private ReleasedCircuit Read(string path, PickledValue root)
     {
@@ -203,7 +207,8 @@ public sealed class ReleasedCircuitReader
                 double effect = numbers[(from * targets.Length) + to];
                 if (!effects.TryAdd(edge, effect) && effects[edge] != effect)
                 {
-                    throw block.Wrong(string.Create(CultureInfo.InvariantCulture, $"says {effect} of the edge from {edge.Item1} to {edge.Item2}, of which another part of the file says {effects[edge]}"));
+                    throw block.Wrong(string.Create(CultureInfo.InvariantCulture,
+                        $"says {effect} of the edge from {edge.Item1} to {edge.Item2}, of which another part of the file says {effects[edge]}"));
                 }
             }
         }
@@ -247,7 +252,8 @@ public sealed class ReleasedCircuitReader
     /// <summary>The prompts without their padding: zeros at the end, as the official page cuts them.</summary>
     private List<int[]> Prompts()
     {
-        PickledValue tokens = _importances.Field("task_samples").Items() is [var first, ..] ? first : throw _importances.Field("task_samples").Wrong("is empty");
+        PickledValue tokens = _importances.Field("task_samples").Items() is [var first, ..] ? first
+            : throw _importances.Field("task_samples").Wrong("is empty");
         IReadOnlyList<int> shape = tokens.Tensor().Shape;
         if (shape.Count != 2 || shape[0] == 0 || shape[0] % 2 != 0)
         {
@@ -294,7 +300,10 @@ public sealed class ReleasedCircuitReader
         return numbers;
     }
 
-    /// <summary>Settings as they are; a number that JSON does not have, and whatever else is neither text, number, list nor dictionary, becomes null.</summary>
+    /// <summary>
+    /// Settings as they are; a number that JSON does not have, and whatever else is neither text, number, list nor dictionary, becomes
+    /// null.
+    /// </summary>
     private static JsonNode? Json(PickledValue value)
     {
         if (value.IsDictionary)

@@ -6,7 +6,8 @@ using Sparsity.Core.Storage;
 namespace Sparsity.Core.Circuits.Released;
 
 /// <summary>
-/// mean_baseline_pretrain.pt of the official release: the mean activation of every channel over pretraining text, one file per model, beside its tasks. Nothing published reads
+/// mean_baseline_pretrain.pt of the official release: the mean activation of every channel over pretraining text, one file per model,
+/// beside its tasks. Nothing published reads
 /// it; a dictionary of location to numbers is what is taken for its form.
 /// </summary>
 public static class ReleasedMeans
@@ -56,7 +57,9 @@ public static class ReleasedMeans
 
             for (int channel = 0; channel < target.Length; channel++)
             {
-                target[channel] = double.IsFinite(numbers[channel]) ? (float)numbers[channel] : throw value.Wrong(string.Create(CultureInfo.InvariantCulture, $"has {numbers[channel]} for channel {channel}, but must have finite numbers"));
+                target[channel] = double.IsFinite(numbers[channel]) ? (float)numbers[channel]
+                    : throw value.Wrong(string.Create(CultureInfo.InvariantCulture,
+                    $"has {numbers[channel]} for channel {channel}, but must have finite numbers"));
             }
         }
 

@@ -10,7 +10,10 @@ using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Circuits.Released;
 
-/// <summary>A folder of synthetic circuits in the form of the official release (tests/fixtures/official/official-circuits/README.md), with its model in memory.</summary>
+/// <summary>
+/// A folder of synthetic circuits in the form of the official release (tests/fixtures/official/official-circuits/README.md), with its model
+/// in memory.
+/// </summary>
 internal sealed class ReleasedFixture : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -42,8 +45,10 @@ internal sealed class ReleasedFixture : IDisposable
         get
         {
             var data = new TheoryData<string, string>();
-            foreach (string expected in OfficialFixture.Roots.Select(root => Path.Combine(root, "official-circuits")).Where(Directory.Exists)
-                .SelectMany(root => Directory.EnumerateFiles(root, "expected.json", SearchOption.AllDirectories)).Order(StringComparer.Ordinal))
+            foreach (string expected in OfficialFixture.Roots.Select(root =>
+                Path.Combine(root, "official-circuits")).Where(Directory.Exists)
+                .SelectMany(root => Directory.EnumerateFiles(root, "expected.json",
+                    SearchOption.AllDirectories)).Order(StringComparer.Ordinal))
             {
                 using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(expected));
                 foreach (JsonProperty file in json.RootElement.GetProperty("files").EnumerateObject())
@@ -65,7 +70,8 @@ internal sealed class ReleasedFixture : IDisposable
     /// <summary>Of losses in the file's unit.</summary>
     public double Tolerance => Expected.GetProperty("tolerance").GetProperty("losses_stored").GetDouble();
 
-    public (Circuit Circuit, CircuitInputs Inputs) Import(string file) => new CircuitImport("model", Model, null).Import(Path.Combine(Folder, file));
+    public (Circuit Circuit, CircuitInputs Inputs) Import(string file) =>
+        new CircuitImport("model", Model, null).Import(Path.Combine(Folder, file));
 
     public void Dispose()
     {
