@@ -12,9 +12,22 @@ internal static class CircuitListing
     {
         CircuitMeasurements m = circuit.Measurements;
         Terminal.Line($"{circuit.Task} in {circuit.Model}: {circuit.Nodes.Count} of {circuit.TotalNodes} nodes, {circuit.Edges.Count} of {circuit.TotalEdges} edges");
+        if (circuit.Imported is { } imported)
+        {
+            Terminal.Line($"{string.Join(", ", new[] { imported.Task, imported.Sweep, imported.K }.OfType<string>())} of {imported.Source}");
+            Terminal.Line($"full model: loss {m.LossFullModel:0.000000}, the file says {Stored(m.LossFullModel, imported.StoredLossFullModel)}");
+            Terminal.Line($"circuit: loss {m.Loss:0.000000}, the file says {Stored(m.Loss, imported.StoredLoss)}");
+            foreach (string assumption in Assumptions(imported))
+            {
+                Terminal.Line($"{assumption}");
+            }
+        }
+
         Terminal.Line(
-            $"test loss: circuit {m.Loss:0.000} (calibrated {m.LossCalibrated:0.000}), full model {m.LossFullModel:0.000}, without the circuit {m.LossWithoutCircuit:0.000}, empty {m.LossEmpty:0.000}");
-        Terminal.Line($"target {circuit.Settings.TargetLoss}: {(circuit.MeetsTarget ? "met" : "NOT MET")} on the prompts it was chosen on; accuracy {100 * m.Accuracy:0.0} % (full model {100 * m.AccuracyFullModel:0.0} %)");
+            $"test loss: circuit {m.Loss:0.000}{(m.LossCalibrated is { } calibrated ? $" (calibrated {Number(calibrated)})" : "")}, full model {m.LossFullModel:0.000}, without the circuit {m.LossWithoutCircuit:0.000}, empty {m.LossEmpty:0.000}");
+        string target = circuit.Settings is { } settings
+            ? FormattableString.Invariant($"target {settings.TargetLoss}: {(circuit.MeetsTarget == true ? "met" : "NOT MET")} on the prompts it was chosen on; ") : "";
+        Terminal.Line($"{target}accuracy {100 * m.Accuracy:0.0} % (full model {100 * m.AccuracyFullModel:0.0} %)");
         Terminal.Line($"random circuits of equal size: mean loss {Number(m.LossRandomMean)}, best {Number(m.LossRandomBest)}");
         if (circuit.RemovedByHand.Count > 0)
         {
@@ -22,12 +35,23 @@ internal static class CircuitListing
         }
 
         ILookup<string, CircuitEdge> incoming = circuit.Edges.ToLookup(edge => edge.To);
-        Terminal.Table(["node", "tau", "mean", "bias", "effect", "edges in; for act_in what writes its channel"], circuit.Nodes.Select(node => new[]
+        Terminal.Table(["node", "tau", "mean", "bias", "effect", "edges in; for act_in and final_resid what writes the channel"],
+            circuit.Nodes.Select(node => new[]
         {
-            node.Name, Terminal.Number(node.Tau), Terminal.Number(node.Mean), node.Bias is { } bias ? Terminal.Number(bias) : "", Number(node.AblationEffect),
-            node.Name.Contains("act_in", StringComparison.Ordinal) ? Writers(circuit, node) : EdgesInto(incoming[node.Name]),
+            node.Name, Number(node.Tau), Terminal.Number(node.Mean), node.Bias is { } bias ? Terminal.Number(bias) : "",
+                Number(node.AblationEffect),
+            node.Name.Contains("act_in", StringComparison.Ordinal) || node.Name.StartsWith("final_resid", StringComparison.Ordinal)
+                ? Writers(circuit, node) : EdgesInto(incoming[node.Name]),
         }));
     }
+
+    /// <summary>What had to be decided to measure an imported circuit.</summary>
+    public static IEnumerable<string> Assumptions(ImportedCircuit imported) =>
+        [$"prompts: {imported.Prompts}", $"answers: {imported.Answers}", $"other nodes at: {imported.Means}"];
+
+    private static string Stored(double measured, double? stored) =>
+        stored is { } value ? FormattableString.Invariant($"{value:0.000000} (difference {measured - value:+0.0e+0;-0.0e+0;0})")
+            : "nothing of it any more";
 
     /// <summary>The report's checks as a table, and its verdict.</summary>
     public static void Print(Faithfulness report)
@@ -53,7 +77,8 @@ internal static class CircuitListing
     private static string EdgesInto(IEnumerable<CircuitEdge> edges)
     {
         CircuitEdge[] all = [.. edges.OrderByDescending(edge => Math.Abs(edge.Weight))];
-        string shown = string.Join("  ", all.Take(MostShown).Select(edge => $"{edge.From} {Terminal.Number(edge.Weight, "+0.00;-0.00")}"));
+        string shown = string.Join("  ", all.Take(MostShown).Select(edge =>
+            $"{edge.From} {Terminal.Number(edge.Weight, "+0.00;-0.00")}{(edge.Effect is { } effect ? $" (effect {Terminal.Number(effect, "+0.000;-0.000;0")})" : "")}"));
         return shown + (all.Length > MostShown ? $"  and {all.Length - MostShown} more" : "");
     }
 

@@ -57,6 +57,6 @@ public sealed record DemoCircuit(
         circuit.Measurements.Loss,
         circuit.Measurements.LossWithoutCircuit,
         circuit.Measurements.LossEmpty,
-        circuit.Settings.TargetLoss,
+        circuit.SearchSettings.TargetLoss,
         circuit.Measurements.Accuracy);
 }

@@ -49,6 +49,9 @@ internal sealed class OpenedRun : IDisposable
     /// <exception cref="BadInputException">There is none, or it has more tokens than the model.</exception>
     public BytePairTokenizer Tokenizer => _tokenizer ??= OpenTokenizer();
 
+    /// <summary>The same; null where there is none.</summary>
+    public BytePairTokenizer? FindTokenizer() => _tokenizer is null && TokenizerSource is null ? null : Tokenizer;
+
     /// <summary>The data folder given, or the one the run was trained on, which may have been moved with the run.</summary>
     /// <exception cref="BadInputException">There is none, it was made with another tokenizer, or it holds other text than the run began with.</exception>
     public DataFolder Data => _data ??= OpenData();
@@ -68,6 +71,8 @@ internal sealed class OpenedRun : IDisposable
 
     /// <summary>A folder of a run or of data will do as well as the tokenizer's own below it.</summary>
     private string? GivenTokenizer => _givenTokenizer is null ? null : BytePairTokenizer.FolderOf(_givenTokenizer) ?? _givenTokenizer;
+
+    private string? TokenizerSource => GivenTokenizer ?? BytePairTokenizer.FolderOf(Folder.Directory) ?? DataDirectory;
 
     private string? DataDirectory =>
         _givenData ?? (IsTrainedHere ? RecordedPath.Folder(Folder.ReadRecord().Data, Folder.Directory) : null);
@@ -99,7 +104,7 @@ internal sealed class OpenedRun : IDisposable
 
     private BytePairTokenizer OpenTokenizer()
     {
-        string source = GivenTokenizer ?? BytePairTokenizer.FolderOf(Folder.Directory) ?? DataDirectory
+        string source = TokenizerSource
             ?? throw new BadInputException(
                 $"{Folder.Directory}: holds no tokenizer. Give --tokenizer DIR, or --data DIR, a data folder made with it.");
         BytePairTokenizer tokenizer = source == DataDirectory ? DataFolder.Open(source).Tokenizer : BytePairTokenizer.Load(source);

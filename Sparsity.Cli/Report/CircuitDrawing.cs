@@ -38,7 +38,7 @@ internal static class CircuitDrawing
             double top = layer.Min(line => line.Y) - Up - CircuitLayout.LayerGap;
             double bottom = layer.Max(line => line.Y) - Up + CircuitLayout.LineHeight;
             yield return E("rect", A("class", "band"), A("x", 0), A("y", top + 2), A("width", layout.Width), A("height", bottom - top - 4), A("rx", 6));
-            if (layer.Key >= 0)
+            if (layer.Key is >= 0 and < CircuitLayout.FinalLayer)
             {
                 yield return Label("group", 10, top + 18, Format($"layer {layer.Key}"));
             }
@@ -73,7 +73,7 @@ internal static class CircuitDrawing
             "rect", A("class", "embedding"), A("x", place.X - 4), A("y", place.Y - 4), A("width", 8), A("height", 8), E("title", $"embedding, residual channel {Number(place)}"));
 
     private static string Describe(CircuitNode node) =>
-        $"{node.Name}: tau {Markup.Number(node.Tau)}, mean {Markup.Number(node.Mean)}, {(node.Bias is { } bias ? "bias " + Markup.Number(bias) : "no bias")}";
+        $"{node.Name}: tau {(node.Tau is { } tau ? Markup.Number(tau) : "unknown")}, mean {Markup.Number(node.Mean)}, {(node.Bias is { } bias ? "bias " + Markup.Number(bias) : "no bias")}";
 
     /// <summary>A node's channel stands on the side that its edges leave free, beside it where they leave neither; slanted where neighbours would touch.</summary>
     private static IEnumerable<XElement> DrawChannels(PlacedLine line, HashSet<PlacedNode> upwards, HashSet<PlacedNode> downwards)

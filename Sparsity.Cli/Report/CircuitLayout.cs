@@ -57,11 +57,14 @@ internal sealed class CircuitLayout
     private const int Capacity = (int)(WidestField / NarrowestSlot);
     private const int Sweeps = 6;
 
+    /// <summary>Stands for a layer behind all others.</summary>
+    public const int FinalLayer = int.MaxValue;
+
     /// <summary>The locations of each row, from the bottom of a layer to its top.</summary>
     private static readonly SiteKind[][] Rows =
     [
         [SiteKind.AttnActIn], [SiteKind.AttnQ, SiteKind.AttnK, SiteKind.AttnV], [SiteKind.AttnResidDelta],
-        [SiteKind.MlpActIn], [SiteKind.MlpPostAct], [SiteKind.MlpResidDelta],
+        [SiteKind.MlpActIn], [SiteKind.MlpPostAct], [SiteKind.MlpResidDelta], [SiteKind.FinalResid],
     ];
 
     private readonly Dictionary<string, PlacedNode> _byName = [];
@@ -136,12 +139,18 @@ internal sealed class CircuitLayout
     /// <summary>Lines from a node's line up to another's.</summary>
     public int LinesBetween(PlacedNode from, PlacedNode to) => _lineOf[to] - _lineOf[from];
 
-    private static bool IsRead(SiteKind kind) => kind is SiteKind.AttnActIn or SiteKind.MlpActIn;
+    private static bool IsRead(SiteKind kind) => kind is SiteKind.AttnActIn or SiteKind.MlpActIn or SiteKind.FinalResid;
 
     private static bool IsWrite(SiteKind kind) => kind is SiteKind.AttnResidDelta or SiteKind.MlpResidDelta;
 
     private static (int Layer, SiteKind Kind, int Channel) Parse(string name)
     {
+        string final = SiteKind.FinalResid.Suffix() + ".";
+        if (name.StartsWith(final, StringComparison.Ordinal) && int.TryParse(name[final.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out int finalChannel))
+        {
+            return (FinalLayer, SiteKind.FinalResid, finalChannel);
+        }
+
         int first = name.IndexOf('.');
         int last = name.LastIndexOf('.');
         if (first > 0 && last > first

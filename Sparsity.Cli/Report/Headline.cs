@@ -8,7 +8,7 @@ namespace Sparsity.Cli.Report;
 internal static class Headline
 {
     /// <summary>Whether the circuit meets its target, both where it was chosen and on test prompts.</summary>
-    public static bool Holds(Circuit circuit) => circuit.MeetsTarget && circuit.Measurements.Loss <= circuit.Settings.TargetLoss;
+    public static bool Holds(Circuit circuit) => circuit.MeetsTarget == true && circuit.Measurements.Loss <= circuit.SearchSettings.TargetLoss;
 
     /// <summary>How many times fewer edges the sparse model's circuits have than the dense model's; null where no task has both.</summary>
     public static string? EdgeComparison(IReadOnlyList<ReportCircuit> circuits) => Pairs(circuits) is { Length: > 0 } pairs ? Comparison(pairs) : null;
@@ -44,8 +44,8 @@ internal static class Headline
     /// <summary>A circuit's standing towards its target.</summary>
     public static string Verdict(Circuit circuit) =>
         Holds(circuit) ? "met"
-        : circuit.MeetsTarget ? "missed on test prompts"
-        : circuit.Measurements.Loss <= circuit.Settings.TargetLoss ? "missed where it was chosen"
+        : circuit.MeetsTarget == true ? "missed on test prompts"
+        : circuit.Measurements.Loss <= circuit.SearchSettings.TargetLoss ? "missed where it was chosen"
         : "missed";
 
     private static (Circuit Sparse, Circuit Dense)[] Pairs(IReadOnlyList<ReportCircuit> circuits) =>

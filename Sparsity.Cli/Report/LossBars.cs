@@ -18,7 +18,7 @@ internal static class LossBars
     public static XElement Draw(IReadOnlyList<ReportCircuit> circuits)
     {
         double floor = Top + (Group * circuits.Count);
-        var axis = new PlotAxis(circuits.SelectMany(entry => Bars(entry.Circuit).Select(bar => bar.Loss).Append(entry.Circuit.Settings.TargetLoss)), Left, Width - Right, withZero: true);
+        var axis = new PlotAxis(circuits.SelectMany(entry => Bars(entry.Circuit).Select(bar => bar.Loss).Append(entry.Circuit.SearchSettings.TargetLoss)), Left, Width - Right, withZero: true);
         return Svg(
             Width,
             floor + 40,
@@ -30,7 +30,7 @@ internal static class LossBars
 
     private static XElement DrawGroup(ReportCircuit entry, PlotAxis axis, double top)
     {
-        double target = entry.Circuit.Settings.TargetLoss;
+        double target = entry.Circuit.SearchSettings.TargetLoss;
         double first = top + 30;
         return E(
             "g",

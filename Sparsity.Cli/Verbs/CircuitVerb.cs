@@ -2,6 +2,7 @@ using CommandLine;
 using Sparsity.Cli.Viewer;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Circuits.Released;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
@@ -9,13 +10,13 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("circuit", HelpText = "show FILE: nodes and edges. compare FILE FILE: what two circuits share. export FILE --format F --out FILE. edit FILE --remove NODES --out DIR.")]
+[Verb("circuit", HelpText = "show FILE: nodes and edges. compare FILE FILE: what two circuits share. export FILE --format F --out FILE. edit FILE --remove NODES --out DIR. import FILE|DIR --model DIR --out DIR: circuits of the official release.")]
 internal sealed class CircuitVerb : ModelVerb
 {
-    [Value(0, MetaName = "action", Required = true, HelpText = "show, compare, export or edit.")]
+    [Value(0, MetaName = "action", Required = true, HelpText = "show, compare, export, edit or import.")]
     public string Action { get; set; } = "";
 
-    [Value(1, MetaName = "files", HelpText = "circuit.json files.")]
+    [Value(1, MetaName = "files", HelpText = "circuit.json files; import: a viz_data.pt, or a folder with some in it or below.")]
     public IEnumerable<string> Files { get; set; } = [];
 
     [Option("format", Default = "dot", HelpText = "export: json, dot, graphml or csv.")]
@@ -24,13 +25,19 @@ internal sealed class CircuitVerb : ModelVerb
     [Option("remove", Separator = ',', HelpText = "edit: names of nodes to take out, comma-separated.")]
     public IEnumerable<string> Remove { get; set; } = [];
 
-    [Option("model", HelpText = "edit: folder of a run or of a released model. (Default: the one that the circuit names, where it was or near the circuit)")]
+    [Option("model", HelpText = "edit: folder of a run or of a released model. (Default: the one that the circuit names, where it was or near the circuit) import: folder of the model that the circuits were found in.")]
     public string? Model { get; set; }
 
-    [Option("task", HelpText = "edit: JSON file of the task, where it is not one of the program's own and was moved.")]
+    [Option("task", HelpText = "edit: JSON file of the task, where it is not one of the program's own and was moved. import: name of the task. (Default: by the file's folder)")]
     public string? Task { get; set; }
 
-    [Option("out", HelpText = "export: file to write. (Default: standard output) edit: folder to make.")]
+    [Option("answers", HelpText = "import: the two answers A,B as token ids or texts, A after prompts of the first half. (Default: by the task's name, else found from the logits)")]
+    public string? Answers { get; set; }
+
+    [Option("means", HelpText = "import: file of mean activations. (Default: mean_baseline_pretrain.pt above the file)")]
+    public string? Means { get; set; }
+
+    [Option("out", HelpText = "export: file to write. (Default: standard output) edit, import: folder to make.")]
     public string? Out { get; set; }
 
     public override int Run(CancellationToken stop)
@@ -56,10 +63,22 @@ internal sealed class CircuitVerb : ModelVerb
             case ("edit", 1):
                 Edit(Circuit.Load(files[0]), files[0]);
                 return 0;
-            case ("show" or "compare" or "export" or "edit", _):
-                throw new BadInputException($"circuit {Action} needs {(Action == "compare" ? "two circuit.json files" : "one circuit.json file")}, but {files.Length} were given.");
+            case ("import", 1):
+                using (IComputeEngine engine = CreateEngine())
+                {
+                    return CircuitImporting.Run(this, files[0], engine);
+                }
+
+            case ("show" or "compare" or "export" or "edit" or "import", _):
+                string needed = Action switch
+                {
+                    "compare" => "two circuit.json files",
+                    "import" => "one viz_data.pt or folder",
+                    _ => "one circuit.json file",
+                };
+                throw new BadInputException($"circuit {Action} needs {needed}, but {files.Length} were given.");
             default:
-                throw new BadInputException($"circuit: '{Action}' is no action; use show, compare, export or edit.");
+                throw new BadInputException($"circuit: '{Action}' is no action; use show, compare, export, edit or import.");
         }
     }
 
@@ -120,21 +139,42 @@ internal sealed class CircuitVerb : ModelVerb
         }
 
         using IComputeEngine engine = CreateEngine();
-        PromptTask task = PromptTask.FindAgain(circuit.Task, circuit.TaskFile, Task);
         using ModelShelf models = Model is not null ? ModelShelf.At(OpenAt, Model) : ModelShelf.Around(OpenAt);
         OpenedRun run = models.Find(circuit, new CircuitFile("circuit", file))?.Run ?? throw new BadInputException(
             (Model is null ? $"{circuit.Model}: the model of {file} is neither there nor near the circuit." : $"{Model}: has other weights than the model of {file}.")
             + " Give --model DIR, the folder of the run it was found in.");
+        if (circuit.Imported is not null)
+        {
+            EditImported(circuit, file, removed, run);
+            return;
+        }
+
+        PromptTask task = PromptTask.FindAgain(circuit.Task, circuit.TaskFile, Task);
         var subject = new PruningSubject(Path.GetFullPath(run.Folder.Directory), run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens);
-        using var pruning = TaskPruning.Create(subject, task, circuit.Settings);
+        using var pruning = TaskPruning.Create(subject, task, circuit.SearchSettings);
         PrunedTask edited = pruning.WithoutNodes(circuit, removed);
         edited.WriteTo(RunFolder.Create(Out).Directory);
-        CircuitListing.Print(edited.Circuit);
-        Terminal.Line($"before: {circuit.Nodes.Count} nodes, {circuit.Edges.Count} edges, test loss {circuit.Measurements.Loss:0.000}, without the circuit {circuit.Measurements.LossWithoutCircuit:0.000}");
-        Terminal.Line(
-            $"after: {edited.Circuit.Nodes.Count} nodes, {edited.Circuit.Edges.Count} edges, test loss {edited.Circuit.Measurements.Loss:0.000}, without the circuit {edited.Circuit.Measurements.LossWithoutCircuit:0.000}");
-        Terminal.Line($"written to {Path.Combine(Out, "circuit.json")}");
+        Tell(circuit, edited.Circuit, Out);
 
         OpenedRun OpenAt(string folder) => Open(folder, engine);
+    }
+
+    private void EditImported(Circuit circuit, string file, string[] removed, OpenedRun run)
+    {
+        CircuitInputs inputs = CircuitInputs.Load(Path.GetDirectoryName(Path.GetFullPath(file))!, circuit, run.Model.Config);
+        Circuit edited = new CircuitImport(circuit.Model, run.Model, run.FindTokenizer()).WithoutNodes(circuit, inputs, removed);
+        string directory = RunFolder.Create(Out!).Directory;
+        new PrunedTask(edited, null).WriteTo(directory);
+        inputs.WriteTo(directory, edited, edited.LayoutIn(run.Model.Config));
+        Tell(circuit, edited, Out!);
+    }
+
+    private static void Tell(Circuit circuit, Circuit edited, string directory)
+    {
+        CircuitListing.Print(edited);
+        Terminal.Line($"before: {circuit.Nodes.Count} nodes, {circuit.Edges.Count} edges, test loss {circuit.Measurements.Loss:0.000}, without the circuit {circuit.Measurements.LossWithoutCircuit:0.000}");
+        Terminal.Line(
+            $"after: {edited.Nodes.Count} nodes, {edited.Edges.Count} edges, test loss {edited.Measurements.Loss:0.000}, without the circuit {edited.Measurements.LossWithoutCircuit:0.000}");
+        Terminal.Line($"written to {Path.Combine(directory, "circuit.json")}");
     }
 }

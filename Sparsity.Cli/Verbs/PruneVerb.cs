@@ -36,6 +36,9 @@ internal sealed class PruneVerb : ModelVerb
     [Option("ablation", HelpText = "What other nodes are frozen at: mean or zero. (Default: mean)")]
     public Ablation? Ablation { get; set; }
 
+    [Option("final-resid", HelpText = "Also the channels of final_resid, which the unembedding reads, as nodes: as in the official release's circuits, not in the paper.")]
+    public bool FinalResid { get; set; }
+
     [Option("method", HelpText = "How nodes are ranked: mask (trained), or attribution (the baseline). (Default: mask)")]
     public PruningMethod? Method { get; set; }
 
@@ -230,6 +233,7 @@ internal sealed class PruneVerb : ModelVerb
             Steps = Steps ?? config.Steps,
             KCoef = KCoef.Any() ? [.. KCoef] : config.KCoef,
             Ablation = Ablation ?? config.Ablation,
+            FinalResid = FinalResid || config.FinalResid,
             Method = Method ?? config.Method,
             Seed = Seed.Any() ? Seed.First() : config.Seed,
         }).Validated(Config ?? "prune");

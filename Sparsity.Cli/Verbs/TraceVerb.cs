@@ -39,7 +39,7 @@ internal sealed class TraceVerb : ModelVerb
     [Option("scale", HelpText = "SITE:CHANNEL=FACTOR ...: multiply channels at every token; CHANNEL may be *.")]
     public IEnumerable<string> Scale { get; set; } = [];
 
-    [Option("mean-ablate", HelpText = "SITE:CHANNEL ...: hold channels at their mean over training tokens; the site must be one of the eight node locations.")]
+    [Option("mean-ablate", HelpText = "SITE:CHANNEL ...: hold channels at their mean over training tokens; the site must be one of the eight node locations, or final_resid.")]
     public IEnumerable<string> MeanAblate { get; set; } = [];
 
     [Option("mean-batches", Default = 16, HelpText = "Batches of 16 windows of training tokens that means are taken over.")]
@@ -95,10 +95,11 @@ internal sealed class TraceVerb : ModelVerb
             interventions.Scale(site, channels, factor);
         }
 
+        var layout = new NodeLayout(model.Config, finalResid: true);
         (Site Site, IReadOnlyList<int> Channels)[] ablated = [.. MeanAblate.Select(text => Interventions.ParseChannels(text, model.Config))];
-        foreach ((Site site, _) in ablated.Where(entry => !entry.Site.Kind.IsNode()))
+        foreach ((Site site, _) in ablated.Where(entry => !layout.Sites.Contains(entry.Site)))
         {
-            throw new BadInputException($"--mean-ablate {site}: means are those of nodes, at {string.Join(", ", SiteKinds.Nodes.Select(kind => kind.Suffix()))}. Use --set with a value.");
+            throw new BadInputException($"--mean-ablate {site}: means are those of nodes, at {string.Join(", ", SiteKinds.Nodes.Append(SiteKind.FinalResid).Select(kind => kind.Suffix()))}. Use --set with a value.");
         }
 
         if (ablated.Length == 0)
@@ -106,7 +107,6 @@ internal sealed class TraceVerb : ModelVerb
             return;
         }
 
-        var layout = new NodeLayout(model.Config);
         float[] means = Means(run, layout);
         foreach ((Site site, IReadOnlyList<int> channels) in ablated)
         {

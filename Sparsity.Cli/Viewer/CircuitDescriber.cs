@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
+using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Viewer;
@@ -16,6 +17,8 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     private const int TokensPerEnd = 20;
     private const int PairsForAnswers = 64;
     private const int PairsShown = 3;
+    private const int StoredPairsShown = 16; // of imported circuits: as many as the release has of most tasks
+    private const int MostValues = 400_000; // activations in a page for one circuit
 
     /// <summary>Larger circuits are not looked at node by node, and their activations would fill a page.</summary>
     private const int MostNodesWithPrompts = 512;
@@ -34,14 +37,15 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
             return new CircuitDocument(circuit, has, null, null, null);
         }
 
-        IReadOnlyList<TokenizedPair>? pairs = PairsOf(circuit, run);
+        IReadOnlyList<TokenizedPair>? pairs = PairsOf(circuit, file, run);
         if (pairs is not null && circuit.Nodes.Count <= MostNodesWithPrompts)
         {
             has.Add("prompts");
         }
 
+        NodeLayout layout = circuit.LayoutIn(run.Model.Config);
         var weights = new TokenWeights(run.Model.Parameters);
-        int[] channels = [.. circuit.Nodes.Select(node => run.Layout.Parse(node.Name))
+        int[] channels = [.. circuit.Nodes.Select(node => layout.Parse(node.Name))
             .Where(node => node.Site.Kind.IsResidual() && node.Channel < run.Model.Config.DModel)
             .Select(node => node.Channel).Distinct().Order()];
         return new CircuitDocument(
@@ -72,24 +76,57 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     public PromptsDocument? Prompts(CircuitFile file)
     {
         Circuit circuit = file.Load();
-        if (circuit.Nodes.Count > MostNodesWithPrompts || models.Find(circuit, file) is not { } run || PairsOf(circuit, run) is not { } pairs)
+        if (circuit.Nodes.Count > MostNodesWithPrompts || models.Find(circuit, file) is not { } run || PairsOf(circuit, file, run) is not { } pairs)
         {
             return null;
         }
 
-        TokenizedPair[] shown = [.. pairs.OrderBy(pair => pair.First.Length + pair.Second.Length).Take(PairsShown)];
-        PromptSurvey survey = PromptSurvey.Measure(run.Model, [.. circuit.Nodes.Select(node => run.Layout.Parse(node.Name))], shown);
+        TokenizedPair[] shown = Shown(circuit, pairs);
+        NodeLayout layout = circuit.LayoutIn(run.Model.Config);
+        PromptSurvey survey = PromptSurvey.Measure(run.Model, [.. circuit.Nodes.Select(node => layout.Parse(node.Name))], shown);
         return new PromptsDocument(
-            [.. shown.Select(pair => new PromptTokens(Texts(pair.First), Texts(pair.Second), run.Tokenizer.Describe(pair.AnswerA), run.Tokenizer.Describe(pair.AnswerB)))],
+            [.. shown.Select(pair => new PromptTokens(Texts(pair.First), Texts(pair.Second), run.Describe(pair.AnswerA), run.Describe(pair.AnswerB)))],
             survey.Activations,
             survey.Heads);
 
-        string[] Texts(int[] tokens) => [.. tokens.Select(run.Tokenizer.Describe)];
+        string[] Texts(int[] tokens) => [.. tokens.Select(run.Describe)];
     }
 
-    /// <summary>Test prompts of the circuit's task; null for a task whose file is not found as it was, or that the tokenizer cannot pose.</summary>
-    private IReadOnlyList<TokenizedPair>? PairsOf(Circuit circuit, ShelvedModel run)
+    /// <summary>The shortest prompts; of an imported circuit all, as far as a page has room for them.</summary>
+    private static TokenizedPair[] Shown(Circuit circuit, IReadOnlyList<TokenizedPair> pairs)
     {
+        var shown = new List<TokenizedPair>();
+        long values = 0;
+        foreach (TokenizedPair pair in pairs.OrderBy(pair => pair.First.Length + pair.Second.Length).Take(circuit.Imported is null ? PairsShown : StoredPairsShown))
+        {
+            values += (long)circuit.Nodes.Count * (pair.First.Length + pair.Second.Length);
+            if (shown.Count >= PairsShown && values > MostValues)
+            {
+                break;
+            }
+
+            shown.Add(pair);
+        }
+
+        return [.. shown];
+    }
+
+    /// <summary>
+    /// Test prompts of the circuit's task: those that lie beside an imported circuit, else drawn again. Null for a task whose file is not found as it was, or that the
+    /// tokenizer cannot pose.
+    /// </summary>
+    private IReadOnlyList<TokenizedPair>? PairsOf(Circuit circuit, CircuitFile file, ShelvedModel run)
+    {
+        if (file.Sibling(CircuitInputs.PromptsName) is { } path)
+        {
+            return CircuitInputs.LoadPairs(Path.GetDirectoryName(path)!, circuit, run.Model.Config);
+        }
+
+        if (circuit.Settings is not { } settings || run.Tokenizer is null)
+        {
+            return null;
+        }
+
         PromptTask task;
         try
         {
@@ -100,8 +137,8 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
             return null; // the circuit is shown without prompts; live ablation says why
         }
 
-        return TokenizedTask.TryCreate(task, run.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out _, circuit.Settings.DistractorLines)
-            ? tokenized.Sample(TaskSplit.Test, circuit.Settings.Seed, PairsForAnswers).Pairs
+        return TokenizedTask.TryCreate(task, run.Tokenizer, settings.MaxTokens, out TokenizedTask? tokenized, out _, settings.DistractorLines)
+            ? tokenized.Sample(TaskSplit.Test, settings.Seed, PairsForAnswers).Pairs
             : null;
     }
 
@@ -111,7 +148,7 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
         IGrouping<(int A, int B), TokenizedPair> common = pairs.GroupBy(pair => (pair.AnswerA, pair.AnswerB)).MaxBy(group => group.Count())!;
         int[] answers = [common.Key.A, common.Key.B];
         return new Readout(
-            [.. answers.Select(token => new Answer(token, run.Tokenizer.Describe(token)))],
+            [.. answers.Select(token => new Answer(token, run.Describe(token)))],
             (double)common.Count() / pairs.Count,
             [.. channels.Select(channel => new ChannelReadout(channel, [.. answers.Select(token => weights.Readout(channel, token))]))]);
     }
@@ -121,7 +158,7 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
         return new ChannelTokens(List(writers.Take(TokensPerEnd)), List(writers.Reverse().Take(TokensPerEnd)));
 
         ChannelToken[] List(IEnumerable<(int Token, float Weight)> entries) =>
-            [.. entries.Where(entry => entry.Weight != 0).Select(entry => new ChannelToken(run.Tokenizer.Describe(entry.Token), entry.Weight))];
+            [.. entries.Where(entry => entry.Weight != 0).Select(entry => new ChannelToken(run.Describe(entry.Token), entry.Weight))];
     }
 }
 

@@ -67,7 +67,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
     private AblationAnswer Answer(CircuitFile file, AblationQuestion question)
     {
         Session session = SessionOf(file);
-        NodeLayout layout = session.Model.Layout;
+        NodeLayout layout = session.Layout;
         bool isCircuit = question.Of == AblationBase.Circuit;
         float[] scales = [.. session.Nodes.Select(kept => kept || !isCircuit ? 1f : 0f)];
         foreach ((string name, float scale) in question.Scales)
@@ -94,9 +94,9 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
 
         double Before(int prompt) => (isCircuit ? session.Circuit : session.Full).Probabilities[prompt];
 
-        string Text(int[] tokens) => session.Model.Tokenizer.DecodeText(tokens);
+        string Text(int[] tokens) => session.Model.Text(tokens);
 
-        string Describe(int token) => session.Model.Tokenizer.Describe(token);
+        string Describe(int token) => session.Model.Describe(token);
     }
 
     private Session SessionOf(CircuitFile file)
@@ -121,35 +121,37 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
     {
         Circuit circuit = file.Load();
         ShelvedModel model = models.Find(circuit, file) ?? throw new BadInputException("The circuit's model is not in this run. Start 'sparsity view' with --model.");
+        NodeLayout layout = circuit.LayoutIn(model.Model.Config);
+        CircuitInputs inputs = circuit.Imported is null ? InputsOf(circuit, circuit.SearchSettings, model, layout) : StoredInputs(circuit, file, model);
+        var scaling = new NodeScaling(model.Model, layout, inputs.Means, circuit.Settings?.MaxTokens ?? inputs.LongestPrompt, circuit.Settings?.FreezeNormScale ?? false);
+        bool[] nodes = layout.MaskOf(circuit.Nodes.Select(node => node.Name));
+        return new Session(
+            version, model, layout, circuit.Measurements, nodes, inputs.Pairs, scaling,
+            scaling.Answer([.. nodes.Select(kept => kept ? 1f : 0f)], inputs.Pairs), scaling.Answer([.. nodes.Select(_ => 1f)], inputs.Pairs));
+    }
+
+    /// <summary>The prompts and means of a circuit found here, drawn and measured again.</summary>
+    private CircuitInputs InputsOf(Circuit circuit, PruningConfig settings, ShelvedModel model, NodeLayout layout)
+    {
         PromptTask task = content.TaskOf(circuit);
-        if (!TokenizedTask.TryCreate(task, model.Tokenizer, circuit.Settings.MaxTokens, out TokenizedTask? tokenized, out string? reason, circuit.Settings.DistractorLines))
+        if (!TokenizedTask.TryCreate(task, model.Run.Tokenizer, settings.MaxTokens, out TokenizedTask? tokenized, out string? reason, settings.DistractorLines))
         {
             throw new BadInputException($"The task cannot be posed: {reason}");
         }
 
-        PruningConfig settings = circuit.Settings;
-        var replacements = new float[model.Layout.Count];
-        if (settings.Ablation == Ablation.Mean)
-        {
-            replacements = MeanActivations.Measure(
-                model.Model, model.Layout, model.Run.Data.Training, model.Run.Training.ContextTokens, settings.MeanBatches, settings.Seed);
-        }
-
-        IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, settings.Seed, settings.TestPairs).Pairs;
-        var scaling = new NodeScaling(model.Model, replacements, settings.MaxTokens, settings.FreezeNormScale);
-        var nodes = new bool[model.Layout.Count];
-        foreach (CircuitNode node in circuit.Nodes)
-        {
-            nodes[model.Layout.IndexOf(model.Layout.Parse(node.Name))] = true;
-        }
-
-        return new Session(
-            version, model, circuit.Measurements, nodes, pairs, scaling,
-            scaling.Answer([.. nodes.Select(kept => kept ? 1f : 0f)], pairs), scaling.Answer([.. nodes.Select(_ => 1f)], pairs));
+        float[] means = settings.Ablation != Ablation.Mean
+            ? new float[layout.Count]
+            : MeanActivations.Measure(model.Model, layout, model.Run.Data.Training, model.Run.Training.ContextTokens, settings.MeanBatches, settings.Seed);
+        return new CircuitInputs(tokenized.Sample(TaskSplit.Test, settings.Seed, settings.TestPairs).Pairs, means);
     }
 
+    private static CircuitInputs StoredInputs(Circuit circuit, CircuitFile file, ShelvedModel model) =>
+        file.Sibling(CircuitInputs.PromptsName) is { } prompts && file.Sibling(CircuitInputs.MeansName) is not null
+            ? CircuitInputs.Load(System.IO.Path.GetDirectoryName(prompts)!, circuit, model.Model.Config)
+            : throw new BadInputException($"{file.FilePath}: {CircuitInputs.PromptsName} or {CircuitInputs.MeansName} is no longer beside it. Import the circuit again.");
+
     private sealed record Session(
-        string Version, ShelvedModel Model, CircuitMeasurements Stored, bool[] Nodes, IReadOnlyList<TokenizedPair> Pairs, NodeScaling Scaling, TaskAnswers Circuit, TaskAnswers Full);
+        string Version, ShelvedModel Model, NodeLayout Layout, CircuitMeasurements Stored, bool[] Nodes, IReadOnlyList<TokenizedPair> Pairs, NodeScaling Scaling, TaskAnswers Circuit, TaskAnswers Full);
 }
 
 /// <summary>What is edited.</summary>

@@ -1,7 +1,6 @@
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
-using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Tokenization;
 
@@ -86,9 +85,14 @@ internal sealed class ShelvedModel(OpenedRun run)
 
     public Transformer Model => Run.Model;
 
-    public BytePairTokenizer Tokenizer => Run.Tokenizer;
-
-    public NodeLayout Layout { get; } = new(run.Model.Config);
+    /// <summary>Null where the model's folder has none.</summary>
+    public BytePairTokenizer? Tokenizer { get; } = run.FindTokenizer();
 
     public string Fingerprint { get; } = run.Model.Parameters.Fingerprint();
+
+    /// <summary>A token as text, escaped where it is not printable; its id where there is no tokenizer.</summary>
+    public string Describe(int token) => Tokenizer?.Describe(token) ?? FormattableString.Invariant($"#{token}");
+
+    /// <summary>A prompt as text.</summary>
+    public string Text(int[] tokens) => Tokenizer?.DecodeText(tokens) ?? string.Join(' ', tokens.Select(Describe));
 }

@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
 using Sparsity.Core.Tasks;
@@ -7,12 +8,17 @@ namespace Sparsity.Core.Circuits;
 
 /// <summary>A node of a circuit.</summary>
 /// <param name="Name">LAYER.LOCATION.CHANNEL.</param>
-/// <param name="Tau">The trained mask parameter, in [-1, 1]; larger is more important.</param>
+/// <param name="Tau">The trained mask parameter, in [-1, 1]; larger is more important. Null for imported circuits.</param>
 /// <param name="Mean">Mean activation over pretraining tokens.</param>
 /// <param name="Bias">Bias of the linear layer that computes it; null where it has none. Shown, not counted.</param>
-/// <param name="AblationEffect">How much the circuit's loss on the first 16 to 64 test pairs rises when this node alone is frozen too, in nats; null where not measured.</param>
+/// <param name="AblationEffect">
+/// How much the circuit's loss on the first 16 to 64 test pairs rises when this node alone is frozen too, in nats; of an imported circuit
+/// as its file says. Null where not
+/// measured.
+/// </param>
 /// <param name="Tokens">For act_in of a channel of the residual stream: the tokens whose embeddings write most into it, largest first; null elsewhere.</param>
-public sealed record CircuitNode(string Name, double Tau, double Mean, double? Bias, double? AblationEffect = null, IReadOnlyList<TokenWeight>? Tokens = null);
+public sealed record CircuitNode(string Name, double? Tau, double Mean, double? Bias, double? AblationEffect = null,
+    IReadOnlyList<TokenWeight>? Tokens = null);
 
 /// <summary>A token and the entry of its embedding in one channel.</summary>
 /// <param name="Token">As text, escaped where it is not printable.</param>
@@ -20,19 +26,26 @@ public sealed record CircuitNode(string Name, double Tau, double Mean, double? B
 public sealed record TokenWeight(string Token, int Id, double Weight);
 
 /// <summary>A nonzero weight between two nodes of a circuit.</summary>
-public sealed record CircuitEdge(string From, string To, double Weight);
+/// <param name="Effect">
+/// How much the circuit's loss on the first 16 to 64 test pairs rises when this weight alone is set to zero, in nats; of an imported
+/// circuit as its file says. Null where
+/// not measured.
+/// </param>
+public sealed record CircuitEdge(
+    string From, string To, double Weight, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? Effect = null);
 
 /// <summary>What was measured of a circuit, on test prompts unless said otherwise; losses in nats.</summary>
 /// <param name="LossFullModel">Task loss of the whole model.</param>
 /// <param name="Loss">Task loss of the circuit, everything else frozen.</param>
-/// <param name="LossCalibrated">The same with the fitted scale and shift.</param>
+/// <param name="LossCalibrated">The same with the fitted scale and shift; null where none were fitted.</param>
 /// <param name="LossWithoutCircuit">Task loss with only the circuit frozen: necessity.</param>
 /// <param name="LossEmpty">Task loss with every node frozen.</param>
 /// <param name="Accuracy">Share of prompts at which the circuit prefers the right answer.</param>
 /// <param name="AccuracyFullModel">The same of the whole model.</param>
-/// <param name="SelectionLoss">Task loss on the training prompts the circuit was chosen on.</param>
+/// <param name="SelectionLoss">Task loss on the training prompts the circuit was chosen on; null for imported circuits.</param>
 public sealed record CircuitMeasurements(
-    double LossFullModel, double Loss, double LossCalibrated, double LossWithoutCircuit, double LossEmpty, double Accuracy, double AccuracyFullModel, double SelectionLoss)
+    double LossFullModel, double Loss, double? LossCalibrated, double LossWithoutCircuit, double LossEmpty, double Accuracy,
+        double AccuracyFullModel, double? SelectionLoss)
 {
     /// <summary>The control: mean task loss of random circuits with as many nodes at each location; null where none was measured.</summary>
     public double? LossRandomMean { get; init; }
@@ -58,11 +71,11 @@ public sealed record Circuit
     /// <summary>SHA-256 of the model's weights.</summary>
     public required string ModelFingerprint { get; init; }
 
-    /// <summary>Penalty per node with which it was found; 0 for one that no mask training found.</summary>
-    public required double KCoef { get; init; }
+    /// <summary>Penalty per node with which it was found; 0 for one that no mask training found, null for an imported one.</summary>
+    public required double? KCoef { get; init; }
 
-    /// <summary>Whether it meets the target on the prompts it was chosen on.</summary>
-    public required bool MeetsTarget { get; init; }
+    /// <summary>Whether it meets the target on the prompts it was chosen on; null for an imported circuit.</summary>
+    public required bool? MeetsTarget { get; init; }
 
     public required int TotalNodes { get; init; }
 
@@ -71,10 +84,17 @@ public sealed record Circuit
 
     public required CircuitMeasurements Measurements { get; init; }
 
-    /// <summary>Scale and shift of the logit difference, fitted on the prompts the circuit was chosen on.</summary>
-    public required CalibrationResult Calibration { get; init; }
+    /// <summary>
+    /// Scale and shift of the logit difference, fitted on the prompts the circuit was chosen on; null for an imported circuit.
+    /// </summary>
+    public required CalibrationResult? Calibration { get; init; }
 
-    public required PruningConfig Settings { get; init; }
+    /// <summary>How it was searched; null for an imported circuit.</summary>
+    public required PruningConfig? Settings { get; init; }
+
+    /// <summary>Where an imported circuit comes from; null for others.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public ImportedCircuit? Imported { get; init; }
 
     public required IReadOnlyList<CircuitNode> Nodes { get; init; }
 
@@ -83,10 +103,24 @@ public sealed record Circuit
     /// <summary>Nodes removed by hand since it was found, in the order of removal.</summary>
     public IReadOnlyList<string> RemovedByHand { get; init; } = [];
 
+    /// <summary>The settings of the search that found it.</summary>
+    /// <exception cref="BadInputException">None did.</exception>
+    [JsonIgnore]
+    public PruningConfig SearchSettings =>
+        Settings ?? throw new BadInputException($"the circuit of {Task} has no settings of a search: it was imported. Use one that prune wrote.");
+
+    /// <summary>All nodes of the model, among which its own are.</summary>
+    public NodeLayout LayoutIn(ModelConfig model) => new(model, Settings?.FinalResid ?? Imported?.FinalResid ?? false);
+
     /// <exception cref="BadInputException">The file is missing, damaged or of a newer version, a name is none, a setting is out of range, or an edge ends outside.</exception>
     public static Circuit Load(string path)
     {
         Circuit circuit = JsonText.ReadFile<Circuit>(path);
+        if (circuit.Settings is null && circuit.Imported is null)
+        {
+            throw new BadInputException($"{path}: must have settings or imported. Use another copy.");
+        }
+
         if (circuit.Task.Any(char.IsControl))
         {
             throw new BadInputException($"{path}: the task's name '{circuit.Task}' holds a control character. Use another copy.");
@@ -97,7 +131,8 @@ public sealed record Circuit
         {
             if (!Node.IsName(node.Name))
             {
-                throw new BadInputException($"{path}: '{node.Name}' is no node. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12.");
+                throw new BadInputException(
+                    $"{path}: '{node.Name}' is no node. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12, or final_resid.CHANNEL.");
             }
 
             if (!names.Add(node.Name))
@@ -108,6 +143,6 @@ public sealed record Circuit
 
         return circuit.Edges.FirstOrDefault(edge => !names.Contains(edge.From) || !names.Contains(edge.To)) is { } loose
             ? throw new BadInputException($"{path}: the edge from {loose.From} to {loose.To} ends outside the circuit's nodes.")
-            : circuit with { Settings = circuit.Settings.Validated(path) };
+            : circuit with { Settings = circuit.Settings?.Validated(path) };
     }
 }

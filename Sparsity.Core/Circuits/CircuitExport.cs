@@ -13,7 +13,7 @@ public static class CircuitExport
         var text = new StringBuilder($"digraph {Quoted(circuit.Task)} {{\n  rankdir=BT;\n");
         foreach (CircuitNode node in circuit.Nodes)
         {
-            text.Append(CultureInfo.InvariantCulture, $"  {Quoted(node.Name)} [tau={Number(node.Tau)}];\n");
+            text.Append(CultureInfo.InvariantCulture, $"  {Quoted(node.Name)}{(node.Tau is { } tau ? $" [tau={Number(tau)}]" : "")};\n");
         }
 
         foreach (CircuitEdge edge in circuit.Edges)
@@ -24,7 +24,7 @@ public static class CircuitExport
         return text.Append("}\n").ToString();
     }
 
-    /// <summary>GraphML, with tau, mean and bias of nodes and weight of edges.</summary>
+    /// <summary>GraphML, with tau, mean and bias of nodes, and weight and effect of edges, as far as there are.</summary>
     public static string GraphMl(Circuit circuit)
     {
         XNamespace ns = "http://graphml.graphdrawing.org/xmlns";
@@ -33,15 +33,20 @@ public static class CircuitExport
         var graph = new XElement(
             ns + "graph", new XAttribute("id", circuit.Task), new XAttribute("edgedefault", "directed"),
             circuit.Nodes.Select(node => new XElement(
-                ns + "node", new XAttribute("id", node.Name), Data("tau", node.Tau), Data("mean", node.Mean), node.Bias is { } bias ? Data("bias", bias) : null)),
-            circuit.Edges.Select(edge => new XElement(ns + "edge", new XAttribute("source", edge.From), new XAttribute("target", edge.To), Data("weight", edge.Weight))));
+                ns + "node", new XAttribute("id", node.Name), node.Tau is { } tau ? Data("tau", tau) : null, Data("mean", node.Mean),
+                    node.Bias is { } bias ? Data("bias", bias) : null)),
+            circuit.Edges.Select(edge => new XElement(ns + "edge", new XAttribute("source", edge.From), new XAttribute("target", edge.To),
+                Data("weight", edge.Weight), edge.Effect is { } effect ? Data("effect", effect) : null)));
         return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-            + new XElement(ns + "graphml", Key("tau", "node"), Key("mean", "node"), Key("bias", "node"), Key("weight", "edge"), graph).ToString().ReplaceLineEndings("\n") + "\n";
+            + new XElement(ns + "graphml", Key("tau", "node"), Key("mean", "node"), Key("bias", "node"), Key("weight", "edge"),
+                Key("effect", "edge"), graph).ToString().ReplaceLineEndings("\n") + "\n";
     }
 
-    /// <summary>One line per edge: from,to,weight.</summary>
+    /// <summary>One line per edge: from,to,weight,effect; the last is empty where it was not measured.</summary>
     public static string Csv(Circuit circuit) =>
-        "from,to,weight\n" + string.Concat(circuit.Edges.Select(edge => $"{edge.From},{edge.To},{Number(edge.Weight)}\n"));
+        "from,to,weight,effect\n"
+        + string.Concat(circuit.Edges.Select(edge =>
+            $"{edge.From},{edge.To},{Number(edge.Weight)},{(edge.Effect is { } effect ? Number(effect) : "")}\n"));
 
     private static string Quoted(string text) => "\"" + text.Replace("\\", "\\\\").Replace("\"", "\\\"") + "\"";
 

@@ -1,3 +1,4 @@
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 
@@ -11,9 +12,16 @@ public sealed class CircuitGraph
 {
     private readonly IReadOnlyList<Connection> _connections;
 
-    public CircuitGraph(ModelParameters parameters)
+    private readonly ModelParameters _parameters;
+
+    /// <param name="parameters">Of the model.</param>
+    /// <param name="finalResid">
+    /// Whether final_resid has nodes too. They have no edges: the unembedding, which reads them, belongs to no circuit.
+    /// </param>
+    public CircuitGraph(ModelParameters parameters, bool finalResid = false)
     {
-        Layout = new NodeLayout(parameters.Config);
+        _parameters = parameters;
+        Layout = new NodeLayout(parameters.Config, finalResid);
         _connections = [.. Enumerable.Range(0, parameters.Config.NLayer).SelectMany(layer => ConnectionsOf(parameters, layer))];
     }
 
@@ -42,6 +50,16 @@ public sealed class CircuitGraph
                 }
             }
         }
+    }
+
+    /// <summary>Sets one weight of the model to zero until the result is disposed. Only one edge at a time.</summary>
+    public IDisposable WithoutEdge(int from, int to)
+    {
+        Connection connection = _connections.Single(entry =>
+            from >= entry.FirstFrom && from < entry.FirstFrom + entry.Inputs && to >= entry.FirstTo && to < entry.FirstTo + entry.Outputs);
+        return new RemovedWeight(
+            _parameters.Engine, _parameters[connection.Name].Value, connection.Weights,
+                ((connection.FirstRow + to - connection.FirstTo) * connection.Inputs) + from - connection.FirstFrom);
     }
 
     /// <summary>The bias of the linear layer that computes a node; null for act_in, or where the model has none.</summary>
@@ -107,11 +125,40 @@ public sealed class CircuitGraph
             Parameter weight = parameters[$"{ParameterNames.Layer(layer)}{name}.weight"];
             string bias = $"{ParameterNames.Layer(layer)}{name}.bias";
             return new Connection(
-                from, First(to), weight.Spec.Columns, parameters.Config.ChannelsAt(to), firstRow, parameters.Read(weight.Spec.Name),
+                weight.Spec.Name, from, First(to), weight.Spec.Columns, parameters.Config.ChannelsAt(to), firstRow,
+                    parameters.Read(weight.Spec.Name),
                 parameters.Find(bias) is null ? null : parameters.Read(bias));
         }
     }
 
     /// <summary>Rows FirstRow .. FirstRow+Outputs-1 of a weight matrix, between two runs of nodes.</summary>
-    private sealed record Connection(int FirstFrom, int FirstTo, int Inputs, int Outputs, int FirstRow, float[] Weights, float[]? Biases);
+    private sealed record Connection(string Name, int FirstFrom, int FirstTo, int Inputs, int Outputs, int FirstRow, float[] Weights,
+        float[]? Biases);
+
+    private sealed class RemovedWeight : IDisposable
+    {
+        private readonly IComputeEngine _engine;
+        private readonly WeightTensor _tensor;
+        private readonly float[] _weights;
+        private readonly int _place;
+        private readonly float _weight;
+
+        public RemovedWeight(IComputeEngine engine, WeightTensor tensor, float[] weights, int place)
+        {
+            _engine = engine;
+            _tensor = tensor;
+            _weights = weights;
+            _place = place;
+            _weight = weights[place];
+            Set(0);
+        }
+
+        public void Dispose() => Set(_weight);
+
+        private void Set(float weight)
+        {
+            _weights[_place] = weight;
+            _engine.Write(_tensor, _weights);
+        }
+    }
 }

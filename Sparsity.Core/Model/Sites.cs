@@ -42,7 +42,7 @@ public static class SiteKinds
     /// <summary>Every kind, in the order of computation.</summary>
     public static IReadOnlyList<SiteKind> All { get; } = Enum.GetValues<SiteKind>();
 
-    /// <summary>The eight node locations, in the order of computation.</summary>
+    /// <summary>The paper's eight node locations, in the order of computation. <see cref="SiteKind.FinalResid"/> is the ninth, of circuits that ask for it.</summary>
     public static IReadOnlyList<SiteKind> Nodes { get; } = [.. All.Where(kind => kind.IsNode())];
 
     /// <summary>The ten names that afrac_loctypes may list.</summary>
@@ -54,11 +54,12 @@ public static class SiteKinds
     /// <summary>The official hook name without its layer, such as "attn.act_in".</summary>
     public static string Suffix(this SiteKind kind) => Table[(int)kind].Suffix;
 
-    /// <summary>Whether the channels here are nodes of circuits.</summary>
+    /// <summary>Whether the channels here are nodes of every circuit.</summary>
     public static bool IsNode(this SiteKind kind) => Table[(int)kind].IsNode;
 
-    /// <summary>Whether a node's channel is one of the residual stream: it reads it (act_in) or writes it (resid_delta).</summary>
-    public static bool IsResidual(this SiteKind kind) => kind is SiteKind.AttnActIn or SiteKind.MlpActIn or SiteKind.AttnResidDelta or SiteKind.MlpResidDelta;
+    /// <summary>Whether a node's channel is one of the residual stream: it reads it (act_in), writes it (resid_delta), or is what is left of it at its end (final_resid).</summary>
+    public static bool IsResidual(this SiteKind kind) =>
+        kind is SiteKind.AttnActIn or SiteKind.MlpActIn or SiteKind.AttnResidDelta or SiteKind.MlpResidDelta or SiteKind.FinalResid;
 
     internal static string? AbsTopKPlace(this SiteKind kind) => Table[(int)kind].AbsTopKPlace;
 }
@@ -81,7 +82,9 @@ public readonly record struct Site(int Layer, SiteKind Kind) : IComparable<Site>
             .Append(new Site(config.NLayer, SiteKind.FinalResid));
 
     /// <summary>The sites whose channels are nodes, in the order of computation.</summary>
-    public static IEnumerable<Site> NodeSitesOf(ModelConfig config) => AllOf(config).Where(site => site.Kind.IsNode());
+    /// <param name="finalResid">Whether <see cref="SiteKind.FinalResid"/> is one of them.</param>
+    public static IEnumerable<Site> NodeSitesOf(ModelConfig config, bool finalResid = false) =>
+        AllOf(config).Where(site => site.Kind.IsNode() || (finalResid && site.Kind == SiteKind.FinalResid));
 
     /// <summary>Reads <see cref="Name"/>.</summary>
     /// <exception cref="BadInputException">The model has no such site.</exception>

@@ -35,7 +35,7 @@ internal sealed class ActivationExchange(IComputeEngine engine, NodeLayout layou
 
     public void Forward(Site site, ActivationTensor activation)
     {
-        if (!site.Kind.IsNode())
+        if (!layout.Sites.Contains(site))
         {
             return;
         }

@@ -32,7 +32,7 @@ public sealed class CircuitEvaluator : IDisposable
     private const int EvaluationPairs = 32;
     private const int TokensShown = 8;
 
-    /// <summary>Circuits of more nodes than this are not measured node by node: nobody looks at them so.</summary>
+    /// <summary>Circuits of more nodes than this are not measured node by node, nor those of more edges edge by edge: nobody looks at them so.</summary>
     private const int MostNodesInDetail = 512;
 
     /// <param name="model">Frozen.</param>
@@ -48,7 +48,7 @@ public sealed class CircuitEvaluator : IDisposable
         Model = model;
         Means = means;
         Config = config;
-        Layout = new NodeLayout(model.Config);
+        Layout = new NodeLayout(model.Config, config.FinalResid);
         int most = Math.Min(EvaluationPairs, Math.Max(config.SelectionPairs, config.TestPairs)); // a batch costs as much when it is not full
         Runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, config.MaxTokens, most), config.MaxTokens)
         {
@@ -69,7 +69,7 @@ public sealed class CircuitEvaluator : IDisposable
     public NodeLayout Layout { get; }
 
     /// <summary>Made when first asked for.</summary>
-    public CircuitGraph Graph => field ??= new CircuitGraph(Model.Parameters);
+    public CircuitGraph Graph => field ??= new CircuitGraph(Model.Parameters, Config.FinalResid);
 
     /// <summary>What the prompts run through; further hooks see activations after the mask.</summary>
     public TaskRunner Runner { get; }
@@ -110,10 +110,23 @@ public sealed class CircuitEvaluator : IDisposable
         return effects;
     }
 
-    /// <summary>Whether the nodes of a circuit are measured one by one.</summary>
-    internal bool HasDetails(int nodes) => Config.NodeDetails && nodes <= MostNodesInDetail;
+    /// <summary>How much the loss rises when one weight of a circuit is set to zero, everything outside frozen as ever; one entry per edge, in the graph's order.</summary>
+    public IReadOnlyList<double> EdgeEffects(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
+    {
+        double whole = Loss(nodes, pairs);
+        return [.. Graph.Edges(nodes).ToList().Select(edge =>
+        {
+            using (Graph.WithoutEdge(edge.From, edge.To))
+            {
+                return BinaryLoss.Mean(Runner.AllDifferences(pairs)) - whole; // the mask is still that of the whole circuit
+            }
+        })];
+    }
 
-    /// <summary>On how many test pairs single nodes are measured: fewer for larger circuits, so that it never takes longer than the pruning.</summary>
+    /// <summary>Whether as many nodes or edges are measured one by one.</summary>
+    internal bool HasDetails(int count) => Config.NodeDetails && count <= MostNodesInDetail;
+
+    /// <summary>On how many test pairs single nodes or edges are measured: fewer for larger circuits, so that it never takes longer than the pruning.</summary>
     internal static int PairsInDetail(int nodes) => Math.Clamp(4096 / Math.Max(1, nodes), 16, 64);
 
     /// <summary>Losses of random circuits that have as many nodes at each location as <paramref name="nodes"/>.</summary>
@@ -121,40 +134,42 @@ public sealed class CircuitEvaluator : IDisposable
         [.. Enumerable.Range(0, count).Select(i => Loss(RandomLike(nodes, RandomSource.For(Config.Seed, "random circuit", i)), pairs))];
 
     /// <summary>Everything that circuit.json says of a choice of nodes.</summary>
-    /// <param name="chosen">The nodes.</param>
+    /// <param name="nodes">The choice.</param>
+    /// <param name="chosen">How they were found; null for what no search found, which has no tau and no selection loss.</param>
     /// <param name="task">The task's name.</param>
     /// <param name="modelName">The model's name, for the record.</param>
     /// <param name="tokenizer">For the tokens that write the channels read; null leaves them out.</param>
-    /// <param name="prompts">The task's prompts.</param>
-    public Circuit Describe(ChosenNodes chosen, string task, string modelName, BytePairTokenizer? tokenizer, TaskPrompts prompts)
+    /// <param name="prompts">The task's prompts; without selection prompts nothing is calibrated.</param>
+    public Circuit Describe(bool[] nodes, ChosenNodes? chosen, string task, string modelName, BytePairTokenizer? tokenizer, TaskPrompts prompts)
     {
-        bool[] nodes = chosen.Nodes;
         bool[] all = [.. nodes.Select(_ => true)];
-        CalibrationResult calibration = Calibration.Fit(Differences(nodes, prompts.Selection), Config.CalibrationSteps);
+        CalibrationResult? calibration = prompts.Selection.Count == 0 ? null : Calibration.Fit(Differences(nodes, prompts.Selection), Config.CalibrationSteps);
         double[] circuit = Differences(nodes, prompts.Test);
         double[] full = Differences(all, prompts.Test);
         IReadOnlyList<double> random = RandomLosses(nodes, prompts.Test, Config.RandomCircuits);
         int[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i])];
         IReadOnlyList<double>? effects = !HasDetails(kept.Length) ? null : AblationEffects(nodes, [.. prompts.Test.Take(PairsInDetail(kept.Length))]);
+        (int From, int To, float Weight)[] edges = [.. Graph.Edges(nodes)];
+        IReadOnlyList<double>? edgeEffects = !HasDetails(edges.Length) ? null : EdgeEffects(nodes, [.. prompts.Test.Take(PairsInDetail(edges.Length))]);
         float[] embedding = Model.Parameters.Read(ParameterNames.Token);
         return new Circuit
         {
             Task = task,
             Model = modelName,
             ModelFingerprint = Model.Parameters.Fingerprint(),
-            KCoef = chosen.KCoef,
-            MeetsTarget = chosen.MeetsTarget,
+            KCoef = chosen?.KCoef,
+            MeetsTarget = chosen?.MeetsTarget,
             TotalNodes = Layout.Count,
             TotalEdges = Graph.Edges(all).Count(),
             Measurements = new CircuitMeasurements(
                 LossFullModel: BinaryLoss.Mean(full),
                 Loss: BinaryLoss.Mean(circuit),
-                LossCalibrated: BinaryLoss.Mean(circuit, calibration.Scale, calibration.Shift),
+                LossCalibrated: calibration is null ? null : BinaryLoss.Mean(circuit, calibration.Scale, calibration.Shift),
                 LossWithoutCircuit: Loss([.. nodes.Select(node => !node)], prompts.Test),
                 LossEmpty: Loss(new bool[nodes.Length], prompts.Test),
                 Accuracy: BinaryLoss.Accuracy(circuit),
                 AccuracyFullModel: BinaryLoss.Accuracy(full),
-                SelectionLoss: chosen.SelectionLoss)
+                SelectionLoss: chosen?.SelectionLoss)
             {
                 LossRandomMean = random.Count == 0 ? null : random.Average(),
                 LossRandomBest = random.Count == 0 ? null : random.Min(),
@@ -164,9 +179,9 @@ public sealed class CircuitEvaluator : IDisposable
             Nodes =
             [
                 .. kept.Select((i, place) => new CircuitNode(
-                    Layout[i].Name, chosen.Scores[i], Means[i], Graph.BiasOf(i), effects?[place], tokenizer is null ? null : TokensOf(Layout[i], embedding, tokenizer))),
+                    Layout[i].Name, chosen?.Scores[i], Means[i], Graph.BiasOf(i), effects?[place], tokenizer is null ? null : TokensOf(Layout[i], embedding, tokenizer))),
             ],
-            Edges = [.. Graph.Edges(nodes).Select(edge => new CircuitEdge(Layout[edge.From].Name, Layout[edge.To].Name, edge.Weight))],
+            Edges = [.. edges.Select((edge, place) => new CircuitEdge(Layout[edge.From].Name, Layout[edge.To].Name, edge.Weight, edgeEffects?[place]))],
         };
     }
 

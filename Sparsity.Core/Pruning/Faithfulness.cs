@@ -73,7 +73,7 @@ public sealed record Faithfulness
     public static Faithfulness Measure(
         PruningSubject subject, PromptTask task, Circuit circuit, Action<string, PruningProgress>? progress = null, CancellationToken stop = default)
     {
-        PruningConfig config = circuit.Settings;
+        PruningConfig config = circuit.SearchSettings;
         using var pruning = TaskPruning.Create(subject, task, config);
         bool[] nodes = pruning.Evaluator.Layout.MaskOf(circuit.Nodes.Select(node => node.Name));
         IReadOnlyList<TokenizedPair> pairs = [.. pruning.Prompts.Test.Take(64)];
@@ -96,7 +96,7 @@ public sealed record Faithfulness
         double worst = interchange.FullIntoCircuit.Concat(interchange.CircuitIntoFull).Max(point => point.Loss);
         FaithfulnessCheck[] checks =
         [
-            new("is the task done by the circuit", circuit.MeetsTarget && m.Loss <= config.TargetLoss, Line($"loss {m.Loss:0.000}, target {config.TargetLoss}")),
+            new("is the task done by the circuit", circuit.MeetsTarget == true && m.Loss <= config.TargetLoss, Line($"loss {m.Loss:0.000}, target {config.TargetLoss}")),
             new("does the model need it", m.LossWithoutCircuit >= config.NecessityLoss, Line($"loss without it {m.LossWithoutCircuit:0.000}, should be {config.NecessityLoss} or more")),
             new("do random circuits of its size fail", !(m.LossRandomBest <= config.TargetLoss), Line($"best of {config.RandomCircuits} has {m.LossRandomBest:0.000}")),
             new("does the search fail on a random model", !randomModel.MeetsTarget, Line($"{randomModel.Loss:0.000} with {randomModel.Edges} edges")),

@@ -3,7 +3,7 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>A node of circuits: one channel of a node location, for instance 10.attn.resid_delta.83.</summary>
-/// <param name="Site">One of the eight node locations of a layer.</param>
+/// <param name="Site">One of the eight node locations of a layer, or final_resid.</param>
 /// <param name="Channel">0-based.</param>
 public readonly record struct Node(Site Site, int Channel) : IComparable<Node>
 {
@@ -32,10 +32,12 @@ public sealed class NodeLayout
 {
     private readonly int[] _starts;
 
-    public NodeLayout(ModelConfig config)
+    /// <param name="config">The model.</param>
+    /// <param name="finalResid">Whether the channels of final_resid are nodes too: a ninth location, which the paper's circuits do not have and those of its release do.</param>
+    public NodeLayout(ModelConfig config, bool finalResid = false)
     {
         Config = config;
-        Sites = [.. Site.NodeSitesOf(config)];
+        Sites = [.. Site.NodeSitesOf(config, finalResid)];
         _starts = new int[Sites.Count + 1];
         for (int i = 0; i < Sites.Count; i++)
         {
@@ -45,7 +47,7 @@ public sealed class NodeLayout
 
     public ModelConfig Config { get; }
 
-    /// <summary>The node locations of every layer.</summary>
+    /// <summary>The node locations of every layer, and final_resid where it is one.</summary>
     public IReadOnlyList<Site> Sites { get; }
 
     /// <summary>All nodes of the model.</summary>
@@ -104,12 +106,12 @@ public sealed class NodeLayout
         if (dot > 0 && NumberText.TryParse(name.AsSpan(dot + 1), out int channel) && channel >= 0)
         {
             var node = new Node(Site.Parse(name[..dot], Config), channel);
-            if (node.Site.Kind.IsNode() && channel < Config.ChannelsAt(node.Site.Kind))
+            if (Sites.Contains(node.Site) && channel < Config.ChannelsAt(node.Site.Kind))
             {
                 return node;
             }
         }
 
-        throw new BadInputException($"'{name}' is no node of this model. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12.");
+        throw new BadInputException($"'{name}' is no node of this model. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12; in circuits that have them also final_resid.CHANNEL.");
     }
 }

@@ -33,16 +33,17 @@ public sealed class NodeScaling : IDisposable
     private readonly NodeGates _gates;
 
     /// <param name="model">Frozen.</param>
+    /// <param name="layout">Its nodes.</param>
     /// <param name="replacements">What a node of scale 0 is frozen at: its mean activation, or 0; one per node.</param>
     /// <param name="maxTokens">Longest prompt.</param>
     /// <param name="freezesNormScale">As <see cref="PruningConfig.FreezeNormScale"/>.</param>
-    public NodeScaling(Transformer model, ReadOnlySpan<float> replacements, int maxTokens, bool freezesNormScale)
+    public NodeScaling(Transformer model, NodeLayout layout, ReadOnlySpan<float> replacements, int maxTokens, bool freezesNormScale)
     {
         _runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, maxTokens, BatchPairs), maxTokens)
         {
             FreezesNormScale = freezesNormScale,
         };
-        _gates = new NodeGates(model.Parameters.Engine, new NodeLayout(model.Config), replacements);
+        _gates = new NodeGates(model.Parameters.Engine, layout, replacements);
         _runner.Hooks.Add(_gates);
     }
 

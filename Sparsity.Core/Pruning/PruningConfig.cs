@@ -95,6 +95,9 @@ public sealed record PruningConfig
     /// <summary>Whether channel i of q and channel i of k of a layer are in the circuit together or not at all: one tau for both.</summary>
     public bool TiedQueryKey { get; init; }
 
+    /// <summary>Whether the channels of final_resid, which the unembedding reads, are nodes too. The paper: no; its release: yes.</summary>
+    public bool FinalResid { get; init; }
+
     /// <summary>
     /// Whether every norm keeps the scale (reciprocal deviation, token by token) that it has in the whole model on the same prompt, so that ablations cannot act
     /// through the norms. Costs a pass of the whole model for each pass of the masked one.
@@ -119,7 +122,10 @@ public sealed record PruningConfig
     /// <summary>Random circuits of equal size (the same number of nodes at each location) measured as a control.</summary>
     public int RandomCircuits { get; init; } = 5;
 
-    /// <summary>Whether each node of a circuit is also measured by itself: the effect of freezing it, and activations.json. Takes longer than the pruning for many targets.</summary>
+    /// <summary>
+    /// Whether each node and each edge of a circuit is also measured by itself: the effect of taking it out, and activations.json. Takes longer than the pruning for many
+    /// targets.
+    /// </summary>
     public bool NodeDetails { get; init; } = true;
 
     /// <summary>Batches of 16 windows of pretraining tokens behind the mean activations and the activation statistics.</summary>

@@ -16,7 +16,7 @@ public static class PruningMemory
     public static long BytesOf(IDeviceMemory memory, ModelConfig model, PruningConfig config, int contextTokens, bool withControls)
     {
         PruningConfig one = config with { Steps = 1, KCoef = [0], MaxTokens = Math.Min(config.MaxTokens, model.BlockSize) };
-        var layout = new NodeLayout(model);
+        var layout = new NodeLayout(model, config.FinalResid);
         var text = new ushort[MeanActivations.Sequences * contextTokens];
         using IComputeEngine counter = memory.CreateCounter();
         using var parameters = new ModelParameters(counter, model);

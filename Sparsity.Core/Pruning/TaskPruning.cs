@@ -14,7 +14,7 @@ namespace Sparsity.Core.Pruning;
 /// <param name="ContextTokens">T of the windows of pretraining text.</param>
 public sealed record PruningSubject(string Name, Transformer Model, BytePairTokenizer Tokenizer, ReadOnlyMemory<ushort> Pretraining, int ContextTokens)
 {
-    private readonly Dictionary<(ulong, int), float[]> _means = [];
+    private readonly Dictionary<(ulong, int, bool), float[]> _means = [];
 
     /// <summary>Another model of the same kind, with the same tokenizer and text.</summary>
     public PruningSubject With(string name, Transformer model) => new(name, model, Tokenizer, Pretraining, ContextTokens);
@@ -25,10 +25,11 @@ public sealed record PruningSubject(string Name, Transformer Model, BytePairToke
     /// <summary>Mean activations, measured once for each seed and number of batches.</summary>
     public float[] Means(PruningConfig config)
     {
-        if (!_means.TryGetValue((config.Seed, config.MeanBatches), out float[]? means))
+        (ulong, int, bool) key = (config.Seed, config.MeanBatches, config.FinalResid);
+        if (!_means.TryGetValue(key, out float[]? means))
         {
-            means = MeanActivations.Measure(Model, new NodeLayout(Model.Config), Pretraining, ContextTokens, config.MeanBatches, config.Seed);
-            _means[(config.Seed, config.MeanBatches)] = means;
+            means = MeanActivations.Measure(Model, new NodeLayout(Model.Config, config.FinalResid), Pretraining, ContextTokens, config.MeanBatches, config.Seed);
+            _means[key] = means;
         }
 
         return means;
@@ -118,7 +119,7 @@ public sealed class TaskPruning : IDisposable
     /// <param name="target">The loss they were to meet.</param>
     public PrunedTask Describe(ChosenNodes chosen, double target)
     {
-        Circuit circuit = Evaluator.Describe(chosen, _task.Task.Name, _subject.Name, _subject.Tokenizer, Prompts);
+        Circuit circuit = Evaluator.Describe(chosen.Nodes, chosen, _task.Task.Name, _subject.Name, _subject.Tokenizer, Prompts);
         circuit = circuit with { TaskFile = _task.Task.File, Settings = _config with { TargetLoss = target } };
         return new PrunedTask(
             circuit,
@@ -128,21 +129,21 @@ public sealed class TaskPruning : IDisposable
     }
 
     /// <summary>A circuit after some of its nodes were taken out by hand, and with them what fed only them; measured anew.</summary>
-    /// <param name="circuit">Found in this model.</param>
+    /// <param name="circuit">Found in this model by a search.</param>
     /// <param name="names">Nodes of the circuit.</param>
     public PrunedTask WithoutNodes(Circuit circuit, IReadOnlyList<string> names)
     {
+        double target = circuit.SearchSettings.TargetLoss;
         NodeLayout layout = Evaluator.Layout;
         bool[] nodes = Evaluator.Graph.WithoutDeadEnds(layout.MaskOf(circuit.Nodes.Select(node => node.Name).Except(names)));
         var scores = new double[nodes.Length];
         foreach (CircuitNode node in circuit.Nodes)
         {
-            scores[layout.IndexOf(layout.Parse(node.Name))] = node.Tau;
+            scores[layout.IndexOf(layout.Parse(node.Name))] = node.Tau ?? 0;
         }
 
         double loss = Evaluator.Loss(nodes, Prompts.Selection);
-        double target = circuit.Settings.TargetLoss;
-        PrunedTask pruned = Describe(new ChosenNodes(nodes, scores, circuit.KCoef, loss, loss <= target * _config.SelectionMargin), target);
+        PrunedTask pruned = Describe(new ChosenNodes(nodes, scores, circuit.KCoef ?? 0, loss, loss <= target * _config.SelectionMargin), target);
         return pruned with { Circuit = pruned.Circuit with { RemovedByHand = [.. circuit.RemovedByHand, .. names] } };
     }
 

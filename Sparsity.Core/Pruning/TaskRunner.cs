@@ -101,12 +101,16 @@ public sealed class TaskRunner : IDisposable
         return _differences.AsSpan(0, 2 * pairs.Count);
     }
 
+    /// <summary>[V]: the logits after a prompt of the last batch; valid until the next call.</summary>
+    /// <param name="prompt">2i for pair i's first prompt, 2i+1 for its second.</param>
+    public ReadOnlySpan<float> Logits(int prompt) => _logits.AsSpan(prompt * _model.Config.VocabSize, _model.Config.VocabSize);
+
     /// <summary>The probability, among all tokens, of one after a prompt of the last batch.</summary>
     /// <param name="prompt">2i for pair i's first prompt, 2i+1 for its second.</param>
     /// <param name="token">The next token.</param>
     public double Probability(int prompt, int token)
     {
-        ReadOnlySpan<float> logits = _logits.AsSpan(prompt * _model.Config.VocabSize, _model.Config.VocabSize);
+        ReadOnlySpan<float> logits = Logits(prompt);
         double sum = 0;
         foreach (float logit in logits)
         {

@@ -3,7 +3,10 @@ using System.Text;
 
 namespace Sparsity.Core.Storage;
 
-/// <summary>Writes the pickle that <see cref="StateDictPickle"/> reads: an OrderedDict of tensors, each the whole of a storage of its own whose key is its index.</summary>
+/// <summary>
+/// Writes the pickle that <see cref="TorchFile"/> reads: an OrderedDict of tensors, each the whole of a storage of its own whose key is its
+/// index.
+/// </summary>
 internal sealed class StateDictPickleWriter
 {
     private readonly MemoryStream _pickle = new();

@@ -61,6 +61,26 @@ public sealed class StoredTensor
         }
     }
 
+    /// <summary>[Length] in row-major order, of any type; 64-bit integers are rounded to the nearest.</summary>
+    /// <exception cref="BadInputException">The numbers are not those that were written.</exception>
+    public double[] Numbers()
+    {
+        RequireUndamaged();
+        return Type switch
+        {
+            ElementType.BOOL or ElementType.U8 => Array.ConvertAll(Values<byte>(), value => (double)value),
+            ElementType.I8 => Array.ConvertAll(Values<sbyte>(), value => (double)value),
+            ElementType.U16 => Array.ConvertAll(Values<ushort>(), value => (double)value),
+            ElementType.I16 => Array.ConvertAll(Values<short>(), value => (double)value),
+            ElementType.U32 => Array.ConvertAll(Values<uint>(), value => (double)value),
+            ElementType.I32 => Array.ConvertAll(Values<int>(), value => (double)value),
+            ElementType.U64 => Array.ConvertAll(Values<ulong>(), value => (double)value),
+            ElementType.I64 => Array.ConvertAll(Values<long>(), value => (double)value),
+            ElementType.F64 => Values<double>(),
+            _ => Array.ConvertAll(Floats().ToArray(), value => (double)value),
+        };
+    }
+
     /// <summary>The numbers as they are stored, little-endian, in row-major order.</summary>
     /// <exception cref="BadInputException">They do not fit one array, or are not those that were written.</exception>
     public byte[] Bytes()

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json.Nodes;
 using Sparsity.Core;
+using Sparsity.Core.Storage;
 
 namespace Sparsity.Faults;
 
@@ -100,6 +101,75 @@ internal static class Mutation
 
         byte[] text = System.Text.Encoding.UTF8.GetBytes(root.ToJsonString().Replace(HalfPair, "\\ud800", StringComparison.Ordinal));
         return random.NextBool(0.2) ? OfBytes(text, random) : text;
+    }
+
+    /// <summary>
+    /// A copy of what a pickle stands for with one to three values replaced: by extremes, by others of its values, or by nothing at all.
+    /// </summary>
+    public static object? OfPickle(object? original, RandomSource random)
+    {
+        var all = new List<object?>();
+        Collect(original, all);
+        var places = Enumerable.Range(0, 1 + random.NextInt(3)).Select(_ => random.NextInt(all.Count)).ToHashSet();
+        object?[] extremes = [null, true, 0L, -1L, 1L << 40, long.MinValue, 0.5, double.NaN, double.PositiveInfinity, 1e300, "", "x",
+            "bias", "0.attn.v", new List<object?>(), Array.Empty<object?>(), new PickledDictionary(false)];
+        int at = 0;
+        return Copy(original);
+
+        object? Copy(object? value)
+        {
+            if (places.Contains(at++))
+            {
+                Skip(value);
+                return random.NextBool(0.3) ? all[random.NextInt(all.Count)] : extremes[random.NextInt(extremes.Length)];
+            }
+
+            switch (value)
+            {
+                case List<object?> list:
+                    return list.Select(Copy).ToList();
+                case object?[] tuple:
+                    return tuple.Select(Copy).ToArray();
+                case PickledDictionary dictionary:
+                    var copy = new PickledDictionary(dictionary.IsOrdered);
+                    foreach ((object key, object? item) in dictionary.Items)
+                    {
+                        copy.TryAdd(key, Copy(item));
+                    }
+
+                    return copy;
+                case PickledTensor tensor when random.NextInt(60) == 0:
+                    long[] shape = [.. tensor.Shape];
+                    return random.NextBool(0.5) || shape.Length == 0 ? tensor with { Shape = [], Strides = [] }
+                        : tensor with { Shape = [shape[0] + random.NextInt(3) - 1, .. shape[1..]] };
+                default:
+                    return value;
+            }
+        }
+
+        // Places are counted through what is replaced too.
+        void Skip(object? value)
+        {
+            var below = new List<object?>();
+            Collect(value, below);
+            at += below.Count - 1;
+        }
+
+        static void Collect(object? value, List<object?> into)
+        {
+            into.Add(value);
+            IEnumerable<object?> children = value switch
+            {
+                List<object?> list => list,
+                object?[] tuple => tuple,
+                PickledDictionary dictionary => dictionary.Items.Select(item => item.Value),
+                _ => [],
+            };
+            foreach (object? child in children)
+            {
+                Collect(child, into);
+            }
+        }
     }
 
     /// <summary>Sizes and places are what a reader computes with, so these become extremes more often than chance would have it.</summary>

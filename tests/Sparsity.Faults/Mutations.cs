@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Circuits.Released;
 using Sparsity.Core.Corpora;
 using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
@@ -28,14 +29,18 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
     private const long MostSeconds = 2;
     private const long MostBytes = 1L << 30;
 
+    /// <summary>Of the model in fixtures/official/official-circuits.</summary>
+    private static ModelConfig ReleasedModel { get; } = ModelConfig.Small(64) with { NLayer = 2, DModel = 32, NHead = 4, DHeadField = 8,
+        DMlpField = 64, BlockSize = 32 };
+
     private static string Fixtures => Path.Combine(OfficialFixture.Root, "..", "version1");
 
     /// <summary>Every kind of file this program reads.</summary>
     /// <param name="folder">For the damaged files.</param>
     public static IReadOnlyList<Mutations> Kinds(TemporaryFolder folder) =>
     [
-        StateDicts(folder), SafetensorsFiles(folder), Models(folder), Checkpoints(folder), Tokenizers(folder), TokenFiles(folder), Corpora(folder), Metrics(folder),
-        JsonRows(folder), ParquetFiles(folder),
+        StateDicts(folder), ReleasedCircuits(folder), ReleasedMeans(folder), SafetensorsFiles(folder), Models(folder), Checkpoints(folder),
+        Tokenizers(folder), TokenFiles(folder), Corpora(folder), Metrics(folder), JsonRows(folder), ParquetFiles(folder),
         .. JsonFiles(folder),
     ];
 
@@ -111,6 +116,37 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
         TorchFile.Write(path, Tensors());
         byte[][] files = [File.ReadAllBytes(Path.Combine(OfficialFixture.Root, "..", "torch", "types.pt")), File.ReadAllBytes(path)];
         return new("state dicts", random => File.WriteAllBytes(path, Mutation.OfBytes(files[random.NextInt(files.Length)], random)), () => ReadAll(TorchFile.Open(path)));
+    }
+
+    /// <summary>
+    /// A circuit of the official form without its samples, so that damage meets what is read: its bytes damaged, or its values exchanged.
+    /// </summary>
+    private static Mutations ReleasedCircuits(TemporaryFolder folder)
+    {
+        string path = folder["released/viz_data.pt"];
+        string fixture = Path.Combine(OfficialFixture.Root, "official-circuits");
+        PlainPickle whole = PlainPickle.Read(Path.Combine(fixture, "viz", "csp_tiny", "single_double_quote", "prune_v2", "24",
+            "viz_data.pt"));
+        var root = (PickledDictionary)whole.Root!;
+        var small = new PickledDictionary(isOrdered: false);
+        foreach ((object key, object? value) in root.Items.Where(item => item.Key is not "samples"))
+        {
+            small.TryAdd(key, value);
+        }
+
+        PlainPickle pickle = whole with { Root = small };
+        return new("released circuits", random => File.WriteAllBytes(path, OfPickle(pickle, random)), () =>
+            ReleasedCircuitReader.Read(path, ReleasedModel));
+    }
+
+    private static Mutations ReleasedMeans(TemporaryFolder folder)
+    {
+        string path = folder["released/means.pt"];
+        PlainPickle pickle = PlainPickle.Read(Path.Combine(OfficialFixture.Root, "official-circuits", "viz", "csp_tiny",
+            Core.Circuits.Released.ReleasedMeans.FileName));
+        var layout = new NodeLayout(ReleasedModel, finalResid: true);
+        return new("released means", random => File.WriteAllBytes(path, OfPickle(pickle, random)), () =>
+            Core.Circuits.Released.ReleasedMeans.Read(path, layout));
     }
 
     private static Mutations SafetensorsFiles(TemporaryFolder folder)
@@ -271,6 +307,14 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
 
         static byte[] Fixture(string name) => File.ReadAllBytes(Path.Combine(Fixtures, "pruned", name));
     }
+
+    /// <summary>Half the time other values, half the time other bytes in the pickle; now and then in the whole file.</summary>
+    private static byte[] OfPickle(PlainPickle pickle, RandomSource random) => random.NextInt(10) switch
+    {
+        0 => Mutation.OfBytes(pickle.Archive(), random),
+        < 5 => pickle.Archive(Mutation.OfBytes(pickle.Pickle(), random)),
+        _ => (pickle with { Root = Mutation.OfPickle(pickle.Root, random) }).Archive(),
+    };
 
     private static byte[] OfJson(byte[] content, RandomSource random) => random.NextBool(0.6) ? Mutation.OfJson(content, random) : Mutation.OfBytes(content, random);
 

@@ -6,6 +6,8 @@ namespace Sparsity.Parity;
 /// <summary>Numbers from the official code: NAME.json names the tensors in NAME.bin (tests/fixtures/official/README.md).</summary>
 public sealed class OfficialFixture
 {
+    private const string Variable = "SPARSITY_FIXTURES";
+
     private readonly JsonElement _tensors;
     private readonly byte[] _data;
 
@@ -40,6 +42,20 @@ public sealed class OfficialFixture
 
     /// <summary>The folder of the fixtures in this repository.</summary>
     public static string Root => Path.Combine(RepositoryRoot(), "tests", "fixtures", "official");
+
+    /// <summary>That folder, and the one that the environment variable SPARSITY_FIXTURES names, laid out in the same way.</summary>
+    public static IEnumerable<string> Roots
+    {
+        get
+        {
+            yield return Root;
+            if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } further)
+            {
+                yield return Directory.Exists(further) ? Path.GetFullPath(further)
+                    : throw new DirectoryNotFoundException($"{Variable} is {further}, which is no directory.");
+            }
+        }
+    }
 
     public bool Contains(string tensor) => _tensors.TryGetProperty(tensor, out _);
 

@@ -6,7 +6,7 @@ import { compact } from "viewer/tokens";
 /**
  * From the document of a circuit: { circuit, has, model, readout, channels }.
  * nodes: Map from name to { id, name, layer, channel, kind, data, in, out, from, to }; embeddings are nodes with kind.embedding, logits with kind.logit.
- * edges: { from, to, weight }, nodes at both ends. links: { from, to, channel }: a write of a residual channel and a later read.
+ * edges: { from, to, weight, effect }, nodes at both ends; effect is undefined where it is not known. links: { from, to, channel }: a write of a residual channel and a later read.
  */
 export function open(source) {
   const circuit = source.circuit;
@@ -18,8 +18,8 @@ export function open(source) {
     }
   }
   const edges = [];
-  for (const { from, to, weight } of circuit.edges) {
-    const edge = { from: nodes.get(from), to: nodes.get(to), weight };
+  for (const { from, to, weight, effect } of circuit.edges) {
+    const edge = { from: nodes.get(from), to: nodes.get(to), weight, effect };
     if (edge.from && edge.to) {
       edge.from.out.push(edge);
       edge.to.in.push(edge);
@@ -34,10 +34,13 @@ export function open(source) {
   const embeddings = addEmbeddings(nodes, source.model);
   const links = addLinks([...nodes.values(), ...embeddings]);
   const logits = addLogits(source.readout, [...nodes.values()]);
-  return { ...source, circuit, nodes, edges, embeddings, links, logits, largest: largestOf(edges) };
+  return { ...source, circuit, nodes, edges, embeddings, links, logits, largest: largestOf(edges), largestEffect: edges.reduce((most, edge) => Math.max(most, sizeOf(edge, "effect")), 0) };
 }
 
-const largestOf = (edges) => edges.reduce((most, edge) => Math.max(most, Math.abs(edge.weight ?? 0)), 0);
+/** How large an edge is by its weight, or by its effect. */
+export const sizeOf = (edge, by) => Math.abs((by === "effect" ? edge.effect : edge.weight) ?? 0);
+
+const largestOf = (edges) => edges.reduce((most, edge) => Math.max(most, sizeOf(edge)), 0);
 
 const node = (parsed, data) => ({ ...parsed, data, in: [], out: [], from: [], to: [] });
 
@@ -80,7 +83,9 @@ function addLogits(readout, all) {
     : [node({ name: "logit.0", layer: Infinity, channel: 0, kind, title: "logits" }, null)];
   const weights = new Map((readout?.channels ?? []).map((entry) => [entry.channel, entry.weights]));
   const edges = [];
-  for (const from of all.filter((entry) => entry.kind.writes)) {
+  // Where final_resid has nodes, nothing but them reaches the logits: its other channels are frozen.
+  const final = all.filter((entry) => entry.kind.final);
+  for (const from of final.length > 0 ? final : all.filter((entry) => entry.kind.writes)) {
     nodes.forEach((to, i) => {
       const weight = weights.get(from.channel)?.[i] ?? null;
       if (!readout || weight) {

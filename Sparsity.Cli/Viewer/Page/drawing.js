@@ -1,16 +1,17 @@
 // A laid out circuit as SVG.
 
+import { sizeOf } from "viewer/circuit";
 import { s } from "viewer/dom";
 import * as labels from "viewer/labels";
 import { textOf } from "viewer/layout";
 import { titleOf } from "viewer/summary";
 
-/** { svg, elements: Map(node → element), lines: Map(edge → element) }. prefix: of the elements' ids. */
-export function draw(circuit, layout, prefix) {
+/** { svg, elements: Map(node → element), lines: Map(edge → element) }. prefix: of the elements' ids. by: "effect", or else lines are as wide as weights. */
+export function draw(circuit, layout, prefix, by) {
   const elements = new Map();
   const lines = new Map();
-  const line = (kind, largest) => (edge) => {
-    const element = lineOf(edge, kind, largest, layout);
+  const line = (kind, largest, measure) => (edge) => {
+    const element = lineOf(edge, kind, largest > 0 ? sizeOf(edge, measure) / largest : 0, layout);
     lines.set(edge, element);
     return element;
   };
@@ -25,7 +26,7 @@ export function draw(circuit, layout, prefix) {
     s("g", { class: "lanes" }, layout.lanes.map((lane) => s("line", { class: "lane", x1: lane.x, x2: lane.x, y1: lane.bottom, y2: lane.top }))),
     s("g", { class: "boxes" }, layout.boxes.map((box) => s("rect", { class: "box", x: box.x, y: box.y, width: box.width, height: box.height, rx: 5 }))),
     s("g", { class: "links" }, circuit.links.map(line("link", 0))),
-    s("g", { class: "edges" }, circuit.edges.map(line("edge", circuit.largest)).sort(weakestFirst)),
+    s("g", { class: "edges" }, circuit.edges.map(line("edge", by === "effect" ? circuit.largestEffect : circuit.largest, by)).sort(weakestFirst)),
     s("g", { class: "readouts" }, circuit.logits.drawn.map(line("readout", circuit.logits.largest))),
     boxTitles(layout),
     s("g", { class: "nodes" }, [...elements.values()]));
@@ -49,10 +50,10 @@ function boxTitles(layout) {
   ]));
 }
 
-function lineOf(edge, kind, largest, layout) {
+/** size: as a share of the largest. */
+function lineOf(edge, kind, size, layout) {
   const from = layout.places.get(edge.from);
   const to = layout.places.get(edge.to);
-  const size = edge.weight && largest > 0 ? Math.abs(edge.weight) / largest : 0;
   const sign = edge.weight > 0 ? " positive" : edge.weight < 0 ? " negative" : "";
   // What reaches the logits stays in its lane up to the last row below them.
   const start = kind === "readout" ? Math.max(to.y + 30, layout.rows[1].top - 6) : from.y;

@@ -1,5 +1,6 @@
 // Lets people move in the drawing of a circuit: hover, select, follow edges by keyboard, hide weak edges, zoom.
 
+import { sizeOf } from "viewer/circuit";
 import { fill, find, h } from "viewer/dom";
 import { draw } from "viewer/drawing";
 import * as labels from "viewer/labels";
@@ -36,7 +37,7 @@ export class Graph {
     this.circuit = circuit;
     this.layout = layOut(circuit, labels.of);
     this.selected = null;
-    Object.assign(this, draw(circuit, this.layout, this.container.id));
+    Object.assign(this, draw(circuit, this.layout, this.container.id, state.get("by")));
     this.gutter = h("div", { class: "gutter", "aria-hidden": "true" });
     this.hideWeak(Number(state.get("hide", "0")));
     this.fit(); // before the drawing is in the page: thousands of elements are laid out once, not twice
@@ -132,12 +133,13 @@ export class Graph {
 
   /** Hides the weakest share (0 to 100) of edges, and dims nodes that lose all of theirs. Returns { threshold, shown }. */
   hideWeak(share) {
-    const sizes = this.circuit.edges.map((edge) => Math.abs(edge.weight)).sort((a, b) => a - b);
+    const by = state.get("by");
+    const sizes = this.circuit.edges.map((edge) => sizeOf(edge, by)).sort((a, b) => a - b);
     const threshold = share <= 0 || sizes.length === 0 ? 0 : sizes[Math.min(sizes.length - 1, Math.floor((sizes.length * share) / 100))];
     let shown = 0;
     const kept = new Set();
     for (const edge of this.circuit.edges) {
-      const visible = Math.abs(edge.weight) >= threshold;
+      const visible = sizeOf(edge, by) >= threshold;
       this.lines.get(edge).classList.toggle("hidden", !visible);
       if (visible) {
         shown++;

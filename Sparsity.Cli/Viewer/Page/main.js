@@ -51,6 +51,9 @@ function update(changed) {
   if (changed.has("links")) {
     showLinks();
   }
+  if (changed.has("by")) {
+    relabelled();
+  }
   if (changed.has("scales") || changed.has("base")) {
     showEdits();
     showSelection(false);
@@ -102,6 +105,7 @@ async function open() {
   circuit = opened;
   labels.open(circuit.circuit.model_fingerprint, run.labels);
   showFacts();
+  showMeasure();
   graph.show(circuit);
   showThreshold();
   showLinks();
@@ -111,7 +115,7 @@ async function open() {
 
 /** The easiest one to begin with: fewest edges among those that met their target. */
 function smallest(circuits) {
-  return [...circuits].sort((a, b) => b.meets_target - a.meets_target || a.edges - b.edges)[0];
+  return [...circuits].sort((a, b) => (b.meets_target ?? false) - (a.meets_target ?? false) || a.edges - b.edges)[0];
 }
 
 /** Marks what is switched off or scaled, and asks the server what that does. */
@@ -144,23 +148,28 @@ function showSelection(scroll) {
 function showFacts() {
   const { circuit: c, entry } = circuit;
   const m = c.measurements;
+  const { settings, imported } = c;
+  const stored = (value) => (typeof value === "number" ? ` (file ${loss(value)})` : "");
   const facts = [
     ["model", entry.model],
     ["task", c.task],
-    ["loss, full model", loss(m.loss_full_model)],
-    ["circuit", loss(m.loss), m.loss <= c.settings.target_loss ? "good" : "bad"],
+    imported?.sweep ? ["sweep", imported.sweep] : null,
+    imported?.k ? ["k", imported.k] : null,
+    ["loss, full model", loss(m.loss_full_model) + stored(imported?.stored_loss_full_model)],
+    ["circuit", loss(m.loss) + stored(imported?.stored_loss), settings ? (m.loss <= settings.target_loss ? "good" : "bad") : null],
     ["without circuit", loss(m.loss_without_circuit)],
     ["empty", loss(m.loss_empty)],
-    ["target", `${number(c.settings.target_loss)} ${c.meets_target ? "met" : "not met"}`, c.meets_target ? "good" : "bad"],
+    settings ? ["target", `${number(settings.target_loss)} ${c.meets_target ? "met" : "not met"}`, c.meets_target ? "good" : "bad"] : null,
     ["accuracy", percent(m.accuracy)],
     ["nodes", `${count(c.nodes.length)} of ${count(c.total_nodes)}`],
     ["edges", `${count(c.edges.length)} of ${count(c.total_edges)}`],
-    ["seed", String(c.settings.seed)],
+    settings ? ["seed", String(settings.seed)] : null,
   ];
-  fill(find("facts"), facts.map(([name, value, mood]) => h("div", {}, h("dt", {}, name), h("dd", { class: mood ?? null, id: "fact-" + name.replace(/[ ,]+/g, "-") }, value))));
+  fill(find("facts"), facts.filter(Boolean).map(([name, value, mood]) => h("div", {}, h("dt", {}, name), h("dd", { class: mood ?? null, id: "fact-" + name.replace(/[ ,]+/g, "-") }, value))));
 }
 
 function relabelled() {
+  showMeasure();
   graph.relabel();
   showThreshold();
   showLinks();
@@ -172,7 +181,7 @@ function showThreshold() {
   const share = Number(state.get("hide", "0"));
   find("hide").value = share;
   const { threshold, shown } = graph.hideWeak(share);
-  fill(find("hide-value"), share > 0 ? `${share} %: ${count(shown)} of ${count(circuit.edges.length)} edges, from ${number(threshold)}` : `all ${count(circuit.edges.length)} edges`);
+  fill(find("hide-value"), share > 0 ? `${share} %: ${count(shown)} of ${count(circuit.edges.length)} edges, ${state.get("by") === "effect" ? "effects " : ""}from ${number(threshold)}` : `all ${count(circuit.edges.length)} edges`);
 }
 
 function showLinks() {
@@ -181,9 +190,16 @@ function showLinks() {
   graph.showLinks(shown);
 }
 
+/** Whether lines are as wide as the edge's effect, in place of its weight. */
+function showMeasure() {
+  find("by-effect").checked = state.get("by") === "effect";
+  find("by-effect").parentElement.hidden = circuit.largestEffect === 0;
+}
+
 function startTools() {
   find("hide").addEventListener("input", (event) => state.set({ hide: event.target.value === "0" ? null : event.target.value }));
   find("links").addEventListener("change", (event) => state.set({ links: event.target.checked ? null : "0" }));
+  find("by-effect").addEventListener("change", (event) => state.set({ by: event.target.checked ? "effect" : null }));
   find("zoom-in").addEventListener("click", () => graph.setZoom(graph.zoom * 1.25));
   find("zoom-out").addEventListener("click", () => graph.setZoom(graph.zoom / 1.25));
   find("zoom-fit").addEventListener("click", () => graph.fit());

@@ -42,7 +42,7 @@ function labelEditor(node, actions) {
 
 function numbers(node) {
   const rows = [
-    ["tau", number(node.data.tau)],
+    ...(typeof node.data.tau === "number" ? [["tau", number(node.data.tau)]] : []),
     ["mean over pretraining", number(node.data.mean)],
     ["bias", node.data.bias === null ? "none" : number(node.data.bias)],
     ["ablation effect", effectText(node)],
@@ -54,10 +54,13 @@ function edgeTable(title, edges, end, actions) {
   if (edges.length === 0) {
     return null;
   }
-  const row = (edge) => h("tr", {}, h("td", { class: edge.weight < 0 ? "negative" : "positive" }, signed(edge.weight)), h("td", {}, reference(edge[end], actions)));
+  const hasEffects = edges.some((edge) => typeof edge.effect === "number");
+  const row = (edge) => h("tr", {}, h("td", { class: edge.weight < 0 ? "negative" : "positive" }, signed(edge.weight)),
+    hasEffects ? h("td", {}, typeof edge.effect === "number" ? signed(Number(edge.effect.toPrecision(3))) : "–") : null, h("td", {}, reference(edge[end], actions)));
   const body = h("tbody", {}, edges.slice(0, MOST_ROWS).map(row));
   const more = edges.length > MOST_ROWS ? h("button", { type: "button", class: "more", onclick: () => { body.append(...edges.slice(MOST_ROWS).map(row)); more.remove(); } }, `${edges.length - MOST_ROWS} more`) : null;
-  return h("section", {}, h("h3", {}, `${title} (${edges.length})`), h("table", { class: "edges" }, body), more);
+  return h("section", {}, h("h3", {}, `${title} (${edges.length})`), h("table", { class: "edges" },
+    hasEffects ? h("thead", {}, h("tr", {}, ["weight", "effect", "node"].map((name) => h("th", { scope: "col" }, name)))) : null, body), more);
 }
 
 function linkList(title, nodes, actions) {

@@ -1,12 +1,14 @@
-// Chooses a circuit of the run: by model, task, target loss and seed.
+// Chooses a circuit of the run: by model, task, target loss and seed; imported ones by sweep and k.
 
 import { fill, h } from "viewer/dom";
 
 const KEYS = [
   ["model", "Model", (entry) => entry.model],
   ["task", "Task", (entry) => entry.task],
-  ["target", "Target loss", (entry) => String(entry.target_loss)],
-  ["seed", "Seed", (entry) => String(entry.seed)],
+  ["target", "Target loss", (entry) => String(entry.target_loss ?? "none")],
+  ["seed", "Seed", (entry) => String(entry.seed ?? "none")],
+  ["sweep", "Sweep", (entry) => entry.sweep ?? "none"],
+  ["k", "k", (entry) => entry.k ?? "none"],
   ["id", "Circuit", (entry) => entry.id],
 ];
 
@@ -21,11 +23,14 @@ export function show(element, circuits, current, choose) {
     return differs && needed;
   });
   fill(element, selects.map(([key, title, of]) => {
-    const values = [...new Set(circuits.map(of))];
+    const values = [...new Set(circuits.map(of))].sort((a, b) => (key === "k" ? sizeOf(a) - sizeOf(b) : 0));
     const pick = (event) => choose(closest(circuits, current, of, event.target.value, selects.map((entry) => entry[2])));
     return h("label", {}, title + " ", h("select", { id: "pick-" + key, onchange: pick }, values.map((value) => h("option", { value, selected: of(current) === value }, value))));
   }));
 }
+
+/** Sizes by number, k_optim behind them. */
+const sizeOf = (k) => (/^\d+$/.test(k) ? Number(k) : Number.MAX_VALUE);
 
 function closest(circuits, current, of, value, all) {
   const score = (entry) => all.filter((key) => key(entry) === key(current)).length;

@@ -31,7 +31,7 @@ export function nodeSummary(node, circuit) {
     node.data ? [
       h("div", {}, `${weights(node.in, "in")}; ${weights(node.out, "out")}`),
       h("div", {}, "ablation effect: " + effectText(node)),
-      h("div", { class: "soft" }, `tau ${number(node.data.tau)}, mean ${number(node.data.mean)}${node.data.bias === null ? "" : `, bias ${number(node.data.bias)}`}`),
+      h("div", { class: "soft" }, `${typeof node.data.tau === "number" ? `tau ${number(node.data.tau)}, ` : ""}mean ${number(node.data.mean)}${node.data.bias === null ? "" : `, bias ${number(node.data.bias)}`}`),
     ] : null,
     tokens ? [h("div", {}, "most ", h("code", {}, list(tokens.top))), h("div", {}, "least ", h("code", {}, list(tokens.bottom)))] : null,
   ];
@@ -40,7 +40,7 @@ export function nodeSummary(node, circuit) {
 /** Lines about an edge, a residual link or a line to a logit. */
 export function edgeSummary(edge) {
   const what = edge.channel !== undefined ? `residual channel ${edge.channel}, not counted` : edge.to.kind.logit ? (edge.weight === null ? "read by the logits" : `direct weight ${signed(edge.weight)}, not counted`) : `weight ${signed(edge.weight)}`;
-  return [h("strong", {}, what), h("div", {}, `${titleOf(edge.from)} → ${titleOf(edge.to)}`)];
+  return [h("strong", {}, what), typeof edge.effect === "number" ? h("div", {}, `loss ${signed(edge.effect)} nats without it`) : null, h("div", {}, `${titleOf(edge.from)} → ${titleOf(edge.to)}`)];
 }
 
 /** A node's name as a button that selects it. */

@@ -20,7 +20,7 @@ public class CircuitFileTests
         Calibration = new CalibrationResult(1.5, -0.25, 0.12, 0.11),
         Settings = new PruningConfig(),
         Nodes = [new CircuitNode("0.attn.act_in.2", 0.5, 1e-7, null), new CircuitNode("0.attn.v.0", 0.25, -0.125, 0.0625)],
-        Edges = [new CircuitEdge("0.attn.act_in.2", "0.attn.v.0", -0.1f)],
+        Edges = [new CircuitEdge("0.attn.act_in.2", "0.attn.v.0", -0.1f, 0.0625)],
     };
 
     [Fact]
@@ -49,7 +49,8 @@ public class CircuitFileTests
     [Fact]
     public void ExportsHoldEveryNodeAndEdge()
     {
-        Assert.Equal("from,to,weight\n0.attn.act_in.2,0.attn.v.0,-0.10000000149011612\n", CircuitExport.Csv(Example));
+        Assert.Equal("from,to,weight,effect\n0.attn.act_in.2,0.attn.v.0,-0.10000000149011612,0.0625\n", CircuitExport.Csv(Example));
+        Assert.Equal("from,to,weight,effect\n0.attn.act_in.2,0.attn.v.0,-0.10000000149011612,\n", CircuitExport.Csv(Example with { Edges = [Example.Edges[0] with { Effect = null }] }));
         XElement graph = XDocument.Parse(CircuitExport.GraphMl(Example)).Root!.Elements().Last();
         Assert.Equal(["0.attn.act_in.2", "0.attn.v.0"], graph.Elements().Where(e => e.Name.LocalName == "node").Select(e => e.Attribute("id")!.Value));
         Assert.Equal("0.attn.v.0", graph.Elements().Single(e => e.Name.LocalName == "edge").Attribute("target")!.Value);

@@ -186,7 +186,7 @@ public class PlantedCircuitTests
         using var search = new CircuitSearch(evaluator);
 
         ChosenNodes chosen = search.Choose(search.TrainMasks(prompts.Training), prompts.Selection, config.TargetLoss);
-        Circuit circuit = evaluator.Describe(chosen, "planted", "planted", null, prompts);
+        Circuit circuit = evaluator.Describe(chosen.Nodes, chosen, "planted", "planted", null, prompts);
 
         string[] nodes = [.. edgesAndNodes.SelectMany(entry => entry.Split(" > ")).Distinct().Order(StringComparer.Ordinal)];
         Assert.True(chosen.MeetsTarget, $"The loss is {chosen.SelectionLoss}, of the whole model {circuit.Measurements.LossFullModel}.");

@@ -4,8 +4,6 @@ namespace Sparsity.Kernels.Tests.Official;
 /// <summary>The fixtures of this repository, and those of the directory that the environment variable SPARSITY_FIXTURES names, laid out in the same way.</summary>
 internal static class OfficialFolders
 {
-    private const string Variable = "SPARSITY_FIXTURES";
-
     /// <summary>What a folder of each kind holds; a file that is not listed would be numbers nobody compares.</summary>
     private static readonly Dictionary<string, string[]> FilesOf = new()
     {
@@ -13,18 +11,6 @@ internal static class OfficialFolders
         ["train"] = ["expected.bin", "expected.json"],
         ["single"] = ["expected.bin", "expected.json"],
     };
-
-    private static IEnumerable<string> Roots
-    {
-        get
-        {
-            yield return OfficialFixture.Root;
-            if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } further)
-            {
-                yield return Directory.Exists(further) ? Path.GetFullPath(further) : throw new DirectoryNotFoundException($"{Variable} is {further}, which is no directory.");
-            }
-        }
-    }
 
     /// <summary>Every folder of a kind.</summary>
     /// <param name="kind">forward, train or single.</param>
@@ -43,5 +29,5 @@ internal static class OfficialFolders
     }
 
     private static IEnumerable<string> Entries(string kind, Func<string, string[]> list) =>
-        Roots.Select(root => Path.Combine(root, kind)).Where(Directory.Exists).SelectMany(list).Order(StringComparer.Ordinal);
+        OfficialFixture.Roots.Select(root => Path.Combine(root, kind)).Where(Directory.Exists).SelectMany(list).Order(StringComparer.Ordinal);
 }

@@ -3,55 +3,40 @@ using System.Text;
 
 namespace Sparsity.Core.Storage;
 
-/// <summary>A tensor as a state dict's pickle describes it: a strided view of a storage. Offset, shape and strides count numbers, not bytes.</summary>
-/// <param name="Attribute">What else is to be done to its numbers: PyTorch's lazy "neg" or "conj"; null for nothing.</param>
-internal sealed record PickledTensor(PickledStorage Storage, long Offset, long[] Shape, long[] Strides, string? Attribute = null);
-
-/// <summary>Numbers of one type that lie in the archive's entry <c>data/KEY</c>.</summary>
-internal sealed record PickledStorage(ElementType Type, string Key, long Length);
-
 /// <summary>
-/// Reads the pickle of a PyTorch state dict, and nothing else: dictionaries of text to tensors, built of numbers, text and tuples. Names of Python functions
-/// are compared with a short list and never looked up, so that a file cannot run code; every other opcode or name is refused.
+/// Reads the pickles that torch.save writes for plain data, and nothing else. What comes out is null, bool, long, double, string, a <see
+/// cref="PickledTensor"/>, a
+/// <see cref="PickledDictionary"/>, a list (List of object) or a tuple (object[]). Names of Python functions are compared with a short list
+/// and never looked up,
+/// so that a file cannot run code; every other opcode or name is refused. A value that the pickle names twice is one object here too: a
+/// small file can mean a huge
+/// tree, or one that contains itself, so read it through <see cref="PickledValue"/>, which has limits.
 /// </summary>
-internal ref struct StateDictPickle
+internal ref struct RestrictedPickle
 {
     private const int Protocol = 2;
+    private const int MostDimensions = 64; // PyTorch's own limit
     private static readonly object[] EmptyTuple = [];
     private readonly string _source;
+    private readonly string _contents;
     private readonly List<object?> _stack = [];
     private readonly Stack<int> _marks = new();
     private readonly Dictionary<uint, object?> _memo = [];
     private ReadOnlySpan<byte> _rest;
 
-    private StateDictPickle(ReadOnlySpan<byte> pickle, string source)
+    private RestrictedPickle(ReadOnlySpan<byte> pickle, string source, string contents)
     {
         _rest = pickle;
         _source = source;
+        _contents = contents;
     }
 
-    /// <summary>The tensors in the order of the dictionary.</summary>
+    /// <summary>The one value that the pickle stands for.</summary>
     /// <param name="source">For messages.</param>
-    /// <exception cref="BadInputException">The pickle is damaged or holds anything but a dictionary of tensors.</exception>
-    public static IReadOnlyList<(string Name, PickledTensor Tensor)> Read(ReadOnlySpan<byte> pickle, string source)
-    {
-        if (new StateDictPickle(pickle, source).Run() is not Dictionary dictionary)
-        {
-            throw new BadInputException($"{source}: holds no state dict. Save the model with torch.save(model.state_dict(), ...).");
-        }
-
-        var tensors = new List<(string Name, PickledTensor Tensor)>();
-        foreach ((object? key, object? value) in dictionary.Items)
-        {
-            string name = key as string ?? throw new BadInputException($"{source}: has a key that is no text. Save only the model's state dict.");
-            PickledTensor tensor = value as PickledTensor ?? throw new BadInputException($"{source}: {name} is no tensor. Save only the model's state dict.");
-            tensors.Add((name, tensor.Attribute is null ? tensor : throw new BadInputException(
-                $"{source}: {name} has the attribute {tensor.Attribute}, a change of its numbers that is still to be made. "
-                + "Save it with .resolve_neg().resolve_conj().")));
-        }
-
-        return tensors;
-    }
+    /// <param name="contents">What the file ought to hold, for messages, such as "a state dict".</param>
+    /// <exception cref="BadInputException">The pickle is damaged, or uses what plain data does not need.</exception>
+    public static object? Read(ReadOnlySpan<byte> pickle, string source, string contents) =>
+        new RestrictedPickle(pickle, source, contents).Run();
 
     private object? Run()
     {
@@ -95,6 +80,9 @@ internal ref struct StateDictPickle
                 case PickleOpcode.LONG1:
                     _stack.Add(TakeLong(Take(1)[0]));
                     break;
+                case PickleOpcode.BINFLOAT:
+                    _stack.Add(BinaryPrimitives.ReadDoubleBigEndian(Take(8))); // the format's only big-endian number
+                    break;
                 case PickleOpcode.BINUNICODE:
                     _stack.Add(TakeText(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))));
                     break;
@@ -113,12 +101,22 @@ internal ref struct StateDictPickle
                 case PickleOpcode.TUPLE:
                     _stack.Add(PopToMark());
                     break;
+                case PickleOpcode.EMPTY_LIST:
+                    _stack.Add(new List<object?>());
+                    break;
+                case PickleOpcode.APPEND:
+                    object? item = Pop();
+                    TopList().Add(item);
+                    break;
+                case PickleOpcode.APPENDS:
+                    object?[] items = PopToMark();
+                    TopList().AddRange(items);
+                    break;
                 case PickleOpcode.EMPTY_DICT:
-                    _stack.Add(new Dictionary());
+                    _stack.Add(new PickledDictionary(isOrdered: false));
                     break;
                 case PickleOpcode.SETITEM:
-                    object?[] pair = PopLast(2);
-                    TopDictionary().Items.Add((pair[0], pair[1]));
+                    SetItems(PopLast(2));
                     break;
                 case PickleOpcode.SETITEMS:
                     SetItems(PopToMark());
@@ -148,10 +146,10 @@ internal ref struct StateDictPickle
                 case PickleOpcode.BUILD:
                     // The version numbers of the modules, which a state dict carries as an attribute.
                     _ = Pop();
-                    _ = TopDictionary();
+                    _ = TopDictionary().IsOrdered ? true : throw Damaged("something is built that is no OrderedDict");
                     break;
                 default:
-                    throw Refused($"has the opcode {(Enum.IsDefined(opcode) ? opcode : $"0x{(byte)opcode:x2}")}, which no state dict needs");
+                    throw Refused($"has the opcode {(Enum.IsDefined(opcode) ? opcode : $"0x{(byte)opcode:x2}")}, which {_contents} does not need");
             }
         }
     }
@@ -160,8 +158,9 @@ internal ref struct StateDictPickle
     {
         "collections.OrderedDict" => new Global(Callable.OrderedDictionary),
         "torch._utils._rebuild_tensor_v2" => new Global(Callable.RebuildTensor),
-        _ when name.StartsWith("torch.", StringComparison.Ordinal) && ElementTypes.TryOfStorageClass(name["torch.".Length..], out ElementType type) => new Global(Callable.StorageClass, type),
-        _ => throw Refused($"asks for {(name.Length <= 100 ? name : name[..100] + "...")}, which no state dict of numbers needs"),
+        _ when name.StartsWith("torch.", StringComparison.Ordinal)
+            && ElementTypes.TryOfStorageClass(name["torch.".Length..], out ElementType type) => new Global(Callable.StorageClass, type),
+        _ => throw Refused($"asks for {Shown(name)}, which {_contents} does not need"),
     };
 
     /// <summary>From the tuple ('storage', class, key, device, length).</summary>
@@ -172,8 +171,9 @@ internal ref struct StateDictPickle
 
     private object Built(Global? callable, object?[]? arguments) => (callable?.Callable, arguments) switch
     {
-        (Callable.OrderedDictionary, []) => new Dictionary(),
-        (Callable.RebuildTensor, [PickledStorage storage, long offset, object?[] shape, object?[] strides, bool, Dictionary or null, .. var metadata]) =>
+        (Callable.OrderedDictionary, []) => new PickledDictionary(isOrdered: true),
+        (Callable.RebuildTensor, [PickledStorage storage, long offset, object?[] shape, object?[] strides, bool, PickledDictionary or null,
+            .. var metadata]) =>
             new PickledTensor(storage, offset, Integers(shape), Integers(strides), AttributeIn(metadata)),
         _ => throw Damaged("a tensor is not described as torch.save does it"),
     };
@@ -182,12 +182,18 @@ internal ref struct StateDictPickle
     private string? AttributeIn(object?[] metadata) => metadata switch
     {
         [] or [null] => null,
-        [Dictionary attributes] => attributes.Items.Where(item => item.Value is not false).Select(item => item.Key as string ?? "without a name").FirstOrDefault(),
+        [PickledDictionary attributes] =>
+            attributes.Items.Where(item => item.Value is not false).Select(item => item.Key as string ?? "without a name").FirstOrDefault(),
         _ => throw Damaged("a tensor is not described as torch.save does it"),
     };
 
     private long[] Integers(object?[] tuple)
     {
+        if (tuple.Length > MostDimensions)
+        {
+            throw Damaged($"a tensor has {tuple.Length} dimensions");
+        }
+
         var numbers = new long[tuple.Length];
         for (int i = 0; i < numbers.Length; i++)
         {
@@ -199,18 +205,30 @@ internal ref struct StateDictPickle
 
     private void SetItems(object?[] items)
     {
-        List<(object? Key, object? Value)> target = TopDictionary().Items;
+        PickledDictionary target = TopDictionary();
         for (int i = 0; i < items.Length; i += 2)
         {
-            target.Add((items[i], i + 1 < items.Length ? items[i + 1] : throw Damaged("a key has no value")));
+            object? value = i + 1 < items.Length ? items[i + 1] : throw Damaged("a key has no value");
+            if (items[i] is not (string or long or double or bool or PickledTensor))
+            {
+                throw Damaged("a key is neither text nor a number");
+            }
+
+            if (!target.TryAdd(items[i]!, value))
+            {
+                throw Damaged($"the key {Shown($"{items[i]}")} is there twice");
+            }
         }
     }
 
-    private object? Remembered(uint index) => _memo.TryGetValue(index, out object? value) ? value : throw Damaged("it refers to something that was not there before");
+    private object? Remembered(uint index) =>
+        _memo.TryGetValue(index, out object? value) ? value : throw Damaged("it refers to something that was not there before");
 
     private object? Top() => _stack.Count > (_marks.Count == 0 ? 0 : _marks.Peek()) ? _stack[^1] : throw Damaged("its stack is wrong");
 
-    private Dictionary TopDictionary() => Top() as Dictionary ?? throw Damaged("something is added to what is no dictionary");
+    private PickledDictionary TopDictionary() => Top() as PickledDictionary ?? throw Damaged("something is added to what is no dictionary");
+
+    private List<object?> TopList() => Top() as List<object?> ?? throw Damaged("something is appended to what is no list");
 
     private object? Pop() => PopLast(1)[0];
 
@@ -275,9 +293,13 @@ internal ref struct StateDictPickle
         return taken;
     }
 
-    private readonly BadInputException Damaged(string why) => new($"{_source}: its pickle is damaged or not one of a state dict: {why}. Use another copy.");
+    private static string Shown(string text) => text.Length <= 100 ? text : text[..100] + "...";
 
-    private readonly BadInputException Refused(string what) => new($"{_source}: its pickle {what}. It is not read further, for safety: save only model.state_dict() with torch.save.");
+    private readonly BadInputException Damaged(string why) =>
+        new($"{_source}: its pickle is damaged or not one of {_contents}: {why}. Use another copy.");
+
+    private readonly BadInputException Refused(string what) =>
+        new($"{_source}: its pickle {what}. It is not read further, for safety: save only {_contents} with torch.save.");
 
     private enum Callable
     {
@@ -287,10 +309,4 @@ internal ref struct StateDictPickle
     }
 
     private sealed record Global(Callable Callable, ElementType Type = default);
-
-    /// <summary>A dict or OrderedDict. Keys are kept as they come; nothing looks them up.</summary>
-    private sealed class Dictionary
-    {
-        public List<(object? Key, object? Value)> Items { get; } = [];
-    }
 }

@@ -1,0 +1,48 @@
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Pruning;
+using Sparsity.Core.Tasks;
+using Sparsity.Core.Tests.Circuits.Released;
+
+namespace Sparsity.Core.Tests.Pruning;
+
+/// <summary>Pruning with final_resid as a ninth location, on the released fixture's model and prompts.</summary>
+public sealed class FinalResidTests : IDisposable
+{
+    private readonly ReleasedFixture _fixture = new(ReleasedFixture.Own);
+
+    public void Dispose() => _fixture.Dispose();
+
+    [Fact]
+    public void ASearchChoosesAmongItsChannelsToo()
+    {
+        CircuitInputs inputs = _fixture.Import("viz/csp_tiny/single_double_quote/prune_v2/48/viz_data.pt").Inputs;
+        var config = new PruningConfig
+        {
+            Steps = 40, BatchPairs = 8, MaxTokens = inputs.LongestPrompt, KCoef = [1e-3], SelectionPairs = 16, TestPairs = 16, RandomCircuits = 1, FinalResid = true,
+        };
+        using var evaluator = new CircuitEvaluator(_fixture.Model, inputs.Means, config);
+        using var search = new CircuitSearch(evaluator);
+        ChosenNodes chosen = search.Choose(search.TrainMasks(inputs.Pairs), inputs.Pairs, 0.15);
+
+        Circuit circuit = evaluator.Describe(chosen.Nodes, chosen, "decides", "model", null, new TaskPrompts(inputs.Pairs, inputs.Pairs, inputs.Pairs));
+
+        Assert.Equal(608, circuit.TotalNodes);
+        CircuitNode[] final = [.. circuit.Nodes.Where(node => node.Name.StartsWith("final_resid.", StringComparison.Ordinal))];
+        Assert.InRange(final.Length, 1, 31);
+        Assert.True(chosen.MeetsTarget, $"{circuit.Measurements.Loss}");
+        Assert.All(circuit.Edges, edge => Assert.NotNull(edge.Effect));
+        Assert.Contains(final, node => node.AblationEffect > 0.01);
+        Assert.Equal(608, circuit.LayoutIn(_fixture.Model.Config).Count);
+        Assert.Equal(576, new NodeLayout(_fixture.Model.Config).Count);
+
+        // All of final_resid frozen leaves nothing that depends on the prompt.
+        bool[] without = [.. Enumerable.Range(0, 608).Select(i => !evaluator.Layout[i].Name.StartsWith("final_resid.", StringComparison.Ordinal))];
+        Assert.Single(evaluator.Differences(without, inputs.Pairs).Select(difference => Math.Round(difference, 5)).Distinct());
+
+        // Nothing interchanged yet: each run's own numbers.
+        InterchangeCurves curves = InterchangeCurves.Measure(evaluator, chosen.Nodes, inputs.Pairs);
+        Assert.Equal(circuit.Measurements.Loss, curves.FullIntoCircuit[0].Loss, 1e-6);
+        Assert.Equal(circuit.Measurements.LossFullModel, curves.CircuitIntoFull[0].Loss, 1e-6);
+        Assert.All(curves.FullIntoCircuit.Concat(curves.CircuitIntoFull), point => Assert.True(double.IsFinite(point.Loss)));
+    }
+}
