@@ -19,7 +19,7 @@ public readonly record struct Node(Site Site, int Channel) : IComparable<Node>
         }
 
         _ = NumberText.TryParse(name.AsSpan(0, name.IndexOf('.')), out int layer);
-        return layer >= 0 && SiteKinds.Nodes.Any(kind => new Node(new Site(layer, kind), channel).Name == name);
+        return layer >= 0 && SiteKinds.Nodes.Append(SiteKind.FinalResid).Any(kind => new Node(new Site(layer, kind), channel).Name == name);
     }
 
     public int CompareTo(Node other) => (Site, Channel).CompareTo((other.Site, other.Channel));
