@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Sparsity.Parity;
 
 namespace Sparsity.Cli.Tests;
 

@@ -1,5 +1,4 @@
 using Sparsity.Core.Storage;
-using Sparsity.Parity;
 
 namespace Sparsity.Cli.Tests;
 

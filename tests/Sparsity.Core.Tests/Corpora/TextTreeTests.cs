@@ -1,6 +1,5 @@
 using System.Text;
 using Sparsity.Core.Corpora;
-using Sparsity.Parity;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Corpora;
