@@ -20,8 +20,9 @@ public sealed class FuzzTests : IDisposable
         {
             int refused = kind.Run(cases);
 
-            // A share must come through and a share be refused, else the damage shows nothing; whatever happens to metrics, lines that are not whole are left out.
-            Assert.True(kind.Name == "metrics" ? refused < cases : refused > cases / 20 && refused < cases, $"{kind.Name}: {refused} of {cases} refused");
+            // A share must come through and a share be refused, else the damage shows nothing. Of metrics and rows of JSON, lines that are damaged are left out.
+            bool leavesLinesOut = kind.Name is "metrics" or "rows of JSON";
+            Assert.True(leavesLinesOut ? refused < cases : refused > cases / 20 && refused < cases, $"{kind.Name}: {refused} of {cases} refused");
         }
     }
 }
