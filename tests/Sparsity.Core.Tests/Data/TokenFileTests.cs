@@ -76,7 +76,7 @@ public sealed class TokenFileTests : IDisposable
         Assert.Equal("y = 2\n<|endoftext|>", Text(data.Validation));
         SyntheticTokenizers.Large.Save(_folder["data/tokenizer"]);
         Refused("another tokenizer", () => _ = DataFolder.Open(_folder["data"]).Training);
-        Refused("no such folder", () => DataFolder.Open(_folder["nowhere"]));
+        Refused("no such data folder", () => DataFolder.Open(_folder["nowhere"]));
 
         static string Text(ReadOnlyMemory<ushort> tokens) => Tokenizer.DecodeText([.. tokens.ToArray().Select(id => (int)id)]);
     }
