@@ -103,11 +103,11 @@ internal sealed class BridgeVerb : ModelVerb
                 .. EngineFlags,
                 .. Action switch
                 {
-                    "train" when Resume is not null => (string[])["resume", "dense", "data", "init"],
-                    "train" => ["dense", "out", "data", "seed", "init", "config", "tokens", "batch", "context", "lr", "bridge-lr", "density", "minimum-alive", "d-model", "d-mlp"],
-                    "eval" => ["model", "dense", "data", "out", "untrained"],
-                    "steer" when Task is not null => ["model", "dense", "data", "out", "seed", "node", "task", "swap", "pairs", "strengths", "random"],
-                    "steer" => ["model", "dense", "data", "out", "seed", "node", "presented", "counterfactual", "presented-answer", "counterfactual-answer", "strengths", "random"],
+                    "train" when Resume is not null => (string[])["resume", "dense", "data", "tokenizer", "init"],
+                    "train" => ["dense", "out", "data", "tokenizer", "seed", "init", "config", "tokens", "batch", "context", "lr", "bridge-lr", "density", "minimum-alive", "d-model", "d-mlp"],
+                    "eval" => ["model", "dense", "data", "tokenizer", "out", "untrained"],
+                    "steer" when Task is not null => ["model", "dense", "data", "tokenizer", "out", "seed", "node", "task", "swap", "pairs", "strengths", "random"],
+                    "steer" => ["model", "dense", "data", "tokenizer", "out", "seed", "node", "presented", "counterfactual", "presented-answer", "counterfactual-answer", "strengths", "random"],
                     _ => throw new BadInputException($"bridge: '{Action}' is no action; use train, eval or steer."),
                 },
             ]);

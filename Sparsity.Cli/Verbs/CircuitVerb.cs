@@ -46,7 +46,8 @@ internal sealed class CircuitVerb : ModelVerb
         TakesOnly("circuit " + Action, Action switch
         {
             "export" => ["format", "out"],
-            "edit" => ["remove", "model", "task", "data", "out", .. EngineFlags],
+            "edit" => ["remove", "model", "task", "data", "tokenizer", "out", .. EngineFlags],
+            "import" => ["model", "task", "data", "tokenizer", "answers", "means", "out", .. EngineFlags],
             _ => [],
         });
         switch (Action, files.Length)

@@ -205,7 +205,7 @@ internal sealed class PruneVerb : ModelVerb
     {
         if (Resume is not null)
         {
-            TakesOnly("prune --resume, which goes on with the settings that the run has,", ["resume", "model", "data", "task", .. EngineFlags]);
+            TakesOnly("prune --resume, which goes on with the settings that the run has,", ["resume", "model", "data", "tokenizer", "task", .. EngineFlags]);
         }
 
         if (AllTasks && Task.Any())

@@ -52,7 +52,7 @@ internal sealed class TraceVerb : ModelVerb
     {
         if (!MeanAblate.Any())
         {
-            TakesOnly("trace without --mean-ablate", ["model", "text", "ids", "out", "sites", "grads", "set", "scale", .. EngineFlags]);
+            TakesOnly("trace without --mean-ablate", ["model", "data", "tokenizer", "text", "ids", "out", "sites", "grads", "set", "scale", .. EngineFlags]);
         }
 
         if (MeanBatches is < 1 or > 1_000_000)

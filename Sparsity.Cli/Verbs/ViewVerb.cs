@@ -46,7 +46,7 @@ internal sealed class ViewVerb : ModelVerb
             throw new BadInputException("view --circuit needs --html OUT.html, the file to write; to serve, give --run DIR.");
         }
 
-        TakesOnly(Html is null ? "view without --html" : "view --html", ["circuit", "run", "model", "labels", "task", .. EngineFlags, .. Html is null ? (string[])["data", "port", "address"] : ["html"]]);
+        TakesOnly(Html is null ? "view without --html" : "view --html", ["circuit", "run", "model", "data", "tokenizer", "labels", "task", .. EngineFlags, .. Html is null ? (string[])["port", "address"] : ["html"]]);
         IReadOnlyDictionary<string, string> labels = Labels is null ? new Dictionary<string, string>() : ViewerContent.ReadLabels(Labels);
         RunFiles? files = Directory is null ? null : new RunFiles(Directory);
         using IComputeEngine engine = CreateEngine();

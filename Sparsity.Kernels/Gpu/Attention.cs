@@ -23,7 +23,7 @@ internal static class Attention
     public static void Forward(
         GpuDevice device, GpuActivations query, GpuActivations key, GpuActivations value, int heads, GpuWeights? sink, GpuActivations output, GpuActivations logSumExp)
     {
-        HeadShape shape = ShapeOf(query, heads);
+        HeadShape shape = ShapeOf(device, query, heads);
         var q = new HeadRows(query.View, query.Stride);
         var k = new HeadRows(key.View, key.Stride);
         var v = new HeadRows(value.View, value.Stride);
@@ -55,7 +55,7 @@ internal static class Attention
     {
         // dy_i . y_i for every query and head.
         ArrayView<float> products = device.Workspace<float>("attention", query.Rows * heads);
-        HeadShape shape = ShapeOf(query, heads);
+        HeadShape shape = ShapeOf(device, query, heads);
         var q = new HeadRows(query.View, query.Stride);
         var k = new HeadRows(key.View, key.Stride);
         var v = new HeadRows(value.View, value.Stride);
@@ -91,15 +91,14 @@ internal static class Attention
 
     /// <summary>How many channels a head has.</summary>
     /// <exception cref="BadInputException">More than the kernels are made for.</exception>
-    internal static int HeadChannels(GpuActivations query, int heads)
+    internal static int HeadChannels(GpuDevice device, GpuActivations query, int heads)
     {
         int channels = query.Channels / heads;
-        return channels <= MaximumHeadChannels
-            ? channels
-            : throw new BadInputException($"Heads of {channels} channels are too wide for the GPU engine, which takes at most {MaximumHeadChannels}. Use --device cpu.");
+        device.RequireAtMost(MaximumHeadChannels, channels, "Heads of {0} channels are");
+        return channels;
     }
 
-    private static HeadShape ShapeOf(GpuActivations query, int heads) => new(query.Tokens, heads, HeadChannels(query, heads));
+    private static HeadShape ShapeOf(GpuDevice device, GpuActivations query, int heads) => new(query.Tokens, heads, HeadChannels(device, query, heads));
 
     /// <summary>Groups of up to 64 neighbouring tokens of one sequence and head.</summary>
     private static void LaunchPerToken<TKernel>(GpuDevice device, GpuActivations query, int heads, TKernel kernel)

@@ -17,7 +17,7 @@ internal static class CachedAttention
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(position + query.Tokens, cache.Tokens);
-        int channels = Attention.HeadChannels(query, heads);
+        int channels = Attention.HeadChannels(device, query, heads);
         device.LaunchForEach(key.Length, new AppendKernel(key.View, key.Stride, key.Tokens, key.Channels, key.Length, cache.Keys, cache.Tokens, position));
         device.LaunchForEach(value.Length, new AppendKernel(value.View, value.Stride, value.Tokens, value.Channels, value.Length, cache.Values, cache.Tokens, position));
         device.Launch(

@@ -96,6 +96,22 @@ internal sealed class GpuDevice : IDisposable
     /// <summary>A device that works the same way, but only counts.</summary>
     public GpuDevice CreateCounter() => new(null, null, _memorySize, WarpSize, _rowThreads, _elementThreads) { SkipsZeros = SkipsZeros };
 
+    /// <summary>False for a device that counts for an engine that is no GPU: whatever that engine takes is counted.</summary>
+    public bool HasLimits { get; init; } = true;
+
+    /// <param name="limit">The most that the kernels are made for.</param>
+    /// <param name="actual">What is asked of them.</param>
+    /// <param name="what">The beginning of a sentence, with {0} for <paramref name="actual"/>.</param>
+    /// <exception cref="BadInputException">It is more.</exception>
+    public void RequireAtMost(int limit, int actual, string what)
+    {
+        if (HasLimits && actual > limit)
+        {
+            throw new BadInputException(string.Format(
+                System.Globalization.CultureInfo.InvariantCulture, what + " too wide for the GPU engine, which takes at most {1}. Use --device cpu.", actual, limit));
+        }
+    }
+
     /// <summary>Threads of a group that works on one row of so many entries: a power of two, at most <see cref="GroupReduction.MaximumThreads"/>.</summary>
     public int RowThreads(int width)
     {

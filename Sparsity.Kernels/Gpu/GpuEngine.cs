@@ -39,8 +39,9 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
 
     public IComputeEngine CreateCounter() => new GpuEngine(_device.CreateCounter(), Name, Description + ", counted only");
 
-    /// <summary>An engine that counts what one on a GPU of no particular kind would take.</summary>
-    public static GpuEngine CreateUsualCounter() => new(new GpuDevice(null, null, long.MaxValue, UsualWarpSize, rowThreads: 0), "gpu", "any GPU, counted only");
+    /// <summary>An engine that counts what one on a GPU of no particular kind, and without limits to its kernels, would take.</summary>
+    public static GpuEngine CreateUsualCounter() =>
+        new(new GpuDevice(null, null, long.MaxValue, UsualWarpSize, rowThreads: 0) { HasLimits = false }, "gpu", "any GPU, counted only");
 
     /// <summary>For benchmarks of the device itself.</summary>
     internal Accelerator Accelerator => _device.Accelerator;

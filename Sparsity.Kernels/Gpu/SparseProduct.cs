@@ -16,11 +16,7 @@ internal static class SparseProduct
         GpuDevice device, (IndexLists Lists, ArrayView<float> Values) weight, GpuActivations input, GpuActivations output, ArrayView<float> bias, int hasBias)
     {
         int segment = (input.Channels + weight.Lists.Segments - 1) / weight.Lists.Segments;
-        if (segment > ChunkChannels)
-        {
-            throw new ArgumentException($"{input.Name} has {input.Channels} channels, more than sparse products on this device can take.");
-        }
-
+        device.RequireAtMost(ChunkChannels * weight.Lists.Segments, input.Channels, input.Name + " has {0} channels, which are");
         device.Launch(
             (input.Rows + TokensOfGroup - 1) / TokensOfGroup, 1, device.RowThreads(output.Channels),
             new Kernel(

@@ -49,7 +49,7 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     {
         File.WriteAllText(run["large.json"], "{\"model\": {\"d_model\": 16384, \"n_layer\": 500, \"d_head\": 128, \"n_head\": 128}}");
 
-        Refused("MiB. Use a smaller --batch, --context or model.", [.. run.TrainArguments[..3], "--config", run["large.json"], "--out", run["unused"]]);
+        Refused("MiB. Not even --batch-parts with one sequence each would fit: use a smaller --context or model.", [.. run.TrainArguments[..3], "--config", run["large.json"], "--out", run["unused"]]);
         Assert.False(Directory.Exists(run["unused"]), "A refused run left a folder.");
     }
 

@@ -45,7 +45,7 @@ public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Contains("no tokenizer", CommandLine.Succeed("convert", "--from", released, "--to", "run", "--out", run["released"]), StringComparison.Ordinal);
         CommandLine.Refuse("holds no tokenizer", "generate", "--model", run["released"]);
         CommandLine.Refuse("400 tokens, but the model 96", "convert", "--from", released, "--tokenizer", Path.Combine(run.Model, "tokenizer"), "--to", "run", "--out", run["x"]);
-        CommandLine.Refuse("'to'", "convert", "--from", released, "--to", "onnx", "--out", run["x"]);
+        CommandLine.Refuse("--to is 'onnx'", "convert", "--from", released, "--to", "onnx", "--out", run["x"]);
         CommandLine.Refuse("already holds files", "convert", "--from", released, "--to", "run", "--out", run["released"]);
         CommandLine.Refuse("no such folder", "convert", "--from", run["nowhere"], "--to", "run", "--out", run["x"]);
     }
