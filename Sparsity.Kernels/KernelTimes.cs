@@ -27,11 +27,12 @@ public sealed class KernelTimes
         _ticks[job] = before + ticks;
     }
 
-    private static string Name(Type job)
+    /// <summary>The operation and the kernel's own name, with what it is made for.</summary>
+    internal static string Name(Type job)
     {
         string name = job.Name.Split('`')[0];
         name = name.EndsWith("Job", StringComparison.Ordinal) ? name[..^"Job".Length] : name;
-        string arguments = job.IsGenericType ? $"<{string.Join(",", job.GetGenericArguments().Select(argument => argument.Name.Split('`')[0]))}>" : "";
-        return (job.DeclaringType is null ? "" : job.DeclaringType.Name + ".") + name + arguments;
+        string arguments = job.IsGenericType ? $"<{string.Join(",", job.GetGenericArguments().Select(Name))}>" : "";
+        return (job.DeclaringType is null ? "" : job.DeclaringType.Name.Split('`')[0] + ".") + name + arguments;
     }
 }

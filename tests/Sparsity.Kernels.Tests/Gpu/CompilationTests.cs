@@ -42,6 +42,11 @@ public class CompilationTests
         RequireOrder(sources[1].Text, "=  *  var", " *  var", " *  var");
     }
 
+    /// <summary>Times are added up by name.</summary>
+    [Fact]
+    public void EveryKernelHasANameOfItsOwn() =>
+        Assert.Equal(KernelSources.Kernels.Count, KernelSources.Kernels.Select(KernelTimes.Name).Distinct().Count());
+
     private static void RequireNone(IReadOnlyList<KernelSource> sources, string[] forbidden)
     {
         Assert.True(sources.Count >= 50, $"Only {sources.Count} kernels were found.");
