@@ -125,8 +125,14 @@ internal sealed class BenchVerb : EngineVerb
 
     private void Kernels(IMeasuredEngine engine, BenchmarkSize size)
     {
+        int parts = PartsOf(engine, size);
         Roofs roofs = MeasureRoofs(engine);
-        IReadOnlyList<KernelBenchmarkResult> results = KernelBenchmark.Run(engine, size, Steps, roofs);
+        if (parts > 1)
+        {
+            Terminal.Line($"shapes of one of {parts} parts of a batch, the fewest that fit");
+        }
+
+        IReadOnlyList<KernelBenchmarkResult> results = KernelBenchmark.Run(engine, size with { Sequences = size.Sequences / parts }, Steps, roofs);
         Terminal.Table(["kernel", "ms", "spread", "GFLOP/s", "GB/s", "floor, ms", "of the roof"], results.Select(result => new[]
         {
             result.Kernel, Terminal.Number(result.Ms), Terminal.Number(result.MsSpread), result.Gflops == 0 ? "" : Terminal.Number(result.Gflops, "0.0"),
