@@ -21,7 +21,12 @@ internal static class ParquetRows
             yield break;
         }
 
-        DataField[] fields = reader.Schema.GetDataFields();
+        if (Try(() => reader.Schema.GetDataFields()) is not { } fields)
+        {
+            yield return Skip(Damaged);
+            yield break;
+        }
+
         string? name = options.Column ?? TextPieces.UsualColumns.FirstOrDefault(usual => fields.Any(field => field.Path.ToString() == usual));
         DataField? column = fields.FirstOrDefault(field => field.Path.ToString() == name);
         if (column is null || column.MaxRepetitionLevel > 0 || column.SchemaElement?.Type != Parquet.Meta.Type.BYTE_ARRAY)

@@ -38,7 +38,9 @@ public class MemoryEstimateTests
         }
     }
 
-    /// <summary>Mask training, evaluation and means; what the estimate allows for the survey of activations besides is small here.</summary>
+    /// <summary>
+    /// Mask training, evaluation and means. The estimate also counts the survey of activations, which does not run here: at this size 29 % of it.
+    /// </summary>
     [Fact]
     public void PruningTakesNoMoreThanIsEstimated()
     {
@@ -56,7 +58,7 @@ public class MemoryEstimateTests
         TokenizedPair[] pairs = [.. Enumerable.Range(0, 3).Select(i => new TokenizedPair(Prompt(12, i), Prompt(5, i), 11, 12))];
         search.TrainMasks(pairs);
         evaluator.Loss(new bool[evaluator.Layout.Count], pairs);
-        Assert.InRange(engine.PeakBytes, 0.8 * estimate, estimate);
+        Assert.InRange(engine.PeakBytes, 0.7 * estimate, estimate);
     }
 
     /// <summary>Memory for the longest prompts serves all others, and each length has the numbers that it has by itself.</summary>
