@@ -17,7 +17,8 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("--mean-batches is 2147483647", "trace", "--model", "MODEL", "--ids", "[1]", "--mean-ablate", "0.attn.q:1", "--mean-batches", "2147483647", "--out", "OUT")]
     [InlineData("[1] is null", "trace", "--model", "MODEL", "--ids", "[[1],null]", "--out", "OUT")]
     [InlineData("[0] is 1e999", "trace", "--model", "MODEL", "--ids", "[1e999]", "--out", "OUT")]
-    [InlineData("no JSON array", "trace", "--model", "MODEL", "--ids", "null", "--out", "OUT")]
+    [InlineData("null: cannot be read", "trace", "--model", "MODEL", "--ids", "null", "--out", "OUT")]
+    [InlineData("--ids", "trace", "--model", "MODEL", "--ids", "[[1],null]", "--out", "OUT")]
     [InlineData("is no intervention", "trace", "--model", "MODEL", "--ids", "[1]", "--set", "0.attn.q:1=0,5", "--out", "OUT")]
     [InlineData("--strengths has 1E+300", "bridge", "steer", "--model", "MODEL", "--strengths", "0.0,1e300")]
     public void FlagsOutOfRange(string expected, params string[] arguments) =>
@@ -32,7 +33,7 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("train", "{\"training\":{\"weight_decay\":1e999}}", "training.weight_decay is 1e999")]
     [InlineData("train", "{\"model\":{\"afrac_loctypes\":null}}", "afrac_loctypes is null")]
     [InlineData("task", "{}", "lacks format_version, name, description, train, test")]
-    [InlineData("task", "{\"format_version\":1,\"name\":null,\"description\":\"\",\"train\":[],\"test\":[]}", "is null")]
+    [InlineData("task", "{\"format_version\":1,\"name\":null,\"description\":\"\",\"train\":[],\"test\":[]}", "name: has a value of the wrong type")]
     public void FilesOutOfRange(string kind, string json, string expected)
     {
         string path = run["given.json"];
@@ -85,7 +86,7 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
             ["generate", "--model", model], ["generate", "--model", model, "--temperature", "0"], ["eval", "--model", model], ["tasks", "eval", "--model", model],
             ["prune", "--model", model, "--task", "single_double_quote", "--method", "attribution", "--out", run["never made"]], ["trace", "--model", model, "--ids", "[1,2]", "--out", run["never made"]],
             ["convert", "--from", model, "--to", "official", "--out", run[$"converted {name}"]], ["bridge", "train", "--dense", model, "--tokens", "2000", "--out", run["never made"]],
-            ["train", "--data", run.Data, "--init", model, "--tokens", "2000", "--out", run[$"begun {name}"]],
+            ["train", "--data", run.Data, "--init", model, "--tokens", "2000", "--density", "0.25", "--minimum-alive", "2", "--out", run[$"begun {name}"]],
         ];
         foreach (string[] command in commands)
         {
