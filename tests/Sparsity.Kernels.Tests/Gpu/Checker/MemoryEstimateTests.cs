@@ -38,9 +38,7 @@ public class MemoryEstimateTests
         }
     }
 
-    /// <summary>
-    /// Mask training, evaluation and means. The estimate also counts the survey of activations, which does not run here: at this size 29 % of it.
-    /// </summary>
+    /// <summary>Means, mask training, evaluation, and a pass over pretraining text while the search is still there, as the survey of a circuit's activations has it.</summary>
     [Fact]
     public void PruningTakesNoMoreThanIsEstimated()
     {
@@ -58,7 +56,9 @@ public class MemoryEstimateTests
         TokenizedPair[] pairs = [.. Enumerable.Range(0, 3).Select(i => new TokenizedPair(Prompt(12, i), Prompt(5, i), 11, 12))];
         search.TrainMasks(pairs);
         evaluator.Loss(new bool[evaluator.Layout.Count], pairs);
-        Assert.InRange(engine.PeakBytes, 0.7 * estimate, estimate);
+        using ForwardState text = model.CreateForwardState(16, Context);
+        model.Forward(text);
+        Assert.InRange(engine.PeakBytes, 0.9 * estimate, estimate);
     }
 
     /// <summary>Memory for the longest prompts serves all others, and each length has the numbers that it has by itself.</summary>
