@@ -3,8 +3,6 @@ using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Circuits.Released;
-using Sparsity.Core.Data;
-using Sparsity.Core.Engine;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
 
@@ -13,7 +11,8 @@ namespace Sparsity.Cli;
 /// <summary>circuit import: released circuits, one or all of a folder.</summary>
 internal static class CircuitImporting
 {
-    public static int Run(CircuitVerb flags, string source, IComputeEngine engine)
+    /// <param name="open">Opens the model of a folder.</param>
+    public static int Run(CircuitVerb flags, string source, Func<string, OpenedRun> open)
     {
         string modelDirectory = flags.Model
             ?? throw new BadInputException("circuit import needs --model DIR, the folder of the model that the circuits were found in.");
@@ -26,13 +25,13 @@ internal static class CircuitImporting
         bool isFolder = Directory.Exists(source);
         IReadOnlyList<string> files = isFolder ? CircuitImport.FilesIn(source) : File.Exists(source) ? [source]
             : throw new BadInputException($"{source}: no such file or folder. Give a {CircuitImport.FileName}, or a folder that has some in it or below.");
-        using var run = new OpenedRun(modelDirectory, engine);
+        using OpenedRun run = open(modelDirectory);
         var import = new CircuitImport(Path.GetFullPath(modelDirectory), run.Model, run.FindTokenizer())
         {
             Answers = flags.Answers is null ? null : ParseAnswers(flags.Answers, run),
             Task = flags.Task,
             Means = flags.Means,
-            Text = flags.Data is null ? null : Text(flags.Data, run),
+            Text = flags.Data is null ? null : new PretrainingText(flags.Data, run.Data.Training, run.Training.ContextTokens),
         };
         string root = RunFolder.Create(target).Directory;
         var rows = new List<string[]>();
@@ -122,22 +121,5 @@ internal static class CircuitImporting
             return run.FindTokenizer() is { } tokenizer && tokenizer.TryGetSingleToken(text, out int token) ? token
                 : throw new BadInputException($"--answers: '{text}' is neither a token id nor one token of the model's tokenizer.");
         }
-    }
-
-    private static PretrainingText Text(string directory, OpenedRun run)
-    {
-        const int WindowTokens = 256;
-        DataFolder data = DataFolder.Open(directory);
-        if (run.FindTokenizer() is { } tokenizer && tokenizer.Fingerprint != data.Tokenizer.Fingerprint)
-        {
-            throw new BadInputException($"--data {directory}: was made with another tokenizer than the model's. Give a folder made with the model's tokenizer.");
-        }
-
-        if (data.Tokenizer.VocabularySize > run.Model.Config.VocabSize)
-        {
-            throw new BadInputException($"--data {directory}: has {data.Tokenizer.VocabularySize} tokens, but the model {run.Model.Config.VocabSize}. Give a folder made with the model's tokenizer.");
-        }
-
-        return new PretrainingText(directory, data.Training, Math.Min(WindowTokens, run.Model.Config.BlockSize));
     }
 }

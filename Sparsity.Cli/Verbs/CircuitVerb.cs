@@ -58,7 +58,7 @@ internal sealed class CircuitVerb : ModelVerb
             case ("import", 1):
                 using (IComputeEngine engine = CreateEngine())
                 {
-                    return CircuitImporting.Run(this, files[0], engine);
+                    return CircuitImporting.Run(this, files[0], folder => Open(folder, engine));
                 }
 
             case ("show" or "compare" or "export" or "edit" or "import", _):

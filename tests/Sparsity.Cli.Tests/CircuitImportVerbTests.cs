@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using Sparsity.Cli.Tests.Viewer;
 using Sparsity.Core.Circuits;
 using Sparsity.TestSupport;
@@ -17,28 +16,7 @@ public sealed class CircuitImportVerbTests(Browser browser) : IClassFixture<Brow
 
     private readonly TemporaryFolder _folder = new();
 
-    private string Model
-    {
-        get
-        {
-            string folder = _folder["model"];
-            if (!Directory.Exists(folder))
-            {
-                Directory.CreateDirectory(folder);
-                string released = Path.Combine(Released, "models", "csp_tiny");
-                File.Copy(Path.Combine(released, "final_model.pt"), Path.Combine(folder, "final_model.pt"));
-                JsonObject config = JsonNode.Parse(File.ReadAllText(Path.Combine(released, "beeg_config.json")))!.AsObject();
-                foreach (string name in "afrac_approx rtopk bigram_table_rank n_embd ignore_dw_grad debug_exact_topk sparse_matmul_impl pfrac expansion_factor expansion_factor_mlp".Split(' '))
-                {
-                    config.Remove(name);
-                }
-
-                File.WriteAllText(Path.Combine(folder, "beeg_config.json"), config.ToJsonString());
-            }
-
-            return folder;
-        }
-    }
+    private static readonly string Model = Path.Combine(Released, "models", "csp_tiny");
 
     public void Dispose() => _folder.Dispose();
 

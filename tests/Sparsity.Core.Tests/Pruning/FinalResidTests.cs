@@ -1,6 +1,5 @@
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Tasks;
 using Sparsity.Core.Tests.Circuits.Released;
 
 namespace Sparsity.Core.Tests.Pruning;

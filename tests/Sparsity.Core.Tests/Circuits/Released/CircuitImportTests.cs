@@ -1,10 +1,8 @@
 using System.Text.Json;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Circuits.Released;
-using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Storage;
-using Sparsity.Core.Tasks;
 using Sparsity.Faults;
 using Sparsity.TestSupport;
 

@@ -1,12 +1,10 @@
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Circuits.Released;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
 using Sparsity.Kernels.Cpu;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Circuits.Released;
 
@@ -16,7 +14,6 @@ namespace Sparsity.Core.Tests.Circuits.Released;
 /// </summary>
 internal sealed class ReleasedFixture : IDisposable
 {
-    private readonly TemporaryFolder _folder = new();
     private readonly IComputeEngine _engine = new CpuEngine(1);
 
     public ReleasedFixture(string folder)
@@ -24,15 +21,7 @@ internal sealed class ReleasedFixture : IDisposable
         Folder = folder;
         Expected = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "expected.json"))).RootElement;
         string model = Directory.GetDirectories(Path.Combine(folder, "models")).Single();
-        foreach (string file in Directory.GetFiles(model))
-        {
-            File.Copy(file, _folder[Path.GetFileName(file)]);
-        }
-
-        JsonObject config = JsonText.ParseObject(File.ReadAllText(_folder[StoredModel.OfficialConfigName]), model);
-        config.Select(field => field.Key).Where(name => !ModelConfig.IsField(name)).ToList().ForEach(name => config.Remove(name));
-        File.WriteAllText(_folder[StoredModel.OfficialConfigName], config.ToJsonString());
-        using StoredModel stored = StoredModel.Open(_folder.Path);
+        using StoredModel stored = StoredModel.Open(model);
         Model = new Transformer(stored.Load(_engine));
     }
 
@@ -77,6 +66,5 @@ internal sealed class ReleasedFixture : IDisposable
     {
         Model.Parameters.Dispose();
         _engine.Dispose();
-        _folder.Dispose();
     }
 }
