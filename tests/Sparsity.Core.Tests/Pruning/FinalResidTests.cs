@@ -17,7 +17,7 @@ public sealed class FinalResidTests : IDisposable
         CircuitInputs inputs = _fixture.Import("viz/csp_tiny/single_double_quote/prune_v2/48/viz_data.pt").Inputs;
         var config = new PruningConfig
         {
-            Steps = 40, BatchPairs = 8, MaxTokens = inputs.LongestPrompt, KCoef = [1e-3], SelectionPairs = 16, TestPairs = 16, RandomCircuits = 1, FinalResid = true,
+            Steps = 20, BatchPairs = 8, MaxTokens = inputs.LongestPrompt, KCoef = [1e-3], SelectionPairs = 16, TestPairs = 16, RandomCircuits = 1, FinalResid = true,
         };
         using var evaluator = new CircuitEvaluator(_fixture.Model, inputs.Means, config);
         using var search = new CircuitSearch(evaluator);
@@ -34,9 +34,12 @@ public sealed class FinalResidTests : IDisposable
         Assert.Equal(608, circuit.LayoutIn(_fixture.Model.Config).Count);
         Assert.Equal(576, new NodeLayout(_fixture.Model.Config).Count);
 
-        // All of final_resid frozen leaves nothing that depends on the prompt.
+        // All of final_resid frozen leaves nothing that depends on the prompt, but for the bigram table, which sees the last token.
         bool[] without = [.. Enumerable.Range(0, 608).Select(i => !evaluator.Layout[i].Name.StartsWith("final_resid.", StringComparison.Ordinal))];
-        Assert.Single(evaluator.Differences(without, inputs.Pairs).Select(difference => Math.Round(difference, 5)).Distinct());
+        double[] frozen = evaluator.Differences(without, inputs.Pairs);
+        var byLast = inputs.Pairs.SelectMany(pair => new[] { pair.First[^1], pair.Second[^1] }).Zip(frozen).GroupBy(entry => entry.First).ToList();
+        Assert.True(byLast.Count < frozen.Length / 2);
+        Assert.All(byLast, group => Assert.Single(group.Select(entry => Math.Round(entry.Second, 4)).Distinct()));
 
         // Nothing interchanged yet: each run's own numbers.
         InterchangeCurves curves = InterchangeCurves.Measure(evaluator, chosen.Nodes, inputs.Pairs);
