@@ -68,6 +68,11 @@ public sealed record ModelConfig
     [JsonPropertyName("afrac_loctypes")]
     public string AfracLoctypes { get; init; } = "attn_in,attn_out,mlp_in,mlp_out";
 
+    /// <summary>Whether AbsTopK keeps one entry where afrac * channels is below 1. The official code keeps none, and its files lack this field.</summary>
+    [JsonPropertyName("afrac_at_least_one")]
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public bool AfracAtLeastOne { get; init; }
+
     /// <summary>Whether lm_head.weight is wte.weight.</summary>
     [JsonPropertyName("tied_unembed")]
     public bool TiedUnembed { get; init; } = true;
@@ -167,15 +172,25 @@ public sealed record ModelConfig
     {
         SiteKind.AttnActIn or SiteKind.MlpActIn => SublayerInputChannels,
         SiteKind.AttnQ or SiteKind.AttnK or SiteKind.AttnV or SiteKind.AttnY => AttentionChannels,
-        SiteKind.MlpPostAct => DMlp,
+        SiteKind.MlpPreAct or SiteKind.MlpPostAct => DMlp,
         _ => DModel,
     };
 
-    /// <summary>How many entries AbsTopK keeps at a site, floor(afrac * channels); null where it does not act.</summary>
-    public int? KeptAt(Site site)
+    /// <summary>How many entries AbsTopK keeps at a site, floor(afrac * channels), see <see cref="AfracAtLeastOne"/>; null where it does not act.</summary>
+    public int? KeptAt(Site site) => Afrac is { } fraction && site.AbsTopKPlaces.Any(AfracLoctypes.Split(',').Contains)
+        ? Math.Max(AfracAtLeastOne ? 1 : 0, (int)(fraction * ChannelsAt(site.Kind)))
+        : null;
+
+    /// <summary>The same model for the official code, whose configuration says less.</summary>
+    /// <exception cref="BadInputException">The official code would compute something else.</exception>
+    public ModelConfig ForOfficialCode()
     {
-        string? place = site.AbsTopKPlace;
-        return Afrac is { } fraction && place is not null && AfracLoctypes.Split(',').Contains(place) ? (int)(fraction * ChannelsAt(site.Kind)) : null;
+        string[] unknown = Afrac is null ? [] : [.. AfracLoctypes.Split(',').Where(place => place is SiteKinds.ResidualBefore or SiteKinds.NeuronBefore)];
+        bool keepsNone = AfracAtLeastOne && Site.AllOf(this).Any(site => (this with { AfracAtLeastOne = false }).KeptAt(site) is 0);
+        return unknown.Length == 0 && !keepsNone
+            ? this with { AfracAtLeastOne = false }
+            : throw new BadInputException("The official code cannot compute this model: "
+                + (keepsNone ? "its AbsTopK would keep no entry where this model's keeps one" : $"it has no AbsTopK at {string.Join(" and ", unknown)}") + ". Convert to run or replication instead.");
     }
 
     /// <summary>Checks every field.</summary>

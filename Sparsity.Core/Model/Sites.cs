@@ -15,6 +15,7 @@ public enum SiteKind
     AttnResidDelta,
     ResidMid,
     MlpActIn,
+    MlpPreAct,
     MlpPostAct,
     MlpResidDelta,
     FinalResid,
@@ -23,20 +24,27 @@ public enum SiteKind
 /// <summary>What is known of each <see cref="SiteKind"/>.</summary>
 public static class SiteKinds
 {
-    private static readonly (string Suffix, string? AbsTopKPlace, bool IsNode)[] Table =
+    /// <summary>AbsTopK at the start of every layer: on the embedding too, and not after the last layer. Not in the official code.</summary>
+    public const string ResidualBefore = "resid_pre";
+
+    /// <summary>AbsTopK on c_fc's output, before the nonlinearity. Not in the official code.</summary>
+    public const string NeuronBefore = "mlp_pre_act";
+
+    private static readonly (string Suffix, string[] AbsTopKPlaces, bool IsNode)[] Table =
     [
-        ("resid_in", "resid_post_mlp", false),
-        ("attn.act_in", "attn_in", true),
-        ("attn.q", "attn_q", true),
-        ("attn.k", "attn_k", true),
-        ("attn.v", "attn_v", true),
-        ("attn.y", null, false),
-        ("attn.resid_delta", "attn_out", true),
-        ("resid_mid", "resid_post_attn", false),
-        ("mlp.act_in", "mlp_in", true),
-        ("mlp.post_act", "mlp_neuron", true),
-        ("mlp.resid_delta", "mlp_out", true),
-        ("final_resid", "resid_post_mlp", false),
+        ("resid_in", ["resid_post_mlp", ResidualBefore], false),
+        ("attn.act_in", ["attn_in"], true),
+        ("attn.q", ["attn_q"], true),
+        ("attn.k", ["attn_k"], true),
+        ("attn.v", ["attn_v"], true),
+        ("attn.y", [], false),
+        ("attn.resid_delta", ["attn_out"], true),
+        ("resid_mid", ["resid_post_attn"], false),
+        ("mlp.act_in", ["mlp_in"], true),
+        ("mlp.pre_act", [NeuronBefore], false),
+        ("mlp.post_act", ["mlp_neuron"], true),
+        ("mlp.resid_delta", ["mlp_out"], true),
+        ("final_resid", ["resid_post_mlp"], false),
     ];
 
     /// <summary>Every kind, in the order of computation.</summary>
@@ -45,8 +53,8 @@ public static class SiteKinds
     /// <summary>The paper's eight node locations, in the order of computation. <see cref="SiteKind.FinalResid"/> is the ninth, of circuits that ask for it.</summary>
     public static IReadOnlyList<SiteKind> Nodes { get; } = [.. All.Where(kind => kind.IsNode())];
 
-    /// <summary>The ten names that afrac_loctypes may list.</summary>
-    public static IReadOnlyList<string> AbsTopKPlaces { get; } = [.. Table.Select(row => row.AbsTopKPlace).OfType<string>().Distinct()];
+    /// <summary>The names that afrac_loctypes may list: the ten of the official code, <see cref="ResidualBefore"/> and <see cref="NeuronBefore"/>.</summary>
+    public static IReadOnlyList<string> AbsTopKPlaces { get; } = [.. Table.SelectMany(row => row.AbsTopKPlaces).Distinct()];
 
     /// <summary>All suffixes but that of the last site, for messages.</summary>
     internal static string SuffixList { get; } = string.Join(", ", All.Where(kind => kind != SiteKind.FinalResid).Select(kind => kind.Suffix()));
@@ -61,7 +69,7 @@ public static class SiteKinds
     public static bool IsResidual(this SiteKind kind) =>
         kind is SiteKind.AttnActIn or SiteKind.MlpActIn or SiteKind.AttnResidDelta or SiteKind.MlpResidDelta or SiteKind.FinalResid;
 
-    internal static string? AbsTopKPlace(this SiteKind kind) => Table[(int)kind].AbsTopKPlace;
+    internal static IReadOnlyList<string> PlacesOfAbsTopK(this SiteKind kind) => Table[(int)kind].AbsTopKPlaces;
 }
 
 /// <summary>One place in the model.</summary>
@@ -72,8 +80,8 @@ public readonly record struct Site(int Layer, SiteKind Kind) : IComparable<Site>
     /// <summary>The official hook name, such as "3.mlp.post_act" or "final_resid".</summary>
     public string Name => Kind == SiteKind.FinalResid ? Kind.Suffix() : $"{Layer}.{Kind.Suffix()}";
 
-    /// <summary>The name by which afrac_loctypes asks for AbsTopK here; null where it never acts.</summary>
-    public string? AbsTopKPlace => Kind == SiteKind.ResidIn && Layer == 0 ? null : Kind.AbsTopKPlace();
+    /// <summary>The names by any of which afrac_loctypes asks for AbsTopK here; empty where it never acts.</summary>
+    public IReadOnlyList<string> AbsTopKPlaces => Kind == SiteKind.ResidIn && Layer == 0 ? [SiteKinds.ResidualBefore] : Kind.PlacesOfAbsTopK();
 
     /// <summary>All sites of a model, in the order of computation.</summary>
     public static IEnumerable<Site> AllOf(ModelConfig config) =>

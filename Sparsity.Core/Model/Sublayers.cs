@@ -137,7 +137,7 @@ internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer
     }
 }
 
-/// <summary>act_in -> c_fc -> activation -> post_act -> c_proj -> resid_delta (official MLP).</summary>
+/// <summary>act_in -> c_fc -> pre_act -> activation -> post_act -> c_proj -> resid_delta (official MLP).</summary>
 internal sealed class MlpSublayer(Transformer model, int layer) : Sublayer(model, layer, "ln_2", "ln_p2", SiteKind.MlpActIn)
 {
     private readonly WeightAndBias _neurons = WeightAndBias.Of(model, layer, "mlp.c_fc");
@@ -150,6 +150,7 @@ internal sealed class MlpSublayer(Transformer model, int layer) : Sublayer(model
         ForwardInput(state, own, residual);
         var site = new Site(Layer, SiteKind.MlpPostAct);
         ForwardLinear(_neurons, own.Input, state.PreActivation);
+        Model.AfterSite(state, new Site(Layer, SiteKind.MlpPreAct), state.PreActivation);
         Engine.ActivationForward(Model.Config.ActivationKind, state.PreActivation, own.PostActivation);
         Model.AfterSite(state, site, own.PostActivation);
         if (state.Cache is null)
@@ -170,6 +171,7 @@ internal sealed class MlpSublayer(Transformer model, int layer) : Sublayer(model
         BackwardLinear(_projection, own.PostActivation, gradients.ResidualDelta, gradients.Neurons);
         Model.BeforeSite(state, new Site(Layer, SiteKind.MlpPostAct), gradients.Neurons);
         Engine.ActivationBackward(Model.Config.ActivationKind, own.PreActivation, gradients.Neurons);
+        Model.BeforeSite(state, new Site(Layer, SiteKind.MlpPreAct), gradients.Neurons);
         BackwardLinear(_neurons, own.Input, gradients.Neurons, gradients.Input);
         BackwardInput(state, gradients, own, residual);
     }

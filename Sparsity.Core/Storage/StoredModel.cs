@@ -18,11 +18,15 @@ public enum ModelFolderKind
 
     /// <summary>config.json + model.safetensors with prefixed names + tokenizer.json.</summary>
     HuggingFace,
+
+    /// <summary>The public replication's config.json of three sections + pytorch_model.bin.</summary>
+    Replication,
 }
 
 /// <summary>
-/// A model as a folder holds it: a configuration, and a mapped file with a tensor for each entry of its list of parameters. Three kinds of folders are
-/// read: the official beeg_config.json + final_model.pt, the Hugging Face release's config.json + model.safetensors, and a run's.
+/// A model as a folder holds it: a configuration, and a mapped file with a tensor for each entry of its list of parameters. Four kinds of folders are
+/// read: the official beeg_config.json + final_model.pt, the Hugging Face release's config.json + model.safetensors, the public replication's config.json +
+/// pytorch_model.bin, and a run's.
 /// </summary>
 public sealed class StoredModel : IDisposable
 {
@@ -44,14 +48,12 @@ public sealed class StoredModel : IDisposable
     private readonly TensorFile _file;
     private readonly Dictionary<string, StoredTensor> _tensors;
 
-    private StoredModel(string directory, ModelConfig config, IReadOnlyList<string> ignoredFields, TensorFile file)
+    private StoredModel(string directory, ModelConfig config, TensorFile file, Dictionary<string, StoredTensor> tensors)
     {
         Directory = directory;
         Config = config;
-        IgnoredFields = ignoredFields;
         _file = file;
-        (_tensors, WrapperPrefixes) = WithoutPrefixes(file);
-        KeepParameters(_tensors, file.Path, config);
+        _tensors = tensors;
     }
 
     public string Directory { get; }
@@ -59,15 +61,18 @@ public sealed class StoredModel : IDisposable
     public ModelConfig Config { get; }
 
     /// <summary>Fields of a Hugging Face configuration that are not the model's own.</summary>
-    public IReadOnlyList<string> IgnoredFields { get; }
+    public IReadOnlyList<string> IgnoredFields { get; private init; } = [];
 
     /// <summary>What data-parallel training and compilation put into the tensors' names, and was left out of them.</summary>
-    public IReadOnlyList<string> WrapperPrefixes { get; }
+    public IReadOnlyList<string> WrapperPrefixes { get; private init; } = [];
+
+    /// <summary>What whoever uses the model has to know: what its files leave open and was taken from elsewhere.</summary>
+    public IReadOnlyList<string> Notes { get; private init; } = [];
 
     /// <summary>Whether a folder holds a model of any kind.</summary>
     public static bool IsIn(string directory) =>
         (File.Exists(Path.Combine(directory, OfficialConfigName)) && File.Exists(Path.Combine(directory, OfficialTensorsName)))
-        || (File.Exists(new RunFolder(directory).ConfigPath) && File.Exists(new RunFolder(directory).ModelPath));
+        || (File.Exists(new RunFolder(directory).ConfigPath) && (File.Exists(new RunFolder(directory).ModelPath) || ReplicationFolder.IsIn(directory)));
 
     /// <summary>Maps the folder's files and checks that they belong together.</summary>
     /// <exception cref="BadInputException">A file is missing or damaged, or tensors are missing, unknown, or of other shapes than the configuration says.</exception>
@@ -81,11 +86,20 @@ public sealed class StoredModel : IDisposable
         var run = new RunFolder(directory);
         string officialConfig = Path.Combine(directory, OfficialConfigName);
         bool isOfficial = File.Exists(officialConfig) && !File.Exists(run.ModelPath);
-        (ModelConfig config, IReadOnlyList<string> ignored) = ReadConfig(isOfficial ? officialConfig : run.ConfigPath);
-        TensorFile file = isOfficial ? TorchFile.Open(Path.Combine(directory, OfficialTensorsName)) : RunFolder.OpenTensors(run.ModelPath);
+        string configPath = isOfficial ? officialConfig : run.ConfigPath;
+        JsonObject fields = JsonText.ParseObject(JsonText.ReadAllText(configPath), configPath);
+        bool isReplication = ReplicationConfig.IsOne(fields);
+        bool hasPositions = !isReplication || ReplicationConfig.HasPositions(fields, configPath);
+        var notes = new List<string>();
+        (ModelConfig config, IReadOnlyList<string> ignored) = isReplication ? (ReplicationConfig.Read(fields, configPath, notes), []) : ReadConfig(fields, configPath);
+        TensorFile file = isReplication ? TorchFile.Open(ReplicationFolder.TensorsPath(directory))
+            : isOfficial ? TorchFile.Open(Path.Combine(directory, OfficialTensorsName))
+            : RunFolder.OpenTensors(run.ModelPath);
         try
         {
-            return new StoredModel(directory, config, ignored, file);
+            (Dictionary<string, StoredTensor> tensors, IReadOnlyList<string> prefixes) = WithoutPrefixes(file);
+            tensors = isReplication ? ReplicationFolder.ParametersOf(tensors, file.Path, config, hasPositions) : ParametersOf(tensors, file.Path, config);
+            return new StoredModel(directory, config, file, tensors) { IgnoredFields = ignored, WrapperPrefixes = prefixes, Notes = notes };
         }
         catch
         {
@@ -144,18 +158,21 @@ public sealed class StoredModel : IDisposable
         switch (kind)
         {
             case ModelFolderKind.Official:
-                AtomicFile.WriteText(Path.Combine(directory, OfficialConfigName), Config.ToJson());
+                AtomicFile.WriteText(Path.Combine(directory, OfficialConfigName), Config.ForOfficialCode().ToJson());
                 TorchFile.Write(Path.Combine(directory, OfficialTensorsName), ToWrite("", isTiedStoredTwice: true));
                 break;
             case ModelFolderKind.HuggingFace:
                 var config = new JsonObject { ["architectures"] = new JsonArray("CircuitGPTForCausalLM"), ["model_type"] = "circuitgpt" };
-                foreach ((string name, JsonNode? value) in JsonText.ParseObject(Config.ToJson(), directory))
+                foreach ((string name, JsonNode? value) in JsonText.ParseObject(Config.ForOfficialCode().ToJson(), directory))
                 {
                     config[name] = value?.DeepClone();
                 }
 
                 AtomicFile.WriteText(run.ConfigPath, JsonText.Write(config));
                 Safetensors.Write(run.ModelPath, ToWrite(HuggingFacePrefix), new Dictionary<string, string> { ["format"] = "pt" });
+                break;
+            case ModelFolderKind.Replication:
+                ReplicationFolder.Write(this, directory);
                 break;
             default:
                 AtomicFile.WriteText(run.ConfigPath, Config.ToJson());
@@ -181,9 +198,8 @@ public sealed class StoredModel : IDisposable
     }
 
     /// <summary>A configuration that names its kind of model for Hugging Face's programs may have further fields of theirs.</summary>
-    private static (ModelConfig Config, IReadOnlyList<string> Ignored) ReadConfig(string path)
+    private static (ModelConfig Config, IReadOnlyList<string> Ignored) ReadConfig(JsonObject fields, string path)
     {
-        JsonObject fields = JsonText.ParseObject(JsonText.ReadAllText(path), path);
         var ignored = new List<string>();
         if (fields.ContainsKey("model_type") || fields.ContainsKey("architectures"))
         {
@@ -225,22 +241,14 @@ public sealed class StoredModel : IDisposable
     }
 
     /// <summary>Drops what other programs store besides, and checks the rest against the list of parameters.</summary>
-    private static void KeepParameters(Dictionary<string, StoredTensor> tensors, string path, ModelConfig config)
+    private static Dictionary<string, StoredTensor> ParametersOf(Dictionary<string, StoredTensor> tensors, string path, ModelConfig config)
     {
         for (int layer = 0; layer < config.NLayer; layer++)
         {
             tensors.Remove(ParameterNames.Layer(layer) + "attn.bias"); // the causal mask of programs without fused attention
         }
 
-        // Some writers store a tied pair twice, others once under either name.
-        if (config.TiedUnembed && tensors.Remove(ParameterNames.Unembedding, out StoredTensor? unembedding)
-            && !tensors.TryAdd(ParameterNames.Token, unembedding) && tensors[ParameterNames.Token] is var embedding
-            && !(unembedding.Shape.SequenceEqual(embedding.Shape) && unembedding.Floats().SequenceEqual(embedding.Floats())))
-        {
-            throw new BadInputException(
-                $"{path}: {ParameterNames.Unembedding} differs from {ParameterNames.Token}, but the configuration says tied_unembed. Set tied_unembed to false, or use the right files.");
-        }
-
+        RemoveTied(path, config, tensors, ParameterNames.Token);
         IEnumerable<ParameterSpec> wanted = ParameterSpec.ListFor(config);
         if (!tensors.ContainsKey(ParameterNames.LogitsBias))
         {
@@ -248,5 +256,20 @@ public sealed class StoredModel : IDisposable
         }
 
         TensorFile.RequireExactly(path, tensors, [.. wanted.Select(spec => (spec.Name, spec.Shape))]);
+        return tensors;
+    }
+
+    /// <summary>Takes the unembedding out of a tied model's tensors. Some writers store the pair twice, others once under either name.</summary>
+    /// <param name="embeddingName">The embedding's name in this file.</param>
+    /// <exception cref="BadInputException">The two differ.</exception>
+    internal static void RemoveTied(string path, ModelConfig config, Dictionary<string, StoredTensor> tensors, string embeddingName)
+    {
+        if (config.TiedUnembed && tensors.Remove(ParameterNames.Unembedding, out StoredTensor? unembedding)
+            && !tensors.TryAdd(embeddingName, unembedding) && tensors[embeddingName] is var embedding
+            && !(unembedding.Shape.SequenceEqual(embedding.Shape) && unembedding.Floats().SequenceEqual(embedding.Floats())))
+        {
+            throw new BadInputException(
+                $"{path}: {ParameterNames.Unembedding} differs from {embeddingName}, but the configuration says tied_unembed. Set tied_unembed to false, or use the right files.");
+        }
     }
 }

@@ -19,7 +19,7 @@ public class ModelGradientTests
         ["LayerNorm with bias, tied"] = Small,
         ["LayerNorm without bias, no biases, ReLU"] = Small with { LnBias = false, Bias = false, ActivationType = "relu", TiedUnembed = false },
         ["RMSNorm, ReLU residual, heads wider than the residual"] = Small with { RmsNorm = true, ResidualActivationType = "relu", DHeadField = 5, DMlpField = 3 },
-        ["AbsTopK at all ten places, learned bigrams, sinks"] = Small with
+        ["AbsTopK at all places, learned bigrams, sinks"] = Small with
         {
             RmsNorm = true,
             Afrac = 0.6,
@@ -30,6 +30,10 @@ public class ModelGradientTests
             Sink = true,
         },
         ["AbsTopK that keeps one entry"] = Small with { RmsNorm = true, Afrac = 0.2, AfracLoctypes = "attn_q,attn_k,mlp_in" },
+        ["AbsTopK of the embedding and before GELU, at least one entry"] = Small with
+        {
+            RmsNorm = true, Afrac = 0.1, AfracAtLeastOne = true, AfracLoctypes = "resid_pre,mlp_pre_act,mlp_out",
+        },
         ["learned concatenated positions"] = Small with { DPosEmb = 3, Afrac = 0.5, AfracLoctypes = "attn_in,mlp_in" },
         ["concatenated positions of width 1"] = Small with { DPosEmb = 1, LnBias = false, Bias = false, TiedUnembed = false },
         ["sinusoids of odd width, fixed bigrams"] = Small with { DPosEmb = 5, SinusoidalCatPosEmb = true, RmsNorm = true, EnableBigramTable = true },

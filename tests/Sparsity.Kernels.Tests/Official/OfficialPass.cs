@@ -14,14 +14,15 @@ internal sealed class OfficialPass : IDisposable
     private readonly HeadState _head;
 
     /// <param name="engine">Where it runs.</param>
-    /// <param name="folder">With beeg_config.json and final_model.pt.</param>
+    /// <param name="folder">Of any layout that is read.</param>
     /// <param name="batch">B and T.</param>
-    public OfficialPass(IComputeEngine engine, string folder, int[] batch)
+    /// <param name="changed">What the configuration is changed to; null to take it as it is.</param>
+    public OfficialPass(IComputeEngine engine, string folder, int[] batch, Func<ModelConfig, ModelConfig>? changed = null)
     {
         _engine = engine;
         using (StoredModel stored = StoredModel.Open(folder))
         {
-            Parameters = new ModelParameters(engine, stored.Config, _ => true);
+            Parameters = new ModelParameters(engine, changed is null ? stored.Config : changed(stored.Config), _ => true);
             foreach (Parameter parameter in Parameters.All)
             {
                 engine.Write(parameter.Value, stored.Values(parameter.Spec));
@@ -42,6 +43,9 @@ internal sealed class OfficialPass : IDisposable
 
     /// <summary>What acts before <see cref="Recorder"/> looks.</summary>
     public void AddHook(ISiteHook hook) => _forward.Hooks.Insert(0, hook);
+
+    /// <summary>Undoes <see cref="AddHook"/>.</summary>
+    public void RemoveHook(ISiteHook hook) => _forward.Hooks.Remove(hook);
 
     /// <summary>[B,T] token ids to logits.</summary>
     public void Forward(int[] tokens)
@@ -67,6 +71,9 @@ internal sealed class OfficialPass : IDisposable
         _head.CrossEntropy(counted, withGradient);
         return (float)(_head.ReadLossSum() / counted);
     }
+
+    /// <summary>Takes a gradient [B,T,V] of another loss for that of <see cref="MeanLoss"/>.</summary>
+    public void SetLogitsGradient(float[] gradient) => _engine.Write(_head.Logits, gradient);
 
     /// <summary>From the gradient of the last <see cref="MeanLoss"/> to all parameters.</summary>
     public void Backward()

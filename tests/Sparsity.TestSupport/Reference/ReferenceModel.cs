@@ -22,6 +22,7 @@ public sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<strin
         bool concatenated = config.DPosEmb is not null;
         double[,,] residual = Reference.Embedding(tokens, Matrix(ParameterNames.Token), concatenated ? null : positions);
         double[,,]? embedded = concatenated ? Reference.Embedding(tokens, null, positions) : null;
+        residual = At(new Site(0, SiteKind.ResidIn), residual);
         for (int layer = 0; layer < config.NLayer; layer++)
         {
             residual = AfterAddition(residual, Attention(layer, residual, embedded), new Site(layer, SiteKind.ResidMid));
@@ -49,7 +50,7 @@ public sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<strin
     {
         string prefix = ParameterNames.Layer(layer);
         double[,,] input = At(new Site(layer, SiteKind.MlpActIn), Input(prefix, "2", residual, positions));
-        double[,,] neurons = Reference.Activation(config.ActivationKind, Linear(prefix + "mlp.c_fc", input));
+        double[,,] neurons = Reference.Activation(config.ActivationKind, At(new Site(layer, SiteKind.MlpPreAct), Linear(prefix + "mlp.c_fc", input)));
         return At(new Site(layer, SiteKind.MlpResidDelta), Linear(prefix + "mlp.c_proj", At(new Site(layer, SiteKind.MlpPostAct), neurons)));
     }
 
