@@ -1,3 +1,4 @@
+using Sparsity.Core;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
@@ -19,8 +20,14 @@ internal sealed class OpenedBridges : IDisposable
     {
         var files = new BridgeFolder(directory);
         BridgeRecord record = files.ReadRecord();
+        string dense = denseDirectory ?? RecordedPath.Folder(record.Dense, directory);
+        if (!Directory.Exists(dense))
+        {
+            throw new BadInputException($"{dense}: no such folder, but the bridges of {directory} lead to that dense model. Give its folder with --dense.");
+        }
+
         Sparse = new OpenedRun(directory, engine, data, tokenizer);
-        _dense = new OpenedRun(denseDirectory ?? RecordedPath.Folder(record.Dense, directory), engine);
+        _dense = new OpenedRun(dense, engine);
         Bridges = files.ReadBridges(Dense.Parameters, Sparse.Model.Parameters, record.Bridge);
     }
 

@@ -19,7 +19,7 @@ internal sealed class OpenedRun : IDisposable
 
     private readonly string? _givenData;
     private readonly string? _givenTokenizer;
-    private BytePairTokenizer? _tokenizer;
+    private TextTokenizer? _tokenizer;
     private DataFolder? _data;
 
     /// <param name="directory">Of any kind that <see cref="StoredModel"/> reads.</param>
@@ -47,10 +47,10 @@ internal sealed class OpenedRun : IDisposable
 
     /// <summary>The tokenizer given, the one of the model's folder, or the one that its data were made with.</summary>
     /// <exception cref="BadInputException">There is none, or it has more tokens than the model.</exception>
-    public BytePairTokenizer Tokenizer => _tokenizer ??= OpenTokenizer();
+    public TextTokenizer Tokenizer => _tokenizer ??= OpenTokenizer();
 
     /// <summary>The same; null where there is none.</summary>
-    public BytePairTokenizer? FindTokenizer() => _tokenizer is null && TokenizerSource is null ? null : Tokenizer;
+    public TextTokenizer? FindTokenizer() => _tokenizer is null && TokenizerSource is null ? null : Tokenizer;
 
     /// <summary>The data folder given, or the one the run was trained on, which may have been moved with the run.</summary>
     /// <exception cref="BadInputException">There is none, it was made with another tokenizer, or it holds other text than the run began with.</exception>
@@ -70,9 +70,9 @@ internal sealed class OpenedRun : IDisposable
     public bool IsTrainedHere => File.Exists(Folder.RunPath);
 
     /// <summary>A folder of a run or of data will do as well as the tokenizer's own below it.</summary>
-    private string? GivenTokenizer => _givenTokenizer is null ? null : BytePairTokenizer.FolderOf(_givenTokenizer) ?? _givenTokenizer;
+    private string? GivenTokenizer => _givenTokenizer is null ? null : TokenizerFolder.FolderOf(_givenTokenizer) ?? _givenTokenizer;
 
-    private string? TokenizerSource => GivenTokenizer ?? BytePairTokenizer.FolderOf(Folder.Directory) ?? DataDirectory;
+    private string? TokenizerSource => GivenTokenizer ?? TokenizerFolder.FolderOf(Folder.Directory) ?? DataDirectory;
 
     private string? DataDirectory =>
         _givenData ?? (IsTrainedHere ? RecordedPath.Folder(Folder.ReadRecord().Data, Folder.Directory) : null);
@@ -83,6 +83,11 @@ internal sealed class OpenedRun : IDisposable
         if (stored.WrapperPrefixes.Count > 0)
         {
             Terminal.Line($"{stored.Directory}: left out of the tensors' names: {string.Join(", ", stored.WrapperPrefixes)}");
+        }
+
+        foreach (string note in stored.Notes)
+        {
+            Terminal.Line($"{stored.Directory}: {note}");
         }
     }
 
@@ -102,12 +107,12 @@ internal sealed class OpenedRun : IDisposable
             + "Give --data a folder made with the model's tokenizer.");
     }
 
-    private BytePairTokenizer OpenTokenizer()
+    private TextTokenizer OpenTokenizer()
     {
         string source = TokenizerSource
             ?? throw new BadInputException(
                 $"{Folder.Directory}: holds no tokenizer. Give --tokenizer DIR, or --data DIR, a data folder made with it.");
-        BytePairTokenizer tokenizer = source == DataDirectory ? DataFolder.Open(source).Tokenizer : BytePairTokenizer.Load(source);
+        TextTokenizer tokenizer = source == DataDirectory ? DataFolder.Open(source).Tokenizer : TokenizerFolder.Load(source);
         return tokenizer.VocabularySize <= Model.Config.VocabSize ? tokenizer : throw new BadInputException(
             $"{source}: the tokenizer has {tokenizer.VocabularySize} tokens, but the model in {Folder.Directory} {Model.Config.VocabSize}. "
             + "Check that they belong together.");

@@ -102,7 +102,7 @@ internal static class BridgeSteering
         return node;
     }
 
-    private static (string What, IReadOnlyList<TokenizedPair> Pairs) Pairs(BridgeVerb flags, BytePairTokenizer tokenizer, int longest, ulong seed)
+    private static (string What, IReadOnlyList<TokenizedPair> Pairs) Pairs(BridgeVerb flags, TextTokenizer tokenizer, int longest, ulong seed)
     {
         if (flags.Task is null == flags.Presented is null)
         {
@@ -118,6 +118,11 @@ internal static class BridgeSteering
         }
 
         PromptTask task = PromptTask.Find(flags.Task!);
+        if (!task.IsPaired)
+        {
+            throw new BadInputException($"task {task.Name} has single prompts, but steering needs pairs whose prompts differ in what decides. Use another task, or prompts of your own.");
+        }
+
         if (!TokenizedTask.TryCreate(task, tokenizer, longest, out TokenizedTask? tokenized, out string? reason))
         {
             throw new BadInputException($"task {task.Name} cannot be posed: {reason}");
@@ -141,7 +146,7 @@ internal static class BridgeSteering
             : (task.Name, aligned);
     }
 
-    private static TokenizedPair OnePair(PromptPair pair, BytePairTokenizer tokenizer, int longest)
+    private static TokenizedPair OnePair(PromptPair pair, TextTokenizer tokenizer, int longest)
     {
         int[] first = tokenizer.Encode(pair.First);
         int[] second = tokenizer.Encode(pair.Second);

@@ -47,7 +47,7 @@ internal sealed class CorpusVerb : Verb
             $"corpus {(Synthetic ? "--synthetic" : "--from")}{(Tokenizer is null ? "" : " with --tokenizer")}",
             ["out", "seed", .. Synthetic ? (string[])["synthetic", "megabytes"] : ["from", "column", "glob"], Tokenizer is null ? "vocabulary" : "tokenizer"]);
 
-        BytePairTokenizer? tokenizer = Tokenizer is null ? null : BytePairTokenizer.Load(Tokenizer);
+        TextTokenizer? tokenizer = Tokenizer is null ? null : TokenizerFolder.Load(Tokenizer);
         if (Synthetic)
         {
             WriteSynthetic(Out, Megabytes, Seed);

@@ -52,7 +52,7 @@ internal sealed class GenerateVerb : ModelVerb
         using var generator = new TextGenerator(run.Model, useCache: !NoCache);
         IEnumerable<int> tokens = generator.Continue(prompt, Tokens, sampling, Seed, run.Tokenizer.EndOfText, run.Tokenizer.IsToken);
         int[] continuation = [.. tokens.TakeWhile(_ => !stop.IsCancellationRequested)];
-        Terminal.Line($"{Prompt}{run.Tokenizer.DecodeText(continuation)}");
+        Terminal.Line($"{Prompt}{run.Tokenizer.DecodeAfter(prompt, continuation)}");
         return 0;
     }
 }

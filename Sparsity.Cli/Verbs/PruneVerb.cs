@@ -39,6 +39,9 @@ internal sealed class PruneVerb : ModelVerb
     [Option("final-resid", HelpText = "Also the channels of final_resid, which the unembedding reads, as nodes: as in the official release's circuits, not in the paper.")]
     public bool FinalResid { get; set; }
 
+    [Option("loss", HelpText = "What masks are trained on and circuits chosen and reported by: binary (between the two answers) or full (the right answer among all tokens). (Default: binary)")]
+    public TaskLoss? Loss { get; set; }
+
     [Option("method", HelpText = "How nodes are ranked: mask (trained), or attribution (the baseline). (Default: mask)")]
     public PruningMethod? Method { get; set; }
 
@@ -234,6 +237,8 @@ internal sealed class PruneVerb : ModelVerb
             KCoef = KCoef.Any() ? [.. KCoef] : config.KCoef,
             Ablation = Ablation ?? config.Ablation,
             FinalResid = FinalResid || config.FinalResid,
+            Loss = Loss ?? config.Loss,
+            CircuitLoss = Loss ?? config.CircuitLoss,
             Method = Method ?? config.Method,
             Seed = Seed.Any() ? Seed.First() : config.Seed,
         }).Validated(Config ?? "prune");

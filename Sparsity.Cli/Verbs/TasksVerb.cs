@@ -27,6 +27,9 @@ internal sealed class TasksVerb : ModelVerb
     [Option("distractor-lines", Default = PromptTask.UsualDistractorLines, HelpText = "Most lines of other code before the statement that matters.")]
     public int DistractorLines { get; set; }
 
+    [Option("loss", Default = TaskLoss.Binary, HelpText = "eval: binary (between the two answers) or full (the right answer among all tokens).")]
+    public TaskLoss Loss { get; set; }
+
     [Option("seed", Default = 1UL, HelpText = "Seed of the prompts.")]
     public ulong Seed { get; set; }
 
@@ -84,7 +87,7 @@ internal sealed class TasksVerb : ModelVerb
         for (int i = 0; i < Math.Min(Pairs, 20); i++)
         {
             PromptPair pair = random.Pick(i % 2 == 0 ? task.TrainTemplates : task.TestTemplates)(random, DistractorLines);
-            Terminal.Line($"--- {task.Name}, {(i % 2 == 0 ? "train" : "test")} template\n{pair.First}[{pair.AnswerA}]\n- against\n{pair.Second}[{pair.AnswerB}]");
+            Terminal.Line($"--- {task.Name}, {(i % 2 == 0 ? "train" : "test")} template\n{pair.First}[{pair.AnswerA}]{(pair.OwnSecond is { } own ? $" not [{pair.AnswerB}]\n- and\n{pair.Second}[{own.A}] not [{own.B}]" : $"\n- against\n{pair.Second}[{pair.AnswerB}]")}");
         }
     }
 
@@ -111,8 +114,10 @@ internal sealed class TasksVerb : ModelVerb
                 continue;
             }
 
-            double[] differences = runner.AllDifferences(tokenized.Sample(TaskSplit.Test, Seed, Pairs).Pairs);
-            rows.Add([task.Name, Terminal.Number(BinaryLoss.Mean(differences)), Terminal.Number(100 * BinaryLoss.Accuracy(differences), "0.0") + " %"]);
+            IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, Seed, Pairs).Pairs;
+            double[] differences = runner.AllDifferences(pairs);
+            double loss = Loss == TaskLoss.Binary ? BinaryLoss.Mean(differences) : runner.MeanLoss(pairs, Loss);
+            rows.Add([task.Name, Terminal.Number(loss), Terminal.Number(100 * BinaryLoss.Accuracy(differences), "0.0") + " %"]);
         }
 
         Terminal.Table(["task", "loss (nats)", "accuracy"], rows);

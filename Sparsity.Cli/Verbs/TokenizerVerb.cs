@@ -43,11 +43,11 @@ internal sealed class TokenizerVerb : Verb
             case "train":
                 return Save(BytePairTrainer.Train(CorpusFolder.ReadTrain(From), Vocabulary), TokenizerFormat.Gpt2);
             case "import":
-                return Save(BytePairTokenizer.Load(From), TokenizerFormat.Gpt2);
+                return Save(TokenizerFolder.Load(From), TokenizerFormat.Gpt2);
             case "export":
-                return Save(BytePairTokenizer.Load(From), Format);
+                return Save(TokenizerFolder.Load(From), Format);
             default:
-                BytePairTokenizer tokenizer = BytePairTokenizer.Load(From);
+                TextTokenizer tokenizer = TokenizerFolder.Load(From);
                 int[] ids = tokenizer.Encode(Text);
                 Terminal.Line($"{ids.Length} tokens of {tokenizer.VocabularySize}");
                 foreach (int id in ids)
@@ -59,11 +59,11 @@ internal sealed class TokenizerVerb : Verb
         }
     }
 
-    private int Save(BytePairTokenizer tokenizer, TokenizerFormat format)
+    private int Save(TextTokenizer tokenizer, TokenizerFormat format)
     {
         string directory = Out ?? throw new BadInputException($"tokenizer {Action} needs --out DIR.");
         tokenizer.Save(RunFolder.Create(directory).Directory, format);
-        Terminal.Line($"{directory}: {tokenizer.VocabularySize} tokens, {tokenizer.Merges.Count} merges");
+        Terminal.Line($"{directory}: {tokenizer.VocabularySize} tokens{(tokenizer is BytePairTokenizer pairs ? $", {pairs.Merges.Count} merges" : "")}");
         return 0;
     }
 }

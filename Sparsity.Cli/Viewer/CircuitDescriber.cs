@@ -85,7 +85,10 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
         NodeLayout layout = circuit.LayoutIn(run.Model.Config);
         PromptSurvey survey = PromptSurvey.Measure(run.Model, [.. circuit.Nodes.Select(node => layout.Parse(node.Name))], shown);
         return new PromptsDocument(
-            [.. shown.Select(pair => new PromptTokens(Texts(pair.First), Texts(pair.Second), run.Describe(pair.AnswerA), run.Describe(pair.AnswerB)))],
+            [
+                .. shown.Select(pair => new PromptTokens(
+                    Texts(pair.First), Texts(pair.Second), run.Describe(pair.RightAfter(0)), run.Describe(pair.RightAfter(1)))),
+            ],
             survey.Activations,
             survey.Heads);
 

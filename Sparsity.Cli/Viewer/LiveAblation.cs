@@ -89,7 +89,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
             [.. session.Pairs.Take(PromptsShown / 2).SelectMany((pair, i) => new[]
             {
                 new AblationPrompt(Text(pair.First), Describe(pair.AnswerA), Before(2 * i), edited.Probabilities[2 * i]),
-                new AblationPrompt(Text(pair.Second), Describe(pair.AnswerB), Before((2 * i) + 1), edited.Probabilities[(2 * i) + 1]),
+                new AblationPrompt(Text(pair.Second), Describe(pair.RightAfter(1)), Before((2 * i) + 1), edited.Probabilities[(2 * i) + 1]),
             })]);
 
         double Before(int prompt) => (isCircuit ? session.Circuit : session.Full).Probabilities[prompt];
@@ -123,7 +123,9 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
         ShelvedModel model = models.Find(circuit, file) ?? throw new BadInputException("The circuit's model is not in this run. Start 'sparsity view' with --model.");
         NodeLayout layout = circuit.LayoutIn(model.Model.Config);
         CircuitInputs inputs = circuit.Imported is null ? InputsOf(circuit, circuit.SearchSettings, model, layout) : StoredInputs(circuit, file, model);
-        var scaling = new NodeScaling(model.Model, layout, inputs.Means, circuit.Settings?.MaxTokens ?? inputs.LongestPrompt, circuit.Settings?.FreezeNormScale ?? false);
+        var scaling = new NodeScaling(
+            model.Model, layout, inputs.Means, circuit.Settings?.MaxTokens ?? inputs.LongestPrompt, circuit.Settings?.FreezeNormScale ?? false,
+            circuit.Settings?.CircuitLoss ?? TaskLoss.Binary);
         bool[] nodes = layout.MaskOf(circuit.Nodes.Select(node => node.Name));
         return new Session(
             version, model, layout, circuit.Measurements, nodes, inputs.Pairs, scaling,

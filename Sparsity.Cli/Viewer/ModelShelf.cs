@@ -86,7 +86,7 @@ internal sealed class ShelvedModel(OpenedRun run)
     public Transformer Model => Run.Model;
 
     /// <summary>Null where the model's folder has none.</summary>
-    public BytePairTokenizer? Tokenizer { get; } = run.FindTokenizer();
+    public TextTokenizer? Tokenizer { get; } = run.FindTokenizer();
 
     public string Fingerprint { get; } = run.Model.Parameters.Fingerprint();
 

@@ -10,7 +10,7 @@ public sealed record BridgeRecord
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
 
-    /// <summary>The dense model's folder, as an absolute path.</summary>
+    /// <summary>The dense model's folder, as an absolute path; of bridges from the public replication its name.</summary>
     public required string Dense { get; init; }
 
     /// <summary><see cref="ModelParameters.Fingerprint"/> of the dense model.</summary>
@@ -51,7 +51,7 @@ public sealed class BridgeFolder(string directory)
 
         if (!File.Exists(RecordPath))
         {
-            throw new BadInputException($"{directory}: has no bridge.json, so it is no run with bridges. Make one with 'sparsity bridge train'.");
+            return ReplicationBridges.IsIn(directory) ? ReplicationBridges.ReadRecord(directory) : throw new BadInputException($"{directory}: has no bridge.json, so it is no run with bridges. Make one with 'sparsity bridge train'.");
         }
 
         BridgeRecord record = JsonText.ReadFile<BridgeRecord>(RecordPath);
@@ -69,6 +69,12 @@ public sealed class BridgeFolder(string directory)
         var bridges = new BridgePairs(sparse.Engine, dense.Config, sparse.Config, config, isTrained: false);
         try
         {
+            if (!File.Exists(RecordPath))
+            {
+                ReplicationBridges.Read(directory, bridges); // it does not say which weights they belong to
+                return bridges;
+            }
+
             IReadOnlyDictionary<string, string> metadata = RunFolder.ReadTensors(BridgesPath, Tensors(bridges), sparse.Engine, requireFinite: true);
             RequireSame(metadata, DenseKey, dense, "dense", "Give the dense model they were trained with.");
             RequireSame(metadata, SparseKey, sparse, "sparse", "Continue the run with 'sparsity bridge train --resume', which writes both anew, or restore model.safetensors.");

@@ -8,7 +8,7 @@ namespace Sparsity.Core.Data;
 /// <summary>What models are trained on: text/ (the corpus), tokenizer/, and its tokens in train.bin and validation.bin.</summary>
 public sealed class DataFolder
 {
-    private DataFolder(string directory, BytePairTokenizer tokenizer)
+    private DataFolder(string directory, TextTokenizer tokenizer)
     {
         Directory = directory;
         Tokenizer = tokenizer;
@@ -16,7 +16,7 @@ public sealed class DataFolder
 
     public string Directory { get; }
 
-    public BytePairTokenizer Tokenizer { get; }
+    public TextTokenizer Tokenizer { get; }
 
     /// <summary>The training stream; documents end in the end-of-text token.</summary>
     public ReadOnlyMemory<ushort> Training => TokenFile.Open(Path.Combine(Directory, "train.bin"), Tokenizer).Tokens;
@@ -51,14 +51,14 @@ public sealed class DataFolder
             throw new BadInputException($"{directory}: no such data folder. Give the right one with --data DIR, or make one with 'sparsity corpus'.");
         }
 
-        return new DataFolder(directory, BytePairTokenizer.Load(Path.Combine(directory, "tokenizer")));
+        return new DataFolder(directory, TokenizerFolder.Load(Path.Combine(directory, "tokenizer")));
     }
 
     /// <summary>Makes tokenizer and tokens from the text that is there already.</summary>
     /// <param name="directory">A corpus folder.</param>
     /// <param name="tokenizer">The one to use; null trains one on the training text.</param>
     /// <param name="vocabularySize">Of the one to train.</param>
-    public static DataFolder Tokenize(string directory, BytePairTokenizer? tokenizer, int vocabularySize)
+    public static DataFolder Tokenize(string directory, TextTokenizer? tokenizer, int vocabularySize)
     {
         tokenizer ??= BytePairTrainer.Train(CorpusFolder.ReadTrain(directory), vocabularySize);
         tokenizer.Save(Path.Combine(directory, "tokenizer"));

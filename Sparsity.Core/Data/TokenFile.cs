@@ -25,14 +25,14 @@ public sealed class TokenFile
 
     public int VocabularySize { get; }
 
-    /// <summary><see cref="BytePairTokenizer.Fingerprint"/> of the tokenizer that made the ids.</summary>
+    /// <summary><see cref="TextTokenizer.Fingerprint"/> of the tokenizer that made the ids.</summary>
     public string TokenizerFingerprint { get; }
 
     public long Documents { get; }
 
     /// <summary>Encodes <paramref name="documents"/> one after the other into <paramref name="path"/> (<c>NAME.bin</c>) and its side file.</summary>
     /// <exception cref="BadInputException">The path does not end with .bin, the vocabulary is too large for 16 bits, or a file cannot be written.</exception>
-    public static void Write(string path, BytePairTokenizer tokenizer, IEnumerable<string> documents)
+    public static void Write(string path, TextTokenizer tokenizer, IEnumerable<string> documents)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
         ArgumentNullException.ThrowIfNull(documents);
@@ -67,7 +67,7 @@ public sealed class TokenFile
     /// <param name="path"><c>NAME.bin</c>.</param>
     /// <param name="expected">The tokenizer that must have made it; null for any.</param>
     /// <exception cref="BadInputException">A file is missing or damaged, of a newer version, or made by another tokenizer.</exception>
-    public static TokenFile Open(string path, BytePairTokenizer? expected = null)
+    public static TokenFile Open(string path, TextTokenizer? expected = null)
     {
         string sidePath = SidePath(path);
         if (!File.Exists(path))

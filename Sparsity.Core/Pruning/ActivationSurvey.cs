@@ -22,7 +22,7 @@ public static class ActivationSurvey
     /// <param name="pretraining">Pretraining tokens.</param>
     /// <param name="contextTokens">T of the windows.</param>
     public static CircuitActivations Measure(
-        CircuitEvaluator evaluator, Circuit circuit, TaskPrompts prompts, BytePairTokenizer tokenizer, ReadOnlyMemory<ushort> pretraining, int contextTokens)
+        CircuitEvaluator evaluator, Circuit circuit, TaskPrompts prompts, TextTokenizer tokenizer, ReadOnlyMemory<ushort> pretraining, int contextTokens)
     {
         NodeLayout layout = evaluator.Layout;
         Node[] nodes = [.. circuit.Nodes.Select(node => layout.Parse(node.Name))];
@@ -45,7 +45,7 @@ public static class ActivationSurvey
         };
     }
 
-    private static ActivationSummary Summary(RecordedText text, int node, BytePairTokenizer tokenizer)
+    private static ActivationSummary Summary(RecordedText text, int node, TextTokenizer tokenizer)
     {
         List<float> values = text.Values[node];
         double mean = values.Average(value => (double)value);
@@ -74,7 +74,7 @@ public static class ActivationSurvey
     }
 
     /// <summary>Examples of one quantile come from rows of their own where there are such.</summary>
-    private static List<ActivationExample> Examples(RecordedText text, List<float> values, BytePairTokenizer tokenizer)
+    private static List<ActivationExample> Examples(RecordedText text, List<float> values, TextTokenizer tokenizer)
     {
         int[] starts = new int[text.Rows.Count];
         for (int row = 1; row < starts.Length; row++)

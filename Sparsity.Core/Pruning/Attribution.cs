@@ -17,7 +17,7 @@ public static class Attribution
         var gradient = new float[scores.Length];
         foreach (TokenizedPair[] batch in pairs.Chunk(evaluator.Runner.Pairs))
         {
-            evaluator.Runner.LossAndBackward(batch, TaskLoss.Binary);
+            evaluator.Runner.LossAndBackward(batch, evaluator.Config.Loss);
             evaluator.Gates.TakeMaskGradient(gradient);
             for (int i = 0; i < scores.Length; i++)
             {

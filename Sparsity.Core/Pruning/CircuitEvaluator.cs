@@ -88,8 +88,12 @@ public sealed class CircuitEvaluator : IDisposable
         return Runner.AllDifferences(pairs);
     }
 
-    /// <summary>Mean binary loss with only <paramref name="nodes"/> active.</summary>
-    public double Loss(bool[] nodes, IReadOnlyList<TokenizedPair> pairs) => BinaryLoss.Mean(Differences(nodes, pairs));
+    /// <summary>Mean loss, of the kind that the configuration says, with only <paramref name="nodes"/> active.</summary>
+    public double Loss(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
+    {
+        Gates.SetMask([.. nodes.Select(kept => kept ? 1f : 0f)]);
+        return Runner.MeanLoss(pairs, Config.CircuitLoss);
+    }
 
     /// <summary>How much the loss rises when one node of a circuit is frozen too; one entry per node of the circuit, in order.</summary>
     public IReadOnlyList<double> AblationEffects(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
@@ -118,7 +122,7 @@ public sealed class CircuitEvaluator : IDisposable
         {
             using (Graph.WithoutEdge(edge.From, edge.To))
             {
-                return BinaryLoss.Mean(Runner.AllDifferences(pairs)) - whole; // the mask is still that of the whole circuit
+                return Runner.MeanLoss(pairs, Config.CircuitLoss) - whole; // the mask is still that of the whole circuit
             }
         })];
     }
@@ -140,12 +144,15 @@ public sealed class CircuitEvaluator : IDisposable
     /// <param name="modelName">The model's name, for the record.</param>
     /// <param name="tokenizer">For the tokens that write the channels read; null leaves them out.</param>
     /// <param name="prompts">The task's prompts; without selection prompts nothing is calibrated.</param>
-    public Circuit Describe(bool[] nodes, ChosenNodes? chosen, string task, string modelName, BytePairTokenizer? tokenizer, TaskPrompts prompts)
+    public Circuit Describe(bool[] nodes, ChosenNodes? chosen, string task, string modelName, TextTokenizer? tokenizer, TaskPrompts prompts)
     {
         bool[] all = [.. nodes.Select(_ => true)];
-        CalibrationResult? calibration = prompts.Selection.Count == 0 ? null : Calibration.Fit(Differences(nodes, prompts.Selection), Config.CalibrationSteps);
+        bool isBinary = Config.CircuitLoss == TaskLoss.Binary;
+        CalibrationResult? calibration = prompts.Selection.Count == 0 ? null
+            : Calibration.Fit(Differences(nodes, prompts.Selection), isBinary ? Config.CalibrationSteps : 0);
         double[] circuit = Differences(nodes, prompts.Test);
         double[] full = Differences(all, prompts.Test);
+        double loss = isBinary ? BinaryLoss.Mean(circuit) : Loss(nodes, prompts.Test);
         IReadOnlyList<double> random = RandomLosses(nodes, prompts.Test, Config.RandomCircuits);
         int[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i])];
         IReadOnlyList<double>? effects = !HasDetails(kept.Length) ? null : AblationEffects(nodes, [.. prompts.Test.Take(PairsInDetail(kept.Length))]);
@@ -162,9 +169,9 @@ public sealed class CircuitEvaluator : IDisposable
             TotalNodes = Layout.Count,
             TotalEdges = Graph.Edges(all).Count(),
             Measurements = new CircuitMeasurements(
-                LossFullModel: BinaryLoss.Mean(full),
-                Loss: BinaryLoss.Mean(circuit),
-                LossCalibrated: calibration is null ? null : BinaryLoss.Mean(circuit, calibration.Scale, calibration.Shift),
+                LossFullModel: isBinary ? BinaryLoss.Mean(full) : Loss(all, prompts.Test),
+                Loss: loss,
+                LossCalibrated: calibration is null ? null : isBinary ? BinaryLoss.Mean(circuit, calibration.Scale, calibration.Shift) : loss,
                 LossWithoutCircuit: Loss([.. nodes.Select(node => !node)], prompts.Test),
                 LossEmpty: Loss(new bool[nodes.Length], prompts.Test),
                 Accuracy: BinaryLoss.Accuracy(circuit),
@@ -208,7 +215,7 @@ public sealed class CircuitEvaluator : IDisposable
         return other;
     }
 
-    private List<TokenWeight>? TokensOf(Node node, float[] embedding, BytePairTokenizer tokenizer)
+    private List<TokenWeight>? TokensOf(Node node, float[] embedding, TextTokenizer tokenizer)
     {
         int width = Model.Config.DModel;
         return node.Site.Kind is not (SiteKind.AttnActIn or SiteKind.MlpActIn) || node.Channel >= width

@@ -4,7 +4,7 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>How a model answers a task's prompts. Probabilities are between the two answers.</summary>
-/// <param name="Loss">Mean binary loss in nats.</param>
+/// <param name="Loss">Mean loss in nats, of the kind that was asked for.</param>
 /// <param name="Accuracy">Share of prompts whose right answer has the larger logit.</param>
 /// <param name="ProbabilityA">Mean probability of the first answer after first prompts, where it is right.</param>
 /// <param name="ProbabilityB">Mean probability of the second answer after second prompts, where it is right.</param>
@@ -12,11 +12,12 @@ namespace Sparsity.Core.Pruning;
 public sealed record TaskAnswers(double Loss, double Accuracy, double ProbabilityA, double ProbabilityB, IReadOnlyList<double> Probabilities)
 {
     /// <param name="differences">Logit differences as <see cref="TaskRunner.AllDifferences"/> gives them.</param>
-    public static TaskAnswers Of(double[] differences)
+    /// <param name="loss">Null for the binary loss.</param>
+    public static TaskAnswers Of(double[] differences, double? loss = null)
     {
         double[] probabilities = [.. differences.Select((difference, i) => 1 / (1 + Math.Exp(i % 2 == 0 ? -difference : difference)))];
         return new TaskAnswers(
-            BinaryLoss.Mean(differences),
+            loss ?? BinaryLoss.Mean(differences),
             BinaryLoss.Accuracy(differences),
             probabilities.Where((_, i) => i % 2 == 0).Average(),
             probabilities.Where((_, i) => i % 2 == 1).Average(),
@@ -31,14 +32,18 @@ public sealed class NodeScaling : IDisposable
 
     private readonly TaskRunner _runner;
     private readonly NodeGates _gates;
+    private readonly TaskLoss _loss;
 
     /// <param name="model">Frozen.</param>
     /// <param name="layout">Its nodes.</param>
     /// <param name="replacements">What a node of scale 0 is frozen at: its mean activation, or 0; one per node.</param>
     /// <param name="maxTokens">Longest prompt.</param>
     /// <param name="freezesNormScale">As <see cref="PruningConfig.FreezeNormScale"/>.</param>
-    public NodeScaling(Transformer model, NodeLayout layout, ReadOnlySpan<float> replacements, int maxTokens, bool freezesNormScale)
+    /// <param name="loss">Which loss is answered.</param>
+    public NodeScaling(
+        Transformer model, NodeLayout layout, ReadOnlySpan<float> replacements, int maxTokens, bool freezesNormScale, TaskLoss loss = TaskLoss.Binary)
     {
+        _loss = loss;
         _runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, maxTokens, BatchPairs), maxTokens)
         {
             FreezesNormScale = freezesNormScale,
@@ -52,7 +57,7 @@ public sealed class NodeScaling : IDisposable
     public TaskAnswers Answer(ReadOnlySpan<float> scales, IReadOnlyList<TokenizedPair> pairs)
     {
         _gates.SetMask(scales);
-        return TaskAnswers.Of(_runner.AllDifferences(pairs));
+        return TaskAnswers.Of(_runner.AllDifferences(pairs), _loss == TaskLoss.Binary ? null : _runner.MeanLoss(pairs, _loss));
     }
 
     public void Dispose()

@@ -12,7 +12,7 @@ public enum Ablation
     Zero,
 }
 
-/// <summary>What the mask is trained on. Circuits are always chosen and reported by the binary loss.</summary>
+/// <summary>How right a model is about a task.</summary>
 public enum TaskLoss
 {
     /// <summary>The choice between the two answers (spec section 3).</summary>
@@ -91,6 +91,9 @@ public sealed record PruningConfig
 
     /// <summary>What the mask is trained on.</summary>
     public TaskLoss Loss { get; init; } = TaskLoss.Binary;
+
+    /// <summary>What circuits are chosen and reported by: every loss of circuit.json, and the target. Calibration is of the binary loss only.</summary>
+    public TaskLoss CircuitLoss { get; init; } = TaskLoss.Binary;
 
     /// <summary>Whether channel i of q and channel i of k of a layer are in the circuit together or not at all: one tau for both.</summary>
     public bool TiedQueryKey { get; init; }

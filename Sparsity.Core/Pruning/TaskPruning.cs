@@ -12,7 +12,7 @@ namespace Sparsity.Core.Pruning;
 /// <param name="Tokenizer">The model's.</param>
 /// <param name="Pretraining">Tokens behind the mean activations.</param>
 /// <param name="ContextTokens">T of the windows of pretraining text.</param>
-public sealed record PruningSubject(string Name, Transformer Model, BytePairTokenizer Tokenizer, ReadOnlyMemory<ushort> Pretraining, int ContextTokens)
+public sealed record PruningSubject(string Name, Transformer Model, TextTokenizer Tokenizer, ReadOnlyMemory<ushort> Pretraining, int ContextTokens)
 {
     private readonly Dictionary<(ulong, int, bool), float[]> _means = [];
 
@@ -155,7 +155,7 @@ public sealed class TaskPruning : IDisposable
         List<TokenizedPair> Shuffled(IReadOnlyList<TokenizedPair> pairs, string purpose)
         {
             var random = RandomSource.For(_config.Seed, "shuffled labels, " + purpose);
-            return [.. pairs.Select(pair => random.NextBool() ? pair with { AnswerA = pair.AnswerB, AnswerB = pair.AnswerA } : pair)];
+            return [.. pairs.Select(pair => random.NextBool() ? pair.WithAnswersExchanged() : pair)];
         }
     }
 

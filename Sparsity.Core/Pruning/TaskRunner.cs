@@ -6,7 +6,7 @@ namespace Sparsity.Core.Pruning;
 
 /// <summary>
 /// Runs a model on pairs of prompts and measures the binary loss of spec section 3: with d = z[a] - z[b] at each prompt's last token, the pair's loss is
-/// (softplus(-d1) + softplus(d2)) / 2. Prompts are padded on the right, which nothing to the left can see, up to the longest of their batch. Behind the last attention
+/// (softplus(-d1) + softplus(d2)) / 2; or the cross-entropy of the right answers among all tokens. Prompts are padded on the right, which nothing to the left can see, up to the longest of their batch. Behind the last attention
 /// only last tokens count, and unless a hook wants to see them all, nothing is computed for the others.
 /// </summary>
 public sealed class TaskRunner : IDisposable
@@ -86,7 +86,10 @@ public sealed class TaskRunner : IDisposable
 
     /// <summary>Runs a batch; the result is valid until the next call.</summary>
     /// <param name="pairs">At most <see cref="Pairs"/>.</param>
-    /// <returns>Logit differences z[a] - z[b] in nats: entry 2i of pair i's first prompt, 2i+1 of its second.</returns>
+    /// <returns>
+    /// Logit differences z[a] - z[b] in nats: entry 2i of pair i's first prompt, where a is right, 2i+1 of its second, where b is. A second prompt with answers of its own
+    /// has its wrong one for a and its right one for b.
+    /// </returns>
     public ReadOnlySpan<double> Differences(IReadOnlyList<TokenizedPair> pairs)
     {
         Forward(pairs);
@@ -94,8 +97,8 @@ public sealed class TaskRunner : IDisposable
         int vocabulary = _model.Config.VocabSize;
         for (int i = 0; i < 2 * pairs.Count; i++)
         {
-            TokenizedPair pair = pairs[i / 2];
-            _differences[i] = _logits[(i * vocabulary) + pair.AnswerA] - _logits[(i * vocabulary) + pair.AnswerB];
+            (int a, int b) = Compared(pairs[i / 2], i);
+            _differences[i] = _logits[(i * vocabulary) + a] - _logits[(i * vocabulary) + b];
         }
 
         return _differences.AsSpan(0, 2 * pairs.Count);
@@ -127,9 +130,9 @@ public sealed class TaskRunner : IDisposable
         _logits.AsSpan().Clear();
         for (int i = 0; i < 2 * _pairs.Count; i++)
         {
-            TokenizedPair pair = _pairs[i / 2];
-            _logits[(i * vocabulary) + pair.AnswerA] = (float)differenceGradients[i];
-            _logits[(i * vocabulary) + pair.AnswerB] = -(float)differenceGradients[i];
+            (int a, int b) = Compared(_pairs[i / 2], i);
+            _logits[(i * vocabulary) + a] = (float)differenceGradients[i];
+            _logits[(i * vocabulary) + b] = -(float)differenceGradients[i];
         }
 
         _engine.Write(_head.Logits, _logits);
@@ -169,6 +172,27 @@ public sealed class TaskRunner : IDisposable
         return all;
     }
 
+    /// <summary>Mean loss of any number of pairs, in batches of similar length, in nats.</summary>
+    public double MeanLoss(IReadOnlyList<TokenizedPair> pairs, TaskLoss loss)
+    {
+        if (loss == TaskLoss.Binary)
+        {
+            return BinaryLoss.Mean(AllDifferences(pairs));
+        }
+
+        double sum = 0;
+        foreach (int[] batch in Batches(pairs))
+        {
+            Differences([.. batch.Select(i => pairs[i])]);
+            for (int prompt = 0; prompt < 2 * batch.Length; prompt++)
+            {
+                sum -= Math.Log(Probability(prompt, pairs[batch[prompt / 2]].RightAfter(prompt)));
+            }
+        }
+
+        return sum / (2 * pairs.Count);
+    }
+
     public void Dispose()
     {
         _states.Dispose();
@@ -206,7 +230,7 @@ public sealed class TaskRunner : IDisposable
         answers.AsSpan().Fill(-1);
         for (int i = 0; i < 2 * pairs.Length; i++)
         {
-            answers[i] = i % 2 == 0 ? pairs[i / 2].AnswerA : pairs[i / 2].AnswerB;
+            answers[i] = pairs[i / 2].RightAfter(i);
         }
 
         _engine.Write(_head.Targets, answers);
@@ -215,6 +239,9 @@ public sealed class TaskRunner : IDisposable
         BackwardFromLogits();
         return sum / (2 * total);
     }
+
+    private static (int A, int B) Compared(TokenizedPair pair, int prompt) =>
+        prompt % 2 == 0 ? (pair.RightAfter(prompt), pair.WrongAfter(prompt)) : (pair.WrongAfter(prompt), pair.RightAfter(prompt));
 
     private static int LengthOf(TokenizedPair pair) => Math.Max(pair.First.Length, pair.Second.Length);
 

@@ -28,6 +28,9 @@ public sealed record PromptTask(
     /// <summary>Null for the program's own tasks.</summary>
     public TaskFile? File { get; init; }
 
+    /// <summary>Whether it poses pairs whose prompts differ in what decides; false where every prompt stands alone, and two of them are only drawn together.</summary>
+    public bool IsPaired { get; init; } = true;
+
     /// <summary>The templates of one split.</summary>
     public IReadOnlyList<PromptTemplate> Templates(TaskSplit split) => split == TaskSplit.Train ? TrainTemplates : TestTemplates;
 

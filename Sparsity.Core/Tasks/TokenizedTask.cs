@@ -11,11 +11,11 @@ public sealed class TokenizedTask
 {
     private const int MostDraws = 400;
 
-    private readonly BytePairTokenizer _tokenizer;
+    private readonly TextTokenizer _tokenizer;
     private readonly int _maxTokens;
     private readonly int _distractorLines;
 
-    private TokenizedTask(PromptTask task, BytePairTokenizer tokenizer, int maxTokens, int distractorLines, AnswerPair? otherAnswers)
+    private TokenizedTask(PromptTask task, TextTokenizer tokenizer, int maxTokens, int distractorLines, AnswerPair? otherAnswers)
     {
         Task = task;
         _tokenizer = tokenizer;
@@ -34,7 +34,7 @@ public sealed class TokenizedTask
     /// <param name="reason">If not: why, in one line that begins with the task's name.</param>
     /// <param name="distractorLines">Most lines of other code before the statement that matters; pairs longer than <paramref name="maxTokens"/> are drawn again.</param>
     public static bool TryCreate(
-        PromptTask task, BytePairTokenizer tokenizer, int maxTokens, [NotNullWhen(true)] out TokenizedTask? tokenized, [NotNullWhen(false)] out string? reason,
+        PromptTask task, TextTokenizer tokenizer, int maxTokens, [NotNullWhen(true)] out TokenizedTask? tokenized, [NotNullWhen(false)] out string? reason,
         int distractorLines = PromptTask.UsualDistractorLines)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxTokens);
@@ -99,23 +99,31 @@ public sealed class TokenizedTask
             pair = pair with { AnswerA = others.A, AnswerB = others.B };
         }
 
-        if (!_tokenizer.TryGetSingleToken(pair.AnswerA, out int a) || !_tokenizer.TryGetSingleToken(pair.AnswerB, out int b))
+        AnswerPair second = pair.OwnSecond ?? new AnswerPair(pair.AnswerB, pair.AnswerA);
+        if (new[] { pair.AnswerA, pair.AnswerB, second.A, second.B }.FirstOrDefault(answer => !_tokenizer.TryGetSingleToken(answer, out _)) is { } several)
         {
-            string answer = _tokenizer.TryGetSingleToken(pair.AnswerA, out _) ? pair.AnswerB : pair.AnswerA;
-            problem = $"the answer {Shown(answer)} is not a single token of the tokenizer";
+            problem = $"the answer {Shown(several)} is not a single token of the tokenizer";
             return null;
         }
 
+        (int a, int b, int right, int wrong) = (Token(pair.AnswerA), Token(pair.AnswerB), Token(second.A), Token(second.B));
+        return Tokenize(pair, second, (a, b), (right, wrong), out problem);
+
+        int Token(string answer) => _tokenizer.TryGetSingleToken(answer, out int token) ? token : -1;
+    }
+
+    private TokenizedPair? Tokenize(PromptPair pair, AnswerPair ofSecond, (int A, int B) answers, (int Right, int Wrong) answersOfSecond, out string problem)
+    {
         int[] first = _tokenizer.Encode(pair.First);
         int[] second = _tokenizer.Encode(pair.Second);
         int longest = Math.Max(first.Length, second.Length);
-        problem = a == b ? $"both answers are the token {Shown(pair.AnswerA)}"
+        problem = answers.A == answers.B || answersOfSecond.Right == answersOfSecond.Wrong ? $"both answers are the token {Shown(pair.AnswerA)}"
             : Math.Min(first.Length, second.Length) == 0 ? "a prompt is empty"
             : longest > _maxTokens ? $"a prompt has {longest} tokens and at most {_maxTokens} are read"
-            : !EndsAtBoundary(pair.First, first, pair.AnswerA, a) ? NoBoundary(pair.AnswerA)
-            : !EndsAtBoundary(pair.Second, second, pair.AnswerB, b) ? NoBoundary(pair.AnswerB)
+            : !EndsAtBoundary(pair.First, first, pair.AnswerA, answers.A) ? NoBoundary(pair.AnswerA)
+            : !EndsAtBoundary(pair.Second, second, ofSecond.A, answersOfSecond.Right) ? NoBoundary(ofSecond.A)
             : "";
-        return problem.Length == 0 ? new TokenizedPair(first, second, a, b) : null;
+        return problem.Length > 0 ? null : new TokenizedPair(first, second, answers.A, answers.B) { OwnSecond = pair.OwnSecond is null ? null : answersOfSecond };
     }
 
     private TokenizedPair? Draw(PromptTemplate template, RandomSource random, out string problem)

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -19,7 +18,7 @@ public enum TokenizerFormat
 /// Byte-level byte-pair encoding as in GPT-2: ids 0 to 255 are the single bytes in the order of GPT-2's files, then one id for each merge in the order
 /// of its rank, then, with gaps or without, the special tokens. Every sequence of bytes, valid UTF-8 or not, comes back from its ids exactly. Immutable; safe for several threads.
 /// </summary>
-public sealed class BytePairTokenizer
+public sealed class BytePairTokenizer : TextTokenizer
 {
     /// <summary>The special token that separates documents. None is ever produced from text, not even from its own name.</summary>
     public const string EndOfTextName = "<|endoftext|>";
@@ -57,10 +56,10 @@ public sealed class BytePairTokenizer
     }
 
     /// <summary>Number of ids, special tokens and gaps included: the highest id plus 1.</summary>
-    public int VocabularySize { get; }
+    public override int VocabularySize { get; }
 
     /// <summary>The id of the end-of-text token, above those of all that are not special.</summary>
-    public int EndOfText { get; }
+    public override int EndOfText { get; }
 
     /// <summary>Names of the special tokens by id, the end of text among them.</summary>
     public IReadOnlyDictionary<int, string> Specials => _specials;
@@ -72,13 +71,13 @@ public sealed class BytePairTokenizer
     public IReadOnlyList<(int Left, int Right)> Merges { get; }
 
     /// <summary>SHA-256 of the vocabulary, as 64 lower-case hexadecimal digits: equal if and only if text gets the same ids.</summary>
-    public string Fingerprint => _fingerprint.Value;
+    public override string Fingerprint => _fingerprint.Value;
 
-    /// <summary>Whether there is a token of this id. A model may have more: padding, and ids in a gap.</summary>
-    public bool IsToken(int id) => (uint)id < (uint)_tokens.Length || _specials.ContainsKey(id);
+    /// <inheritdoc/>
+    public override bool IsToken(int id) => (uint)id < (uint)_tokens.Length || _specials.ContainsKey(id);
 
     /// <summary>The ids of a text. An unpaired surrogate, which UTF-8 cannot express, counts as U+FFFD.</summary>
-    public int[] Encode(string text)
+    public override int[] Encode(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
         var ids = new List<int>((text.Length / 3) + 4);
@@ -96,7 +95,7 @@ public sealed class BytePairTokenizer
     }
 
     /// <summary>Adds the ids of <paramref name="utf8"/> to <paramref name="into"/>. Bytes that are no valid UTF-8 are kept as they are.</summary>
-    public void Encode(ReadOnlySpan<byte> utf8, List<int> into)
+    public override void Encode(ReadOnlySpan<byte> utf8, List<int> into)
     {
         ArgumentNullException.ThrowIfNull(into);
         while (!utf8.IsEmpty)
@@ -122,50 +121,17 @@ public sealed class BytePairTokenizer
 
     /// <summary>The text of these ids; bytes that are no valid UTF-8, such as half a character, show as U+FFFD.</summary>
     /// <inheritdoc cref="Decode" path="/exception"/>
-    public string DecodeText(ReadOnlySpan<int> ids) => Encoding.UTF8.GetString(Decode(ids));
+    public override string DecodeText(ReadOnlySpan<int> ids) => Encoding.UTF8.GetString(Decode(ids));
 
-    /// <summary>True, and its id, if <paramref name="text"/> is exactly one token.</summary>
-    public bool TryGetSingleToken(string text, out int id)
-    {
-        int[] ids = Encode(text);
-        id = ids.Length == 1 ? ids[0] : -1;
-        return ids.Length == 1;
-    }
-
-    /// <summary>
-    /// A token for reports, on one line and unambiguous: in single quotes, with \n, \r, \t, \', \\, \u{...} for what does not print,
-    /// and \xNN for bytes that are no whole character. Special tokens have no quotes; an id without a token is "token" and its number.
-    /// </summary>
-    public string Describe(int id)
-    {
-        if ((uint)id >= (uint)_tokens.Length)
-        {
-            return _specials.TryGetValue(id, out string? name) ? name : FormattableString.Invariant($"token {id}");
-        }
-
-        ReadOnlySpan<byte> bytes = _tokens[id];
-        var text = new StringBuilder("'");
-        while (!bytes.IsEmpty)
-        {
-            if (Rune.DecodeFromUtf8(bytes, out Rune rune, out int size) == OperationStatus.Done)
-            {
-                AppendEscaped(text, rune);
-            }
-            else
-            {
-                size = 1;
-                text.Append(CultureInfo.InvariantCulture, $"\\x{bytes[0]:x2}");
-            }
-
-            bytes = bytes[size..];
-        }
-
-        return text.Append('\'').ToString();
-    }
+    /// <inheritdoc/>
+    public override string Describe(int id) =>
+        (uint)id < (uint)_tokens.Length ? Quoted(_tokens[id])
+        : _specials.TryGetValue(id, out string? name) ? name
+        : Unknown(id);
 
     /// <summary>Writes <c>encoder.json</c> and <c>vocab.bpe</c>, as GPT-2 has them, or <c>tokenizer.json</c>, as Hugging Face has it, into <paramref name="directory"/>, which is made if missing.</summary>
     /// <exception cref="BadInputException">The files cannot be written.</exception>
-    public void Save(string directory, TokenizerFormat format = TokenizerFormat.Gpt2)
+    public override void Save(string directory, TokenizerFormat format = TokenizerFormat.Gpt2)
     {
         try
         {
@@ -194,26 +160,6 @@ public sealed class BytePairTokenizer
         : throw new BadInputException(
             $"{directory}: holds no tokenizer; expected {BytePairFiles.EncoderName} and {BytePairFiles.MergesName}, or {TokenizerJson.FileName}. Check the path.");
 
-    /// <summary>
-    /// Where the tokenizer of a model's folder is: in its folder tokenizer/, as a run has it; beside the weights; or in the folder tinypython/ that the official
-    /// release has beside its models/; null if there is none.
-    /// </summary>
-    public static string? FolderOf(string modelDirectory)
-    {
-        const string ReleasedModels = "models", ReleasedTokenizer = "tinypython";
-        string own = Path.Combine(modelDirectory, "tokenizer");
-        if (Directory.Exists(own))
-        {
-            return own;
-        }
-
-        string? above = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(modelDirectory)));
-        string released = Path.Combine(Path.GetDirectoryName(above) ?? "", ReleasedTokenizer);
-        return HoldsFiles(modelDirectory) ? modelDirectory : Path.GetFileName(above) == ReleasedModels && HoldsFiles(released) ? released : null;
-
-        static bool HoldsFiles(string folder) => File.Exists(Path.Combine(folder, BytePairFiles.MergesName)) || File.Exists(Path.Combine(folder, TokenizerJson.FileName));
-    }
-
     /// <exception cref="BadInputException">The id is not of this vocabulary.</exception>
     internal ReadOnlySpan<byte> BytesOf(int id) =>
         (uint)id < (uint)_tokens.Length ? _tokens[id]
@@ -236,34 +182,6 @@ public sealed class BytePairTokenizer
         }
 
         return entry.Ids;
-    }
-
-    private static void AppendEscaped(StringBuilder text, Rune rune)
-    {
-        switch (rune.Value)
-        {
-            case '\n':
-                text.Append("\\n");
-                break;
-            case '\r':
-                text.Append("\\r");
-                break;
-            case '\t':
-                text.Append("\\t");
-                break;
-            case '\'' or '\\':
-                text.Append('\\').Append((char)rune.Value);
-                break;
-            case ' ':
-                text.Append(' ');
-                break;
-            default:
-                bool prints = Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.OtherNotAssigned
-                    or UnicodeCategory.PrivateUse or UnicodeCategory.SpaceSeparator or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
-                    or UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark);
-                _ = prints ? text.Append(rune.ToString()) : text.Append(CultureInfo.InvariantCulture, $"\\u{{{rune.Value:x}}}");
-                break;
-        }
     }
 
     private string ComputeFingerprint()

@@ -20,7 +20,7 @@ public sealed record PretrainingText(string Name, ReadOnlyMemory<ushort> Tokens,
 /// <param name="modelName">For the record.</param>
 /// <param name="model">Frozen.</param>
 /// <param name="tokenizer">The model's; null where it has none: then only logits can tell the answers.</param>
-public sealed partial class CircuitImport(string modelName, Transformer model, BytePairTokenizer? tokenizer)
+public sealed partial class CircuitImport(string modelName, Transformer model, TextTokenizer? tokenizer)
 {
     /// <summary>What the files of the release are called.</summary>
     public const string FileName = "viz_data.pt";

@@ -22,6 +22,18 @@ public sealed class PromptTaskFileTests : IDisposable
         Assert.Equal("b('x", task.Draw(TaskSplit.Test, new RandomSource(1)).Second);
     }
 
+    [Fact]
+    public void SinglePromptsAreDrawnTwoAtATimeWithAnswersOfTheirOwn()
+    {
+        const string Single = """{"format_version": 1, "name": "m", "description": "", "train": [{"prompt": "a", "right": "1", "wrong": "2"}, {"prompt": "b", "right": "3", "wrong": "4"}], "test": [{"prompt": "c", "right": "5", "wrong": "6"}]}""";
+        PromptTask task = Load(Single);
+
+        Assert.False(task.IsPaired);
+        Assert.Equal(new PromptPair("a", "b", "1", "2") { OwnSecond = new AnswerPair("3", "4") }, task.TrainTemplates[0](new RandomSource(1), 0));
+        Assert.Equal(new PromptPair("b", "a", "3", "4") { OwnSecond = new AnswerPair("1", "2") }, task.TrainTemplates[1](new RandomSource(1), 0));
+        Assert.Equal(new PromptPair("c", "c", "5", "6") { OwnSecond = new AnswerPair("5", "6") }, task.TestTemplates[0](new RandomSource(1), 0));
+    }
+
     [Theory]
     [InlineData("[]", "JSON object")]
     [InlineData("{", "not valid JSON")]
@@ -37,6 +49,10 @@ public sealed class PromptTaskFileTests : IDisposable
     [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"first": "a", "second": "a", "answer_a": "c", "answer_b": "d"}], "test": [O]}""", "equal prompts")]
     [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"first": "", "second": "a", "answer_a": "c", "answer_b": "d"}], "test": [O]}""", "empty prompt")]
     [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"first": "b", "second": "a", "answer_a": "c", "answer_b": "c"}], "test": [O]}""", "equal answers")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"prompt": "a", "right": "c"}], "test": [O]}""", "train[0] has no wrong")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"prompt": "a", "right": "c", "wrong": "c"}], "test": [O]}""", "equal answers")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"prompt": "a", "right": "c", "wrong": "d"}], "test": [O]}""", "one of the two kinds")]
+    [InlineData("""{"format_version": 1, "name": "m", "description": "", "train": [{"first": "a", "second": "b", "answer_a": "c", "answer_b": "d", "right": "e"}], "test": [O]}""", "is a pair and has right")]
     public void WhatIsWrongIsSaidInOneLine(string json, string expected)
     {
         string message = Assert.Throws<BadInputException>(() => Load(json.Replace("[P]", $"[{Pair}]", StringComparison.Ordinal).Replace("[O]", $"[{Other}]", StringComparison.Ordinal))).Message;
