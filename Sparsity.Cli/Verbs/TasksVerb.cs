@@ -38,7 +38,7 @@ internal sealed class TasksVerb : ModelVerb
         TakesOnly("tasks " + Action, Action switch
         {
             "show" => ["pairs", "distractor-lines", "seed"],
-            "eval" => ["model", "data", "tokenizer", "pairs", "max-tokens", "distractor-lines", "seed", .. EngineFlags],
+            "eval" => ["model", "data", "tokenizer", "loss", "pairs", "max-tokens", "distractor-lines", "seed", .. EngineFlags],
             _ => [],
         });
         RequireRange("--pairs", Pairs, 1, 1_000_000);

@@ -5,8 +5,10 @@ using Sparsity.Core.Storage;
 namespace Sparsity.Core.Bridges;
 
 /// <summary>
-/// The bridges of the public replication: bridges.bin beside sparse_model.bin, a linear encoder with AbsTopK and a linear decoder at each of the 2L+1 residuals. The
-/// dense model is only named, in config.json. Encoders with learned thresholds are refused, and decoders that read a residual before its AbsTopK.
+/// The bridges of the public replication: bridges.bin beside sparse_model.bin, a linear encoder with AbsTopK and a linear decoder at each
+/// of the 2L+1 residuals. The
+/// dense model is only named, in config.json. Encoders with learned thresholds are refused, and decoders that read a residual before its
+/// AbsTopK.
 /// </summary>
 internal static class ReplicationBridges
 {
@@ -38,7 +40,8 @@ internal static class ReplicationBridges
     }
 
     /// <summary>Fills bridges from bridges.bin.</summary>
-    /// <exception cref="BadInputException">Tensors are missing, unknown or of other shapes, or bridges here cannot do what they mean.</exception>
+    /// <exception cref="BadInputException">Tensors are missing, unknown or of other shapes, or bridges here cannot do what they
+    /// mean.</exception>
     public static void Read(string directory, BridgePairs bridges)
     {
         string[] places = [.. bridges.SparseConfig.AfracLoctypes.Split(',').Where(place => place is SiteKinds.ResidualBefore or "resid_post_attn")];

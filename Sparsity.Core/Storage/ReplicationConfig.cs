@@ -5,12 +5,16 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Storage;
 
 /// <summary>
-/// The config.json of the public replication, {model_config, sparsity_config, training_config}, in both generations of its fields: that of the public uploader, which
-/// leaves out where AbsTopK acts, and the newer one, whose code is not public. <see cref="ReplicationRecipe"/> fills in what config.json leaves out.
+/// The config.json of the public replication, {model_config, sparsity_config, training_config}, in both generations of its fields: that of
+/// the public uploader, which
+/// leaves out where AbsTopK acts, and the newer one, whose code is not public. <see cref="ReplicationRecipe"/> fills in what config.json
+/// leaves out.
 /// </summary>
 internal static class ReplicationConfig
 {
-    /// <summary>What the replication's own loader takes for attention sinks, places of AbsTopK and so on where a file does not say.</summary>
+    /// <summary>
+    /// What the replication's own loader takes for attention sinks, places of AbsTopK and so on where a file does not say.
+    /// </summary>
     private const string UsualLocations = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_v,attn_k,attn_q";
 
     private const string ModelSection = "model_config";
@@ -32,8 +36,9 @@ internal static class ReplicationConfig
     /// <param name="config">The whole file.</param>
     /// <param name="path">Its path; training_config.yaml is looked for beside it.</param>
     /// <param name="notes">Receives what a reader has to know: what was taken from elsewhere, and what is our reading.</param>
+    /// <returns>The configuration, and whether there is a wpe; where there is none it counts as zero.</returns>
     /// <exception cref="BadInputException">A field is unknown or has a value that no public code explains.</exception>
-    public static ModelConfig Read(JsonObject config, string path, List<string> notes)
+    public static (ModelConfig Config, bool HasPositions) Read(JsonObject config, string path, List<string> notes)
     {
         RequireKnown(config, path);
         ModelFields model = JsonText.Read<ModelFields>(Section(config, ModelSection, path), $"{path}: {ModelSection}");
@@ -42,7 +47,8 @@ internal static class ReplicationConfig
         recipe?.RequireSame(model.NLayer, model.DModel, sparsity.ActivationTopkFraction);
         if (model.DHead < 1 || model.DModel % model.DHead != 0)
         {
-            throw new BadInputException($"{path}: d_model is {model.DModel} and d_head {model.DHead}, but d_head must divide d_model. Use another copy.");
+            throw new BadInputException($"{path}: d_model is {model.DModel} and d_head {model.DHead}, but d_head must divide d_model. "
+                + "Use another copy.");
         }
 
         if (model.Dropout != 0)
@@ -56,7 +62,7 @@ internal static class ReplicationConfig
             notes.Add("use_flash_attention is false: the replication then ignores its attention sinks, and so does this program");
         }
 
-        return new ModelConfig
+        var read = new ModelConfig
         {
             BlockSize = model.NCtx,
             VocabSize = model.VocabSize,
@@ -79,7 +85,8 @@ internal static class ReplicationConfig
             Sink = model.UseAttentionSinks && flash,
             GradCheckpointing = model.GradientCheckpointing,
             Flash = flash,
-        }.Validated(path);
+        };
+        return (read.Validated(path), model.UsePositionalEmbeddings);
     }
 
     /// <summary>Writes the dialect, in its newer generation of fields, which says where AbsTopK acts.</summary>
@@ -90,12 +97,14 @@ internal static class ReplicationConfig
     {
         string[] ours = config.Afrac is null || config.AfracLoctypes.Length == 0 ? [] : config.AfracLoctypes.Split(',');
         bool isBefore = ours.Contains(SiteKinds.NeuronBefore);
-        RequireSame(config.AttentionChannels == config.DModel, $"n_head * d_head is {config.AttentionChannels} and d_model {config.DModel}; its heads always fill d_model");
+        RequireSame(config.AttentionChannels == config.DModel, $"n_head * d_head is {config.AttentionChannels} and d_model "
+            + $"{config.DModel}; its heads always fill d_model");
         RequireSame(config.ResidualActivationType == "identity", "it has no residual_activation_type relu");
         RequireSame(config.DPosEmb is null, "it has no concatenated positions (d_pos_emb)");
         RequireSame(!ours.Contains("resid_post_mlp"), "it has no AbsTopK after every MLP (resid_post_mlp)");
         RequireSame(!(isBefore && ours.Contains("mlp_neuron")), "it has AbsTopK before or after the activation (mlp_pre_act, mlp_neuron), not both");
-        RequireSame(config.AfracAtLeastOne || Site.AllOf(config).All(site => config.KeptAt(site) is not 0), "its AbsTopK keeps at least one entry, where this model's keeps none (afrac_at_least_one)");
+        RequireSame(config.AfracAtLeastOne || Site.AllOf(config).All(site => config.KeptAt(site) is not 0), "its AbsTopK keeps at least "
+            + "one entry, where this model's keeps none (afrac_at_least_one)");
         var model = new ModelFields
         {
             NLayer = config.NLayer,
@@ -150,11 +159,9 @@ internal static class ReplicationConfig
         }
     }
 
-    /// <summary>Whether the file has position embeddings; without, wpe is missing and counts as zero.</summary>
-    public static bool HasPositions(JsonObject config, string path) =>
-        JsonText.Read<ModelFields>(Section(config, ModelSection, path), $"{path}: {ModelSection}").UsePositionalEmbeddings;
-
-    /// <summary>The encoders' share of kept channels and the dense partner's name, from bridges_config; null where there is no such section.</summary>
+    /// <summary>
+    /// The encoders' share of kept channels and the dense partner's name, from bridges_config; null where there is no such section.
+    /// </summary>
     public static (double EncoderFraction, string Dense)? Bridges(JsonObject config, string path)
     {
         if (config[BridgesSection] is null)
@@ -175,15 +182,18 @@ internal static class ReplicationConfig
 
         if (sparsity.ActivationTopkMode is not (null or "per_token"))
         {
-            throw new BadInputException($"{path}: activation_topk_mode is {sparsity.ActivationTopkMode}, but what it does is known of per_token only. Use another model.");
+            throw new BadInputException($"{path}: activation_topk_mode is {sparsity.ActivationTopkMode}, but what it does is known of "
+                + "per_token only. Use another model.");
         }
 
         string given = sparsity.ActivationSparsityLocations ?? recipe?.Locations ?? UsualLocations;
         if (sparsity.ActivationSparsityLocations is null)
         {
             notes.Add(recipe?.Locations is null
-                ? $"{path} does not say where AbsTopK acts, and {ReplicationRecipe.FileName} is not there or does not say it either: taken for {UsualLocations}, as the replication does"
-                : $"where AbsTopK acts was read from {ReplicationRecipe.FileName}: {given} (the replication's own loader takes {UsualLocations} whatever that file says)");
+                ? $"{path} does not say where AbsTopK acts, and {ReplicationRecipe.FileName} is not there or does not say it either: "
+                    + $"taken for {UsualLocations}, as the replication does"
+                : $"where AbsTopK acts was read from {ReplicationRecipe.FileName}: {given} (the replication's own loader takes "
+                    + $"{UsualLocations} whatever that file says)");
         }
 
         // Split at commas and not trimmed: so does the replication, where a name behind a space does nothing.
@@ -197,7 +207,8 @@ internal static class ReplicationConfig
         bool isBefore = sparsity.MlpNeuronPreActivation is true && names.Contains("mlp_neuron");
         if (isBefore)
         {
-            notes.Add("mlp_neuron_pre_activation is read as AbsTopK before the activation; the code behind that field is not public, so this is a guess");
+            notes.Add("mlp_neuron_pre_activation is read as AbsTopK before the activation; the code behind that field is not public, so "
+                + "this is a guess");
         }
 
         return string.Join(',', names.SelectMany(name => Places.Where(place => place.Theirs == name)).Select(place => isBefore && place.Theirs == "mlp_neuron" ? SiteKinds.NeuronBefore : place.Ours));
@@ -209,7 +220,9 @@ internal static class ReplicationConfig
     private static JsonObject Section(JsonObject config, string name, string path) =>
         config[name] as JsonObject ?? throw new BadInputException($"{path}: has no section {name}. Use another copy.");
 
-    /// <summary>Fields that nobody here knows may change the numbers: all of them are named at once. What training_config says changes none.</summary>
+    /// <summary>
+    /// Fields that nobody here knows may change the numbers: all of them are named at once. What training_config says changes none.
+    /// </summary>
     private static void RequireKnown(JsonObject config, string path)
     {
         string[] unknown =

@@ -4,7 +4,8 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Storage;
 
 /// <summary>
-/// The tensors of a folder of the public replication: pytorch_model.bin, or sparse_model.bin beside bridges.bin. Its names are those of the official code but for the
+/// The tensors of a folder of the public replication: pytorch_model.bin, or sparse_model.bin beside bridges.bin. Its names are those of the
+/// official code but for the
 /// prefixes and the sinks; wpe is missing where no positions are added, and there is no final_logits_bias.
 /// </summary>
 internal static class ReplicationFolder
@@ -23,7 +24,8 @@ internal static class ReplicationFolder
     /// <summary>The file of weights.</summary>
     /// <exception cref="BadInputException">There is none.</exception>
     public static string TensorsPath(string directory) => FindTensors(directory)
-        ?? throw new BadInputException($"{directory}: its config.json is of the public replication, but there is neither {TensorsName} nor {TensorsBesideBridgesName}. Add the file.");
+        ?? throw new BadInputException($"{directory}: its config.json is of the public replication, but there is neither {TensorsName} "
+            + $"nor {TensorsBesideBridgesName}. Add the file.");
 
     /// <summary>The file's tensors under the names of the list of parameters.</summary>
     /// <param name="tensors">By their names in the file, without wrappers' prefixes; changed.</param>
@@ -56,7 +58,8 @@ internal static class ReplicationFolder
         IReadOnlyList<ParameterSpec> specs = ParameterSpec.ListFor(model.Config);
         if (!IsZero(ParameterNames.LogitsBias))
         {
-            throw new BadInputException($"The replication's files cannot hold this model: it has a {ParameterNames.LogitsBias} that is not zero. Convert to run or official instead.");
+            throw new BadInputException($"The replication's files cannot hold this model: it has a {ParameterNames.LogitsBias} that is "
+                + "not zero. Convert to run or official instead.");
         }
 
         bool hasPositions = model.Config.DPosEmb is null && !IsZero(ParameterNames.Position);

@@ -5,7 +5,8 @@ using YamlDotNet.RepresentationModel;
 namespace Sparsity.Core.Storage;
 
 /// <summary>
-/// What the replication's training_config.yaml says beyond its config.json: it is the whole configuration of the training, with sections model (sparse_model in a
+/// What the replication's training_config.yaml says beyond its config.json: it is the whole configuration of the training, with sections
+/// model (sparse_model in a
 /// bridge training), sparsity, bridges and others.
 /// </summary>
 internal sealed class ReplicationRecipe
@@ -49,8 +50,10 @@ internal sealed class ReplicationRecipe
 
         try
         {
+            string text = JsonText.ReadAllText(path);
+            RequireShallow(text, path);
             var yaml = new YamlStream();
-            yaml.Load(new StringReader(JsonText.ReadAllText(path)));
+            yaml.Load(new StringReader(text));
             return yaml.Documents is [{ RootNode: YamlMappingNode root }]
                 ? new ReplicationRecipe(path, root)
                 : throw new BadInputException($"{path}: expected one YAML document with sections such as model and sparsity.");
@@ -73,8 +76,23 @@ internal sealed class ReplicationRecipe
         {
             if (text is not null && !(double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double given) && given == expected))
             {
-                throw new BadInputException(FormattableString.Invariant(
-                    $"{_path}: {field} is {text}, but {expected} in config.json beside it. The two files do not belong together: get both again."));
+                string right = expected.ToString(CultureInfo.InvariantCulture);
+                throw new BadInputException(
+                    $"{_path}: {field} is {text}, but {right} in config.json beside it. The two files do not belong together: get both again.");
+            }
+        }
+    }
+
+    /// <summary>The library reads nested nodes recursively: a file of a thousand brackets would end the program.</summary>
+    private static void RequireShallow(string text, string path)
+    {
+        const int LargestDepth = 32;
+        var parser = new Parser(new StringReader(text));
+        for (int depth = 0; parser.MoveNext(); depth += parser.Current!.NestingIncrease)
+        {
+            if (depth > LargestDepth)
+            {
+                throw new BadInputException($"{path}: nests more than {LargestDepth} levels deep. Get the file again.");
             }
         }
     }

@@ -89,9 +89,19 @@ public sealed class StoredModel : IDisposable
         string configPath = isOfficial ? officialConfig : run.ConfigPath;
         JsonObject fields = JsonText.ParseObject(JsonText.ReadAllText(configPath), configPath);
         bool isReplication = ReplicationConfig.IsOne(fields);
-        bool hasPositions = !isReplication || ReplicationConfig.HasPositions(fields, configPath);
         var notes = new List<string>();
-        (ModelConfig config, IReadOnlyList<string> ignored) = isReplication ? (ReplicationConfig.Read(fields, configPath, notes), []) : ReadConfig(fields, configPath);
+        bool hasPositions = true;
+        ModelConfig config;
+        IReadOnlyList<string> ignored = [];
+        if (isReplication)
+        {
+            (config, hasPositions) = ReplicationConfig.Read(fields, configPath, notes);
+        }
+        else
+        {
+            (config, ignored) = ReadConfig(fields, configPath);
+        }
+
         TensorFile file = isReplication ? TorchFile.Open(ReplicationFolder.TensorsPath(directory))
             : isOfficial ? TorchFile.Open(Path.Combine(directory, OfficialTensorsName))
             : RunFolder.OpenTensors(run.ModelPath);

@@ -5,7 +5,8 @@ using System.Text.Json.Serialization;
 namespace Sparsity.Core.Tasks;
 
 /// <summary>
-/// The JSON file of a user's task: {format_version, name, description, train: [...], test: [...]}. Its entries are either all pairs, {first, second, answer_a, answer_b},
+/// The JSON file of a user's task: {format_version, name, description, train: [...], test: [...]}. Its entries are either all pairs,
+/// {first, second, answer_a, answer_b},
 /// or all single prompts, {prompt, right, wrong}.
 /// </summary>
 internal static class PromptTaskFile
@@ -23,14 +24,16 @@ internal static class PromptTaskFile
         bool isPaired = content.Train[0].IsPair;
         if (content.Train.Concat(content.Test).Any(entry => entry.IsPair != isPaired))
         {
-            throw new BadInputException($"{path}: has pairs (first, second, answer_a, answer_b) and single prompts (prompt, right, wrong); expected one of the two kinds. Make two tasks of it.");
+            throw new BadInputException($"{path}: has pairs (first, second, answer_a, answer_b) and single prompts (prompt, right, "
+                + "wrong); expected one of the two kinds. Make two tasks of it.");
         }
 
         var trained = content.Train.SelectMany(entry => entry.Prompts).ToHashSet(StringComparer.Ordinal);
         int shared = content.Test.FindIndex(entry => entry.Prompts.Any(trained.Contains));
         if (shared >= 0)
         {
-            throw new BadInputException($"{path}: test[{shared}] has a prompt that is in train too; expected prompts of their own in each. Change or remove one of them.");
+            throw new BadInputException($"{path}: test[{shared}] has a prompt that is in train too; expected prompts of their own in "
+                + "each. Change or remove one of them.");
         }
 
         string fingerprint = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(JsonText.WriteLine(content))));
@@ -52,7 +55,8 @@ internal static class PromptTaskFile
         for (int i = 0; i < entries.Count; i++)
         {
             Entry entry = entries[i];
-            string? wrong = entry.Fault is { } fault ? $"{fault}; expected either first, second, answer_a and answer_b, or prompt, right and wrong"
+            string? wrong = entry.Fault is { } fault ? $"{fault}; expected either first, second, answer_a and answer_b, or prompt, right "
+                + "and wrong"
                 : entry.Prompts.Any(prompt => prompt.Length == 0) ? "has an empty prompt; expected text before the answer"
                 : entry.Answers.Any(answer => answer.Length == 0) ? "has an empty answer; expected one token of text"
                 : entry.IsPair && entry.First == entry.Second ? "has equal prompts; expected prompts that differ in what decides"
@@ -65,7 +69,9 @@ internal static class PromptTaskFile
         }
     }
 
-    /// <summary>Each entry is a template. A single prompt is drawn together with another one of the split, which has answers of its own.</summary>
+    /// <summary>
+    /// Each entry is a template. A single prompt is drawn together with another one of the split, which has answers of its own.
+    /// </summary>
     private static PromptTemplate[] Templates(List<Entry> entries) =>
         [.. entries.Select((entry, i) => (PromptTemplate)((random, _) => entry.IsPair ? entry.Pair : entry.With(entries[(i + Other(random, entries.Count)) % entries.Count])))];
 

@@ -1,11 +1,15 @@
 namespace Sparsity.Core.Tasks;
 
-/// <summary>A <see cref="PromptPair"/> in tokens. The prompts need not be equally long; the answer is read at each one's last position.</summary>
+/// <summary>
+/// A <see cref="PromptPair"/> in tokens. The prompts need not be equally long; the answer is read at each one's last position.
+/// </summary>
 /// <param name="First">Tokens of the prompt after which <paramref name="AnswerA"/> is right; never empty.</param>
 /// <param name="Second">Tokens of the prompt after which <paramref name="AnswerB"/> is right; never empty.</param>
 public sealed record TokenizedPair(int[] First, int[] Second, int AnswerA, int AnswerB)
 {
-    /// <summary>The right and the wrong answer after the second prompt, where it has nothing to do with the first; null where they make a pair.</summary>
+    /// <summary>
+    /// The right and the wrong answer after the second prompt, where it has nothing to do with the first; null where they make a pair.
+    /// </summary>
     public (int Right, int Wrong)? OwnSecond { get; init; }
 
     /// <summary>The token that is right after a prompt.</summary>

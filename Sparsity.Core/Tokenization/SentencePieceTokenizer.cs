@@ -39,7 +39,8 @@ public sealed class SentencePieceTokenizer : TextTokenizer
         EndOfText = _pieces.EndOfSentenceId;
         if ((uint)EndOfText >= (uint)size)
         {
-            throw new BadInputException($"{path}: has no token for the end of a sentence, which separates documents. Use a model with eos_id.");
+            throw new BadInputException($"{path}: has no token for the end of a sentence, which separates documents. Use a model with "
+                + "eos_id.");
         }
 
         Fingerprint = Convert.ToHexStringLower(SHA256.HashData(file));
@@ -56,7 +57,30 @@ public sealed class SentencePieceTokenizer : TextTokenizer
 
     public override bool IsToken(int id) => (uint)id < (uint)_tokens.Length && _tokens[id] is not null;
 
-    public override int[] Encode(string text) => [.. _pieces.EncodeToIds(text, addBeginningOfSentence: false, addEndOfSentence: false)];
+    public override int[] Encode(string text)
+    {
+        var ids = new List<int>();
+        IReadOnlyList<int> pieces = Pieces(text);
+        if (pieces.Count == 0 && !string.IsNullOrWhiteSpace(text))
+        {
+            // Of a text of one character the library's BPE makes nothing. Twice with a space between, it makes the same tokens twice.
+            pieces = Pieces($"{text} {text}");
+            pieces = [.. pieces.Take(pieces.Count / 2)];
+        }
+
+        foreach (int id in pieces)
+        {
+            // SentencePiece itself makes one unknown token of neighbouring unknown characters; the library makes one of each.
+            if (id != _pieces.UnknownId || ids.Count == 0 || ids[^1] != id)
+            {
+                ids.Add(id);
+            }
+        }
+
+        return [.. ids];
+    }
+
+    private IReadOnlyList<int> Pieces(string text) => _pieces.EncodeToIds(text, addBeginningOfSentence: false, addEndOfSentence: false);
 
     public override string DecodeText(ReadOnlySpan<int> ids)
     {

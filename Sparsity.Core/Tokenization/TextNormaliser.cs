@@ -6,7 +6,8 @@ using System.Text.Json.Nodes;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// The normaliser of a <c>tokenizer.json</c>: what happens to text before it is split. Steps that decompose or compose characters (NFC, NFD, NFKC, NFKD, accents of BERT)
+/// The normaliser of a <c>tokenizer.json</c>: what happens to text before it is split. Steps that decompose or compose characters (NFC,
+/// NFD, NFKC, NFKD, accents of BERT)
 /// are refused: the program runs without a culture's data (InvariantGlobalization), where .NET leaves such text as it is.
 /// </summary>
 internal static class TextNormaliser
@@ -45,7 +46,8 @@ internal static class TextNormaliser
         }
 
         BadInputException Unknown(string what) => new(
-            $"{path}: normalizes text by {what}, which this program does not know; expected a sequence of Lowercase, Replace (of a text), StripAccents and BertNormalizer (with strip_accents false). "
+            $"{path}: normalizes text by {what}, which this program does not know; expected a sequence of Lowercase, Replace (of a "
+                + "text), StripAccents and BertNormalizer (with strip_accents false). "
             + "Use another tokenizer.");
     }
 

@@ -5,8 +5,10 @@ using System.Text;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// Text to token ids and back: what every verb uses, whatever the kind of tokenizer (<see cref="BytePairTokenizer"/>, <see cref="WordPieceTokenizer"/>,
-/// <see cref="SentencePieceTokenizer"/>, <see cref="TiktokenTokenizer"/>). Immutable; safe for several threads. <see cref="TokenizerFolder"/> opens one.
+/// Text to token ids and back: what every verb uses, whatever the kind of tokenizer (<see cref="BytePairTokenizer"/>,
+/// <see cref="WordPieceTokenizer"/>,
+/// <see cref="SentencePieceTokenizer"/>, <see cref="TiktokenTokenizer"/>). Immutable; safe for several threads.
+/// <see cref="TokenizerFolder"/> opens one.
 /// </summary>
 public abstract class TextTokenizer
 {
@@ -28,7 +30,9 @@ public abstract class TextTokenizer
     /// <summary>Adds the ids of <paramref name="utf8"/> to <paramref name="into"/>.</summary>
     public virtual void Encode(ReadOnlySpan<byte> utf8, List<int> into) => into.AddRange(Encode(Encoding.UTF8.GetString(utf8)));
 
-    /// <summary>The text of these ids, as far as they keep it: upper case, for instance, may be lost. Special tokens give their names.</summary>
+    /// <summary>
+    /// The text of these ids, as far as they keep it: upper case, for instance, may be lost. Special tokens give their names.
+    /// </summary>
     /// <exception cref="BadInputException">An id is not of this vocabulary.</exception>
     public abstract string DecodeText(ReadOnlySpan<int> ids);
 
@@ -51,7 +55,9 @@ public abstract class TextTokenizer
         return ids.Length == 1;
     }
 
-    /// <summary>What <paramref name="ids"/> add to the text of the ids before them: with a space where a word begins and the tokens do not hold it.</summary>
+    /// <summary>
+    /// What <paramref name="ids"/> add to the text of the ids before them: with a space where a word begins and the tokens do not hold it.
+    /// </summary>
     /// <inheritdoc cref="DecodeText" path="/exception"/>
     public string DecodeAfter(ReadOnlySpan<int> before, ReadOnlySpan<int> ids)
     {
@@ -65,7 +71,8 @@ public abstract class TextTokenizer
     {
         if (!IsToken(id))
         {
-            throw new BadInputException($"Token id {id} is not in the vocabulary; expected 0 to {VocabularySize - 1}. Use the tokenizer the ids were made with.");
+            throw new BadInputException($"Token id {id} is not in the vocabulary; expected 0 to {VocabularySize - 1}. Use the tokenizer "
+                + "the ids were made with.");
         }
     }
 

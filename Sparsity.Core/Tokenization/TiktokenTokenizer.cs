@@ -8,7 +8,8 @@ using MicrosoftTokenizers = Microsoft.ML.Tokenizers;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// A tiktoken file: each line a token's bytes in base64 and its rank. Such a file says neither how text is split nor which tokens are special: its name does, so
+/// A tiktoken file: each line a token's bytes in base64 and its rank. Such a file says neither how text is split nor which tokens are
+/// special: its name does, so
 /// only files of known names are read. Microsoft.ML.Tokenizers merges.
 /// </summary>
 public sealed class TiktokenTokenizer : TextTokenizer
@@ -98,7 +99,8 @@ public sealed class TiktokenTokenizer : TextTokenizer
             if (parts.Length != 2 || !Convert.TryFromBase64String(parts[0], bytes, out int length) || length == 0
                 || !int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int rank) || !ranks.TryAdd(rank, bytes[..length]))
             {
-                throw new BadInputException($"{path}, line {number}: expected a token in base64, a space, and a rank that no other line has. The file is damaged: get it again.");
+                throw new BadInputException($"{path}, line {number}: expected a token in base64, a space, and a rank that no other line "
+                    + "has. The file is damaged: get it again.");
             }
         }
 

@@ -8,7 +8,8 @@ public static class TokenizerFolder
         BytePairFiles.EncoderName + " and " + BytePairFiles.MergesName + ", " + TokenizerJson.FileName + ", " + SentencePieceTokenizer.FileName + ", or a file *" + TiktokenTokenizer.Extension;
 
     /// <summary>Opens the tokenizer of a folder.</summary>
-    /// <exception cref="BadInputException">There is none, a file is damaged, or it is of a kind that is not known to give the right ids here.</exception>
+    /// <exception cref="BadInputException">There is none, a file is damaged, or it is of a kind that is not known to give the right ids
+    /// here.</exception>
     public static TextTokenizer Load(string directory)
     {
         if (File.Exists(Path.Combine(directory, BytePairFiles.MergesName)))
@@ -29,7 +30,8 @@ public static class TokenizerFolder
     }
 
     /// <summary>
-    /// Where the tokenizer of a model's folder is: in its folder tokenizer/, as a run has it; beside the weights; or in the folder tinypython/ that the official
+    /// Where the tokenizer of a model's folder is: in its folder tokenizer/, as a run has it; beside the weights; or in the folder
+    /// tinypython/ that the official
     /// release has beside its models/; null if there is none.
     /// </summary>
     public static string? FolderOf(string modelDirectory)
@@ -87,7 +89,8 @@ public static class TokenizerFolder
     {
         if (tokens > BytePairTrainer.MaximumVocabulary)
         {
-            throw new BadInputException($"{path}: has {tokens} tokens, but token files and models hold at most {BytePairTrainer.MaximumVocabulary}. Use a smaller tokenizer.");
+            throw new BadInputException($"{path}: has {tokens} tokens, but token files and models hold at most "
+                + $"{BytePairTrainer.MaximumVocabulary}. Use a smaller tokenizer.");
         }
     }
 

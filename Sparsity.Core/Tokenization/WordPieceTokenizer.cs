@@ -7,9 +7,12 @@ using MicrosoftTokenizers = Microsoft.ML.Tokenizers;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// WordPiece as Hugging Face's <c>tokenizer.json</c> has it: text is normalised, split into words (<see cref="WordSplit"/>), and each word is cut into the longest
-/// pieces of the vocabulary; a word that cannot be cut is one unknown token. Microsoft.ML.Tokenizers cuts the words; its own normalisers and splits give other ids
-/// than Hugging Face's, so those are here. Names of special tokens in text give their ids, as there; the post-processor is left out, which only adds special tokens.
+/// WordPiece as Hugging Face's <c>tokenizer.json</c> has it: text is normalised, split into words (<see cref="WordSplit"/>), and each word
+/// is cut into the longest
+/// pieces of the vocabulary; a word that cannot be cut is one unknown token. Microsoft.ML.Tokenizers cuts the words; its own normalisers
+/// and splits give other ids
+/// than Hugging Face's, so those are here. Names of special tokens in text give their ids, as there; the post-processor is left out, which
+/// only adds special tokens.
 /// </summary>
 public sealed class WordPieceTokenizer : TextTokenizer
 {
@@ -68,7 +71,8 @@ public sealed class WordPieceTokenizer : TextTokenizer
     public static bool IsOne(string path) => Text((JsonText.ParseObject(JsonText.ReadAllText(path), path)["model"] as JsonObject)?["type"]) == ModelKind;
 
     /// <summary>Reads tokenizer.json.</summary>
-    /// <exception cref="BadInputException">It is damaged, or has a step that this program does not know to do right; the step is named.</exception>
+    /// <exception cref="BadInputException">It is damaged, or has a step that this program does not know to do right; the step is
+    /// named.</exception>
     public static WordPieceTokenizer Load(string path)
     {
         byte[] file = TokenizerFolder.Read(path);
@@ -182,5 +186,6 @@ public sealed class WordPieceTokenizer : TextTokenizer
 
     private static string? Text(JsonNode? node) => node?.GetValueKind() == JsonValueKind.String ? node.GetValue<string>() : null;
 
-    private static BadInputException Unsupported(string path, string what) => new($"{path}: {what}. Use a WordPiece tokenizer of another file, or report this one.");
+    private static BadInputException Unsupported(string path, string what) => new($"{path}: {what}. Use a WordPiece tokenizer of another "
+        + "file, or report this one.");
 }

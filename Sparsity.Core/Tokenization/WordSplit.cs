@@ -7,7 +7,8 @@ using MicrosoftTokenizers = Microsoft.ML.Tokenizers;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// The pre-tokeniser of a <c>tokenizer.json</c>: a sequence of steps, each of which sorts characters into classes and splits between characters of different ones.
+/// The pre-tokeniser of a <c>tokenizer.json</c>: a sequence of steps, each of which sorts characters into classes and splits between
+/// characters of different ones.
 /// Character classes are those of Hugging Face's library: Unicode's, not .NET's regular expressions'.
 /// </summary>
 internal sealed class WordSplit : MicrosoftTokenizers.PreTokenizer
@@ -80,13 +81,16 @@ internal sealed class WordSplit : MicrosoftTokenizers.PreTokenizer
             "Digits" => step!["individual_digits"]?.GetValueKind() == JsonValueKind.True ? [rune => IsNumeric(rune) ? Alone : Word] : [rune => IsNumeric(rune) ? Other : Word],
             _ => throw new BadInputException(
                 $"{path}: splits text by {kind}{(kind == "Punctuation" ? $" with behavior {Behaviour(step!)}" : "")}, which this program does not know for WordPiece; "
-                + "expected a sequence of Whitespace, WhitespaceSplit, BertPreTokenizer, Punctuation (Isolated) and Digits. Use another tokenizer."),
+                + "expected a sequence of Whitespace, WhitespaceSplit, BertPreTokenizer, Punctuation (Isolated) and Digits. Use another "
+                    + "tokenizer."),
         };
     }
 
     private static string Behaviour(JsonNode step) => step["behavior"]?.GetValueKind() == JsonValueKind.String ? step["behavior"]!.GetValue<string>() : "Isolated";
 
-    /// <summary>\w of Unicode's regular expressions: letters and letter-like symbols, marks, decimal digits, connectors, and the two joiners.</summary>
+    /// <summary>
+    /// \w of Unicode's regular expressions: letters and letter-like symbols, marks, decimal digits, connectors, and the two joiners.
+    /// </summary>
     private static bool IsWord(Rune rune) => Rune.IsLetter(rune) || Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark
         or UnicodeCategory.EnclosingMark or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.ConnectorPunctuation
         || rune.Value is 0x200c or 0x200d or (>= 0x24b6 and <= 0x24e9) or (>= 0x1f130 and <= 0x1f149) or (>= 0x1f150 and <= 0x1f169) or (>= 0x1f170 and <= 0x1f189);

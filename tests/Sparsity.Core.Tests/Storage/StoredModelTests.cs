@@ -15,7 +15,7 @@ public sealed class StoredModelTests : IDisposable
         var data = new TheoryData<string, ModelFolderKind>();
         foreach (string path in Directory.GetDirectories(Path.Combine(OfficialFixture.Root, "forward")).Order(StringComparer.Ordinal))
         {
-            foreach (ModelFolderKind kind in Enum.GetValues<ModelFolderKind>())
+            foreach (ModelFolderKind kind in Enum.GetValues<ModelFolderKind>().Except([ModelFolderKind.Replication])) // which cannot hold them all: ReplicationModelTests
             {
                 data.Add(Path.GetFileName(path), kind);
             }

@@ -110,13 +110,13 @@ public sealed class ReleasedTokenizerTests : IDisposable
     public void TheTokenizerOfAReleasedModelLiesBesideItsModels()
     {
         string model = Path.GetDirectoryName(_folder["models/csp/beeg_config.json"])!;
-        Assert.Null(BytePairTokenizer.FolderOf(model));
+        Assert.Null(TokenizerFolder.FolderOf(model));
         SyntheticTokenizers.Large.Save(_folder["tinypython"]);
-        Assert.Equal(_folder["tinypython"], BytePairTokenizer.FolderOf(model));
-        Assert.Equal(_folder["tinypython"], BytePairTokenizer.FolderOf(model + "/"));
-        Assert.Null(BytePairTokenizer.FolderOf(Path.GetDirectoryName(_folder["others/csp/x"])!));
+        Assert.Equal(_folder["tinypython"], TokenizerFolder.FolderOf(model));
+        Assert.Equal(_folder["tinypython"], TokenizerFolder.FolderOf(model + "/"));
+        Assert.Null(TokenizerFolder.FolderOf(Path.GetDirectoryName(_folder["others/csp/x"])!));
         SyntheticTokenizers.Large.Save(model);
-        Assert.Equal(model, BytePairTokenizer.FolderOf(model));
+        Assert.Equal(model, TokenizerFolder.FolderOf(model));
     }
 
     /// <summary>Two merges: "in", " in".</summary>

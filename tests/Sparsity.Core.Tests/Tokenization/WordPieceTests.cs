@@ -29,7 +29,8 @@ public sealed class WordPieceTests : IDisposable
         {
             string text = vector.GetProperty("text").GetString()!;
             int[] expected = [.. vector.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
-            Assert.True(expected.SequenceEqual(tokenizer.Encode(text)), $"{text}: {string.Join(' ', tokenizer.Encode(text))}, not {string.Join(' ', expected)}");
+            Assert.True(expected.SequenceEqual(tokenizer.Encode(text)), $"{text}: {string.Join(' ', tokenizer.Encode(text))}, not "
+                + $"{string.Join(' ', expected)}");
         }
     }
 

@@ -5,7 +5,10 @@ using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests.Official;
 
-/// <summary>Activations, logits, losses and gradients of the public replication's models, tensor by tensor, and its masked model where that is the same computation as ours.</summary>
+/// <summary>
+/// Activations, logits, losses and gradients of the public replication's models, tensor by tensor, and its masked model where that is the
+/// same computation as ours.
+/// </summary>
 [Trait("Category", "OfficialParity")]
 public class ReplicationParityTests
 {
@@ -18,7 +21,10 @@ public class ReplicationParityTests
         ("sparsify/", "its choice of weights keeps a minimum per row of every matrix, which this program has no option for"),
     ];
 
-    /// <summary>Its masked model with frozen norms takes their scales from a pass without AbsTopK, and with another epsilon than the model has: docs/official.md.</summary>
+    /// <summary>
+    /// Its masked model with frozen norms takes their scales from a pass without AbsTopK, and with another epsilon than the model has:
+    /// docs/official.md.
+    /// </summary>
     private static readonly string[] SameComputation = ["zero", "mean"];
 
     private static readonly Dictionary<SiteKind, string> LocationNames = new()
