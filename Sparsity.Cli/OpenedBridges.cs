@@ -23,7 +23,7 @@ internal sealed class OpenedBridges : IDisposable
         string dense = denseDirectory ?? RecordedPath.Folder(record.Dense, directory);
         if (!Directory.Exists(dense))
         {
-            throw new BadInputException($"{dense}: no such folder, but the bridges of {directory} lead to that dense model. Give its folder with --dense.");
+            throw new BadInputException($"{directory}: its bridges lead to the dense model '{dense}', but there is no such folder. Give its folder with --dense.");
         }
 
         Sparse = new OpenedRun(directory, engine, data, tokenizer);

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Storage;
 
@@ -61,7 +62,9 @@ internal static class ReplicationBridges
         TensorFile.RequireExactly(file.Path, file.ByName, [.. tensors.Select(entry => (entry.Name, entry.Parameter.Spec.Shape))]);
         foreach ((string name, Parameter parameter) in tensors)
         {
-            bridges.Engine.Write(parameter.Value, file.ByName[name].Floats());
+            ReadOnlySpan<float> values = file.ByName[name].Floats();
+            NumericalException.RequireFinite(values, file.Path, name);
+            bridges.Engine.Write(parameter.Value, values);
         }
     }
 

@@ -28,7 +28,7 @@ public static class RecordedPath
             }
         }
 
-        if (!Path.IsPathRooted(recorded))
+        if (!Path.IsPathRooted(recorded) && recorded.Length > 0)
         {
             yield return Path.GetFullPath(recorded);
         }

@@ -86,9 +86,25 @@ internal static class PromptTaskFile
         [property: JsonRequired] List<Entry> Test);
 
     /// <summary>A pair or a single prompt.</summary>
-    private sealed record Entry(
-        string? First = null, string? Second = null, string? AnswerA = null, string? AnswerB = null, string? Prompt = null, string? Right = null, string? Wrong = null)
+    private sealed record Entry
     {
+        public string? First { get; init; }
+
+        public string? Second { get; init; }
+
+        public string? AnswerA { get; init; }
+
+        public string? AnswerB { get; init; }
+
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public string? Prompt { get; init; }
+
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public string? Right { get; init; }
+
+        [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+        public string? Wrong { get; init; }
+
         [JsonIgnore]
         public bool IsPair => Prompt is null && Right is null && Wrong is null;
 

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Sparsity.Core.Tasks;
 
 /// <summary>
@@ -10,6 +12,7 @@ public sealed record TokenizedPair(int[] First, int[] Second, int AnswerA, int A
     /// <summary>
     /// The right and the wrong answer after the second prompt, where it has nothing to do with the first; null where they make a pair.
     /// </summary>
+    [JsonIgnore] // prompts.json holds pairs only
     public (int Right, int Wrong)? OwnSecond { get; init; }
 
     /// <summary>The token that is right after a prompt.</summary>
