@@ -100,7 +100,7 @@ public sealed class FullLossTests : IDisposable
         Assert.Equal(full.Runner.MeanLoss(_pairs, TaskLoss.Full), full.Loss(some, _pairs));
         Assert.True(Math.Abs(full.Loss(some, _pairs) - binary.Loss(some, _pairs)) > 0.1);
         var prompts = new TaskPrompts(_pairs, _pairs, _pairs);
-        var circuit = full.Describe(new ChosenNodes(some, new double[nodes], 0, 0, false), "task", "model", null, prompts);
+        var circuit = full.Describe(some, new ChosenNodes(some, new double[nodes], 0, 0, false), "task", "model", null, prompts);
         Assert.Equal(full.Loss(some, _pairs), circuit.Measurements.Loss, 1e-9);
         Assert.Equal(full.Loss([.. some.Select(_ => true)], _pairs), circuit.Measurements.LossFullModel, 1e-9);
     }

@@ -1,6 +1,5 @@
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Tokenization;
-using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Tasks;
 
