@@ -76,12 +76,14 @@ public static class JsonText
         return Read<T>(json, path);
     }
 
-    /// <exception cref="BadInputException">The file is missing or not readable.</exception>
+    /// <exception cref="BadInputException">The file is missing, not readable, or a Git LFS pointer.</exception>
     public static string ReadAllText(string path)
     {
         try
         {
-            return File.ReadAllText(path);
+            string text = File.ReadAllText(path);
+            GitLfsPointer.Refuse(path, text);
+            return text;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

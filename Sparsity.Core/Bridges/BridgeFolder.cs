@@ -69,7 +69,7 @@ public sealed class BridgeFolder(string directory)
         var bridges = new BridgePairs(sparse.Engine, dense.Config, sparse.Config, config, isTrained: false);
         try
         {
-            if (!File.Exists(RecordPath))
+            if (!File.Exists(RecordPath) && ReplicationBridges.IsIn(directory))
             {
                 ReplicationBridges.Read(directory, bridges); // it does not say which weights they belong to
                 return bridges;

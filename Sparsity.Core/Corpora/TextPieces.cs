@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Sparsity.Core.Storage;
 
 namespace Sparsity.Core.Corpora;
 
@@ -28,6 +29,7 @@ internal static class TextPieces
     {
         using IEnumerator<TextPiece> pieces = (kind switch
         {
+            _ when IsPointer(path) => [new TextPiece("", default, 0, "that are Git LFS pointers ('git lfs pull' fetches the files)")],
             ".txt" => Texts(path),
             ".jsonl" => JsonRows(path, options),
             ".parquet" => ParquetRows.Of(path, options),
@@ -60,6 +62,20 @@ internal static class TextPieces
 
     /// <summary>What is said of rows whose field or column is not there.</summary>
     internal static string Lacking(string? column) => column is null ? $"rows without {string.Join(", ", UsualColumns[..^1])} or {UsualColumns[^1]}" : $"rows without '{column}'";
+
+    private static bool IsPointer(string path)
+    {
+        try
+        {
+            using FileStream file = File.OpenRead(path);
+            var beginning = new byte[GitLfsPointer.Length];
+            return GitLfsPointer.Is(beginning.AsSpan(0, file.ReadAtLeast(beginning, beginning.Length, throwOnEndOfStream: false)));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false; // whoever reads it says so
+        }
+    }
 
     private static IEnumerable<TextPiece> Whole(string path, TextTreeOptions options)
     {

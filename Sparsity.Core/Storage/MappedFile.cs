@@ -9,7 +9,7 @@ internal sealed unsafe class MappedFile : IDisposable
     private readonly MemoryMappedViewAccessor? _view;
     private byte* _start;
 
-    /// <exception cref="BadInputException">The file is missing or not readable.</exception>
+    /// <exception cref="BadInputException">The file is missing, not readable, or a Git LFS pointer.</exception>
     public MappedFile(string path)
     {
         Path = path;
@@ -30,6 +30,16 @@ internal sealed unsafe class MappedFile : IDisposable
         {
             Dispose();
             throw new BadInputException($"{path}: cannot be read ({e.Message.ReplaceLineEndings(" ")}). Check the path.", e);
+        }
+
+        try
+        {
+            GitLfsPointer.Refuse(path, Span<byte>(0, (int)Math.Min(Length, GitLfsPointer.Length)));
+        }
+        catch
+        {
+            Dispose();
+            throw;
         }
     }
 

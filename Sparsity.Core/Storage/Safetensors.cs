@@ -125,7 +125,7 @@ public static class Safetensors
 
         long dataStart = LengthBytes + (long)headerLength;
         JsonObject header = JsonText.ParseObject(Encoding.UTF8.GetString(file.Span<byte>(LengthBytes, (int)headerLength)), file.Path);
-        Dictionary<string, string> metadata = header.Remove(MetadataName, out JsonNode? given) ? Metadata(file, given) : [];
+        Dictionary<string, string> metadata = header.Remove(MetadataName, out JsonNode? given) && given is not null ? Metadata(file, given) : [];
         if (metadata.Remove(ChecksumName, out string? written))
         {
             RequireUndamaged(file, file.Span<byte>(LengthBytes, (int)headerLength), written);
@@ -159,7 +159,7 @@ public static class Safetensors
             : throw Damaged(file, $"its tensors make {covered - dataStart} bytes of {file.Length - dataStart}");
     }
 
-    private static Dictionary<string, string> Metadata(MappedFile file, JsonNode? node)
+    private static Dictionary<string, string> Metadata(MappedFile file, JsonNode node)
     {
         var metadata = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach ((string key, JsonNode? value) in node as JsonObject ?? throw Damaged(file, "its metadata is no object"))

@@ -1,3 +1,5 @@
+using Sparsity.Core.Storage;
+
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>Finds out which kind of tokenizer a folder holds, and opens it.</summary>
@@ -74,8 +76,10 @@ public static class TokenizerFolder
         const long LargestFile = 1 << 28;
         try
         {
-            return new FileInfo(path).Length <= LargestFile ? File.ReadAllBytes(path)
+            byte[] bytes = new FileInfo(path).Length <= LargestFile ? File.ReadAllBytes(path)
                 : throw new BadInputException($"{path}: has more than {LargestFile} bytes, far more than a tokenizer. Check the path.");
+            GitLfsPointer.Refuse(path, bytes);
+            return bytes;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

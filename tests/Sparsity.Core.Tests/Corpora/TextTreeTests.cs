@@ -35,12 +35,16 @@ public sealed class TextTreeTests : IDisposable
         Put("large.py", new string('#', 200));
         File.WriteAllBytes(_folder["latin.py"], [(byte)'#', 0xE9, (byte)'\n']);
         File.WriteAllBytes(_folder["nul.py"], [(byte)'#', 0, (byte)'\n']);
+        Put("pointer.txt", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1675264\n");
 
         Content content = Read(_folder.Path, new TextTreeOptions { MaximumBytes = 100 });
 
         Assert.Equal(["copy.py", "good.py"], content.Documents.Select(document => document.Path));
         Assert.Equal(
-            ["copies 1 copy_2.py", "not UTF-8 1 latin.py", "too large 1 large.py", "too small 1 empty.py", "with NUL bytes 1 nul.py"],
+            [
+                "copies 1 copy_2.py", "not UTF-8 1 latin.py", "that are Git LFS pointers ('git lfs pull' fetches the files) 1 pointer.txt", "too large 1 large.py",
+                "too small 1 empty.py", "with NUL bytes 1 nul.py",
+            ],
             content.Skipped.Select(Line));
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Sparsity.Core.Storage;
+using Sparsity.Core.Tokenization;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Storage;
@@ -73,6 +74,37 @@ public sealed class SafetensorsTests : IDisposable
         }
 
         Assert.Equal([1f, -3.140625f, BitConverter.Int32BitsToSingle(0x10000), float.PositiveInfinity], file.ByName["bf16"].Floats().ToArray());
+    }
+
+    /// <summary>Other programs write null where they have nothing to say.</summary>
+    [Fact]
+    public void MetadataMayBeNull()
+    {
+        string path = _folder["null.safetensors"];
+        byte[] header = Encoding.UTF8.GetBytes("""{"__metadata__":null,"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}""");
+        File.WriteAllBytes(path, [.. BitConverter.GetBytes((long)header.Length), .. header, 7]);
+        using TensorFile file = Safetensors.Open(path);
+        Assert.Empty(file.Metadata);
+        Assert.Equal(["a"], file.Tensors.Select(tensor => tensor.Name));
+    }
+
+    [Theory]
+    [InlineData("model.safetensors")]
+    [InlineData("final_model.pt")]
+    [InlineData("config.json")]
+    [InlineData("vocab.bpe")]
+    public void AGitLfsPointerIsNamed(string name)
+    {
+        string path = _folder[name];
+        File.WriteAllText(path, $"version https://git-lfs.github.com/spec/v1\noid sha256:{new string('0', 64)}\nsize 1675264\n");
+        var failure = Assert.Throws<BadInputException>(() => _ = Path.GetExtension(name) switch
+        {
+            ".safetensors" => (object)Safetensors.Open(path),
+            ".pt" => TorchFile.Open(path),
+            ".json" => JsonText.ReadAllText(path),
+            _ => TokenizerFolder.Read(path),
+        });
+        Assert.Equal($"{path}: is a Git LFS pointer, not the file itself. Fetch the file with 'git lfs pull'.", failure.Message);
     }
 
     [Theory]
