@@ -21,6 +21,7 @@ internal sealed class Arguments
     private readonly List<string> _positional = [];
     private readonly List<string> _flagged = [];
     private readonly HashSet<string> _given = new(StringComparer.Ordinal);
+    private string? _request; // --help or --version
 
     /// <param name="arguments">The verb and what follows it.</param>
     /// <param name="type">The verb's.</param>
@@ -31,7 +32,7 @@ internal sealed class Arguments
         _flags = type.GetProperties().Where(property => property.GetCustomAttribute<OptionAttribute>() is not null)
             .ToDictionary(property => property.GetCustomAttribute<OptionAttribute>()!.LongName, StringComparer.Ordinal);
         PropertyInfo[] places = [.. type.GetProperties().Where(property => property.GetCustomAttribute<ValueAttribute>() is not null)];
-        for (int i = 1; i < arguments.Count && !AsksForHelp; i++)
+        for (int i = 1; i < arguments.Count && _request is null; i++)
         {
             if (arguments[i] == "--")
             {
@@ -54,20 +55,17 @@ internal sealed class Arguments
             }
         }
 
-        if (!AsksForHelp)
+        if (_request is null)
         {
             RequirePlaces(places);
         }
     }
 
-    /// <summary>Whether <c>--help</c> or <c>--version</c> is among the flags.</summary>
-    public bool AsksForHelp { get; private set; }
-
     /// <summary>Names of the flags that were given, without the dashes.</summary>
     public IReadOnlySet<string> Given => _given;
 
     /// <summary>The same arguments in a form that the command-line library cannot read otherwise.</summary>
-    public string[] Canonical => [_verb, .. _flagged, "--", .. _positional];
+    public string[] Canonical => _request is null ? [_verb, .. _flagged, "--", .. _positional] : [_verb, _request]; // which it reads only where nothing else is
 
     private string SeeHelp => $"See 'sparsity {_verb} --help'.";
 
@@ -78,7 +76,7 @@ internal sealed class Arguments
         string name = equals < 0 ? argument[2..] : argument[2..equals];
         if (name is "help" or "version")
         {
-            AsksForHelp = true;
+            _request = "--" + name;
             return i;
         }
 

@@ -51,9 +51,10 @@ int Run()
         settings.CaseInsensitiveEnumValues = true;
         settings.ParsingCulture = CultureInfo.InvariantCulture;
     });
-    Type? type = args.Length == 0 ? null : verbs.FirstOrDefault(verb => verb.GetCustomAttribute<VerbAttribute>()!.Name == args[0]);
-    Arguments? given = type is null ? null : new Arguments(args, type);
-    ParserResult<object> parsed = parser.ParseArguments(given is null || given.AsksForHelp ? args : given.Canonical, verbs);
+    string[] arguments = args is ["help", { } about, ..] ? [about, "--help"] : args;
+    Type? type = arguments.Length == 0 ? null : verbs.FirstOrDefault(verb => verb.GetCustomAttribute<VerbAttribute>()!.Name == arguments[0]);
+    Arguments? given = type is null ? null : new Arguments(arguments, type);
+    ParserResult<object> parsed = parser.ParseArguments(given?.Canonical ?? arguments, verbs);
     return parsed.MapResult(verb => Do((Verb)verb, given!), errors => Refuse(parsed, [.. errors]));
 }
 

@@ -116,7 +116,7 @@ internal static class BridgeTraining
         }
 
         TrainingConfig training = json["training"] is { } settings ? JsonText.Read<TrainingConfig>(settings, flags.Config!)
-            : start is { IsTrainedHere: true } ? start.Training with { PfracAnneal = false }
+            : start is { IsTrainedHere: true } ? start.Training with { PfracAnneal = false, TotalTokens = new TrainingConfig().TotalTokens }
             : new TrainingConfig
             {
                 Lr = 0.03,
@@ -127,7 +127,7 @@ internal static class BridgeTraining
         training = training with
         {
             Seed = flags.Seed ?? training.Seed,
-            TotalTokens = flags.Tokens ?? (start is null ? training.TotalTokens : new TrainingConfig().TotalTokens),
+            TotalTokens = flags.Tokens ?? training.TotalTokens,
             BatchSequences = flags.Batch ?? training.BatchSequences,
             ContextTokens = flags.Context ?? training.ContextTokens,
             Lr = flags.LearningRate ?? training.Lr,

@@ -143,7 +143,10 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
         foreach (string verb in new[] { "demo", "devices", "corpus", "tokenizer", "train", "eval", "generate", "tasks", "prune", "merge", "circuit", "bridge", "convert", "trace", "reproduce" })
         {
             Assert.Contains(verb, verbs, StringComparison.Ordinal);
-            Assert.Contains("--help", CommandLine.Succeed(verb, "--help"), StringComparison.Ordinal);
+            string help = CommandLine.Succeed(verb, "--help");
+            Assert.Contains("--debug", help, StringComparison.Ordinal);
+            Assert.Equal(help, CommandLine.Succeed(verb, "an-action", "--help"));
+            Assert.Equal(help, CommandLine.Succeed("help", verb));
         }
 
         Assert.Matches(@"\d+\.\d+", CommandLine.Succeed("--version"));

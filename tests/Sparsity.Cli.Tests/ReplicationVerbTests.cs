@@ -84,23 +84,24 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
     [Fact]
     public void ItsBridgesAreEvaluatedAsTheSameBridgesHere()
     {
-        File.WriteAllText(folders["bridge.json"], """{"bridge": {"final_location": true}, "training": {"total_tokens": 512, "batch_sequences": 4, "context_tokens": 16}}""");
+        File.WriteAllText(folders["bridge.json"], """{"bridge": {"final_location": true}, "training": {"total_tokens": 768, "context_tokens": 24}}""");
         CommandLine.Succeed("train", "--data", folders.Data, "--dense", "--d-model", "16", "--batch", "4", "--context", "16", "--tokens", "2048", "--out", folders["dense"]);
         CommandLine.Succeed(
             "bridge", "train", "--dense", folders["dense"], "--init", folders.Plain, "--data", folders.Data, "--config", folders["bridge.json"], "--out", folders["bridged"]);
         CommandLine.Succeed("convert", "--from", folders["bridged"], "--to", "replication", "--out", folders["there"]);
         File.Move(folders["there/pytorch_model.bin"], folders["there/sparse_model.bin"]);
         JsonNode config = JsonNode.Parse(File.ReadAllText(folders["there/config.json"]))!;
-        config["bridges_config"] = JsonNode.Parse("""{"encoder_afrac": 0.25, "n_layers": 2, "d_dense": "someone/dense", "d_sparse": 32}""");
+        config["bridges_config"] = JsonNode.Parse("""{"encoder_afrac": 0.25, "n_layers": 2, "d_dense": "someone/elsewhere", "d_sparse": 32}""");
         File.WriteAllText(folders["there/config.json"], config.ToJsonString());
         WriteBridges([]);
 
         string[] eval = ["bridge", "eval", "--data", folders.Data, "--dense", folders["dense"], "--model"];
         Assert.Equal(Lines(CommandLine.Succeed([.. eval, folders["bridged"]])), Lines(CommandLine.Succeed([.. eval, folders["there"]])));
-        Assert.Contains("1.mlp.act_in", CommandLine.Succeed(
-            "bridge", "steer", "--model", folders["there"], "--dense", folders["dense"], "--task", Path.Combine(Tasks, "pronoun_pairs.json"), "--node", "1.mlp.act_in.3", "--pairs", "2", "--random", "1"), StringComparison.Ordinal);
-        CommandLine.Refuse("single prompts", "bridge", "steer", "--model", folders["there"], "--dense", folders["dense"], "--task", Path.Combine(Tasks, "pronoun.json"), "--node", "1.mlp.act_in.3");
-        CommandLine.Refuse("someone/dense: no such folder", "bridge", "eval", "--model", folders["there"], "--data", folders.Data);
+        string[] steer = ["bridge", "steer", "--data", folders.Data, "--dense", folders["dense"], "--model", folders["there"], "--node", "1.mlp.act_in.3"];
+        Assert.Contains(
+            "1.mlp.act_in", CommandLine.Succeed([.. steer, "--task", Path.Combine(Tasks, "pronoun_pairs.json"), "--pairs", "2", "--random", "1"]), StringComparison.Ordinal);
+        CommandLine.Refuse("single prompts", [.. steer, "--task", Path.Combine(Tasks, "pronoun.json")]);
+        CommandLine.Refuse("'someone/elsewhere', but there is no such folder", "bridge", "eval", "--model", folders["there"], "--data", folders.Data);
 
         WriteBridges([TensorToWrite.Of("bridges.0.encoder.log_eps", [32], () => new float[32])]);
         CommandLine.Refuse("learned thresholds (bridges.0.encoder.log_eps)", [.. eval, folders["there"]]);
