@@ -3,8 +3,9 @@ using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Circuits.Released;
+using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 
 namespace Sparsity.Cli;
 

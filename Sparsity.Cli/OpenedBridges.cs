@@ -1,8 +1,9 @@
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 
 namespace Sparsity.Cli;
 
@@ -26,8 +27,9 @@ internal sealed class OpenedBridges : IDisposable
             throw new BadInputException($"{directory}: its bridges lead to the dense model '{dense}', but there is no such folder. Give its folder with --dense.");
         }
 
-        Sparse = new OpenedRun(directory, engine, data, tokenizer);
-        _dense = new OpenedRun(dense, engine);
+        Sparse = Run.Open(directory, engine, data, tokenizer);
+        Terminal.Lines(Sparse.Remarks);
+        _dense = Run.Open(dense, engine);
         Bridges = files.ReadBridges(Dense.Parameters, Sparse.Model.Parameters, record.Bridge);
     }
 

@@ -8,8 +8,7 @@ using Sparsity.Cli;
 using Sparsity.Cli.Mpi;
 using Sparsity.Cli.Verbs;
 using Sparsity.Core;
-using Sparsity.Core.Engine;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 
 if (Launcher.Present is not null)
 {
@@ -33,14 +32,14 @@ AppDomain.CurrentDomain.UnhandledException += (_, thrown) => Environment.Exit(Re
 try
 {
     Console.OutputEncoding = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
-    return Run();
+    return Execute();
 }
 catch (Exception e)
 {
     return Report(e);
 }
 
-int Run()
+int Execute()
 {
     // Getopt's rule: a flag takes the next argument as its value, whatever that begins with.
     using var parser = new Parser(settings =>
@@ -63,7 +62,7 @@ int Do(Verb verb, Arguments given)
     isDebug = verb.Debug;
     verb.Given = given.Given;
     RequireWorkingDirectory();
-    int code = verb.Run(stop.Token);
+    int code = verb.Execute(stop.Token);
     MpiGroup.Present?.Leave();
     return code;
 }
@@ -109,7 +108,7 @@ int Refuse(ParserResult<object> parsed, IReadOnlyList<Error> errors)
     {
         bool isVersion = errors.Any(error => error.Tag == ErrorType.VersionRequestedError);
         bool ofAllVerbs = errors.OfType<HelpVerbRequestedError>().Any(error => error.Type is null);
-        Terminal.Text((isVersion ? HelpText.AutoBuild(parsed) : Help(parsed, ofAllVerbs)) + "\n");
+        Terminal.Text((isVersion ? HelpText.AutoBuild(parsed).ToString() : Help(parsed, ofAllVerbs)) + "\n");
         return 0;
     }
 
@@ -122,13 +121,18 @@ int Refuse(ParserResult<object> parsed, IReadOnlyList<Error> errors)
     throw new BadInputException($"{sentence} See 'sparsity --help'.");
 }
 
-HelpText Help(ParserResult<object> parsed, bool ofAllVerbs) => HelpText.AutoBuild(parsed, help =>
+string Help(ParserResult<object> parsed, bool ofAllVerbs)
 {
-    help.AdditionalNewLineAfterOption = false;
-    help.MaximumDisplayWidth = 140;
-    help.Copyright = "";
-    return help;
-}, example => example, verbsIndex: ofAllVerbs);
+    const int Width = 140;
+    HelpText text = HelpText.AutoBuild(parsed, help =>
+    {
+        help.AdditionalNewLineAfterOption = false;
+        help.MaximumDisplayWidth = int.MaxValue; // lines are broken when the defaults are in them
+        help.Copyright = "";
+        return help;
+    }, example => example, verbsIndex: ofAllVerbs);
+    return HelpDefaults.Fill(text.ToString(), Width);
+}
 
 int Fail(string message, int code)
 {

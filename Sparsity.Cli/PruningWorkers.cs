@@ -1,9 +1,10 @@
 using Sparsity.Core;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 
 namespace Sparsity.Cli;
 
@@ -38,7 +39,8 @@ internal sealed class PruningWorkers : IDisposable
         for (int i = 0; i < atATime; i++)
         {
             IComputeEngine engine = verb.CreateEngine(isCpu ? Math.Max(1, threads / atATime) : verb.Threads);
-            var run = new OpenedRun(model, engine, data, tokenizer, isFirst: i == 0);
+            OpenedRun run = Run.Open(model, engine, data, tokenizer);
+            Terminal.Lines(i == 0 ? run.Remarks : []);
             _opened.Add((engine, run));
             DataFingerprint ??= run.Data.Fingerprint();
             _subjects.Add(new PruningSubject(model, run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens));

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 using Spectre.Console;
 
 namespace Sparsity.Cli;
@@ -28,6 +28,14 @@ internal static class Terminal
 
     /// <summary>Text as it is.</summary>
     /// <exception cref="WriteFailedException">Standard output is full or closed.</exception>
+    public static void Lines(IEnumerable<string> lines)
+    {
+        foreach (string line in lines)
+        {
+            Line($"{line}");
+        }
+    }
+
     public static void Text(string text) => Print(() => Console.Out.Write(text));
 
     /// <summary>How far long work has come: replaces the last such line on a terminal, and is left out of redirected output unless <paramref name="always"/>.</summary>

@@ -2,6 +2,7 @@ using CommandLine;
 using Sparsity.Cli.Mpi;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Runs;
 using Sparsity.Kernels;
 
 namespace Sparsity.Cli;
@@ -17,7 +18,7 @@ internal abstract class Verb
 
     /// <returns>The exit code.</returns>
     /// <exception cref="BadInputException">Exit code 2, one line.</exception>
-    public abstract int Run(CancellationToken stop);
+    public abstract int Execute(CancellationToken stop);
 
     /// <summary>Refuses flags that would be passed over.</summary>
     /// <param name="what">What is being done, such as "circuit show".</param>
@@ -84,5 +85,14 @@ internal abstract class ModelVerb : EngineVerb
     [Option("tokenizer", HelpText = "Folder of the model's tokenizer. (Default: the one in the model's folder, else that of --data)")]
     public string? Tokenizer { get; set; }
 
-    protected OpenedRun Open(string model, IComputeEngine engine) => new(model, engine, Data, Tokenizer);
+    /// <summary>Opens the model of a folder of any kind, and says what is to be known of it.</summary>
+    /// <param name="model">The folder.</param>
+    /// <param name="engine">Where the weights go.</param>
+    /// <param name="data">Data folder instead of that of --data.</param>
+    internal OpenedRun Open(string model, IComputeEngine engine, string? data = null)
+    {
+        OpenedRun run = Run.Open(model, engine, data ?? Data, Tokenizer);
+        Terminal.Lines(run.Remarks);
+        return run;
+    }
 }

@@ -2,7 +2,8 @@ using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Engine;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Cli.Bridges;

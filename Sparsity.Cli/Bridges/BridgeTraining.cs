@@ -2,11 +2,11 @@ using System.Text.Json.Nodes;
 using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
-using Sparsity.Core.Data;
 using Sparsity.Core.Distributed;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Cli.Bridges;
@@ -17,8 +17,7 @@ internal static class BridgeTraining
     public static int Run(BridgeVerb flags, IComputeEngine engine, IProcessGroup? group, CancellationToken stop)
     {
         string directory = flags.Resume ?? BridgeVerb.Required(flags.Out, "train", "--out DIR");
-        bool finished = flags.Resume is null ? Begin(flags, directory, engine, group, stop) : Continue(flags, new RunFolder(directory), engine, group, stop);
-        if (!finished)
+        if (!(flags.Resume is null ? Begin(flags, directory, engine, group, stop) : Continue(flags, directory, engine, group, stop)))
         {
             Terminal.Line($"stopped; continue with: sparsity bridge train --resume {directory}");
         }
@@ -28,61 +27,18 @@ internal static class BridgeTraining
 
     private static bool Begin(BridgeVerb flags, string directory, IComputeEngine engine, IProcessGroup? group, CancellationToken stop)
     {
-        string denseDirectory = BridgeVerb.Required(flags.Dense, "train", "--dense DIR");
-        using var dense = new OpenedRun(denseDirectory, engine, flags.Data, flags.Tokenizer);
-        BridgeFolder.RequireDense(dense.Model.Parameters, denseDirectory);
-        DataFolder data = dense.Data;
-        using OpenedRun? start = flags.Init is null ? null : new OpenedRun(flags.Init, engine, data.Directory, flags.Tokenizer);
-        if (start is not null && start.Tokenizer.Fingerprint != dense.Tokenizer.Fingerprint)
-        {
-            throw new BadInputException($"{flags.Init}: has another tokenizer than the dense model in {denseDirectory}. Give models trained with one tokenizer.");
-        }
-
-        (ModelConfig model, TrainingConfig training, BridgeConfig bridge) = Settings(flags, dense.Model.Config, start);
-        var trainer = new BridgeTrainer(dense.Model, model, training, bridge, start?.Model.Parameters, group);
-        RunFolder folder = TrainVerb.NewFolder(directory, group);
-        if (group.IsLeader())
-        {
-            AtomicFile.WriteText(new BridgeFolder(directory).RecordPath, JsonText.Write(new BridgeRecord
-            {
-                Dense = Path.GetFullPath(denseDirectory),
-                DenseFingerprint = dense.Model.Parameters.Fingerprint(),
-                Init = flags.Init is null ? null : Path.GetFullPath(flags.Init),
-                InitFingerprint = start?.Model.Parameters.Fingerprint(),
-                Bridge = bridge,
-            }));
-        }
-
-        return TrainVerb.Start(trainer, folder, data, stop);
+        using OpenedRun dense = flags.Open(BridgeVerb.Required(flags.Dense, "train", "--dense DIR"), engine);
+        using OpenedRun? initial = flags.Init is null ? null : flags.Open(flags.Init, engine, dense.Data.Directory);
+        (ModelConfig model, TrainingConfig training, BridgeConfig bridge) = Settings(flags, dense.Model.Config, initial);
+        using TrainingRun run = BridgeRun.Create(directory, dense, model, training, bridge, initial, group);
+        return TrainingProgress.Run(run, stop);
     }
 
-    private static bool Continue(BridgeVerb flags, RunFolder folder, IComputeEngine engine, IProcessGroup? group, CancellationToken stop)
+    private static bool Continue(BridgeVerb flags, string directory, IComputeEngine engine, IProcessGroup? group, CancellationToken stop)
     {
-        BridgeRecord bridge = new BridgeFolder(folder.Directory).ReadRecord();
-        RunRecord record = folder.ReadRecord();
-        string denseDirectory = flags.Dense ?? RecordedPath.Folder(bridge.Dense, folder.Directory);
-        using var dense = new OpenedRun(denseDirectory, engine, flags.Data ?? RecordedPath.Folder(record.Data, folder.Directory), flags.Tokenizer);
-        if (dense.Model.Parameters.Fingerprint() != bridge.DenseFingerprint)
-        {
-            throw new BadInputException($"{denseDirectory}: is another dense model than the run in {folder.Directory} began with. Restore it, or give it with --dense.");
-        }
-
-        DataFolder data = dense.Data;
-        record.RequireData(data, folder.Directory);
-        if (flags.Init is not null && (bridge.Init is null || folder.HasState))
-        {
-            throw new BadInputException($"{folder.Directory}: does not need --init: it {(bridge.Init is null ? "began with random weights" : "has a checkpoint to go on from")}. Leave it out.");
-        }
-
-        using OpenedRun? start = folder.HasState || bridge.Init is null ? null : new OpenedRun(flags.Init ?? RecordedPath.Folder(bridge.Init, folder.Directory), engine);
-        if (start is not null && bridge.InitFingerprint is not null && start.Model.Parameters.Fingerprint() != bridge.InitFingerprint)
-        {
-            throw new BadInputException($"{start.Folder.Directory}: has other weights than those that the run in {folder.Directory} was to begin with. Give the right model with --init.");
-        }
-
-        ModelConfig model = folder.ReadConfig();
-        var trainer = new BridgeTrainer(dense.Model, model, record.Training.Resolved(model, folder.RunPath), bridge.Bridge, start?.Model.Parameters, group);
-        return TrainVerb.Continue(trainer, folder, data, stop);
+        using OpenedRun dense = BridgeRun.OpenDense(directory, engine, flags.Dense, flags.Data, flags.Tokenizer);
+        using TrainingRun run = BridgeRun.Resume(directory, dense, flags.Init, group);
+        return TrainingProgress.Resume(run, stop);
     }
 
     private static (ModelConfig Model, TrainingConfig Training, BridgeConfig Bridge) Settings(BridgeVerb flags, ModelConfig dense, OpenedRun? start)
@@ -109,21 +65,17 @@ internal static class BridgeTraining
         }
 
         ModelConfig model = (start is null ? null : start.Model.Config with { OtherFields = null })
-            ?? (json["model"] is { } given ? ModelConfig.Parse(given.ToJsonString(), flags.Config!) : ModelConfig.Small(dense.VocabSize) with { NLayer = dense.NLayer });
+            ?? ModelConfig.Small(dense.VocabSize) with { NLayer = dense.NLayer };
+        model = json["model"] is { } given ? model.With(JsonText.RequireObject(given, $"{flags.Config}: model"), flags.Config!) : model;
         if (flags.DModel is { } width)
         {
             model = model with { DModel = width, DMlpField = 4 * width, NHead = Math.Max(1, width / model.DHead), DHeadField = model.DHead };
         }
 
-        TrainingConfig training = json["training"] is { } settings ? JsonText.Read<TrainingConfig>(settings, flags.Config!)
-            : start is { IsTrainedHere: true } ? start.Training with { PfracAnneal = false, TotalTokens = new TrainingConfig().TotalTokens }
-            : new TrainingConfig
-            {
-                Lr = 0.03,
-                Density = start is null ? 1.0 / 16 : ModelStatistics.Of(start.Model.Parameters).NonzeroFraction, // a released model stays as sparse as it is
-                PfracAnneal = start is null,
-                PositionEmbeddings = PositionEmbeddings.Learned,
-            };
+        TrainingConfig training = start is null ? TrainingConfig.Small
+            : start.IsTrainedHere ? start.Training with { PfracAnneal = false, TotalTokens = TrainingConfig.Small.TotalTokens }
+            : TrainingConfig.Small with { PfracAnneal = false, Density = ModelStatistics.Of(start.Model.Parameters).NonzeroFraction }; // it stays as sparse as it is
+        training = json["training"] is { } settings ? training.With(JsonText.RequireObject(settings, $"{flags.Config}: training"), flags.Config!) : training;
         training = training with
         {
             Seed = flags.Seed ?? training.Seed,

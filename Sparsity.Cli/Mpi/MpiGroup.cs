@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Sparsity.Core;
 using Sparsity.Core.Distributed;
-using Sparsity.Core.Engine;
 
 namespace Sparsity.Cli.Mpi;
 

@@ -1,11 +1,13 @@
 using Sparsity.Cli.Verbs;
 using Sparsity.Core;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Reproduction;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Cli.Reproduction;
@@ -47,11 +49,8 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
         if (!isBegun || folder.NextStep != training.LastStep() + 1)
         {
             Terminal.Line($"training {planned.Name}");
-            AtomicFile.CreateDirectory(folder.Directory);
-            bool isFinished = isBegun
-                ? TrainVerb.Continue(new Trainer(_engine, shape, training), folder, Data, stop)
-                : TrainVerb.Start(_engine, folder, Data, shape, training, stop);
-            if (!isFinished)
+            using TrainingRun run = isBegun ? Run.Resume(folder.Directory, _engine, Data.Directory) : Run.Create(folder.Directory, _engine, Data, shape, training);
+            if (!(isBegun ? TrainingProgress.Resume(run, stop) : TrainingProgress.Run(run, stop)))
             {
                 throw new OperationCanceledException(stop);
             }

@@ -2,7 +2,7 @@ using CommandLine;
 using Sparsity.Benchmarks;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 using Sparsity.Core.Training;
 using Sparsity.Kernels;
 using Sparsity.Kernels.Gpu;
@@ -30,7 +30,7 @@ internal sealed class BenchVerb : EngineVerb
     [Option("json", HelpText = "File to write the result to.")]
     public string? Json { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         if (Steps is < 1 or > 1_000_000)
         {

@@ -18,7 +18,7 @@ internal sealed class BridgeVerb : ModelVerb
     [Option("out", HelpText = "train: run folder to make. steer: folder for steering.json, .csv and .html. eval: folder for evaluation.json.")]
     public string? Out { get; set; }
 
-    [Option("seed", HelpText = "Seed of weights and data order, or of prompts and random directions. (Default: 1)")]
+    [Option("seed", HelpText = "Seed of weights and data order, or of prompts and random directions. (Default: {training.seed})")]
     public ulong? Seed { get; set; }
 
     [Option("resume", HelpText = "train: run folder to continue, with the settings it has; takes only --dense, --data, --init, --device and --threads beside it, where they were moved.")]
@@ -30,28 +30,28 @@ internal sealed class BridgeVerb : ModelVerb
     [Option("config", HelpText = "train: JSON file {\"model\": {...}, \"training\": {...}, \"bridge\": {...}}; flags override it.")]
     public string? Config { get; set; }
 
-    [Option("tokens", HelpText = "train: tokens to train on. (Default: 1500000)")]
+    [Option("tokens", HelpText = "train: tokens to train on. (Default: {training.total_tokens})")]
     public long? Tokens { get; set; }
 
-    [Option("batch", HelpText = "train: sequences of a batch. (Default: 16)")]
+    [Option("batch", HelpText = "train: sequences of a batch. (Default: {training.batch_sequences})")]
     public int? Batch { get; set; }
 
-    [Option("context", HelpText = "train: tokens of a sequence. (Default: 64)")]
+    [Option("context", HelpText = "train: tokens of a sequence. (Default: {training.context_tokens})")]
     public int? Context { get; set; }
 
-    [Option("lr", HelpText = "train: largest learning rate of the sparse model before sharkfin. (Default: 0.03)")]
+    [Option("lr", HelpText = "train: largest learning rate of the sparse model before sharkfin. (Default: {training.lr})")]
     public double? LearningRate { get; set; }
 
-    [Option("bridge-lr", HelpText = "train: largest learning rate of the bridges, as a share of their weights. (Default: 0.005)")]
+    [Option("bridge-lr", HelpText = "train: largest learning rate of the bridges, as a share of their weights. (Default: {bridge.lr})")]
     public double? BridgeLearningRate { get; set; }
 
-    [Option("density", HelpText = "train: share of nonzero weights in attention and MLP matrices. (Default: 0.0625)")]
+    [Option("density", HelpText = "train: share of nonzero weights in attention and MLP matrices. (Default: {training.density})")]
     public double? Density { get; set; }
 
-    [Option("minimum-alive", HelpText = "train: weights that every neuron and attention channel keeps. (Default: 4)")]
+    [Option("minimum-alive", HelpText = "train: weights that every neuron and attention channel keeps. (Default: {training.minimum_alive_per_neuron})")]
     public int? MinimumAlive { get; set; }
 
-    [Option("d-model", HelpText = "train: residual channels of the sparse model. (Default: 128)")]
+    [Option("d-model", HelpText = "train: residual channels of the sparse model. (Default: {model.d_model})")]
     public int? DModel { get; set; }
 
     [Option("d-mlp", HelpText = "train: MLP neurons of the sparse model. (Default: 4 * d-model)")]
@@ -95,7 +95,7 @@ internal sealed class BridgeVerb : ModelVerb
     [Option("random", HelpText = "steer: random directions to compare with. (Default: 16)")]
     public int? RandomDirections { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         TakesOnly(
             Action == "train" && Resume is not null ? "bridge train --resume, which goes on with the settings that the run has," : "bridge " + Action,

@@ -4,8 +4,9 @@ using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Circuits.Released;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
@@ -40,7 +41,7 @@ internal sealed class CircuitVerb : ModelVerb
     [Option("out", HelpText = "export: file to write. (Default: standard output) edit, import: folder to make.")]
     public string? Out { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         string[] files = [.. Files];
         TakesOnly("circuit " + Action, Action switch

@@ -1,6 +1,6 @@
 using CommandLine;
 using Sparsity.Core;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
@@ -20,7 +20,7 @@ internal sealed class ConvertVerb : Verb
     [Option("out", Required = true, HelpText = "Folder to make.")]
     public string Out { get; set; } = "";
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         using StoredModel model = StoredModel.Open(From);
         string? tokenizerFolder = Tokenizer ?? TokenizerFolder.FolderOf(From);
@@ -30,7 +30,7 @@ internal sealed class ConvertVerb : Verb
             throw new BadInputException($"{tokenizerFolder}: has {tokenizer.VocabularySize} tokens, but the model {model.Config.VocabSize}. Give the model's own --tokenizer.");
         }
 
-        OpenedRun.Tell(model);
+        Terminal.Lines(model.Remarks);
         RunFolder folder = RunFolder.Create(Out);
         model.Save(Out, To);
         tokenizer?.Save(To == ModelFolderKind.Run ? folder.TokenizerPath : Out, To is ModelFolderKind.HuggingFace or ModelFolderKind.Replication ? TokenizerFormat.HuggingFace : TokenizerFormat.Gpt2);

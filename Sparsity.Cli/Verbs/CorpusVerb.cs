@@ -36,7 +36,7 @@ internal sealed class CorpusVerb : Verb
     [Option("out", Required = true, HelpText = "Data folder to make.")]
     public string Out { get; set; } = "";
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         if (Synthetic == From.Any())
         {

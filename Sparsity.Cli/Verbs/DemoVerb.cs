@@ -2,11 +2,13 @@ using System.Diagnostics;
 using CommandLine;
 using Sparsity.Cli.Report;
 using Sparsity.Core;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
 
@@ -31,7 +33,7 @@ internal sealed class DemoVerb : EngineVerb
     [Option("no-dense", HelpText = "Leave out the dense model.")]
     public bool NoDense { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         if (!(Minutes is > 0 and <= 10_000))
         {
@@ -79,17 +81,15 @@ internal sealed class DemoVerb : EngineVerb
         string name = dense ? DemoCircuit.Dense : DemoCircuit.Sparse;
         ModelConfig model = ModelConfig.Small(data.Tokenizer.VocabularySize);
         model = dense ? model with { Afrac = null } : model;
-        TrainingConfig training = new TrainingConfig
+        TrainingConfig training = ((dense ? TrainingConfig.SmallDense : TrainingConfig.Small) with
         {
             Seed = Seed,
-            Lr = dense ? 0.01 : 0.03,
-            Density = dense ? null : 1.0 / 16,
             TotalTokens = (long)(Minutes / 5 * (dense ? 980_000 : 4_500_000)),
-            PositionEmbeddings = PositionEmbeddings.Learned,
-        }.Resolved(model);
+        }).Resolved(model);
         Terminal.Line($"training the {name} model on {training.TotalTokens} tokens");
         var metrics = new List<TrainingMetrics>();
-        if (!TrainVerb.Start(engine, RunFolder.Create(directory), data, model, training, stop, metrics.Add))
+        using TrainingRun run = Run.Create(directory, engine, data, model, training);
+        if (!TrainingProgress.Run(run, stop, metrics.Add))
         {
             throw new OperationCanceledException();
         }
@@ -99,7 +99,7 @@ internal sealed class DemoVerb : EngineVerb
 
     private List<ReportCircuit> Prune(IComputeEngine engine, TrainedModel model, DataFolder data, string root, CancellationToken stop)
     {
-        using var run = new OpenedRun(model.Directory, engine);
+        using OpenedRun run = Run.Open(model.Directory, engine);
         var config = new PruningConfig { Seed = Seed };
         var subject = new PruningSubject(model.Name, run.Model, run.Tokenizer, data.Training, config.MaxTokens);
         var found = new List<ReportCircuit>();

@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using Sparsity.Core.Storage;
 using Sparsity.Core;
+using Sparsity.Core.Files;
 using Sparsity.Parity;
 
 namespace Sparsity.Cli.Verbs;

@@ -23,7 +23,7 @@ internal sealed class DevicesVerb : EngineVerb
     [Option("emit", HelpText = "Write every kernel as PTX and OpenCL C into this folder (sm_80/, sm_90/, opencl/), and do nothing else. No device is needed.")]
     public string? Emit { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         if (!Check && (Shapes ?? Json) is not null)
         {

@@ -1,5 +1,7 @@
 using CommandLine;
+using Sparsity.Core;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Cli.Verbs;
@@ -10,7 +12,7 @@ internal sealed class EvalVerb : ModelVerb
     [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         using IComputeEngine engine = CreateEngine();
         using OpenedRun run = Open(Model, engine);

@@ -2,6 +2,7 @@ using CommandLine;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Generation;
+using Sparsity.Core.Runs;
 
 namespace Sparsity.Cli.Verbs;
 
@@ -33,7 +34,7 @@ internal sealed class GenerateVerb : ModelVerb
     [Option("no-cache", HelpText = "Take the whole context through the model for every token, instead of remembering keys and values: slower, the same text.")]
     public bool NoCache { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         SamplingConfig sampling = new SamplingConfig { Temperature = Temperature, TopK = TopK, TopP = TopP }.Validated();
         if (Tokens < 1)

@@ -14,7 +14,7 @@ internal sealed class MergeVerb : Verb
     [Option("out", Required = true, HelpText = "Folder to make; joining the same shards again changes nothing.")]
     public string Out { get; set; } = "";
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         string[] sweep = [.. From.SelectMany(PruningMerge.Find).Distinct()];
         string[] figures = [.. From.SelectMany(ReproductionMerge.Find).Distinct()];

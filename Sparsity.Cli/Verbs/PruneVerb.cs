@@ -3,8 +3,9 @@ using CommandLine;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Distributed;
+using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
@@ -24,25 +25,25 @@ internal sealed class PruneVerb : ModelVerb
     [Option("config", HelpText = "JSON file of pruning settings (docs/pruning.md); flags below override it.")]
     public string? Config { get; set; }
 
-    [Option("target-loss", Separator = ',', HelpText = "Task losses in nats that circuits must not exceed, comma-separated: a circuit for each. (Default: 0.15)")]
+    [Option("target-loss", Separator = ',', HelpText = "Task losses in nats that circuits must not exceed, comma-separated: a circuit for each. (Default: {pruning.target_loss})")]
     public IEnumerable<double> TargetLoss { get; set; } = [];
 
-    [Option("steps", HelpText = "Steps of mask training. (Default: 300)")]
+    [Option("steps", HelpText = "Steps of mask training. (Default: {pruning.steps})")]
     public int? Steps { get; set; }
 
-    [Option("k-coef", Separator = ',', HelpText = "Penalties per kept node to try, comma-separated. (Default: 0.0005,0.001,0.002,0.003)")]
+    [Option("k-coef", Separator = ',', HelpText = "Penalties per kept node to try, comma-separated. (Default: {pruning.k_coef})")]
     public IEnumerable<double> KCoef { get; set; } = [];
 
-    [Option("ablation", HelpText = "What other nodes are frozen at: mean or zero. (Default: mean)")]
+    [Option("ablation", HelpText = "What other nodes are frozen at: mean or zero. (Default: {pruning.ablation})")]
     public Ablation? Ablation { get; set; }
 
     [Option("final-resid", HelpText = "Also the channels of final_resid, which the unembedding reads, as nodes: as in the official release's circuits, not in the paper.")]
     public bool FinalResid { get; set; }
 
-    [Option("loss", HelpText = "What masks are trained on and circuits chosen and reported by: binary (between the two answers) or full (the right answer among all tokens). (Default: binary)")]
+    [Option("loss", HelpText = "What masks are trained on and circuits chosen and reported by: binary (between the two answers) or full (the right answer among all tokens). (Default: {pruning.loss})")]
     public TaskLoss? Loss { get; set; }
 
-    [Option("method", HelpText = "How nodes are ranked: mask (trained), or attribution (the baseline). (Default: mask)")]
+    [Option("method", HelpText = "How nodes are ranked: mask (trained), or attribution (the baseline). (Default: {pruning.method})")]
     public PruningMethod? Method { get; set; }
 
     [Option("search", HelpText = "Prunings of a search for better settings before each circuit; the table is search.jsonl. (Default: 0)")]
@@ -51,7 +52,7 @@ internal sealed class PruneVerb : ModelVerb
     [Option("faithfulness", HelpText = "Also test each circuit: the same search on a random model and on shuffled labels, interchange curves, the attribution baseline.")]
     public bool Faithfulness { get; set; }
 
-    [Option("seed", Separator = ',', HelpText = "Seeds of mask and prompts, comma-separated: a circuit for each. (Default: 1)")]
+    [Option("seed", Separator = ',', HelpText = "Seeds of mask and prompts, comma-separated: a circuit for each. (Default: {pruning.seed})")]
     public IEnumerable<ulong> Seed { get; set; } = [];
 
     [Option("shard", HelpText = "i/n: do only the i-th of n shares of the tasks and seeds, into a folder of its own below --out; 'merge' joins them.")]
@@ -63,7 +64,7 @@ internal sealed class PruneVerb : ModelVerb
     [Option("resume", HelpText = "Folder of an interrupted run to go on with, with the settings it has; takes only --model, --data, --task, --device and --threads beside it.")]
     public string? Resume { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         RequireUsed();
         PruningPlan? resumed = Resume is null ? null : PruningPlan.Load(Path.Combine(Resume, "prune.json")).At(Model, Data, Task);

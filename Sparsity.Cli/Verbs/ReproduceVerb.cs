@@ -3,11 +3,11 @@ using CommandLine;
 using Sparsity.Cli.Report;
 using Sparsity.Cli.Reproduction;
 using Sparsity.Core;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Data;
 using Sparsity.Core.Distributed;
-using Sparsity.Core.Pruning;
+using Sparsity.Core.Files;
 using Sparsity.Core.Reproduction;
-using Sparsity.Core.Storage;
 
 namespace Sparsity.Cli.Verbs;
 
@@ -37,7 +37,7 @@ internal sealed class ReproduceVerb : EngineVerb
 
     private static string Version => Assembly.GetExecutingAssembly().GetName().Version!.ToString(3);
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         if (List)
         {

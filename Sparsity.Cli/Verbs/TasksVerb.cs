@@ -1,7 +1,7 @@
 using CommandLine;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
-using Sparsity.Core.Pruning;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
@@ -33,7 +33,7 @@ internal sealed class TasksVerb : ModelVerb
     [Option("seed", Default = 1UL, HelpText = "Seed of the prompts.")]
     public ulong Seed { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         TakesOnly("tasks " + Action, Action switch
         {

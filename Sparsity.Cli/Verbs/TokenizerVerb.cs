@@ -1,7 +1,7 @@
 using CommandLine;
 using Sparsity.Core;
 using Sparsity.Core.Corpora;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
@@ -28,7 +28,7 @@ internal sealed class TokenizerVerb : Verb
     [Option("out", HelpText = "train, import, export: folder to make.")]
     public string? Out { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         TakesOnly("tokenizer " + Action, Action switch
         {

@@ -1,10 +1,12 @@
 using System.Text.Json.Nodes;
 using CommandLine;
 using Sparsity.Core;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tracing;
 
 namespace Sparsity.Cli.Verbs;
@@ -48,7 +50,7 @@ internal sealed class TraceVerb : ModelVerb
     [Option("seed", Default = 1UL, HelpText = "Chooses the windows that means are taken over.")]
     public ulong Seed { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         if (!MeanAblate.Any())
         {

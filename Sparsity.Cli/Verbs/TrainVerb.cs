@@ -1,12 +1,12 @@
-using System.Reflection;
 using CommandLine;
 using Sparsity.Cli.Mpi;
 using Sparsity.Core;
 using Sparsity.Core.Data;
 using Sparsity.Core.Distributed;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Gpu;
 
@@ -33,16 +33,16 @@ internal sealed class TrainVerb : TrainingFlags
     [Option("dense", HelpText = "An ordinary model: no weight sparsity, no AbsTopK.")]
     public bool Dense { get; set; }
 
-    [Option("layers", HelpText = "Layers. (Default: 2)")]
+    [Option("layers", HelpText = "Layers. (Default: {model.n_layer})")]
     public int? Layers { get; set; }
 
-    [Option("d-model", HelpText = "Residual channels. (Default: 128)")]
+    [Option("d-model", HelpText = "Residual channels. (Default: {model.d_model})")]
     public int? DModel { get; set; }
 
     [Option("d-mlp", HelpText = "MLP neurons. (Default: 4 * d-model)")]
     public int? DMlp { get; set; }
 
-    [Option("d-head", HelpText = "Channels of an attention head. (Default: 16)")]
+    [Option("d-head", HelpText = "Channels of an attention head. (Default: {model.d_head})")]
     public int? DHead { get; set; }
 
     [Option("heads", HelpText = "Attention heads. (Default: d-model / d-head)")]
@@ -54,7 +54,7 @@ internal sealed class TrainVerb : TrainingFlags
     [Option("dry-run", HelpText = "Only check the settings and estimate the memory of a GPU that the run takes; --out is not needed.")]
     public bool DryRun { get; set; }
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         if (Resume is not null)
         {
@@ -65,7 +65,7 @@ internal sealed class TrainVerb : TrainingFlags
         using IComputeEngine engine = CreateEngine(group);
         if (Resume is not null)
         {
-            return Continue(engine, group, new RunFolder(Resume), stop);
+            return Continue(Resume, engine, group, stop);
         }
 
         if (Data is null || (Out is null && !DryRun))
@@ -77,7 +77,7 @@ internal sealed class TrainVerb : TrainingFlags
         using StoredModel? initial = Init is null ? null : StoredModel.Open(Init);
         if (initial is not null)
         {
-            OpenedRun.Tell(initial);
+            Terminal.Lines(initial.Remarks);
         }
 
         (ModelConfig model, TrainingConfig training) = Settings(data, initial?.Config);
@@ -90,12 +90,9 @@ internal sealed class TrainVerb : TrainingFlags
         }
 
         TrainingRun.RequireData(training, data.Training.Length, data.Validation.Length);
-        RunFolder folder = NewFolder(Out, group);
-        return Start(new Trainer(engine, model, training, group), folder, data, stop, initial: initial) ? 0 : Stopped(Out);
+        using TrainingRun run = Run.Create(Out, new Trainer(engine, model, training, group), data, initial);
+        return TrainingProgress.Run(run, stop) ? 0 : Stopped(Out);
     }
-
-    /// <summary>The folder of a run to begin, made by rank 0; the others only know its name.</summary>
-    internal static RunFolder NewFolder(string directory, IProcessGroup? group) => group.IsLeader() ? RunFolder.Create(directory) : new RunFolder(directory);
 
     /// <summary>What the run needs.</summary>
     /// <exception cref="BadInputException">There is less than that.</exception>
@@ -119,110 +116,14 @@ internal sealed class TrainVerb : TrainingFlags
         throw new BadInputException($"The run needs {Megabytes(needed)}, but {engine.Description} has {free}. {wayOut}.");
     }
 
-    /// <summary>Begins a run in an empty folder; returns whether it reached its last step.</summary>
-    internal static bool Start(
-        IComputeEngine engine, RunFolder folder, DataFolder data, ModelConfig model, TrainingConfig training, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null)
+    private int Continue(string directory, IComputeEngine engine, IProcessGroup? group, CancellationToken stop)
     {
-        TrainingRun.RequireData(training, data.Training.Length, data.Validation.Length);
-        return Start(new Trainer(engine, model, training), folder, data, stop, onMetrics);
-    }
-
-    /// <summary>The same with any trainer, which it disposes.</summary>
-    internal static bool Start(
-        Trainer trainer, RunFolder folder, DataFolder data, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null, StoredModel? initial = null)
-    {
-        using var run = new TrainingRun(trainer, folder, data.Training, data.Validation, initial: initial);
-        if (trainer.Group.IsLeader())
-        {
-            Record(trainer, folder, data, initial);
-        }
-
-        return Finish(run, trainer.Config.LastStep(), stop, onMetrics);
-    }
-
-    private static void Record(Trainer trainer, RunFolder folder, DataFolder data, StoredModel? initial)
-    {
-        var record = new RunRecord
-        {
-            Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
-            Device = (trainer.Group is { } group ? FormattableString.Invariant($"{group.Size} x ") : "") + trainer.Engine.Description,
-            Data = Path.GetFullPath(data.Directory),
-            DataFingerprint = data.Fingerprint(),
-            InitialModel = initial is null ? null : Path.GetFullPath(initial.Directory),
-            InitialFingerprint = initial?.Fingerprint(),
-            TokenizerFingerprint = data.Tokenizer.Fingerprint,
-            BigramLoss = TrainingRun.BigramLoss(trainer.Config, trainer.Model.Config.VocabSize, data.Training, data.Validation),
-            Training = trainer.Config,
-        };
-        data.Tokenizer.Save(folder.TokenizerPath);
-        folder.WriteConfig(trainer.Model.Config);
-        AtomicFile.WriteText(folder.RunPath, JsonText.Write(record)); // from here on the run can be resumed
-    }
-
-    private int Continue(IComputeEngine engine, IProcessGroup? group, RunFolder folder, CancellationToken stop)
-    {
-        RunRecord record = folder.ReadRecord();
+        var folder = new RunFolder(directory);
+        TrainingConfig training = folder.ReadRecord().Training;
         ModelConfig model = folder.ReadConfig();
-        DataFolder data = DataFolder.Open(Data ?? RecordedPath.Folder(record.Data, folder.Directory));
-        record.RequireData(data, folder.Directory);
-        if (Init is not null && (record.InitialModel is null || folder.HasState))
-        {
-            throw new BadInputException($"{folder.Directory}: does not need --init: it {(record.InitialModel is null ? "began with random weights" : "has a checkpoint to go on from")}. Leave it out.");
-        }
-
-        using StoredModel? initial = !group.IsLeader() || folder.HasState || record.InitialModel is null ? null : StoredModel.Open(Init ?? RecordedPath.Folder(record.InitialModel, folder.Directory));
-        if (initial is not null && record.InitialFingerprint is not null && initial.Fingerprint() != record.InitialFingerprint)
-        {
-            throw new BadInputException($"{initial.Directory}: has other weights than those that the run in {folder.Directory} was to begin with. Give the right model with --init.");
-        }
-
-        TrainingConfig training = record.Training.Resolved(model, folder.RunPath);
-        RequireRoom(engine, model, training, group);
-        return Continue(new Trainer(engine, model, training, group), folder, data, stop, initial) ? 0 : Stopped(folder.Directory);
-    }
-
-    /// <summary>Goes on from the folder's checkpoint with any trainer, which it disposes; returns whether the run reached its last step.</summary>
-    internal static bool Continue(Trainer trainer, RunFolder folder, DataFolder data, CancellationToken stop, StoredModel? initial = null)
-    {
-        int lastStep = trainer.Config.LastStep();
-        using var run = new TrainingRun(trainer, folder, data.Training, data.Validation, resume: true, initial);
-        if (run.Damage is { } damage)
-        {
-            Terminal.Line($"{damage}");
-        }
-
-        Terminal.Line($"continuing {folder.Directory} at step {run.NextStep} of {lastStep}");
-        return Finish(run, lastStep, stop, null);
-    }
-
-    private static bool Finish(TrainingRun run, int lastStep, CancellationToken stop, Action<TrainingMetrics>? onMetrics)
-    {
-        bool isFinished = run.Run(metrics => Report(metrics, lastStep, onMetrics), stop, reason => Terminal.Line($"{reason}"));
-        if (run.SkippedSteps > 0)
-        {
-            Terminal.Line($"{run.SkippedSteps} steps were skipped because a number was not finite; metrics.jsonl counts them as skipped_steps");
-        }
-
-        return isFinished;
-    }
-
-    private static void Report(TrainingMetrics metrics, int lastStep, Action<TrainingMetrics>? onMetrics)
-    {
-        if (metrics.LossSpike is { } deviations)
-        {
-            Terminal.Line($"step {metrics.Step}/{lastStep}: the loss spiked to {metrics.Loss:0.000}, {deviations:0.0} standard deviations above its running mean");
-        }
-
-        if (metrics.ValidationLoss is { } validation)
-        {
-            Terminal.Line($"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, validation {validation:0.000}, nonzero {metrics.Statistics!.NonzeroFraction:0.0000}, {metrics.TokensPerSecond:0} tokens/s");
-        }
-        else
-        {
-            Terminal.Status($"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, {metrics.TokensPerSecond:0} tokens/s");
-        }
-
-        onMetrics?.Invoke(metrics);
+        RequireRoom(engine, model, training.Resolved(model, folder.RunPath), group);
+        using TrainingRun run = Run.Resume(directory, engine, Data, Init, group);
+        return TrainingProgress.Resume(run, stop) ? 0 : Stopped(directory);
     }
 
     private static string Megabytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.0} MiB");
@@ -236,7 +137,7 @@ internal sealed class TrainVerb : TrainingFlags
     private (ModelConfig Model, TrainingConfig Training) Settings(DataFolder data, ModelConfig? initial)
     {
         ModelConfig model = (initial is null ? null : initial with { OtherFields = null }) ?? ModelConfig.Small(data.Tokenizer.VocabularySize);
-        var training = new TrainingConfig { Lr = 0.03, Density = 1.0 / 16, PositionEmbeddings = Core.Training.PositionEmbeddings.Learned };
+        TrainingConfig training = Dense ? TrainingConfig.SmallDense : TrainingConfig.Small;
         if (Config is not null)
         {
             System.Text.Json.Nodes.JsonObject json = JsonText.ParseObject(JsonText.ReadAllText(Config), Config);
@@ -248,8 +149,8 @@ internal sealed class TrainVerb : TrainingFlags
                 }
             }
 
-            model = json["model"] is { } given ? ModelConfig.Parse(given.ToJsonString(), Config) : model;
-            training = json["training"] is { } settings ? JsonText.Read<TrainingConfig>(settings, Config) : training;
+            model = json["model"] is { } given ? model.With(JsonText.RequireObject(given, $"{Config}: model"), Config) : model;
+            training = json["training"] is { } settings ? training.With(JsonText.RequireObject(settings, $"{Config}: training"), Config) : training;
         }
 
         if (model.VocabSize < data.Tokenizer.VocabularySize)

@@ -3,7 +3,8 @@ using CommandLine;
 using Sparsity.Cli.Viewer;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
+using Sparsity.Core.Runs;
 
 namespace Sparsity.Cli.Verbs;
 
@@ -34,7 +35,7 @@ internal sealed class ViewVerb : ModelVerb
     [Option("address", Default = "127.0.0.1", HelpText = "Address to serve at. Any but 127.0.0.1 makes the viewer readable for others who know the token in its address.")]
     public string Address { get; set; } = "";
 
-    public override int Run(CancellationToken stop)
+    public override int Execute(CancellationToken stop)
     {
         if (Circuit is null == Directory is null)
         {

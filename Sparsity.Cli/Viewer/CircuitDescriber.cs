@@ -2,8 +2,8 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Viewer;

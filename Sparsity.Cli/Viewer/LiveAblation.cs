@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 

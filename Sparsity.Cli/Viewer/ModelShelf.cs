@@ -1,7 +1,8 @@
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Viewer;

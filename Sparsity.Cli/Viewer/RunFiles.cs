@@ -1,5 +1,5 @@
 using Sparsity.Core;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 
 namespace Sparsity.Cli.Viewer;
 

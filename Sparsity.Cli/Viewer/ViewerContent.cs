@@ -1,7 +1,8 @@
 using System.Text.Json.Nodes;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Viewer;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Sparsity.Core;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Cli.Viewer;
 

@@ -8,7 +8,6 @@ using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Sparsity.Core;
-using Sparsity.Core.Engine;
 
 namespace Sparsity.Cli.Viewer;
 

@@ -1,4 +1,5 @@
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 
@@ -23,7 +24,7 @@ public sealed record BridgeLocation(string Location, HybridResult DenseToSparse,
 /// <param name="KlSparse">KL(dense || sparse).</param>
 public sealed record BridgeEvaluation(long Tokens, double DenseLoss, double SparseLoss, double KlSparse, IReadOnlyList<BridgeLocation> Locations)
 {
-    public int FormatVersion { get; init; } = Storage.FileFormat.Version;
+    public int FormatVersion { get; init; } = FileFormat.Version;
 
     /// <summary>Mean over all hybrids, both directions.</summary>
     public double MeanNmse => Mean(hybrid => hybrid.Nmse);

@@ -1,7 +1,8 @@
 using System.Text.Json.Nodes;
-using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
+using Sparsity.Core.Tensors;
 
 namespace Sparsity.Core.Bridges;
 

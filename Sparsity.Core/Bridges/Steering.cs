@@ -1,6 +1,7 @@
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
 
@@ -31,7 +32,7 @@ public sealed record SteeredNode(string Name, double MeanDifference, double RmsR
 /// <param name="RandomDirections">Random directions per strength.</param>
 public sealed record SteeringResult(IReadOnlyList<SteeredNode> Nodes, int Prompts, int RandomDirections, ulong Seed, IReadOnlyList<SteeringPoint> Points)
 {
-    public int FormatVersion { get; init; } = Storage.FileFormat.Version;
+    public int FormatVersion { get; init; } = FileFormat.Version;
 
     /// <summary>Factor by which the last strength multiplies the counterfactual answer's probability in the dense model, against strength 0 of no edit.</summary>
     public double DenseFactor => Points[^1].Dense.Counterfactual / Points[0].Dense.Counterfactual;

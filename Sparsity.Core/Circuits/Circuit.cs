@@ -1,7 +1,6 @@
 using System.Text.Json.Serialization;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Circuits;

@@ -1,6 +1,5 @@
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
-using Sparsity.Core.Pruning;
 
 namespace Sparsity.Core.Circuits;
 

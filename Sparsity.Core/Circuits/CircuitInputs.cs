@@ -1,7 +1,7 @@
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
 using Sparsity.Core.Tasks;
+using Sparsity.Core.Tensors;
 
 namespace Sparsity.Core.Circuits;
 

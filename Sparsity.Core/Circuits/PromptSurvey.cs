@@ -1,6 +1,5 @@
 using System.Globalization;
 using Sparsity.Core.Model;
-using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Circuits;

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Corpora;
 

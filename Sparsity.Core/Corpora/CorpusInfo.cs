@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Corpora;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Corpora;
 

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Core.Data;

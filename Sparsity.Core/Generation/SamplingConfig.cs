@@ -1,5 +1,3 @@
-using Sparsity.Core.Engine;
-
 namespace Sparsity.Core.Generation;
 
 /// <summary>How the next token is drawn.</summary>

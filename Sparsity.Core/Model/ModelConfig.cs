@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Model;
 
@@ -256,7 +257,13 @@ public sealed record ModelConfig
         Parse(JsonText.ParseObject(json, source), source, isStored);
 
     /// <inheritdoc cref="Parse(string, string, bool)"/>
-    public static ModelConfig Parse(JsonObject fields, string source, bool isStored = false)
+    public static ModelConfig Parse(JsonObject fields, string source, bool isStored = false) => new ModelConfig().With(fields, source, isStored);
+
+    /// <summary>This model with the fields that a user's settings give; all others keep their values.</summary>
+    /// <inheritdoc cref="Parse(string, string, bool)"/>
+    public ModelConfig With(JsonObject fields, string source) => With(fields, source, isStored: false);
+
+    private ModelConfig With(JsonObject fields, string source, bool isStored)
     {
         ReleasedFields.Rename(fields, source);
         string[] unknown = [.. fields.Select(field => field.Key).Where(name => !(isStored ? IsStoredField(name) : IsField(name)))];
@@ -267,7 +274,7 @@ public sealed record ModelConfig
         }
 
         string? others = ReleasedFields.TakeFrom(fields, source);
-        return (JsonText.Read<ModelConfig>(fields, source) with { OtherFields = others }).Validated(source);
+        return (JsonText.Over(this, fields, source) with { OtherFields = others }).Validated(source);
     }
 
     /// <summary>The official JSON.</summary>

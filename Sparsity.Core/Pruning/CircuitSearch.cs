@@ -1,3 +1,4 @@
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;

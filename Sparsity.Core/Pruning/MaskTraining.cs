@@ -1,4 +1,4 @@
-using Sparsity.Core.Engine;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;

@@ -1,5 +1,6 @@
 using Sparsity.Core.Distributed;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;

@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Distributed;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;

@@ -1,5 +1,5 @@
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;

@@ -1,6 +1,6 @@
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Tokenization;
 

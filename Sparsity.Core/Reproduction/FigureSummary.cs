@@ -1,4 +1,5 @@
 using System.Globalization;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Pruning;
 
 namespace Sparsity.Core.Reproduction;

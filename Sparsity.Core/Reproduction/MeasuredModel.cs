@@ -1,5 +1,6 @@
-using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Reproduction;

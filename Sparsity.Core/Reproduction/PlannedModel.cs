@@ -12,15 +12,9 @@ namespace Sparsity.Core.Reproduction;
 public sealed record PlannedModel(int Layers, int Width, double? Density, long Tokens, ulong Seed)
 {
     /// <summary>Weights that each neuron and attention channel keeps: no density can be lower than this over the width.</summary>
-    public const int MinimumAlive = 4;
+    public static int MinimumAlive => TrainingConfig.Small.MinimumAlivePerNeuron;
 
     private const int HeadChannels = 16;
-
-    /// <summary>Rate while all weights are there still; sharkfin makes it grow as they become fewer.</summary>
-    private const double SparseRateWhileDense = 0.0075;
-
-    /// <summary>Rate of an ordinary model of one channel: the wider the model, the smaller the rate, by the root of the width.</summary>
-    private const double DenseRate = 0.12;
 
     /// <summary>Entries of the attention and MLP matrices, where the width is whole heads.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
@@ -48,15 +42,12 @@ public sealed record PlannedModel(int Layers, int Width, double? Density, long T
     /// <summary>How it is trained, resolved for its shape.</summary>
     public TrainingConfig Training(ModelConfig shape)
     {
-        var config = new TrainingConfig
-        {
-            Seed = Seed,
-            TotalTokens = Tokens,
-            Density = Density,
-            Lr = Density is { } density ? SparseRateWhileDense / Math.Sqrt(density) : DenseRate / Math.Sqrt(Width),
-            MinimumAlivePerNeuron = MinimumAlive,
-            PositionEmbeddings = PositionEmbeddings.Learned,
-        };
+        // The rate while all weights are there still is one for all densities: sharkfin makes it grow as they become fewer. An ordinary model's rate falls
+        // as the root of its width grows.
+        TrainingConfig config = Density is { } density
+            ? TrainingConfig.Small with { Density = density, Lr = TrainingConfig.Small.Lr * Math.Sqrt(TrainingConfig.Small.Density!.Value / density) }
+            : TrainingConfig.SmallDense with { Lr = TrainingConfig.SmallDense.Lr * Math.Sqrt((double)ModelConfig.Small(2).DModel / Width) };
+        config = config with { Seed = Seed, TotalTokens = Tokens };
         return (config with { EvaluateEvery = Math.Max(config.EvaluateEvery, config.LastStep() / 4) }).Resolved(shape);
     }
 }

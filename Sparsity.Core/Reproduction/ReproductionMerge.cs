@@ -1,5 +1,6 @@
 using Sparsity.Core.Distributed;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
+using Sparsity.Core.Runs;
 
 namespace Sparsity.Core.Reproduction;
 

@@ -1,7 +1,8 @@
 using System.Text.Json.Serialization;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Distributed;
+using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
 
 namespace Sparsity.Core.Reproduction;
 

@@ -1,4 +1,4 @@
-using Sparsity.Core.Pruning;
+using Sparsity.Core.Circuits;
 
 namespace Sparsity.Core.Reproduction;
 

@@ -32,7 +32,7 @@ public sealed record ReproductionScale(
     ];
 
     /// <summary>Average nonzero weights of a row of a sparse model's matrices: twice what minimum alive asks for, at any width.</summary>
-    public const int WeightsPerRow = 2 * PlannedModel.MinimumAlive;
+    public static int WeightsPerRow => 2 * PlannedModel.MinimumAlive;
 
     private const int FewTasks = 8;
 

@@ -1,7 +1,8 @@
 using System.Security.Cryptography;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using IO = System.IO;
 
 namespace Sparsity.Core.Reproduction;

@@ -1,4 +1,4 @@
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Tokenization;
 
@@ -66,7 +66,7 @@ public static class TokenizerFolder
             throw new BadInputException($"{directory}: the folder cannot be made ({e.Message}). Choose another one.", e);
         }
 
-        Storage.AtomicFile.Write(Path.Combine(directory, name), stream => stream.Write(content));
+        AtomicFile.Write(Path.Combine(directory, name), stream => stream.Write(content));
     }
 
     /// <summary>The bytes of a tokenizer's file.</summary>

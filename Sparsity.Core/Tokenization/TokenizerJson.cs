@@ -1,6 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Tokenization;
 

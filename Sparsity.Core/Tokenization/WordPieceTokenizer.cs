@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Sparsity.Core.Files;
 using MicrosoftTokenizers = Microsoft.ML.Tokenizers;
 
 namespace Sparsity.Core.Tokenization;

@@ -1,3 +1,5 @@
+using System.Text.Json.Nodes;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Training;
@@ -155,6 +157,22 @@ public sealed record TrainingConfig
 
     /// <summary>What a loss or gradient that is not finite does.</summary>
     public NonFinite OnNan { get; init; } = NonFinite.Stop;
+
+    /// <summary>
+    /// How <see cref="ModelConfig.Small"/> is trained: what 'train' does unless told otherwise. One weight of sixteen is kept, and positions are learned as
+    /// in the official script.
+    /// </summary>
+    public static TrainingConfig Small { get; } = new() { Lr = 0.03, Density = 1.0 / 16, PositionEmbeddings = PositionEmbeddings.Learned };
+
+    /// <summary>How an ordinary model of that size is trained: no weight sparsity, and a lower rate, as no weights go for which sharkfin would raise it.</summary>
+    public static TrainingConfig SmallDense { get; } = Small with { Lr = 0.01, Density = null };
+
+    /// <summary>These settings with the fields that a user gives; all others keep their values. Either of pfrac and density replaces both.</summary>
+    /// <param name="fields">By their names in JSON.</param>
+    /// <param name="source">Where they come from, for messages.</param>
+    /// <exception cref="BadInputException">A field is unknown or of another type.</exception>
+    public TrainingConfig With(JsonObject fields, string source) => JsonText.Over(
+        fields.ContainsKey("pfrac") || fields.ContainsKey("density") ? this with { Pfrac = null, Density = null } : this, fields, source);
 
     /// <summary>Whether the model is made sparse.</summary>
     public bool IsSparse() => Pfrac is not null || Density is not null;

@@ -7,7 +7,7 @@ using ILGPU.Backends.PTX;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Kernels.Gpu;
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 using Sparsity.Kernels;
 using Sparsity.Kernels.Cpu;

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Xml.Linq;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Tensors;
 
 namespace Sparsity.Cli.Tests;
 

@@ -1,6 +1,6 @@
 using Sparsity.Cli.Report;
 using Sparsity.Cli.Tests.Report;
-using Sparsity.Core;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Cli.Tests;
 

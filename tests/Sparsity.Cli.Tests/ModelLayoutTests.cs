@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
+using Sparsity.Core.Tensors;
 
 namespace Sparsity.Cli.Tests;
 

@@ -2,7 +2,8 @@ using System.Text.Json.Nodes;
 using Sparsity.Core.Corpora;
 using Sparsity.Core.Data;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
+using Sparsity.Core.Tensors;
 using Sparsity.Core.Tokenization;
 using Sparsity.TestSupport;
 

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Tensors;
 
 namespace Sparsity.Cli.Tests;
 

@@ -2,7 +2,7 @@ using System.Reflection;
 using System.Text.Json.Nodes;
 using CommandLine;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Cli.Tests;

@@ -3,7 +3,7 @@ using FsCheck;
 using FsCheck.Fluent;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Tensors;
 using Sparsity.Core.Tokenization;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;

@@ -1,8 +1,9 @@
 using System.Text.RegularExpressions;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
 using Sparsity.TestSupport;

@@ -1,4 +1,4 @@
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
 using Sparsity.TestSupport;

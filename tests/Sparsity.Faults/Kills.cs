@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Sparsity.Core;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Faults;

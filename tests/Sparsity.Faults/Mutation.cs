@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json.Nodes;
 using Sparsity.Core;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Tensors;
 
 namespace Sparsity.Faults;
 

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
 using System.Text;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Tensors;
 
 namespace Sparsity.Faults;
 

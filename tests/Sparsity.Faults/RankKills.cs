@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using Sparsity.Core;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Faults;

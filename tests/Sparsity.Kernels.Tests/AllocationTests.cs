@@ -1,4 +1,4 @@
-using Sparsity.Core.Training;
+using Sparsity.Core.Runs;
 using Sparsity.Kernels.Cpu;
 
 namespace Sparsity.Kernels.Tests;

@@ -1,7 +1,6 @@
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
-using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 using Sparsity.Kernels.Cpu;
 

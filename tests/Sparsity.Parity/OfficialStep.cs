@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Parity;

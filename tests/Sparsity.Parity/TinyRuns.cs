@@ -1,7 +1,9 @@
 using Sparsity.Core.Bridges;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
 

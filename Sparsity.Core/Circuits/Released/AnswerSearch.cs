@@ -1,4 +1,3 @@
-using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Circuits.Released;

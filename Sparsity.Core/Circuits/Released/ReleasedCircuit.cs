@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using Sparsity.Core.Pruning;
 
 namespace Sparsity.Core.Circuits.Released;
 

@@ -1,4 +1,5 @@
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
+using Sparsity.Core.Tensors;
 
 namespace Sparsity.Core.Circuits.Released;
 

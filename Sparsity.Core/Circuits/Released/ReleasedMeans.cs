@@ -1,7 +1,6 @@
 using System.Globalization;
 using Sparsity.Core.Model;
-using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Tensors;
 
 namespace Sparsity.Core.Circuits.Released;
 

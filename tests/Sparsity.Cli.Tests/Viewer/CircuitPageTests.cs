@@ -1,8 +1,8 @@
 using System.Text.Json;
 using Microsoft.Playwright;
 using Sparsity.Cli.Tests.Report;
-using Sparsity.Core;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.TestSupport;
 using static Microsoft.Playwright.Assertions;
 

@@ -1,6 +1,6 @@
 using Sparsity.Cli.Tests.Report;
-using Sparsity.Core;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.TestSupport;
 using static Microsoft.Playwright.Assertions;
 

@@ -2,7 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using Sparsity.Cli.Tests.Report;
-using Sparsity.Core;
+using Sparsity.Core.Files;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Cli.Tests.Viewer;

@@ -1,8 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
 using Sparsity.Cli.Tests.Report;
-using Sparsity.Core;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Cli.Tests.Viewer;

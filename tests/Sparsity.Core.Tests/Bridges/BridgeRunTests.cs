@@ -1,6 +1,6 @@
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
 using Sparsity.TestSupport;

@@ -1,6 +1,6 @@
 using System.Xml.Linq;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Pruning;
+using Sparsity.Core.Files;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Circuits;

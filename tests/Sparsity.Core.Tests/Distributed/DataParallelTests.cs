@@ -1,8 +1,7 @@
 using Sparsity.Core.Bridges;
-using Sparsity.Core.Distributed;
-using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
 using Sparsity.TestSupport;

@@ -1,4 +1,5 @@
-using Sparsity.Core.Pruning;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Tests.Pruning;
 

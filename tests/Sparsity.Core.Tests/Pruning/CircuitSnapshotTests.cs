@@ -5,7 +5,7 @@ using Sparsity.Core.Corpora;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Tokenization;
 using Sparsity.TestSupport;

@@ -1,3 +1,4 @@
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;

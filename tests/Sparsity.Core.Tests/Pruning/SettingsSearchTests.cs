@@ -1,6 +1,7 @@
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Kernels.Cpu;
 using Sparsity.TestSupport;

@@ -1,4 +1,4 @@
-using Sparsity.Core.Pruning;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Reproduction;
 
 namespace Sparsity.Core.Tests.Reproduction;

@@ -1,8 +1,9 @@
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Distributed;
+using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Reproduction;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Reproduction;

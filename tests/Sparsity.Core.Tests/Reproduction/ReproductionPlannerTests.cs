@@ -1,6 +1,6 @@
-using Sparsity.Core.Pruning;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
 using Sparsity.Core.Reproduction;
-using Sparsity.Core.Storage;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Reproduction;

@@ -1,6 +1,7 @@
 using System.Text;
-using Sparsity.Core.Storage;
-using Sparsity.Core.Training;
+using Sparsity.Core.Files;
+using Sparsity.Core.Runs;
+using Sparsity.Core.Tensors;
 using Sparsity.Kernels.Cpu;
 using Sparsity.TestSupport;
 
@@ -152,6 +153,6 @@ public sealed class CheckpointTests : IDisposable
         using var run = new TrainingRun(engine, TinyModels.Config, TinyModels.Training with { KeepCheckpoints = keep }, folder, _training, _validation, resume);
         int step = run.NextStep;
         Assert.True(run.Run());
-        return (step, run.Damage);
+        return (step, run.ResumeWarning);
     }
 }

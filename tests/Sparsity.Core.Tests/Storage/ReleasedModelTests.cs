@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
+using Sparsity.Core.Tensors;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Storage;

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
+using Sparsity.Core.Tensors;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Storage;

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
+using Sparsity.Core.Tensors;
 using Sparsity.Core.Tokenization;
 using Sparsity.TestSupport;
 

@@ -1,5 +1,7 @@
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
+using Sparsity.Core.Tensors;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Storage;

@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
+using Sparsity.Core.Tensors;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Storage;

@@ -1,3 +1,4 @@
+using Sparsity.Core.Files;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 

@@ -1,6 +1,6 @@
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 
 namespace Sparsity.Kernels.Tests.Official;
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
 

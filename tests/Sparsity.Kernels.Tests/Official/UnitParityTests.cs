@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;

@@ -1,8 +1,9 @@
 using System.Text.Json;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Circuits.Released;
+using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Tensors;
 using Sparsity.Faults;
 using Sparsity.TestSupport;
 

@@ -2,7 +2,7 @@ using System.IO.Compression;
 using System.Text;
 using Sparsity.Core.Circuits.Released;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Tensors;
 using Sparsity.Faults;
 using Sparsity.TestSupport;
 

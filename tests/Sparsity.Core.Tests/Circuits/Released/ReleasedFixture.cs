@@ -3,7 +3,7 @@ using Sparsity.Core.Circuits;
 using Sparsity.Core.Circuits.Released;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
-using Sparsity.Core.Storage;
+using Sparsity.Core.Runs;
 using Sparsity.Kernels.Cpu;
 
 namespace Sparsity.Core.Tests.Circuits.Released;

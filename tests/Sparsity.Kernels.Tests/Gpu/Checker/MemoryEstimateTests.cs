@@ -1,11 +1,13 @@
 extern alias checker;
 
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
-using checker::Sparsity.Kernels.Gpu;
 using Sparsity.TestSupport;
+using checker::Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Kernels.Tests.Gpu.Checker;
 

@@ -1,0 +1,53 @@
+using Sparsity.Core.Runs;
+using Sparsity.Core.Training;
+
+namespace Sparsity.Cli;
+
+/// <summary>Runs a training run and says how it goes.</summary>
+internal static class TrainingProgress
+{
+    /// <summary>Trains to the last step, or until asked to stop; returns whether the last step was reached.</summary>
+    public static bool Run(TrainingRun run, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null)
+    {
+        bool isFinished = run.Run(metrics => Report(metrics, run.LastStep, onMetrics), stop, reason => Terminal.Line($"{reason}"));
+        if (run.SkippedSteps > 0)
+        {
+            Terminal.Line($"{run.SkippedSteps} steps were skipped because a number was not finite; metrics.jsonl counts them as skipped_steps");
+        }
+
+        return isFinished;
+    }
+
+    /// <summary>The same with a run that is gone on with.</summary>
+    public static bool Resume(TrainingRun run, CancellationToken stop)
+    {
+        if (run.ResumeWarning is { } warning)
+        {
+            Terminal.Line($"{warning}");
+        }
+
+        Terminal.Line($"continuing {run.Folder.Directory} at step {run.NextStep} of {run.LastStep}");
+        return Run(run, stop);
+    }
+
+    private static void Report(TrainingMetrics metrics, int lastStep, Action<TrainingMetrics>? onMetrics)
+    {
+        if (metrics.LossSpike is { } deviations)
+        {
+            Terminal.Line(
+                $"step {metrics.Step}/{lastStep}: the loss spiked to {metrics.Loss:0.000}, {deviations:0.0} standard deviations above its running mean");
+        }
+
+        if (metrics.ValidationLoss is { } validation)
+        {
+            Terminal.Line(
+                $"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, validation {validation:0.000}, nonzero {metrics.Statistics!.NonzeroFraction:0.0000}, {metrics.TokensPerSecond:0} tokens/s");
+        }
+        else
+        {
+            Terminal.Status($"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, {metrics.TokensPerSecond:0} tokens/s");
+        }
+
+        onMetrics?.Invoke(metrics);
+    }
+}
