@@ -60,6 +60,14 @@ internal abstract class EngineVerb : Verb
 
     internal IComputeEngine CreateEngine(int threads) => EngineFactory.Create(Device, threads);
 
+    /// <summary>The processes that were started together, of which only rank 0 prints; null for one by itself.</summary>
+    protected static MpiGroup? JoinGroup()
+    {
+        var group = MpiGroup.Join();
+        Terminal.IsSilent = group is { Rank: not 0 };
+        return group;
+    }
+
     /// <summary>The engine of one of several processes: the device in its place among those of its machine, or its share of the processors.</summary>
     /// <param name="group">Null for a process by itself.</param>
     protected IComputeEngine CreateEngine(MpiGroup? group)

@@ -12,11 +12,11 @@ public static class EngineFactory
     /// <param name="threads">Threads of the CPU engine; 0 for all processors.</param>
     /// <param name="place">Of several processes on this machine, which one, from 0: where no number is asked for, they take the devices in turn.</param>
     /// <exception cref="BadInputException">There is no such device here, or it cannot be used.</exception>
-    public static IComputeEngine Create(string device, int threads, int place = 0)
+    public static IComputeEngine Create(string device = "auto", int threads = 0, int place = 0)
     {
         if (threads is < 0 or > 1024)
         {
-            throw new BadInputException($"--threads is {threads}, but must be 0 (all processors) to 1024.");
+            throw new BadInputException($"threads is {threads}, but must be 0 (all processors) to 1024.");
         }
 
         string[] parts = device.Split(':');
@@ -28,7 +28,7 @@ public static class EngineFactory
             "auto" when parts.Length == 1 => Choose(GpuDevices.Find(out _), place) is { } found ? GpuDevices.Create(found.Id) : new CpuEngine(threads),
             "cuda" or "opencl" when parts.Length == 1 && place > 0 => GpuDevices.Create($"{device}:{place % Math.Max(1, CountOf(device))}"),
             "cuda" or "opencl" when isNumbered => GpuDevices.Create($"{parts[0]}:{int.Parse(number, System.Globalization.CultureInfo.InvariantCulture)}"),
-            _ => throw new BadInputException($"--device is '{device}', but must be auto, cpu, cuda[:i] or opencl[:i]."),
+            _ => throw new BadInputException($"the device is '{device}', but must be auto, cpu, cuda[:i] or opencl[:i]."),
         };
     }
 

@@ -68,7 +68,6 @@ internal sealed unsafe class MpiGroup : IProcessGroup
         }
 
         Present = new MpiGroup(launcher);
-        Terminal.IsSilent = Present.Rank != 0;
         return Present;
     }
 

@@ -7,9 +7,6 @@ namespace Sparsity.Cli.Report;
 /// <summary>What the run came to in a few sentences, with what speaks against it.</summary>
 internal static class Headline
 {
-    /// <summary>Whether the circuit meets its target, both where it was chosen and on test prompts.</summary>
-    public static bool Holds(Circuit circuit) => circuit.MeetsTarget == true && circuit.Measurements.Loss <= circuit.SearchSettings.TargetLoss;
-
     /// <summary>How many times fewer edges the sparse model's circuits have than the dense model's; null where no task has both.</summary>
     public static string? EdgeComparison(IReadOnlyList<ReportCircuit> circuits) => Pairs(circuits) is { Length: > 0 } pairs ? Comparison(pairs) : null;
 
@@ -18,8 +15,8 @@ internal static class Headline
         Circuit[] sparse = [.. circuits.Where(entry => entry.Model == DemoCircuit.Sparse).Select(entry => entry.Circuit)];
         (Circuit Sparse, Circuit Dense)[] pairs = Pairs(circuits);
         yield return E("p", A("class", "headline"), pairs.Length > 0 ? Comparison(pairs) : Alone(sparse));
-        (Circuit, Circuit)[] held = [.. pairs.Where(pair => Holds(pair.Sparse) && Holds(pair.Dense))];
-        string[] missed = [.. circuits.Where(entry => !Holds(entry.Circuit)).Select(entry => $"{entry.Circuit.Task} ({entry.Model}, {Verdict(entry.Circuit)})")];
+        (Circuit, Circuit)[] held = [.. pairs.Where(pair => pair.Sparse.Solved == true && pair.Dense.Solved == true)];
+        string[] missed = [.. circuits.Where(entry => entry.Circuit.Solved != true).Select(entry => $"{entry.Circuit.Task} ({entry.Model}, {Verdict(entry.Circuit)})")];
         if (missed.Length > 0)
         {
             string without = pairs.Length == 0 ? "" : held.Length == 0 ? " No task has two circuits that meet it, so read the comparison with care." : $" Over only the tasks where both meet it: {Comparison(held)}";
@@ -27,7 +24,7 @@ internal static class Headline
         }
         else if (circuits.Count > 0)
         {
-            yield return E("p", "Every circuit meets its target loss, on the prompts it was chosen on and on test prompts.");
+            yield return E("p", "Every circuit meets its target loss, on the prompts it was chosen on and on test prompts, and so does the whole model.");
         }
 
         string dense = summary.DenseValidationLoss is { } loss ? $", dense model {Loss(loss)}" : "";
@@ -42,11 +39,7 @@ internal static class Headline
     }
 
     /// <summary>A circuit's standing towards its target.</summary>
-    public static string Verdict(Circuit circuit) =>
-        Holds(circuit) ? "met"
-        : circuit.MeetsTarget == true ? "missed on test prompts"
-        : circuit.Measurements.Loss <= circuit.SearchSettings.TargetLoss ? "missed where it was chosen"
-        : "missed";
+    public static string Verdict(Circuit circuit) => circuit.Shortcoming is { Length: > 0 } missed ? missed : "solved";
 
     private static (Circuit Sparse, Circuit Dense)[] Pairs(IReadOnlyList<ReportCircuit> circuits) =>
     [
@@ -57,18 +50,11 @@ internal static class Headline
 
     private static string Comparison((Circuit Sparse, Circuit Dense)[] pairs)
     {
-        (Circuit Sparse, Circuit Dense)[] counted = [.. pairs.Where(pair => pair.Sparse.Edges.Count > 0 && pair.Dense.Edges.Count > 0)];
-        string left = counted.Length < pairs.Length ? Format($" {pairs.Length - counted.Length} of {pairs.Length} tasks are left out: a circuit has no edges.") : "";
-        if (counted.Length == 0)
-        {
-            return "The circuits cannot be compared by their edges." + left;
-        }
-
-        double ratio = Math.Exp(counted.Average(pair => Math.Log((double)pair.Dense.Edges.Count / pair.Sparse.Edges.Count)));
-        string tasks = counted.Length == 1 ? "on one task" : Format($"geometric mean over {counted.Length} tasks");
+        double ratio = EdgeCount.GeometricMean(pairs.Select(pair => (double)pair.Dense.Edges.Count)) / EdgeCount.GeometricMean(pairs.Select(pair => (double)pair.Sparse.Edges.Count));
+        string tasks = pairs.Length == 1 ? "on one task" : Format($"geometric mean over {pairs.Length} tasks");
         return ratio >= 1
-            ? $"Circuits of the sparse model have {Times(ratio)} times fewer edges than those of the dense model ({tasks}).{left}"
-            : $"Circuits of the sparse model have {Times(1 / ratio)} times more edges than those of the dense model ({tasks}).{left}";
+            ? $"Circuits of the sparse model have {Times(ratio)} times fewer edges than those of the dense model ({tasks})."
+            : $"Circuits of the sparse model have {Times(1 / ratio)} times more edges than those of the dense model ({tasks}).";
     }
 
     private static string Times(double ratio) => Number(ratio >= 100 ? Math.Round(ratio) : Math.Round(ratio, 1));

@@ -67,7 +67,7 @@ public static class ReportPage
     [
         circuit.Task, model, $"{Number(circuit.Nodes.Count)} of {Number(circuit.TotalNodes)}", $"{Number(circuit.Edges.Count)} of {Number(circuit.TotalEdges)}",
         Loss(circuit.Measurements.LossFullModel), Loss(circuit.Measurements.Loss), Loss(circuit.Measurements.LossWithoutCircuit), Loss(circuit.Measurements.LossEmpty),
-        Loss(circuit.SearchSettings.TargetLoss), E("span", A("class", Headline.Holds(circuit) ? "ok" : "bad"), Headline.Verdict(circuit)), Percent(circuit.Measurements.Accuracy),
+        Loss(circuit.SearchSettings.TargetLoss), E("span", A("class", circuit.Solved == true ? "ok" : "bad"), Headline.Verdict(circuit)), Percent(circuit.Measurements.Accuracy),
     ];
 
     private static XElement? Losses(IReadOnlyList<ReportCircuit> circuits) => circuits.Count == 0 ? null : E(

@@ -1,6 +1,5 @@
 using CommandLine;
 using Sparsity.Cli.Mpi;
-using Sparsity.Cli.Bridges;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
 
@@ -111,7 +110,7 @@ internal sealed class BridgeVerb : ModelVerb
                     _ => throw new BadInputException($"bridge: '{Action}' is no action; use train, eval or steer."),
                 },
             ]);
-        MpiGroup? group = Action == "train" ? MpiGroup.Join() : null;
+        MpiGroup? group = Action == "train" ? JoinGroup() : null;
         using IComputeEngine engine = CreateEngine(group);
         return Action switch
         {

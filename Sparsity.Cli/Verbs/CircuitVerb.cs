@@ -2,7 +2,7 @@ using CommandLine;
 using Sparsity.Cli.Viewer;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Circuits.Released;
+using Sparsity.Core.Released;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
@@ -152,10 +152,10 @@ internal sealed class CircuitVerb : ModelVerb
         }
 
         PromptTask task = PromptTask.FindAgain(circuit.Task, circuit.TaskFile, Task);
-        var subject = new PruningSubject(Path.GetFullPath(run.Folder.Directory), run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens);
+        var subject = PruningSubject.Of(run);
         using var pruning = TaskPruning.Create(subject, task, circuit.SearchSettings);
         PrunedTask edited = pruning.WithoutNodes(circuit, removed);
-        edited.WriteTo(RunFolder.Create(Out).Directory);
+        edited.WriteTo(OutputFolder.Create(Out));
         Tell(circuit, edited.Circuit, Out);
 
         OpenedRun OpenAt(string folder) => Open(folder, engine);
@@ -165,7 +165,7 @@ internal sealed class CircuitVerb : ModelVerb
     {
         CircuitInputs inputs = CircuitInputs.Load(Path.GetDirectoryName(Path.GetFullPath(file))!, circuit, run.Model.Config);
         Circuit edited = new CircuitImport(circuit.Model, run.Model, run.FindTokenizer()).WithoutNodes(circuit, inputs, removed);
-        string directory = RunFolder.Create(Out!).Directory;
+        string directory = OutputFolder.Create(Out!);
         new PrunedTask(edited, null).WriteTo(directory);
         inputs.WriteTo(directory, edited, edited.LayoutIn(run.Model.Config));
         Tell(circuit, edited, Out!);

@@ -1,5 +1,6 @@
 using CommandLine;
 using Sparsity.Core;
+using Sparsity.Core.Files;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Tokenization;
 
@@ -31,7 +32,7 @@ internal sealed class ConvertVerb : Verb
         }
 
         Terminal.Lines(model.Remarks);
-        RunFolder folder = RunFolder.Create(Out);
+        var folder = new RunFolder(OutputFolder.Create(Out));
         model.Save(Out, To);
         tokenizer?.Save(To == ModelFolderKind.Run ? folder.TokenizerPath : Out, To is ModelFolderKind.HuggingFace or ModelFolderKind.Replication ? TokenizerFormat.HuggingFace : TokenizerFormat.Gpt2);
         if (model.IgnoredFields.Count > 0)

@@ -42,7 +42,7 @@ internal sealed class DemoVerb : EngineVerb
 
         long started = Stopwatch.GetTimestamp();
         using IComputeEngine engine = CreateEngine();
-        string root = RunFolder.Create(Out).Directory;
+        string root = OutputFolder.Create(Out);
         string dataPath = Path.Combine(root, "data");
         Terminal.Line($"corpus and tokenizer");
         CorpusVerb.WriteSynthetic(dataPath, 12, Seed);
@@ -101,15 +101,15 @@ internal sealed class DemoVerb : EngineVerb
     {
         using OpenedRun run = Run.Open(model.Directory, engine);
         var config = new PruningConfig { Seed = Seed };
-        var subject = new PruningSubject(model.Name, run.Model, run.Tokenizer, data.Training, config.MaxTokens);
+        PruningSubject subject = PruningSubject.Of(run) with { Name = model.Name };
         var found = new List<ReportCircuit>();
         foreach (string task in TaskNames)
         {
             Terminal.Line($"pruning the {model.Name} model to {task}");
             using TaskPruning pruning = TaskPruning.Create(subject, TaskCatalogue.Find(task), config);
             PrunedTask pruned = pruning.Find([config.TargetLoss], progress: progress => PruneVerb.Show(task, config, progress), stop: stop)[0];
-            RunFolder folder = RunFolder.Create(Path.Combine(root, "circuits", model.Name, task));
-            pruned.WriteTo(folder.Directory);
+            string folder = OutputFolder.Create(Path.Combine(root, "circuits", model.Name, task));
+            pruned.WriteTo(folder);
             found.Add(new ReportCircuit(model.Name, pruned.Circuit));
         }
 

@@ -5,7 +5,6 @@ using Sparsity.Core.Circuits;
 using Sparsity.Core.Distributed;
 using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
-using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
@@ -128,7 +127,7 @@ internal sealed class PruneVerb : ModelVerb
 
         if (resumed is null)
         {
-            AtomicFile.WriteText(Path.Combine(RunFolder.Create(directory).Directory, "prune.json"), JsonText.Write(plan));
+            AtomicFile.WriteText(Path.Combine(OutputFolder.Create(directory), "prune.json"), JsonText.Write(plan));
         }
 
         using var run = new PruningRun(directory, plan);

@@ -1,7 +1,6 @@
 using System.Reflection;
 using CommandLine;
 using Sparsity.Cli.Report;
-using Sparsity.Cli.Reproduction;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Data;

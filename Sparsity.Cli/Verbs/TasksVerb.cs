@@ -1,5 +1,6 @@
 using CommandLine;
 using Sparsity.Core;
+using Sparsity.Core.Pruning;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
@@ -101,7 +102,7 @@ internal sealed class TasksVerb : ModelVerb
         using IComputeEngine engine = CreateEngine();
         using OpenedRun run = Open(Model, engine);
         int longest = Math.Min(MaxTokens, run.Model.Config.BlockSize);
-        using var runner = new TaskRunner(run.Model, TaskRunner.PairsAtOnce(run.Model, longest, 32), longest);
+        using var runner = new TaskRunner(run.Model, PruningMemory.PairsAtOnce(run.Model, longest, 32), longest);
         var rows = new List<string[]>();
         var skipped = new List<string>();
         foreach (PromptTask task in tasks)

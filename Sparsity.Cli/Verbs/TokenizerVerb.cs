@@ -1,7 +1,7 @@
 using CommandLine;
 using Sparsity.Core;
 using Sparsity.Core.Corpora;
-using Sparsity.Core.Runs;
+using Sparsity.Core.Files;
 using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
@@ -62,7 +62,7 @@ internal sealed class TokenizerVerb : Verb
     private int Save(TextTokenizer tokenizer, TokenizerFormat format)
     {
         string directory = Out ?? throw new BadInputException($"tokenizer {Action} needs --out DIR.");
-        tokenizer.Save(RunFolder.Create(directory).Directory, format);
+        tokenizer.Save(OutputFolder.Create(directory), format);
         Terminal.Line($"{directory}: {tokenizer.VocabularySize} tokens{(tokenizer is BytePairTokenizer pairs ? $", {pairs.Merges.Count} merges" : "")}");
         return 0;
     }

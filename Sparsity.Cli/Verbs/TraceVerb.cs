@@ -74,9 +74,9 @@ internal sealed class TraceVerb : ModelVerb
         IReadOnlySet<Site> sites = SitePatterns.Match(Sites, model.Config);
         using var interventions = new Interventions(engine, model.Config);
         AddTo(interventions, run);
-        RunFolder target = RunFolder.Create(Out);
+        string target = OutputFolder.Create(Out);
         ActivationTrace trace = ActivationTrace.Run(model, [.. sequences.SelectMany(ids => ids)], sequences.Length, sites.Contains, interventions, Grads);
-        string path = Path.Combine(target.Directory, FileName);
+        string path = Path.Combine(target, FileName);
         trace.Write(path);
         Terminal.Line($"{sequences.Length} x {sequences[0].Length} tokens, {sites.Count} sites{(trace.Loss is { } loss ? FormattableString.Invariant($", loss {loss:0.0000}") : "")}: {path}");
         return 0;

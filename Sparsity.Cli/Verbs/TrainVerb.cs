@@ -61,7 +61,7 @@ internal sealed class TrainVerb : TrainingFlags
             TakesOnly("train --resume, which goes on with the settings that the run has,", ["resume", "data", "init", .. EngineFlags]);
         }
 
-        var group = MpiGroup.Join();
+        MpiGroup? group = JoinGroup();
         using IComputeEngine engine = CreateEngine(group);
         if (Resume is not null)
         {

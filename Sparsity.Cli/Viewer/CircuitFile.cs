@@ -15,7 +15,7 @@ internal sealed class CircuitFile
         FilePath = path;
         Circuit circuit = Load();
         Summary = new CircuitSummary(
-            id, circuit.Model, circuit.ModelFingerprint, circuit.Task, circuit.Settings?.TargetLoss, circuit.Settings?.Seed, circuit.Imported?.Sweep, circuit.Imported?.K, circuit.MeetsTarget,
+            id, circuit.Model, circuit.ModelFingerprint, circuit.Task, circuit.Settings?.TargetLoss, circuit.Settings?.Seed, circuit.Imported?.Sweep, circuit.Imported?.K, circuit.Solved, circuit.Shortcoming,
             circuit.Nodes.Count, circuit.TotalNodes, circuit.Edges.Count, circuit.TotalEdges, circuit.Measurements);
     }
 
@@ -43,7 +43,7 @@ internal sealed class CircuitFile
 
 /// <summary>A circuit in the list of a run.</summary>
 /// <param name="Id">Its folder in the run, with slashes.</param>
-/// <param name="TargetLoss">Null for imported circuits, like Seed and MeetsTarget.</param>
+/// <param name="TargetLoss">Null for imported circuits, like Seed, Solved and Shortcoming.</param>
 /// <param name="Sweep">Of imported circuits, like K.</param>
 internal sealed record CircuitSummary(
-    string Id, string Model, string ModelFingerprint, string Task, double? TargetLoss, ulong? Seed, string? Sweep, string? K, bool? MeetsTarget, int Nodes, int TotalNodes, int Edges, int TotalEdges, CircuitMeasurements Measurements);
+    string Id, string Model, string ModelFingerprint, string Task, double? TargetLoss, ulong? Seed, string? Sweep, string? K, bool? Solved, string? Shortcoming, int Nodes, int TotalNodes, int Edges, int TotalEdges, CircuitMeasurements Measurements);

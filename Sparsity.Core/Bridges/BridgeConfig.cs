@@ -11,7 +11,7 @@ public enum BridgeStart
 }
 
 /// <summary>
-/// What bridges are and how they are trained (spec section 5): the weights of the loss's terms, the encoders' AbsTopK, and an optimiser of the bridges' own.
+/// What bridges are and how they are trained (docs/method.md section 5): the weights of the loss's terms, the encoders' AbsTopK, and an optimiser of the bridges' own.
 /// How the sparse model is trained stands in its training configuration.
 /// </summary>
 public sealed record BridgeConfig

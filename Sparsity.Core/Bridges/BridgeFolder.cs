@@ -78,7 +78,7 @@ public sealed class BridgeFolder(string directory)
 
             IReadOnlyDictionary<string, string> metadata = RunFolder.ReadTensors(BridgesPath, Tensors(bridges), sparse.Engine, requireFinite: true);
             RequireSame(metadata, DenseKey, dense, "dense", "Give the dense model they were trained with.");
-            RequireSame(metadata, SparseKey, sparse, "sparse", "Continue the run with 'sparsity bridge train --resume', which writes both anew, or restore model.safetensors.");
+            RequireSame(metadata, SparseKey, sparse, "sparse", "Resume the run, which writes both anew, or restore model.safetensors.");
             return bridges;
         }
         catch
@@ -97,7 +97,7 @@ public sealed class BridgeFolder(string directory)
         if (share < LeastShare)
         {
             throw new BadInputException(FormattableString.Invariant(
-                $"{source}: only {100 * share:0.#} % of its attention and MLP weights are nonzero, so it is no dense model. Give as the dense model one trained with 'sparsity train --dense'."));
+                $"{source}: only {100 * share:0.#} % of its attention and MLP weights are nonzero, so it is no dense model. Give as the dense model one that was trained without weight sparsity."));
         }
     }
 

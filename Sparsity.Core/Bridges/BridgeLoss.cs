@@ -43,7 +43,7 @@ public sealed record BridgeTerms(
 }
 
 /// <summary>
-/// The loss of spec section 5 and its gradient. The hybrid passes start from residuals that the plain sparse pass shares with them: what they and the errors send
+/// The loss of docs/method.md section 5 and its gradient. The hybrid passes start from residuals that the plain sparse pass shares with them: what they and the errors send
 /// back to each of those is summed first, and goes through the shared part once, with the sparse model's own gradient.
 /// </summary>
 public sealed class BridgeLoss : IDisposable

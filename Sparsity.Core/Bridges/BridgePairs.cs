@@ -4,7 +4,7 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Bridges;
 
 /// <summary>
-/// An encoder and a decoder for each residual that a sublayer reads, and for the final one where asked for (spec section 5):
+/// An encoder and a decoder for each residual that a sublayer reads, and for the final one where asked for (docs/method.md section 5):
 /// f: [B,T,D dense] -> linear -> AbsTopK -> [B,T,D sparse], and g: [B,T,D sparse] -> linear -> [B,T,D dense].
 /// </summary>
 public sealed class BridgePairs : IDisposable

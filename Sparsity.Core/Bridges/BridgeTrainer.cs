@@ -8,7 +8,7 @@ using Sparsity.Core.Training;
 namespace Sparsity.Core.Bridges;
 
 /// <summary>
-/// Trains a sparse model and the bridges to a frozen dense one together (spec section 5). The sparse model's update is that of <see cref="Trainer"/>, budgets and
+/// Trains a sparse model and the bridges to a frozen dense one together (docs/method.md section 5). The sparse model's update is that of <see cref="Trainer"/>, budgets and
 /// schedules included; the bridges have an optimiser of their own.
 /// </summary>
 public sealed class BridgeTrainer : Trainer

@@ -42,7 +42,7 @@ public sealed record SteeringResult(IReadOnlyList<SteeredNode> Nodes, int Prompt
 }
 
 /// <summary>
-/// Steers a dense model by nodes of a sparse one (spec section 5). A node is a channel of a sublayer's normed input, act_in. Its activation in the counterfactual
+/// Steers a dense model by nodes of a sparse one (docs/method.md section 5). A node is a channel of a sublayer's normed input, act_in. Its activation in the counterfactual
 /// prompt minus that in the presented one, token by token, times strength, times the direction that it has in the dense model's act_in, is added there.
 /// The direction follows a change of the node: divided by the sparse norm's weight and times the sparse RMS it is one of the sparse residual, which the decoder turns
 /// into one of the dense residual, which the dense norm divides by the dense RMS and multiplies by its own weights. Controls are random directions of equal norm.

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using Sparsity.Core.Files;
 using Sparsity.Core.Model;
@@ -73,8 +74,23 @@ public sealed record Circuit
     /// <summary>Penalty per node with which it was found; 0 for one that no mask training found, null for an imported one.</summary>
     public required double? KCoef { get; init; }
 
-    /// <summary>Whether it meets the target on the prompts it was chosen on; null for an imported circuit.</summary>
-    public required bool? MeetsTarget { get; init; }
+    /// <summary>
+    /// Whether it does its task: the target loss is met on the prompts it was chosen on and on test prompts, and by the whole model too. Null
+    /// for an imported circuit, which has no target. Follows from the measurements and settings: what a file says of it is not read.
+    /// </summary>
+    public bool? Solved => Shortcoming is { } missed ? missed.Length == 0 : null;
+
+    /// <summary>Why it is not solved, in words; empty if it is, null for an imported circuit.</summary>
+    public string? Shortcoming =>
+        Settings is null ? null
+        : !(Measurements.LossFullModel <= Settings.TargetLoss) ? "the whole model misses the target"
+        : (Measurements.SelectionLoss <= Settings.TargetLoss * Settings.SelectionMargin, Measurements.Loss <= Settings.TargetLoss) switch
+        {
+            (true, true) => "",
+            (true, false) => "missed on test prompts",
+            (false, true) => "missed on the prompts it was chosen on",
+            (false, false) => "missed",
+        };
 
     public required int TotalNodes { get; init; }
 
@@ -114,7 +130,9 @@ public sealed record Circuit
     /// <exception cref="BadInputException">The file is missing, damaged or of a newer version, a name is none, a setting is out of range, or an edge ends outside.</exception>
     public static Circuit Load(string path)
     {
-        Circuit circuit = JsonText.ReadFile<Circuit>(path);
+        JsonObject fields = JsonText.ParseFile(path);
+        fields.Remove("meets_target"); // of earlier versions, where it spoke of the prompts it was chosen on alone
+        Circuit circuit = JsonText.Read<Circuit>(fields, path);
         if (circuit.Settings is null && circuit.Imported is null)
         {
             throw new BadInputException($"{path}: must have settings or imported. Use another copy.");

@@ -4,7 +4,7 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Circuits;
 
 /// <summary>
-/// The graph between nodes that a model's weights make (spec section 4): act_in -> q, k, v (c_attn), v -> attn.resid_delta (attention's c_proj),
+/// The graph between nodes that a model's weights make (docs/method.md section 4): act_in -> q, k, v (c_attn), v -> attn.resid_delta (attention's c_proj),
 /// act_in -> post_act (c_fc), post_act -> mlp.resid_delta (the MLP's c_proj). Residual writes and later reads meet by channel and are no edges.
 /// </summary>
 public sealed class CircuitGraph

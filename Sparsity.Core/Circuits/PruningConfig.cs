@@ -22,7 +22,7 @@ public enum PruningMethod
     Attribution,
 }
 
-/// <summary>How a circuit is searched (spec section 4). The paper's values are centres of a search; defaults marked "small" are what small models need.</summary>
+/// <summary>How a circuit is searched (docs/method.md section 4). The paper's values are centres of a search; defaults marked "small" are what small models need.</summary>
 public sealed record PruningConfig
 {
     /// <summary>Seed of the initial mask and of the prompts drawn.</summary>

@@ -129,7 +129,7 @@ public static class CorpusFolder
     {
         if (File.Exists(directory) || (Directory.Exists(directory) && Directory.EnumerateFileSystemEntries(directory).Any()))
         {
-            throw new BadInputException($"{directory}: something is there already; expected an empty folder or none. Choose another --out.");
+            throw new BadInputException($"{directory}: something is there already; expected an empty folder or none. Choose another output folder.");
         }
     }
 
@@ -141,7 +141,7 @@ public static class CorpusFolder
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new BadInputException($"{directory}: cannot be made ({e.Message}). Choose another --out.", e);
+            throw new BadInputException($"{directory}: cannot be made ({e.Message}). Choose another output folder.", e);
         }
     }
 }

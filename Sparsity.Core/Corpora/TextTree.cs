@@ -103,7 +103,7 @@ public sealed class TextTree
         {
             string why = _skipped.Count == 0 ? "there are none of its kinds" : string.Join(", ", _skipped.Select(entry => $"{entry.Count} {entry.Reason}"));
             throw new BadInputException(
-                $"{string.Join(", ", _sources)}: no document can be used ({why}); expected {string.Join(", ", Kinds)} in UTF-8. Give other files, or --column for rows.");
+                $"{string.Join(", ", _sources)}: no document can be used ({why}); expected {string.Join(", ", Kinds)} in UTF-8. Give other files, or name the column of rows.");
         }
 
         if (held.Count == 1)
@@ -225,7 +225,7 @@ public sealed class TextTree
             }
             else
             {
-                _skips.Add(KindOf(entry.Name) is null ? "of other kinds" : "not matching --glob", path);
+                _skips.Add(KindOf(entry.Name) is null ? "of other kinds" : "not matching the glob", path);
             }
         }
     }

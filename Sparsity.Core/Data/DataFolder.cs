@@ -48,7 +48,7 @@ public sealed class DataFolder
     {
         if (!System.IO.Directory.Exists(directory))
         {
-            throw new BadInputException($"{directory}: no such data folder. Give the right one with --data DIR, or make one with 'sparsity corpus'.");
+            throw new BadInputException($"{directory}: no such data folder. Give the right one, or make one with 'sparsity corpus'.");
         }
 
         return new DataFolder(directory, TokenizerFolder.Load(Path.Combine(directory, "tokenizer")));

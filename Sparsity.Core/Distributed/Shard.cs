@@ -12,7 +12,7 @@ public sealed record Shard(int Index, int Count)
         string[] parts = text.Split('/');
         return parts.Length == 2 && Number(parts[0]) is { } index && Number(parts[1]) is { } count && index >= 1 && index <= count
             ? new Shard(index, count)
-            : throw new BadInputException($"--shard is '{text}', but must be i/n with i from 1 to n, such as 2/8.");
+            : throw new BadInputException($"the shard is '{text}', but must be i/n with i from 1 to n, such as 2/8.");
 
         static int? Number(string part) => NumberText.TryParse(part, out int number) ? number : null;
     }
@@ -29,7 +29,7 @@ public sealed record Shard(int Index, int Count)
     {
         if (jobs < Count)
         {
-            throw new BadInputException($"--shard is {this}, but there is work for only {jobs}. Use at most that many shards.");
+            throw new BadInputException($"the shard is {this}, but there is work for only {jobs}. Use at most that many shards.");
         }
     }
 

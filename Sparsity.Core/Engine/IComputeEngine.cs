@@ -1,6 +1,6 @@
 namespace Sparsity.Core.Engine;
 
-/// <summary>The normalisation before a sublayer (spec section 1).</summary>
+/// <summary>The normalisation before a sublayer (docs/method.md section 1).</summary>
 public enum NormKind
 {
     /// <summary>x / sqrt(mean(x^2) + 1.1920929e-7) * weight.</summary>
@@ -231,7 +231,7 @@ public interface IComputeEngine : IDisposable
     /// <summary>Overwrites <paramref name="inputGradient"/> [B,T,C]: the backward of <see cref="GatherTokens"/>; positions of one sequence must differ.</summary>
     void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient);
 
-    // Bridges (spec section 5).
+    // Bridges (docs/method.md section 5).
 
     /// <summary>
     /// Overwrites <paramref name="losses"/> [B,T,1] with KL(softmax(target) || softmax(logits)) of each token and, where given,
@@ -254,7 +254,7 @@ public interface IComputeEngine : IDisposable
         ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index, float gradientScale,
         ActivationTensor? predictionGradient, ActivationTensor? targetGradient);
 
-    // Node masks (spec section 4).
+    // Node masks (docs/method.md section 4).
 
     /// <summary>
     /// Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the input. Where given, also overwrites

@@ -21,7 +21,7 @@ public static class TensorSize
             string shape = string.Join(" x ", sides.ToArray());
             throw new BadInputException(
                 FormattableString.Invariant($"{name}: {shape} makes a tensor of {size} numbers, but one holds at most {Most}. ")
-                + "Use more --batch-parts, or a smaller batch, context or model.");
+                + "Use more batch parts, or a smaller batch, context or model.");
         }
 
         return (int)size;

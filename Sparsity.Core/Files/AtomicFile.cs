@@ -39,7 +39,7 @@ public static class AtomicFile
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             TryDelete(temporary);
-            throw Failed(path, e, "No file is left half written; free space or choose another --out.");
+            throw Failed(path, e, "No file is left half written; free space or choose another output folder.");
         }
         catch
         {
@@ -69,7 +69,7 @@ public static class AtomicFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw Failed(path, e, "Free space or choose another --out.");
+            throw Failed(path, e, "Free space or choose another output folder.");
         }
     }
 
@@ -96,7 +96,7 @@ public static class AtomicFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw Failed(path, e, "The last checkpoint stands; free space and use --resume.");
+            throw Failed(path, e, "The last checkpoint stands; free space and resume the run.");
         }
     }
 

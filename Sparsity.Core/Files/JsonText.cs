@@ -86,11 +86,14 @@ public static class JsonText
     }
 
     /// <exception cref="BadInputException">The file is missing, not readable, of a newer program, or does not hold a <typeparamref name="T"/>.</exception>
-    public static T ReadFile<T>(string path)
+    public static T ReadFile<T>(string path) => Read<T>(ParseFile(path), path);
+
+    /// <exception cref="BadInputException">The file is missing, not readable, of a newer program, or no JSON object.</exception>
+    internal static JsonObject ParseFile(string path)
     {
         JsonObject json = ParseObject(ReadAllText(path), path);
         FileFormat.RequireKnown(json, path);
-        return Read<T>(json, path);
+        return json;
     }
 
     /// <exception cref="BadInputException">The file is missing, not readable, or a Git LFS pointer.</exception>

@@ -6,7 +6,7 @@ using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Model;
 
-/// <summary>The model's configuration: the official <c>beeg_config.json</c>, field by field under its own names (spec section 1; GPTConfig).</summary>
+/// <summary>The model's configuration: the official <c>beeg_config.json</c>, field by field under its own names (docs/method.md section 1; GPTConfig).</summary>
 public sealed record ModelConfig
 {
     /// <summary>Longest context in tokens, from 1; row count of wpe.</summary>

@@ -5,7 +5,7 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Core.Model;
 
-/// <summary>Which of the budgets of spec section 2 limits a parameter's nonzero entries.</summary>
+/// <summary>Which of the budgets of docs/method.md section 2 limits a parameter's nonzero entries.</summary>
 public enum SparsityGroup
 {
     /// <summary>Never made sparse: norm weights, sink logits, the bigram table, concatenated wpe.</summary>
@@ -62,7 +62,7 @@ public sealed record ParameterSpec(
         return values;
     }
 
-    /// <summary>The one list of parameters of a model (spec section 1).</summary>
+    /// <summary>The one list of parameters of a model (docs/method.md section 1).</summary>
     public static IReadOnlyList<ParameterSpec> ListFor(ModelConfig config)
     {
         const float Deviation = 0.02f;
@@ -202,7 +202,7 @@ public sealed class ModelParameters : IDisposable
     public Parameter Unembedding => _byName[Config.TiedUnembed ? ParameterNames.Token : ParameterNames.Unembedding];
 
     /// <summary>
-    /// Draws the initial weights (spec section 1). The bigram table starts uniform in [0, 0.02) where it is learned, sinusoids are what they are,
+    /// Draws the initial weights (docs/method.md section 1). The bigram table starts uniform in [0, 0.02) where it is learned, sinusoids are what they are,
     /// and wpe starts at zero where it is added (the official script zeroes it).
     /// </summary>
     public void Initialise(ulong seed)

@@ -1,7 +1,7 @@
 namespace Sparsity.Core.Model;
 
 /// <summary>
-/// The places of a layer where activations can be seen and changed, in the order they are computed. Eight of them are node locations (spec section 4).
+/// The places of a layer where activations can be seen and changed, in the order they are computed. Eight of them are node locations (docs/method.md section 4).
 /// AbsTopK, node masks, recording and interventions all act at these and nowhere else.
 /// </summary>
 public enum SiteKind

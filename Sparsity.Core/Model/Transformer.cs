@@ -3,7 +3,7 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Core.Model;
 
 /// <summary>
-/// The model of spec section 1, sublayer by sublayer: sublayer 2l is layer l's attention, 2l+1 its MLP. Whoever composes calls them in order, and may
+/// The model of docs/method.md section 1, sublayer by sublayer: sublayer 2l is layer l's attention, 2l+1 its MLP. Whoever composes calls them in order, and may
 /// start from any residual. Backward goes the same way back; gradients of parameters accumulate wherever these have them.
 /// </summary>
 public sealed class Transformer

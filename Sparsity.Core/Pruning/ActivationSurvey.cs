@@ -12,7 +12,7 @@ public static class ActivationSurvey
     private const int TokensAfter = 6;
     private const int ExamplesPerQuantile = 2;
 
-    /// <summary>How far from the end the examples lie, in percent (the and the official viewer's quantiles).</summary>
+    /// <summary>How far from the end the examples lie, in percent (the official viewer's quantiles).</summary>
     private static readonly double[] Percents = [0.1, 1, 10, 50];
 
     /// <param name="evaluator">Of the circuit's model and settings.</param>

@@ -23,8 +23,8 @@ public sealed record TaskPrompts(IReadOnlyList<TokenizedPair> Training, IReadOnl
 /// <param name="Scores">What the nodes were ranked by: tau, or an attribution.</param>
 /// <param name="KCoef">Penalty of the mask training; 0 for none.</param>
 /// <param name="SelectionLoss">Task loss on the selection prompts.</param>
-/// <param name="MeetsTarget">Whether that is low enough.</param>
-public sealed record ChosenNodes(bool[] Nodes, double[] Scores, double KCoef, double SelectionLoss, bool MeetsTarget);
+/// <param name="PassesSelection">Whether that is low enough, with the selection's margin.</param>
+public sealed record ChosenNodes(bool[] Nodes, double[] Scores, double KCoef, double SelectionLoss, bool PassesSelection);
 
 /// <summary>Runs a frozen model with any choice of nodes active and the rest frozen, and measures circuits so.</summary>
 public sealed class CircuitEvaluator : IDisposable
@@ -50,7 +50,7 @@ public sealed class CircuitEvaluator : IDisposable
         Config = config;
         Layout = new NodeLayout(model.Config, config.FinalResid);
         int most = Math.Min(EvaluationPairs, Math.Max(config.SelectionPairs, config.TestPairs)); // a batch costs as much when it is not full
-        Runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, config.MaxTokens, most), config.MaxTokens)
+        Runner = new TaskRunner(model, PruningMemory.PairsAtOnce(model, config.MaxTokens, most), config.MaxTokens)
         {
             FreezesNormScale = config.FreezeNormScale,
         };
@@ -165,7 +165,6 @@ public sealed class CircuitEvaluator : IDisposable
             Model = modelName,
             ModelFingerprint = Model.Parameters.Fingerprint(),
             KCoef = chosen?.KCoef,
-            MeetsTarget = chosen?.MeetsTarget,
             TotalNodes = Layout.Count,
             TotalEdges = Graph.Edges(all).Count(),
             Measurements = new CircuitMeasurements(

@@ -11,7 +11,7 @@ namespace Sparsity.Core.Pruning;
 public readonly record struct PruningProgress(double KCoef, int Step, double Loss, int Nodes);
 
 /// <summary>
-/// Prunes a frozen model to the circuit of a task (spec section 4): for each penalty trains a mask; for each target loss ranks nodes by tau, bisects for the
+/// Prunes a frozen model to the circuit of a task (docs/method.md section 4): for each penalty trains a mask; for each target loss ranks nodes by tau, bisects for the
 /// fewest that meet it, drops dead ends, and keeps the circuit with the fewest edges among those whose removal also breaks the task.
 /// </summary>
 public sealed class CircuitSearch : IDisposable
@@ -28,7 +28,7 @@ public sealed class CircuitSearch : IDisposable
     {
         _evaluator = evaluator;
         _config = evaluator.Config;
-        _training = new TaskRunner(evaluator.Model, TaskRunner.PairsAtOnce(evaluator.Model, _config.MaxTokens, _config.BatchPairs), _config.MaxTokens)
+        _training = new TaskRunner(evaluator.Model, PruningMemory.PairsAtOnce(evaluator.Model, _config.MaxTokens, _config.BatchPairs), _config.MaxTokens)
         {
             FreezesNormScale = _config.FreezeNormScale,
         };
@@ -96,7 +96,7 @@ public sealed class CircuitSearch : IDisposable
 
     private ChosenNodes Best(List<Candidate> candidates)
     {
-        List<Candidate> passing = [.. candidates.Where(candidate => candidate.Chosen.MeetsTarget)];
+        List<Candidate> passing = [.. candidates.Where(candidate => candidate.Chosen.PassesSelection)];
         List<Candidate> necessary = [.. passing.Where(candidate => candidate.LossWithout >= _config.NecessityLoss)];
         Candidate best = necessary.Count > 0 ? necessary.MinBy(candidate => candidate.Edges)!
             : passing.Count > 0 ? passing.MaxBy(candidate => candidate.LossWithout)!

@@ -96,7 +96,7 @@ public sealed record Faithfulness
         double worst = interchange.FullIntoCircuit.Concat(interchange.CircuitIntoFull).Max(point => point.Loss);
         FaithfulnessCheck[] checks =
         [
-            new("is the task done by the circuit", circuit.MeetsTarget == true && m.Loss <= config.TargetLoss, Line($"loss {m.Loss:0.000}, target {config.TargetLoss}")),
+            new("is the task done by the circuit", circuit.Solved == true, Line($"loss {m.Loss:0.000}, target {config.TargetLoss}")),
             new("does the model need it", m.LossWithoutCircuit >= config.NecessityLoss, Line($"loss without it {m.LossWithoutCircuit:0.000}, should be {config.NecessityLoss} or more")),
             new("do random circuits of its size fail", !(m.LossRandomBest <= config.TargetLoss), Line($"best of {config.RandomCircuits} has {m.LossRandomBest:0.000}")),
             new("does the search fail on a random model", !randomModel.MeetsTarget, Line($"{randomModel.Loss:0.000} with {randomModel.Edges} edges")),
@@ -135,7 +135,7 @@ public sealed record Faithfulness
         {
             double loss = searched.Evaluator.Loss(chosen.Nodes, searched.Prompts.Test);
             return new ControlSearch(
-                chosen.MeetsTarget && loss <= config.TargetLoss, chosen.Nodes.Count(kept => kept), searched.Evaluator.Graph.Edges(chosen.Nodes).Count(), loss, searched.LossFullModel);
+                chosen.PassesSelection && loss <= config.TargetLoss, chosen.Nodes.Count(kept => kept), searched.Evaluator.Graph.Edges(chosen.Nodes).Count(), loss, searched.LossFullModel);
         }
     }
 

@@ -42,7 +42,7 @@ public sealed class MaskCheckpoint
 
             if (_stored.Search != search)
             {
-                throw new BadInputException($"{path}: is of another search ({_stored.Search}, not {search}). Remove it, or choose another --out.");
+                throw new BadInputException($"{path}: is of another search ({_stored.Search}, not {search}). Remove it, or choose another output folder.");
             }
         }
     }

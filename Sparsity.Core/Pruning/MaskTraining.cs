@@ -4,7 +4,7 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>
-/// Trains one tau per node (spec section 4): mask = 1 where tau >= 0; the loss is the task's plus k_coef per kept node; backward takes the derivative of
+/// Trains one tau per node (docs/method.md section 4): mask = 1 where tau >= 0; the loss is the task's plus k_coef per kept node; backward takes the derivative of
 /// sigmoid(tau / temperature) for that of the step function. AdamW, gradient clipping, tau clamped to [-1, 1] after each step.
 /// </summary>
 public sealed class MaskTraining

@@ -23,7 +23,7 @@ public static class MeanActivations
     {
         if (tokens.Length < contextTokens)
         {
-            throw new BadInputException($"The training data has {tokens.Length} tokens, but means are taken over windows of {contextTokens}. Give more text with --data.");
+            throw new BadInputException($"The training data has {tokens.Length} tokens, but means are taken over windows of {contextTokens}. Give a data folder with more text.");
         }
 
         IComputeEngine engine = model.Parameters.Engine;

@@ -45,7 +45,7 @@ public sealed class NodeScaling : IDisposable
         Transformer model, NodeLayout layout, ReadOnlySpan<float> replacements, int maxTokens, bool freezesNormScale, TaskLoss loss = TaskLoss.Binary)
     {
         _loss = loss;
-        _runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, maxTokens, BatchPairs), maxTokens)
+        _runner = new TaskRunner(model, PruningMemory.PairsAtOnce(model, maxTokens, BatchPairs), maxTokens)
         {
             FreezesNormScale = freezesNormScale,
         };

@@ -45,8 +45,29 @@ public static class PruningMemory
         return counter.Memory!.PeakBytes;
     }
 
+    /// <summary>
+    /// Pairs of a batch that an engine is fast with, from 1 to <paramref name="most"/>. Of a device's memory they take an eighth at most, whatever else is in it: several
+    /// searches and controls have passes of their own at a time, and results, which depend on it in their last bits, must not depend on what else runs there.
+    /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="tokens">Longest prompt.</param>
+    /// <param name="most">More are not needed.</param>
+    public static int PairsAtOnce(Transformer model, int tokens, int most)
+    {
+        const int ShareOfDevice = 8;
+        if (model.Parameters.Engine.Memory is { } memory)
+        {
+            long one = BytesOfPass(memory, model.Config, 1, tokens);
+            long each = Math.Max(1, BytesOfPass(memory, model.Config, 2, tokens) - one);
+            return (int)Math.Clamp(1 + (((memory.TotalBytes / ShareOfDevice) - one) / each), 1, most);
+        }
+
+        long bytesOfPair = 2L * tokens * sizeof(float) * Math.Max(model.Config.DMlp, Math.Max(model.Config.DModel, model.Config.AttentionChannels));
+        return (int)Math.Clamp(model.Parameters.Engine.PreferredActivationBytes / bytesOfPair, 1, most);
+    }
+
     /// <summary>Of passes over so many pairs of the longest prompts with a mask over all nodes, forward and backward; without the weights.</summary>
-    internal static long BytesOfPass(IDeviceMemory memory, ModelConfig model, int pairs, int tokens)
+    private static long BytesOfPass(IDeviceMemory memory, ModelConfig model, int pairs, int tokens)
     {
         using IComputeEngine counter = memory.CreateCounter();
         using var parameters = new ModelParameters(counter, model);

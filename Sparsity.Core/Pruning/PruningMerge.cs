@@ -1,6 +1,5 @@
 using Sparsity.Core.Distributed;
 using Sparsity.Core.Files;
-using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
@@ -37,10 +36,8 @@ public static class PruningMerge
         PruningPlan plan = plans[inOrder[0]] with { Shard = null };
         string text = JsonText.Write(plan);
         PruningResult[] results = [.. inOrder.SelectMany(folder => Results(folder, plans[folder], inOrder[0], text))];
-        RunFolder target = File.Exists(Path.Combine(directory, PlanName)) && JsonText.ReadAllText(Path.Combine(directory, PlanName)) == text
-            ? new RunFolder(directory)
-            : RunFolder.Create(directory);
-        using var held = FolderLock.Take(target.Directory);
+        bool isBegun = File.Exists(Path.Combine(directory, PlanName)) && JsonText.ReadAllText(Path.Combine(directory, PlanName)) == text;
+        using var held = FolderLock.Take(isBegun ? directory : OutputFolder.Create(directory));
         AtomicFile.WriteText(Path.Combine(directory, PlanName), text);
         foreach (string folder in inOrder)
         {
@@ -67,7 +64,7 @@ public static class PruningMerge
         using var run = new PruningRun(folder, plan);
         return run.Remaining.Count == 0
             ? run.Results.Results
-            : throw new BadInputException($"{folder}: {run.Remaining.Count} of its searches are not done. Go on with: sparsity prune --resume {folder}");
+            : throw new BadInputException($"{folder}: {run.Remaining.Count} of its searches are not done. Resume it first.");
     }
 
     private static IReadOnlyDictionary<string, TaskFile>? At(IReadOnlyDictionary<string, TaskFile>? files, IReadOnlyDictionary<string, TaskFile>? places) =>

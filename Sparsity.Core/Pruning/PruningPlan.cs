@@ -95,7 +95,7 @@ public sealed record PruningPlan
             PromptTask task = PromptTask.Find(given);
             files[task.Name] = files.TryGetValue(task.Name, out TaskFile? recorded)
                 ? PromptTask.FindAgain(task.Name, recorded, given).File!
-                : throw new BadInputException($"--task {given}: the run has no task {task.Name} from a file. Beside --resume, --task says where a task's file is now.");
+                : throw new BadInputException($"{given}: the run has no task {task.Name} from a file. Give where files of its tasks are now.");
         }
 
         return this with { Model = model is null ? Model : Path.GetFullPath(model), Data = data is null ? Data : Path.GetFullPath(data), TaskFiles = files.Count == 0 ? null : files };
@@ -109,13 +109,13 @@ public readonly record struct PruningJob(string Task, ulong Seed);
 /// <summary>What became of a task.</summary>
 public enum PruningStatus
 {
-    /// <summary>The circuit meets the target on the prompts it was chosen on and on the test prompts.</summary>
+    /// <summary><see cref="Circuit.Solved"/>.</summary>
     Solved,
 
     /// <summary>A circuit was looked for, and the best one misses the target on one of the two.</summary>
     Missed,
 
-    /// <summary>The model itself misses the target on the test prompts; nothing was pruned.</summary>
+    /// <summary>The model itself misses the target on the test prompts; nothing was pruned unless it was asked for by name.</summary>
     Unsolved,
 
     /// <summary>The tokenizer or the context cannot pose the task.</summary>
@@ -132,7 +132,7 @@ public sealed record PruningResult(
 
 /// <summary>Size of the circuits of one seed at one target.</summary>
 /// <param name="Solved">Solved tasks.</param>
-/// <param name="GeometricMeanEdges">Over the solved ones (spec section 4); null where there are none.</param>
+/// <param name="GeometricMeanEdges">Over the solved ones (docs/method.md section 4); null where there are none.</param>
 public sealed record PruningTotal(ulong Seed, double TargetLoss, int Solved, double? GeometricMeanEdges);
 
 /// <summary>results.json.</summary>
@@ -159,9 +159,7 @@ public sealed record PruningResults(IReadOnlyList<PruningResult> Results)
         {
             double[] edges = [.. group.Where(result => result.Status == PruningStatus.Solved).Select(result => (double)result.Edges!)];
 
-            // A circuit without edges counts as one edge: the logarithm of 0 would make the mean 0 whatever the others are.
-            return new PruningTotal(
-                group.Key.Seed, group.Key.TargetLoss, edges.Length, edges.Length == 0 ? null : Math.Exp(edges.Average(count => Math.Log(Math.Max(1, count)))));
+            return new PruningTotal(group.Key.Seed, group.Key.TargetLoss, edges.Length, edges.Length == 0 ? null : EdgeCount.GeometricMean(edges));
         }),
     ];
         init

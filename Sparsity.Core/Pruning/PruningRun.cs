@@ -176,7 +176,8 @@ public sealed class PruningRun : IDisposable
         pruned.WriteTo(folder);
         CircuitMeasurements m = pruned.Circuit.Measurements;
         return new PruningResult(
-            job.Task, job.Seed, target, pruned.Circuit.MeetsTarget == true && m.Loss <= target ? PruningStatus.Solved : PruningStatus.Missed, null,
+            job.Task, job.Seed, target,
+            pruned.Circuit.Solved == true ? PruningStatus.Solved : !(m.LossFullModel <= target) ? PruningStatus.Unsolved : PruningStatus.Missed, null,
             m.LossFullModel, pruned.Circuit.Nodes.Count, pruned.Circuit.Edges.Count, m.Loss, m.LossWithoutCircuit, m.LossEmpty, m.LossRandomBest, below);
     }
 

@@ -18,7 +18,7 @@ public sealed record SearchTrial(
 }
 
 /// <summary>
-/// An evolutionary search for pruning settings around a centre (spec section 4: all of them are centres of a search). Rounds of 8 prunings that may run at the
+/// An evolutionary search for pruning settings around a centre (docs/method.md section 4: all of them are centres of a search). Rounds of 8 prunings that may run at the
 /// same time. The first trials are what pruning without a search would choose among, so that the best trial is never worse than that on the selection prompts;
 /// the rest of the first round varies the centre, and each later trial one of the four best of all rounds before. What a trial tries depends on the seed and
 /// the earlier rounds only.
@@ -96,10 +96,10 @@ public static class SettingsSearch
             ChosenNodes chosen = search.Choose(search.TrainMasks(pruning.Prompts.Training, stop: cancel), pruning.Prompts.Selection, config.TargetLoss);
             double without = pruning.Evaluator.Loss([.. chosen.Nodes.Select(kept => !kept)], pruning.Prompts.Selection);
             int edges = pruning.Evaluator.Graph.Edges(chosen.Nodes).Count();
-            double score = !chosen.MeetsTarget ? (2 * Failed) + chosen.SelectionLoss : without < config.NecessityLoss ? Failed + edges : edges;
+            double score = !chosen.PassesSelection ? (2 * Failed) + chosen.SelectionLoss : without < config.NecessityLoss ? Failed + edges : edges;
             return new SearchTrial(
                 trial, config.KCoef[0], config.Lr, config.Beta2, config.Temperature, config.InitialBias, config.WeightDecay, config.LrWarmupFrac, config.GradientClipNorm,
-                chosen.Nodes.Count(kept => kept), edges, chosen.SelectionLoss, chosen.MeetsTarget, without, score);
+                chosen.Nodes.Count(kept => kept), edges, chosen.SelectionLoss, chosen.PassesSelection, without, score);
         }
 
         PruningConfig Propose(int trial, SearchTrial[] best)

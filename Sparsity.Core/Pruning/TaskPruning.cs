@@ -1,6 +1,7 @@
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Files;
 using Sparsity.Core.Model;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Tokenization;
 
@@ -15,6 +16,11 @@ namespace Sparsity.Core.Pruning;
 public sealed record PruningSubject(string Name, Transformer Model, TextTokenizer Tokenizer, ReadOnlyMemory<ushort> Pretraining, int ContextTokens)
 {
     private readonly Dictionary<(ulong, int, bool), float[]> _means = [];
+
+    /// <summary>An opened model with the data it was trained on.</summary>
+    /// <exception cref="BadInputException">Its data are not known or not there.</exception>
+    public static PruningSubject Of(OpenedRun run) =>
+        new(Path.GetFullPath(run.Folder.Directory), run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens);
 
     /// <summary>Another model of the same kind, with the same tokenizer and text.</summary>
     public PruningSubject With(string name, Transformer model) => new(name, model, Tokenizer, Pretraining, ContextTokens);
@@ -90,6 +96,10 @@ public sealed class TaskPruning : IDisposable
 
     /// <summary>Task loss of the whole model on test prompts.</summary>
     public double LossFullModel => Evaluator.Loss([.. Evaluator.Means.Select(_ => true)], Prompts.Test);
+
+    /// <summary>Trains the masks and gives the circuit of the settings' target.</summary>
+    /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
+    public PrunedTask Find(CancellationToken stop = default) => Find([_config.TargetLoss], stop: stop)[0];
 
     /// <summary>Trains the masks and gives the circuit of each target, in the order of the targets.</summary>
     /// <param name="targets">Target losses in nats.</param>

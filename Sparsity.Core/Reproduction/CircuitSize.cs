@@ -1,3 +1,4 @@
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Pruning;
 
 namespace Sparsity.Core.Reproduction;
@@ -15,8 +16,8 @@ public sealed record CircuitSize(
     /// <summary>Whether the target is met with every node frozen: then there is no circuit to find, whatever a search gives.</summary>
     public bool NothingToFind() => LossEmpty <= TargetLoss;
 
-    /// <summary>Edges as they count in a geometric mean: a circuit without any counts as one edge.</summary>
-    public double CountedEdges() => Math.Max(1, Edges!.Value);
+    /// <summary>Edges as they count in a geometric mean.</summary>
+    public double CountedEdges() => EdgeCount.Counted(Edges!.Value);
 
     /// <summary>Circuits of a model between two: logarithms of nodes and edges, and losses, linear from the first's to the second's; solved where both are.</summary>
     /// <param name="first">Of the one model.</param>
@@ -30,6 +31,6 @@ public sealed record CircuitSize(
 
         double? Mix(double? a, double? b) => a + (share * (b - a));
 
-        double? Size(double? a, double? b) => a is { } x && b is { } y ? Math.Exp(Mix(Math.Log(Math.Max(1, x)), Math.Log(Math.Max(1, y)))!.Value) : null;
+        double? Size(double? a, double? b) => a is { } x && b is { } y ? Math.Exp(Mix(Math.Log(EdgeCount.Counted(x)), Math.Log(EdgeCount.Counted(y)))!.Value) : null;
     }
 }

@@ -46,5 +46,5 @@ public static class Figures
 
     /// <exception cref="BadInputException">There is no such figure.</exception>
     public static Figure Parse(string name) => All.Cast<Figure?>().FirstOrDefault(figure => figure!.Value.Name() == name)
-        ?? throw new BadInputException($"--figure: '{name}' is none of {string.Join(", ", All.Select(Name))}.");
+        ?? throw new BadInputException($"the figure '{name}' is none of {string.Join(", ", All.Select(Name))}.");
 }

@@ -100,12 +100,12 @@ public static class FigureSummary
                 double[] edges =
                 [
                     .. circuits.Where(entry => names.Contains(entry.Model)).SelectMany(entry => entry.Circuits)
-                        .Where(circuit => circuit.TargetLoss == target && common.Contains(circuit.Task)).Select(circuit => Math.Log(circuit.CountedEdges())),
+                        .Where(circuit => circuit.TargetLoss == target && common.Contains(circuit.Task)).Select(circuit => circuit.Edges!.Value),
                 ];
                 MeasuredModel first = group.First();
                 points.Add(new FrontierPoint(
                     first.Model.Width, first.Model.Density!.Value, (long)Math.Round(first.NonzeroFraction * first.Model.MatrixEntries), group.Average(model => model.ValidationLoss), target,
-                    common.Length, edges.Length == 0 ? null : Math.Exp(edges.Average())));
+                    common.Length, edges.Length == 0 ? null : EdgeCount.GeometricMean(edges)));
             }
         }
 

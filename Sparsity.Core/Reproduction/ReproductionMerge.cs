@@ -1,6 +1,5 @@
 using Sparsity.Core.Distributed;
 using Sparsity.Core.Files;
-using Sparsity.Core.Runs;
 
 namespace Sparsity.Core.Reproduction;
 
@@ -48,7 +47,7 @@ public static class ReproductionMerge
         bool isBegun = plans.Any(plan => TextOfPlan(directory, plan.Figure) == JsonText.Write(plan));
         if (isBegun && plans.Find(plan => TextOfPlan(directory, plan.Figure) is { } text && text != JsonText.Write(plan)) is { } other)
         {
-            throw new BadInputException($"{PlanPath(directory, other.Figure)}: is another plan than that of the shards. Give another --out.");
+            throw new BadInputException($"{PlanPath(directory, other.Figure)}: is another plan than that of the shards. Give another output folder.");
         }
 
         foreach (StageFolder stage in stages.Values)
@@ -56,7 +55,7 @@ public static class ReproductionMerge
             stage.RequireSame(Path.Combine(directory, stage.Name));
         }
 
-        using var held = FolderLock.Take((isBegun ? new RunFolder(directory) : RunFolder.Create(directory)).Directory);
+        using var held = FolderLock.Take(isBegun ? directory : OutputFolder.Create(directory));
         foreach (ReproductionPlan plan in plans)
         {
             AtomicFile.CreateDirectory(Path.Combine(directory, plan.Figure.Name()));

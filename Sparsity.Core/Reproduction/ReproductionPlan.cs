@@ -117,6 +117,6 @@ public sealed record ReproductionPlan
             && (plan.Shard is null || (plan.Shard is { Index: >= 1 } shard && shard.Index <= shard.Count && shard.Count <= plan.Models.Count));
         return holds
             ? plan with { Pruning = plan.Pruning.Validated(path) }
-            : throw new BadInputException($"{path}: lacks models, widths, tasks or targets, or one of its numbers is out of range. Use another copy, or begin again with another --out.");
+            : throw new BadInputException($"{path}: lacks models, widths, tasks or targets, or one of its numbers is out of range. Use another copy, or begin again in another folder.");
     }
 }

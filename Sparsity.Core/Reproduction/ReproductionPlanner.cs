@@ -35,13 +35,13 @@ public static class ReproductionPlanner
     {
         if (!(budgetMinutes is > 0 and < double.PositiveInfinity))
         {
-            throw new BadInputException(FormattableString.Invariant($"--budget is {budgetMinutes}, but must be minutes above 0."));
+            throw new BadInputException(FormattableString.Invariant($"the budget is {budgetMinutes}, but must be minutes above 0."));
         }
 
         ReproductionPlan[] plans = [.. ReproductionScale.All.Select(scale => At(scale, figure, budgetMinutes, seed, data, version))];
         return plans.LastOrDefault(plan => plan.EstimatedMinutes <= budgetMinutes)
             ?? throw new BadInputException(FormattableString.Invariant(
-                $"--budget is {budgetMinutes} minutes, but the smallest plan for {figure.Name()} takes about {plans[0].EstimatedMinutes}. 'sparsity reproduce --list' shows what each takes."));
+                $"the budget is {budgetMinutes} minutes, but the smallest plan for {figure.Name()} takes about {plans[0].EstimatedMinutes}. Raise the budget."));
     }
 
     /// <summary>The plan of a scale.</summary>

@@ -75,7 +75,7 @@ public sealed class OpenedRun : IDisposable
     private DataFolder OpenData()
     {
         var data = DataFolder.Open(DataDirectory ?? throw new BadInputException(
-            $"{Folder.Directory}: has no run.json that says which data the model belongs to. Give --data DIR."));
+            $"{Folder.Directory}: has no run.json that says which data the model belongs to. Give a data folder."));
         if (_givenData is null)
         {
             Folder.ReadRecord().RequireData(data, Folder.Directory); // which may be another of the same name
@@ -83,14 +83,14 @@ public sealed class OpenedRun : IDisposable
 
         return data.Tokenizer.Fingerprint == Tokenizer.Fingerprint ? data : throw new BadInputException(
             $"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. "
-            + "Give --data a folder made with the model's tokenizer.");
+            + "Give a data folder made with the model's tokenizer.");
     }
 
     private TextTokenizer OpenTokenizer()
     {
         string source = TokenizerSource
             ?? throw new BadInputException(
-                $"{Folder.Directory}: holds no tokenizer. Give --tokenizer DIR, or --data DIR, a data folder made with it.");
+                $"{Folder.Directory}: holds no tokenizer. Give a tokenizer's folder, or a data folder made with it.");
         TextTokenizer tokenizer = source == DataDirectory ? DataFolder.Open(source).Tokenizer : TokenizerFolder.Load(source);
         return tokenizer.VocabularySize <= Model.Config.VocabSize ? tokenizer : throw new BadInputException(
             $"{source}: the tokenizer has {tokenizer.VocabularySize} tokens, but the model in {Folder.Directory} {Model.Config.VocabSize}. "

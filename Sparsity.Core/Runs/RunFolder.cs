@@ -29,35 +29,11 @@ public sealed class RunFolder(string directory)
 
     public string TokenizerPath => Path.Combine(Directory, "tokenizer");
 
-    /// <summary>Creates the folder, or takes an empty one.</summary>
-    /// <exception cref="BadInputException">It holds files already, or cannot be created.</exception>
-    public static RunFolder Create(string directory)
-    {
-        try
-        {
-            if (File.Exists(directory))
-            {
-                throw new BadInputException($"{directory}: is a file. Choose another --out.");
-            }
-
-            if (System.IO.Directory.Exists(directory) && System.IO.Directory.EnumerateFileSystemEntries(directory).Any(entry => !IsOfBeginning(Path.GetFileName(entry))))
-            {
-                throw new BadInputException($"{directory}: already holds files, and nothing is overwritten. Choose another --out, remove the folder, or continue a run with --resume.");
-            }
-
-            System.IO.Directory.CreateDirectory(directory);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new BadInputException($"{directory}: cannot be created ({e.Message}). Choose another --out.", e);
-        }
-
-        return new RunFolder(directory);
-    }
-
-    /// <summary>What a run that was killed before it began may leave: it writes run.json last, and without that there is nothing to go on with.</summary>
-    private static bool IsOfBeginning(string name) =>
-        name.StartsWith(FolderLock.FileName, StringComparison.Ordinal) || name is "config.json" or "tokenizer" or "bridge.json";
+    /// <summary>Creates the folder of a run, or takes an empty one, or one that a run left which was killed before it began: it writes run.json last.</summary>
+    /// <exception cref="BadInputException">It holds other files already, or cannot be created.</exception>
+    internal static RunFolder Create(string directory) => new(OutputFolder.Create(directory, isLeft: names =>
+        names.Contains(FolderLock.FileName)
+            && names.All(name => name.StartsWith(FolderLock.FileName, StringComparison.Ordinal) || name is "config.json" or "tokenizer" or "bridge.json")));
 
     /// <summary>Checks that a run needs the model that is given for it to begin with.</summary>
     /// <param name="given">The folder that is given; null if none is.</param>

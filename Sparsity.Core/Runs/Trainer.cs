@@ -6,7 +6,7 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Runs;
 
-/// <summary>A model in training: its parameters with gradients and moments, and the step of spec section 2 on a given batch.</summary>
+/// <summary>A model in training: its parameters with gradients and moments, and the step of docs/method.md section 2 on a given batch.</summary>
 public class Trainer : IDisposable
 {
     private readonly Action<int>? _finished;

@@ -8,7 +8,7 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Runs;
 
-/// <summary>A run from its first step to its last, or from a checkpoint on: data, metrics, validation, checkpoints.</summary>
+/// <summary>A run from its first step to its last, or from a checkpoint on: data, metrics, validation, checkpoints. <see cref="Runs.Run"/> makes them.</summary>
 public sealed class TrainingRun : IDisposable
 {
     private readonly RunFolder _folder;
@@ -28,7 +28,7 @@ public sealed class TrainingRun : IDisposable
     /// <param name="validationTokens">The validation stream.</param>
     /// <param name="resume">Whether to go on from the folder's checkpoint; from the start, if it has none yet.</param>
     /// <param name="initial">Weights to begin with; null for random ones.</param>
-    public TrainingRun(
+    internal TrainingRun(
         IComputeEngine engine, ModelConfig model, TrainingConfig training, RunFolder folder,
         ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false, StoredModel? initial = null)
         : this(new Trainer(engine, model, training), folder, trainingTokens, validationTokens, resume, initial)
@@ -37,7 +37,7 @@ public sealed class TrainingRun : IDisposable
 
     /// <summary>A run of any trainer, which it disposes. Where several processes train together, only rank 0 needs the folder and the initial weights.</summary>
     /// <inheritdoc cref="TrainingRun(IComputeEngine, ModelConfig, TrainingConfig, RunFolder, ReadOnlyMemory{ushort}, ReadOnlyMemory{ushort}, bool, StoredModel)"/>
-    public TrainingRun(
+    internal TrainingRun(
         Trainer trainer, RunFolder folder, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false, StoredModel? initial = null)
     {
         TrainingConfig training = trainer.Config;

@@ -56,12 +56,12 @@ public sealed record PromptTask(
         if (given is null && recorded is null)
         {
             return TaskCatalogue.All.FirstOrDefault(task => task.Name == name)
-                ?? throw new BadInputException($"{name} is not one of the program's own tasks, and its file is not known. Give it with --task FILE.");
+                ?? throw new BadInputException($"{name} is not one of the program's own tasks, and its file is not known. Give the task's file.");
         }
 
         if (given is null && !System.IO.File.Exists(recorded!.Path))
         {
-            throw new BadInputException($"{recorded.Path}: the file of task {name} is gone. Restore it, or give it with --task FILE.");
+            throw new BadInputException($"{recorded.Path}: the file of task {name} is gone. Restore it, or give the task's file.");
         }
 
         PromptTask task = given is null ? Load(recorded!.Path) : Find(given);
@@ -72,6 +72,6 @@ public sealed record PromptTask(
 
         string why = recorded is null ? "" : ": its prompts differ";
         throw new BadInputException(
-            $"{given ?? recorded!.Path}: is another task than {name} as it was then{why}. Restore the file, or give the right one with --task FILE.");
+            $"{given ?? recorded!.Path}: is another task than {name} as it was then{why}. Restore the file, or give the right one.");
     }
 }

@@ -1,11 +1,10 @@
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
-using Sparsity.Core.Pruning;
 
 namespace Sparsity.Core.Tasks;
 
 /// <summary>
-/// Runs a model on pairs of prompts and measures the binary loss of spec section 3: with d = z[a] - z[b] at each prompt's last token, the pair's loss is
+/// Runs a model on pairs of prompts and measures the binary loss of docs/method.md section 3: with d = z[a] - z[b] at each prompt's last token, the pair's loss is
 /// (softplus(-d1) + softplus(d2)) / 2; or the cross-entropy of the right answers among all tokens. Prompts are padded on the right, which nothing to the left can see, up to the longest of their batch. Behind the last attention
 /// only last tokens count, and unless a hook wants to see them all, nothing is computed for the others.
 /// </summary>
@@ -47,27 +46,6 @@ public sealed class TaskRunner : IDisposable
         _positions = _engine.AllocateTokens("last positions", sequences, 1);
         _logits = new float[sequences * model.Config.VocabSize];
         _differences = new double[sequences];
-    }
-
-    /// <summary>
-    /// Pairs of a batch that an engine is fast with, from 1 to <paramref name="most"/>. Of a device's memory they take an eighth at most, whatever else is in it: several
-    /// searches and controls have passes of their own at a time, and results, which depend on it in their last bits, must not depend on what else runs there.
-    /// </summary>
-    /// <param name="model">The model.</param>
-    /// <param name="tokens">Longest prompt.</param>
-    /// <param name="most">More are not needed.</param>
-    public static int PairsAtOnce(Transformer model, int tokens, int most)
-    {
-        const int ShareOfDevice = 8;
-        if (model.Parameters.Engine.Memory is { } memory)
-        {
-            long one = PruningMemory.BytesOfPass(memory, model.Config, 1, tokens);
-            long each = Math.Max(1, PruningMemory.BytesOfPass(memory, model.Config, 2, tokens) - one);
-            return (int)Math.Clamp(1 + (((memory.TotalBytes / ShareOfDevice) - one) / each), 1, most);
-        }
-
-        long bytesOfPair = 2L * tokens * sizeof(float) * Math.Max(model.Config.DMlp, Math.Max(model.Config.DModel, model.Config.AttentionChannels));
-        return (int)Math.Clamp(model.Parameters.Engine.PreferredActivationBytes / bytesOfPair, 1, most);
     }
 
     /// <summary>Most pairs of one batch.</summary>

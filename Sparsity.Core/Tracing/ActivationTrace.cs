@@ -13,23 +13,34 @@ public sealed class ActivationTrace
     private readonly ModelConfig _config;
     private readonly int[] _tokens;
     private readonly int _sequences;
+    private readonly float[] _logits;
 
     private ActivationTrace(ModelConfig config, int[] tokens, int sequences, float[] logits, double? loss, ActivationRecorder recorder)
     {
         _config = config;
         _tokens = tokens;
         _sequences = sequences;
-        Logits = logits;
+        _logits = logits;
         Loss = loss;
         Activations = recorder.Activations;
         Gradients = recorder.Gradients;
     }
 
     /// <summary>[B,T,V].</summary>
-    public IReadOnlyList<float> Logits { get; }
+    public IReadOnlyList<float> Logits => _logits;
 
     /// <summary>Mean next-token cross-entropy in nats over the T-1 predicted positions of each sequence; null for a single token.</summary>
     public double? Loss { get; }
+
+    /// <summary>[V]: the logits of what follows a token.</summary>
+    /// <param name="position">Of the token in its sequence, from 0.</param>
+    /// <param name="sequence">From 0.</param>
+    public ReadOnlySpan<float> LogitsAt(int position, int sequence = 0) => Row(_logits, _config.VocabSize, position, sequence);
+
+    /// <summary>[C]: the activations of a recorded site at a token.</summary>
+    /// <inheritdoc cref="LogitsAt"/>
+    public ReadOnlySpan<float> ActivationsAt(Site site, int position, int sequence = 0) =>
+        Row(Activations[site], _config.ChannelsAt(site.Kind), position, sequence);
 
     /// <summary>[B,T,C] by site, after AbsTopK and interventions.</summary>
     public IReadOnlyDictionary<Site, float[]> Activations { get; }
@@ -40,16 +51,17 @@ public sealed class ActivationTrace
     /// <param name="model">The model.</param>
     /// <param name="tokens">[B,T] in row-major order, checked.</param>
     /// <param name="sequences">B.</param>
-    /// <param name="isWanted">Which sites to record.</param>
+    /// <param name="isWanted">Which sites to record; null for all.</param>
     /// <param name="interventions">What to change, if anything.</param>
     /// <param name="withGradients">Whether to record gradients too; T must be at least 2.</param>
-    public static ActivationTrace Run(Transformer model, int[] tokens, int sequences, Func<Site, bool> isWanted, ISiteHook? interventions, bool withGradients)
+    public static ActivationTrace Run(
+        Transformer model, int[] tokens, int sequences = 1, Func<Site, bool>? isWanted = null, ISiteHook? interventions = null, bool withGradients = false)
     {
         IComputeEngine engine = model.Parameters.Engine;
         int length = tokens.Length / sequences;
         using ForwardState forward = model.CreateForwardState(sequences, length);
         using var head = new HeadState(engine, model.Config, sequences, length, forward.TokenIds);
-        var recorder = new ActivationRecorder(engine, isWanted);
+        var recorder = new ActivationRecorder(engine, isWanted ?? (_ => true));
         if (interventions is not null)
         {
             forward.Hooks.Add(interventions);
@@ -114,5 +126,13 @@ public sealed class ActivationTrace
         }
 
         Safetensors.Write(path, tensors, new Dictionary<string, string> { ["format"] = "pt", ["format_version"] = $"{FileFormat.Version}" });
+    }
+
+    private ReadOnlySpan<float> Row(float[] rows, int width, int position, int sequence)
+    {
+        int length = _tokens.Length / _sequences;
+        ArgumentOutOfRangeException.ThrowIfNegative(position);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(position, length);
+        return rows.AsSpan(((sequence * length) + position) * width, width);
     }
 }

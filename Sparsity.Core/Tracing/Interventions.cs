@@ -65,6 +65,9 @@ public sealed class Interventions : ISiteHook, IDisposable
     /// <summary>Channels are multiplied by a factor.</summary>
     public void Scale(Site site, IReadOnlyList<int> channels, float factor) => Add(site, channels, factor, _ => 0);
 
+    /// <summary>All channels of a site are multiplied by a factor.</summary>
+    public void Scale(Site site, float factor) => Scale(site, [.. Enumerable.Range(0, _config.ChannelsAt(site.Kind))], factor);
+
     public bool Changes(Site site) => _changes.ContainsKey(site);
 
     public void Forward(Site site, ActivationTensor activation)

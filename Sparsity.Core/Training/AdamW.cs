@@ -3,7 +3,7 @@ using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Training;
 
-/// <summary>Steps 3 to 6 of a training step (spec section 2): scale the gradient, Adam with dense moments, top-k where there is any, decoupled weight decay of the matrices.</summary>
+/// <summary>Steps 3 to 6 of a training step (docs/method.md section 2): scale the gradient, Adam with dense moments, top-k where there is any, decoupled weight decay of the matrices.</summary>
 public sealed class AdamW : IDisposable
 {
     private readonly IComputeEngine _engine;

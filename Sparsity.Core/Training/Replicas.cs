@@ -41,7 +41,7 @@ public static class Replicas
             {
                 throw new NumericalException(
                     $"step {step}: {parameters[i % own.Length].Spec.Name} of rank {i / own.Length} is no longer the same as rank 0's. "
-                    + "The last checkpoint stands; if it happens again after --resume, suspect that rank's device or memory.");
+                    + "The last checkpoint stands; if it happens again when the run is resumed, suspect that rank's device or memory.");
             }
         }
     }

@@ -1,6 +1,6 @@
 namespace Sparsity.Core.Training;
 
-/// <summary>Learning rate and nonzero budget at each step (spec section 2; official train.py).</summary>
+/// <summary>Learning rate and nonzero budget at each step (docs/method.md section 2; official train.py).</summary>
 /// <param name="config">Resolved.</param>
 /// <param name="lastStep">N: steps run 0..N.</param>
 public sealed class Schedule(TrainingConfig config, int lastStep)

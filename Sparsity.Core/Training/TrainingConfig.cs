@@ -4,7 +4,7 @@ using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Training;
 
-/// <summary>What is done to the gradient before Adam sees it (spec section 2, step 3).</summary>
+/// <summary>What is done to the gradient before Adam sees it (docs/method.md section 2, step 3).</summary>
 public enum GradientScaling
 {
     /// <summary>Divided by the root mean square of the whole gradient + 1e-5, always: the official code.</summary>
@@ -47,7 +47,7 @@ public enum NonFinite
     Skip,
 }
 
-/// <summary>How a model is trained (spec section 2). Names are the official script's where it has them.</summary>
+/// <summary>How a model is trained (docs/method.md section 2). Names are the official script's where it has them.</summary>
 public sealed record TrainingConfig
 {
     /// <summary>Seed of initial weights and of the order of the data.</summary>

@@ -3,7 +3,7 @@ using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Training;
 
-/// <summary>Keeps each parameter within its nonzero budget after every step (spec section 2, step 5; official apply_topk_).</summary>
+/// <summary>Keeps each parameter within its nonzero budget after every step (docs/method.md section 2, step 5; official apply_topk_).</summary>
 public sealed class WeightSparsity
 {
     private readonly IComputeEngine _engine;

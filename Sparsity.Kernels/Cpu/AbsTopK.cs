@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// Keeps each token's k entries of largest magnitude (spec section 1). The bits of |x|, read as an integer, order as |x| does, so each of 16 tokens
+/// Keeps each token's k entries of largest magnitude (docs/method.md section 1). The bits of |x|, read as an integer, order as |x| does, so each of 16 tokens
 /// in a vector closes in on its own threshold by counting what reaches a guess: the first as for normally distributed entries, the next by interpolation between
 /// the nearest counts on both sides. A token is done as soon as exactly k entries reach its threshold; the guesses decide only how soon that is.
 /// </summary>

@@ -3,7 +3,7 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Cpu;
 
-/// <summary>Adam with bias correction and dense moments, and the root mean square of the whole gradient (spec section 2, steps 3 and 4).</summary>
+/// <summary>Adam with bias correction and dense moments, and the root mean square of the whole gradient (docs/method.md section 2, steps 3 and 4).</summary>
 internal static unsafe class AdamW
 {
     private const int EntriesOfItem = 1 << 14;

@@ -5,7 +5,7 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// Node masks with mean ablation (spec section 4): y = x * mask + mean * (1 - mask), dmask = sum over tokens of dy * (x - mean), dx = dy * mask. Masks are mostly 1 or 0:
+/// Node masks with mean ablation (docs/method.md section 4): y = x * mask + mean * (1 - mask), dmask = sum over tokens of dy * (x - mean), dx = dy * mask. Masks are mostly 1 or 0:
 /// in place, what a mask of 1 keeps as it is need not be written.
 /// </summary>
 internal static unsafe class Gate

@@ -3,7 +3,7 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// Keeps each token's k entries of largest magnitude (spec section 1). The bits of |x|, read as an integer, order as |x| does: the k-th is found four bits
+/// Keeps each token's k entries of largest magnitude (docs/method.md section 1). The bits of |x|, read as an integer, order as |x| does: the k-th is found four bits
 /// at a time, from the top, by counting how many entries other than zero have each value of them; the search ends as soon as the counts separate exactly k.
 /// </summary>
 internal static class AbsTopK

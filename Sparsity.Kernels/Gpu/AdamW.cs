@@ -4,7 +4,7 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Gpu;
 
-/// <summary>Adam with bias correction and dense moments, and the root mean square of the whole gradient (spec section 2, steps 3 and 4).</summary>
+/// <summary>Adam with bias correction and dense moments, and the root mean square of the whole gradient (docs/method.md section 2, steps 3 and 4).</summary>
 internal static class AdamW
 {
     /// <summary>2^-80, by which entries are multiplied whose squares might overflow.</summary>

@@ -2,7 +2,7 @@ using ILGPU;
 
 namespace Sparsity.Kernels.Gpu;
 
-/// <summary>Node masks with mean ablation (spec section 4): y = x * mask + mean * (1 - mask), dmask = sum over tokens of dy * (x - mean), dx = dy * mask.</summary>
+/// <summary>Node masks with mean ablation (docs/method.md section 4): y = x * mask + mean * (1 - mask), dmask = sum over tokens of dy * (x - mean), dx = dy * mask.</summary>
 internal static class Gate
 {
     /// <summary>Overwrites output [B,T,C], which may be the input.</summary>

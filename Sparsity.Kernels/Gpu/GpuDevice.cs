@@ -108,7 +108,7 @@ internal sealed class GpuDevice : IDisposable
         if (HasLimits && actual > limit)
         {
             throw new BadInputException(string.Format(
-                System.Globalization.CultureInfo.InvariantCulture, what + " too wide for the GPU engine, which takes at most {1}. Use --device cpu.", actual, limit));
+                System.Globalization.CultureInfo.InvariantCulture, what + " too wide for the GPU engine, which takes at most {1}. Use the device cpu.", actual, limit));
         }
     }
 
@@ -151,7 +151,7 @@ internal sealed class GpuDevice : IDisposable
         {
             throw new BadInputException(
                 $"The device has no room for {name}: {Megabytes(bytes)} more are needed, {Megabytes(AllocatedBytes)} of {Megabytes(_memorySize)} are in use "
-                + $"({DeviceError.Describe(exception)}). Use more --batch-parts, or a smaller --batch, --context or model.");
+                + $"({DeviceError.Describe(exception)}). Use more batch parts, or a smaller batch, context or model.");
         }
 
         long taken = buffer?.LengthInBytes ?? ((long)Math.Max(length, 1) * sizeof(T));
@@ -318,7 +318,7 @@ internal sealed class GpuDevice : IDisposable
         }
         catch (Exception exception) when (exception is not OutOfMemoryException)
         {
-            throw new BadInputException($"Kernel {NameOf(typeof(TKernel))} cannot be compiled for this device: {log.Explain(exception)}. Use another --device, or --device cpu.");
+            throw new BadInputException($"Kernel {NameOf(typeof(TKernel))} cannot be compiled for this device: {log.Explain(exception)}. Use another device, or cpu.");
         }
     }
 

@@ -81,11 +81,11 @@ public static class GpuDevices
         {
             (string Id, Device Device)[] all = [.. Numbered(context)];
             Device device = all.FirstOrDefault(found => found.Id == id).Device ?? throw new BadInputException(
-                $"--device {id}: there is no such device. {(all.Length == 0 ? "No GPU was found" : "Found: " + string.Join(", ", all.Select(found => found.Id)))}; see 'sparsity devices'.");
+                $"{id}: there is no such device. {(all.Length == 0 ? "No GPU was found" : "Found: " + string.Join(", ", all.Select(found => found.Id)))}; see 'sparsity devices'.");
             GpuDeviceInfo info = Describe(id, device);
             if (info.WhyNot is not null)
             {
-                throw new BadInputException($"--device {id}: {info.Name} cannot be used: {info.WhyNot}.");
+                throw new BadInputException($"{id}: {info.Name} cannot be used: {info.WhyNot}.");
             }
 
             return Create(context, device, info);
@@ -184,7 +184,7 @@ public static class GpuDevices
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)
             {
-                throw new BadInputException($"--device {info.Id}: {info.Name} could not be started: {log.Explain(exception)}.");
+                throw new BadInputException($"{info.Id}: {info.Name} could not be started: {log.Explain(exception)}.");
             }
         }
 

@@ -4,7 +4,7 @@ using ILGPU.Algorithms;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// KL(q || p) of each token, q = softmax(target), p = softmax(logits), both [B,T,V] (spec section 5): the sum over v of q (log q - log p), and d/dlogits = p - q.
+/// KL(q || p) of each token, q = softmax(target), p = softmax(logits), both [B,T,V] (docs/method.md section 5): the sum over v of q (log q - log p), and d/dlogits = p - q.
 /// </summary>
 internal static class KullbackLeibler
 {

@@ -3,7 +3,7 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// The normalised mean squared error of a prediction [B,T,C] (spec section 5): sum (x - t)^2 / sum t^2. Backward, with the denominator P taken as a constant:
+/// The normalised mean squared error of a prediction [B,T,C] (docs/method.md section 5): sum (x - t)^2 / sum t^2. Backward, with the denominator P taken as a constant:
 /// dx = 2 (x - t) / P, dt = -dx.
 /// </summary>
 internal static class NormalisedError

@@ -36,7 +36,7 @@ public static class PruneBenchmark
         var model = new Transformer(parameters);
         var layout = new NodeLayout(model.Config);
         using var gates = new NodeGates(engine, layout, new float[layout.Count]);
-        using var runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, PromptTokens, Pairs), PromptTokens);
+        using var runner = new TaskRunner(model, PruningMemory.PairsAtOnce(model, PromptTokens, Pairs), PromptTokens);
         runner.Hooks.Add(gates);
         TokenizedPair[] pairs = [.. Enumerable.Range(0, Pairs).Select(i => new TokenizedPair(Prompt(i), Prompt(Pairs + i), 1, 2))];
         RequireGradientEverywhere(runner, gates, pairs);

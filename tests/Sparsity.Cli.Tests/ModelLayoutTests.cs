@@ -99,9 +99,9 @@ public class ModelLayoutTests(ModelLayouts models) : IClassFixture<ModelLayouts>
             }
         }
 
-        CommandLine.Refuse("Give --tokenizer DIR, or --data DIR", "generate", "--model", alone);
-        CommandLine.Refuse("Give --data DIR", "eval", "--model", alone);
-        CommandLine.Refuse("Give --data DIR", "prune", "--model", alone, "--tokenizer", models.Tokenizer, "--task", "single_double_quote", "--out", models["x"]);
+        CommandLine.Refuse("Give a tokenizer's folder, or a data folder", "generate", "--model", alone);
+        CommandLine.Refuse("Give a data folder", "eval", "--model", alone);
+        CommandLine.Refuse("Give a data folder", "prune", "--model", alone, "--tokenizer", models.Tokenizer, "--task", "single_double_quote", "--out", models["x"]);
         CommandLine.Succeed("trace", "--model", alone, "--ids", "[1, 2, 3]", "--out", models["ids alone"]);
 
         // What the release holds is kept when the model goes on to another folder.

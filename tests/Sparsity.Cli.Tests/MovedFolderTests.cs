@@ -56,7 +56,7 @@ public class MovedFolderTests(SmallRun run) : IClassFixture<SmallRun>
         Directory.Move(Path.Combine(after, "data"), run["data elsewhere"]);
         Directory.Move(Path.Combine(after, "m"), run["model elsewhere"]);
         File.Delete(Path.Combine(after, "p", "results.json"));
-        CommandLine.Refuse("--data DIR", "train", "--resume", run["model elsewhere"]);
+        CommandLine.Refuse("no such data folder", "train", "--resume", run["model elsewhere"]);
         CommandLine.Succeed("train", "--resume", run["model elsewhere"], "--data", run["data elsewhere"]);
         CommandLine.Refuse("no such folder", "prune", "--resume", Path.Combine(after, "p"));
         CommandLine.Succeed("prune", "--resume", Path.Combine(after, "p"), "--model", run["model elsewhere"], "--data", run["data elsewhere"]);

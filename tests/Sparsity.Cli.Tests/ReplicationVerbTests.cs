@@ -71,7 +71,7 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
         string released = Path.Combine(OfficialFixture.Root, "..", "replication", "r3_preactivation_six_places");
 
         Assert.Contains("guess", CommandLine.Succeed("trace", "--model", released, "--ids", "[1, 2, 3]", "--out", folders["told"]), StringComparison.Ordinal);
-        CommandLine.Refuse("--tokenizer", "generate", "--model", released);
+        CommandLine.Refuse("Give a tokenizer's folder", "generate", "--model", released);
         CommandLine.Refuse("official code cannot compute", "convert", "--from", released, "--to", "official", "--out", folders["x"]);
     }
 

@@ -39,7 +39,7 @@ public sealed class ReproduceShardTests : IDisposable
     [Fact]
     public void WhatIsNoShardOfAFigure()
     {
-        CommandLine.Refuse("--shard is 3/3, but there is work for only 2", [.. Command, "--shard", "3/3", "--out", _folder["few"]]);
+        CommandLine.Refuse("shard is 3/3, but there is work for only 2", [.. Command, "--shard", "3/3", "--out", _folder["few"]]);
         CommandLine.Refuse("must be i/n", [.. Command, "--shard", "2", "--out", _folder["few"]]);
         Assert.False(Directory.Exists(_folder["few"]), "A refused run left a folder.");
     }

@@ -28,7 +28,7 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
         JsonNode cut = JsonNode.Parse(finished)!;
         cut["results"]!.AsArray().RemoveAt(0);
         File.WriteAllText(results, cut.ToJsonString());
-        CommandLine.Refuse("1 of its searches are not done. Go on with: sparsity prune --resume", merge);
+        CommandLine.Refuse("1 of its searches are not done. Resume it first.", merge);
         File.WriteAllText(results, finished);
         CommandLine.Refuse("Shard 1/2 is there twice", ["merge", "--from", $"{shards},{Copy("shard-1-of-2", "copy", plan => { })}", "--out", joined]);
         CommandLine.Refuse("is a shard of another sweep", ["merge", "--from", $"{Path.Combine(shards, "shard-1-of-2")},{Copy("shard-2-of-2", "other", plan => plan["search"] = 3)}", "--out", joined]);
@@ -63,7 +63,7 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
 
     [Fact]
     public void MoreShardsThanSearchesAreRefused() => CommandLine.Refuse(
-        "--shard is 1/2, but there is work for only 1", ["prune", "--model", run.Model, "--task", "for_while", "--shard", "1/2", "--out", run["few"]]);
+        "shard is 1/2, but there is work for only 1", ["prune", "--model", run.Model, "--task", "for_while", "--shard", "1/2", "--out", run["few"]]);
 
     [Theory]
     [InlineData("0/2")]

@@ -13,11 +13,68 @@ public class TrainingFlagsTests(SmallRun run) : IClassFixture<SmallRun>
     public void EverySettingOfTrainingHasAFlag()
     {
         Type flags = Assembly.Load("sparsity").GetType("Sparsity.Cli.Verbs.TrainingFlags", throwOnError: true)!;
-        foreach (PropertyInfo setting in typeof(TrainingConfig).GetProperties())
+        foreach (PropertyInfo setting in typeof(TrainingConfig).GetProperties(BindingFlags.Public | BindingFlags.Instance))
         {
             PropertyInfo? flag = flags.GetProperty(setting.Name);
             Assert.True(flag?.GetCustomAttribute<OptionAttribute>() is not null, $"{setting.Name} has no flag.");
         }
+    }
+
+    [Theory]
+    [InlineData("sparse")]
+    [InlineData("dense", "--dense")]
+    public void AConfigurationOfOneFieldChangesThatFieldOnly(string name, params string[] flags)
+    {
+        string[] train = ["train", "--data", run.Data, "--batch", "2", "--context", "8", "--tokens", "64", .. flags];
+        CommandLine.Succeed([.. train, "--out", run[name]]);
+        CommandLine.Succeed([.. train, "--out", run[name + " training"], "--config", Written(name, """{"training": {"log_every": 3}}""")]);
+        CommandLine.Succeed([.. train, "--out", run[name + " model"], "--config", Written(name, """{"model": {"d_mlp": 256}}""")]);
+
+        Assert.Equal(["log_every"], Differing(Training(run[name]), Training(run[name + " training"])));
+        Assert.Empty(Differing(Model(run[name]), Model(run[name + " training"])));
+        Assert.Equal(["d_mlp"], Differing(Model(run[name]), Model(run[name + " model"])));
+        Assert.Empty(Differing(Training(run[name]), Training(run[name + " model"])).Except(["pfrac", "expansion_factor_mlp"])); // these follow from the model
+        Assert.Equal(flags.Length == 0 ? "0.03" : "0.01", Training(run[name])["lr"]!.ToJsonString());
+    }
+
+    [Fact]
+    public void AConfigurationOfOneFieldChangesThatFieldOnlyInBridgesFromARun()
+    {
+        CommandLine.Succeed("train", "--dense", "--data", run.Data, "--d-model", "32", "--batch", "2", "--context", "8", "--tokens", "64", "--out", run["a dense one"]);
+        string[] train = ["bridge", "train", "--dense", run["a dense one"], "--init", run.Model, "--batch", "2", "--context", "8", "--tokens", "64"];
+        CommandLine.Succeed([.. train, "--out", run["bridged"]]);
+        CommandLine.Succeed([.. train, "--out", run["bridged training"], "--config", Written("bridged", """{"training": {"log_every": 3}}""")]);
+
+        Assert.Equal(["log_every"], Differing(Training(run["bridged"]), Training(run["bridged training"])));
+        Assert.Empty(Differing(Model(run["bridged"]), Model(run["bridged training"])));
+        JsonObject initial = Training(run.Model), own = Training(run["bridged"]);
+        Assert.Equal(["batch_sequences", "context_tokens", "pfrac_anneal", "total_tokens"], Differing(initial, own));
+    }
+
+    [Fact]
+    public void AConfigurationOfOneFieldChangesThatFieldOnlyInPruning()
+    {
+        string[] prune = ["prune", "--model", run.Trained, "--task", "single_double_quote", "--steps", "1", "--k-coef", "0.001"];
+        CommandLine.Succeed([.. prune, "--out", run["pruned"]]);
+        CommandLine.Succeed([.. prune, "--out", run["pruned again"], "--config", Written("pruning", """{"random_circuits": 1}""")]);
+
+        Assert.Equal(["random_circuits"], Differing(Settings(run["pruned"]), Settings(run["pruned again"])));
+
+        static JsonObject Settings(string folder) => JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "prune.json")))!["settings"]!.AsObject();
+    }
+
+    private static JsonObject Training(string folder) => JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "run.json")))!["training"]!.AsObject();
+
+    private static JsonObject Model(string folder) => JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "config.json")))!.AsObject();
+
+    /// <summary>Fields of two objects whose values differ, in alphabetical order.</summary>
+    private static string[] Differing(JsonObject first, JsonObject second) =>
+        [.. first.Select(field => field.Key).Union(second.Select(field => field.Key)).Where(name => !JsonNode.DeepEquals(first[name], second[name])).Order(StringComparer.Ordinal)];
+
+    private string Written(string name, string json)
+    {
+        File.WriteAllText(run[name + " config.json"], json);
+        return run[name + " config.json"];
     }
 
     [Fact]

@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Circuits.Released;
+using Sparsity.Core.Released;
 using Sparsity.Core.Corpora;
 using Sparsity.Core.Data;
 using Sparsity.Core.Files;
@@ -144,10 +144,10 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
     {
         string path = folder["released/means.pt"];
         PlainPickle pickle = PlainPickle.Read(Path.Combine(OfficialFixture.Root, "official-circuits", "viz", "csp_tiny",
-            Core.Circuits.Released.ReleasedMeans.FileName));
+            Core.Released.ReleasedMeans.FileName));
         var layout = new NodeLayout(ReleasedModel, finalResid: true);
         return new("released means", random => File.WriteAllBytes(path, OfPickle(pickle, random)), () =>
-            Core.Circuits.Released.ReleasedMeans.Read(path, layout));
+            Core.Released.ReleasedMeans.Read(path, layout));
     }
 
     private static Mutations SafetensorsFiles(TemporaryFolder folder)

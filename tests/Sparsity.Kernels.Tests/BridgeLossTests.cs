@@ -3,7 +3,7 @@ using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests;
 
-/// <summary>The divergence and the normalised error of bridges (spec section 5).</summary>
+/// <summary>The divergence and the normalised error of bridges (docs/method.md section 5).</summary>
 public class BridgeLossTests
 {
     // As for the cross-entropy: about 10 roundings of 6e-8, of terms of order 1 to 10, and of a sum of at most 300 of them.

@@ -115,7 +115,7 @@ async function open() {
 
 /** The easiest one to begin with: fewest edges among those that met their target. */
 function smallest(circuits) {
-  return [...circuits].sort((a, b) => (b.meets_target ?? false) - (a.meets_target ?? false) || a.edges - b.edges)[0];
+  return [...circuits].sort((a, b) => (b.solved ?? false) - (a.solved ?? false) || a.edges - b.edges)[0];
 }
 
 /** Marks what is switched off or scaled, and asks the server what that does. */
@@ -159,7 +159,7 @@ function showFacts() {
     ["circuit", loss(m.loss) + stored(imported?.stored_loss), settings ? (m.loss <= settings.target_loss ? "good" : "bad") : null],
     ["without circuit", loss(m.loss_without_circuit)],
     ["empty", loss(m.loss_empty)],
-    settings ? ["target", `${number(settings.target_loss)} ${c.meets_target ? "met" : "not met"}`, c.meets_target ? "good" : "bad"] : null,
+    settings ? ["target", `${number(settings.target_loss)} ${c.solved ? "solved" : c.shortcoming}`, c.solved ? "good" : "bad"] : null,
     ["accuracy", percent(m.accuracy)],
     ["nodes", `${count(c.nodes.length)} of ${count(c.total_nodes)}`],
     ["edges", `${count(c.edges.length)} of ${count(c.total_edges)}`],

@@ -43,18 +43,18 @@ export function sizes(panel, run) {
   const tasks = [...new Set(run.circuits.map((entry) => entry.task))];
   const models = [...new Set(run.circuits.map((entry) => entry.model))];
   const groups = [...Map.groupBy(run.circuits, (entry) => `${entry.model}, ${entry.task}`).entries()];
-  const tell = (entry, value) => `${nameOf(entry)}: ${count(value)}${entry.meets_target === false ? ", target not met" : ""}`;
+  const tell = (entry, value) => `${nameOf(entry)}: ${count(value)}${entry.solved === false ? `, ${entry.shortcoming}` : ""}`;
   const full = [...new Set(run.circuits.map((entry) => entry.measurements.loss_full_model))];
   const curves = (x, of, joined, all = groups) => all.map(([name, members]) => ({
     name, colour: tasks.length > 1 ? tasks.indexOf(members[0].task) : models.indexOf(members[0].model), dash: tasks.length > 1 ? models.indexOf(members[0].model) : 0,
-    dots: members.map((entry) => [x(entry), of(entry), tell(entry, of(entry)), entry.meets_target === false]),
+    dots: members.map((entry) => [x(entry), of(entry), tell(entry, of(entry)), entry.solved === false]),
     points: joined ? [...Map.groupBy(members, x).entries()].map(([at, same]) => [at, geometricMean(same.map(of))]).sort((a, b) => a[0] - b[0])
       : members.map((entry) => [x(entry), of(entry)]).sort((a, b) => a[0] - b[0]),
   }));
   const target = (entry) => entry.target_loss;
   const found = groups.map(([name, members]) => [name, members.filter((entry) => typeof entry.target_loss === "number")]).filter(([, members]) => members.length > 0);
   fill(panel,
-    h("p", { class: "soft" }, "One dot per circuit of the run, hollow where the target was not met; the line goes through the geometric mean over seeds. Smaller circuits at the same target loss are easier to read."),
+    h("p", { class: "soft" }, "One dot per circuit of the run, hollow where the task is not solved; the line goes through the geometric mean over seeds. Smaller circuits at the same target loss are easier to read."),
     h("div", { class: "charts" },
       found.length === 0 ? null : lines(curves(target, (entry) => entry.edges, true, found), { title: "Edges against target loss", x: "target loss (nats)", y: "edges", logX: true, logY: true }),
       found.length === 0 ? null : lines(curves(target, (entry) => entry.nodes, true, found), { title: "Nodes against target loss", x: "target loss (nats)", y: "nodes", logX: true, logY: true }),
@@ -67,12 +67,13 @@ export function sizes(panel, run) {
 const nameOf = (entry) => `${entry.task} in ${entry.model}, `
   + (typeof entry.target_loss === "number" ? `target ${number(entry.target_loss)}, seed ${entry.seed}` : [entry.sweep, entry.k && `k ${entry.k}`].filter(Boolean).join(", ") || entry.id);
 
-const geometricMean = (values) => Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+/** Of edges or nodes; a circuit without any counts as one, as everywhere in this program. */
+const geometricMean = (values) => Math.exp(values.reduce((sum, value) => sum + Math.log(Math.max(1, value)), 0) / values.length);
 
 /** All circuits in numbers. */
 export function overview(panel, run, open) {
   const rows = [...run.circuits].sort((a, b) => a.task.localeCompare(b.task) || a.model.localeCompare(b.model) || a.target_loss - b.target_loss || a.nodes - b.nodes);
-  const met = run.circuits.filter((entry) => entry.meets_target && entry.edges > 0);
+  const met = run.circuits.filter((entry) => entry.solved);
   const means = [...Map.groupBy(met, (entry) => entry.target_loss).entries()].sort((a, b) => a[0] - b[0]).map(([target, members]) => `target ${number(target)}: `
     + [...Map.groupBy(members, (entry) => entry.model).entries()].map(([model, same]) => `${model} ${number(geometricMean(same.map((entry) => entry.edges)))} (${same.length})`).join(", "));
   fill(panel,
@@ -84,11 +85,11 @@ export function overview(panel, run, open) {
         h("td", { class: "words" }, entry.model),
         [count(entry.nodes), count(entry.edges), loss(entry.measurements.loss_full_model), loss(entry.measurements.loss), loss(entry.measurements.loss_without_circuit),
           loss(entry.measurements.loss_empty), loss(entry.measurements.loss_random_mean), number(entry.target_loss)].map((value) => h("td", {}, value)),
-        entry.meets_target === null ? h("td", {}, "imported") : h("td", { class: entry.meets_target ? "good" : "bad" }, entry.meets_target ? "met" : "not met"),
+        entry.solved === null ? h("td", {}, "imported") : h("td", { class: entry.solved ? "good" : "bad" }, entry.solved ? "solved" : entry.shortcoming),
         h("td", {}, percent(entry.measurements.accuracy)), h("td", {}, entry.seed ?? "–"), h("td", { class: "soft words" }, entry.id))),
         run.unpruned.map((entry) => h("tr", {}, h("th", { scope: "row" }, entry.task), h("td", { colspan: 3 }, ""), h("td", {}, loss(entry.loss_full_model)), h("td", { colspan: 4 }, ""),
           h("td", {}, number(entry.target_loss)), h("td", { class: "bad", colspan: 2 }, entry.reason ?? "the model itself misses the target"), h("td", {}, String(entry.seed)), h("td", { class: "soft words" }, entry.folder)))))),
-    means.length > 0 ? [h("h3", {}, "Edges of circuits that met their target, geometric mean (circuits)"), h("ul", { class: "means" }, means.map((line) => h("li", {}, line)))] : null);
+    means.length > 0 ? [h("h3", {}, "Edges of solved circuits, geometric mean (circuits)"), h("ul", { class: "means" }, means.map((line) => h("li", {}, line)))] : null);
 }
 
 /** Which tokens write the residual channels of the circuit on display. */

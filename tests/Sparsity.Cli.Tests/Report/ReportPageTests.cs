@@ -126,7 +126,7 @@ public class ReportPageTests
         ReportCircuit[] circuits =
         [
             Sparse(one with { Edges = [.. one.Edges.Take(2)] }), Dense(one with { Edges = [.. one.Edges.Take(8)] }),
-            Sparse(two with { Edges = [.. two.Edges.Take(1)], MeetsTarget = false }), Dense(two with { Edges = [.. two.Edges.Take(9)] }),
+            Sparse(two with { Edges = [.. two.Edges.Take(1)], Measurements = two.Measurements with { SelectionLoss = 0.5 } }), Dense(two with { Edges = [.. two.Edges.Take(9)] }),
         ];
 
         XDocument document = XDocument.Parse(SampleReport.Page(circuits));
@@ -134,7 +134,7 @@ public class ReportPageTests
         string next = document.Descendants("p").ElementAt(1).Value;
 
         Assert.Contains("6 times fewer edges", headline, StringComparison.Ordinal);
-        Assert.Contains("two (sparse, missed where it was chosen)", next, StringComparison.Ordinal);
+        Assert.Contains("two (sparse, missed on the prompts it was chosen on)", next, StringComparison.Ordinal);
         Assert.Contains("4 times fewer edges", next, StringComparison.Ordinal);
     }
 

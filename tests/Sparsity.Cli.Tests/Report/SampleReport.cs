@@ -17,7 +17,7 @@ internal static class SampleReport
     ];
 
     /// <summary>A circuit with <paramref name="perLocation"/> nodes at each location of each layer, and up to three edges out of each.</summary>
-    public static Circuit Circuit(string task, int perLocation, int layers = 2, double loss = 0.11, bool meetsTarget = true, int edgesPerNode = 3, int channels = 16)
+    public static Circuit Circuit(string task, int perLocation, int layers = 2, double loss = 0.11, int edgesPerNode = 3, int channels = 16)
     {
         var random = new Random(task.Length + perLocation);
         channels = Math.Max(channels, perLocation + 4);
@@ -49,7 +49,6 @@ internal static class SampleReport
             Model = "runs/sample",
             ModelFingerprint = "0",
             KCoef = 1e-3,
-            MeetsTarget = meetsTarget,
             TotalNodes = 5000,
             TotalEdges = 12345,
             Measurements = new CircuitMeasurements(0.021, loss, loss - 0.01, 1.87, 0.71, 0.97, 0.995, loss),

@@ -13,7 +13,6 @@ public class CircuitFileTests
         Model = "runs/x",
         ModelFingerprint = "00ff",
         KCoef = 0.001,
-        MeetsTarget = true,
         TotalNodes = 22,
         TotalEdges = 11,
         Measurements = new CircuitMeasurements(0.1, 0.12, 0.11, 0.9, 1.5, 0.98, 0.99, 0.118),
@@ -30,6 +29,36 @@ public class CircuitFileTests
         string text = JsonText.Write(Example);
         File.WriteAllText(folder["circuit.json"], text);
         Assert.Equal(text, JsonText.Write(Circuit.Load(folder["circuit.json"])));
+    }
+
+    [Theory]
+    [InlineData(0.1, 0.12, 0.118, true, "")]
+    [InlineData(0.1, 0.609, 0.118, false, "missed on test prompts")]
+    [InlineData(0.1, 0.12, 0.121, false, "missed on the prompts it was chosen on")] // above 0.8 of the target
+    [InlineData(0.1, 0.609, 0.3, false, "missed")]
+    [InlineData(0.151, 0.12, 0.118, false, "the whole model misses the target")]
+    [InlineData(double.NaN, 0.12, 0.118, false, "the whole model misses the target")]
+    public void ACircuitIsSolvedWhereItAndTheModelMeetTheTarget(double model, double test, double selection, bool solved, string shortcoming)
+    {
+        Circuit circuit = Example with { Measurements = Example.Measurements with { LossFullModel = model, Loss = test, SelectionLoss = selection } };
+
+        Assert.Equal((solved, shortcoming), (circuit.Solved, circuit.Shortcoming));
+    }
+
+    [Fact]
+    public void TheFileSaysWhetherItIsSolvedAndIsNotBelieved()
+    {
+        using var folder = new TemporaryFolder();
+        string text = JsonText.Write(Example);
+        Assert.Contains("\"solved\": true", text, StringComparison.Ordinal);
+        File.WriteAllText(folder["circuit.json"], text
+            .Replace("\"solved\": true", "\"meets_target\": true, \"solved\": true", StringComparison.Ordinal)
+            .Replace("\"loss\": 0.12", "\"loss\": 0.609", StringComparison.Ordinal));
+
+        Circuit read = Circuit.Load(folder["circuit.json"]);
+
+        Assert.Equal(0.609, read.Measurements.Loss);
+        Assert.False(read.Solved);
     }
 
     [Theory]

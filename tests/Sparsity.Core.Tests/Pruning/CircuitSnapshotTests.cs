@@ -114,7 +114,7 @@ public class CircuitSnapshotTests
     {
         CircuitMeasurements m = circuit.Measurements;
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"{circuit.Task}: {circuit.Nodes.Count} nodes, {circuit.Edges.Count} edges, {(circuit.MeetsTarget == true ? "meets" : "misses")} {circuit.SearchSettings.TargetLoss}\n");
+        text.Append(CultureInfo.InvariantCulture, $"{circuit.Task}: {circuit.Nodes.Count} nodes, {circuit.Edges.Count} edges, {(circuit.Solved == true ? "meets" : "misses")} {circuit.SearchSettings.TargetLoss}\n");
         text.Append(CultureInfo.InvariantCulture, $"loss {m.Loss:0.00}, full model {m.LossFullModel:0.00}, without the circuit {m.LossWithoutCircuit:0.00}, empty {m.LossEmpty:0.00}\n");
         foreach (CircuitNode node in circuit.Nodes)
         {

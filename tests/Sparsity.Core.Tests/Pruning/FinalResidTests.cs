@@ -28,7 +28,7 @@ public sealed class FinalResidTests : IDisposable
         Assert.Equal(608, circuit.TotalNodes);
         CircuitNode[] final = [.. circuit.Nodes.Where(node => node.Name.StartsWith("final_resid.", StringComparison.Ordinal))];
         Assert.InRange(final.Length, 1, 31);
-        Assert.True(chosen.MeetsTarget, $"{circuit.Measurements.Loss}");
+        Assert.True(chosen.PassesSelection, $"{circuit.Measurements.Loss}");
         Assert.All(circuit.Edges, edge => Assert.NotNull(edge.Effect));
         Assert.Contains(final, node => node.AblationEffect > 0.01);
         Assert.Equal(608, circuit.LayoutIn(_fixture.Model.Config).Count);

@@ -189,7 +189,7 @@ public class PlantedCircuitTests
         Circuit circuit = evaluator.Describe(chosen.Nodes, chosen, "planted", "planted", null, prompts);
 
         string[] nodes = [.. edgesAndNodes.SelectMany(entry => entry.Split(" > ")).Distinct().Order(StringComparer.Ordinal)];
-        Assert.True(chosen.MeetsTarget, $"The loss is {chosen.SelectionLoss}, of the whole model {circuit.Measurements.LossFullModel}.");
+        Assert.True(chosen.PassesSelection, $"The loss is {chosen.SelectionLoss}, of the whole model {circuit.Measurements.LossFullModel}.");
         Assert.Equal(nodes, circuit.Nodes.Select(node => node.Name).Order(StringComparer.Ordinal));
         Assert.Equal(
             edgesAndNodes.Where(entry => entry.Contains('>', StringComparison.Ordinal)).Order(StringComparer.Ordinal),

@@ -1,6 +1,7 @@
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Files;
 using Sparsity.Core.Reproduction;
+using Sparsity.Core.Training;
 using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Reproduction;
@@ -22,12 +23,26 @@ public class ReproductionPlannerTests
             Assert.Equal(all.Length, all.Select(model => model.Name).Distinct().Count());
             foreach (PlannedModel model in all)
             {
-                Core.Training.TrainingConfig training = model.Training(model.Shape(512)); // validates both
+                TrainingConfig training = model.Training(model.Shape(512)); // validates both
                 Assert.Equal(model.Density is null, !training.IsSparse());
                 Assert.True(model.Density is null || model.Density * model.Width >= training.MinimumAlivePerNeuron, $"{model.Name} cannot keep what minimum alive asks for.");
                 Assert.Equal(model.Density is null, model.Shape(512).Afrac is null);
             }
         }
+    }
+
+    [Fact]
+    public void APlannedModelOfTheSmallSizeIsTrainedAsTheSmallModelIs()
+    {
+        var sparse = new PlannedModel(2, 128, 1.0 / 16, 5000, 7);
+        var dense = new PlannedModel(2, 128, null, 5000, 7);
+        var wide = new PlannedModel(2, 512, 1.0 / 64, 5000, 7);
+
+        Assert.Equal(Recipe(TrainingConfig.Small, sparse), sparse.Training(sparse.Shape(300)));
+        Assert.Equal(Recipe(TrainingConfig.SmallDense, dense), dense.Training(dense.Shape(300)));
+        Assert.Equal(Recipe(TrainingConfig.Small with { Density = 1.0 / 64, Lr = 0.06 }, wide), wide.Training(wide.Shape(300)));
+
+        static TrainingConfig Recipe(TrainingConfig small, PlannedModel planned) => (small with { Seed = 7, TotalTokens = 5000 }).Resolved(planned.Shape(300));
     }
 
     [Theory]
@@ -50,7 +65,7 @@ public class ReproductionPlannerTests
     [InlineData(double.NaN)]
     [InlineData(double.PositiveInfinity)]
     public void ABudgetIsMinutesAboveZero(double budget) =>
-        Assert.Contains("--budget", Assert.Throws<BadInputException>(() => ReproductionPlanner.Plan(Figure.Kurtosis, budget, 1, null, "1.0.0")).Message, StringComparison.Ordinal);
+        Assert.Contains("budget", Assert.Throws<BadInputException>(() => ReproductionPlanner.Plan(Figure.Kurtosis, budget, 1, null, "1.0.0")).Message, StringComparison.Ordinal);
 
     [Fact]
     public void AFigureIsFoundByItsName()

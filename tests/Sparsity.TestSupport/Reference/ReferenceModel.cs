@@ -3,7 +3,7 @@ using Sparsity.Core.Model;
 
 namespace Sparsity.TestSupport;
 
-/// <summary>The whole model of spec section 1 in double precision, out of <see cref="Reference"/>'s operations.</summary>
+/// <summary>The whole model of docs/method.md section 1 in double precision, out of <see cref="Reference"/>'s operations.</summary>
 /// <param name="config">Any.</param>
 /// <param name="parameters">By official name: double[,] for matrices, double[] for vectors. Read anew at every call.</param>
 public sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<string, Array> parameters)

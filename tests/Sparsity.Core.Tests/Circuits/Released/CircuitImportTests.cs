@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Circuits.Released;
+using Sparsity.Core.Released;
 using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tensors;
@@ -139,7 +139,7 @@ public class CircuitImportTests
         Assert.Equal(JsonText.Write(circuit), JsonText.Write(read));
         Assert.Equal(inputs.Means, again.Means);
         Assert.Equal(inputs.Pairs.Select(pair => JsonText.WriteLine(pair)), again.Pairs.Select(pair => JsonText.WriteLine(pair)));
-        Assert.Equal((null, null, null, null), (read.Settings, read.KCoef, read.MeetsTarget, read.Calibration));
+        Assert.Equal((null, null, null, null), (read.Settings, read.KCoef, read.Solved, read.Calibration));
 
         Circuit edited = new CircuitImport("model", fixture.Model, null).WithoutNodes(read, again, ["1.attn.v.6"]);
         Assert.Equal(["1.attn.v.6"], edited.RemovedByHand);

@@ -1,6 +1,6 @@
 using System.IO.Compression;
 using System.Text;
-using Sparsity.Core.Circuits.Released;
+using Sparsity.Core.Released;
 using Sparsity.Core.Model;
 using Sparsity.Core.Tensors;
 using Sparsity.Faults;

@@ -1,6 +1,6 @@
 using System.Text.Json;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Circuits.Released;
+using Sparsity.Core.Released;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Runs;

@@ -106,7 +106,7 @@ public class MemoryEstimateTests
         {
             using var engine = new GpuEngine(new GpuDevice(null, null, bytes, 32, 0), "gpu", "counted");
             using var parameters = new ModelParameters(engine, TinyModels.Config);
-            return TaskRunner.PairsAtOnce(new Transformer(parameters), 12, 64);
+            return PruningMemory.PairsAtOnce(new Transformer(parameters), 12, 64);
         }
     }
 

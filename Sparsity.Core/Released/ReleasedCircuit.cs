@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
+using Sparsity.Core.Circuits;
 
-namespace Sparsity.Core.Circuits.Released;
+namespace Sparsity.Core.Released;
 
 /// <summary>
 /// A circuit as the official release stores it: viz_data.pt. Numbers are the file's own; losses of tasks are twice the nats per prompt.

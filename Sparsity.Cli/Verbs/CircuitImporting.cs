@@ -1,13 +1,12 @@
 using System.Globalization;
-using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Circuits.Released;
+using Sparsity.Core.Released;
 using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Runs;
 
-namespace Sparsity.Cli;
+namespace Sparsity.Cli.Verbs;
 
 /// <summary>circuit import: released circuits, one or all of a folder.</summary>
 internal static class CircuitImporting
@@ -34,7 +33,7 @@ internal static class CircuitImporting
             Means = flags.Means,
             Text = flags.Data is null ? null : new PretrainingText(flags.Data, run.Data.Training, run.Training.ContextTokens),
         };
-        string root = RunFolder.Create(target).Directory;
+        string root = OutputFolder.Create(target);
         var rows = new List<string[]>();
         var imported = new List<Circuit>();
         var failures = new List<string>();

@@ -5,7 +5,7 @@ using Sparsity.Core.Files;
 using Sparsity.Core.Model;
 using Sparsity.Core.Runs;
 
-namespace Sparsity.Cli;
+namespace Sparsity.Cli.Verbs;
 
 /// <summary>A run with bridges: the sparse model, the bridges, and the dense model they lead to, all frozen.</summary>
 internal sealed class OpenedBridges : IDisposable

@@ -1,9 +1,8 @@
 using System.Xml.Linq;
-using Sparsity.Cli.Report;
 using Sparsity.Core.Bridges;
 using static Sparsity.Cli.Report.Markup;
 
-namespace Sparsity.Cli.Bridges;
+namespace Sparsity.Cli.Report;
 
 /// <summary>The curves of one steering: one file without scripts that asks the network for nothing.</summary>
 internal static class SteeringPage

@@ -1,7 +1,7 @@
 using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
-namespace Sparsity.Cli;
+namespace Sparsity.Cli.Verbs;
 
 /// <summary>Runs a training run and says how it goes.</summary>
 internal static class TrainingProgress

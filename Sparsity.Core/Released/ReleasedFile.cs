@@ -1,7 +1,7 @@
 using Sparsity.Core.Files;
 using Sparsity.Core.Tensors;
 
-namespace Sparsity.Core.Circuits.Released;
+namespace Sparsity.Core.Released;
 
 /// <summary>Opens what torch.save wrote of plain data, for as long as it is read.</summary>
 internal static class ReleasedFile

@@ -1,17 +1,16 @@
 using System.Globalization;
-using Sparsity.Cli.Verbs;
+using Sparsity.Cli.Report;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Files;
 using Sparsity.Core.Model;
-using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Tokenization;
 using Sparsity.Core.Training;
 
-namespace Sparsity.Cli.Bridges;
+namespace Sparsity.Cli.Verbs;
 
 /// <summary><c>bridge steer</c>: the dense model's answers while nodes of the sparse model are moved; steering.json, .csv and .html.</summary>
 internal static class BridgeSteering
@@ -39,7 +38,7 @@ internal static class BridgeSteering
         var reference = new BatchSource(opened.Sparse.Data.Training, training.BatchSequences, training.ContextTokens);
         double[] ratios = [.. nodes.Select(node => Steering.RmsRatio(
             opened.Dense, sparse, Steering.LocationOf(node, sparse.Config), reference, ReferenceBatches, training.BatchSequences, training.ContextTokens, seed))];
-        RunFolder? folder = flags.Out is null ? null : RunFolder.Create(flags.Out);
+        string? folder = flags.Out is null ? null : OutputFolder.Create(flags.Out);
         using var steering = new Steering(
             opened.Dense, sparse, opened.Bridges, nodes, ratios, Math.Min(BatchPairs, pairs.Count), pairs.Max(pair => pair.First.Length));
         SteeringResult result = steering.Run(pairs, strengths, random, seed, stop);
@@ -53,10 +52,10 @@ internal static class BridgeSteering
         Print(result, what);
         if (folder is not null)
         {
-            AtomicFile.WriteText(Path.Combine(folder.Directory, "steering.json"), JsonText.Write(result));
-            AtomicFile.WriteText(Path.Combine(folder.Directory, "steering.csv"), Csv(result));
-            AtomicFile.WriteText(Path.Combine(folder.Directory, "steering.html"), SteeringPage.Render(result, what));
-            Terminal.Line($"written to {folder.Directory}: steering.json, steering.csv, steering.html");
+            AtomicFile.WriteText(Path.Combine(folder, "steering.json"), JsonText.Write(result));
+            AtomicFile.WriteText(Path.Combine(folder, "steering.csv"), Csv(result));
+            AtomicFile.WriteText(Path.Combine(folder, "steering.html"), SteeringPage.Render(result, what));
+            Terminal.Line($"written to {folder}: steering.json, steering.csv, steering.html");
         }
 
         return 0;

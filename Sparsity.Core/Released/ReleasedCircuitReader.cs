@@ -1,9 +1,10 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
 using Sparsity.Core.Tensors;
 
-namespace Sparsity.Core.Circuits.Released;
+namespace Sparsity.Core.Released;
 
 /// <summary>
 /// Reads a <see cref="ReleasedCircuit"/> and checks that it belongs to a model. Structure: the official page's viz.py, which is the only
@@ -70,7 +71,7 @@ public sealed class ReleasedCircuitReader
         {
             if (config.TryField(name) is { IsNull: false } value && value.Integer() is var given && given != expected)
             {
-                throw value.Wrong($"is {given}, but the model's is {expected}: the circuit belongs to another model. Give --model the folder it was found in");
+                throw value.Wrong($"is {given}, but the model's is {expected}: the circuit belongs to another model. Give the folder of the model it was found in");
             }
         }
     }

@@ -1,6 +1,6 @@
 using Sparsity.Core.Circuits;
 
-namespace Sparsity.Cli;
+namespace Sparsity.Cli.Report;
 
 /// <summary>What a run of <c>sparsity demo</c> came to: summary.json. The field order here is the field order of the file; losses in nats.</summary>
 /// <param name="Seconds">Wall-clock time of the whole demo.</param>

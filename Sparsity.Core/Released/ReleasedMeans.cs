@@ -1,8 +1,9 @@
 using System.Globalization;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
 using Sparsity.Core.Tensors;
 
-namespace Sparsity.Core.Circuits.Released;
+namespace Sparsity.Core.Released;
 
 /// <summary>
 /// mean_baseline_pretrain.pt of the official release: the mean activation of every channel over pretraining text, one file per model,
@@ -40,7 +41,7 @@ public static class ReleasedMeans
         if (missing.Length > 0)
         {
             throw new BadInputException(
-                $"{path}: has no means of {string.Join(", ", missing.Take(4))}{(missing.Length > 4 ? $" and {missing.Length - 4} more locations" : "")}. Give --data a data folder to measure them.");
+                $"{path}: has no means of {string.Join(", ", missing.Take(4))}{(missing.Length > 4 ? $" and {missing.Length - 4} more locations" : "")}. Give a data folder to measure them.");
         }
 
         for (int i = 0; i < layout.Sites.Count; i++)
@@ -51,7 +52,7 @@ public static class ReleasedMeans
             Span<float> target = means.AsSpan(layout.RangeOf(i));
             if (numbers.Count != target.Length)
             {
-                throw new BadInputException($"{path}: {site} has {numbers.Count} means, but the model {target.Length} channels. Give --data a data folder to measure them.");
+                throw new BadInputException($"{path}: {site} has {numbers.Count} means, but the model {target.Length} channels. Give a data folder to measure them.");
             }
 
             for (int channel = 0; channel < target.Length; channel++)

@@ -1,4 +1,3 @@
-using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Data;
@@ -10,7 +9,7 @@ using Sparsity.Core.Reproduction;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
-namespace Sparsity.Cli.Reproduction;
+namespace Sparsity.Cli.Verbs;
 
 /// <summary>
 /// The stages of a figure, each an ordinary folder below <c>--out</c>: data/, models/NAME (as train makes it), circuits/NAME-METHOD (as prune makes it). A stage that

@@ -1,11 +1,12 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Tokenization;
 
-namespace Sparsity.Core.Circuits.Released;
+namespace Sparsity.Core.Released;
 
 /// <summary>Pretraining text to measure mean activations on.</summary>
 /// <param name="Name">For the record.</param>
@@ -186,7 +187,7 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
         throw new BadInputException(string.Create(
             CultureInfo.InvariantCulture,
             $"{released.Path}: its answers are not known: {task} is no task of this program, and with no pair of tokens the whole model's loss is the file's {stored:0.000000}. "
-            + $"Give --answers A,B; the model's own most common answers are {a},{b}."));
+            + $"Give its two answers; the model's own most common answers are {a},{b}."));
 
         bool Fits((int A, int B) pair) => Math.Abs(logits.Loss(pair.A, pair.B) - stored) <= AnswerSearch.Tolerance(stored);
 
@@ -227,7 +228,7 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
 
         return (Means ?? ReleasedMeans.FindAbove(path)) is { } file
             ? (ReleasedMeans.Read(file, layout), $"means from {file}")
-            : (new float[layout.Count], $"zero: there is no {ReleasedMeans.FileName} above the file and no --data; the release freezes at means, so losses will differ");
+            : (new float[layout.Count], $"zero: there is no {ReleasedMeans.FileName} above the file and no data folder; the release freezes at means, so losses will differ");
     }
 
     [GeneratedRegex(@"(_beeg\d*)+$")]

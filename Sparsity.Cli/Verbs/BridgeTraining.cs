@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Distributed;
@@ -9,7 +8,7 @@ using Sparsity.Core.Model;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
-namespace Sparsity.Cli.Bridges;
+namespace Sparsity.Cli.Verbs;
 
 /// <summary><c>bridge train</c>: begins a run, or continues one.</summary>
 internal static class BridgeTraining

@@ -1,4 +1,3 @@
-using Sparsity.Cli.Verbs;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Engine;
@@ -6,7 +5,7 @@ using Sparsity.Core.Files;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
-namespace Sparsity.Cli.Bridges;
+namespace Sparsity.Cli.Verbs;
 
 /// <summary><c>bridge eval</c>: errors, hybrid losses, and how much of the dense model's loss is recovered.</summary>
 internal static class BridgeEvaluating
@@ -33,7 +32,7 @@ internal static class BridgeEvaluating
         Print(result, flags.Untrained);
         if (flags.Out is not null)
         {
-            string path = Path.Combine(RunFolder.Create(flags.Out).Directory, "evaluation.json");
+            string path = Path.Combine(OutputFolder.Create(flags.Out), "evaluation.json");
             AtomicFile.WriteText(path, JsonText.Write(result));
             Terminal.Line($"written to {path}");
         }

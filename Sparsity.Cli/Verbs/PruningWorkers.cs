@@ -6,7 +6,7 @@ using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Runs;
 
-namespace Sparsity.Cli;
+namespace Sparsity.Cli.Verbs;
 
 /// <summary>
 /// A model, once for each search that runs at a time. On the CPU several searches with one thread each do more than one with several; a GPU takes
@@ -43,7 +43,7 @@ internal sealed class PruningWorkers : IDisposable
             Terminal.Lines(i == 0 ? run.Remarks : []);
             _opened.Add((engine, run));
             DataFingerprint ??= run.Data.Fingerprint();
-            _subjects.Add(new PruningSubject(model, run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens));
+            _subjects.Add(PruningSubject.Of(run));
         }
 
         Fingerprint = _opened[0].Run.Model.Parameters.Fingerprint();

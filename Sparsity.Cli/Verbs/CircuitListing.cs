@@ -1,7 +1,7 @@
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Pruning;
 
-namespace Sparsity.Cli;
+namespace Sparsity.Cli.Verbs;
 
 /// <summary>A circuit as a researcher reads it in a terminal.</summary>
 internal static class CircuitListing
@@ -26,7 +26,7 @@ internal static class CircuitListing
         Terminal.Line(
             $"test loss: circuit {m.Loss:0.000}{(m.LossCalibrated is { } calibrated ? $" (calibrated {Number(calibrated)})" : "")}, full model {m.LossFullModel:0.000}, without the circuit {m.LossWithoutCircuit:0.000}, empty {m.LossEmpty:0.000}");
         string target = circuit.Settings is { } settings
-            ? FormattableString.Invariant($"target {settings.TargetLoss}: {(circuit.MeetsTarget == true ? "met" : "NOT MET")} on the prompts it was chosen on; ") : "";
+            ? FormattableString.Invariant($"target {settings.TargetLoss}: {(circuit.Solved == true ? "solved" : $"NOT SOLVED ({circuit.Shortcoming})")}; ") : "";
         Terminal.Line($"{target}accuracy {100 * m.Accuracy:0.0} % (full model {100 * m.AccuracyFullModel:0.0} %)");
         Terminal.Line($"random circuits of equal size: mean loss {Number(m.LossRandomMean)}, best {Number(m.LossRandomBest)}");
         if (circuit.RemovedByHand.Count > 0)

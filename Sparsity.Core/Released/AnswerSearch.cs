@@ -1,6 +1,7 @@
+using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 
-namespace Sparsity.Core.Circuits.Released;
+namespace Sparsity.Core.Released;
 
 /// <summary>
 /// The two answers of a task, found from a model's logits: the pair of tokens at which the task loss of the whole model is the one that was
@@ -23,7 +24,7 @@ public sealed class AnswerSearch
         int longest = prompts.Max(prompt => prompt.Length);
         _first = new float[half][];
         _second = new float[half][];
-        using var runner = new TaskRunner(model, TaskRunner.PairsAtOnce(model, longest, half), longest);
+        using var runner = new TaskRunner(model, PruningMemory.PairsAtOnce(model, longest, half), longest);
         foreach (int[] batch in Enumerable.Range(0, half).Chunk(runner.Pairs))
         {
             runner.Differences([.. batch.Select(i => new TokenizedPair(prompts[i], prompts[i + half], 0, 0))]);
