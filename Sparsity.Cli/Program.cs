@@ -16,6 +16,7 @@ if (Launcher.Present is not null)
     Environment.SetEnvironmentVariable("TERM", "dumb");
 }
 
+bool endsWhenAsked = false;
 using var stop = new CancellationTokenSource();
 using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => StopOnce(() => signal.Cancel = true));
 Console.CancelKeyPress += (_, pressed) => StopOnce(() => pressed.Cancel = true);
@@ -60,6 +61,7 @@ int Execute()
 int Do(Verb verb, Arguments given)
 {
     isDebug = verb.Debug;
+    endsWhenAsked = verb.EndsWhenAsked;
     verb.Given = given.Given;
     RequireWorkingDirectory();
     int code = verb.Execute(stop.Token);
@@ -159,10 +161,10 @@ static void Complain(string text)
     }
 }
 
-// The first request lets the step in progress finish; the second ends the process at once.
+// The first request lets the step in progress finish; the second ends the process at once, as does the first where nothing looks at it.
 void StopOnce(Action keepRunning)
 {
-    if (!stop.IsCancellationRequested)
+    if (endsWhenAsked && !stop.IsCancellationRequested)
     {
         keepRunning();
         if (Launcher.Present is not { Rank: > 0 } && MpiGroup.Present?.IsAborting != true)

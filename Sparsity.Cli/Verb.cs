@@ -16,6 +16,9 @@ internal abstract class Verb
     /// <summary>Names of the flags that were given, without the dashes.</summary>
     public IReadOnlySet<string> Given { get; set; } = new HashSet<string>();
 
+    /// <summary>Whether it looks at the token that <see cref="Run"/> gets; what does not is ended at once by Ctrl-C and SIGTERM.</summary>
+    public virtual bool EndsWhenAsked => true;
+
     /// <returns>The exit code.</returns>
     /// <exception cref="BadInputException">Exit code 2, one line.</exception>
     public abstract int Execute(CancellationToken stop);

@@ -30,6 +30,8 @@ internal sealed class BenchVerb : EngineVerb
     [Option("json", HelpText = "File to write the result to.")]
     public string? Json { get; set; }
 
+    public override bool EndsWhenAsked => false;
+
     public override int Execute(CancellationToken stop)
     {
         if (Steps is < 1 or > 1_000_000)

@@ -41,6 +41,8 @@ internal sealed class CircuitVerb : ModelVerb
     [Option("out", HelpText = "export: file to write. (Default: standard output) edit, import: folder to make.")]
     public string? Out { get; set; }
 
+    public override bool EndsWhenAsked => false;
+
     public override int Execute(CancellationToken stop)
     {
         string[] files = [.. Files];
@@ -140,6 +142,11 @@ internal sealed class CircuitVerb : ModelVerb
             throw new BadInputException($"--remove: '{unknown}' is no node of {file}; 'sparsity circuit show' lists them.");
         }
 
+        if (circuit.Imported is not null)
+        {
+            TakesOnly("circuit edit of an imported circuit, which has its prompts and means beside it,", ["remove", "model", "tokenizer", "out", .. EngineFlags]);
+        }
+
         using IComputeEngine engine = CreateEngine();
         using ModelShelf models = Model is not null ? ModelShelf.At(OpenAt, Model) : ModelShelf.Around(OpenAt);
         OpenedRun run = models.Find(circuit, new CircuitFile("circuit", file))?.Run ?? throw new BadInputException(
@@ -151,7 +158,7 @@ internal sealed class CircuitVerb : ModelVerb
             return;
         }
 
-        PromptTask task = PromptTask.FindAgain(circuit.Task, circuit.TaskFile, Task);
+        PromptTask task = PromptTask.FindAgain(circuit.Task, circuit.TaskFile?.Near(Path.GetDirectoryName(Path.GetFullPath(file))!), Task);
         var subject = PruningSubject.Of(run);
         using var pruning = TaskPruning.Create(subject, task, circuit.SearchSettings);
         PrunedTask edited = pruning.WithoutNodes(circuit, removed);

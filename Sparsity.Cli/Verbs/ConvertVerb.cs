@@ -21,6 +21,8 @@ internal sealed class ConvertVerb : Verb
     [Option("out", Required = true, HelpText = "Folder to make.")]
     public string Out { get; set; } = "";
 
+    public override bool EndsWhenAsked => false;
+
     public override int Execute(CancellationToken stop)
     {
         using StoredModel model = StoredModel.Open(From);

@@ -48,25 +48,45 @@ internal sealed class CorpusVerb : Verb
             ["out", "seed", .. Synthetic ? (string[])["synthetic", "megabytes"] : ["from", "column", "glob"], Tokenizer is null ? "vocabulary" : "tokenizer"]);
 
         TextTokenizer? tokenizer = Tokenizer is null ? null : TokenizerFolder.Load(Tokenizer);
-        if (Synthetic)
+        CorpusFolder.RequireFree(Out);
+        try
         {
-            WriteSynthetic(Out, Megabytes, Seed);
-        }
-        else
-        {
-            string[] sources = [.. From];
-            var tree = new TextTree(sources, new TextTreeOptions { Seed = Seed, Column = Column, Glob = Glob });
-            CorpusInfo info = CorpusFolder.Write(Out, tree.Documents, CorpusInfo.Of(string.Join(", ", sources.Select(Path.GetFullPath)), Seed, tree.Skipped));
-            Terminal.Line($"{info.TrainDocuments + info.ValidationDocuments} documents read, {info.ValidationDocuments} of them for validation");
-            foreach (SkippedFiles skipped in info.Skipped)
+            if (Synthetic)
             {
-                Terminal.Line($"skipped {skipped.Count} {skipped.Reason}, for instance {skipped.Examples[0]}");
+                WriteSynthetic(Out, Megabytes, Seed);
             }
+            else
+            {
+                Read(stop);
+            }
+
+            DataFolder data = DataFolder.Tokenize(Out, tokenizer, Vocabulary, stop);
+            Terminal.Line($"{Out}: {data.Training.Length} training and {data.Validation.Length} validation tokens, vocabulary {data.Tokenizer.VocabularySize}");
+            return 0;
+        }
+        catch
+        {
+            CorpusFolder.Discard(Out); // so that the same command can be given again
+            throw;
+        }
+    }
+
+    private void Read(CancellationToken stop)
+    {
+        string[] sources = [.. From];
+        if (Glob is not null && !sources.Any(Directory.Exists))
+        {
+            throw new BadInputException($"corpus: --glob {Glob} chooses among the files of folders, and --from names none. Leave it out.");
         }
 
-        DataFolder data = DataFolder.Tokenize(Out, tokenizer, Vocabulary);
-        Terminal.Line($"{Out}: {data.Training.Length} training and {data.Validation.Length} validation tokens, vocabulary {data.Tokenizer.VocabularySize}");
-        return 0;
+        var tree = new TextTree(sources, new TextTreeOptions { Seed = Seed, Column = Column, Glob = Glob });
+        IEnumerable<CorpusDocument> documents = tree.Documents.TakeWhile(_ => stop.IsCancellationRequested ? throw new OperationCanceledException() : true);
+        CorpusInfo info = CorpusFolder.Write(Out, documents, CorpusInfo.Of(string.Join(", ", sources.Select(Path.GetFullPath)), Seed, tree.Skipped));
+        Terminal.Line($"{info.TrainDocuments + info.ValidationDocuments} documents read, {info.ValidationDocuments} of them for validation");
+        foreach (SkippedFiles skipped in info.Skipped)
+        {
+            Terminal.Line($"skipped {skipped.Count} {skipped.Reason}, for instance {skipped.Examples[0]}");
+        }
     }
 
     internal static void WriteSynthetic(string directory, double megabytes, ulong seed)

@@ -35,7 +35,13 @@ internal sealed class DevicesVerb : EngineVerb
             return Check ? RunCheck(stop) : Show();
         }
 
-        return Check ? throw new BadInputException("--emit writes kernels and --check runs them: give one of the two.") : EmitKernels(Emit);
+        if (Check)
+        {
+            throw new BadInputException("--emit writes kernels and --check runs them: give one of the two.");
+        }
+
+        TakesOnly("devices --emit, which needs no device,", "emit");
+        return EmitKernels(Emit);
     }
 
     private static int EmitKernels(string folder)

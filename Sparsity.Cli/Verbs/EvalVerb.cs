@@ -12,6 +12,8 @@ internal sealed class EvalVerb : ModelVerb
     [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
+    public override bool EndsWhenAsked => false;
+
     public override int Execute(CancellationToken stop)
     {
         using IComputeEngine engine = CreateEngine();

@@ -42,8 +42,14 @@ internal sealed class GenerateVerb : ModelVerb
             throw new BadInputException($"--tokens is {Tokens}, but must be at least 1.");
         }
 
+        if (Temperature == 0)
+        {
+            TakesOnly("generate --temperature 0, which draws nothing,", ["model", "data", "tokenizer", "prompt", "tokens", "temperature", "no-cache", .. EngineFlags]);
+        }
+
         using IComputeEngine engine = CreateEngine();
         using OpenedRun run = Open(Model, engine);
+        run.RequireDataForTokenizer("generate");
         int[] prompt = run.Tokenizer.Encode(Prompt);
         if (prompt.Length == 0)
         {

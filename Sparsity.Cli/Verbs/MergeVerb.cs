@@ -14,6 +14,8 @@ internal sealed class MergeVerb : Verb
     [Option("out", Required = true, HelpText = "Folder to make; joining the same shards again changes nothing.")]
     public string Out { get; set; } = "";
 
+    public override bool EndsWhenAsked => false;
+
     public override int Execute(CancellationToken stop)
     {
         string[] sweep = [.. From.SelectMany(PruningMerge.Find).Distinct()];

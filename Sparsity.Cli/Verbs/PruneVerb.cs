@@ -216,15 +216,17 @@ internal sealed class PruneVerb : ModelVerb
             throw new BadInputException("prune: --all-tasks contradicts --task. Give one.");
         }
 
-        if (Method == PruningMethod.Attribution && (Steps is not null || KCoef.Any()))
-        {
-            throw new BadInputException("prune: --method attribution trains no mask, so it does not use --steps and --k-coef. Leave them out.");
-        }
     }
 
     private PruningConfig Settings()
     {
         PruningConfig config = Config is null ? new PruningConfig() : JsonText.ReadFile<PruningConfig>(Config);
+        if ((Method ?? config.Method) == PruningMethod.Attribution && Given.Overlaps(["steps", "k-coef", "search"]))
+        {
+            throw new BadInputException(
+                $"prune: the method attribution{(Method is null ? $" of {Config}" : "")} trains no mask, so it does not use --steps, --k-coef and --search. Leave them out.");
+        }
+
         foreach (double target in TargetLoss)
         {
             (config with { TargetLoss = target }).Validated("prune");

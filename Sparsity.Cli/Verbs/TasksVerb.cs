@@ -19,8 +19,8 @@ internal sealed class TasksVerb : ModelVerb
     [Option("model", HelpText = "eval: folder of a run or of a released model.")]
     public string? Model { get; set; }
 
-    [Option("pairs", Default = 128, HelpText = "eval: pairs of prompts per task; show: how many to show.")]
-    public int Pairs { get; set; }
+    [Option("pairs", HelpText = "eval: pairs of prompts per task; show: how many to show. (Default: 128; show: 20)")]
+    public int? Pairs { get; set; }
 
     [Option("max-tokens", Default = 64, HelpText = "eval: longest prompt in tokens.")]
     public int MaxTokens { get; set; }
@@ -42,7 +42,7 @@ internal sealed class TasksVerb : ModelVerb
             "eval" => ["model", "data", "tokenizer", "loss", "pairs", "max-tokens", "distractor-lines", "seed", .. EngineFlags],
             _ => [],
         });
-        RequireRange("--pairs", Pairs, 1, 1_000_000);
+        RequireRange("--pairs", Pairs ?? 1, 1, 1_000_000);
         RequireRange("--max-tokens", MaxTokens, 2, 1_000_000);
         RequireRange("--distractor-lines", DistractorLines, 0, 1000);
         if (Action == "list" && Names.Any())
@@ -51,6 +51,11 @@ internal sealed class TasksVerb : ModelVerb
         }
 
         IReadOnlyList<PromptTask> tasks = Names.Any() ? [.. Names.Select(PromptTask.Find)] : TaskCatalogue.All;
+        if (Given.Contains("distractor-lines") && tasks.All(task => task.File is not null))
+        {
+            throw new BadInputException($"tasks {Action} does not use --distractor-lines: the prompts of files are taken as they are. Leave it out.");
+        }
+
         switch (Action)
         {
             case "list":
@@ -85,7 +90,7 @@ internal sealed class TasksVerb : ModelVerb
     private void Show(PromptTask task)
     {
         var random = RandomSource.For(Seed, "show " + task.Name);
-        for (int i = 0; i < Math.Min(Pairs, 20); i++)
+        for (int i = 0; i < (Pairs ?? 20); i++)
         {
             PromptPair pair = random.Pick(i % 2 == 0 ? task.TrainTemplates : task.TestTemplates)(random, DistractorLines);
             Terminal.Line($"--- {task.Name}, {(i % 2 == 0 ? "train" : "test")} template\n{pair.First}[{pair.AnswerA}]{(pair.OwnSecond is { } own ? $" not [{pair.AnswerB}]\n- and\n{pair.Second}[{own.A}] not [{own.B}]" : $"\n- against\n{pair.Second}[{pair.AnswerB}]")}");
@@ -101,6 +106,7 @@ internal sealed class TasksVerb : ModelVerb
 
         using IComputeEngine engine = CreateEngine();
         using OpenedRun run = Open(Model, engine);
+        run.RequireDataForTokenizer("tasks eval");
         int longest = Math.Min(MaxTokens, run.Model.Config.BlockSize);
         using var runner = new TaskRunner(run.Model, PruningMemory.PairsAtOnce(run.Model, longest, 32), longest);
         var rows = new List<string[]>();
@@ -115,7 +121,7 @@ internal sealed class TasksVerb : ModelVerb
                 continue;
             }
 
-            IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, Seed, Pairs).Pairs;
+            IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, Seed, Pairs ?? 128).Pairs;
             double[] differences = runner.AllDifferences(pairs);
             double loss = Loss == TaskLoss.Binary ? BinaryLoss.Mean(differences) : runner.MeanLoss(pairs, Loss);
             rows.Add([task.Name, Terminal.Number(loss), Terminal.Number(100 * BinaryLoss.Accuracy(differences), "0.0") + " %"]);

@@ -28,6 +28,8 @@ internal sealed class TokenizerVerb : Verb
     [Option("out", HelpText = "train, import, export: folder to make.")]
     public string? Out { get; set; }
 
+    public override bool EndsWhenAsked => false;
+
     public override int Execute(CancellationToken stop)
     {
         TakesOnly("tokenizer " + Action, Action switch

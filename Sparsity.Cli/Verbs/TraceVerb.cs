@@ -50,11 +50,15 @@ internal sealed class TraceVerb : ModelVerb
     [Option("seed", Default = 1UL, HelpText = "Chooses the windows that means are taken over.")]
     public ulong Seed { get; set; }
 
+    public override bool EndsWhenAsked => false;
+
     public override int Execute(CancellationToken stop)
     {
         if (!MeanAblate.Any())
         {
-            TakesOnly("trace without --mean-ablate", ["model", "data", "tokenizer", "text", "ids", "out", "sites", "grads", "set", "scale", .. EngineFlags]);
+            string[] reading = Ids is null ? ["text", "data", "tokenizer"] : ["ids", "text"];
+            TakesOnly(
+                $"trace {(Ids is null ? "" : "--ids ")}without --mean-ablate", ["model", "out", "sites", "grads", "set", "scale", .. reading, .. EngineFlags]);
         }
 
         if (MeanBatches is < 1 or > 1_000_000)
@@ -64,6 +68,11 @@ internal sealed class TraceVerb : ModelVerb
 
         using IComputeEngine engine = CreateEngine();
         using OpenedRun run = Open(Model, engine);
+        if (!MeanAblate.Any())
+        {
+            run.RequireDataForTokenizer("trace without --mean-ablate");
+        }
+
         Transformer model = run.Model;
         int[][] sequences = Read(run);
         if (Grads && sequences[0].Length < 2)

@@ -81,6 +81,7 @@ internal sealed class TrainVerb : TrainingFlags
         }
 
         (ModelConfig model, TrainingConfig training) = Settings(data, initial?.Config);
+        UnusedTrainingFlags.Refuse(Given, training, group?.Size ?? 1);
         MemoryEstimate memory = RequireRoom(engine, model, training, group);
         if (Out is null || DryRun)
         {

@@ -5,6 +5,7 @@ using Sparsity.Core;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Files;
 using Sparsity.Core.Runs;
+using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
@@ -53,6 +54,11 @@ internal sealed class ViewVerb : ModelVerb
         using IComputeEngine engine = CreateEngine();
         using ModelShelf models = Model is not null ? ModelShelf.At(OpenAt, Model) : files is not null ? ModelShelf.Of(OpenAt, files) : ModelShelf.Around(OpenAt);
         ViewerContent content = (files is not null ? ViewerContent.OfRun(files, labels) : ViewerContent.OfCircuit(Circuit!, labels)) with { TaskFiles = [.. Task] };
+        if (Task.FirstOrDefault(path => content.Circuits.All(circuit => circuit.Summary.Task != PromptTask.Load(path).Name)) is { } unused)
+        {
+            throw new BadInputException($"--task {unused}: no circuit here was found on this task. Leave it out, or give the file of another.");
+        }
+
         return Html is null ? Serve(content, models, stop) : Write(Html, content, models);
 
         OpenedRun OpenAt(string folder) => Open(folder, engine);

@@ -26,8 +26,13 @@ internal sealed class CircuitFile
     /// <summary>As of when the viewer started.</summary>
     public CircuitSummary Summary { get; }
 
-    /// <inheritdoc cref="Circuit.Load"/>
-    public Circuit Load() => Circuit.Load(RunFiles.NoLink(FilePath));
+    /// <summary>The circuit, with the path of its task's file as it is now.</summary>
+    /// <inheritdoc cref="Circuit.Load" path="/exception"/>
+    public Circuit Load()
+    {
+        Circuit circuit = Circuit.Load(RunFiles.NoLink(FilePath));
+        return circuit with { TaskFile = circuit.TaskFile?.Near(Path.GetDirectoryName(Path.GetFullPath(FilePath))!) };
+    }
 
     /// <summary>The path of a file beside the circuit; null if it is not there.</summary>
     public string? Sibling(string name)

@@ -125,11 +125,23 @@ public static class CorpusFolder
             ? value.GetValue<string>()
             : throw new BadInputException($"{source}: there is no \"text\"; expected {{\"path\", \"text\"}}. Make the corpus again.");
 
-    private static void RequireFree(string directory)
+    /// <summary>For whoever is about to make one.</summary>
+    /// <exception cref="BadInputException">Something is there.</exception>
+    public static void RequireFree(string directory)
     {
         if (File.Exists(directory) || (Directory.Exists(directory) && Directory.EnumerateFileSystemEntries(directory).Any()))
         {
             throw new BadInputException($"{directory}: something is there already; expected an empty folder or none. Choose another output folder.");
+        }
+    }
+
+    /// <summary>Takes away what was made of a corpus that cannot be finished, so that the same command can be given again.</summary>
+    /// <param name="directory">One that was free before.</param>
+    public static void Discard(string directory)
+    {
+        if (Directory.Exists(directory))
+        {
+            Directory.Delete(directory, recursive: true);
         }
     }
 

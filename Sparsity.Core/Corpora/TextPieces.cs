@@ -29,6 +29,7 @@ internal static class TextPieces
     {
         using IEnumerator<TextPiece> pieces = (kind switch
         {
+            _ when IsEmpty(path) => [new TextPiece("", default, 0, "too small")],
             _ when IsPointer(path) => [new TextPiece("", default, 0, "that are Git LFS pointers ('git lfs pull' fetches the files)")],
             ".txt" => Texts(path),
             ".jsonl" => JsonRows(path, options),
@@ -62,6 +63,19 @@ internal static class TextPieces
 
     /// <summary>What is said of rows whose field or column is not there.</summary>
     internal static string Lacking(string? column) => column is null ? $"rows without {string.Join(", ", UsualColumns[..^1])} or {UsualColumns[^1]}" : $"rows without '{column}'";
+
+    /// <summary>Pipes are empty too: to open one may take for ever.</summary>
+    private static bool IsEmpty(string path)
+    {
+        try
+        {
+            return new FileInfo(path).Length == 0;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false; // whoever reads it says so
+        }
+    }
 
     private static bool IsPointer(string path)
     {

@@ -123,11 +123,13 @@ public sealed class TextTree
     private IEnumerable<Candidate> Usable()
     {
         var seen = new HashSet<UInt128>();
+        bool hasRows = false;
         foreach (string source in _sources)
         {
             bool isFile = File.Exists(source);
             foreach (string path in isFile ? [Path.GetFileName(source)] : Below(source))
             {
+                hasRows |= KindOf(path) is ".jsonl" or ".parquet";
                 foreach (TextPiece piece in TextPieces.Of(isFile ? source : Path.Combine(source, path), KindOf(path)!, _options))
                 {
                     if (Checked(path + piece.Place, piece, seen) is { } candidate)
@@ -136,6 +138,11 @@ public sealed class TextTree
                     }
                 }
             }
+        }
+
+        if (_options.Column is not null && !hasRows)
+        {
+            throw new BadInputException($"--column {_options.Column}: {string.Join(", ", _sources)} has no .jsonl or .parquet file, whose columns it chooses among. Leave it out.");
         }
     }
 

@@ -58,12 +58,22 @@ public sealed class DataFolder
     /// <param name="directory">A corpus folder.</param>
     /// <param name="tokenizer">The one to use; null trains one on the training text.</param>
     /// <param name="vocabularySize">Of the one to train.</param>
-    public static DataFolder Tokenize(string directory, TextTokenizer? tokenizer, int vocabularySize)
+    /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
+    public static DataFolder Tokenize(string directory, TextTokenizer? tokenizer, int vocabularySize, CancellationToken stop = default)
     {
-        tokenizer ??= BytePairTrainer.Train(CorpusFolder.ReadTrain(directory), vocabularySize);
+        tokenizer ??= BytePairTrainer.Train(Texts(CorpusFolder.ReadTrain(directory)), vocabularySize, stop);
         tokenizer.Save(Path.Combine(directory, "tokenizer"));
-        TokenFile.Write(Path.Combine(directory, "train.bin"), tokenizer, CorpusFolder.ReadTrain(directory));
-        TokenFile.Write(Path.Combine(directory, "validation.bin"), tokenizer, CorpusFolder.ReadValidation(directory));
+        TokenFile.Write(Path.Combine(directory, "train.bin"), tokenizer, Texts(CorpusFolder.ReadTrain(directory)));
+        TokenFile.Write(Path.Combine(directory, "validation.bin"), tokenizer, Texts(CorpusFolder.ReadValidation(directory)));
         return new DataFolder(directory, tokenizer);
+
+        IEnumerable<string> Texts(IEnumerable<string> all)
+        {
+            foreach (string text in all)
+            {
+                stop.ThrowIfCancellationRequested();
+                yield return text;
+            }
+        }
     }
 }

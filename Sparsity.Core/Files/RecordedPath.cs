@@ -36,4 +36,7 @@ public static class RecordedPath
 
     /// <summary>The first of <see cref="Places"/> where a folder is; where it was if there is none.</summary>
     public static string Folder(string recorded, string holder) => Places(recorded, holder).FirstOrDefault(Directory.Exists) ?? recorded;
+
+    /// <summary>The first of <see cref="Places"/> where a file is; where it was if there is none.</summary>
+    public static string File(string recorded, string holder) => Places(recorded, holder).FirstOrDefault(System.IO.File.Exists) ?? recorded;
 }

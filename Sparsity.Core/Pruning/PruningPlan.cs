@@ -65,7 +65,11 @@ public sealed record PruningPlan
     {
         PruningPlan plan = JsonText.ReadFile<PruningPlan>(path);
         return plan.Tasks.Count > 0 && plan.Seeds.Count > 0 && plan.TargetLosses.Count > 0 && plan.TargetLosses.All(target => target > 0)
-            ? plan with { Settings = plan.Settings.Validated(path) }
+            ? plan with
+            {
+                Settings = plan.Settings.Validated(path),
+                TaskFiles = plan.TaskFiles?.ToDictionary(task => task.Key, task => task.Value.Near(Path.GetDirectoryName(Path.GetFullPath(path))!)),
+            }
             : throw new BadInputException($"{path}: must have at least one of tasks, seeds and target_losses, and the last above 0. Use another copy, or begin again.");
     }
 

@@ -70,6 +70,17 @@ public sealed class OpenedRun : IDisposable
     private string? DataDirectory =>
         _givenData ?? (IsTrainedHere ? RecordedPath.Folder(Folder.ReadRecord().Data, Folder.Directory) : null);
 
+    /// <summary>For what computes without data: --data may only say which tokenizer the model has.</summary>
+    /// <param name="what">What is being done, such as "generate".</param>
+    /// <exception cref="BadInputException">Data were given, and would be passed over.</exception>
+    public void RequireDataForTokenizer(string what)
+    {
+        if (_givenData is not null && TokenizerSource is var source && source != _givenData)
+        {
+            throw new BadInputException($"{what} does not use --data: the tokenizer is that of {source}. Leave --data out.");
+        }
+    }
+
     public void Dispose() => Model.Parameters.Dispose();
 
     private DataFolder OpenData()

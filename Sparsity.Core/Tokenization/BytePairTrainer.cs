@@ -18,8 +18,9 @@ public static class BytePairTrainer
 
     /// <param name="documents">The texts to learn from.</param>
     /// <param name="vocabularySize">Number of ids wanted, the 256 bytes and the end of text included; 257 to 65536.</param>
+    /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="BadInputException">The size is out of range, or the texts have too few pairs that occur at least twice.</exception>
-    public static BytePairTokenizer Train(IEnumerable<string> documents, int vocabularySize = 2048)
+    public static BytePairTokenizer Train(IEnumerable<string> documents, int vocabularySize = 2048, CancellationToken stop = default)
     {
         ArgumentNullException.ThrowIfNull(documents);
         if (vocabularySize is < MinimumVocabulary or > MaximumVocabulary)
@@ -38,6 +39,7 @@ public static class BytePairTrainer
         var pairs = new PairCounts(CountPieces(documents));
         while (tokens.Count < vocabularySize - 1)
         {
+            stop.ThrowIfCancellationRequested();
             if (!pairs.TryTakeMostFrequent(out int left, out int right))
             {
                 int possible = tokens.Count + 1;

@@ -71,6 +71,51 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("trains no mask", "prune", "--model", "m", "--task", "for_while", "--method", "attribution", "--steps", "5", "--out", "x")]
     public void WhatIsGivenIsUsed(string expected, params string[] arguments) => CommandLine.Refuse(expected, arguments);
 
+    /// <summary>Flags that other flags, settings or files leave without effect.</summary>
+    [Theory]
+    [InlineData("--gradient-clip-rms: gradient_scaling is normalize", "train", "--data", "DATA", "--dry-run", "--gradient-clip-rms", "2")]
+    [InlineData("--pfrac-anneal-exponent: pfrac_anneal_mode is power_law", "train", "--data", "DATA", "--dry-run", "--pfrac-anneal-mode", "power_law", "--pfrac-anneal-exponent", "2")]
+    [InlineData("--pfrac-anneal-stop-frac: pfrac_anneal is false", "train", "--data", "DATA", "--dry-run", "--pfrac-anneal", "false", "--pfrac-anneal-stop-frac", "0.3")]
+    [InlineData("--minimum-alive, --sparse-biases: the model is dense", "train", "--data", "DATA", "--dry-run", "--dense", "--sparse-biases", "true", "--minimum-alive", "2")]
+    [InlineData("--pfrac-anneal-mode: the model is dense", "train", "--data", "DATA", "--dry-run", "--dense", "--pfrac-anneal-mode", "linear")]
+    [InlineData("--compare-weights-every: there is one process only", "train", "--data", "DATA", "--dry-run", "--compare-weights-every", "5")]
+    [InlineData("does not use --seed, --top-k", "generate", "--model", "MODEL", "--temperature", "0", "--top-k", "3", "--seed", "2")]
+    [InlineData("generate does not use --data", "generate", "--model", "MODEL", "--data", "DATA")]
+    [InlineData("tasks eval does not use --data", "tasks", "eval", "--model", "MODEL", "--data", "DATA")]
+    [InlineData("does not use --data, --tokenizer", "trace", "--model", "MODEL", "--ids", "[1]", "--data", "DATA", "--tokenizer", "DATA", "--out", "OUT")]
+    [InlineData("does not use --data", "trace", "--model", "MODEL", "--text", "x", "--data", "DATA", "--out", "OUT")]
+    [InlineData("does not use --device", "devices", "--emit", "OUT", "--device", "cuda")]
+    [InlineData("--search", "prune", "--model", "MODEL", "--task", "for_while", "--method", "attribution", "--search", "5", "--out", "OUT")]
+    [InlineData("method attribution of CONFIG trains no mask", "prune", "--model", "MODEL", "--task", "for_while", "--config", "CONFIG", "--steps", "5", "--out", "OUT")]
+    [InlineData("--glob *.py chooses among the files of folders", "corpus", "--from", "CONFIG.txt", "--glob", "*.py", "--out", "OUT")]
+    [InlineData("--column body", "corpus", "--from", "CONFIG.txt", "--column", "body", "--out", "OUT")]
+    [InlineData("--distractor-lines: the prompts of files", "tasks", "show", "TASK", "--distractor-lines", "2")]
+    public void WhatHasNoEffectIsRefused(string expected, params string[] arguments)
+    {
+        string config = run["attribution.json"], task = run["of a file.json"];
+        File.WriteAllText(config, """{"method": "attribution"}""");
+        File.WriteAllText(config + ".txt", "text");
+        File.WriteAllText(task, """{"format_version":1,"name":"t","description":"","train":[{"prompt":"a","right":"b","wrong":"c"}],"test":[{"prompt":"d","right":"b","wrong":"c"}]}""");
+        CommandLine.Refuse(expected.Replace("CONFIG", config, StringComparison.Ordinal), [.. arguments.Select(argument => argument switch
+        {
+            "MODEL" => run.Model,
+            "DATA" => run.Data,
+            "OUT" => run["never made"],
+            "TASK" => task,
+            _ => argument.Replace("CONFIG", config, StringComparison.Ordinal),
+        })]);
+        Assert.False(Directory.Exists(run["never made"]), "A refused run left a folder.");
+    }
+
+    /// <summary>The same flags where they have an effect.</summary>
+    [Fact]
+    public void WhatHasAnEffectIsTaken()
+    {
+        CommandLine.Succeed("train", "--data", run.Data, "--dry-run", "--dense", "--gradient-scaling", "clip", "--gradient-clip-rms", "2");
+        CommandLine.Succeed("train", "--data", run.Data, "--dry-run", "--pfrac-anneal-exponent", "2", "--minimum-alive", "2", "--sparse-biases", "false");
+        Assert.Equal(25, CommandLine.Succeed("tasks", "show", "for_while", "--pairs", "25").Split("--- for_while").Length - 1);
+    }
+
     [Fact]
     public void AFlagTakesTheNextArgumentAsItsValueWhateverItBeginsWith()
     {

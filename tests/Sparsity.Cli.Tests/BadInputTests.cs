@@ -24,6 +24,18 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
         Refused(expected, ["corpus", .. kind, .. vocabulary, "--out", run[$"corpus {value}"]]);
     }
 
+    /// <summary>So that the same command can be given again.</summary>
+    [Fact]
+    public void ACorpusThatCannotBeFinishedLeavesNothing()
+    {
+        File.WriteAllText(run["little.txt"], "abc abc");
+        CommandLine.Refuse("at most", "corpus", "--from", run["little.txt"], "--vocabulary", "400", "--out", run["little"]);
+        Assert.False(Directory.Exists(run["little"]));
+        CommandLine.Succeed("corpus", "--from", run["little.txt"], "--vocabulary", "258", "--out", run["little"]);
+        CommandLine.Refuse("something is there already", "corpus", "--from", run["little.txt"], "--vocabulary", "258", "--out", run["little"]);
+        Assert.True(File.Exists(Path.Combine(run["little"], "train.bin")), "What was there is gone.");
+    }
+
     [Theory]
     [InlineData("{\"model\": {\"n_layers\": 2}}", "n_layers")]
     [InlineData("{\"model\": {\"dropout\": 0.1}}", "dropout")]

@@ -54,6 +54,23 @@ internal static class CommandLine
         Assert.Single(result.Errors.Trim().Split('\n'));
     }
 
+    /// <summary>Starts it, and asks it to stop (SIGTERM) once it has printed a line.</summary>
+    /// <returns>Its standard error and exit code; no output.</returns>
+    public static CommandResult Stop(params string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        using Process process = Process.Start(start)!;
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        Assert.NotNull(process.StandardOutput.ReadLine());
+        using (var kill = Process.Start("kill", ["-TERM", $"{process.Id}"]))
+        {
+            kill.WaitForExit();
+        }
+
+        process.WaitForExit();
+        return new CommandResult(process.ExitCode, "", errors.Result);
+    }
+
     /// <summary>Starts it, and kills it once it has printed a line with this text.</summary>
     public static void KillAt(string text, params string[] arguments)
     {

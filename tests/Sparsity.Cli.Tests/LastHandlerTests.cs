@@ -39,6 +39,35 @@ public class LastHandlerTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal("sparsity: The working directory is gone: it was deleted or moved. Change to another one.\n", result.Errors);
     }
 
+    /// <summary>What does not look at the request is ended by it: bench would go on for days.</summary>
+    [Fact]
+    public void AVerbThatCannotStopByItselfIsEnded()
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            CommandResult ended = CommandLine.Stop("bench", "train", "--size", "TINY", "--steps", "1000000");
+            Assert.Equal((128 + 15, ""), (ended.ExitCode, ended.Errors));
+        }
+    }
+
+    /// <summary>A corpus is given up, and nothing of it is left.</summary>
+    [Fact]
+    public void ACorpusThatIsStoppedLeavesNothing()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            return;
+        }
+
+        var random = new Sparsity.Core.RandomSource(1);
+        File.WriteAllText(run["words.txt"], string.Join(' ', Enumerable.Range(0, 400_000).Select(_ => random.NextInt(1 << 20).ToString("x", System.Globalization.CultureInfo.InvariantCulture))));
+        CommandResult stopped = CommandLine.Stop("corpus", "--from", run["words.txt"], "--vocabulary", "60000", "--out", run["words"]);
+
+        Assert.Equal(1, stopped.ExitCode);
+        Assert.EndsWith("sparsity: stopped; what was finished before is kept.", stopped.Errors.Trim(), StringComparison.Ordinal);
+        Assert.False(Directory.Exists(run["words"]), "A corpus that is not whole is left.");
+    }
+
     [Fact]
     public void DebugShowsWhere()
     {

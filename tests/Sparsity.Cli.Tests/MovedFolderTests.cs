@@ -67,4 +67,31 @@ public class MovedFolderTests(SmallRun run) : IClassFixture<SmallRun>
         CommandLine.Refuse("other text", "train", "--resume", run["model elsewhere"], "--data", run["other text"]);
         CommandLine.Refuse("other data", "prune", "--resume", Path.Combine(after, "p"), "--model", run["model elsewhere"], "--data", run["other text"]);
     }
+
+    /// <summary>A task's file too is found near what names it, and only if it is the same.</summary>
+    [Fact]
+    public void ATaskFileMovedWithTheCircuitIsFound()
+    {
+        string before = run["tasks before"], after = run["tasks after"];
+        Directory.CreateDirectory(before);
+        File.WriteAllText(Path.Combine(before, "own.json"), OwnTask);
+        CommandLine.Succeed("prune", "--model", run.Trained, "--task", Path.Combine(before, "own.json"), "--steps", "3", "--k-coef", "0.001", "--out", Path.Combine(before, "p"));
+        Directory.Move(before, after);
+        string circuit = Path.Combine(after, "p", "circuit.json");
+        string node = (string)JsonNode.Parse(File.ReadAllText(circuit))!["nodes"]![0]!["name"]!;
+
+        CommandLine.Succeed("circuit", "edit", circuit, "--remove", node, "--out", run["near edited"]);
+        CommandLine.Succeed("view", "--circuit", circuit, "--html", run["near.html"]);
+        CommandLine.Refuse("no circuit here was found on this task", "view", "--circuit", circuit, "--html", run["near.html"], "--task", OtherTask());
+        File.Delete(Path.Combine(after, "p", "results.json"));
+        CommandLine.Succeed("prune", "--resume", Path.Combine(after, "p"));
+        File.WriteAllText(Path.Combine(after, "own.json"), OwnTask.Replace("y = ", "w = ", StringComparison.Ordinal));
+        CommandLine.Refuse("its prompts differ", "circuit", "edit", circuit, "--remove", node, "--out", run["x"]);
+
+        string OtherTask()
+        {
+            File.WriteAllText(run["another.json"], OwnTask.Replace("\"name\":\"single_double_quote\"", "\"name\":\"another\"", StringComparison.Ordinal));
+            return run["another.json"];
+        }
+    }
 }

@@ -104,6 +104,11 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
         CommandLine.Refuse("single prompts", [.. steer, "--task", Path.Combine(Tasks, "pronoun.json")]);
         CommandLine.Refuse("'someone/elsewhere', but there is no such folder", "bridge", "eval", "--model", folders["there"], "--data", folders.Data);
 
+        WriteBridges([], float.NaN);
+        CommandResult notFinite = CommandLine.Run([.. eval, folders["there"]]);
+        Assert.Equal((1, ""), (notFinite.ExitCode, notFinite.Output));
+        Assert.Contains("bridges.bin", Assert.Single(notFinite.Errors.Trim().Split('\n')), StringComparison.Ordinal);
+        Assert.Contains("bridges.2.decoder.linear.bias", notFinite.Errors, StringComparison.Ordinal);
         WriteBridges([TensorToWrite.Of("bridges.0.encoder.log_eps", [32], () => new float[32])]);
         CommandLine.Refuse("learned thresholds (bridges.0.encoder.log_eps)", [.. eval, folders["there"]]);
         WriteBridges([TensorToWrite.Of("bridges.5.encoder.linear.bias", [32], () => new float[32])]);
@@ -112,7 +117,9 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
         static string[] Lines(string output) => [.. output.Split('\n').Where(line => line.Contains('.', StringComparison.Ordinal) && !line.Contains('/', StringComparison.Ordinal))];
     }
 
-    private void WriteBridges(IEnumerable<TensorToWrite> further)
+    /// <param name="further">Tensors beside those of the bridges.</param>
+    /// <param name="bad">One entry of one of them.</param>
+    private void WriteBridges(IEnumerable<TensorToWrite> further, float? bad = null)
     {
         using TensorFile file = Safetensors.Open(folders["bridged/bridges.safetensors"]);
         ModelConfig config = new RunFolder(folders["bridged"]).ReadConfig();
@@ -123,7 +130,9 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
             foreach (StoredTensor tensor in file.Tensors.Where(tensor => tensor.Name.StartsWith(ours, StringComparison.Ordinal)))
             {
                 string[] rest = tensor.Name[ours.Length..].Split('.');
-                tensors.Add(TensorToWrite.Of($"bridges.{location}.{rest[0]}.linear.{rest[1]}", [.. tensor.Shape], () => tensor.Floats().ToArray()));
+                float[] values = tensor.Floats().ToArray();
+                values[^1] = location == 2 && rest is ["decoder", "bias"] && bad is { } entry ? entry : values[^1];
+                tensors.Add(TensorToWrite.Of($"bridges.{location}.{rest[0]}.linear.{rest[1]}", [.. tensor.Shape], () => values));
             }
         }
 

@@ -48,6 +48,39 @@ public sealed class TextTreeTests : IDisposable
             content.Skipped.Select(Line));
     }
 
+    /// <summary>Whoever opens a pipe that nobody writes to waits for ever.</summary>
+    [Fact]
+    public void PipesAreNotOpened()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            return;
+        }
+
+        Put("good.txt", "x\n");
+        foreach (string name in new[] { "pipe.txt", "pipe.jsonl", "pipe.parquet", "pipe.py" })
+        {
+            using var made = System.Diagnostics.Process.Start("mkfifo", [_folder[name]]);
+            made.WaitForExit();
+            Assert.Equal(0, made.ExitCode);
+        }
+
+        Content content = Read(_folder.Path);
+
+        Assert.Equal("good.txt:1", Assert.Single(content.Documents).Path);
+        Assert.Equal(4, Assert.Single(content.Skipped).Count);
+    }
+
+    [Fact]
+    public void AColumnIsOnlyOfRows()
+    {
+        Put("a.txt", "x\n");
+
+        Assert.Contains("--column body", Refused(() => Read(_folder.Path, new TextTreeOptions { Column = "body" })), StringComparison.Ordinal);
+        Put("b.jsonl", "{\"body\": \"y\"}\n");
+        Assert.Equal(2, Read(_folder.Path, new TextTreeOptions { Column = "body" }).Documents.Count);
+    }
+
     [Fact]
     public void AByteOrderMarkIsDroppedAlsoForFindingCopies()
     {

@@ -106,6 +106,35 @@ public sealed class FullLossTests : IDisposable
         Assert.Equal(full.Loss([.. some.Select(_ => true)], _pairs), circuit.Measurements.LossFullModel, 1e-9);
     }
 
+    [Fact]
+    public void EffectsOfEdgesAndNodesAreThoseOfTheLossOfTheSettings()
+    {
+        var layout = new NodeLayout(_model.Config);
+        bool[] some = [.. Enumerable.Range(0, layout.Count).Select(i => i % 3 != 0)];
+        using var full = new CircuitEvaluator(_model, new float[layout.Count], new PruningConfig { MaxTokens = 8, CircuitLoss = TaskLoss.Full });
+        using var binary = new CircuitEvaluator(_model, new float[layout.Count], new PruningConfig { MaxTokens = 8 });
+        (int From, int To, float Weight)[] edges = [.. full.Graph.Edges(some)];
+
+        IReadOnlyList<double> effects = full.EdgeEffects(some, _pairs);
+
+        Assert.Equal(edges.Length, effects.Count);
+        int largest = Enumerable.Range(0, edges.Length).MaxBy(i => Math.Abs(effects[i]));
+        double whole = full.Loss(some, _pairs);
+        foreach (int edge in new[] { largest, 0, edges.Length - 1 })
+        {
+            using (full.Graph.WithoutEdge(edges[edge].From, edges[edge].To))
+            {
+                Assert.Equal(full.Loss(some, _pairs) - whole, effects[edge], 1e-9);
+            }
+        }
+
+        Assert.True(Math.Abs(effects[largest]) > 1e-3, $"{effects[largest]}");
+        Assert.NotEqual(binary.EdgeEffects(some, _pairs)[largest], effects[largest], 1e-4);
+        Assert.Equal(whole, full.Loss(some, _pairs));
+        int node = Array.IndexOf(some, true);
+        Assert.Equal(full.Loss([.. some.Select((kept, i) => kept && i != node)], _pairs) - whole, full.AblationEffects(some, _pairs)[0], 1e-9);
+    }
+
     public void Dispose()
     {
         _parameters.Dispose();

@@ -62,6 +62,29 @@ public sealed class PromptTaskFileTests : IDisposable
         Assert.Contains(expected, message, StringComparison.Ordinal);
     }
 
+    /// <summary>However a file is laid out; what circuits of earlier versions keep stays right.</summary>
+    [Fact]
+    public void FingerprintsAreEqualForEqualTasksOnly()
+    {
+        string plain = Of($$"""{"format_version": 1, "name": "mine", "description": "quotes", "train": [{{Pair}}], "test": [{{Other}}]}""");
+        string Of(string json) => Load(json).File!.Fingerprint;
+
+        Assert.Equal("FINGERPRINT", plain);
+        Assert.Equal(plain, Of($$"""
+            { "test" : [ {{Other}} ],
+              "train": [{"answer_b": "')", "answer_a": "\u0022)", "second": "a('x", "first": "a(\"\u0078", "prompt": null, "right": null, "wrong": null}],
+              "description": "quotes", "name": "mine", "format_version": 1 }
+            """));
+        foreach ((string from, string to) in new[] { ("a(", "A("), ("\"description\": \"quotes\"", "\"description\": \"\""), ("\"mine\"", "\"yours\"") })
+        {
+            Assert.NotEqual(plain, Of($$"""{"format_version": 1, "name": "mine", "description": "quotes", "train": [{{Pair}}], "test": [{{Other}}]}""".Replace(from, to, StringComparison.Ordinal)));
+        }
+
+        const string Single = """{"format_version": 1, "name": "m", "description": "", "train": [{"prompt": "a", "right": "1", "wrong": "2"}], "test": [{"prompt": "c", "right": "5", "wrong": "6"}]}""";
+        Assert.Equal(Of(Single), Of(Single.Replace("\"prompt\": \"a\"", "\"first\": null, \"prompt\": \"a\"", StringComparison.Ordinal)));
+        Assert.NotEqual(Of(Single), Of(Single.Replace("\"right\": \"1\", \"wrong\": \"2\"", "\"right\": \"2\", \"wrong\": \"1\"", StringComparison.Ordinal)));
+    }
+
     [Fact]
     public void AMissingFileIsReported() => Assert.Contains("cannot be read", Assert.Throws<BadInputException>(() => PromptTask.Load(_folder["no.json"])).Message, StringComparison.Ordinal);
 
