@@ -20,7 +20,7 @@ public static class JsonText
         PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
         UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false), new FiniteDoubles(), new FiniteFloats() },
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false), new FiniteDoubles(), new FiniteFloats(), new WholeNumbers(), new Booleans() },
         RespectNullableAnnotations = true,
         RespectRequiredConstructorParameters = true,
         TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
@@ -205,7 +205,7 @@ public static class JsonText
     private sealed class FiniteDoubles : JsonConverter<double>
     {
         public override double Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
-            Finite(reader.TokenType == JsonTokenType.Number ? reader.GetDouble() : throw new JsonException());
+            Finite(reader.TokenType == JsonTokenType.Number ? reader.GetDouble() : throw new JsonException("must be a number"));
 
         public override void Write(Utf8JsonWriter writer, double value, JsonSerializerOptions options) =>
             writer.WriteNumberValue(ToWrite(value));
@@ -215,10 +215,30 @@ public static class JsonText
     private sealed class FiniteFloats : JsonConverter<float>
     {
         public override float Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
-            Finite(reader.TokenType == JsonTokenType.Number ? reader.GetSingle() : throw new JsonException());
+            Finite(reader.TokenType == JsonTokenType.Number ? reader.GetSingle() : throw new JsonException("must be a number"));
 
         public override void Write(Utf8JsonWriter writer, float value, JsonSerializerOptions options) =>
             writer.WriteNumberValue(ToWrite(value));
+    }
+
+    /// <summary>Some programs write every number with a point: 32.0 is 32.</summary>
+    private sealed class WholeNumbers : JsonConverter<int>
+    {
+        public override int Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            reader.TokenType != JsonTokenType.Number ? throw new JsonException("must be a whole number")
+            : reader.TryGetInt32(out int whole) ? whole
+            : reader.GetDouble() is var value && value == Math.Floor(value) && value is >= int.MinValue and <= int.MaxValue ? (int)value
+            : throw new JsonException("must be a whole number, from -2147483648 to 2147483647");
+
+        public override void Write(Utf8JsonWriter writer, int value, JsonSerializerOptions options) => writer.WriteNumberValue(value);
+    }
+
+    private sealed class Booleans : JsonConverter<bool>
+    {
+        public override bool Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+            reader.TokenType is JsonTokenType.True or JsonTokenType.False ? reader.GetBoolean() : throw new JsonException("must be true or false");
+
+        public override void Write(Utf8JsonWriter writer, bool value, JsonSerializerOptions options) => writer.WriteBooleanValue(value);
     }
 
     private static T Finite<T>(T value)

@@ -65,6 +65,9 @@ public sealed class StoredModel : IDisposable
     /// <summary>Fields of a Hugging Face configuration that are not the model's own.</summary>
     public IReadOnlyList<string> IgnoredFields { get; private init; } = [];
 
+    /// <summary>Those of <see cref="IgnoredFields"/> that Hugging Face's programs do not write into every configuration: they may mean something.</summary>
+    public IEnumerable<string> UnknownFields => IgnoredFields.Where(name => !HuggingFaceFields.Contains(name));
+
     /// <summary>What data-parallel training and compilation put into the tensors' names, and was left out of them.</summary>
     public IReadOnlyList<string> WrapperPrefixes { get; private init; } = [];
 
@@ -80,8 +83,8 @@ public sealed class StoredModel : IDisposable
 
     /// <summary>Whether a folder holds a model of any kind.</summary>
     public static bool IsIn(string directory) =>
-        (File.Exists(Path.Combine(directory, OfficialConfigName)) && File.Exists(Path.Combine(directory, OfficialTensorsName)))
-        || (File.Exists(new RunFolder(directory).ConfigPath) && (File.Exists(new RunFolder(directory).ModelPath) || ReplicationFolder.IsIn(directory)));
+        (File.Exists(Path.Combine(directory, OfficialConfigName)) || File.Exists(new RunFolder(directory).ConfigPath))
+        && (FindTensors(directory, false) is not null || ReplicationFolder.IsIn(directory));
 
     /// <summary>Maps the folder's files and checks that they belong together.</summary>
     /// <exception cref="BadInputException">A file is missing or damaged, or tensors are missing, unknown, or of other shapes than the configuration says.</exception>
@@ -94,7 +97,7 @@ public sealed class StoredModel : IDisposable
 
         var run = new RunFolder(directory);
         string officialConfig = Path.Combine(directory, OfficialConfigName);
-        bool isOfficial = File.Exists(officialConfig) && !File.Exists(run.ModelPath);
+        bool isOfficial = File.Exists(officialConfig) && !(File.Exists(run.ModelPath) && File.Exists(run.ConfigPath));
         string configPath = isOfficial ? officialConfig : run.ConfigPath;
         JsonObject fields = JsonText.ParseObject(JsonText.ReadAllText(configPath), configPath);
         bool isReplication = ReplicationConfig.IsOne(fields);
@@ -111,12 +114,10 @@ public sealed class StoredModel : IDisposable
             (config, ignored) = ReadConfig(fields, configPath);
         }
 
-        TensorFile file = isReplication ? TorchFile.Open(ReplicationFolder.TensorsPath(directory))
-            : isOfficial ? TorchFile.Open(Path.Combine(directory, OfficialTensorsName))
-            : RunFolder.OpenTensors(run.ModelPath);
+        TensorFile file = isReplication ? TorchFile.Open(ReplicationFolder.TensorsPath(directory)) : OpenTensors(directory, configPath);
         try
         {
-            (Dictionary<string, StoredTensor> tensors, IReadOnlyList<string> prefixes) = WithoutPrefixes(file);
+            (Dictionary<string, StoredTensor> tensors, IReadOnlyList<string> prefixes) = WithoutPrefixes(file, isReplication);
             tensors = isReplication ? ReplicationFolder.ParametersOf(tensors, file.Path, config, hasPositions) : ParametersOf(tensors, file.Path, config);
             return new StoredModel(directory, config, file, tensors) { IgnoredFields = ignored, WrapperPrefixes = prefixes, Notes = notes };
         }
@@ -202,6 +203,25 @@ public sealed class StoredModel : IDisposable
 
     public void Dispose() => _file.Dispose();
 
+    /// <summary>People keep the weights of either kind of configuration in any of these.</summary>
+    private static string? FindTensors(string directory, bool isOfficial)
+    {
+        string[] names = ["model.safetensors", ShardedSafetensors.IndexName, OfficialTensorsName, "pytorch_model.bin"];
+        return names.OrderBy(name => isOfficial && name == OfficialTensorsName ? 0 : 1).Select(name => Path.Combine(directory, name)).FirstOrDefault(File.Exists);
+    }
+
+    private static TensorFile OpenTensors(string directory, string configPath)
+    {
+        string path = FindTensors(directory, Path.GetFileName(configPath) == OfficialConfigName) ?? throw new BadInputException(
+            $"{directory}: has {Path.GetFileName(configPath)}, but no weights; expected model.safetensors (or {ShardedSafetensors.IndexName} and its parts), {OfficialTensorsName} or pytorch_model.bin. Add the file.");
+        return Path.GetFileName(path) switch
+        {
+            "model.safetensors" => RunFolder.OpenTensors(path),
+            ShardedSafetensors.IndexName => ShardedSafetensors.Open(path),
+            _ => TorchFile.Open(path),
+        };
+    }
+
     /// <param name="isTiedStoredTwice">Whether a tied lm_head is written too: PyTorch lists it among the state, although it is wte.</param>
     private List<TensorToWrite> ToWrite(string prefix, bool isTiedStoredTwice = false)
     {
@@ -230,26 +250,16 @@ public sealed class StoredModel : IDisposable
     }
 
     /// <summary>The file's tensors under the official names, and the wrappers' prefixes that were left out of theirs.</summary>
-    private static (Dictionary<string, StoredTensor> Tensors, IReadOnlyList<string> Prefixes) WithoutPrefixes(TensorFile file)
+    private static (Dictionary<string, StoredTensor> Tensors, IReadOnlyList<string> Prefixes) WithoutPrefixes(TensorFile file, bool isReplication)
     {
-        var tensors = new Dictionary<string, StoredTensor>(StringComparer.Ordinal);
         var prefixes = new SortedSet<string>(StringComparer.Ordinal);
-        foreach (StoredTensor tensor in file.Tensors)
+        (string Name, StoredTensor Tensor)[] named = [.. file.Tensors.Select(tensor => (WithoutWrappers(tensor.Name, prefixes), tensor))];
+        string module = isReplication ? "" : PrefixOfAll([.. named.Select(entry => entry.Name)]);
+        _ = module.Length == 0 || prefixes.Add(module);
+        var tensors = new Dictionary<string, StoredTensor>(StringComparer.Ordinal);
+        foreach ((string given, StoredTensor tensor) in named)
         {
-            string name = tensor.Name;
-            while (new[] { HuggingFacePrefix, ParallelPrefix, CompiledPrefix }.FirstOrDefault(start => name.StartsWith(start, StringComparison.Ordinal)) is { } prefix)
-            {
-                name = name[prefix.Length..];
-                _ = prefix == HuggingFacePrefix || prefixes.Add(prefix);
-            }
-
-            // A layer that was compiled by itself has it in the middle.
-            if (name.Contains("." + CompiledPrefix, StringComparison.Ordinal))
-            {
-                name = name.Replace("." + CompiledPrefix, ".", StringComparison.Ordinal);
-                prefixes.Add(CompiledPrefix);
-            }
-
+            string name = given[module.Length..];
             if (!tensors.TryAdd(name, tensor))
             {
                 throw new BadInputException($"{file.Path}: has {name} twice, as {tensors[name].Name} and as {tensor.Name}. Keep one.");
@@ -257,6 +267,34 @@ public sealed class StoredModel : IDisposable
         }
 
         return (tensors, [.. prefixes]);
+    }
+
+    /// <summary>A name without what is known to stand before it; that is added to <paramref name="prefixes"/>, but for that of the release.</summary>
+    private static string WithoutWrappers(string name, SortedSet<string> prefixes)
+    {
+        while (new[] { HuggingFacePrefix, ParallelPrefix, CompiledPrefix }.FirstOrDefault(start => name.StartsWith(start, StringComparison.Ordinal)) is { } prefix)
+        {
+            name = name[prefix.Length..];
+            _ = prefix == HuggingFacePrefix || prefixes.Add(prefix);
+        }
+
+        // A layer that was compiled by itself has it in the middle.
+        if (name.Contains("." + CompiledPrefix, StringComparison.Ordinal))
+        {
+            name = name.Replace("." + CompiledPrefix, ".", StringComparison.Ordinal);
+            prefixes.Add(CompiledPrefix);
+        }
+
+        return name;
+    }
+
+    /// <summary>What stands before every name because the model was part of another module, such as "model."; empty for nothing.</summary>
+    private static string PrefixOfAll(string[] names)
+    {
+        string prefix = names
+            .SelectMany(name => new[] { ParameterNames.Token, ParameterNames.Unembedding }.Where(known => name.EndsWith("." + known, StringComparison.Ordinal)).Select(known => name[..^known.Length]))
+            .FirstOrDefault("");
+        return names.All(name => name.StartsWith(prefix, StringComparison.Ordinal)) ? prefix : "";
     }
 
     /// <summary>Drops what other programs store besides, and checks the rest against the list of parameters.</summary>

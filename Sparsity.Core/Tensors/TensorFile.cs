@@ -2,20 +2,33 @@ using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Tensors;
 
-/// <summary>The named tensors of a file that stays mapped until this is disposed.</summary>
+/// <summary>The named tensors of a file, or of several that belong together, which stay mapped until this is disposed.</summary>
 public sealed class TensorFile : IDisposable
 {
-    private readonly MappedFile _file;
+    private readonly IReadOnlyList<IDisposable> _files;
 
     internal TensorFile(MappedFile file, IReadOnlyList<StoredTensor> tensors, IReadOnlyDictionary<string, string> metadata)
+        : this(file.Path, [file], tensors, metadata)
     {
-        _file = file;
+    }
+
+    /// <param name="path">For messages.</param>
+    /// <param name="parts">No two have a tensor of one name; they are disposed with this.</param>
+    internal TensorFile(string path, IReadOnlyList<TensorFile> parts)
+        : this(path, parts, [.. parts.SelectMany(part => part.Tensors)], new Dictionary<string, string>())
+    {
+    }
+
+    private TensorFile(string path, IReadOnlyList<IDisposable> files, IReadOnlyList<StoredTensor> tensors, IReadOnlyDictionary<string, string> metadata)
+    {
+        _files = files;
+        Path = path;
         ByName = tensors.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
         Tensors = tensors;
         Metadata = metadata;
     }
 
-    public string Path => _file.Path;
+    public string Path { get; }
 
     public IReadOnlyList<StoredTensor> Tensors { get; }
 
@@ -57,5 +70,11 @@ public sealed class TensorFile : IDisposable
         }
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        foreach (IDisposable file in _files)
+        {
+            file.Dispose();
+        }
+    }
 }
