@@ -18,6 +18,12 @@ public static class AtomicFile
             throw new BadInputException($"{path}: cannot be written: it is a folder. Give the name of a file.");
         }
 
+        if (IsDevice(path))
+        {
+            WriteToDevice(path, write);
+            return;
+        }
+
         string temporary = path + ".writing";
         FileSystem files = FileSystem.Current;
         try
@@ -45,6 +51,29 @@ public static class AtomicFile
         {
             TryDelete(temporary);
             throw;
+        }
+    }
+
+    /// <summary>Devices, such as /dev/null and /dev/stdout, are written to: a file must not take their place.</summary>
+    private static bool IsDevice(string path)
+    {
+        return IsBelow(Path.GetFullPath(path)) || (File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is { } target && IsBelow(target.FullName));
+
+        static bool IsBelow(string path) => path.StartsWith("/dev/", StringComparison.Ordinal) && !path.StartsWith("/dev/shm/", StringComparison.Ordinal);
+    }
+
+    private static void WriteToDevice(string path, Action<Stream> write)
+    {
+        using var whole = new MemoryStream(); // which can seek
+        write(whole);
+        try
+        {
+            using var device = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+            whole.WriteTo(device);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Failed(path, e, "Choose another --out.");
         }
     }
 

@@ -99,6 +99,11 @@ public sealed class StoredModel : IDisposable
         string officialConfig = Path.Combine(directory, OfficialConfigName);
         bool isOfficial = File.Exists(officialConfig) && !(File.Exists(run.ModelPath) && File.Exists(run.ConfigPath));
         string configPath = isOfficial ? officialConfig : run.ConfigPath;
+        if (!File.Exists(configPath))
+        {
+            throw new BadInputException($"{directory}: holds no model; expected config.json or {OfficialConfigName}, and weights beside it. Give the folder of a run or of a released model.");
+        }
+
         JsonObject fields = JsonText.ParseObject(JsonText.ReadAllText(configPath), configPath);
         bool isReplication = ReplicationConfig.IsOne(fields);
         var notes = new List<string>();

@@ -91,7 +91,27 @@ internal static class TokenizerJson
             builder.AddSpecial(content, id, path, "its merges");
         }
 
-        return builder.Build();
+        BytePairTokenizer tokenizer = builder.Build();
+        RequireNoWholePieces(tokenizer, root, model, path);
+        return tokenizer;
+    }
+
+    /// <summary>With ignore_merges a piece of text that is in the vocabulary is that token, also where no merge makes it: here it would be other tokens.</summary>
+    private static void RequireNoWholePieces(BytePairTokenizer tokenizer, JsonObject root, JsonObject model, string path)
+    {
+        if (model["ignore_merges"]?.GetValueKind() != JsonValueKind.True)
+        {
+            return;
+        }
+
+        HashSet<string> added = [.. (root["added_tokens"] as JsonArray ?? []).OfType<JsonObject>().Select(token => Text(token["content"]) ?? "")];
+        foreach ((int id, string name) in tokenizer.Specials)
+        {
+            if (!added.Contains(name) && ByteSymbols.TryToBytes(name, out byte[]? bytes) && PreTokenScanner.NextLength(bytes) == bytes.Length)
+            {
+                throw Unsupported(path, $"has a token that no merge makes and that is not among its added_tokens, id {id}");
+            }
+        }
     }
 
     private static JsonObject ByteLevelStep() => new() { ["type"] = ByteLevel, ["add_prefix_space"] = false, ["trim_offsets"] = false, ["use_regex"] = false };

@@ -39,6 +39,29 @@ public class LastHandlerTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal("sparsity: The working directory is gone: it was deleted or moved. Change to another one.\n", result.Errors);
     }
 
+    /// <summary>A device is written to and stays one: for root a file could take its place.</summary>
+    [Fact]
+    public void DevicesStayWhatTheyAre()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            return;
+        }
+
+        // A link first: if that were replaced, nothing of the machine would be.
+        File.CreateSymbolicLink(run["null.json"], "/dev/null");
+        File.CreateSymbolicLink(run["full.json"], "/dev/full");
+        string circuit = Path.Combine(OfficialFixture.Root, "..", "version1", "pruned", "circuit.json");
+        CommandLine.Succeed("circuit", "export", circuit, "--format", "json", "--out", run["null.json"]);
+        Assert.Equal("/dev/null", new FileInfo(run["null.json"]).LinkTarget);
+        CommandResult full = CommandLine.Run("circuit", "export", circuit, "--format", "json", "--out", run["full.json"]);
+        Assert.Equal("/dev/full", new FileInfo(run["full.json"]).LinkTarget);
+        Assert.Equal(1, full.ExitCode);
+        Assert.Contains("cannot be written", full.Errors, StringComparison.Ordinal);
+        string exported = CommandLine.Succeed("circuit", "export", circuit, "--format", "csv");
+        Assert.Equal(exported, CommandLine.Succeed("circuit", "export", circuit, "--format", "csv", "--out", "/dev/stdout"));
+    }
+
     /// <summary>What does not look at the request is ended by it: bench would go on for days.</summary>
     [Fact]
     public void AVerbThatCannotStopByItselfIsEnded()

@@ -181,6 +181,9 @@ public sealed class StoredModelTests : IDisposable
     }
 
     [Fact]
+    public void AFolderWithoutAModelIsNamed() => Refused("holds no model; expected config.json or beeg_config.json", () => StoredModel.Open(_folder.Path).Dispose());
+
+    [Fact]
     public void MissingUnknownAndMisshapenTensorsAreNamed()
     {
         ModelConfig config = TinyModels.Config;

@@ -69,7 +69,7 @@ public sealed class PromptTaskFileTests : IDisposable
         string plain = Of($$"""{"format_version": 1, "name": "mine", "description": "quotes", "train": [{{Pair}}], "test": [{{Other}}]}""");
         string Of(string json) => Load(json).File!.Fingerprint;
 
-        Assert.Equal("FINGERPRINT", plain);
+        Assert.Equal("8aa3a68e8a3d5eb1b398d79cdf7bf509854a0f408dd55ebd806a25bdedf46b0c", plain);
         Assert.Equal(plain, Of($$"""
             { "test" : [ {{Other}} ],
               "train": [{"answer_b": "')", "answer_a": "\u0022)", "second": "a('x", "first": "a(\"\u0078", "prompt": null, "right": null, "wrong": null}],

@@ -138,6 +138,21 @@ public sealed class TokenizerFileTests : IDisposable
         Refused(expected);
     }
 
+    /// <summary>"zzzz" in text is id 300 there, and would be four tokens here.</summary>
+    [Fact]
+    public void ATokenThatNoMergeMakesIsRefusedWhereTextMayHaveIt()
+    {
+        JsonObject root = Write();
+        root["model"]!["ignore_merges"] = true;
+        root["model"]!["vocab"]!["zzzz"] = 300;
+        File.WriteAllText(_folder["tokenizer.json"], root.ToJsonString());
+        Refused("id 300");
+
+        root["model"]!["ignore_merges"] = false; // nothing makes it there either
+        File.WriteAllText(_folder["tokenizer.json"], root.ToJsonString());
+        Assert.Equal(4, BytePairTokenizer.Load(_folder.Path).Encode("zzzz").Length);
+    }
+
     [Fact]
     public void AVocabularyWithGapsIsRefused()
     {
