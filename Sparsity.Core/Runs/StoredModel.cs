@@ -78,6 +78,7 @@ public sealed class StoredModel : IDisposable
     public IEnumerable<string> Remarks =>
     [
         .. WrapperPrefixes.Count > 0 ? [$"{Directory}: left out of the tensors' names: {string.Join(", ", WrapperPrefixes)}"] : (string[])[],
+        .. UnknownFields.Any() ? [$"{Directory}: passed over in its configuration, as no fields of the model: {string.Join(", ", UnknownFields)}"] : (string[])[],
         .. Notes.Select(note => $"{Directory}: {note}"),
     ];
 

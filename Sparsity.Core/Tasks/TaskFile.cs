@@ -1,4 +1,4 @@
-using Sparsity.Core.Storage;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Tasks;
 

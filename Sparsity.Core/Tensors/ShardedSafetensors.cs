@@ -1,7 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Sparsity.Core.Files;
 
-namespace Sparsity.Core.Storage;
+namespace Sparsity.Core.Tensors;
 
 /// <summary>
 /// A model that Hugging Face's programs wrote in several safetensors files, with an index beside them: {"metadata": ..., "weight_map": {tensor: file}}.
