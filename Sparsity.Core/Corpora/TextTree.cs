@@ -142,7 +142,7 @@ public sealed class TextTree
 
         if (_options.Column is not null && !hasRows)
         {
-            throw new BadInputException($"--column {_options.Column}: {string.Join(", ", _sources)} has no .jsonl or .parquet file, whose columns it chooses among. Leave it out.");
+            throw new BadInputException($"column {_options.Column}: {string.Join(", ", _sources)} has no .jsonl or .parquet file, whose columns it chooses among. Leave it out.");
         }
     }
 

@@ -73,7 +73,7 @@ public static class AtomicFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw Failed(path, e, "Choose another --out.");
+            throw Failed(path, e, "Choose another output folder.");
         }
     }
 

@@ -77,7 +77,7 @@ public sealed class OpenedRun : IDisposable
     {
         if (_givenData is not null && TokenizerSource is var source && source != _givenData)
         {
-            throw new BadInputException($"{what} does not use --data: the tokenizer is that of {source}. Leave --data out.");
+            throw new BadInputException($"{what} does not use the data folder: the tokenizer is that of {source}. Leave it out.");
         }
     }
 

@@ -55,6 +55,9 @@ public static class GpuDevices
         };
     }
 
+    /// <summary>Drivers are looked for and started by one thread at a time: PoCL 3.1 crashes where two ask for platforms at once.</summary>
+    private static readonly Lock Drivers = new();
+
     /// <summary>All of them, CUDA before OpenCL.</summary>
     /// <param name="problem">Why the search itself failed, if it did.</param>
     public static IReadOnlyList<GpuDeviceInfo> Find(out string? problem)
@@ -101,11 +104,14 @@ public static class GpuDevices
     internal static Context CreateContext(Action<Context.Builder>? add = null)
     {
         // O2 inlines everything: that is what keeps generic pointers out of OpenCL code.
-        return Context.Create(builder =>
+        lock (Drivers)
         {
-            builder.Optimize(OptimizationLevel.O2).EnableAlgorithms();
-            (add ?? AddGpus)(builder);
-        });
+            return Context.Create(builder =>
+            {
+                builder.Optimize(OptimizationLevel.O2).EnableAlgorithms();
+                (add ?? AddGpus)(builder);
+            });
+        }
     }
 
     private static void AddGpus(Context.Builder builder)
@@ -179,7 +185,11 @@ public static class GpuDevices
         {
             try
             {
-                accelerator = device.CreateAccelerator(context);
+                lock (Drivers)
+                {
+                    accelerator = device.CreateAccelerator(context);
+                }
+
                 CodeGeneration.Repair(accelerator);
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)

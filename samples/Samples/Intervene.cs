@@ -6,7 +6,7 @@ using Sparsity.Kernels;
 
 namespace Samples;
 
-/// <summary>Changes single channels of a model and compares what it says then.</summary>
+/// <summary>Takes out what attention writes, and compares what the model says then.</summary>
 public static class Intervene
 {
     /// <param name="folder">A run's folder, or one with a released model.</param>
@@ -14,16 +14,19 @@ public static class Intervene
     {
         using IComputeEngine engine = EngineFactory.Create("auto");
         using OpenedRun run = Run.Open(folder, engine);
-        int[] tokens = run.Tokenizer.Encode("x = 'a");
+        int[] tokens = run.Tokenizer.Encode("print('a");
         using var interventions = new Interventions(engine, run.Model.Config);
-        interventions.Scale(Site.Parse("1.attn.resid_delta", run.Model.Config), 0); // nothing of layer 1's attention
+        foreach (int layer in Enumerable.Range(0, run.Model.Config.NLayer))
+        {
+            interventions.Scale(new Site(layer, SiteKind.AttnResidDelta), 0); // nothing of what attention writes
+        }
 
         ActivationTrace before = ActivationTrace.Run(run.Model, tokens);
         ActivationTrace after = ActivationTrace.Run(run.Model, tokens, interventions: interventions);
 
-        int quote = run.Tokenizer.Encode("'").Single(), other = run.Tokenizer.Encode("\"").Single();
-        output.WriteLine($"logit of ' over \": {Difference(before):0.000}, without the attention {Difference(after):0.000}");
+        int single = run.Tokenizer.Encode("')").Single(), twofold = run.Tokenizer.Encode("\")").Single();
+        output.WriteLine($"logit of ') over \"): {Difference(before):0.000}, without the attention {Difference(after):0.000}");
 
-        float Difference(ActivationTrace trace) => trace.LogitsAt(tokens.Length - 1)[quote] - trace.LogitsAt(tokens.Length - 1)[other];
+        float Difference(ActivationTrace trace) => trace.LogitsAt(tokens.Length - 1)[single] - trace.LogitsAt(tokens.Length - 1)[twofold];
     }
 }

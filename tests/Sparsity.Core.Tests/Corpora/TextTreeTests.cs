@@ -76,7 +76,7 @@ public sealed class TextTreeTests : IDisposable
     {
         Put("a.txt", "x\n");
 
-        Assert.Contains("--column body", Refused(() => Read(_folder.Path, new TextTreeOptions { Column = "body" })), StringComparison.Ordinal);
+        Assert.Contains("column body", Refused(() => Read(_folder.Path, new TextTreeOptions { Column = "body" })), StringComparison.Ordinal);
         Put("b.jsonl", "{\"body\": \"y\"}\n");
         Assert.Equal(2, Read(_folder.Path, new TextTreeOptions { Column = "body" }).Documents.Count);
     }
