@@ -30,6 +30,10 @@ public class GpuParityTests
 
     [Theory]
     [MemberData(nameof(Gpus))]
+    public void SparseTrainingInPartsFollowsTheCpuEngine(string engine) => Require(engine, check => [check.TrainingInParts(Engines.StepsOf(engine, 8))]);
+
+    [Theory]
+    [MemberData(nameof(Gpus))]
     public void MaskTrainingFollowsTheCpuEngine(string engine) => Require(
         engine, check => [check.MaskTraining(Engines.StepsOf(engine, 25), false), check.MaskTraining(Engines.StepsOf(engine, 25), true)]);
 

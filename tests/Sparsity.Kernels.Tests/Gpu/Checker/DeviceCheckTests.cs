@@ -37,6 +37,34 @@ public sealed class DeviceCheckTests : IDisposable
         Assert.Equal(operations, Failing());
     }
 
+    /// <summary>Whichever kernel does nothing, an item that launches it fails: none computes what nobody compares, or what counts for nothing beside larger numbers.</summary>
+    [Fact]
+    public void NoKernelCanBeLeftOutUnnoticed()
+    {
+        var check = new DeviceCheck(_device, _reference);
+        CheckItem[] items =
+        [
+            .. check.Operations(OperationRuns.Odd, "odd"),
+            .. check.ShapesAtWhichKernelsChange().Where(item => !item.Name.Contains("1100 tokens", StringComparison.Ordinal)),
+            check.Training(2), check.TrainingInParts(2), check.MaskTraining(1, false), check.Bridges(1),
+        ];
+        var launching = new Dictionary<Type, List<CheckItem>>();
+        foreach (CheckItem item in items)
+        {
+            _accelerator.Kernels.Clear();
+            Assert.True(item.Run().Ok, item.Name);
+            foreach (Type kernel in _accelerator.Kernels)
+            {
+                (launching.TryGetValue(kernel, out List<CheckItem>? with) ? with : launching[kernel] = []).Add(item);
+            }
+        }
+
+        Assert.Empty(EveryKernel().Except(launching.Keys.Select(Definition)));
+        Assert.Empty(launching.Where(entry => !entry.Value.Any(item => FailsWithout(entry.Key, item))).Select(entry => $"{entry.Key}, in {entry.Value[0].Name}"));
+
+        static Type Definition(Type kernel) => kernel.IsGenericType ? kernel.GetGenericTypeDefinition() : kernel;
+    }
+
     /// <summary>Right in the first run, wrong in the second: as a race would have it.</summary>
     [Fact]
     public void ASecondRunWithOtherBitsFails()
@@ -55,6 +83,26 @@ public sealed class DeviceCheckTests : IDisposable
         var check = new DeviceCheck(_device, _reference);
         Assert.False(check.Training(3).Run().Ok);
         Assert.All(check.OfficialSteps(OfficialFixture.CarriedSteps), item => Assert.False(item.Run().Ok));
+    }
+
+    private static IEnumerable<Type> EveryKernel() => typeof(GpuEngine).Assembly.GetTypes().Where(type => type.IsValueType && type.GetInterfaces().Contains(typeof(IKernel)));
+
+    /// <summary>What the kernel should have written may be used as an index.</summary>
+    private bool FailsWithout(Type kernel, CheckItem item)
+    {
+        _accelerator.LeavesOut = type => type == kernel;
+        try
+        {
+            return !item.Run().Ok;
+        }
+        catch (Exception exception) when (exception is IndexOutOfRangeException or ComparisonException or ArithmeticException)
+        {
+            return true;
+        }
+        finally
+        {
+            _accelerator.LeavesOut = null;
+        }
     }
 
     private string[] Failing() => [.. new DeviceCheck(_device, _reference).Operations(OperationRuns.Odd, "odd").Where(item => !item.Run().Ok).Select(item => item.Name)];
