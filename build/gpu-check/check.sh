@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the GPU engine on this machine and measures it. Needs a driver, bash, awk, sed and coreutils; takes at most 8 minutes.
+# Checks the GPU engine on this machine and measures it. Needs a driver, bash, awk, sed and coreutils; takes at most 8 minutes (15 with --quick).
 #
 #   ./check.sh [--device cuda:0] [--out results] [--quick]
 #
@@ -50,7 +50,7 @@ part() {
   timeout --kill-after=10 "$seconds" "$@" < /dev/null > "$out/$name.log" 2>&1 &
   child=$!
   running=$name
-  wait "$child" || code=$?
+  { wait "$child" || code=$?; } 2> /dev/null # bash would say that it was killed
   child=
   local took=$((SECONDS - begun)) said
   said=$(tail -n 1 "$out/$name.log" | tr -d '"\\' | tr '[:cntrl:]' ' ')
@@ -84,10 +84,27 @@ stopped() {
 skip() { note "$1" skipped 0 "$2"; }
 
 # field FILE NAME: a number or text at the top level of one of the program's JSON files; nothing if the file or the field is not there.
-field() { sed -n "s/^  \"$2\": \"\{0,1\}\([^\"]*[^\",]\)\"\{0,1\},\{0,1\}\$/\1/p" "$out/$1.json" 2> /dev/null | head -n 1; }
+field() {
+  local line pattern="^  \"$2\": \"?([^\"]*[^\",])\"?,?\$"
+  [ -r "$out/$1.json" ] || return 0
+  while IFS= read -r line; do
+    if [[ $line =~ $pattern ]]; then printf '%s' "${BASH_REMATCH[1]}"; return; fi
+  done < "$out/$1.json"
+}
 
 # ratio A B: A / B with two digits, or a dash.
 ratio() { if [ -n "$1" ] && [ -n "$2" ]; then awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; else printf -- -; fi; }
+
+# roof NAME: as the first part that measured it has it, or a dash.
+roof() {
+  local file value
+  for file in "$out"/train-*.json; do
+    file=${file##*/}
+    value=$(field "${file%.json}" "$1")
+    if [ -n "$value" ] && [ "$value" != null ]; then printf '%.0f' "$value"; return; fi
+  done
+  printf -- -
+}
 
 # The verdict, or how far the check came.
 verdict() {
@@ -122,9 +139,8 @@ table() {
     done
   done
   echo
-  local any="train-${sizes%% *}-sparse"
-  echo "roofs: copy $(field $any copy_gbps) GB/s; own dense product $(field $any sgemm_gflops) GFLOP/s; float32 in registers $(field $any float32_gflops) GFLOP/s;" \
-    "tf32 on tensor cores $(field $any tensor_gflops) GFLOP/s"
+  echo "roofs: copy $(roof copy_gbps) GB/s; own dense product $(roof sgemm_gflops) GFLOP/s; float32 in registers $(roof float32_gflops) GFLOP/s;" \
+    "tf32 on tensor cores $(roof tensor_gflops) GFLOP/s"
   echo
   sed -n 's/^{"part":"\(.*\)","state":"\(skipped\|failed\|timed out\|stopped\)","seconds":\(.*\),"detail":"\(.*\)"}$/\2: \1: \4/p' "$out/parts.jsonl"
 }
@@ -137,8 +153,8 @@ table() {
   command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.free,clocks.max.sm,clocks.max.mem,power.limit --format=csv
 } > "$out/machine.txt" 2>&1
 
-sizes="S L PAPER" shapes=all seconds=150
-[ -n "$quick" ] && sizes=TINY shapes=odd seconds=300
+sizes="S L PAPER" shapes=all seconds=150 train_seconds=75
+[ -n "$quick" ] && sizes=TINY shapes=odd seconds=480 train_seconds=180 limit=900
 trap stopped INT TERM HUP
 if ! part devices 30 "$sparsity" devices --device "$device"; then refuse "the device cannot be used: $(tail -n 1 "$out/devices.log")"; fi
 if [ "$device" = auto ] && grep -q '^auto takes cpu' "$out/devices.log"; then
@@ -149,7 +165,7 @@ part check "$seconds" "$sparsity" devices --check --device "$device" --shapes "$
 for size in $sizes; do
   for phase in sparse dense; do
     steps=20; [ "$size" = PAPER ] && steps=2; [ -n "$quick" ] && steps=2
-    part "train-$size-$phase" 75 "$sparsity" bench train --device "$device" --size "$size" --phase "$phase" --steps "$steps" --json "$out/train-$size-$phase.json"
+    part "train-$size-$phase" "$train_seconds" "$sparsity" bench train --device "$device" --size "$size" --phase "$phase" --steps "$steps" --json "$out/train-$size-$phase.json"
   done
 done
 

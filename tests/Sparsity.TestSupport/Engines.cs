@@ -26,8 +26,21 @@ public static class Engines
     /// <summary>The names, each with every one of <paramref name="values"/>, for MemberData.</summary>
     public static TheoryData<string, T> With<T>(params T[] values) => Combined(Names, values);
 
-    /// <summary>As <see cref="With"/>, with the GPU engines too that are too slow for every test.</summary>
-    public static TheoryData<string, T> SlowToo<T>(params T[] values) => Combined([.. Names, .. TestGpus.Slow.Select(engine => engine.Name)], values);
+    /// <summary>As <see cref="With"/>, and the GPU engines that are too slow for every test with folders of one name.</summary>
+    /// <param name="name">Of the folder that such engines take: the one whose model has most kinds of parts.</param>
+    public static TheoryData<string, string> SlowToo(string name, string[] folders)
+    {
+        TheoryData<string, string> data = Combined(Names, folders);
+        foreach (string folder in folders.Where(folder => Path.GetFileName(folder) == name))
+        {
+            foreach (var (engine, _) in TestGpus.Slow)
+            {
+                data.Add(engine, folder);
+            }
+        }
+
+        return data;
+    }
 
     /// <summary>The first is the one that others are compared with.</summary>
     public static IReadOnlyList<string> Names => [.. Present.Select(engine => engine.Name)];

@@ -32,10 +32,11 @@ public class GpuParityTests
     [MemberData(nameof(Gpus))]
     public void SparseTrainingInPartsFollowsTheCpuEngine(string engine) => Require(engine, check => [check.TrainingInParts(Engines.StepsOf(engine, 8))]);
 
+    /// <summary>Slow engines with frozen norm scales only: the one kernel that this takes besides is among the operations.</summary>
     [Theory]
     [MemberData(nameof(Gpus))]
     public void MaskTrainingFollowsTheCpuEngine(string engine) => Require(
-        engine, check => [check.MaskTraining(Engines.StepsOf(engine, 25), false), check.MaskTraining(Engines.StepsOf(engine, 25), true)]);
+        engine, check => [.. Engines.IsSlow(engine) ? [] : new[] { check.MaskTraining(25, false) }, check.MaskTraining(Engines.StepsOf(engine, 25), true)]);
 
     [Theory]
     [MemberData(nameof(Gpus))]
@@ -48,8 +49,8 @@ public class GpuParityTests
         using var bench = new Bench(Engines.Create(engine));
         IComputeEngine device = bench.Engine;
         const int Channels = Kernels.Gpu.Attention.MaximumHeadChannels + 1;
-        ActivationTensor[] tensors = [.. Enumerable.Range(0, 4).Select(_ => bench.Output(1, 1, 2 * Channels))];
-        ActivationTensor logSumExp = bench.Output(1, 1, 2);
+        ActivationTensor[] tensors = [.. Enumerable.Range(0, 4).Select(i => device.AllocateActivations($"tensor {i}", 1, 1, 2 * Channels))];
+        using ActivationTensor logSumExp = device.AllocateActivations("log-sum-exp", 1, 1, 2);
         using KeyValueCache cache = device.AllocateKeyValueCache("cache", 1, 1, 2 * Channels);
         foreach (Action attend in (Action[])[
             () => device.AttentionForward(tensors[0], tensors[1], tensors[2], 2, null, tensors[3], logSumExp),
@@ -64,7 +65,7 @@ public class GpuParityTests
     {
         using IComputeEngine device = Engines.Create(engine);
         using var reference = new CpuEngine(1);
-        ParityResult[] results = [.. items(new DeviceCheck(device, reference)).Select(item => item.Run())];
+        ParityResult[] results = [.. items(new DeviceCheck(device, reference) { RepeatsRuns = !Engines.IsSlow(engine) }).Select(item => item.Run())];
         Assert.NotEmpty(results);
         Assert.All(results, result => Assert.True(result.Ok, $"{engine}: {result}"));
     }
