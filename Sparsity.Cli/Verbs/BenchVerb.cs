@@ -148,6 +148,11 @@ internal sealed class BenchVerb : EngineVerb
             result.Kernel, Terminal.Number(result.Ms), Terminal.Number(result.MsSpread), result.Gflops == 0 ? "" : Terminal.Number(result.Gflops, "0.0"),
             Terminal.Number(result.Gbps, "0.0"), Terminal.Number(result.FloorMs), Terminal.Number(100 * result.ShareOfRoof, "0") + " %",
         }));
+        if (results.Any(result => result.ShareOfRoof > 1))
+        {
+            Terminal.Line($"More than 100 %: the operands fit into a cache, which those of the copy do not, or something else ran while the roofs were measured.");
+        }
+
         Save(results);
     }
 
