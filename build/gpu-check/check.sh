@@ -64,19 +64,20 @@ part() {
       else note "$name" failed "$took" "exit code $code: $said"; failed=1
       fi ;;
   esac
+  table > "$out/table.md"
   return "$code"
 }
 
 note() {
   printf '{"part":"%s","state":"%s","seconds":%s,"detail":"%s"}\n' "$1" "$2" "$3" "$4" >> "$out/parts.jsonl"
   printf '%-9s %-26s %4s s  %s\n' "$2" "$1" "$3" "$4"
-  table > "$out/table.md"
 }
 
 # Ctrl-C and kill end the part that runs; what was found is kept.
 stopped() {
   trap '' INT TERM HUP
   if [ -n "$child" ]; then kill -TERM "$child" 2> /dev/null; wait "$child"; note "$running" stopped 0 ""; fi
+  table > "$out/table.md"
   echo "stopped after $((SECONDS - started)) s; what was found is in $out" >&2
   exit 130
 }
