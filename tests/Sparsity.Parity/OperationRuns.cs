@@ -172,6 +172,13 @@ public sealed class OperationRuns
                 bench.Engine.Scale(weights, 0.99f);
                 return [new("weights", bench.Read(weights)), new("first moments", bench.Read(first)), new("second moments", bench.Read(second))];
             },
+            ["MoveInto"] = (bench, random) =>
+            {
+                WeightTensor part = bench.Weights(random.Matrix(Rows, Columns));
+                WeightTensor sum = bench.Weights(random.Matrix(Rows, Columns));
+                bench.Engine.MoveInto(part, sum);
+                return [new("sum", bench.Read(sum)), new("what was moved", bench.Read(part))];
+            },
             ["KeepLargest"] = (bench, random) =>
             {
                 WeightTensor columnsAlive = bench.Weights(random.Matrix(Rows, Columns));

@@ -48,6 +48,9 @@ public static class Engines
     /// <summary>Every GPU engine, for comparison with the CPU engine; includes those that are too slow for every test.</summary>
     public static TheoryData<string> Gpus => [.. TestGpus.Present.Concat(TestGpus.Slow).Select(engine => engine.Name)];
 
+    /// <summary>The same without those that are too slow for every test.</summary>
+    public static TheoryData<string> QuickGpus => [.. TestGpus.Present.Select(engine => engine.Name)];
+
     /// <summary>Whether an engine is among the GPU engines that are too slow for every test.</summary>
     public static bool IsSlow(string name) => TestGpus.Slow.Any(engine => engine.Name == name);
 

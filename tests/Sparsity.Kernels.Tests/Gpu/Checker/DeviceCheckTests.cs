@@ -42,26 +42,21 @@ public sealed class DeviceCheckTests : IDisposable
     [Fact]
     public void NoKernelCanBeLeftOutUnnoticed()
     {
-        var check = new DeviceCheck(_device, _reference);
-        CheckItem[] items =
-        [
-            .. check.Operations(OperationRuns.Odd, "odd"),
-            .. check.ShapesAtWhichKernelsChange().Where(item => !item.Name.Contains("1100 tokens", StringComparison.Ordinal)),
-            check.Training(2), check.TrainingInParts(2), check.MaskTraining(1, false), check.Bridges(1),
-        ];
-        var launching = new Dictionary<Type, List<CheckItem>>();
-        foreach (CheckItem item in items)
+        CheckItem[] items = Items(_device);
+        var launching = new Dictionary<Type, List<int>>();
+        for (int item = 0; item < items.Length; item++)
         {
             _accelerator.Kernels.Clear();
-            Assert.True(item.Run().Ok, item.Name);
+            Assert.True(items[item].Run().Ok, items[item].Name);
             foreach (Type kernel in _accelerator.Kernels)
             {
-                (launching.TryGetValue(kernel, out List<CheckItem>? with) ? with : launching[kernel] = []).Add(item);
+                (launching.TryGetValue(kernel, out List<int>? with) ? with : launching[kernel] = []).Add(item);
             }
         }
 
         Assert.Empty(EveryKernel().Except(launching.Keys.Select(Definition)));
-        Assert.Empty(launching.Where(entry => !entry.Value.Any(item => FailsWithout(entry.Key, item))).Select(entry => $"{entry.Key}, in {entry.Value[0].Name}"));
+        string[] unnoticed = [.. launching.Where(entry => !entry.Value.Any(item => FailsWithout(entry.Key, item))).Select(entry => $"{entry.Key}, in {items[entry.Value[0]].Name}")];
+        Assert.True(unnoticed.Length == 0, string.Join('\n', unnoticed));
 
         static Type Definition(Type kernel) => kernel.IsGenericType ? kernel.GetGenericTypeDefinition() : kernel;
     }
@@ -88,21 +83,31 @@ public sealed class DeviceCheckTests : IDisposable
 
     private static IEnumerable<Type> EveryKernel() => typeof(GpuEngine).Assembly.GetTypes().Where(type => type.IsValueType && type.GetInterfaces().Contains(typeof(IKernel)));
 
-    /// <summary>What the kernel should have written may be used as an index.</summary>
-    private bool FailsWithout(Type kernel, CheckItem item)
+    private CheckItem[] Items(GpuEngine device)
     {
-        _accelerator.LeavesOut = type => type == kernel;
+        var check = new DeviceCheck(device, _reference);
+        return
+        [
+            .. check.Operations(OperationRuns.Odd, "odd"),
+            .. check.ShapesAtWhichKernelsChange().Where(item => !item.Name.Contains("1100 tokens", StringComparison.Ordinal)),
+            check.Training(2), check.TrainingInParts(2), check.MaskTraining(1, false), check.Bridges(1),
+        ];
+    }
+
+    /// <summary>On a new device, whose workspaces do not hold the right numbers from before. What the kernel should have written may be used as an index.</summary>
+    private bool FailsWithout(Type kernel, int item)
+    {
+        Context context = Context.Create(_ => { });
+        Accelerator accelerator = context.Devices[0].CreateAccelerator(context);
+        accelerator.LeavesOut = type => type == kernel;
+        using var device = new GpuEngine(new GpuDevice(context, accelerator, context.Devices[0].MemorySize, warpSize: 1, rowThreads: 2), "gpu", "");
         try
         {
-            return !item.Run().Ok;
+            return !Items(device)[item].Run().Ok;
         }
         catch (Exception exception) when (exception is IndexOutOfRangeException or ComparisonException or ArithmeticException)
         {
             return true;
-        }
-        finally
-        {
-            _accelerator.LeavesOut = null;
         }
     }
 
