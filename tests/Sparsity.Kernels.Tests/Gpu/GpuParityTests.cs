@@ -60,7 +60,7 @@ public class GpuParityTests
             () => device.CachedAttentionForward(tensors[0], tensors[1], tensors[2], 2, null, cache, 0, tensors[3])])
         {
             string message = Assert.Throws<BadInputException>(attend).Message;
-            Assert.Equal($"Heads of {Channels} channels are too wide for the GPU engine, which takes at most 1024. Use --device cpu.", message);
+            Assert.Equal($"Heads of {Channels} channels are too wide for the GPU engine, which takes at most 1024. Use the device cpu.", message);
         }
     }
 
