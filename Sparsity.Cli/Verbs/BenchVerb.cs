@@ -39,6 +39,11 @@ internal sealed class BenchVerb : EngineVerb
             throw new BadInputException($"--steps is {Steps}, but must be 1 to 1000000.");
         }
 
+        if (What is not ("train" or "prune" or "generate" or "kernels"))
+        {
+            throw new BadInputException($"bench: '{What}' is nothing to measure; use train, prune, generate or kernels.");
+        }
+
         if (What == "kernels")
         {
             TakesOnly("bench kernels", ["size", "steps", "json", .. EngineFlags]);
@@ -51,31 +56,34 @@ internal sealed class BenchVerb : EngineVerb
 
         BenchmarkSize size = BenchmarkSize.All.FirstOrDefault(known => string.Equals(known.Name, Size, StringComparison.OrdinalIgnoreCase))
             ?? throw new BadInputException($"--size is '{Size}', but must be TINY, S, M, L or PAPER.");
+        if (Json is not null)
+        {
+            AtomicFile.RequireWritable(Json);
+        }
+
         using var engine = (IMeasuredEngine)CreateEngine();
         switch (What)
         {
             case "train":
-                Train(engine, size);
+                Train(engine, size, stop);
                 return 0;
             case "prune":
-                Prune(engine, size);
+                Prune(engine, size, stop);
                 return 0;
             case "generate":
-                Generate(engine, size);
-                return 0;
-            case "kernels":
-                Kernels(engine, size);
+                Generate(engine, size, stop);
                 return 0;
             default:
-                throw new BadInputException($"bench: '{What}' is nothing to measure; use train, prune, generate or kernels.");
+                Kernels(engine, size, stop);
+                return 0;
         }
     }
 
-    private void Train(IMeasuredEngine engine, BenchmarkSize size)
+    private void Train(IMeasuredEngine engine, BenchmarkSize size, CancellationToken stop)
     {
         int parts = PartsOf(engine, size);
         Roofs roofs = MeasureRoofs(engine);
-        TrainBenchmarkResult result = TrainBenchmark.Run(engine, size, Phase, parts, Steps, roofs);
+        TrainBenchmarkResult result = TrainBenchmark.Run(engine, size, Phase, parts, Steps, roofs, stop);
         string inParts = parts == 1 ? "" : $" in {parts} parts";
         string onDevice = result.DeviceMemoryMb is { } memory ? $", device memory {Terminal.Number(memory, "0")} MiB" : "";
         Terminal.Line($"size {result.Size}, {result.Phase} phase{inParts}: {result.TokensPerSecond:0} tokens/s, {result.MsPerStep:0.0} ms per step (spread {result.MsSpread:0.0}), peak memory {result.PeakMemoryMb:0} MiB{onDevice}, {result.AllocatedBytesPerStep} bytes allocated per step");
@@ -106,10 +114,10 @@ internal sealed class BenchVerb : EngineVerb
             : throw new BadInputException($"Size {size.Name} does not fit into {engine.Description}, not even with one sequence at a time; use a smaller --size.");
     }
 
-    private void Prune(IMeasuredEngine engine, BenchmarkSize size)
+    private void Prune(IMeasuredEngine engine, BenchmarkSize size, CancellationToken stop)
     {
         Terminal.Line($"{engine.Description}");
-        PruneBenchmarkResult result = PruneBenchmark.Run(engine, size, Phase, Steps);
+        PruneBenchmarkResult result = PruneBenchmark.Run(engine, size, Phase, Steps, stop);
         Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.MsPerStep:0.0} ms per step of mask training (spread {result.MsSpread:0.0}), {result.SecondsPerThousandSteps:0} s per 1000 steps");
         if (result.Breakdown.Count > 0)
         {
@@ -125,7 +133,7 @@ internal sealed class BenchVerb : EngineVerb
             entry.Key, Terminal.Number(entry.Value, "0.00"), Terminal.Number(100 * entry.Value / step, "0.0") + " %",
         }));
 
-    private void Kernels(IMeasuredEngine engine, BenchmarkSize size)
+    private void Kernels(IMeasuredEngine engine, BenchmarkSize size, CancellationToken stop)
     {
         int parts = PartsOf(engine, size);
         Roofs roofs = MeasureRoofs(engine);
@@ -134,19 +142,24 @@ internal sealed class BenchVerb : EngineVerb
             Terminal.Line($"shapes of one of {parts} parts of a batch, the fewest that fit");
         }
 
-        IReadOnlyList<KernelBenchmarkResult> results = KernelBenchmark.Run(engine, size with { Sequences = size.Sequences / parts }, Steps, roofs);
+        IReadOnlyList<KernelBenchmarkResult> results = KernelBenchmark.Run(engine, size with { Sequences = size.Sequences / parts }, Steps, roofs, stop);
         Terminal.Table(["kernel", "ms", "spread", "GFLOP/s", "GB/s", "floor, ms", "of the roof"], results.Select(result => new[]
         {
             result.Kernel, Terminal.Number(result.Ms), Terminal.Number(result.MsSpread), result.Gflops == 0 ? "" : Terminal.Number(result.Gflops, "0.0"),
             Terminal.Number(result.Gbps, "0.0"), Terminal.Number(result.FloorMs), Terminal.Number(100 * result.ShareOfRoof, "0") + " %",
         }));
+        if (results.Any(result => result.ShareOfRoof > 1))
+        {
+            Terminal.Line($"More than 100 %: the operands fit into a cache, which those of the copy do not, or something else ran while the roofs were measured.");
+        }
+
         Save(results);
     }
 
-    private void Generate(IComputeEngine engine, BenchmarkSize size)
+    private void Generate(IComputeEngine engine, BenchmarkSize size, CancellationToken stop)
     {
         Terminal.Line($"{engine.Description}");
-        GenerateBenchmarkResult result = GenerateBenchmark.Run(engine, size, Phase, Steps);
+        GenerateBenchmarkResult result = GenerateBenchmark.Run(engine, size, Phase, Steps, stop);
         Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.TokensPerSecond:0} tokens/s, {result.MsPerToken:0.000} ms per token (spread {result.MsSpread:0.000}), processor time {result.CpuMsPerToken:0.000} ms");
         Save(result);
     }

@@ -16,6 +16,7 @@ internal sealed class DeviceCheckReport(string device, string reference, string?
     /// <returns>0 if every item passed, else 1.</returns>
     public int Run(IEnumerable<CheckItem> items, CancellationToken stop)
     {
+        Save(""); // a file that cannot be written is known before the first item
         foreach (CheckItem item in items)
         {
             stop.ThrowIfCancellationRequested();

@@ -61,6 +61,11 @@ internal sealed class DevicesVerb : EngineVerb
             "odd" => (false, false),
             _ => throw new BadInputException($"--shapes is '{Shapes}', but must be odd, S or all."),
         };
+        if (Device == "auto" && EngineFactory.Choose(GpuDevices.Find(out _)) is null)
+        {
+            throw new BadInputException("There is no usable GPU to check; 'sparsity devices' says why. --device cpu checks the CPU engine against itself.");
+        }
+
         using IComputeEngine device = CreateEngine();
         using var reference = new CpuEngine(Threads);
         var report = new DeviceCheckReport(device.Description, reference.Description, Json);

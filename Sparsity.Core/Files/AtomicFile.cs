@@ -13,11 +13,7 @@ public static class AtomicFile
     /// <exception cref="WriteFailedException">The folder is missing or not writable, or the disk is full.</exception>
     public static void Write(string path, Action<Stream> write, string? previous = null)
     {
-        if (Directory.Exists(path))
-        {
-            throw new BadInputException($"{path}: cannot be written: it is a folder. Give the name of a file.");
-        }
-
+        RefuseFolder(path);
         if (IsDevice(path))
         {
             WriteToDevice(path, write);
@@ -77,6 +73,28 @@ public static class AtomicFile
         }
     }
 
+    /// <summary>Fails where <see cref="Write"/> would, so that nobody waits for a result that cannot be kept. Writes nothing.</summary>
+    /// <exception cref="WriteFailedException">The folder is missing or not writable.</exception>
+    public static void RequireWritable(string path)
+    {
+        RefuseFolder(path);
+        if (IsDevice(path))
+        {
+            return;
+        }
+
+        string temporary = path + ".writing";
+        try
+        {
+            FileSystem.Current.Create(temporary).Dispose();
+            FileSystem.Current.Delete(temporary);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Failed(path, e, "Name a file in a folder that is there and writable.");
+        }
+    }
+
     /// <inheritdoc cref="Write"/>
     public static void WriteText(string path, string text) => Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text)));
 
@@ -126,6 +144,14 @@ public static class AtomicFile
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw Failed(path, e, "The last checkpoint stands; free space and resume the run.");
+        }
+    }
+
+    private static void RefuseFolder(string path)
+    {
+        if (Directory.Exists(path))
+        {
+            throw new BadInputException($"{path}: cannot be written: it is a folder. Give the name of a file.");
         }
     }
 

@@ -1,44 +1,71 @@
 #!/usr/bin/env bash
-# Checks the GPU engine on this machine and measures it. Needs a driver, bash, awk, sed and coreutils; takes at most 8 minutes.
+# Checks the GPU engine on this machine and measures it. Needs a driver, bash, awk, sed and coreutils; takes at most 8 minutes (15 with --quick).
+#
 #   ./check.sh [--device cuda:0] [--out results] [--quick]
-# --quick takes tiny shapes only, for devices that are processors. Every part has a time limit of its own, and every result is on disk as soon as it is there.
-# The exit code is 0 if every part that ran passed. docs/gpu-check.md says how to read and send the results.
+#
+# --device D   cuda[:i] or opencl[:i]; without it the first usable GPU.
+# --out DIR    Where the results go: an empty folder, or one that is not there yet. (Default: results)
+# --quick      Tiny shapes only, for devices that are processors.
+#
+# Every part has a time limit of its own, and every result is on disk as soon as it is there; table.md sums them up.
+# Exit code: 0 if every part that ran passed, 1 if one failed or ran out of time, 2 if nothing could be checked, 130 if it was stopped.
+# docs/gpu-check.md says how to read and send the results.
 set -uo pipefail
+usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+refuse() { echo "check.sh: $1" >&2; exit 2; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 device=auto out=results quick=
 while [ $# -gt 0 ]; do
   case $1 in
-    --device) device=$2; shift 2 ;;
-    --out) out=$2; shift 2 ;;
+    --device | --out)
+      [ -n "${2:-}" ] || refuse "$1 needs a value; see ./check.sh --help"
+      if [ "$1" = --device ]; then device=$2; else out=$2; fi
+      shift 2 ;;
     --quick) quick=1; shift ;;
-    *) echo "unknown argument $1; usage: check.sh [--device cuda:0] [--out results] [--quick]" >&2; exit 2 ;;
+    --help | -h) usage; exit 0 ;;
+    *) refuse "'$1' is no argument of it; see ./check.sh --help" ;;
   esac
 done
-mkdir -p "$out" || exit 2
-out=$(cd "$out" && pwd)
+case $out in /*) ;; *) out=./$out ;; esac # a name may begin with a dash
+mkdir -p "$out" 2> /dev/null || refuse "$out: cannot be made; name a folder that can be written with --out"
+out=$(cd "$out" && pwd) || refuse "$out: cannot be opened; name another folder with --out"
+[ -z "$(ls -A "$out")" ] || refuse "$out: is not empty, and results of two checks must not mix; name another folder with --out"
+{ : > "$out/parts.jsonl"; } 2> /dev/null || refuse "$out: cannot be written; name another folder with --out"
 sparsity="$here/sparsity/sparsity"
+[ -x "$sparsity" ] || refuse "$sparsity: is not there or cannot be run; build/gpu-check/pack.sh makes the folder that this script belongs to"
 # The program unpacks nothing and needs no installed culture data; ILGPU caches nothing on disk.
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_gcServer=0 TMPDIR="${TMPDIR:-/tmp}" HOME="${HOME:-$out}"
 started=$SECONDS
 limit=480
 failed=0
-: > "$out/parts.jsonl"
+child=
 
 # part NAME SECONDS COMMAND...: runs it within its limit and what is left of the whole, keeps what it printed, notes how it ended.
 part() {
-  local name=$1 seconds=$2; shift 2
+  local name=$1 seconds=$2 code=0; shift 2
   local left=$((limit - (SECONDS - started)))
   if [ "$left" -lt 5 ]; then note "$name" skipped 0 "no time was left"; return; fi
   [ "$seconds" -gt "$left" ] && seconds=$left
   local begun=$SECONDS
-  timeout --kill-after=10 "$seconds" "$@" > "$out/$name.log" 2>&1
-  local code=$?
-  local took=$((SECONDS - begun))
+  timeout --kill-after=10 "$seconds" "$@" < /dev/null > "$out/$name.log" 2>&1 &
+  child=$!
+  running=$name
+  { wait "$child" || code=$?; } 2> /dev/null # bash would say that it was killed
+  child=
+  local took=$((SECONDS - begun)) said
+  said=$(tail -n 1 "$out/$name.log" | tr -d '"\\' | tr '[:cntrl:]' ' ')
   case $code in
     0) note "$name" ok "$took" "" ;;
     124|137) note "$name" "timed out" "$took" "after $seconds s"; failed=1 ;;
-    *) note "$name" failed "$took" "exit code $code: $(tail -n 1 "$out/$name.log" | cut -c1-200 | tr -d '"\\')"; failed=1 ;;
+    *)
+      # What this machine cannot do is no fault of the program.
+      if grep -q ERR_NVGPUCTRPERM "$out/$name.log"; then note "$name" skipped "$took" "the driver does not let this user read performance counters"
+      elif [ "$code" -eq 2 ] && [[ $said == *"does not fit into"* ]]; then note "$name" skipped "$took" "$said"
+      else note "$name" failed "$took" "exit code $code: $said"; failed=1
+      fi ;;
   esac
+  table > "$out/table.md"
+  return "$code"
 }
 
 note() {
@@ -46,7 +73,78 @@ note() {
   printf '%-9s %-26s %4s s  %s\n' "$2" "$1" "$3" "$4"
 }
 
+# Ctrl-C and kill end the part that runs; what was found is kept.
+stopped() {
+  trap '' INT TERM HUP
+  if [ -n "$child" ]; then kill -TERM "$child" 2> /dev/null; wait "$child"; note "$running" stopped 0 ""; fi
+  table > "$out/table.md"
+  echo "stopped after $((SECONDS - started)) s; what was found is in $out" >&2
+  exit 130
+}
+
 skip() { note "$1" skipped 0 "$2"; }
+
+# field FILE NAME: a number or text at the top level of one of the program's JSON files; nothing if the file or the field is not there.
+field() {
+  local line pattern="^  \"$2\": \"?([^\"]*[^\",])\"?,?\$"
+  [ -r "$out/$1.json" ] || return 0
+  while IFS= read -r line; do
+    if [[ $line =~ $pattern ]]; then printf '%s' "${BASH_REMATCH[1]}"; return; fi
+  done < "$out/$1.json"
+}
+
+# ratio A B: A / B with two digits, or a dash.
+ratio() { if [ -n "$1" ] && [ -n "$2" ]; then awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; else printf -- -; fi; }
+
+# roof NAME: as the first part that measured it has it, or a dash.
+roof() {
+  local file value
+  for file in "$out"/train-*.json; do
+    file=${file##*/}
+    value=$(field "${file%.json}" "$1")
+    if [ -n "$value" ] && [ "$value" != null ]; then printf '%.0f' "$value"; return; fi
+  done
+  printf -- -
+}
+
+# The verdict, or how far the check came.
+verdict() {
+  local whole
+  whole=$(field check verdict)
+  if [ -n "$whole" ]; then echo "$whole"
+  elif [ -s "$out/check.json" ]; then echo "not finished: $(grep -c '"ok": true' "$out/check.json") items passed, $(grep -c '"ok": false' "$out/check.json") FAILED"
+  else echo "not begun"
+  fi
+}
+
+table() {
+  cat "$out/machine.txt"
+  echo
+  echo "devices --check: $(verdict)"
+  echo
+  echo "| size | phase | parts | ms a step (spread) | tokens/s | device memory, MiB | PyTorch float32, tf32, fp16: ms a step | times as fast as it |"
+  echo "|---|---|---|---|---|---|---|---|"
+  local size phase precision peers ratios peer
+  for size in $sizes; do
+    for phase in sparse dense; do
+      [ -s "$out/train-$size-$phase.json" ] || continue
+      peers='' ratios=''
+      for precision in float32 tf32 fp16; do
+        peer=
+        [ "$phase" = sparse ] && peer=$(field "torch-$size-$precision" ms_per_step)
+        peers="$peers${peers:+, }$(if [ -n "$peer" ]; then printf '%.1f' "$peer"; else printf -- -; fi)"
+        ratios="$ratios${ratios:+, }$(ratio "$peer" "$(field "train-$size-$phase" ms_per_step)")"
+      done
+      echo "| $size | $phase | $(field "train-$size-$phase" batch_parts) | $(field "train-$size-$phase" ms_per_step) ($(field "train-$size-$phase" ms_spread))" \
+        "| $(field "train-$size-$phase" tokens_per_second) | $(field "train-$size-$phase" device_memory_mb) | $peers | $ratios |"
+    done
+  done
+  echo
+  echo "roofs: copy $(roof copy_gbps) GB/s; own dense product $(roof sgemm_gflops) GFLOP/s; float32 in registers $(roof float32_gflops) GFLOP/s;" \
+    "tf32 on tensor cores $(roof tensor_gflops) GFLOP/s"
+  echo
+  sed -n 's/^{"part":"\(.*\)","state":"\(skipped\|failed\|timed out\|stopped\)","seconds":\(.*\),"detail":"\(.*\)"}$/\2: \1: \4/p' "$out/parts.jsonl"
+}
 
 {
   cat "$here/COMMIT"
@@ -56,17 +154,19 @@ skip() { note "$1" skipped 0 "$2"; }
   command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.free,clocks.max.sm,clocks.max.mem,power.limit --format=csv
 } > "$out/machine.txt" 2>&1
 
-shapes=all seconds=150
-[ -n "$quick" ] && shapes=odd seconds=300
-part devices 30 "$sparsity" devices --device "$device"
+sizes="S L PAPER" shapes=all seconds=150 train_seconds=75
+[ -n "$quick" ] && sizes=TINY shapes=odd seconds=480 train_seconds=180 limit=900
+trap stopped INT TERM HUP
+if ! part devices 30 "$sparsity" devices --device "$device"; then refuse "the device cannot be used: $(tail -n 1 "$out/devices.log")"; fi
+if [ "$device" = auto ] && grep -q '^auto takes cpu' "$out/devices.log"; then
+  refuse "no usable GPU was found, so there is nothing to check; $out/devices.log says why (docs/gpu-check.md: devices that are processors)"
+fi
 part check "$seconds" "$sparsity" devices --check --device "$device" --shapes "$shapes" --json "$out/check.json"
 # The measurements that matter most come first: the whole has a limit.
-sizes="S L PAPER"
-[ -n "$quick" ] && sizes=TINY
 for size in $sizes; do
   for phase in sparse dense; do
     steps=20; [ "$size" = PAPER ] && steps=2; [ -n "$quick" ] && steps=2
-    part "train-$size-$phase" 75 "$sparsity" bench train --device "$device" --size "$size" --phase "$phase" --steps "$steps" --json "$out/train-$size-$phase.json"
+    part "train-$size-$phase" "$train_seconds" "$sparsity" bench train --device "$device" --size "$size" --phase "$phase" --steps "$steps" --json "$out/train-$size-$phase.json"
   done
 done
 
@@ -75,9 +175,10 @@ python=$(command -v python3 || true)
 if [ -z "$python" ]; then skip torch "there is no python3"
 elif ! "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' > /dev/null 2>&1; then skip torch "there is no PyTorch with CUDA"
 else
+  case $device in cuda:*) card=$device ;; *) card=cuda:0 ;; esac
   for size in $sizes; do
     for precision in float32 tf32 fp16; do
-      part "torch-$size-$precision" 30 "$python" "$here/torch_step.py" "$size" --phase sparse --precision "$precision" --seconds 4 --json "$out/torch-$size-$precision.json"
+      part "torch-$size-$precision" 30 "$python" "$here/torch_step.py" "$size" --device "$card" --phase sparse --precision "$precision" --seconds 4 --json "$out/torch-$size-$precision.json"
     done
   done
 fi
@@ -113,43 +214,8 @@ else part ncu 60 "$ncu" --clock-control none --csv --section SpeedOfLight --laun
   "$sparsity" bench train --device "$device" --size S --phase sparse --steps 2
 fi
 
-# field FILE NAME: a number or text at the top level of one of the program's JSON files; nothing if the file or the field is not there.
-field() { sed -n "s/^  \"$2\": \"\{0,1\}\([^\"]*[^\",]\)\"\{0,1\},\{0,1\}\$/\1/p" "$out/$1.json" 2> /dev/null | head -n 1; }
-
-# ratio A B: A / B with two digits, or a dash.
-ratio() { if [ -n "$1" ] && [ -n "$2" ]; then awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; else printf -- -; fi; }
-
-table() {
-  cat "$out/machine.txt"
-  echo
-  echo "devices --check: $(field check verdict)"
-  echo
-  echo "| size | phase | parts | ms a step (spread) | tokens/s | device memory, MiB | PyTorch float32, tf32, fp16: ms a step | times as fast as it |"
-  echo "|---|---|---|---|---|---|---|---|"
-  local size phase precision peers ratios peer
-  for size in $sizes; do
-    for phase in sparse dense; do
-      [ -s "$out/train-$size-$phase.json" ] || continue
-      peers='' ratios=''
-      for precision in float32 tf32 fp16; do
-        peer=
-        [ "$phase" = sparse ] && peer=$(field "torch-$size-$precision" ms_per_step)
-        peers="$peers${peers:+, }$(if [ -n "$peer" ]; then printf '%.1f' "$peer"; else printf -- -; fi)"
-        ratios="$ratios${ratios:+, }$(ratio "$peer" "$(field "train-$size-$phase" ms_per_step)")"
-      done
-      echo "| $size | $phase | $(field "train-$size-$phase" batch_parts) | $(field "train-$size-$phase" ms_per_step) ($(field "train-$size-$phase" ms_spread))" \
-        "| $(field "train-$size-$phase" tokens_per_second) | $(field "train-$size-$phase" device_memory_mb) | $peers | $ratios |"
-    done
-  done
-  echo
-  local any="train-${sizes%% *}-sparse"
-  echo "roofs: copy $(field $any copy_gbps) GB/s; own dense product $(field $any sgemm_gflops) GFLOP/s; float32 in registers $(field $any float32_gflops) GFLOP/s;" \
-    "tf32 on tensor cores $(field $any tensor_gflops) GFLOP/s"
-  echo
-  sed -n 's/^{"part":"\(.*\)","state":"\(skipped\|failed\|timed out\)","seconds":\(.*\),"detail":"\(.*\)"}$/\2: \1: \4/p' "$out/parts.jsonl"
-}
-
 echo
-table | tee "$out/table.md"
+table > "$out/table.md"
+cat "$out/table.md"
 echo "$((SECONDS - started)) s; results in $out"
 exit $failed

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The weight-sparse training step in PyTorch on a CUDA device: the peer that the GPU engine is measured against.
 
-  python3 torch_step.py S|L|PAPER --precision float32|tf32|fp16 [--phase sparse|dense] [--seconds 4] [--json FILE]
+  python3 torch_step.py TINY|S|M|L|PAPER --precision float32|tf32|fp16 [--device cuda:0] [--phase sparse|dense] [--seconds 4] [--json FILE]
 
 The same step as `sparsity bench train`: dense products of weights that are mostly zero, AbsTopK by torch.topk, selection by magnitude after every Adam step. Eager,
 fused Adam, fp16 under autocast as the official script has it. A batch that does not fit is computed in parts.
@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 
 SIZES = {
+    "TINY": dict(D=64, L=1, B=1, density=1 / 8, alive=4),
     "S": dict(D=256, L=4, B=8, density=1 / 64, alive=4),
     "M": dict(D=512, L=8, B=8, density=1 / 256, alive=2),
     "L": dict(D=1024, L=8, B=4, density=1 / 256, alive=4),
@@ -124,11 +125,13 @@ def main():
     arguments.add_argument("--precision", choices=("float32", "tf32", "fp16"), default="float32")
     arguments.add_argument("--phase", choices=("sparse", "dense"), default="sparse")
     arguments.add_argument("--seconds", type=float, default=4)
+    arguments.add_argument("--device", default="cuda:0")
     arguments.add_argument("--json")
     given = arguments.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = given.precision == "tf32"
     torch.backends.cudnn.allow_tf32 = given.precision == "tf32"
-    device, size = torch.device("cuda"), SIZES[given.size]
+    device, size = torch.device(given.device), SIZES[given.size]
+    torch.cuda.set_device(device)
     step = Step(size, given.phase, given.precision, device)
     tokens = torch.randint(0, V, (size["B"], T), generator=torch.Generator().manual_seed(1)).to(device)
     parts = 1

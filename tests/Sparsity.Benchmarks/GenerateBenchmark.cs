@@ -25,8 +25,9 @@ public static class GenerateBenchmark
     /// <param name="size">Which model; its weights are random.</param>
     /// <param name="phase">At which density.</param>
     /// <param name="tokens">Measured tokens, at most context - 46.</param>
+    /// <param name="stop">Looked at between tokens.</param>
     /// <exception cref="InvalidOperationException">The tokens differ from those without a cache.</exception>
-    public static GenerateBenchmarkResult Run(IComputeEngine engine, BenchmarkSize size, BenchmarkPhase phase, int tokens)
+    public static GenerateBenchmarkResult Run(IComputeEngine engine, BenchmarkSize size, BenchmarkPhase phase, int tokens, CancellationToken stop)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens, BenchmarkSize.Context - Prompt - WarmUp);
         using ModelParameters parameters = size.RandomWeights(engine, phase);
@@ -42,6 +43,7 @@ public static class GenerateBenchmark
         long started = 0;
         foreach (int _ in generator.Continue(prompt, WarmUp + tokens, greedy, 1, endOfText: -1))
         {
+            stop.ThrowIfCancellationRequested();
             if (produced >= WarmUp)
             {
                 times[produced - WarmUp] = Stopwatch.GetElapsedTime(started).TotalMilliseconds;

@@ -29,8 +29,9 @@ public static class PruneBenchmark
     /// <param name="size">Which model; its weights are random.</param>
     /// <param name="phase">At which density.</param>
     /// <param name="steps">Measured steps, from 1, after the warm-up.</param>
+    /// <param name="stop">Looked at between steps.</param>
     /// <exception cref="InvalidOperationException">No gradient reaches some place of the model: the step that would be timed is wrong.</exception>
-    public static PruneBenchmarkResult Run(IMeasuredEngine engine, BenchmarkSize size, BenchmarkPhase phase, int steps)
+    public static PruneBenchmarkResult Run(IMeasuredEngine engine, BenchmarkSize size, BenchmarkPhase phase, int steps, CancellationToken stop)
     {
         using ModelParameters parameters = size.RandomWeights(engine, phase);
         var model = new Transformer(parameters);
@@ -43,6 +44,7 @@ public static class PruneBenchmark
         var mask = new MaskTraining(runner, gates, new PruningConfig { BatchPairs = Pairs, MaxTokens = PromptTokens, Steps = WarmUp + steps }, kCoef: 1e-4);
         for (int step = 0; step < WarmUp; step++)
         {
+            stop.ThrowIfCancellationRequested();
             mask.Step(step, pairs);
         }
 
@@ -51,6 +53,7 @@ public static class PruneBenchmark
         var times = new double[steps];
         for (int i = 0; i < steps; i++)
         {
+            stop.ThrowIfCancellationRequested();
             long started = Stopwatch.GetTimestamp();
             mask.Step(WarmUp + i, pairs);
             times[i] = Stopwatch.GetElapsedTime(started).TotalMilliseconds;

@@ -43,8 +43,9 @@ public static class TrainBenchmark
     /// <param name="parts">Equal parts of the batch, computed one after the other.</param>
     /// <param name="steps">Measured steps, from 1, after the warm-up.</param>
     /// <param name="roofs">Of the same engine.</param>
+    /// <param name="stop">Looked at between steps.</param>
     /// <exception cref="InvalidOperationException">The loss does not fall: the step that would be timed is wrong.</exception>
-    public static TrainBenchmarkResult Run(IMeasuredEngine engine, BenchmarkSize size, BenchmarkPhase phase, int parts, int steps, Roofs roofs)
+    public static TrainBenchmarkResult Run(IMeasuredEngine engine, BenchmarkSize size, BenchmarkPhase phase, int parts, int steps, Roofs roofs, CancellationToken stop)
     {
         TrainingConfig training = size.Training(phase, parts);
         using var trainer = new Trainer(engine, size.Model, training);
@@ -57,6 +58,7 @@ public static class TrainBenchmark
         (double first, _) = trainer.Step(next++, tokens);
         for (int step = 1; step < WarmUp; step++)
         {
+            stop.ThrowIfCancellationRequested();
             trainer.Step(next++, tokens);
         }
 
@@ -67,6 +69,7 @@ public static class TrainBenchmark
         long allocated = GC.GetTotalAllocatedBytes(precise: true);
         for (int i = 0; i < steps; i++)
         {
+            stop.ThrowIfCancellationRequested();
             long started = Stopwatch.GetTimestamp();
             (last, _) = trainer.Step(next++, tokens);
             times[i] = Stopwatch.GetElapsedTime(started).TotalMilliseconds;

@@ -24,6 +24,16 @@ public class TestSupportTests
     public void CloseNeverPassesWhatIsNotFinite(double expected, float actual) =>
         Assert.Throws<ComparisonException>(() => Comparison.Close([0, expected, 0], [0, actual, 0], 1e300, "not finite"));
 
+    /// <summary>The worst of several results is found by its share: what is no number must not come last.</summary>
+    [Fact]
+    public void AShareThatIsNoNumberIsTheLargest()
+    {
+        Assert.Equal(double.PositiveInfinity, new ParityResult("no tolerance", double.PositiveInfinity, double.NaN).Share);
+        Assert.Equal(double.PositiveInfinity, new ParityResult("no difference", double.NaN, 1).Share);
+        Assert.Equal(0.5, new ParityResult("half", 1, 2).Share);
+        Assert.Equal(0, new ParityResult("equal", 0, 0).Share);
+    }
+
     [Fact]
     public void CloseRefusesDifferentLengths() => Assert.Throws<ComparisonException>(() => Comparison.Close([1, 2], [1], 1, "lengths"));
 

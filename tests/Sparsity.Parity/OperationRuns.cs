@@ -2,7 +2,7 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Parity;
 
-/// <summary>Every operation of the seam, forward and backward, on random tensors of one size; returns all that it computed.</summary>
+/// <summary>Every operation of the seam, forward and backward, on random tensors of one size; each gives all that it computed.</summary>
 /// <remarks>No selection is made on numbers that were computed before it: where two of them nearly tie, one rounding more or less would choose another.</remarks>
 public sealed class OperationRuns
 {
@@ -29,7 +29,7 @@ public sealed class OperationRuns
                 bench.Engine.Add(Input(bench, random), Input(bench, random), sum);
                 ActivationTensor copy = Output(bench);
                 bench.Engine.Copy(sum, copy);
-                return bench.Read(copy);
+                return [new("sum", bench.Read(copy))];
             },
             ["Embedding"] = (bench, random) =>
             {
@@ -39,7 +39,7 @@ public sealed class OperationRuns
                 ActivationTensor output = Output(bench);
                 bench.Engine.EmbeddingForward(ids, table, positions, output);
                 bench.Engine.EmbeddingBackward(ids, Gradient(bench, random), table, positions);
-                return [.. bench.Read(output), .. bench.Read(table), .. bench.Read(positions)];
+                return [new("output", bench.Read(output)), new("table's gradient", bench.Read(table)), new("positions' gradient", bench.Read(positions))];
             },
             ["RmsNorm"] = (bench, random) => Norm(bench, random, NormKind.RmsNorm),
             ["LayerNorm"] = (bench, random) => Norm(bench, random, NormKind.LayerNorm),
@@ -51,7 +51,7 @@ public sealed class OperationRuns
                 bench.Engine.AbsTopKForward(gradient, NarrowOutputs / 4, bench.Selection(gradient));
                 WeightTensor weightGradient = bench.Weights(random.Matrix(NarrowOutputs, WideInputs));
                 bench.Engine.LinearBackwardWeight(bench.Input(random.Activations(_sequences, _tokens, WideInputs)), gradient, weightGradient, null);
-                return bench.Read(weightGradient);
+                return [new("weight gradient", bench.Read(weightGradient))];
             },
             ["AbsTopK"] = (bench, random) =>
             {
@@ -60,11 +60,11 @@ public sealed class OperationRuns
                 bench.Engine.AbsTopKForward(values, _channels / 4, selection);
                 ActivationTensor gradient = Gradient(bench, random);
                 bench.Engine.AbsTopKBackward(selection, gradient);
-                return [.. bench.Read(values), .. bench.Read(gradient)];
+                return [new("values", bench.Read(values)), new("gradient", bench.Read(gradient))];
             },
             ["Activation"] = (bench, random) =>
             {
-                var results = new List<float>();
+                var results = new List<ComputedTensor>();
                 foreach (ActivationKind kind in Enum.GetValues<ActivationKind>())
                 {
                     ActivationTensor input = Input(bench, random);
@@ -80,12 +80,25 @@ public sealed class OperationRuns
                     bench.Engine.AbsTopKBackward(selection, keptGradient);
                     bench.Engine.KeepForActivationBackward(kind, input, selection, kept);
                     bench.Engine.ActivationBackward(kind, kept, keptGradient);
-                    results.AddRange([.. bench.Read(output), .. bench.Read(gradient), .. bench.Read(keptGradient)]);
+                    results.Add(new($"{kind}", bench.Read(output)));
+                    results.Add(new($"{kind}, gradient", bench.Read(gradient)));
+                    results.Add(new($"{kind}, gradient of kept entries", bench.Read(keptGradient)));
                 }
 
                 return [.. results];
             },
             ["Attention"] = Attention,
+            ["CachedAttention"] = (bench, random) =>
+            {
+                using KeyValueCache cache = bench.Engine.AllocateKeyValueCache("cache", _sequences, _tokens + 1, _channels);
+                WeightTensor sink = bench.Weights(random.Vector(Heads));
+                ActivationTensor many = Output(bench);
+                bench.Engine.CachedAttentionForward(Input(bench, random), Input(bench, random), Input(bench, random), Heads, sink, cache, 0, many);
+                ActivationTensor[] next = [.. Enumerable.Range(0, 3).Select(_ => bench.Input(random.Activations(_sequences, 1, _channels)))];
+                ActivationTensor one = bench.Output(_sequences, 1, _channels);
+                bench.Engine.CachedAttentionForward(next[0], next[1], next[2], Heads, sink, cache, _tokens, one);
+                return [new("output", bench.Read(many)), new("output of the next token", bench.Read(one))];
+            },
             ["Bigram"] = (bench, random) =>
             {
                 TokenTensor ids = bench.Tokens(random.Tokens(_sequences, _tokens, Vocabulary));
@@ -93,27 +106,33 @@ public sealed class OperationRuns
                 ActivationTensor logits = bench.Input(random.Activations(_sequences, _tokens, Vocabulary));
                 bench.Engine.BigramForward(ids, table, logits);
                 bench.Engine.BigramBackward(ids, bench.Gradient(random.Activations(_sequences, _tokens, Vocabulary)), table);
-                return [.. bench.Read(logits), .. bench.Read(table)];
+                return [new("logits", bench.Read(logits)), new("table's gradient", bench.Read(table))];
             },
             ["CrossEntropy"] = (bench, random) =>
             {
                 ActivationTensor logits = bench.Input(random.Activations(_sequences, _tokens, Vocabulary));
                 ActivationTensor losses = bench.Output(_sequences, _tokens, 1);
-                bench.Engine.CrossEntropy(logits, bench.Tokens(random.Tokens(_sequences, _tokens, Vocabulary)), losses, logits, 0.01f);
-                return [.. bench.Read(logits), .. bench.Read(losses)];
+                bench.Engine.CrossEntropy(logits, bench.Tokens(random.Tokens(_sequences, _tokens, Vocabulary)), losses, logits, 1);
+                return [new("losses", bench.Read(losses)), new("gradient", bench.Read(logits))];
             },
             ["KullbackLeibler, NormalisedError, Sum"] = (bench, random) =>
             {
                 ActivationTensor target = Input(bench, random);
                 ActivationTensor prediction = Input(bench, random);
                 ActivationTensor gradient = Gradient(bench, random);
+                ActivationTensor targetGradient = Gradient(bench, random);
                 ScalarTensor sums = bench.Scalars(3);
                 bench.Engine.NormalisedErrorForward(prediction, target, sums, 0);
-                bench.Engine.NormalisedErrorBackward(prediction, target, sums, 0, 0.01f, gradient, null);
+                bench.Engine.NormalisedErrorBackward(prediction, target, sums, 0, _sequences * _tokens * _channels, gradient, targetGradient);
                 ActivationTensor losses = bench.Output(_sequences, _tokens, 1);
-                bench.Engine.KullbackLeibler(target, prediction, losses, prediction, 0.01f);
+                bench.Engine.KullbackLeibler(target, prediction, losses, prediction, 1);
                 bench.Engine.Sum(losses, sums, 2);
-                return [.. bench.Read(sums).Select(sum => (float)sum), .. bench.Read(gradient), .. bench.Read(losses), .. bench.Read(prediction)];
+                float[] read = [.. bench.Read(sums).Select(sum => (float)sum)];
+                return
+                [
+                    new("sums of squares", read[..2]), new("error's gradient", bench.Read(gradient)), new("error's gradient for the target", bench.Read(targetGradient)),
+                    new("divergences", bench.Read(losses)), new("their sum", read[2..]), new("divergence's gradient", bench.Read(prediction)),
+                ];
             },
             ["Gather, Scatter"] = (bench, random) =>
             {
@@ -122,7 +141,7 @@ public sealed class OperationRuns
                 bench.Engine.GatherTokens(Input(bench, random), positions, picked);
                 ActivationTensor scattered = Output(bench);
                 bench.Engine.ScatterTokens(picked, positions, scattered);
-                return [.. bench.Read(picked), .. bench.Read(scattered)];
+                return [new("gathered", bench.Read(picked)), new("scattered", bench.Read(scattered))];
             },
             ["Gate"] = (bench, random) =>
             {
@@ -134,14 +153,14 @@ public sealed class OperationRuns
                 KeptActivations kept = bench.Kept(input);
                 bench.Engine.GateForward(input, mask, mean, input, kept);
                 bench.Engine.GateBackward(kept, mask, mean, gradient, maskGradient);
-                return [.. bench.Read(input), .. bench.Read(gradient), .. bench.Read(maskGradient)];
+                return [new("output", bench.Read(input)), new("gradient", bench.Read(gradient)), new("mask gradient", bench.Read(maskGradient))];
             },
             ["ChannelSums, RootMeanSquare"] = (bench, random) =>
             {
                 double[] sums = new double[_channels];
                 bench.Engine.ChannelSums(Input(bench, random), sums);
-                double[] all = [.. sums, bench.RootMeanSquare(bench.Weights(random.Matrix(Rows, Columns)), bench.Weights(random.Vector(7)))];
-                return [.. all.SelectMany(value => new[] { (float)value, (float)(value - (float)value) })];
+                double rootMeanSquare = bench.RootMeanSquare(bench.Weights(random.Matrix(Rows, Columns)), bench.Weights(random.Vector(7)));
+                return [new("channel sums", InTwoFloats(sums)), new("root mean square", InTwoFloats(rootMeanSquare))];
             },
             ["AdamStep, Scale"] = (bench, random) =>
             {
@@ -149,9 +168,16 @@ public sealed class OperationRuns
                 WeightTensor gradient = bench.Weights(random.Matrix(Rows, Columns));
                 WeightTensor first = bench.Weights(random.Matrix(Rows, Columns));
                 WeightTensor second = bench.Constant(Rows, Columns, 0.5);
-                bench.Engine.AdamStep(weights, gradient, first, second, 0.7f, 0.01f, 0.9f, 0.95f, 0.1f, 3);
+                bench.Engine.AdamStep(weights, gradient, first, second, 0.7f, 0.5f, 0.9f, 0.95f, 0.1f, 3);
                 bench.Engine.Scale(weights, 0.99f);
-                return [.. bench.Read(weights), .. bench.Read(first), .. bench.Read(second)];
+                return [new("weights", bench.Read(weights)), new("first moments", bench.Read(first)), new("second moments", bench.Read(second))];
+            },
+            ["MoveInto"] = (bench, random) =>
+            {
+                WeightTensor part = bench.Weights(random.Matrix(Rows, Columns));
+                WeightTensor sum = bench.Weights(random.Matrix(Rows, Columns));
+                bench.Engine.MoveInto(part, sum);
+                return [new("sum", bench.Read(sum)), new("what was moved", bench.Read(part))];
             },
             ["KeepLargest"] = (bench, random) =>
             {
@@ -159,7 +185,7 @@ public sealed class OperationRuns
                 bench.Engine.KeepLargest(columnsAlive, Rows * Columns / 10, 0, 4);
                 WeightTensor rowsAlive = bench.Weights(random.Matrix(Rows, Columns));
                 bench.Engine.KeepLargest(rowsAlive, Rows * Columns / 10, 1, 4);
-                return [.. bench.Read(columnsAlive), .. bench.Read(rowsAlive)];
+                return [new("columns alive", bench.Read(columnsAlive)), new("rows alive", bench.Read(rowsAlive))];
             },
         };
     }
@@ -196,7 +222,7 @@ public sealed class OperationRuns
     /// <summary>Columns of the optimiser's matrices.</summary>
     public int Columns { get; init; }
 
-    private Dictionary<string, Func<Bench, RandomArrays, float[]>> Operations { get; }
+    private Dictionary<string, Func<Bench, RandomArrays, ComputedTensor[]>> Operations { get; }
 
     private static OperationRuns Model(int sequences, int channels) => new(sequences, 256, channels)
     {
@@ -211,9 +237,9 @@ public sealed class OperationRuns
 
     /// <param name="bench">Where it runs.</param>
     /// <param name="operation">One of the names.</param>
-    public float[] Run(Bench bench, string operation) => Operations[operation](bench, new RandomArrays(21));
+    public ComputedTensor[] Run(Bench bench, string operation) => Operations[operation](bench, new RandomArrays(21));
 
-    private float[] Norm(Bench bench, RandomArrays random, NormKind kind)
+    private ComputedTensor[] Norm(Bench bench, RandomArrays random, NormKind kind)
     {
         ActivationTensor input = Input(bench, random);
         WeightTensor weight = bench.Weights(random.Vector(_channels));
@@ -224,16 +250,22 @@ public sealed class OperationRuns
         ActivationTensor inputGradient = Gradient(bench, random);
         WeightTensor weightGradient = bench.Constant(1, _channels, 1);
         bench.Engine.NormBackward(kind, input, statistics, weight, Gradient(bench, random), inputGradient, weightGradient, bias);
-        float[] own = [.. bench.Read(output), .. bench.Read(statistics), .. bench.Read(inputGradient), .. bench.Read(weightGradient), .. bench.Read(bias)];
+        ComputedTensor[] own = Results("");
 
         // The same with another input and the scale frozen at that of the first.
         ActivationTensor other = Input(bench, random);
         bench.Engine.NormForward(kind, other, weight, bias, output, statistics, isScaleFrozen: true);
         bench.Engine.NormBackward(kind, other, statistics, weight, Gradient(bench, random), inputGradient, weightGradient, bias, isScaleFrozen: true);
-        return [.. own, .. bench.Read(output), .. bench.Read(statistics), .. bench.Read(inputGradient), .. bench.Read(weightGradient), .. bench.Read(bias)];
+        return [.. own, .. Results(" at a frozen scale")];
+
+        ComputedTensor[] Results(string how) =>
+        [
+            new("output" + how, bench.Read(output)), new("statistics" + how, bench.Read(statistics)), new("input gradient" + how, bench.Read(inputGradient)),
+            new("weight gradient" + how, bench.Read(weightGradient)), new("bias gradient" + how, bench.Read(bias)),
+        ];
     }
 
-    private float[] Linear(Bench bench, RandomArrays random, double density)
+    private ComputedTensor[] Linear(Bench bench, RandomArrays random, double density)
     {
         ActivationTensor input = Input(bench, random);
         WeightTensor weight = bench.Weights(random.Matrix(Outputs, _channels, density));
@@ -244,10 +276,13 @@ public sealed class OperationRuns
         ActivationTensor inputGradient = Output(bench);
         bench.Engine.LinearBackwardInput(weight, outputGradient, inputGradient);
         bench.Engine.LinearBackwardWeight(input, outputGradient, weight, bias);
-        return [.. bench.Read(output), .. bench.Read(inputGradient), .. bench.Read(weight), .. bench.Read(bias)];
+        return
+        [
+            new("output", bench.Read(output)), new("input gradient", bench.Read(inputGradient)), new("weight gradient", bench.Read(weight)), new("bias gradient", bench.Read(bias)),
+        ];
     }
 
-    private float[] Attention(Bench bench, RandomArrays random)
+    private ComputedTensor[] Attention(Bench bench, RandomArrays random)
     {
         ActivationTensor query = Input(bench, random);
         ActivationTensor key = Input(bench, random);
@@ -260,8 +295,15 @@ public sealed class OperationRuns
         bench.Engine.AttentionForward(query, key, value, Heads, sink, output, logSumExp);
         bench.Engine.AttentionBackward(
             query, key, value, Heads, sink, output, logSumExp, Gradient(bench, random), gradients[0], gradients[1], gradients[2], sinkGradient);
-        return [.. bench.Read(output), .. bench.Read(logSumExp), .. gradients.SelectMany(bench.Read), .. bench.Read(sinkGradient)];
+        return
+        [
+            new("output", bench.Read(output)), new("log-sum-exp", bench.Read(logSumExp)), new("query gradient", bench.Read(gradients[0])),
+            new("key gradient", bench.Read(gradients[1])), new("value gradient", bench.Read(gradients[2])), new("sink gradient", bench.Read(sinkGradient)),
+        ];
     }
+
+    /// <summary>To more digits than one float has: each value, and what rounding it to a float leaves.</summary>
+    private static float[] InTwoFloats(params double[] values) => [.. values.SelectMany(value => new[] { (float)value, (float)(value - (float)value) })];
 
     private ActivationTensor Input(Bench bench, RandomArrays random) => bench.Input(random.Activations(_sequences, _tokens, _channels));
 

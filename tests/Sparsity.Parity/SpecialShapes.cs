@@ -5,7 +5,7 @@ namespace Sparsity.Parity;
 /// <summary>The shapes at which GPU kernels change their ways.</summary>
 public static class SpecialShapes
 {
-    public static IReadOnlyDictionary<string, Func<Bench, RandomArrays, float[]>> All { get; } = new Dictionary<string, Func<Bench, RandomArrays, float[]>>
+    public static IReadOnlyDictionary<string, Func<Bench, RandomArrays, ComputedTensor[]>> All { get; } = new Dictionary<string, Func<Bench, RandomArrays, ComputedTensor[]>>
     {
         // Enough tokens that the sum over them is split.
         ["weight gradient of 600 tokens"] = (bench, random) => WeightGradient(bench, random, 600, 5, 3, keep: null),
@@ -19,7 +19,7 @@ public static class SpecialShapes
             bench.Engine.LinearForward(bench.Input(random.Activations(1, 9, 2100)), weight, bench.Weights(random.Vector(5)), output);
             ActivationTensor inputGradient = bench.Output(1, 9, 2100);
             bench.Engine.LinearBackwardInput(weight, bench.Gradient(random.Activations(1, 9, 5)), inputGradient);
-            return [.. bench.Read(output), .. bench.Read(inputGradient)];
+            return [new("output", bench.Read(output)), new("input gradient", bench.Read(inputGradient))];
         },
         ["heads of 20 channels"] = (bench, random) => Heads(bench, random, 70, 20),
         ["heads of 40 channels"] = (bench, random) => Heads(bench, random, 19, 40),
@@ -36,7 +36,7 @@ public static class SpecialShapes
             ActivationTensor one = bench.Output(1, 1, 2);
             bench.Engine.CachedAttentionForward(
                 bench.Input(random.Activations(1, 1, 2)), bench.Input(random.Activations(1, 1, 2)), bench.Input(random.Activations(1, 1, 2)), 2, null, cache, 1100, one);
-            return [.. bench.Read(many), .. bench.Read(one)];
+            return [new("output", bench.Read(many)), new("output of one token", bench.Read(one))];
         },
 
         // Several groups, whose counts are added up, and ties that run over their ends.
@@ -50,7 +50,7 @@ public static class SpecialShapes
 
             WeightTensor weights = bench.Weights(values);
             bench.Engine.KeepLargest(weights, 17000, 1, 3);
-            return [.. bench.Read(weights), bench.Engine.CountNonzero(weights)];
+            return [new("weights", bench.Read(weights)), new("nonzero weights", [bench.Engine.CountNonzero(weights)])];
         },
         ["top-k of 40000 weights, none protected, then columns protected"] = (bench, random) =>
         {
@@ -58,7 +58,7 @@ public static class SpecialShapes
             bench.Engine.KeepLargest(weights, 33000, null, 0);
             float[] first = bench.Read(weights);
             bench.Engine.KeepLargest(weights, 2000, 0, 4);
-            return [.. first, .. bench.Read(weights)];
+            return [new("weights", first), new("weights with columns protected", bench.Read(weights))];
         },
 
         // Several segments of lists, and more of them than one group has threads.
@@ -69,11 +69,11 @@ public static class SpecialShapes
             bench.Engine.LinearForward(bench.Input(random.Activations(1, 3, 200)), weight, null, output);
             ActivationTensor inputGradient = bench.Output(1, 3, 200);
             bench.Engine.LinearBackwardInput(weight, bench.Gradient(random.Activations(1, 3, 300)), inputGradient);
-            return [.. bench.Read(output), .. bench.Read(inputGradient)];
+            return [new("output", bench.Read(output)), new("input gradient", bench.Read(inputGradient))];
         },
     };
 
-    private static float[] WeightGradient(Bench bench, RandomArrays random, int tokens, int outputs, int inputs, int? keep)
+    private static ComputedTensor[] WeightGradient(Bench bench, RandomArrays random, int tokens, int outputs, int inputs, int? keep)
     {
         ActivationTensor gradient = bench.Gradient(random.Activations(2, tokens / 2, outputs));
         if (keep is { } kept)
@@ -83,10 +83,10 @@ public static class SpecialShapes
 
         WeightTensor weightGradient = bench.Constant(outputs, inputs, 1);
         bench.Engine.LinearBackwardWeight(bench.Input(random.Activations(2, tokens / 2, inputs)), gradient, weightGradient, null);
-        return bench.Read(weightGradient);
+        return [new("weight gradient", bench.Read(weightGradient))];
     }
 
-    private static float[] Heads(Bench bench, RandomArrays random, int tokens, int channels)
+    private static ComputedTensor[] Heads(Bench bench, RandomArrays random, int tokens, int channels)
     {
         ActivationTensor[] inputs = [.. Enumerable.Range(0, 3).Select(_ => bench.Input(random.Activations(1, tokens, 2 * channels)))];
         ActivationTensor[] gradients = [.. Enumerable.Range(0, 3).Select(_ => bench.Output(1, tokens, 2 * channels))];
@@ -95,6 +95,10 @@ public static class SpecialShapes
         bench.Engine.AttentionForward(inputs[0], inputs[1], inputs[2], 2, null, output, logSumExp);
         bench.Engine.AttentionBackward(
             inputs[0], inputs[1], inputs[2], 2, null, output, logSumExp, bench.Gradient(random.Activations(1, tokens, 2 * channels)), gradients[0], gradients[1], gradients[2], null);
-        return [.. bench.Read(output), .. gradients.SelectMany(bench.Read)];
+        return
+        [
+            new("output", bench.Read(output)), new("query gradient", bench.Read(gradients[0])), new("key gradient", bench.Read(gradients[1])),
+            new("value gradient", bench.Read(gradients[2])),
+        ];
     }
 }

@@ -14,9 +14,10 @@ public static class TinyRuns
 {
     /// <summary>Sparse training, annealed to a quarter of the weights.</summary>
     /// <param name="steps">At most 60.</param>
-    public static double[] Train(IComputeEngine engine, int steps)
+    /// <param name="parts">Of a batch, computed one after the other: 1 or 3.</param>
+    public static double[] Train(IComputeEngine engine, int steps, int parts)
     {
-        TrainingConfig training = (TinyModels.Training with { TotalTokens = 60 * 3 * 12 }).Resolved(TinyModels.Config);
+        TrainingConfig training = (TinyModels.Training with { TotalTokens = 60 * 3 * 12, BatchParts = parts }).Resolved(TinyModels.Config);
         ushort[] tokens = TinyModels.Tokens(5000, 8);
         using var trainer = new Trainer(engine, TinyModels.Config, training);
         trainer.Initialise();

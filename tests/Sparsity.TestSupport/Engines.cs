@@ -26,14 +26,30 @@ public static class Engines
     /// <summary>The names, each with every one of <paramref name="values"/>, for MemberData.</summary>
     public static TheoryData<string, T> With<T>(params T[] values) => Combined(Names, values);
 
-    /// <summary>As <see cref="With"/>, with the GPU engines too that are too slow for every test.</summary>
-    public static TheoryData<string, T> SlowToo<T>(params T[] values) => Combined([.. Names, .. TestGpus.Slow.Select(engine => engine.Name)], values);
+    /// <summary>As <see cref="With"/>, and the GPU engines that are too slow for every test with folders of one name.</summary>
+    /// <param name="name">Of the folder that such engines take: the one whose model has most kinds of parts.</param>
+    public static TheoryData<string, string> SlowToo(string name, string[] folders)
+    {
+        TheoryData<string, string> data = Combined(Names, folders);
+        foreach (string folder in folders.Where(folder => Path.GetFileName(folder) == name))
+        {
+            foreach (var (engine, _) in TestGpus.Slow)
+            {
+                data.Add(engine, folder);
+            }
+        }
+
+        return data;
+    }
 
     /// <summary>The first is the one that others are compared with.</summary>
     public static IReadOnlyList<string> Names => [.. Present.Select(engine => engine.Name)];
 
     /// <summary>Every GPU engine, for comparison with the CPU engine; includes those that are too slow for every test.</summary>
     public static TheoryData<string> Gpus => [.. TestGpus.Present.Concat(TestGpus.Slow).Select(engine => engine.Name)];
+
+    /// <summary>The same without those that are too slow for every test.</summary>
+    public static TheoryData<string> QuickGpus => [.. TestGpus.Present.Select(engine => engine.Name)];
 
     /// <summary>Whether an engine is among the GPU engines that are too slow for every test.</summary>
     public static bool IsSlow(string name) => TestGpus.Slow.Any(engine => engine.Name == name);

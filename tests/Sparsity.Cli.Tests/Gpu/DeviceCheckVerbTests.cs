@@ -41,6 +41,29 @@ public sealed class DeviceCheckVerbTests : IDisposable
         Assert.Contains("the device is lost", written.GetProperty("items")[2].GetProperty("detail").GetString(), StringComparison.Ordinal);
     }
 
+    /// <summary>The CPU engine against itself proves nothing of a GPU. The variables hide all devices there are.</summary>
+    [Fact]
+    public void WithoutAGpuNothingIsChecked()
+    {
+        CommandResult result = CommandLine.RunWith([("CUDA_VISIBLE_DEVICES", ""), ("OCL_ICD_VENDORS", _folder)], ["devices", "--check", "--shapes", "odd"]);
+        Assert.Equal(2, result.ExitCode);
+        Assert.Contains("There is no usable GPU to check", result.Errors, StringComparison.Ordinal);
+        Assert.Empty(result.Output);
+    }
+
+    /// <summary>Not after minutes of work.</summary>
+    [Theory]
+    [InlineData("roofs", "bench", "train", "--size", "TINY")]
+    [InlineData("ok ", "devices", "--check", "--shapes", "odd")]
+    public void AFileThatCannotBeWrittenIsKnownAtOnce(string firstResult, params string[] arguments)
+    {
+        CommandResult result = CommandLine.Run([.. arguments, "--device", "cpu", "--json", Path.Combine(_folder, "missing", "x.json")]);
+        Assert.Equal(1, result.ExitCode);
+        Assert.Contains("x.json: cannot be written", result.Errors, StringComparison.Ordinal);
+        Assert.Single(result.Errors.Trim().Split('\n'));
+        Assert.DoesNotContain(firstResult, result.Output, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("--json belongs to --check", "--json", "x.json")]
     [InlineData("--shapes belongs to --check", "--shapes", "odd")]

@@ -8,7 +8,7 @@ namespace Sparsity.Kernels.Tests.Official;
 [Trait("Category", "OfficialParity")]
 public class ForwardParityTests
 {
-    public static TheoryData<string, string> Folders => Engines.SlowToo(OfficialFolders.Of("forward"));
+    public static TheoryData<string, string> Folders => Engines.SlowToo("e_rms_sink_afrac8", OfficialFolders.Of("forward"));
 
     [Theory]
     [MemberData(nameof(Folders))]

@@ -40,7 +40,7 @@ public class ReplicationParityTests
         [SiteKind.MlpResidDelta] = "mlp_out",
     };
 
-    public static TheoryData<string, string> Folders => Engines.SlowToo(OfficialFolders.Of("replication"));
+    public static TheoryData<string, string> Folders => Engines.SlowToo("r1_public_sinks_abstopk8", OfficialFolders.Of("replication"));
 
     [Theory]
     [MemberData(nameof(Folders))]
@@ -84,7 +84,7 @@ public class ReplicationParityTests
     }
 
     public static TheoryData<string, string> MaskedFolders =>
-        Engines.SlowToo([.. OfficialFolders.Of("replication").Where(folder => OfficialFolders.Open(folder).Contains("prune/zero/logits"))]);
+        Engines.SlowToo("r1_public_sinks_abstopk8", [.. OfficialFolders.Of("replication").Where(folder => OfficialFolders.Open(folder).Contains("prune/zero/logits"))]);
 
     [Theory]
     [MemberData(nameof(MaskedFolders))]

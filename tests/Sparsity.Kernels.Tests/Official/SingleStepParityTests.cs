@@ -7,7 +7,7 @@ namespace Sparsity.Kernels.Tests.Official;
 [Trait("Category", "OfficialParity")]
 public class SingleStepParityTests
 {
-    public static TheoryData<string, string> Folders => Engines.SlowToo(OfficialFolders.Of("single"));
+    public static TheoryData<string, string> Folders => Engines.SlowToo("s3_linear_anneal_afrac8", OfficialFolders.Of("single"));
 
     [Theory]
     [MemberData(nameof(Folders))]
