@@ -29,7 +29,8 @@ internal sealed class Arguments
     public Arguments(IReadOnlyList<string> arguments, Type type)
     {
         _verb = arguments[0];
-        _flags = type.GetProperties().Where(property => property.GetCustomAttribute<OptionAttribute>() is not null)
+        _flags = type.GetProperties()
+            .Where(property => property.GetCustomAttribute<OptionAttribute>() is not null)
             .ToDictionary(property => property.GetCustomAttribute<OptionAttribute>()!.LongName, StringComparer.Ordinal);
         PropertyInfo[] places = [.. type.GetProperties().Where(property => property.GetCustomAttribute<ValueAttribute>() is not null)];
         for (int i = 1; i < arguments.Count && _request is null; i++)
@@ -47,7 +48,8 @@ internal sealed class Arguments
             else if (arguments[i].Length > 1 && arguments[i][0] == '-')
             {
                 throw new BadInputException(
-                    $"{_verb}: '{arguments[i]}' is no flag: all begin with --. For a file of that name write ./{arguments[i]}. {SeeHelp}");
+                    $"{_verb}: '{arguments[i]}' is no flag: all begin with --. For a file of that name write ./{arguments[i]}. {SeeHelp}"
+                );
             }
             else
             {
@@ -65,7 +67,8 @@ internal sealed class Arguments
     public IReadOnlySet<string> Given => _given;
 
     /// <summary>The same arguments in a form that the command-line library cannot read otherwise.</summary>
-    public string[] Canonical => _request is null ? [_verb, .. _flagged, "--", .. _positional] : [_verb, _request]; // which it reads only where nothing else is
+    // Which it reads only where nothing else is
+    public string[] Canonical => _request is null ? [_verb, .. _flagged, "--", .. _positional] : [_verb, _request];
 
     private string SeeHelp => $"See 'sparsity {_verb} --help'.";
 
@@ -94,7 +97,8 @@ internal sealed class Arguments
         if (flag.PropertyType == typeof(bool))
         {
             _flagged.Add(
-                equals < 0 ? argument : throw new BadInputException($"{_verb}: --{name} takes no value. Give it alone, or leave it out."));
+                equals < 0 ? argument : throw new BadInputException($"{_verb}: --{name} takes no value. Give it alone, or leave it out.")
+            );
             return i;
         }
 
@@ -112,7 +116,9 @@ internal sealed class Arguments
         if (equals < 0 && !IsText(flag) && value.StartsWith("--", StringComparison.Ordinal) && _flags.ContainsKey(value[2..]))
         {
             throw new BadInputException(
-                $"{_verb}: --{name} is followed by {value}, so it has no value. Give one; if its value is to be '{value}', write --{name}={value}.");
+                $"{_verb}: --{name} is followed by {value}, so it has no value. Give one; if its value is to be '{value}', write "
+                    + $"--{name}={value}."
+            );
         }
 
         _flagged.Add($"--{name}={Checked(flag, name, value)}");
@@ -154,14 +160,16 @@ internal sealed class Arguments
         if (parts.Length > 1 && parts.Any(part => part.Length == 0))
         {
             throw new BadInputException(
-                $"{_verb}: --{name} is '{value}', which has an empty entry. Join the values by '{separator}' and leave none empty.");
+                $"{_verb}: --{name} is '{value}', which has an empty entry. Join the values by '{separator}' and leave none empty."
+            );
         }
 
         if (ElementType(flag) == typeof(double) && parts.Length == 2 && parts.All(IsDigits))
         {
             throw new BadInputException(
                 $"{_verb}: --{name} is '{value}', which may be one number or two. "
-                + $"Write {parts[0]}.{parts[1]} for one, {parts[0]}.0,{parts[1].TrimStart('0').PadLeft(1, '0')} for two.");
+                    + $"Write {parts[0]}.{parts[1]} for one, {parts[0]}.0,{parts[1].TrimStart('0').PadLeft(1, '0')} for two."
+            );
         }
 
         return string.Join(separator, parts.Select(part => CheckedOne(flag, name, part)));
@@ -171,9 +179,7 @@ internal sealed class Arguments
     {
         if (value.Length == 0)
         {
-            return IsText(flag)
-                ? value
-                : throw new BadInputException($"{_verb}: --{name} is empty. Give it a value, or leave it out.");
+            return IsText(flag) ? value : throw new BadInputException($"{_verb}: --{name} is empty. Give it a value, or leave it out.");
         }
 
         string shown = $"{_verb}: --{name}";
@@ -209,7 +215,8 @@ internal sealed class Arguments
         if (!places.Any(IsMany) && _positional.Count > places.Length)
         {
             throw new BadInputException(
-                $"{_verb}: '{_positional[places.Length]}' belongs to no flag. Put a value with spaces in quotation marks. {SeeHelp}");
+                $"{_verb}: '{_positional[places.Length]}' belongs to no flag. Put a value with spaces in quotation marks. {SeeHelp}"
+            );
         }
     }
 

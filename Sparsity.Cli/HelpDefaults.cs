@@ -11,7 +11,8 @@ using Sparsity.Core.Training;
 namespace Sparsity.Cli;
 
 /// <summary>
-/// The defaults that help shows, from the records that hold them: <c>{training.lr}</c> in a flag's text stands for the field lr of the settings called training.
+/// The defaults that help shows, from the records that hold them: <c>{training.lr}</c> in a flag's text stands for the field lr of the
+/// settings called training.
 /// </summary>
 internal static partial class HelpDefaults
 {
@@ -24,23 +25,31 @@ internal static partial class HelpDefaults
         ["pruning"] = new PruningConfig(),
     };
 
-    /// <summary>Puts the defaults in, and breaks lines that are wider than <paramref name="width"/> so that they go on under their text.</summary>
+    /// <summary>
+    /// Puts the defaults in, and breaks lines that are wider than <paramref name="width"/> so that they go on under their text.
+    /// </summary>
     public static string Fill(string help, int width)
     {
-        IEnumerable<string> lines = help.ReplaceLineEndings("\n").Split('\n').Select(line => Broken(Field().Replace(line, match => Value(match.Groups[1].Value, match.Groups[2].Value)), width));
+        IEnumerable<string> lines = help.ReplaceLineEndings("\n")
+            .Split('\n')
+            .Select(line => Broken(Field().Replace(line, match => Value(match.Groups[1].Value, match.Groups[2].Value)), width));
         return string.Join('\n', lines);
     }
 
     private static string Value(string settings, string field) =>
-        Text(JsonSerializer.SerializeToNode(Settings[settings], JsonText.Options)!.AsObject().TryGetPropertyValue(field, out JsonNode? value)
-            ? value : throw new KeyNotFoundException($"{settings} has no field {field}."));
+        Text(
+            JsonSerializer.SerializeToNode(Settings[settings], JsonText.Options)!.AsObject().TryGetPropertyValue(field, out JsonNode? value)
+                ? value
+                : throw new KeyNotFoundException($"{settings} has no field {field}.")
+        );
 
-    private static string Text(JsonNode? value) => value switch
-    {
-        null => "none",
-        JsonArray values => string.Join(',', values.Select(Text)),
-        _ => value.ToString(),
-    };
+    private static string Text(JsonNode? value) =>
+        value switch
+        {
+            null => "none",
+            JsonArray values => string.Join(',', values.Select(Text)),
+            _ => value.ToString(),
+        };
 
     private static string Broken(string line, int width)
     {

@@ -18,17 +18,36 @@ if (Launcher.Present is not null)
 
 bool endsWhenAsked = false;
 using var stop = new CancellationTokenSource();
-using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => StopOnce(() => signal.Cancel = true));
+using PosixSignalRegistration terminate = PosixSignalRegistration.Create(
+    PosixSignal.SIGTERM,
+    signal => StopOnce(() => signal.Cancel = true)
+);
 Console.CancelKeyPress += (_, pressed) => StopOnce(() => pressed.Cancel = true);
 
 Type[] verbs =
 [
-    typeof(DemoVerb), typeof(DevicesVerb), typeof(CorpusVerb), typeof(TokenizerVerb), typeof(TrainVerb), typeof(EvalVerb),
-    typeof(GenerateVerb), typeof(TasksVerb), typeof(PruneVerb), typeof(MergeVerb), typeof(CircuitVerb), typeof(BridgeVerb),
-    typeof(ViewVerb), typeof(BenchVerb), typeof(ConvertVerb), typeof(TraceVerb), typeof(ReproduceVerb),
+    typeof(DemoVerb),
+    typeof(DevicesVerb),
+    typeof(CorpusVerb),
+    typeof(TokenizerVerb),
+    typeof(TrainVerb),
+    typeof(EvalVerb),
+    typeof(GenerateVerb),
+    typeof(TasksVerb),
+    typeof(PruneVerb),
+    typeof(MergeVerb),
+    typeof(CircuitVerb),
+    typeof(BridgeVerb),
+    typeof(ViewVerb),
+    typeof(BenchVerb),
+    typeof(ConvertVerb),
+    typeof(TraceVerb),
+    typeof(ReproduceVerb),
 ];
 bool isDebug = false;
-AppDomain.CurrentDomain.UnhandledException += (_, thrown) => Environment.Exit(Report((Exception)thrown.ExceptionObject)); // of other threads
+
+// Of other threads
+AppDomain.CurrentDomain.UnhandledException += (_, thrown) => Environment.Exit(Report((Exception)thrown.ExceptionObject));
 
 try
 {
@@ -52,7 +71,8 @@ int Execute()
         settings.ParsingCulture = CultureInfo.InvariantCulture;
     });
     string[] arguments = args is ["help", { } about, ..] ? [about, "--help"] : args;
-    Type? type = arguments.Length == 0 ? null : verbs.FirstOrDefault(verb => verb.GetCustomAttribute<VerbAttribute>()!.Name == arguments[0]);
+    Type? type =
+        arguments.Length == 0 ? null : verbs.FirstOrDefault(verb => verb.GetCustomAttribute<VerbAttribute>()!.Name == arguments[0]);
     Arguments? given = type is null ? null : new Arguments(arguments, type);
     ParserResult<object> parsed = parser.ParseArguments(given?.Canonical ?? arguments, verbs);
     return parsed.MapResult(verb => Do((Verb)verb, given!), errors => Refuse(parsed, [.. errors]));
@@ -95,7 +115,8 @@ int Report(Exception thrown)
             IOException or UnauthorizedAccessException => $"a file cannot be read or written: {e.Message}",
             _ => $"a defect of this program ({e.GetType().Name}: {e.Message}). Please report it with what --debug shows.",
         },
-        e is BadInputException ? 2 : 1);
+        e is BadInputException ? 2 : 1
+    );
     if (isDebug || args.Contains("--debug"))
     {
         Complain(thrown.ToString());
@@ -106,7 +127,11 @@ int Report(Exception thrown)
 
 int Refuse(ParserResult<object> parsed, IReadOnlyList<Error> errors)
 {
-    if (errors.All(error => error.Tag is ErrorType.HelpRequestedError or ErrorType.HelpVerbRequestedError or ErrorType.VersionRequestedError))
+    if (
+        errors.All(error =>
+            error.Tag is ErrorType.HelpRequestedError or ErrorType.HelpVerbRequestedError or ErrorType.VersionRequestedError
+        )
+    )
     {
         bool isVersion = errors.Any(error => error.Tag == ErrorType.VersionRequestedError);
         bool ofAllVerbs = errors.OfType<HelpVerbRequestedError>().Any(error => error.Type is null);
@@ -126,13 +151,18 @@ int Refuse(ParserResult<object> parsed, IReadOnlyList<Error> errors)
 string Help(ParserResult<object> parsed, bool ofAllVerbs)
 {
     const int Width = 140;
-    HelpText text = HelpText.AutoBuild(parsed, help =>
-    {
-        help.AdditionalNewLineAfterOption = false;
-        help.MaximumDisplayWidth = int.MaxValue; // lines are broken when the defaults are in them
-        help.Copyright = "";
-        return help;
-    }, example => example, verbsIndex: ofAllVerbs);
+    HelpText text = HelpText.AutoBuild(
+        parsed,
+        help =>
+        {
+            help.AdditionalNewLineAfterOption = false;
+            help.MaximumDisplayWidth = int.MaxValue; // lines are broken when the defaults are in them
+            help.Copyright = "";
+            return help;
+        },
+        example => example,
+        verbsIndex: ofAllVerbs
+    );
     return HelpDefaults.Fill(text.ToString(), Width);
 }
 

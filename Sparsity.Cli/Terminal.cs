@@ -15,19 +15,16 @@ internal static class Terminal
     private static bool IsInteractive => !Console.IsOutputRedirected && Mpi.Launcher.Present is null;
 
     /// <summary>A line that stays.</summary>
-    public static void Line(FormattableString text)
+    public static void Line(InvariantText text)
     {
-        if (IsSilent)
+        if (!IsSilent)
         {
-            return;
+            ClearStatus();
+            Text(text.ToText() + "\n");
         }
-
-        ClearStatus();
-        Text(text.ToString(CultureInfo.InvariantCulture) + "\n");
     }
 
-    /// <summary>Text as it is.</summary>
-    /// <exception cref="WriteFailedException">Standard output is full or closed.</exception>
+    /// <summary>Lines that stay.</summary>
     public static void Lines(IEnumerable<string> lines)
     {
         foreach (string line in lines)
@@ -36,17 +33,22 @@ internal static class Terminal
         }
     }
 
+    /// <summary>Text as it is.</summary>
+    /// <exception cref="WriteFailedException">Standard output is full or closed.</exception>
     public static void Text(string text) => Print(() => Console.Out.Write(text));
 
-    /// <summary>How far long work has come: replaces the last such line on a terminal, and is left out of redirected output unless <paramref name="always"/>.</summary>
-    public static void Status(FormattableString text, bool always = false)
+    /// <summary>
+    /// How far long work has come: replaces the last such line on a terminal, and is left out of redirected output unless
+    /// <paramref name="always"/>.
+    /// </summary>
+    public static void Status(InvariantText text, bool always = false)
     {
         if (IsSilent)
         {
             return;
         }
 
-        string line = text.ToString(CultureInfo.InvariantCulture);
+        string line = text.ToText();
         if (!IsInteractive)
         {
             if (always)

@@ -33,7 +33,9 @@ internal abstract class Verb
         if (unused.Length > 0)
         {
             string taken = string.Join(", ", flags.Select(name => "--" + name));
-            throw new BadInputException($"{what} does not use {string.Join(", ", unused)}. {(taken.Length == 0 ? "It takes no flags" : $"It takes {taken}")}.");
+            throw new BadInputException(
+                $"{what} does not use {string.Join(", ", unused)}. {(taken.Length == 0 ? "It takes no flags" : $"It takes {taken}")}."
+            );
         }
     }
 }
@@ -45,7 +47,11 @@ internal abstract class EngineVerb : Verb
     protected static readonly string[] EngineFlags = ["device", "threads"];
 
     [Option("device", Default = "auto", HelpText = "auto, cpu, cuda[:i] or opencl[:i].")]
-    public string Device { get; set => field = value.ToLowerInvariant(); } = "auto";
+    public string Device
+    {
+        get;
+        set => field = value.ToLowerInvariant();
+    } = "auto";
 
     [Option("threads", Default = 0, HelpText = "Threads of the CPU engine; 0 for all processors. Results do not depend on it.")]
     public int Threads { get; set; }
@@ -71,7 +77,9 @@ internal abstract class EngineVerb : Verb
         return group;
     }
 
-    /// <summary>The engine of one of several processes: the device in its place among those of its machine, or its share of the processors.</summary>
+    /// <summary>
+    /// The engine of one of several processes: the device in its place among those of its machine, or its share of the processors.
+    /// </summary>
     /// <param name="group">Null for a process by itself.</param>
     protected IComputeEngine CreateEngine(MpiGroup? group)
     {
@@ -82,7 +90,9 @@ internal abstract class EngineVerb : Verb
 
         int threads = Threads == 0 ? Math.Max(1, Environment.ProcessorCount / group.SharingProcessors) : Threads;
         IComputeEngine engine = EngineFactory.Create(Device, threads, group.LocalRank);
-        Terminal.Line($"{group.Size} processes on {group.Machines} machine{(group.Machines == 1 ? "" : "s")}; rank 0: {engine.Description}");
+        Terminal.Line(
+            $"{group.Size} processes on {group.Machines} machine{(group.Machines == 1 ? "" : "s")}; rank 0: {engine.Description}"
+        );
         return engine;
     }
 }

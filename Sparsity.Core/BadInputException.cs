@@ -7,5 +7,6 @@ namespace Sparsity.Core;
 public sealed class BadInputException(string message, Exception? cause = null) : Exception(OneLine(message), cause)
 {
     // Messages quote what they were given: names in a damaged file may hold anything.
-    private static string OneLine(string message) => string.Concat(message.ReplaceLineEndings(" ").Select(c => char.IsControl(c) ? '?' : c));
+    private static string OneLine(string message) =>
+        string.Concat(message.ReplaceLineEndings(" ").Select(c => char.IsControl(c) ? '?' : c));
 }

@@ -16,7 +16,8 @@ public static class NumberText
     {
         bool isFractional = IsFractional<T>();
         value = T.Zero;
-        NumberStyles style = NumberStyles.AllowLeadingSign | (isFractional ? NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent : 0);
+        NumberStyles style =
+            NumberStyles.AllowLeadingSign | (isFractional ? NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent : 0);
         return HasForm(text, isFractional)
             && T.TryParse(text, style, CultureInfo.InvariantCulture, out value!)
             && T.IsFinite(value)
@@ -37,7 +38,8 @@ public static class NumberText
 
         string expected = IsFractional<T>() ? "a number" : "a whole number";
         string pointed = text.Replace(',', '.');
-        string why = HasForm(text, IsFractional<T>()) ? "which is beyond the numbers that fit there"
+        string why =
+            HasForm(text, IsFractional<T>()) ? "which is beyond the numbers that fit there"
             : IsFractional<T>() && pointed != text && TryParse(pointed, out T _) ? $"but must be {expected}: write {pointed}, with a point"
             : $"but must be {expected}, such as {(IsFractional<T>() ? "0.03" : "64")}";
         throw new BadInputException($"{name} is '{text}', {why}.");

@@ -1,6 +1,9 @@
 namespace Sparsity.Core;
 
-/// <summary>A number that training or pruning depends on is NaN or infinite, or is no longer the same on every rank. The command line reports it and exits with code 1.</summary>
+/// <summary>
+/// A number that training or pruning depends on is NaN or infinite, or is no longer the same on every rank. The command line reports it and
+/// exits with code 1.
+/// </summary>
 /// <param name="message">Which number, where, and what became of the run.</param>
 public sealed class NumericalException(string message) : Exception(message)
 {
@@ -15,7 +18,10 @@ public sealed class NumericalException(string message) : Exception(message)
         {
             if (!float.IsFinite(value))
             {
-                throw new NumericalException($"{path}: the logits are not finite: the weights hold {(float.IsNaN(value) ? "NaN" : "infinity")}, in {name}. Use another copy or an earlier checkpoint.");
+                throw new NumericalException(
+                    $"{path}: the logits are not finite: the weights hold {(float.IsNaN(value) ? "NaN" : "infinity")}, in {name}. Use "
+                        + $"another copy or an earlier checkpoint."
+                );
             }
         }
     }
@@ -25,5 +31,9 @@ public sealed class NumericalException(string message) : Exception(message)
     /// <param name="what">What it is.</param>
     /// <exception cref="NumericalException">It is not finite.</exception>
     public static double RequireFinite(double value, string what) =>
-        double.IsFinite(value) ? value : throw new NumericalException($"{what} is {value}: the model's numbers grow beyond what fits. Check its weights, and what was changed in it.");
+        double.IsFinite(value)
+            ? value
+            : throw new NumericalException(
+                $"{what} is {value}: the model's numbers grow beyond what fits. Check its weights, and what was changed in it."
+            );
 }

@@ -9,7 +9,10 @@ namespace Sparsity.Core;
 /// </summary>
 public sealed class RandomSource
 {
-    private ulong _a, _b, _c, _d;
+    private ulong _a,
+        _b,
+        _c,
+        _d;
 
     public RandomSource(ulong seed)
     {
@@ -98,7 +101,10 @@ public sealed class RandomSource
     {
         if (state.Length != 32 || state.IndexOfAnyExcept((byte)0) < 0)
         {
-            throw new BadInputException($"The saved random state has {state.Length} bytes or is all zero; expected 32 bytes. The file is damaged: start from another checkpoint.");
+            throw new BadInputException(
+                $"The saved random state has {state.Length} bytes or is all zero; expected 32 bytes. The file is damaged: start from "
+                    + $"another checkpoint."
+            );
         }
 
         return new RandomSource(0)

@@ -10,7 +10,8 @@ public static class EngineFactory
 {
     /// <param name="device">auto, cpu, cuda[:i] or opencl[:i].</param>
     /// <param name="threads">Threads of the CPU engine; 0 for all processors.</param>
-    /// <param name="place">Of several processes on this machine, which one, from 0: where no number is asked for, they take the devices in turn.</param>
+    /// <param name="place">Of several processes on this machine, which one, from 0: where no number is asked for, they take the devices in
+    /// turn.</param>
     /// <exception cref="BadInputException">There is no such device here, or it cannot be used.</exception>
     public static IComputeEngine Create(string device = "auto", int threads = 0, int place = 0)
     {
@@ -25,15 +26,20 @@ public static class EngineFactory
         return parts[0] switch
         {
             "cpu" when parts.Length == 1 => new CpuEngine(threads),
-            "auto" when parts.Length == 1 => Choose(GpuDevices.Find(out _), place) is { } found ? GpuDevices.Create(found.Id) : new CpuEngine(threads),
+            "auto" when parts.Length == 1 => Choose(GpuDevices.Find(out _), place) is { } found
+                ? GpuDevices.Create(found.Id)
+                : new CpuEngine(threads),
             "cuda" or "opencl" when parts.Length == 1 && place > 0 => GpuDevices.Create($"{device}:{place % Math.Max(1, CountOf(device))}"),
-            "cuda" or "opencl" when isNumbered => GpuDevices.Create($"{parts[0]}:{int.Parse(number, System.Globalization.CultureInfo.InvariantCulture)}"),
+            "cuda" or "opencl" when isNumbered => GpuDevices.Create(
+                $"{parts[0]}:{int.Parse(number, System.Globalization.CultureInfo.InvariantCulture)}"
+            ),
             _ => throw new BadInputException($"the device is '{device}', but must be auto, cpu, cuda[:i] or opencl[:i]."),
         };
     }
 
     /// <summary>What auto takes: the first usable CUDA device, else the first usable OpenCL GPU; null for the CPU engine.</summary>
-    /// <param name="place">Of several processes on this machine, which one, from 0: they take the usable devices of the first kind in turn.</param>
+    /// <param name="place">Of several processes on this machine, which one, from 0: they take the usable devices of the first kind in
+    /// turn.</param>
     public static GpuDeviceInfo? Choose(IEnumerable<GpuDeviceInfo> devices, int place = 0)
     {
         GpuDeviceInfo[] usable = [.. devices.Where(device => device.WhyNot is null && !device.IsProcessor)];
@@ -44,5 +50,6 @@ public static class EngineFactory
         static bool IsCuda(GpuDeviceInfo device) => device.Id.StartsWith("cuda", StringComparison.Ordinal);
     }
 
-    private static int CountOf(string kind) => GpuDevices.Find(out _).Count(device => device.Id.StartsWith(kind + ":", StringComparison.Ordinal));
+    private static int CountOf(string kind) =>
+        GpuDevices.Find(out _).Count(device => device.Id.StartsWith(kind + ":", StringComparison.Ordinal));
 }

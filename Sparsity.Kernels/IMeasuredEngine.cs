@@ -5,7 +5,10 @@ namespace Sparsity.Kernels;
 /// <summary>An engine whose work can be timed; for benchmarks.</summary>
 public interface IMeasuredEngine : IComputeEngine
 {
-    /// <summary>Where the time of each kernel is added up; null for nowhere. On a GPU the host then waits for every kernel, so that runs take longer.</summary>
+    /// <summary>
+    /// Where the time of each kernel is added up; null for nowhere. On a GPU the host then waits for every kernel, so that runs take
+    /// longer.
+    /// </summary>
     KernelTimes? KernelTimes { get; set; }
 
     /// <summary>Waits until all that was called for is done.</summary>

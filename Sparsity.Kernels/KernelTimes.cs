@@ -15,11 +15,11 @@ public sealed class KernelTimes
         }
     }
 
-    /// <summary>Milliseconds by kernel, such as "Attention.Forward" or "Attention.ForwardKernel&lt;Channels16&gt;", longest first.</summary>
+    /// <summary>
+    /// Milliseconds by kernel, such as "Attention.Forward" or "Attention.ForwardKernel&lt;Channels16&gt;", longest first.
+    /// </summary>
     public IReadOnlyList<(string Kernel, double Milliseconds)> Read() =>
-    [
-        .. _ticks.Select(entry => (Name(entry.Key), entry.Value * 1000.0 / Stopwatch.Frequency)).OrderByDescending(entry => entry.Item2),
-    ];
+        [.. _ticks.Select(entry => (Name(entry.Key), entry.Value * 1000.0 / Stopwatch.Frequency)).OrderByDescending(entry => entry.Item2)];
 
     internal void Add(Type job, long ticks)
     {

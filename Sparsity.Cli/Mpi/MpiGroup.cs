@@ -4,7 +4,9 @@ using Sparsity.Core.Distributed;
 
 namespace Sparsity.Cli.Mpi;
 
-/// <summary>The processes that mpirun or srun started together, and the calls of <see cref="IProcessGroup"/> over the system's MPI.</summary>
+/// <summary>
+/// The processes that mpirun or srun started together, and the calls of <see cref="IProcessGroup"/> over the system's MPI.
+/// </summary>
 internal sealed unsafe class MpiGroup : IProcessGroup
 {
     /// <summary>MPI_THREAD_SERIALIZED: any thread may call, one at a time.</summary>
@@ -24,20 +26,26 @@ internal sealed unsafe class MpiGroup : IProcessGroup
         _mpi = MpiLibrary.Load(launcher);
         int level = 0;
         Check(_mpi.Initialise(0, 0, Serialized, &level));
-        int rank = 0, size = 0;
+        int rank = 0,
+            size = 0;
         Check(_mpi.Rank(_mpi.World, &rank));
         Check(_mpi.Size(_mpi.World, &size));
         (Rank, Size) = (rank, size);
         if (size != launcher.Size)
         {
             throw new BadInputException(
-                $"{launcher.Size} processes were started together ({launcher.Name}), but {_mpi.Description} sees {size}: the launcher belongs to another MPI. "
-                + $"Start with that library's own mpirun, or name the launcher's library with {MpiLibrary.PathVariable}.");
+                $"{launcher.Size} processes were started together ({launcher.Name}), but {_mpi.Description} sees {size}: the launcher "
+                    + $"belongs to another MPI. "
+                    + $"Start with that library's own mpirun, or name the launcher's library with {MpiLibrary.PathVariable}."
+            );
         }
 
         if (level < Serialized)
         {
-            throw new BadInputException($"{_mpi.Description} was built without threads (it gives level {level}, and {Serialized} is needed). Use a build that has them.");
+            throw new BadInputException(
+                $"{_mpi.Description} was built without threads (it gives level {level}, and {Serialized} is needed). Use a build that "
+                    + $"has them."
+            );
         }
 
         _peers = PeerProcess.Gather(this);
@@ -58,7 +66,9 @@ internal sealed unsafe class MpiGroup : IProcessGroup
 
     public int Machines => _peers.Select(peer => peer.Host).Distinct().Count();
 
-    /// <summary>Joins the processes started together with this one; null, with nothing of MPI loaded, where it was started by itself.</summary>
+    /// <summary>
+    /// Joins the processes started together with this one; null, with nothing of MPI loaded, where it was started by itself.
+    /// </summary>
     /// <exception cref="BadInputException">There is no MPI library, or not the launcher's.</exception>
     public static MpiGroup? Join()
     {
@@ -87,7 +97,10 @@ internal sealed unsafe class MpiGroup : IProcessGroup
 
     public void AllGather(ReadOnlySpan<byte> own, Span<byte> all)
     {
-        fixed (byte* from = own, to = all)
+        fixed (
+            byte* from = own,
+                to = all
+        )
         {
             nint request = 0;
             Check(_mpi.AllGather(from, own.Length, _mpi.Byte, to, own.Length, _mpi.Byte, _mpi.World, &request));
@@ -98,7 +111,10 @@ internal sealed unsafe class MpiGroup : IProcessGroup
     public void AllToAll(ReadOnlySpan<byte> sent, Span<byte> received)
     {
         int part = sent.Length / Size;
-        fixed (byte* from = sent, to = received)
+        fixed (
+            byte* from = sent,
+                to = received
+        )
         {
             nint request = 0;
             Check(_mpi.AllToAll(from, part, _mpi.Byte, to, part, _mpi.Byte, _mpi.World, &request));
@@ -148,13 +164,18 @@ internal sealed unsafe class MpiGroup : IProcessGroup
         }
     }
 
-    /// <summary>Launchers end the others when one process dies, some after a while, and srun only when told to: the lowest of those left on its machine says it and does it.</summary>
+    /// <summary>
+    /// Launchers end the others when one process dies, some after a while, and srun only when told to: the lowest of those left on its
+    /// machine says it and does it.
+    /// </summary>
     private void LookForTheOthers()
     {
         int ended = Array.FindIndex(_peers, peer => peer.HasEnded);
         if (ended >= 0 && Array.FindIndex(_peers, peer => peer.Host == _peers[Rank].Host && !peer.HasEnded) == Rank)
         {
-            Console.Error.WriteLine($"sparsity: {_peers[ended]} has ended, so all ranks stop. The last checkpoint stands; continue with --resume.");
+            Console.Error.WriteLine(
+                $"sparsity: {_peers[ended]} has ended, so all ranks stop. The last checkpoint stands; continue with --resume."
+            );
             Abort(1);
         }
     }

@@ -5,8 +5,9 @@ using Sparsity.Core;
 namespace Sparsity.Cli.Mpi;
 
 /// <summary>
-/// The calls of the system's MPI that are needed, found at run time. There are two binary interfaces: Open MPI's handles are addresses of variables that the library
-/// exports, those of MPICH and its kin (Intel MPI, MVAPICH, Cray) are numbers. Both fit a register, so that the functions have one type for both.
+/// The calls of the system's MPI that are needed, found at run time. There are two binary interfaces: Open MPI's handles are addresses of
+/// variables that the library exports, those of MPICH and its kin (Intel MPI, MVAPICH, Cray) are numbers. Both fit a register, so that the
+/// functions have one type for both.
 /// </summary>
 internal sealed unsafe class MpiLibrary
 {
@@ -37,7 +38,10 @@ internal sealed unsafe class MpiLibrary
         }
         else
         {
-            throw new BadInputException($"{name}: is {Description}, but only Open MPI and libraries with MPICH's binary interface are known. Name another with {PathVariable}.");
+            throw new BadInputException(
+                $"{name}: is {Description}, but only Open MPI and libraries with MPICH's binary interface are known. Name another "
+                    + $"with {PathVariable}."
+            );
         }
 
         Initialise = (delegate* unmanaged<nint, nint, int, int*, int>)Function("MPI_Init_thread");
@@ -98,15 +102,24 @@ internal sealed unsafe class MpiLibrary
             }
         }
 
-        throw new BadInputException(path is not null ? $"{PathVariable} is {path}, but there is no library that can be loaded. Give the path of libmpi." : Missing(launcher));
+        throw new BadInputException(
+            path is not null
+                ? $"{PathVariable} is {path}, but there is no library that can be loaded. Give the path of libmpi."
+                : Missing(launcher)
+        );
     }
 
     /// <summary>What to say where none of the libraries that a launcher may belong to can be loaded.</summary>
     internal static string Missing(Launcher launcher) =>
-        $"{launcher.Size} processes were started together ({launcher.Name}), but the system has no MPI library ({string.Join(", ", NamesFor(launcher))}). "
-        + $"Install {(launcher.IsOpenMpi ? "openmpi-bin" : launcher.IsPmi ? "mpich" : "openmpi-bin or mpich")} (Debian, Ubuntu), load the cluster's MPI module, or name the library with {PathVariable}.";
+        $"{launcher.Size} processes were started together ({launcher.Name}), but the system has no MPI library "
+        + $"({string.Join(", ", NamesFor(launcher))}). "
+        + $"Install {(launcher.IsOpenMpi ? "openmpi-bin" : launcher.IsPmi ? "mpich" : "openmpi-bin or mpich")} (Debian, Ubuntu), load "
+        + $"the cluster's MPI module, or name the library with {PathVariable}.";
 
-    private static string[] NamesFor(Launcher launcher) => launcher.IsOpenMpi ? OpenMpiNames : launcher.IsPmi ? [.. MpichNames, .. OpenMpiNames] : [.. OpenMpiNames, .. MpichNames];
+    private static string[] NamesFor(Launcher launcher) =>
+        launcher.IsOpenMpi ? OpenMpiNames
+        : launcher.IsPmi ? [.. MpichNames, .. OpenMpiNames]
+        : [.. OpenMpiNames, .. MpichNames];
 
     private nint Function(string name) => NativeLibrary.GetExport(_handle, name);
 }

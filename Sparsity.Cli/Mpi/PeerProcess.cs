@@ -27,7 +27,10 @@ internal sealed record PeerProcess(int Rank, string Host, int Process, string Pr
         Encoding.UTF8.GetBytes(own.AsSpan(0, Math.Min(own.Length, RecordBytes / 4)), record);
         var all = new byte[group.Size * RecordBytes];
         group.AllGather(record, all);
-        PeerProcess[] peers = [.. all.Chunk(RecordBytes).Select((bytes, rank) => Parse(rank, Encoding.UTF8.GetString(bytes).TrimEnd('\0').Split('\n')))];
+        PeerProcess[] peers =
+        [
+            .. all.Chunk(RecordBytes).Select((bytes, rank) => Parse(rank, Encoding.UTF8.GetString(bytes).TrimEnd('\0').Split('\n'))),
+        ];
 
         // Machines may share a name, and containers a machine: only what is seen now can be missed later.
         return [.. peers.Select(peer => peer with { IsWatched = peer.Host == peers[group.Rank].Host && IsRunning(peer.Process) })];
@@ -35,7 +38,8 @@ internal sealed record PeerProcess(int Rank, string Host, int Process, string Pr
 
     public override string ToString() => $"rank {Rank} (process {Process} on {Host})";
 
-    private static PeerProcess Parse(int rank, string[] lines) => new(rank, lines[2], int.Parse(lines[0], CultureInfo.InvariantCulture), lines[1]);
+    private static PeerProcess Parse(int rank, string[] lines) =>
+        new(rank, lines[2], int.Parse(lines[0], CultureInfo.InvariantCulture), lines[1]);
 
     /// <summary>By Linux's account; a process that has ended but was not yet waited for counts as gone.</summary>
     private static bool IsRunning(int process)
@@ -54,6 +58,8 @@ internal sealed record PeerProcess(int Rank, string Host, int Process, string Pr
     private static string StatusLine(string name)
     {
         const string Status = "/proc/self/status";
-        return File.Exists(Status) ? File.ReadLines(Status).FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal))?[name.Length..].Trim() ?? "" : "";
+        return File.Exists(Status)
+            ? File.ReadLines(Status).FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal))?[name.Length..].Trim() ?? ""
+            : "";
     }
 }

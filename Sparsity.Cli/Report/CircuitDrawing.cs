@@ -4,7 +4,10 @@ using static Sparsity.Cli.Report.Markup;
 
 namespace Sparsity.Cli.Report;
 
-/// <summary>Draws a circuit: weights as lines by sign and size, residual channels as dashed arcs, and for each node a title with all that is known of it.</summary>
+/// <summary>
+/// Draws a circuit: weights as lines by sign and size, residual channels as dashed arcs, and for each node a title with all that is known
+/// of it.
+/// </summary>
 internal static class CircuitDrawing
 {
     private const double Radius = 5.5;
@@ -26,7 +29,11 @@ internal static class CircuitDrawing
             layout.Edges.Select(edge => DrawEdge(edge.From, edge.To, edge.Edge, largest)),
             nodes.Select(DrawNode),
             layout.Lines.SelectMany(line => DrawChannels(line, upwards, downwards)),
-            layout.Lines.SelectMany(line => line.Groups.Where(group => group.ShortName is not null).Select(group => Label("note middle", group.NameX, line.Y + 4, group.ShortName!))));
+            layout.Lines.SelectMany(line =>
+                line.Groups.Where(group => group.ShortName is not null)
+                    .Select(group => Label("note middle", group.NameX, line.Y + 4, group.ShortName!))
+            )
+        );
     }
 
     /// <summary>A background per layer and the name of every row, in the gutter on the left.</summary>
@@ -37,7 +44,15 @@ internal static class CircuitDrawing
         {
             double top = layer.Min(line => line.Y) - Up - CircuitLayout.LayerGap;
             double bottom = layer.Max(line => line.Y) - Up + CircuitLayout.LineHeight;
-            yield return E("rect", A("class", "band"), A("x", 0), A("y", top + 2), A("width", layout.Width), A("height", bottom - top - 4), A("rx", 6));
+            yield return E(
+                "rect",
+                A("class", "band"),
+                A("x", 0),
+                A("y", top + 2),
+                A("width", layout.Width),
+                A("height", bottom - top - 4),
+                A("rx", 6)
+            );
             if (layer.Key is >= 0 and < CircuitLayout.FinalLayer)
             {
                 yield return Label("group", 10, top + 18, Format($"layer {layer.Key}"));
@@ -54,28 +69,49 @@ internal static class CircuitDrawing
     private static XElement DrawLink(PlacedNode from, PlacedNode to, int lines)
     {
         double bend = lines < 2 ? 0 : Math.Min(6 + (6 * lines), 60) * (from.Channel % 2 == 0 ? 1 : -1);
-        string path = Format($"M{from.X:0.#} {from.Y:0.#}Q{((from.X + to.X) / 2) + bend:0.#} {(from.Y + to.Y) / 2:0.#} {to.X:0.#} {to.Y:0.#}");
-        return E("path", A("class", "link"), A("d", path), E("title", $"residual channel {Number(from)}: {from.Node?.Name ?? "embedding"} is read by {to.Node!.Name}"));
+        string path = Format(
+            $"M{from.X:0.#} {from.Y:0.#}Q{((from.X + to.X) / 2) + bend:0.#} {(from.Y + to.Y) / 2:0.#} {to.X:0.#} {to.Y:0.#}"
+        );
+        return E(
+            "path",
+            A("class", "link"),
+            A("d", path),
+            E("title", $"residual channel {Number(from)}: {from.Node?.Name ?? "embedding"} is read by {to.Node!.Name}")
+        );
     }
 
-    private static XElement DrawEdge(PlacedNode from, PlacedNode to, CircuitEdge edge, double largest) => Line(
-        edge.Weight < 0 ? "edge negative" : "edge positive",
-        from.X,
-        from.Y,
-        to.X,
-        to.Y,
-        A("stroke-width", largest > 0 && double.IsFinite(edge.Weight) ? 0.7 + (3.3 * Math.Abs(edge.Weight) / largest) : 0.7),
-        E("title", $"{edge.From} to {edge.To}: weight {Markup.Number(edge.Weight)}"));
+    private static XElement DrawEdge(PlacedNode from, PlacedNode to, CircuitEdge edge, double largest) =>
+        Line(
+            edge.Weight < 0 ? "edge negative" : "edge positive",
+            from.X,
+            from.Y,
+            to.X,
+            to.Y,
+            A("stroke-width", largest > 0 && double.IsFinite(edge.Weight) ? 0.7 + (3.3 * Math.Abs(edge.Weight) / largest) : 0.7),
+            E("title", $"{edge.From} to {edge.To}: weight {Markup.Number(edge.Weight)}")
+        );
 
-    private static XElement DrawNode(PlacedNode place) => place.Node is { } node
-        ? E("circle", A("class", "node"), A("cx", place.X), A("cy", place.Y), A("r", Radius), E("title", Describe(node)))
-        : E(
-            "rect", A("class", "embedding"), A("x", place.X - 4), A("y", place.Y - 4), A("width", 8), A("height", 8), E("title", $"embedding, residual channel {Number(place)}"));
+    private static XElement DrawNode(PlacedNode place) =>
+        place.Node is { } node
+            ? E("circle", A("class", "node"), A("cx", place.X), A("cy", place.Y), A("r", Radius), E("title", Describe(node)))
+            : E(
+                "rect",
+                A("class", "embedding"),
+                A("x", place.X - 4),
+                A("y", place.Y - 4),
+                A("width", 8),
+                A("height", 8),
+                E("title", $"embedding, residual channel {Number(place)}")
+            );
 
     private static string Describe(CircuitNode node) =>
-        $"{node.Name}: tau {(node.Tau is { } tau ? Markup.Number(tau) : "unknown")}, mean {Markup.Number(node.Mean)}, {(node.Bias is { } bias ? "bias " + Markup.Number(bias) : "no bias")}";
+        $"{node.Name}: tau {(node.Tau is { } tau ? Markup.Number(tau) : "unknown")}, mean {Markup.Number(node.Mean)}, "
+        + $"{(node.Bias is { } bias ? "bias " + Markup.Number(bias) : "no bias")}";
 
-    /// <summary>A node's channel stands on the side that its edges leave free, beside it where they leave neither; slanted where neighbours would touch.</summary>
+    /// <summary>
+    /// A node's channel stands on the side that its edges leave free, beside it where they leave neither; slanted where neighbours would
+    /// touch.
+    /// </summary>
     private static IEnumerable<XElement> DrawChannels(PlacedLine line, HashSet<PlacedNode> upwards, HashSet<PlacedNode> downwards)
     {
         PlacedNode[] nodes = [.. line.Groups.SelectMany(group => group.Nodes)];

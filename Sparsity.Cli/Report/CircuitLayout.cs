@@ -39,8 +39,9 @@ internal sealed record PlacedLine(int Layer, string Name, IReadOnlyList<PlacedGr
 }
 
 /// <summary>
-/// Where the nodes of a circuit stand: embeddings at the bottom, then layer over layer, a row per stage of the computation. Rows that are too wide
-/// wrap. Within a row, nodes are sorted to lie near what they are connected to, in a few sweeps up and down; ties go to the lower channel.
+/// Where the nodes of a circuit stand: embeddings at the bottom, then layer over layer, a row per stage of the computation. Rows that are
+/// too wide wrap. Within a row, nodes are sorted to lie near what they are connected to, in a few sweeps up and down; ties go to the lower
+/// channel.
 /// </summary>
 internal sealed class CircuitLayout
 {
@@ -63,8 +64,13 @@ internal sealed class CircuitLayout
     /// <summary>The locations of each row, from the bottom of a layer to its top.</summary>
     private static readonly SiteKind[][] Rows =
     [
-        [SiteKind.AttnActIn], [SiteKind.AttnQ, SiteKind.AttnK, SiteKind.AttnV], [SiteKind.AttnResidDelta],
-        [SiteKind.MlpActIn], [SiteKind.MlpPostAct], [SiteKind.MlpResidDelta], [SiteKind.FinalResid],
+        [SiteKind.AttnActIn],
+        [SiteKind.AttnQ, SiteKind.AttnK, SiteKind.AttnV],
+        [SiteKind.AttnResidDelta],
+        [SiteKind.MlpActIn],
+        [SiteKind.MlpPostAct],
+        [SiteKind.MlpResidDelta],
+        [SiteKind.FinalResid],
     ];
 
     private readonly Dictionary<string, PlacedNode> _byName = [];
@@ -76,7 +82,9 @@ internal sealed class CircuitLayout
     {
         var sites = circuit.Nodes.Select(node => (Node: node, Site: Parse(node.Name))).ToList();
         int[] read = [.. sites.Where(entry => IsRead(entry.Site.Kind)).Select(entry => entry.Site.Channel).Distinct().Order()];
-        var lines = new List<PlacedLine>(Wrapped(-1, [new PlacedGroup("embedding", null, [.. read.Select(channel => new PlacedNode(null, channel))])]));
+        var lines = new List<PlacedLine>(
+            Wrapped(-1, [new PlacedGroup("embedding", null, [.. read.Select(channel => new PlacedNode(null, channel))])])
+        );
         foreach (var layer in sites.GroupBy(entry => entry.Site.Layer).OrderBy(layer => layer.Key))
         {
             foreach (SiteKind[] row in Rows)
@@ -84,7 +92,13 @@ internal sealed class CircuitLayout
                 var groups = row.Select(kind => new PlacedGroup(
                     kind.Suffix(),
                     row.Length > 1 ? kind.Suffix()[^1..] : null,
-                    [.. layer.Where(entry => entry.Site.Kind == kind).OrderBy(entry => entry.Site.Channel).Select(entry => new PlacedNode(entry.Node, entry.Site.Channel))]));
+                    [
+                        .. layer
+                            .Where(entry => entry.Site.Kind == kind)
+                            .OrderBy(entry => entry.Site.Channel)
+                            .Select(entry => new PlacedNode(entry.Node, entry.Site.Channel)),
+                    ]
+                ));
                 lines.AddRange(Wrapped(layer.Key, [.. groups.Where(group => group.Nodes.Count > 0)]));
             }
         }
@@ -146,16 +160,22 @@ internal sealed class CircuitLayout
     private static (int Layer, SiteKind Kind, int Channel) Parse(string name)
     {
         string final = SiteKind.FinalResid.Suffix() + ".";
-        if (name.StartsWith(final, StringComparison.Ordinal) && int.TryParse(name[final.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out int finalChannel))
+        if (
+            name.StartsWith(final, StringComparison.Ordinal)
+            && int.TryParse(name[final.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out int finalChannel)
+        )
         {
             return (FinalLayer, SiteKind.FinalResid, finalChannel);
         }
 
         int first = name.IndexOf('.');
         int last = name.LastIndexOf('.');
-        if (first > 0 && last > first
+        if (
+            first > 0
+            && last > first
             && int.TryParse(name[..first], NumberStyles.None, CultureInfo.InvariantCulture, out int layer)
-            && int.TryParse(name[(last + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out int channel))
+            && int.TryParse(name[(last + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out int channel)
+        )
         {
             foreach (SiteKind kind in SiteKinds.Nodes)
             {
@@ -178,12 +198,15 @@ internal sealed class CircuitLayout
             return groups.Count == 0 || groups.All(group => group.Nodes.Count == 0) ? [] : [new PlacedLine(layer, name, groups)];
         }
 
-        return groups.SelectMany(group => group.Nodes.Chunk(Capacity - 1)
-            .Select(nodes => new PlacedLine(layer, group.Name, [group with { Nodes = [.. nodes] }])));
+        return groups.SelectMany(group =>
+            group.Nodes.Chunk(Capacity - 1).Select(nodes => new PlacedLine(layer, group.Name, [group with { Nodes = [.. nodes] }]))
+        );
     }
 
     private PlacedNode Find(string name, Circuit circuit) =>
-        _byName.TryGetValue(name, out PlacedNode? node) ? node : throw new BadInputException($"circuit of {circuit.Task}: an edge ends at {name}, which is no node of it.");
+        _byName.TryGetValue(name, out PlacedNode? node)
+            ? node
+            : throw new BadInputException($"circuit of {circuit.Task}: an edge ends at {name}, which is no node of it.");
 
     private IEnumerable<(PlacedNode From, PlacedNode To)> FindLinks(Dictionary<string, (int Layer, SiteKind Kind, int Channel)> sites)
     {
@@ -222,7 +245,9 @@ internal sealed class CircuitLayout
         }
     }
 
-    /// <summary>Sorts each group by the mean place of the neighbours below (upwards) or above; a node without any stays about where it is.</summary>
+    /// <summary>
+    /// Sorts each group by the mean place of the neighbours below (upwards) or above; a node without any stays about where it is.
+    /// </summary>
     private void Sort(bool upwards)
     {
         foreach (PlacedLine line in upwards ? Lines : Lines.Reverse())
@@ -230,9 +255,18 @@ internal sealed class CircuitLayout
             foreach (PlacedGroup group in line.Groups)
             {
                 double[] places = [.. group.Nodes.Select(node => node.X).Order()];
-                PlacedNode[] sorted = [.. group.Nodes
-                    .OrderBy(node => _neighbours[node].Where(other => LinesBetween(node, other) < 0 == upwards).Select(other => other.X).DefaultIfEmpty(node.X).Average())
-                    .ThenBy(node => node.Channel)];
+                PlacedNode[] sorted =
+                [
+                    .. group
+                        .Nodes.OrderBy(node =>
+                            _neighbours[node]
+                                .Where(other => LinesBetween(node, other) < 0 == upwards)
+                                .Select(other => other.X)
+                                .DefaultIfEmpty(node.X)
+                                .Average()
+                        )
+                        .ThenBy(node => node.Channel),
+                ];
                 group.Nodes.Clear();
                 group.Nodes.AddRange(sorted);
                 for (int i = 0; i < sorted.Length; i++)

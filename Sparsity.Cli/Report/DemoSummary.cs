@@ -2,7 +2,9 @@ using Sparsity.Core.Circuits;
 
 namespace Sparsity.Cli.Report;
 
-/// <summary>What a run of <c>sparsity demo</c> came to: summary.json. The field order here is the field order of the file; losses in nats.</summary>
+/// <summary>
+/// What a run of <c>sparsity demo</c> came to: summary.json. The field order here is the field order of the file; losses in nats.
+/// </summary>
 /// <param name="Seconds">Wall-clock time of the whole demo.</param>
 /// <param name="TokensPerSecond">Training throughput of the sparse model.</param>
 /// <param name="TrainTokens">Training tokens of each model.</param>
@@ -19,7 +21,8 @@ public sealed record DemoSummary(
     double BigramLoss,
     double NonzeroFraction,
     double? DenseValidationLoss,
-    IReadOnlyList<DemoCircuit> Circuits);
+    IReadOnlyList<DemoCircuit> Circuits
+);
 
 /// <summary>A circuit in a <see cref="DemoSummary"/>; losses in nats on test prompts.</summary>
 /// <param name="Model"><see cref="Sparse"/> or <see cref="Dense"/>.</param>
@@ -38,7 +41,8 @@ public sealed record DemoCircuit(
     double LossWithoutCircuit,
     double LossEmpty,
     double TargetLoss,
-    double Accuracy)
+    double Accuracy
+)
 {
     public const string Sparse = "sparse";
 
@@ -46,17 +50,19 @@ public sealed record DemoCircuit(
 
     /// <summary>The entry of one circuit.</summary>
     /// <param name="model"><see cref="Sparse"/> or <see cref="Dense"/>.</param>
-    public static DemoCircuit Of(string model, Circuit circuit) => new(
-        model,
-        circuit.Task,
-        circuit.Nodes.Count,
-        circuit.Edges.Count,
-        circuit.TotalNodes,
-        circuit.TotalEdges,
-        circuit.Measurements.LossFullModel,
-        circuit.Measurements.Loss,
-        circuit.Measurements.LossWithoutCircuit,
-        circuit.Measurements.LossEmpty,
-        circuit.SearchSettings.TargetLoss,
-        circuit.Measurements.Accuracy);
+    public static DemoCircuit Of(string model, Circuit circuit) =>
+        new(
+            model,
+            circuit.Task,
+            circuit.Nodes.Count,
+            circuit.Edges.Count,
+            circuit.TotalNodes,
+            circuit.TotalEdges,
+            circuit.Measurements.LossFullModel,
+            circuit.Measurements.Loss,
+            circuit.Measurements.LossWithoutCircuit,
+            circuit.Measurements.LossEmpty,
+            circuit.SearchSettings.TargetLoss,
+            circuit.Measurements.Accuracy
+        );
 }

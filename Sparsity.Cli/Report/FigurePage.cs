@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Xml.Linq;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Reproduction;
@@ -16,57 +17,96 @@ internal static class FigurePage
         return Page(title, E("p", A("class", "headline"), result.Headline), Settings(result.Plan), Body(result), Models(result));
     }
 
-    private static XElement Settings(ReproductionPlan plan) => E(
-        "p",
-        A("class", "soft"),
-        Format($"Scale {plan.Scale}, seed {plan.Seed}, {plan.Models.Max(model => model.Tokens):#,0} tokens for each model")
-        + (plan.Tasks.Count == 0 ? "." : Format($"; {plan.Tasks.Count} tasks, {plan.Pruning.Steps} steps of mask training for each of {plan.Pruning.KCoef.Count} penalties."))
-        + " All settings and numbers: result.json.");
+    private static XElement Settings(ReproductionPlan plan) =>
+        E(
+            "p",
+            A("class", "soft"),
+            Format($"Scale {plan.Scale}, seed {plan.Seed}, {plan.Models.Max(model => model.Tokens):#,0} tokens for each model")
+                + (
+                    plan.Tasks.Count == 0
+                        ? "."
+                        : string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"; {plan.Tasks.Count} tasks, {plan.Pruning.Steps} steps of mask training for each of "
+                                + $"{plan.Pruning.KCoef.Count} penalties."
+                        )
+                )
+                + " All settings and numbers: result.json."
+        );
 
-    private static IEnumerable<XElement?> Body(FigureResult result) => result.Plan.Figure switch
-    {
-        Figure.SizeVsLoss => [.. Comparison(result.Comparison!, "sparse", "dense"), Matches(result)],
-        Figure.PruningBaseline => Comparison(result.Comparison!, "trained masks", "attribution"),
-        Figure.Kurtosis => Kurtosis(result.Kurtosis!),
-        Figure.Frontier => Frontier(result),
-        _ => Necessity(result.Necessity!),
-    };
+    private static IEnumerable<XElement?> Body(FigureResult result) =>
+        result.Plan.Figure switch
+        {
+            Figure.SizeVsLoss => [.. Comparison(result.Comparison!, "sparse", "dense"), Matches(result)],
+            Figure.PruningBaseline => Comparison(result.Comparison!, "trained masks", "attribution"),
+            Figure.Kurtosis => Kurtosis(result.Kurtosis!),
+            Figure.Frontier => Frontier(result),
+            _ => Necessity(result.Necessity!),
+        };
 
     private static IEnumerable<XElement?> Comparison(EdgeComparison comparison, string subject, string baseline)
     {
         IReadOnlyList<EdgeRatio> targets = comparison.Targets;
         if (targets.Count > 0)
         {
-            yield return Scroll(new LineChart
-            {
-                Title = $"Edges of circuits against target loss, {subject} and {baseline}",
-                YLabel = "edges, geometric mean over the tasks that both meet",
-                XLabel = "target loss in nats",
-                XName = "target",
-                Series =
-                [
-                    new PlotSeries(subject, Styles[0], [.. targets.Select(target => (target.TargetLoss!.Value, target.SubjectEdges))], Markers: true),
-                    new PlotSeries(baseline, Styles[1], [.. targets.Select(target => (target.TargetLoss!.Value, target.BaselineEdges))], Markers: true),
-                ],
-                Logarithmic = true,
-                LogarithmicX = true,
-            }.Draw());
+            yield return Scroll(
+                new LineChart
+                {
+                    Title = $"Edges of circuits against target loss, {subject} and {baseline}",
+                    YLabel = "edges, geometric mean over the tasks that both meet",
+                    XLabel = "target loss in nats",
+                    XName = "target",
+                    Series =
+                    [
+                        new PlotSeries(
+                            subject,
+                            Styles[0],
+                            [.. targets.Select(target => (target.TargetLoss!.Value, target.SubjectEdges))],
+                            Markers: true
+                        ),
+                        new PlotSeries(
+                            baseline,
+                            Styles[1],
+                            [.. targets.Select(target => (target.TargetLoss!.Value, target.BaselineEdges))],
+                            Markers: true
+                        ),
+                    ],
+                    Logarithmic = true,
+                    LogarithmicX = true,
+                }.Draw()
+            );
         }
 
         yield return Markup.Table(
-            "Ratio: edges of the second over edges of the first, geometric mean, with the middle 95 % of a bootstrap over tasks and seeds. A circuit without edges counts as one edge.",
+            "Ratio: edges of the second over edges of the first, geometric mean, with the middle 95 % of a bootstrap over tasks and "
+                + "seeds. A circuit without edges counts as one edge.",
             ["target loss", "tasks", "pairs of task and seed", $"edges, {subject}", $"edges, {baseline}", "ratio", "interval"],
-            targets.Concat(comparison.Overall is { } overall ? [overall] : []).Select(target => new object[]
-            {
-                target.TargetLoss is { } loss ? Number(loss) : "all", Format($"{target.Tasks}"), Format($"{target.Ratio.Cells}"), Number(target.SubjectEdges), Number(target.BaselineEdges),
-                Number(target.Ratio.Ratio), $"{Number(target.Ratio.Low)} to {Number(target.Ratio.High)}",
-            }));
+            targets
+                .Concat(comparison.Overall is { } overall ? [overall] : [])
+                .Select(target =>
+                    new object[]
+                    {
+                        target.TargetLoss is { } loss ? Number(loss) : "all",
+                        Format($"{target.Tasks}"),
+                        Format($"{target.Ratio.Cells}"),
+                        Number(target.SubjectEdges),
+                        Number(target.BaselineEdges),
+                        Number(target.Ratio.Ratio),
+                        $"{Number(target.Ratio.Low)} to {Number(target.Ratio.High)}",
+                    }
+                )
+        );
         yield return E("h2", "Task by task");
         yield return Markup.Table(
-            $"Edges, {subject} / {baseline}, seed by seed. In words where they are not compared: no circuit of one or both meets the target (a missing one is a dash), or nothing to find, as the target is met with every node frozen.",
+            $"Edges, {subject} / {baseline}, seed by seed. In words where they are not compared: no circuit of one or both meets the "
+                + $"target (a missing one is a dash), or nothing to find, as the target is met with every node frozen.",
             ["task", .. comparison.Pairs.Select(pair => pair.TargetLoss).Distinct().Select(target => "target " + Number(target))],
-            comparison.Pairs.GroupBy(pair => pair.Task).Select(task =>
-                (object[])[task.Key, .. task.GroupBy(pair => pair.TargetLoss).Select(target => string.Join("; ", target.Select(Cell)))]));
+            comparison
+                .Pairs.GroupBy(pair => pair.Task)
+                .Select(task =>
+                    (object[])[task.Key, .. task.GroupBy(pair => pair.TargetLoss).Select(target => string.Join("; ", target.Select(Cell)))]
+                )
+        );
     }
 
     private static string Cell(EdgePair pair)
@@ -81,14 +121,26 @@ internal static class FigurePage
         static string Edges(CircuitSize size) => size.Status == PruningStatus.Solved ? Number(Math.Round(size.Edges!.Value)) : "-";
     }
 
-    private static XElement Matches(FigureResult result) => Markup.Table(
-        "Dense models that stand for the sparse ones.",
-        ["sparse model", "validation loss", "dense", "dense loss over sparse loss", "dense models tried (validation loss)"],
-        result.Matches!.Select(match => new object[]
-        {
-            match.Sparse, Loss(LossOf(result, match.Sparse)), $"{match.Kind.ToString().ToLowerInvariant()}: {string.Join(" and ", match.Dense)}", Number(match.RelativeLoss),
-            string.Join(", ", match.Tried.Select(name => Format($"width {result.Models.First(model => model.Name == name).Model.Width} ({Loss(LossOf(result, name))})"))),
-        }));
+    private static XElement Matches(FigureResult result) =>
+        Markup.Table(
+            "Dense models that stand for the sparse ones.",
+            ["sparse model", "validation loss", "dense", "dense loss over sparse loss", "dense models tried (validation loss)"],
+            result.Matches!.Select(match =>
+                new object[]
+                {
+                    match.Sparse,
+                    Loss(LossOf(result, match.Sparse)),
+                    $"{match.Kind.ToString().ToLowerInvariant()}: {string.Join(" and ", match.Dense)}",
+                    Number(match.RelativeLoss),
+                    string.Join(
+                        ", ",
+                        match.Tried.Select(name =>
+                            Format($"width {result.Models.First(model => model.Name == name).Model.Width} ({Loss(LossOf(result, name))})")
+                        )
+                    ),
+                }
+            )
+        );
 
     private static double LossOf(FigureResult result, string name) => result.Models.First(model => model.Name == name).ValidationLoss;
 
@@ -96,103 +148,193 @@ internal static class FigurePage
     {
         KurtosisPoint[] sparse = [.. points.Where(point => point.Density is not null)];
         KurtosisPoint? ordinary = points.FirstOrDefault(point => point.Density is null);
-        yield return Scroll(new LineChart
-        {
-            Title = "Kurtosis of the final residual against density",
-            YLabel = "kurtosis",
-            XLabel = "share of nonzero weights",
-            XName = "density",
-            Series =
-            [
-                new PlotSeries("mean over seeds", Styles[0], [.. sparse.Select(point => (point.Density!.Value, point.Mean))], Markers: true),
-                new PlotSeries("smallest", "thin " + Styles[0], [.. sparse.Select(point => (point.Density!.Value, point.Smallest))], Markers: false),
-                new PlotSeries("largest", "thin " + Styles[0], [.. sparse.Select(point => (point.Density!.Value, point.Largest))], Markers: false),
-            ],
-            Reference = ordinary is null ? null : ("ordinary model without AbsTopK", ordinary.Mean),
-            LogarithmicX = true,
-            WithZero = true,
-        }.Draw());
+        yield return Scroll(
+            new LineChart
+            {
+                Title = "Kurtosis of the final residual against density",
+                YLabel = "kurtosis",
+                XLabel = "share of nonzero weights",
+                XName = "density",
+                Series =
+                [
+                    new PlotSeries(
+                        "mean over seeds",
+                        Styles[0],
+                        [.. sparse.Select(point => (point.Density!.Value, point.Mean))],
+                        Markers: true
+                    ),
+                    new PlotSeries(
+                        "smallest",
+                        "thin " + Styles[0],
+                        [.. sparse.Select(point => (point.Density!.Value, point.Smallest))],
+                        Markers: false
+                    ),
+                    new PlotSeries(
+                        "largest",
+                        "thin " + Styles[0],
+                        [.. sparse.Select(point => (point.Density!.Value, point.Largest))],
+                        Markers: false
+                    ),
+                ],
+                Reference = ordinary is null ? null : ("ordinary model without AbsTopK", ordinary.Mean),
+                LogarithmicX = true,
+                WithZero = true,
+            }.Draw()
+        );
         yield return Markup.Table(
             "Mean over channels of E[(x - mu)^4] / sigma^4 of the residual after the last layer; 3 for a normal distribution.",
             ["density", "kurtosis, mean", "smallest", "largest", "validation loss", "seeds"],
-            points.Select(point => new object[]
-            {
-                point.Density is { } density ? Number(density) : "ordinary", Number(point.Mean), Number(point.Smallest), Number(point.Largest), Loss(point.ValidationLoss), Format($"{point.Seeds}"),
-            }));
+            points.Select(point =>
+                new object[]
+                {
+                    point.Density is { } density ? Number(density) : "ordinary",
+                    Number(point.Mean),
+                    Number(point.Smallest),
+                    Number(point.Largest),
+                    Loss(point.ValidationLoss),
+                    Format($"{point.Seeds}"),
+                }
+            )
+        );
     }
 
     private static IEnumerable<XElement> Frontier(FigureResult result)
     {
         foreach (var target in result.Frontier!.GroupBy(point => point.TargetLoss).Where(group => group.First().Tasks > 0))
         {
-            yield return Scroll(new LineChart
-            {
-                Title = Format($"Validation loss against circuit size at target {target.Key}"),
-                YLabel = "validation loss in nats",
-                XLabel = Format($"edges, geometric mean over the {target.First().Tasks} tasks that every model does at target {target.Key}"),
-                XName = "edges",
-                Series =
-                [
-                    .. target.GroupBy(point => point.Width).Select((group, i) => Line(Format($"width {group.Key}"), Styles[i % Styles.Length], group)),
-                    .. target.GroupBy(point => point.Nonzero).Where(group => group.Count() > 1).Select(group => Line(Format($"{group.Key:#,0} nonzero weights"), "thin", group)),
-                ],
-                LogarithmicX = true,
-            }.Draw());
+            yield return Scroll(
+                new LineChart
+                {
+                    Title = Format($"Validation loss against circuit size at target {target.Key}"),
+                    YLabel = "validation loss in nats",
+                    XLabel = Format(
+                        $"edges, geometric mean over the {target.First().Tasks} tasks that every model does at target {target.Key}"
+                    ),
+                    XName = "edges",
+                    Series =
+                    [
+                        .. target
+                            .GroupBy(point => point.Width)
+                            .Select((group, i) => Line(Format($"width {group.Key}"), Styles[i % Styles.Length], group)),
+                        .. target
+                            .GroupBy(point => point.Nonzero)
+                            .Where(group => group.Count() > 1)
+                            .Select(group => Line(Format($"{group.Key:#,0} nonzero weights"), "thin", group)),
+                    ],
+                    LogarithmicX = true,
+                }.Draw()
+            );
         }
 
         yield return Markup.Table(
             "Widths and nonzero budgets.",
             ["width", "nonzero weights", "density", "validation loss", "target loss", "tasks that every model does", "edges"],
-            result.Frontier!.Select(point => new object[]
-            {
-                Format($"{point.Width}"), Format($"{point.Nonzero:#,0}"), Number(point.Density), Loss(point.ValidationLoss), Number(point.TargetLoss), Format($"{point.Tasks}"),
-                point.Edges is { } edges ? Number(edges) : "-",
-            }));
+            result.Frontier!.Select(point =>
+                new object[]
+                {
+                    Format($"{point.Width}"),
+                    Format($"{point.Nonzero:#,0}"),
+                    Number(point.Density),
+                    Loss(point.ValidationLoss),
+                    Number(point.TargetLoss),
+                    Format($"{point.Tasks}"),
+                    point.Edges is { } edges ? Number(edges) : "-",
+                }
+            )
+        );
 
         static PlotSeries Line(string name, string style, IEnumerable<FrontierPoint> points) =>
-            new(name, style, [.. points.OrderBy(point => point.Width).ThenBy(point => point.Nonzero).Select(point => (point.Edges!.Value, point.ValidationLoss))], Markers: !style.StartsWith("thin", StringComparison.Ordinal));
+            new(
+                name,
+                style,
+                [
+                    .. points
+                        .OrderBy(point => point.Width)
+                        .ThenBy(point => point.Nonzero)
+                        .Select(point => (point.Edges!.Value, point.ValidationLoss)),
+                ],
+                Markers: !style.StartsWith("thin", StringComparison.Ordinal)
+            );
     }
 
     private static IEnumerable<XElement> Necessity(IReadOnlyList<NecessityPoint> points)
     {
         if (points.Count > 0)
         {
-            yield return Scroll(new LineChart
-            {
-                Title = "Task loss of the model without its circuit against target loss",
-                YLabel = "task loss in nats, mean over circuits",
-                XLabel = "target loss in nats",
-                XName = "target",
-                Series =
-                [
-                    new PlotSeries("model without the circuit", Styles[0], [.. points.Select(point => (point.TargetLoss, point.MeanLossWithout))], Markers: true),
-                    new PlotSeries("circuit alone", Styles[1], [.. points.Select(point => (point.TargetLoss, point.MeanLoss))], Markers: true),
-                ],
-                Reference = ("guessing", Math.Log(2)),
-                LogarithmicX = true,
-                WithZero = true,
-            }.Draw());
+            yield return Scroll(
+                new LineChart
+                {
+                    Title = "Task loss of the model without its circuit against target loss",
+                    YLabel = "task loss in nats, mean over circuits",
+                    XLabel = "target loss in nats",
+                    XName = "target",
+                    Series =
+                    [
+                        new PlotSeries(
+                            "model without the circuit",
+                            Styles[0],
+                            [.. points.Select(point => (point.TargetLoss, point.MeanLossWithout))],
+                            Markers: true
+                        ),
+                        new PlotSeries(
+                            "circuit alone",
+                            Styles[1],
+                            [.. points.Select(point => (point.TargetLoss, point.MeanLoss))],
+                            Markers: true
+                        ),
+                    ],
+                    Reference = ("guessing", Math.Log(2)),
+                    LogarithmicX = true,
+                    WithZero = true,
+                }.Draw()
+            );
         }
 
         yield return Markup.Table(
             "The model with only the circuit's nodes frozen, over the circuits that meet their target.",
-            ["target loss", "circuits", "mean loss of the circuits", "mean loss without them", "lowest loss without one", "no better than guessing without it"],
-            points.Select(point => new object[]
-            {
-                Number(point.TargetLoss), Format($"{point.Circuits}"), Loss(point.MeanLoss), Loss(point.MeanLossWithout), Loss(point.LowestLossWithout), Percent(point.Necessary),
-            }));
+            [
+                "target loss",
+                "circuits",
+                "mean loss of the circuits",
+                "mean loss without them",
+                "lowest loss without one",
+                "no better than guessing without it",
+            ],
+            points.Select(point =>
+                new object[]
+                {
+                    Number(point.TargetLoss),
+                    Format($"{point.Circuits}"),
+                    Loss(point.MeanLoss),
+                    Loss(point.MeanLossWithout),
+                    Loss(point.LowestLossWithout),
+                    Percent(point.Necessary),
+                }
+            )
+        );
     }
 
-    private static XElement Models(FigureResult result) => E(
-        "section",
-        E("h2", "Models"),
-        Markup.Table(
-            "All models that were trained.",
-            ["model", "validation loss", "bigram loss", "nonzero weights", "density", "kurtosis", "SHA-256"],
-            result.Models.Select(model => new object[]
-            {
-                model.Name, Loss(model.ValidationLoss), Loss(model.BigramLoss), Format($"{model.Nonzero:#,0}"), Number(model.NonzeroFraction), Number(model.FinalResidualKurtosis), model.Fingerprint[..12],
-            })));
+    private static XElement Models(FigureResult result) =>
+        E(
+            "section",
+            E("h2", "Models"),
+            Markup.Table(
+                "All models that were trained.",
+                ["model", "validation loss", "bigram loss", "nonzero weights", "density", "kurtosis", "SHA-256"],
+                result.Models.Select(model =>
+                    new object[]
+                    {
+                        model.Name,
+                        Loss(model.ValidationLoss),
+                        Loss(model.BigramLoss),
+                        Format($"{model.Nonzero:#,0}"),
+                        Number(model.NonzeroFraction),
+                        Number(model.FinalResidualKurtosis),
+                        model.Fingerprint[..12],
+                    }
+                )
+            )
+        );
 
     private static XElement Scroll(XElement drawing) => E("div", A("class", "scroll"), drawing);
 }

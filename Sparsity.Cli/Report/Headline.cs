@@ -8,7 +8,8 @@ namespace Sparsity.Cli.Report;
 internal static class Headline
 {
     /// <summary>How many times fewer edges the sparse model's circuits have than the dense model's; null where no task has both.</summary>
-    public static string? EdgeComparison(IReadOnlyList<ReportCircuit> circuits) => Pairs(circuits) is { Length: > 0 } pairs ? Comparison(pairs) : null;
+    public static string? EdgeComparison(IReadOnlyList<ReportCircuit> circuits) =>
+        Pairs(circuits) is { Length: > 0 } pairs ? Comparison(pairs) : null;
 
     public static IEnumerable<XElement> Write(DemoSummary summary, IReadOnlyList<ReportCircuit> circuits)
     {
@@ -16,41 +17,57 @@ internal static class Headline
         (Circuit Sparse, Circuit Dense)[] pairs = Pairs(circuits);
         yield return E("p", A("class", "headline"), pairs.Length > 0 ? Comparison(pairs) : Alone(sparse));
         (Circuit, Circuit)[] held = [.. pairs.Where(pair => pair.Sparse.Solved == true && pair.Dense.Solved == true)];
-        string[] missed = [.. circuits.Where(entry => entry.Circuit.Solved != true).Select(entry => $"{entry.Circuit.Task} ({entry.Model}, {Verdict(entry.Circuit)})")];
+        string[] missed =
+        [
+            .. circuits
+                .Where(entry => entry.Circuit.Solved != true)
+                .Select(entry => $"{entry.Circuit.Task} ({entry.Model}, {Verdict(entry.Circuit)})"),
+        ];
         if (missed.Length > 0)
         {
-            string without = pairs.Length == 0 ? "" : held.Length == 0 ? " No task has two circuits that meet it, so read the comparison with care." : $" Over only the tasks where both meet it: {Comparison(held)}";
+            string without =
+                pairs.Length == 0 ? ""
+                : held.Length == 0 ? " No task has two circuits that meet it, so read the comparison with care."
+                : $" Over only the tasks where both meet it: {Comparison(held)}";
             yield return E("p", E("span", A("class", "bad"), "Missed its target: "), string.Join("; ", missed) + "." + without);
         }
         else if (circuits.Count > 0)
         {
-            yield return E("p", "Every circuit meets its target loss, on the prompts it was chosen on and on test prompts, and so does the whole model.");
+            yield return E(
+                "p",
+                "Every circuit meets its target loss, on the prompts it was chosen on and on test prompts, and so does the whole model."
+            );
         }
 
         string dense = summary.DenseValidationLoss is { } loss ? $", dense model {Loss(loss)}" : "";
         yield return E(
             "p",
             $"Validation loss in nats: sparse model {Loss(summary.ValidationLoss)}{dense}, bigram baseline {Loss(summary.BigramLoss)}. "
-            + $"{Percent(summary.NonzeroFraction)} of the sparse model's matrix entries are not zero.");
+                + $"{Percent(summary.NonzeroFraction)} of the sparse model's matrix entries are not zero."
+        );
         yield return E(
             "p",
             A("class", "soft"),
-            $"{Number(summary.TrainTokens)} training tokens, {Number(Math.Round(summary.TokensPerSecond))} tokens per second, {Number(Math.Round(summary.Seconds))} seconds in all.");
+            $"{Number(summary.TrainTokens)} training tokens, {Number(Math.Round(summary.TokensPerSecond))} tokens per second, "
+                + $"{Number(Math.Round(summary.Seconds))} seconds in all."
+        );
     }
 
     /// <summary>A circuit's standing towards its target.</summary>
     public static string Verdict(Circuit circuit) => circuit.Shortcoming is { Length: > 0 } missed ? missed : "solved";
 
     private static (Circuit Sparse, Circuit Dense)[] Pairs(IReadOnlyList<ReportCircuit> circuits) =>
-    [
-        .. from sparse in circuits.Where(entry => entry.Model == DemoCircuit.Sparse)
-           join dense in circuits.Where(entry => entry.Model == DemoCircuit.Dense) on sparse.Circuit.Task equals dense.Circuit.Task
-           select (sparse.Circuit, dense.Circuit),
-    ];
+        [
+            .. from sparse in circuits.Where(entry => entry.Model == DemoCircuit.Sparse)
+            join dense in circuits.Where(entry => entry.Model == DemoCircuit.Dense) on sparse.Circuit.Task equals dense.Circuit.Task
+            select (sparse.Circuit, dense.Circuit),
+        ];
 
     private static string Comparison((Circuit Sparse, Circuit Dense)[] pairs)
     {
-        double ratio = EdgeCount.GeometricMean(pairs.Select(pair => (double)pair.Dense.Edges.Count)) / EdgeCount.GeometricMean(pairs.Select(pair => (double)pair.Sparse.Edges.Count));
+        double ratio =
+            EdgeCount.GeometricMean(pairs.Select(pair => (double)pair.Dense.Edges.Count))
+            / EdgeCount.GeometricMean(pairs.Select(pair => (double)pair.Sparse.Edges.Count));
         string tasks = pairs.Length == 1 ? "on one task" : Format($"geometric mean over {pairs.Length} tasks");
         return ratio >= 1
             ? $"Circuits of the sparse model have {Times(ratio)} times fewer edges than those of the dense model ({tasks})."
@@ -59,11 +76,14 @@ internal static class Headline
 
     private static string Times(double ratio) => Number(ratio >= 100 ? Math.Round(ratio) : Math.Round(ratio, 1));
 
-    private static string Alone(Circuit[] sparse) => sparse.Length switch
-    {
-        0 => "No circuit of the sparse model was searched.",
-        1 => $"The sparse model does {sparse[0].Task} with {Number(sparse[0].Edges.Count)} of its {Number(sparse[0].TotalEdges)} edges.",
-        _ => $"The sparse model does each of {sparse.Length} tasks with {Number(sparse.Min(circuit => circuit.Edges.Count))} to {Number(sparse.Max(circuit => circuit.Edges.Count))}"
-            + $" of its {Number(sparse.Max(circuit => circuit.TotalEdges))} edges.",
-    };
+    private static string Alone(Circuit[] sparse) =>
+        sparse.Length switch
+        {
+            0 => "No circuit of the sparse model was searched.",
+            1 =>
+                $"The sparse model does {sparse[0].Task} with {Number(sparse[0].Edges.Count)} of its {Number(sparse[0].TotalEdges)} edges.",
+            _ => $"The sparse model does each of {sparse.Length} tasks with {Number(sparse.Min(circuit => circuit.Edges.Count))} to "
+                + $"{Number(sparse.Max(circuit => circuit.Edges.Count))}"
+                + $" of its {Number(sparse.Max(circuit => circuit.TotalEdges))} edges.",
+        };
 }

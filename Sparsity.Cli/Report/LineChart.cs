@@ -60,13 +60,24 @@ internal sealed class LineChart
             height,
             Title,
             Label("note", 4, top - 10, y.IsLogarithmic ? YLabel + ", log scale" : YLabel),
-            y.Ticks.Select(tick => new[] { Line("grid", Left, y.At(tick), Width - Right, y.At(tick)), Label("tick end", Left - 6, y.At(tick) + 4, Number(tick)) }),
-            x.Ticks.Select(tick => new[] { Line("axis", x.At(tick), floor, x.At(tick), floor + 4), Label("tick middle", x.At(tick), floor + 17, Number(tick)) }),
+            y.Ticks.Select(tick =>
+                new[]
+                {
+                    Line("grid", Left, y.At(tick), Width - Right, y.At(tick)),
+                    Label("tick end", Left - 6, y.At(tick) + 4, Number(tick)),
+                }
+            ),
+            x.Ticks.Select(tick =>
+                new[] { Line("axis", x.At(tick), floor, x.At(tick), floor + 4), Label("tick middle", x.At(tick), floor + 17, Number(tick)) }
+            ),
             Line("axis", Left, floor, Width - Right, floor),
             Label("note middle", (Left + Width - Right) / 2, height - 6, x.IsLogarithmic ? XLabel + ", log scale" : XLabel),
-            Reference is { } mark && double.IsFinite(mark.Y) ? Line("reference", Left, y.At(mark.Y), Width - Right, y.At(mark.Y), E("title", $"{mark.Name} {Number(mark.Y)}")) : null,
+            Reference is { } mark && double.IsFinite(mark.Y)
+                ? Line("reference", Left, y.At(mark.Y), Width - Right, y.At(mark.Y), E("title", $"{mark.Name} {Number(mark.Y)}"))
+                : null,
             Series.Select(series => Draw(series, x, y)),
-            legend.Select(entry => new[] { entry.Sample, Label("note", entry.X + 32, 12 + (entry.Row * LegendRow) + 4, entry.Name) }));
+            legend.Select(entry => new[] { entry.Sample, Label("note", entry.X + 32, 12 + (entry.Row * LegendRow) + 4, entry.Name) })
+        );
     }
 
     private IEnumerable<XElement> Draw(PlotSeries series, PlotAxis x, PlotAxis y)
@@ -88,7 +99,13 @@ internal sealed class LineChart
             foreach ((double px, double py) in points)
             {
                 yield return E(
-                    "circle", A("class", "marker " + series.Style), A("cx", x.At(px)), A("cy", y.At(py)), A("r", 3), E("title", Format($"{series.Name}: {Number(py)} at {XName} {px:0.####}")));
+                    "circle",
+                    A("class", "marker " + series.Style),
+                    A("cx", x.At(px)),
+                    A("cy", y.At(py)),
+                    A("r", 3),
+                    E("title", Format($"{series.Name}: {Number(py)} at {XName} {px:0.####}"))
+                );
             }
         }
     }
@@ -97,7 +114,9 @@ internal sealed class LineChart
     private static IEnumerable<(double X, double Y)> Thinned(IReadOnlyList<(double X, double Y)> points) =>
         points.Count <= MostPoints
             ? points
-            : points.Chunk((points.Count + MostPoints - 1) / MostPoints).Select(run => (run.Average(point => point.X), run.Average(point => point.Y)));
+            : points
+                .Chunk((points.Count + MostPoints - 1) / MostPoints)
+                .Select(run => (run.Average(point => point.X), run.Average(point => point.Y)));
 
     /// <summary>Samples and names from left to right, in as many rows as they need.</summary>
     private List<(string Name, XElement Sample, double X, int Row)> Legend()

@@ -53,15 +53,28 @@ internal sealed class PlotAxis
     private static double NiceStep(double step)
     {
         double power = Math.Pow(10, Math.Floor(Math.Log10(step)));
-        return power * ((step / power) switch { <= 1 => 1, <= 2 => 2, <= 5 => 5, _ => 10 });
+        return power
+            * (
+                (step / power) switch
+                {
+                    <= 1 => 1,
+                    <= 2 => 2,
+                    <= 5 => 5,
+                    _ => 10,
+                }
+            );
     }
 
     /// <summary>From the 1-2-5 number at or below low to the one at or above high; only powers of ten over more than two decades.</summary>
     private static IEnumerable<double> LogarithmicTicks(double low, double high)
     {
         double[] factors = high / low > 100 ? [1] : [1, 2, 5];
-        double[] candidates = [.. Enumerable.Range((int)Math.Floor(Math.Log10(low)) - 1, (int)Math.Ceiling(Math.Log10(high / low)) + 4)
-            .SelectMany(power => factors.Select(factor => factor * Math.Pow(10, power)))];
+        double[] candidates =
+        [
+            .. Enumerable
+                .Range((int)Math.Floor(Math.Log10(low)) - 1, (int)Math.Ceiling(Math.Log10(high / low)) + 4)
+                .SelectMany(power => factors.Select(factor => factor * Math.Pow(10, power))),
+        ];
         double first = candidates.Last(tick => tick <= low * (1 + 1e-9));
         double last = candidates.First(tick => tick >= high * (1 - 1e-9));
         return candidates.Where(tick => tick >= first && tick <= last);

@@ -9,7 +9,11 @@ using Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("bench", HelpText = "train: speed of training steps, with the time of each kernel. prune: mask training. generate: speed of generated tokens. kernels: each operation by itself, against what the machine can do.")]
+[Verb(
+    "bench",
+    HelpText = "train: speed of training steps, with the time of each kernel. prune: mask training. generate: speed of generated "
+        + "tokens. kernels: each operation by itself, against what the machine can do."
+)]
 internal sealed class BenchVerb : EngineVerb
 {
     [Value(0, MetaName = "what", Required = true, HelpText = "train, prune, generate or kernels.")]
@@ -54,7 +58,8 @@ internal sealed class BenchVerb : EngineVerb
             throw new BadInputException($"--batch-parts belongs to bench train, not to bench {What}; leave it out.");
         }
 
-        BenchmarkSize size = BenchmarkSize.All.FirstOrDefault(known => string.Equals(known.Name, Size, StringComparison.OrdinalIgnoreCase))
+        BenchmarkSize size =
+            BenchmarkSize.All.FirstOrDefault(known => string.Equals(known.Name, Size, StringComparison.OrdinalIgnoreCase))
             ?? throw new BadInputException($"--size is '{Size}', but must be TINY, S, M, L or PAPER.");
         if (Json is not null)
         {
@@ -86,7 +91,11 @@ internal sealed class BenchVerb : EngineVerb
         TrainBenchmarkResult result = TrainBenchmark.Run(engine, size, Phase, parts, Steps, roofs, stop);
         string inParts = parts == 1 ? "" : $" in {parts} parts";
         string onDevice = result.DeviceMemoryMb is { } memory ? $", device memory {Terminal.Number(memory, "0")} MiB" : "";
-        Terminal.Line($"size {result.Size}, {result.Phase} phase{inParts}: {result.TokensPerSecond:0} tokens/s, {result.MsPerStep:0.0} ms per step (spread {result.MsSpread:0.0}), peak memory {result.PeakMemoryMb:0} MiB{onDevice}, {result.AllocatedBytesPerStep} bytes allocated per step");
+        Terminal.Line(
+            $"size {result.Size}, {result.Phase} phase{inParts}: {result.TokensPerSecond:0} tokens/s, {result.MsPerStep:0.0} ms per "
+                + $"step (spread {result.MsSpread:0.0}), peak memory {result.PeakMemoryMb:0} MiB{onDevice}, "
+                + $"{result.AllocatedBytesPerStep} bytes allocated per step"
+        );
         ShowBreakdown(result.Breakdown, result.Breakdown.Values.Sum());
         Save(result);
     }
@@ -98,7 +107,9 @@ internal sealed class BenchVerb : EngineVerb
         {
             return asked >= 1 && size.Sequences % asked == 0
                 ? asked
-                : throw new BadInputException($"--batch-parts is {asked}, but must divide the {size.Sequences} sequences of size {size.Name}.");
+                : throw new BadInputException(
+                    $"--batch-parts is {asked}, but must divide the {size.Sequences} sequences of size {size.Name}."
+                );
         }
 
         long room = engine.Memory?.FreeBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
@@ -111,14 +122,19 @@ internal sealed class BenchVerb : EngineVerb
 
         return MemoryEstimate.InMoreParts(engine, size.Model, training, room) is var (parts, _)
             ? parts
-            : throw new BadInputException($"Size {size.Name} does not fit into {engine.Description}, not even with one sequence at a time; use a smaller --size.");
+            : throw new BadInputException(
+                $"Size {size.Name} does not fit into {engine.Description}, not even with one sequence at a time; use a smaller --size."
+            );
     }
 
     private void Prune(IMeasuredEngine engine, BenchmarkSize size, CancellationToken stop)
     {
         Terminal.Line($"{engine.Description}");
         PruneBenchmarkResult result = PruneBenchmark.Run(engine, size, Phase, Steps, stop);
-        Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.MsPerStep:0.0} ms per step of mask training (spread {result.MsSpread:0.0}), {result.SecondsPerThousandSteps:0} s per 1000 steps");
+        Terminal.Line(
+            $"size {result.Size}, {result.Phase} phase: {result.MsPerStep:0.0} ms per step of mask training (spread "
+                + $"{result.MsSpread:0.0}), {result.SecondsPerThousandSteps:0} s per 1000 steps"
+        );
         if (result.Breakdown.Count > 0)
         {
             ShowBreakdown(result.Breakdown, result.MsPerStep);
@@ -128,10 +144,14 @@ internal sealed class BenchVerb : EngineVerb
     }
 
     private static void ShowBreakdown(IReadOnlyDictionary<string, double> breakdown, double step) =>
-        Terminal.Table(["kernel", "ms per step", "share"], breakdown.OrderByDescending(entry => entry.Value).Select(entry => new[]
-        {
-            entry.Key, Terminal.Number(entry.Value, "0.00"), Terminal.Number(100 * entry.Value / step, "0.0") + " %",
-        }));
+        Terminal.Table(
+            ["kernel", "ms per step", "share"],
+            breakdown
+                .OrderByDescending(entry => entry.Value)
+                .Select(entry =>
+                    new[] { entry.Key, Terminal.Number(entry.Value, "0.00"), Terminal.Number(100 * entry.Value / step, "0.0") + " %" }
+                )
+        );
 
     private void Kernels(IMeasuredEngine engine, BenchmarkSize size, CancellationToken stop)
     {
@@ -142,15 +162,37 @@ internal sealed class BenchVerb : EngineVerb
             Terminal.Line($"shapes of one of {parts} parts of a batch, the fewest that fit");
         }
 
-        IReadOnlyList<KernelBenchmarkResult> results = KernelBenchmark.Run(engine, size with { Sequences = size.Sequences / parts }, Steps, roofs, stop);
-        Terminal.Table(["kernel", "ms", "spread", "GFLOP/s", "GB/s", "floor, ms", "of the roof"], results.Select(result => new[]
-        {
-            result.Kernel, Terminal.Number(result.Ms), Terminal.Number(result.MsSpread), result.Gflops == 0 ? "" : Terminal.Number(result.Gflops, "0.0"),
-            Terminal.Number(result.Gbps, "0.0"), Terminal.Number(result.FloorMs), Terminal.Number(100 * result.ShareOfRoof, "0") + " %",
-        }));
+        IReadOnlyList<KernelBenchmarkResult> results = KernelBenchmark.Run(
+            engine,
+            size with
+            {
+                Sequences = size.Sequences / parts,
+            },
+            Steps,
+            roofs,
+            stop
+        );
+        Terminal.Table(
+            ["kernel", "ms", "spread", "GFLOP/s", "GB/s", "floor, ms", "of the roof"],
+            results.Select(result =>
+                new[]
+                {
+                    result.Kernel,
+                    Terminal.Number(result.Ms),
+                    Terminal.Number(result.MsSpread),
+                    result.Gflops == 0 ? "" : Terminal.Number(result.Gflops, "0.0"),
+                    Terminal.Number(result.Gbps, "0.0"),
+                    Terminal.Number(result.FloorMs),
+                    Terminal.Number(100 * result.ShareOfRoof, "0") + " %",
+                }
+            )
+        );
         if (results.Any(result => result.ShareOfRoof > 1))
         {
-            Terminal.Line($"More than 100 %: the operands fit into a cache, which those of the copy do not, or something else ran while the roofs were measured.");
+            Terminal.Line(
+                $"More than 100 %: the operands fit into a cache, which those of the copy do not, or something else ran while the "
+                    + $"roofs were measured."
+            );
         }
 
         Save(results);
@@ -160,7 +202,10 @@ internal sealed class BenchVerb : EngineVerb
     {
         Terminal.Line($"{engine.Description}");
         GenerateBenchmarkResult result = GenerateBenchmark.Run(engine, size, Phase, Steps, stop);
-        Terminal.Line($"size {result.Size}, {result.Phase} phase: {result.TokensPerSecond:0} tokens/s, {result.MsPerToken:0.000} ms per token (spread {result.MsSpread:0.000}), processor time {result.CpuMsPerToken:0.000} ms");
+        Terminal.Line(
+            $"size {result.Size}, {result.Phase} phase: {result.TokensPerSecond:0} tokens/s, {result.MsPerToken:0.000} ms per token "
+                + $"(spread {result.MsSpread:0.000}), processor time {result.CpuMsPerToken:0.000} ms"
+        );
         Save(result);
     }
 
@@ -168,7 +213,10 @@ internal sealed class BenchVerb : EngineVerb
     {
         Terminal.Line($"{engine.Description}");
         Roofs roofs = Roofs.Measure(engine);
-        Terminal.Line($"roofs: dense product 2048^3 {roofs.SgemmGflops:0.0} GFLOP/s (spread {roofs.SgemmSpread:0.0}), copy {roofs.CopyGbps:0.0} GB/s (spread {roofs.CopySpread:0.0})");
+        Terminal.Line(
+            $"roofs: dense product 2048^3 {roofs.SgemmGflops:0.0} GFLOP/s (spread {roofs.SgemmSpread:0.0}), copy {roofs.CopyGbps:0.0} "
+                + $"GB/s (spread {roofs.CopySpread:0.0})"
+        );
         if (roofs.Float32Gflops is { } float32)
         {
             string tensor = roofs.TensorGflops is { } tf32 ? $"{Terminal.Number(tf32, "0")} GFLOP/s" : "none";

@@ -40,7 +40,11 @@ internal static class BridgeTraining
         return TrainingProgress.Resume(run, stop);
     }
 
-    private static (ModelConfig Model, TrainingConfig Training, BridgeConfig Bridge) Settings(BridgeVerb flags, ModelConfig dense, OpenedRun? start)
+    private static (ModelConfig Model, TrainingConfig Training, BridgeConfig Bridge) Settings(
+        BridgeVerb flags,
+        ModelConfig dense,
+        OpenedRun? start
+    )
     {
         JsonObject json = flags.Config is null ? [] : JsonText.ParseObject(JsonText.ReadAllText(flags.Config), flags.Config);
         foreach ((string name, _) in json)
@@ -54,27 +58,45 @@ internal static class BridgeTraining
         if (start is not null && (json["model"] is not null || flags.DModel is not null || flags.DMlp is not null))
         {
             throw new BadInputException(
-                "bridge train: --init takes the shape from its model, so --d-model, --d-mlp and a model in --config contradict it. Give one or the other.");
+                "bridge train: --init takes the shape from its model, so --d-model, --d-mlp and a model in --config contradict it. "
+                    + "Give one or the other."
+            );
         }
 
         if (start?.IsTrainedHere == true && (flags.Density is not null || flags.MinimumAlive is not null))
         {
             throw new BadInputException(
-                "bridge train: --init takes the sparsity from its run, so --density and --minimum-alive contradict it. Give one or the other.");
+                "bridge train: --init takes the sparsity from its run, so --density and --minimum-alive contradict it. Give one or "
+                    + "the other."
+            );
         }
 
-        ModelConfig model = (start is null ? null : start.Model.Config with { OtherFields = null })
-            ?? ModelConfig.Small(dense.VocabSize) with { NLayer = dense.NLayer };
+        ModelConfig model =
+            (start is null ? null : start.Model.Config with { OtherFields = null })
+            ?? ModelConfig.Small(dense.VocabSize) with
+            {
+                NLayer = dense.NLayer,
+            };
         model = json["model"] is { } given ? model.With(JsonText.RequireObject(given, $"{flags.Config}: model"), flags.Config!) : model;
         if (flags.DModel is { } width)
         {
-            model = model with { DModel = width, DMlpField = 4 * width, NHead = Math.Max(1, width / model.DHead), DHeadField = model.DHead };
+            model = model with
+            {
+                DModel = width,
+                DMlpField = 4 * width,
+                NHead = Math.Max(1, width / model.DHead),
+                DHeadField = model.DHead,
+            };
         }
 
-        TrainingConfig training = start is null ? TrainingConfig.Small
+        TrainingConfig training =
+            start is null ? TrainingConfig.Small
             : start.IsTrainedHere ? start.Training with { PfracAnneal = false, TotalTokens = TrainingConfig.Small.TotalTokens }
-            : TrainingConfig.Small with { PfracAnneal = false, Density = ModelStatistics.Of(start.Model.Parameters).NonzeroFraction }; // it stays as sparse as it is
-        training = json["training"] is { } settings ? training.With(JsonText.RequireObject(settings, $"{flags.Config}: training"), flags.Config!) : training;
+            // It stays as sparse as it is
+            : TrainingConfig.Small with { PfracAnneal = false, Density = ModelStatistics.Of(start.Model.Parameters).NonzeroFraction };
+        training = json["training"] is { } settings
+            ? training.With(JsonText.RequireObject(settings, $"{flags.Config}: training"), flags.Config!)
+            : training;
         training = training with
         {
             Seed = flags.Seed ?? training.Seed,
@@ -86,7 +108,13 @@ internal static class BridgeTraining
             Pfrac = flags.Density is null ? training.Pfrac : null,
             MinimumAlivePerNeuron = flags.MinimumAlive ?? training.MinimumAlivePerNeuron,
         };
-        model = (model with { DMlpField = flags.DMlp ?? model.DMlpField, BlockSize = Math.Max(model.BlockSize, training.ContextTokens) }).Validated();
+        model = (
+            model with
+            {
+                DMlpField = flags.DMlp ?? model.DMlpField,
+                BlockSize = Math.Max(model.BlockSize, training.ContextTokens),
+            }
+        ).Validated();
         BridgeConfig bridge = json["bridge"] is { } own ? JsonText.Read<BridgeConfig>(own, flags.Config!) : new BridgeConfig();
         bridge = bridge with { Lr = flags.BridgeLearningRate ?? bridge.Lr };
         return (model, training.Resolved(model), bridge.Validated(flags.Config ?? "bridge train"));

@@ -5,7 +5,11 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("bridge", HelpText = "Couple a dense and a sparse model. train: both ways between their residuals. eval: errors and hybrid losses. steer: edit the dense model by a node of the sparse one.")]
+[Verb(
+    "bridge",
+    HelpText = "Couple a dense and a sparse model. train: both ways between their residuals. eval: errors and hybrid losses. steer: "
+        + "edit the dense model by a node of the sparse one."
+)]
 internal sealed class BridgeVerb : ModelVerb
 {
     [Value(0, MetaName = "action", Required = true, HelpText = "train, eval or steer.")]
@@ -14,16 +18,27 @@ internal sealed class BridgeVerb : ModelVerb
     [Option("dense", HelpText = "train: the dense model's folder. eval, steer: where it is now, if it was moved.")]
     public string? Dense { get; set; }
 
-    [Option("out", HelpText = "train: run folder to make. steer: folder for steering.json, .csv and .html. eval: folder for evaluation.json.")]
+    [Option(
+        "out",
+        HelpText = "train: run folder to make. steer: folder for steering.json, .csv and .html. eval: folder for evaluation.json."
+    )]
     public string? Out { get; set; }
 
     [Option("seed", HelpText = "Seed of weights and data order, or of prompts and random directions. (Default: {training.seed})")]
     public ulong? Seed { get; set; }
 
-    [Option("resume", HelpText = "train: run folder to continue, with the settings it has; takes only --dense, --data, --init, --device and --threads beside it, where they were moved.")]
+    [Option(
+        "resume",
+        HelpText = "train: run folder to continue, with the settings it has; takes only --dense, --data, --init, --device and "
+            + "--threads beside it, where they were moved."
+    )]
     public string? Resume { get; set; }
 
-    [Option("init", HelpText = "train: run or released model whose sparse weights to start from, with its shape, settings and sparsity. (Default: random weights)")]
+    [Option(
+        "init",
+        HelpText = "train: run or released model whose sparse weights to start from, with its shape, settings and sparsity. (Default: "
+            + "random weights)"
+    )]
     public string? Init { get; set; }
 
     [Option("config", HelpText = "train: JSON file {\"model\": {...}, \"training\": {...}, \"bridge\": {...}}; flags override it.")]
@@ -47,7 +62,10 @@ internal sealed class BridgeVerb : ModelVerb
     [Option("density", HelpText = "train: share of nonzero weights in attention and MLP matrices. (Default: {training.density})")]
     public double? Density { get; set; }
 
-    [Option("minimum-alive", HelpText = "train: weights that every neuron and attention channel keeps. (Default: {training.minimum_alive_per_neuron})")]
+    [Option(
+        "minimum-alive",
+        HelpText = "train: weights that every neuron and attention channel keeps. (Default: {training.minimum_alive_per_neuron})"
+    )]
     public int? MinimumAlive { get; set; }
 
     [Option("d-model", HelpText = "train: residual channels of the sparse model. (Default: {model.d_model})")]
@@ -62,10 +80,18 @@ internal sealed class BridgeVerb : ModelVerb
     [Option("untrained", HelpText = "eval: with random bridges instead of the trained ones, to compare with.")]
     public bool Untrained { get; set; }
 
-    [Option("node", Separator = ',', HelpText = "steer: nodes of the sparse model that read the residual, such as 1.mlp.act_in.37, comma-separated.")]
+    [Option(
+        "node",
+        Separator = ',',
+        HelpText = "steer: nodes of the sparse model that read the residual, such as 1.mlp.act_in.37, comma-separated."
+    )]
     public IEnumerable<string> Nodes { get; set; } = [];
 
-    [Option("task", HelpText = "steer: name of a task, or a JSON file of prompt pairs: the first prompt of each is presented, the second the counterfactual.")]
+    [Option(
+        "task",
+        HelpText = "steer: name of a task, or a JSON file of prompt pairs: the first prompt of each is presented, the second the "
+            + "counterfactual."
+    )]
     public string? Task { get; set; }
 
     [Option("swap", HelpText = "steer: present the second prompt of each pair instead.")]
@@ -97,19 +123,69 @@ internal sealed class BridgeVerb : ModelVerb
     public override int Execute(CancellationToken stop)
     {
         TakesOnly(
-            Action == "train" && Resume is not null ? "bridge train --resume, which goes on with the settings that the run has," : "bridge " + Action,
+            Action == "train" && Resume is not null
+                ? "bridge train --resume, which goes on with the settings that the run has,"
+                : "bridge " + Action,
             [
                 .. EngineFlags,
                 .. Action switch
                 {
                     "train" when Resume is not null => (string[])["resume", "dense", "data", "tokenizer", "init"],
-                    "train" => ["dense", "out", "data", "tokenizer", "seed", "init", "config", "tokens", "batch", "context", "lr", "bridge-lr", "density", "minimum-alive", "d-model", "d-mlp"],
+                    "train" =>
+                    [
+                        "dense",
+                        "out",
+                        "data",
+                        "tokenizer",
+                        "seed",
+                        "init",
+                        "config",
+                        "tokens",
+                        "batch",
+                        "context",
+                        "lr",
+                        "bridge-lr",
+                        "density",
+                        "minimum-alive",
+                        "d-model",
+                        "d-mlp",
+                    ],
                     "eval" => ["model", "dense", "data", "tokenizer", "out", "untrained"],
-                    "steer" when Task is not null => ["model", "dense", "data", "tokenizer", "out", "seed", "node", "task", "swap", "pairs", "strengths", "random"],
-                    "steer" => ["model", "dense", "data", "tokenizer", "out", "seed", "node", "presented", "counterfactual", "presented-answer", "counterfactual-answer", "strengths", "random"],
+                    "steer" when Task is not null =>
+                    [
+                        "model",
+                        "dense",
+                        "data",
+                        "tokenizer",
+                        "out",
+                        "seed",
+                        "node",
+                        "task",
+                        "swap",
+                        "pairs",
+                        "strengths",
+                        "random",
+                    ],
+                    "steer" =>
+                    [
+                        "model",
+                        "dense",
+                        "data",
+                        "tokenizer",
+                        "out",
+                        "seed",
+                        "node",
+                        "presented",
+                        "counterfactual",
+                        "presented-answer",
+                        "counterfactual-answer",
+                        "strengths",
+                        "random",
+                    ],
                     _ => throw new BadInputException($"bridge: '{Action}' is no action; use train, eval or steer."),
                 },
-            ]);
+            ]
+        );
         MpiGroup? group = Action == "train" ? JoinGroup() : null;
         using IComputeEngine engine = CreateEngine(group);
         return Action switch

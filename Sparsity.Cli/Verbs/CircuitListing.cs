@@ -11,11 +11,18 @@ internal static class CircuitListing
     public static void Print(Circuit circuit)
     {
         CircuitMeasurements m = circuit.Measurements;
-        Terminal.Line($"{circuit.Task} in {circuit.Model}: {circuit.Nodes.Count} of {circuit.TotalNodes} nodes, {circuit.Edges.Count} of {circuit.TotalEdges} edges");
+        Terminal.Line(
+            $"{circuit.Task} in {circuit.Model}: {circuit.Nodes.Count} of {circuit.TotalNodes} nodes, {circuit.Edges.Count} of "
+                + $"{circuit.TotalEdges} edges"
+        );
         if (circuit.Imported is { } imported)
         {
-            Terminal.Line($"{string.Join(", ", new[] { imported.Task, imported.Sweep, imported.K }.OfType<string>())} of {imported.Source}");
-            Terminal.Line($"full model: loss {m.LossFullModel:0.000000}, the file says {Stored(m.LossFullModel, imported.StoredLossFullModel)}");
+            Terminal.Line(
+                $"{string.Join(", ", new[] { imported.Task, imported.Sweep, imported.K }.OfType<string>())} of {imported.Source}"
+            );
+            Terminal.Line(
+                $"full model: loss {m.LossFullModel:0.000000}, the file says {Stored(m.LossFullModel, imported.StoredLossFullModel)}"
+            );
             Terminal.Line($"circuit: loss {m.Loss:0.000000}, the file says {Stored(m.Loss, imported.StoredLoss)}");
             foreach (string assumption in Assumptions(imported))
             {
@@ -24,9 +31,14 @@ internal static class CircuitListing
         }
 
         Terminal.Line(
-            $"test loss: circuit {m.Loss:0.000}{(m.LossCalibrated is { } calibrated ? $" (calibrated {Number(calibrated)})" : "")}, full model {m.LossFullModel:0.000}, without the circuit {m.LossWithoutCircuit:0.000}, empty {m.LossEmpty:0.000}");
+            $"test loss: circuit {m.Loss:0.000}{(m.LossCalibrated is { } calibrated ? $" (calibrated {Number(calibrated)})" : "")}, "
+                + $"full model {m.LossFullModel:0.000}, without the circuit {m.LossWithoutCircuit:0.000}, empty {m.LossEmpty:0.000}"
+        );
         string target = circuit.Settings is { } settings
-            ? FormattableString.Invariant($"target {settings.TargetLoss}: {(circuit.Solved == true ? "solved" : $"NOT SOLVED ({circuit.Shortcoming})")}; ") : "";
+            ? FormattableString.Invariant(
+                $"target {settings.TargetLoss}: {(circuit.Solved == true ? "solved" : $"NOT SOLVED ({circuit.Shortcoming})")}; "
+            )
+            : "";
         Terminal.Line($"{target}accuracy {100 * m.Accuracy:0.0} % (full model {100 * m.AccuracyFullModel:0.0} %)");
         Terminal.Line($"random circuits of equal size: mean loss {Number(m.LossRandomMean)}, best {Number(m.LossRandomBest)}");
         if (circuit.RemovedByHand.Count > 0)
@@ -35,14 +47,22 @@ internal static class CircuitListing
         }
 
         ILookup<string, CircuitEdge> incoming = circuit.Edges.ToLookup(edge => edge.To);
-        Terminal.Table(["node", "tau", "mean", "bias", "effect", "edges in; for act_in and final_resid what writes the channel"],
-            circuit.Nodes.Select(node => new[]
-        {
-            node.Name, Number(node.Tau), Terminal.Number(node.Mean), node.Bias is { } bias ? Terminal.Number(bias) : "",
-                Number(node.AblationEffect),
-            node.Name.Contains("act_in", StringComparison.Ordinal) || node.Name.StartsWith("final_resid", StringComparison.Ordinal)
-                ? Writers(circuit, node) : EdgesInto(incoming[node.Name]),
-        }));
+        Terminal.Table(
+            ["node", "tau", "mean", "bias", "effect", "edges in; for act_in and final_resid what writes the channel"],
+            circuit.Nodes.Select(node =>
+                new[]
+                {
+                    node.Name,
+                    Number(node.Tau),
+                    Terminal.Number(node.Mean),
+                    node.Bias is { } bias ? Terminal.Number(bias) : "",
+                    Number(node.AblationEffect),
+                    node.Name.Contains("act_in", StringComparison.Ordinal) || node.Name.StartsWith("final_resid", StringComparison.Ordinal)
+                        ? Writers(circuit, node)
+                        : EdgesInto(incoming[node.Name]),
+                }
+            )
+        );
     }
 
     /// <summary>What had to be decided to measure an imported circuit.</summary>
@@ -50,35 +70,61 @@ internal static class CircuitListing
         [$"prompts: {imported.Prompts}", $"answers: {imported.Answers}", $"other nodes at: {imported.Means}"];
 
     private static string Stored(double measured, double? stored) =>
-        stored is { } value ? FormattableString.Invariant($"{value:0.000000} (difference {measured - value:+0.0e+0;-0.0e+0;0})")
+        stored is { } value
+            ? FormattableString.Invariant($"{value:0.000000} (difference {measured - value:+0.0e+0;-0.0e+0;0})")
             : "nothing of it any more";
 
     /// <summary>The report's checks as a table, and its verdict.</summary>
     public static void Print(Faithfulness report)
     {
-        Terminal.Table(["question", "answer", "numbers"], report.Checks.Select(check => new[] { check.Question, check.Passed ? "yes" : "NO", check.Numbers }));
-        Terminal.Line($"attribution baseline: {report.Attribution.Edges} edges, loss {report.Attribution.Loss:0.000}{(report.Attribution.MeetsTarget ? "" : " (misses the target)")}");
+        Terminal.Table(
+            ["question", "answer", "numbers"],
+            report.Checks.Select(check => new[] { check.Question, check.Passed ? "yes" : "NO", check.Numbers })
+        );
+        Terminal.Line(
+            $"attribution baseline: {report.Attribution.Edges} edges, loss "
+                + $"{report.Attribution.Loss:0.000}{(report.Attribution.MeetsTarget ? "" : " (misses the target)")}"
+        );
         Terminal.Line($"other ablation: loss {report.LossOtherAblation:0.000}");
-        Terminal.Line($"full model into circuit: {Curve(report.Interchange.FullIntoCircuit)}; circuit into full model: {Curve(report.Interchange.CircuitIntoFull)}");
+        Terminal.Line(
+            $"full model into circuit: {Curve(report.Interchange.FullIntoCircuit)}; circuit into full model: "
+                + $"{Curve(report.Interchange.CircuitIntoFull)}"
+        );
         Terminal.Line($"{report.Verdict}");
 
-        static string Curve(IReadOnlyList<InterchangePoint> points) => string.Join(", ", points.Select(point => $"{Terminal.Number(100 * point.Fraction, "0")} % {Terminal.Number(point.Loss)}"));
+        static string Curve(IReadOnlyList<InterchangePoint> points) =>
+            string.Join(", ", points.Select(point => $"{Terminal.Number(100 * point.Fraction, "0")} % {Terminal.Number(point.Loss)}"));
     }
 
-    /// <summary>Nodes of the circuit that write the channel of the residual stream before this one reads it, and tokens whose embeddings do.</summary>
+    /// <summary>
+    /// Nodes of the circuit that write the channel of the residual stream before this one reads it, and tokens whose embeddings do.
+    /// </summary>
     private static string Writers(Circuit circuit, CircuitNode node)
     {
         string channel = node.Name[node.Name.LastIndexOf('.')..];
-        IEnumerable<string> writers = circuit.Nodes.TakeWhile(other => other.Name != node.Name)
-            .Where(other => other.Name.EndsWith("resid_delta" + channel, StringComparison.Ordinal)).Select(other => other.Name);
-        return string.Join("  ", writers.Concat((node.Tokens ?? []).Take(MostShown).Select(token => $"{token.Token} {Terminal.Number(token.Weight, "+0.00;-0.00")}")));
+        IEnumerable<string> writers = circuit
+            .Nodes.TakeWhile(other => other.Name != node.Name)
+            .Where(other => other.Name.EndsWith("resid_delta" + channel, StringComparison.Ordinal))
+            .Select(other => other.Name);
+        return string.Join(
+            "  ",
+            writers.Concat(
+                (node.Tokens ?? []).Take(MostShown).Select(token => $"{token.Token} {Terminal.Number(token.Weight, "+0.00;-0.00")}")
+            )
+        );
     }
 
     private static string EdgesInto(IEnumerable<CircuitEdge> edges)
     {
         CircuitEdge[] all = [.. edges.OrderByDescending(edge => Math.Abs(edge.Weight))];
-        string shown = string.Join("  ", all.Take(MostShown).Select(edge =>
-            $"{edge.From} {Terminal.Number(edge.Weight, "+0.00;-0.00")}{(edge.Effect is { } effect ? $" (effect {Terminal.Number(effect, "+0.000;-0.000;0")})" : "")}"));
+        string shown = string.Join(
+            "  ",
+            all.Take(MostShown)
+                .Select(edge =>
+                    $"{edge.From} {Terminal.Number(edge.Weight, "+0.00;-0.00")}"
+                    + (edge.Effect is { } effect ? $" (effect {Terminal.Number(effect, "+0.000;-0.000;0")})" : "")
+                )
+        );
         return shown + (all.Length > MostShown ? $"  and {all.Length - MostShown} more" : "");
     }
 

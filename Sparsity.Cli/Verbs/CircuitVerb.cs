@@ -2,16 +2,20 @@ using CommandLine;
 using Sparsity.Cli.Viewer;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Released;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
+using Sparsity.Core.Released;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("circuit", HelpText = "show FILE: nodes and edges. compare FILE FILE: what two circuits share. export FILE --format F --out FILE. edit FILE --remove NODES --out DIR. import FILE|DIR --model DIR --out DIR: circuits of the official release.")]
+[Verb(
+    "circuit",
+    HelpText = "show FILE: nodes and edges. compare FILE FILE: what two circuits share. export FILE --format F --out FILE. edit FILE "
+        + "--remove NODES --out DIR. import FILE|DIR --model DIR --out DIR: circuits of the official release."
+)]
 internal sealed class CircuitVerb : ModelVerb
 {
     [Value(0, MetaName = "action", Required = true, HelpText = "show, compare, export, edit or import.")]
@@ -26,13 +30,25 @@ internal sealed class CircuitVerb : ModelVerb
     [Option("remove", Separator = ',', HelpText = "edit: names of nodes to take out, comma-separated.")]
     public IEnumerable<string> Remove { get; set; } = [];
 
-    [Option("model", HelpText = "edit: folder of a run or of a released model. (Default: the one that the circuit names, where it was or near the circuit) import: folder of the model that the circuits were found in.")]
+    [Option(
+        "model",
+        HelpText = "edit: folder of a run or of a released model. (Default: the one that the circuit names, where it was or near the "
+            + "circuit) import: folder of the model that the circuits were found in."
+    )]
     public string? Model { get; set; }
 
-    [Option("task", HelpText = "edit: JSON file of the task, where it is not one of the program's own and was moved. import: name of the task. (Default: by the file's folder)")]
+    [Option(
+        "task",
+        HelpText = "edit: JSON file of the task, where it is not one of the program's own and was moved. import: name of the task. "
+            + "(Default: by the file's folder)"
+    )]
     public string? Task { get; set; }
 
-    [Option("answers", HelpText = "import: the two answers A,B as token ids or texts, A after prompts of the first half. (Default: by the task's name, else found from the logits)")]
+    [Option(
+        "answers",
+        HelpText = "import: the two answers A,B as token ids or texts, A after prompts of the first half. (Default: by the task's "
+            + "name, else found from the logits)"
+    )]
     public string? Answers { get; set; }
 
     [Option("means", HelpText = "import: file of mean activations. (Default: mean_baseline_pretrain.pt above the file)")]
@@ -46,13 +62,16 @@ internal sealed class CircuitVerb : ModelVerb
     public override int Execute(CancellationToken stop)
     {
         string[] files = [.. Files];
-        TakesOnly("circuit " + Action, Action switch
-        {
-            "export" => ["format", "out"],
-            "edit" => ["remove", "model", "task", "data", "tokenizer", "out", .. EngineFlags],
-            "import" => ["model", "task", "data", "tokenizer", "answers", "means", "out", .. EngineFlags],
-            _ => [],
-        });
+        TakesOnly(
+            "circuit " + Action,
+            Action switch
+            {
+                "export" => ["format", "out"],
+                "edit" => ["remove", "model", "task", "data", "tokenizer", "out", .. EngineFlags],
+                "import" => ["model", "task", "data", "tokenizer", "answers", "means", "out", .. EngineFlags],
+                _ => [],
+            }
+        );
         switch (Action, files.Length)
         {
             case ("show", 1):
@@ -96,11 +115,25 @@ internal sealed class CircuitVerb : ModelVerb
             Terminal.Line($"These are circuits of different models: equal names are not the same nodes.");
         }
 
-        Terminal.Table(["", "A", "B", "shared", "shared of either"],
-        [
-            ["nodes", $"{a.Nodes.Count}", $"{b.Nodes.Count}", $"{overlap.Nodes.Count}", Share(overlap.Nodes.Count, a.Nodes.Count + b.Nodes.Count)],
-            ["edges", $"{a.Edges.Count}", $"{b.Edges.Count}", $"{overlap.Edges.Count}", Share(overlap.Edges.Count, a.Edges.Count + b.Edges.Count)],
-        ]);
+        Terminal.Table(
+            ["", "A", "B", "shared", "shared of either"],
+            [
+                [
+                    "nodes",
+                    $"{a.Nodes.Count}",
+                    $"{b.Nodes.Count}",
+                    $"{overlap.Nodes.Count}",
+                    Share(overlap.Nodes.Count, a.Nodes.Count + b.Nodes.Count),
+                ],
+                [
+                    "edges",
+                    $"{a.Edges.Count}",
+                    $"{b.Edges.Count}",
+                    $"{overlap.Edges.Count}",
+                    Share(overlap.Edges.Count, a.Edges.Count + b.Edges.Count),
+                ],
+            ]
+        );
         Terminal.Line($"shared nodes: {string.Join(", ", overlap.Nodes)}");
         Terminal.Line($"shared edges: {string.Join(", ", overlap.Edges.Select(edge => $"{edge.From} > {edge.To}"))}");
         Terminal.Line($"only in A: {string.Join(", ", a.Nodes.Select(node => node.Name).Except(overlap.Nodes))}");
@@ -144,14 +177,23 @@ internal sealed class CircuitVerb : ModelVerb
 
         if (circuit.Imported is not null)
         {
-            TakesOnly("circuit edit of an imported circuit, which has its prompts and means beside it,", ["remove", "model", "tokenizer", "out", .. EngineFlags]);
+            TakesOnly(
+                "circuit edit of an imported circuit, which has its prompts and means beside it,",
+                ["remove", "model", "tokenizer", "out", .. EngineFlags]
+            );
         }
 
         using IComputeEngine engine = CreateEngine();
         using ModelShelf models = Model is not null ? ModelShelf.At(OpenAt, Model) : ModelShelf.Around(OpenAt);
-        OpenedRun run = models.Find(circuit, new CircuitFile("circuit", file))?.Run ?? throw new BadInputException(
-            (Model is null ? $"{circuit.Model}: the model of {file} is neither there nor near the circuit." : $"{Model}: has other weights than the model of {file}.")
-            + " Give --model DIR, the folder of the run it was found in.");
+        OpenedRun run =
+            models.Find(circuit, new CircuitFile("circuit", file))?.Run
+            ?? throw new BadInputException(
+                (
+                    Model is null
+                        ? $"{circuit.Model}: the model of {file} is neither there nor near the circuit."
+                        : $"{Model}: has other weights than the model of {file}."
+                ) + " Give --model DIR, the folder of the run it was found in."
+            );
         if (circuit.Imported is not null)
         {
             EditImported(circuit, file, removed, run);
@@ -181,9 +223,14 @@ internal sealed class CircuitVerb : ModelVerb
     private static void Tell(Circuit circuit, Circuit edited, string directory)
     {
         CircuitListing.Print(edited);
-        Terminal.Line($"before: {circuit.Nodes.Count} nodes, {circuit.Edges.Count} edges, test loss {circuit.Measurements.Loss:0.000}, without the circuit {circuit.Measurements.LossWithoutCircuit:0.000}");
         Terminal.Line(
-            $"after: {edited.Nodes.Count} nodes, {edited.Edges.Count} edges, test loss {edited.Measurements.Loss:0.000}, without the circuit {edited.Measurements.LossWithoutCircuit:0.000}");
+            $"before: {circuit.Nodes.Count} nodes, {circuit.Edges.Count} edges, test loss {circuit.Measurements.Loss:0.000}, without "
+                + $"the circuit {circuit.Measurements.LossWithoutCircuit:0.000}"
+        );
+        Terminal.Line(
+            $"after: {edited.Nodes.Count} nodes, {edited.Edges.Count} edges, test loss {edited.Measurements.Loss:0.000}, without the "
+                + $"circuit {edited.Measurements.LossWithoutCircuit:0.000}"
+        );
         Terminal.Line($"written to {Path.Combine(directory, "circuit.json")}");
     }
 }

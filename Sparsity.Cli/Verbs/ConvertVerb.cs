@@ -6,13 +6,26 @@ using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("convert", HelpText = "A model from one kind of folder into another: official, huggingface, replication, run. Weights are written as float32.")]
+[Verb(
+    "convert",
+    HelpText = "A model from one kind of folder into another: official, huggingface, replication, run. Weights are written as float32."
+)]
 internal sealed class ConvertVerb : Verb
 {
-    [Option("from", Required = true, HelpText = "Folder of a model; its kind is found out: beeg_config.json + final_model.pt, or config.json with model.safetensors, pytorch_model.bin or sparse_model.bin.")]
+    [Option(
+        "from",
+        Required = true,
+        HelpText = "Folder of a model; its kind is found out: beeg_config.json + final_model.pt, or config.json with "
+            + "model.safetensors, pytorch_model.bin or sparse_model.bin."
+    )]
     public string From { get; set; } = "";
 
-    [Option("to", Required = true, HelpText = "official: beeg_config.json + final_model.pt. huggingface: config.json + model.safetensors with prefixed names. replication: config.json of three sections + pytorch_model.bin. run: as 'train' writes it.")]
+    [Option(
+        "to",
+        Required = true,
+        HelpText = "official: beeg_config.json + final_model.pt. huggingface: config.json + model.safetensors with prefixed names. "
+            + "replication: config.json of three sections + pytorch_model.bin. run: as 'train' writes it."
+    )]
     public ModelFolderKind To { get; set; }
 
     [Option("tokenizer", HelpText = "Folder of the model's tokenizer. (Default: the one in --from, if there is one)")]
@@ -30,19 +43,28 @@ internal sealed class ConvertVerb : Verb
         TextTokenizer? tokenizer = tokenizerFolder is null ? null : TokenizerFolder.Load(tokenizerFolder);
         if (tokenizer?.VocabularySize > model.Config.VocabSize)
         {
-            throw new BadInputException($"{tokenizerFolder}: has {tokenizer.VocabularySize} tokens, but the model {model.Config.VocabSize}. Give the model's own --tokenizer.");
+            throw new BadInputException(
+                $"{tokenizerFolder}: has {tokenizer.VocabularySize} tokens, but the model {model.Config.VocabSize}. Give the model's "
+                    + $"own --tokenizer."
+            );
         }
 
         Terminal.Lines(model.Remarks);
         var folder = new RunFolder(OutputFolder.Create(Out));
         model.Save(Out, To);
-        tokenizer?.Save(To == ModelFolderKind.Run ? folder.TokenizerPath : Out, To is ModelFolderKind.HuggingFace or ModelFolderKind.Replication ? TokenizerFormat.HuggingFace : TokenizerFormat.Gpt2);
+        tokenizer?.Save(
+            To == ModelFolderKind.Run ? folder.TokenizerPath : Out,
+            To is ModelFolderKind.HuggingFace or ModelFolderKind.Replication ? TokenizerFormat.HuggingFace : TokenizerFormat.Gpt2
+        );
         if (model.IgnoredFields.Count > 0)
         {
             Terminal.Line($"left out, as no fields of the model: {string.Join(", ", model.IgnoredFields)}");
         }
 
-        Terminal.Line($"{Out}: {model.Config.NLayer} layers of {model.Config.DModel} channels, vocabulary {model.Config.VocabSize}, {(tokenizer is null ? "no tokenizer (none in --from; give --tokenizer)" : "with its tokenizer")}");
+        Terminal.Line(
+            $"{Out}: {model.Config.NLayer} layers of {model.Config.DModel} channels, vocabulary {model.Config.VocabSize}, "
+                + $"{(tokenizer is null ? "no tokenizer (none in --from; give --tokenizer)" : "with its tokenizer")}"
+        );
         return 0;
     }
 }

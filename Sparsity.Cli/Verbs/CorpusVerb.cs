@@ -9,10 +9,18 @@ namespace Sparsity.Cli.Verbs;
 [Verb("corpus", HelpText = "Make a data folder: text shards, a tokenizer, and tokens for training and validation.")]
 internal sealed class CorpusVerb : Verb
 {
-    [Option("from", SetName = "from", HelpText = "Files and folders of .py, .txt, .md, .jsonl and .parquet; folders are read with everything below them.")]
+    [Option(
+        "from",
+        SetName = "from",
+        HelpText = "Files and folders of .py, .txt, .md, .jsonl and .parquet; folders are read with everything below them."
+    )]
     public IEnumerable<string> From { get; set; } = [];
 
-    [Option("column", HelpText = "With --from: the field of .jsonl and the column of .parquet that holds the text. (Default: the first there is of text, content, code)")]
+    [Option(
+        "column",
+        HelpText = "With --from: the field of .jsonl and the column of .parquet that holds the text. (Default: the first there is of "
+            + "text, content, code)"
+    )]
     public string? Column { get; set; }
 
     [Option("glob", HelpText = "With --from: only files of folders whose path or name matches, with * and ?, such as '*.py'.")]
@@ -45,7 +53,13 @@ internal sealed class CorpusVerb : Verb
 
         TakesOnly(
             $"corpus {(Synthetic ? "--synthetic" : "--from")}{(Tokenizer is null ? "" : " with --tokenizer")}",
-            ["out", "seed", .. Synthetic ? (string[])["synthetic", "megabytes"] : ["from", "column", "glob"], Tokenizer is null ? "vocabulary" : "tokenizer"]);
+            [
+                "out",
+                "seed",
+                .. Synthetic ? (string[])["synthetic", "megabytes"] : ["from", "column", "glob"],
+                Tokenizer is null ? "vocabulary" : "tokenizer",
+            ]
+        );
 
         TextTokenizer? tokenizer = Tokenizer is null ? null : TokenizerFolder.Load(Tokenizer);
         CorpusFolder.RequireFree(Out);
@@ -61,7 +75,10 @@ internal sealed class CorpusVerb : Verb
             }
 
             DataFolder data = DataFolder.Tokenize(Out, tokenizer, Vocabulary, stop);
-            Terminal.Line($"{Out}: {data.Training.Length} training and {data.Validation.Length} validation tokens, vocabulary {data.Tokenizer.VocabularySize}");
+            Terminal.Line(
+                $"{Out}: {data.Training.Length} training and {data.Validation.Length} validation tokens, vocabulary "
+                    + $"{data.Tokenizer.VocabularySize}"
+            );
             return 0;
         }
         catch
@@ -79,10 +96,26 @@ internal sealed class CorpusVerb : Verb
             throw new BadInputException($"corpus: --glob {Glob} chooses among the files of folders, and --from names none. Leave it out.");
         }
 
-        var tree = new TextTree(sources, new TextTreeOptions { Seed = Seed, Column = Column, Glob = Glob });
-        IEnumerable<CorpusDocument> documents = tree.Documents.TakeWhile(_ => stop.IsCancellationRequested ? throw new OperationCanceledException() : true);
-        CorpusInfo info = CorpusFolder.Write(Out, documents, CorpusInfo.Of(string.Join(", ", sources.Select(Path.GetFullPath)), Seed, tree.Skipped));
-        Terminal.Line($"{info.TrainDocuments + info.ValidationDocuments} documents read, {info.ValidationDocuments} of them for validation");
+        var tree = new TextTree(
+            sources,
+            new TextTreeOptions
+            {
+                Seed = Seed,
+                Column = Column,
+                Glob = Glob,
+            }
+        );
+        IEnumerable<CorpusDocument> documents = tree.Documents.TakeWhile(_ =>
+            stop.IsCancellationRequested ? throw new OperationCanceledException() : true
+        );
+        CorpusInfo info = CorpusFolder.Write(
+            Out,
+            documents,
+            CorpusInfo.Of(string.Join(", ", sources.Select(Path.GetFullPath)), Seed, tree.Skipped)
+        );
+        Terminal.Line(
+            $"{info.TrainDocuments + info.ValidationDocuments} documents read, {info.ValidationDocuments} of them for validation"
+        );
         foreach (SkippedFiles skipped in info.Skipped)
         {
             Terminal.Line($"skipped {skipped.Count} {skipped.Reason}, for instance {skipped.Examples[0]}");

@@ -47,7 +47,10 @@ internal sealed class DemoVerb : EngineVerb
         Terminal.Line($"corpus and tokenizer");
         CorpusVerb.WriteSynthetic(dataPath, 12, Seed);
         DataFolder data = DataFolder.Tokenize(dataPath, null, Vocabulary);
-        Terminal.Line($"{data.Training.Length} training tokens, {data.Validation.Length} validation tokens, vocabulary {data.Tokenizer.VocabularySize}");
+        Terminal.Line(
+            $"{data.Training.Length} training tokens, {data.Validation.Length} validation tokens, vocabulary "
+                + $"{data.Tokenizer.VocabularySize}"
+        );
 
         TrainedModel sparse = Train(engine, Path.Combine(root, "sparse"), data, dense: false, stop);
         TrainedModel? dense = NoDense ? null : Train(engine, Path.Combine(root, "dense"), data, dense: true, stop);
@@ -67,11 +70,13 @@ internal sealed class DemoVerb : EngineVerb
             BigramLoss: sparse.Record.BigramLoss,
             NonzeroFraction: last.Statistics!.NonzeroFraction,
             DenseValidationLoss: dense?.Metrics[^1].ValidationLoss,
-            Circuits: [.. circuits.Select(entry => DemoCircuit.Of(entry.Model, entry.Circuit))]);
+            Circuits: [.. circuits.Select(entry => DemoCircuit.Of(entry.Model, entry.Circuit))]
+        );
         AtomicFile.WriteText(Path.Combine(root, "summary.json"), JsonText.Write(summary));
         AtomicFile.WriteText(
             Path.Combine(root, "report.html"),
-            ReportPage.Render(summary, [.. models.Select(model => new TrainingCurve(model.Name, model.Metrics))], circuits));
+            ReportPage.Render(summary, [.. models.Select(model => new TrainingCurve(model.Name, model.Metrics))], circuits)
+        );
         Print(summary, circuits, root);
         return 0;
     }
@@ -81,11 +86,13 @@ internal sealed class DemoVerb : EngineVerb
         string name = dense ? DemoCircuit.Dense : DemoCircuit.Sparse;
         ModelConfig model = ModelConfig.Small(data.Tokenizer.VocabularySize);
         model = dense ? model with { Afrac = null } : model;
-        TrainingConfig training = ((dense ? TrainingConfig.SmallDense : TrainingConfig.Small) with
-        {
-            Seed = Seed,
-            TotalTokens = (long)(Minutes / 5 * (dense ? 980_000 : 4_500_000)),
-        }).Resolved(model);
+        TrainingConfig training = (
+            (dense ? TrainingConfig.SmallDense : TrainingConfig.Small) with
+            {
+                Seed = Seed,
+                TotalTokens = (long)(Minutes / 5 * (dense ? 980_000 : 4_500_000)),
+            }
+        ).Resolved(model);
         Terminal.Line($"training the {name} model on {training.TotalTokens} tokens");
         var metrics = new List<TrainingMetrics>();
         using TrainingRun run = Run.Create(directory, engine, data, model, training);
@@ -107,7 +114,9 @@ internal sealed class DemoVerb : EngineVerb
         {
             Terminal.Line($"pruning the {model.Name} model to {task}");
             using TaskPruning pruning = TaskPruning.Create(subject, TaskCatalogue.Find(task), config);
-            PrunedTask pruned = pruning.Find([config.TargetLoss], progress: progress => PruneVerb.Show(task, config, progress), stop: stop)[0];
+            PrunedTask pruned = pruning.Find([config.TargetLoss], progress: progress => PruneVerb.Show(task, config, progress), stop: stop)[
+                0
+            ];
             string folder = OutputFolder.Create(Path.Combine(root, "circuits", model.Name, task));
             pruned.WriteTo(folder);
             found.Add(new ReportCircuit(model.Name, pruned.Circuit));
@@ -118,14 +127,27 @@ internal sealed class DemoVerb : EngineVerb
 
     private static void Print(DemoSummary summary, IReadOnlyList<ReportCircuit> circuits, string root)
     {
-        Terminal.Table(["circuit", "nodes", "edges", "loss", "full model", "without it", "empty", "accuracy"], summary.Circuits.Select(circuit => new[]
-        {
-            $"{circuit.Model} {circuit.Task}", $"{circuit.Nodes}/{circuit.TotalNodes}", $"{circuit.Edges}/{circuit.TotalEdges}", Terminal.Number(circuit.Loss),
-            Terminal.Number(circuit.LossFullModel), Terminal.Number(circuit.LossWithoutCircuit), Terminal.Number(circuit.LossEmpty), Terminal.Number(100 * circuit.Accuracy, "0.0") + " %",
-        }));
+        Terminal.Table(
+            ["circuit", "nodes", "edges", "loss", "full model", "without it", "empty", "accuracy"],
+            summary.Circuits.Select(circuit =>
+                new[]
+                {
+                    $"{circuit.Model} {circuit.Task}",
+                    $"{circuit.Nodes}/{circuit.TotalNodes}",
+                    $"{circuit.Edges}/{circuit.TotalEdges}",
+                    Terminal.Number(circuit.Loss),
+                    Terminal.Number(circuit.LossFullModel),
+                    Terminal.Number(circuit.LossWithoutCircuit),
+                    Terminal.Number(circuit.LossEmpty),
+                    Terminal.Number(100 * circuit.Accuracy, "0.0") + " %",
+                }
+            )
+        );
         string dense = summary.DenseValidationLoss is { } loss ? $", dense {Terminal.Number(loss)}" : "";
         Terminal.Line(
-            $"validation loss: sparse {summary.ValidationLoss:0.000} with {100 * summary.NonzeroFraction:0.00} % of weights{dense}, best bigram {summary.BigramLoss:0.000}; {summary.Seconds:0} s");
+            $"validation loss: sparse {summary.ValidationLoss:0.000} with {100 * summary.NonzeroFraction:0.00} % of weights{dense}, "
+                + $"best bigram {summary.BigramLoss:0.000}; {summary.Seconds:0} s"
+        );
         Terminal.Line($"report: {Path.Combine(root, "report.html")}");
         if (Headline.EdgeComparison(circuits) is { } sentence)
         {

@@ -23,16 +23,29 @@ internal sealed class DeviceCheckReport(string device, string reference, string?
             long started = Stopwatch.GetTimestamp();
             ParityResult result = Run(item);
             double seconds = Stopwatch.GetElapsedTime(started).TotalSeconds;
-            _items.Add(new CheckedItem(item.Name, result.Ok, Finite(result.Difference), Finite(result.Allowed), result.Detail, Math.Round(seconds, 3)));
+            _items.Add(
+                new CheckedItem(
+                    item.Name,
+                    result.Ok,
+                    Finite(result.Difference),
+                    Finite(result.Allowed),
+                    result.Detail,
+                    Math.Round(seconds, 3)
+                )
+            );
             string share = double.IsFinite(result.Share) ? $"{100 * result.Share:0.0} % of the tolerance" : "not comparable";
-            Terminal.Line($"{(result.Ok ? "ok    " : "FAILED")}  {item.Name}: {share}{(result.Detail.Length == 0 ? "" : "; " + result.Detail)}  ({seconds:0.00} s)");
+            Terminal.Line(
+                $"{(result.Ok ? "ok    " : "FAILED")}  {item.Name}: {share}{(result.Detail.Length == 0 ? "" : "; " + result.Detail)}  "
+                    + $"({seconds:0.00} s)"
+            );
             Save("");
         }
 
         CheckedItem[] failed = [.. _items.Where(item => !item.Ok)];
-        string verdict = failed.Length == 0
-            ? $"all {_items.Count} items passed on {device}"
-            : $"{failed.Length} of {_items.Count} items FAILED on {device}: {string.Join("; ", failed.Select(item => item.Name))}";
+        string verdict =
+            failed.Length == 0
+                ? $"all {_items.Count} items passed on {device}"
+                : $"{failed.Length} of {_items.Count} items FAILED on {device}: {string.Join("; ", failed.Select(item => item.Name))}";
         Save(verdict);
         Terminal.Line($"{verdict}");
         return failed.Length == 0 ? 0 : 1;
@@ -47,7 +60,12 @@ internal sealed class DeviceCheckReport(string device, string reference, string?
         }
         catch (Exception exception) when (exception is not OperationCanceledException)
         {
-            return new ParityResult(item.Name, double.PositiveInfinity, 0, exception is BadInputException or ComparisonException ? exception.Message : exception.ToString());
+            return new ParityResult(
+                item.Name,
+                double.PositiveInfinity,
+                0,
+                exception is BadInputException or ComparisonException ? exception.Message : exception.ToString()
+            );
         }
     }
 

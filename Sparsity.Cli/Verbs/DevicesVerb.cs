@@ -8,19 +8,33 @@ using Sparsity.Parity;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("devices", HelpText = "Show the engines and devices found, and which one 'auto' takes; --check proves every kernel of a device right.")]
+[Verb(
+    "devices",
+    HelpText = "Show the engines and devices found, and which one 'auto' takes; --check proves every kernel of a device right."
+)]
 internal sealed class DevicesVerb : EngineVerb
 {
-    [Option("check", HelpText = "Compare every operation and short runs on the device with the CPU engine, and training steps with the official code's. Exit code 1 if any item fails.")]
+    [Option(
+        "check",
+        HelpText = "Compare every operation and short runs on the device with the CPU engine, and training steps with the official "
+            + "code's. Exit code 1 if any item fails."
+    )]
     public bool Check { get; set; }
 
-    [Option("shapes", HelpText = "With --check: odd (small and odd shapes only), S (these and the shapes of size S) or all (L too). (Default: all)")]
+    [Option(
+        "shapes",
+        HelpText = "With --check: odd (small and odd shapes only), S (these and the shapes of size S) or all (L too). (Default: all)"
+    )]
     public string? Shapes { get; set; }
 
     [Option("json", HelpText = "With --check: file for the results, kept up to date after every item.")]
     public string? Json { get; set; }
 
-    [Option("emit", HelpText = "Write every kernel as PTX and OpenCL C into this folder (sm_80/, sm_90/, opencl/), and do nothing else. No device is needed.")]
+    [Option(
+        "emit",
+        HelpText = "Write every kernel as PTX and OpenCL C into this folder (sm_80/, sm_90/, opencl/), and do nothing else. No device "
+            + "is needed."
+    )]
     public string? Emit { get; set; }
 
     public override int Execute(CancellationToken stop)
@@ -63,7 +77,9 @@ internal sealed class DevicesVerb : EngineVerb
         };
         if (Device == "auto" && EngineFactory.Choose(GpuDevices.Find(out _)) is null)
         {
-            throw new BadInputException("There is no usable GPU to check; 'sparsity devices' says why. --device cpu checks the CPU engine against itself.");
+            throw new BadInputException(
+                "There is no usable GPU to check; 'sparsity devices' says why. --device cpu checks the CPU engine against itself."
+            );
         }
 
         using IComputeEngine device = CreateEngine();
@@ -84,7 +100,10 @@ internal sealed class DevicesVerb : EngineVerb
         foreach (GpuDeviceInfo device in devices)
         {
             string whyNot = device.WhyNot is null ? "" : "; not usable: " + device.WhyNot;
-            Terminal.Line($"{device.Id}: {device.Name}, {device.MemoryBytes / 1073741824.0:0.0} GiB, {device.Version}{(device.IsProcessor ? ", a CPU" : "")}{whyNot}");
+            Terminal.Line(
+                $"{device.Id}: {device.Name}, {device.MemoryBytes / 1073741824.0:0.0} GiB, "
+                    + $"{device.Version}{(device.IsProcessor ? ", a CPU" : "")}{whyNot}"
+            );
         }
 
         if (devices.Count == 0)

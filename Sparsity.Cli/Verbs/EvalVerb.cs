@@ -18,7 +18,8 @@ internal sealed class EvalVerb : ModelVerb
     {
         using IComputeEngine engine = CreateEngine();
         using OpenedRun run = Open(Model, engine);
-        ReadOnlyMemory<ushort> trained = run.Data.Training, validated = run.Data.Validation;
+        ReadOnlyMemory<ushort> trained = run.Data.Training,
+            validated = run.Data.Validation;
         TrainingConfig training = run.Training;
         TrainingRun.RequireData(training, trained.Length, validated.Length);
         var source = new BatchSource(validated, training.BatchSequences, training.ContextTokens);
@@ -26,17 +27,22 @@ internal sealed class EvalVerb : ModelVerb
         using var loss = new LanguageModelLoss(run.Model, training.BatchSequences, training.ContextTokens);
         double validation = NumericalException.RequireFinite(loss.MeanOver(source, batches), "the validation loss");
         ModelStatistics statistics = ModelStatistics.Of(run.Model.Parameters);
-        Terminal.Table(["measure", "value"],
-        [
-            ["validation loss (nats per token)", Terminal.Number(validation, "0.0000")],
-            ["validation tokens", $"{batches * training.BatchSequences * training.ContextTokens}"],
-            ["best bigram predictor's loss", Terminal.Number(TrainingRun.BigramLoss(training, run.Model.Config.VocabSize, trained, validated), "0.0000")],
-            ["nonzero parameters (L0)", $"{statistics.Nonzero}"],
-            ["nonzero without embeddings", $"{statistics.NonzeroWithoutEmbeddings}"],
-            ["nonzero share of attention and MLP matrices", Terminal.Number(statistics.NonzeroFraction, "0.00000")],
-            ["alive neurons per layer", $"{string.Join(", ", statistics.AliveNeurons)} of {run.Model.Config.DMlp}"],
-            ["kurtosis of the final residual", Terminal.Number(loss.FinalResidualKurtosis(), "0.00")],
-        ]);
+        Terminal.Table(
+            ["measure", "value"],
+            [
+                ["validation loss (nats per token)", Terminal.Number(validation, "0.0000")],
+                ["validation tokens", $"{batches * training.BatchSequences * training.ContextTokens}"],
+                [
+                    "best bigram predictor's loss",
+                    Terminal.Number(TrainingRun.BigramLoss(training, run.Model.Config.VocabSize, trained, validated), "0.0000"),
+                ],
+                ["nonzero parameters (L0)", $"{statistics.Nonzero}"],
+                ["nonzero without embeddings", $"{statistics.NonzeroWithoutEmbeddings}"],
+                ["nonzero share of attention and MLP matrices", Terminal.Number(statistics.NonzeroFraction, "0.00000")],
+                ["alive neurons per layer", $"{string.Join(", ", statistics.AliveNeurons)} of {run.Model.Config.DMlp}"],
+                ["kurtosis of the final residual", Terminal.Number(loss.FinalResidualKurtosis(), "0.00")],
+            ]
+        );
         return 0;
     }
 }

@@ -31,12 +31,21 @@ internal sealed class GenerateVerb : ModelVerb
     [Option("seed", Default = 1UL, HelpText = "Seed of the draws.")]
     public ulong Seed { get; set; }
 
-    [Option("no-cache", HelpText = "Take the whole context through the model for every token, instead of remembering keys and values: slower, the same text.")]
+    [Option(
+        "no-cache",
+        HelpText = "Take the whole context through the model for every token, instead of remembering keys and values: slower, the "
+            + "same text."
+    )]
     public bool NoCache { get; set; }
 
     public override int Execute(CancellationToken stop)
     {
-        SamplingConfig sampling = new SamplingConfig { Temperature = Temperature, TopK = TopK, TopP = TopP }.Validated();
+        SamplingConfig sampling = new SamplingConfig
+        {
+            Temperature = Temperature,
+            TopK = TopK,
+            TopP = TopP,
+        }.Validated();
         if (Tokens < 1)
         {
             throw new BadInputException($"--tokens is {Tokens}, but must be at least 1.");
@@ -44,7 +53,10 @@ internal sealed class GenerateVerb : ModelVerb
 
         if (Temperature == 0)
         {
-            TakesOnly("generate --temperature 0, which draws nothing,", ["model", "data", "tokenizer", "prompt", "tokens", "temperature", "no-cache", .. EngineFlags]);
+            TakesOnly(
+                "generate --temperature 0, which draws nothing,",
+                ["model", "data", "tokenizer", "prompt", "tokens", "temperature", "no-cache", .. EngineFlags]
+            );
         }
 
         using IComputeEngine engine = CreateEngine();

@@ -34,7 +34,9 @@ internal sealed class MergeVerb : Verb
 
         foreach (ReproductionPlan plan in ReproductionMerge.Run(figures, Out))
         {
-            Terminal.Line($"{figures.Length} shards of {plan.Figure.Name()} joined; for its result: sparsity reproduce {plan.Options} --out {Out}");
+            Terminal.Line(
+                $"{figures.Length} shards of {plan.Figure.Name()} joined; for its result: sparsity reproduce {plan.Options} --out {Out}"
+            );
         }
 
         return 0;

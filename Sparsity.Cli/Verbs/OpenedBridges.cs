@@ -24,7 +24,9 @@ internal sealed class OpenedBridges : IDisposable
         string dense = denseDirectory ?? RecordedPath.Folder(record.Dense, directory);
         if (!Directory.Exists(dense))
         {
-            throw new BadInputException($"{directory}: its bridges lead to the dense model '{dense}', but there is no such folder. Give its folder with --dense.");
+            throw new BadInputException(
+                $"{directory}: its bridges lead to the dense model '{dense}', but there is no such folder. Give its folder with --dense."
+            );
         }
 
         Sparse = Run.Open(directory, engine, data, tokenizer);

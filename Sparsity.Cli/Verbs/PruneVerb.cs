@@ -15,7 +15,12 @@ internal sealed class PruneVerb : ModelVerb
     [Option("model", HelpText = "Folder of a run or of a released model. With --resume: where it is now.")]
     public string? Model { get; set; }
 
-    [Option("task", Separator = ',', HelpText = "Names of tasks ('sparsity tasks list') or JSON files of prompt pairs, comma-separated. With --resume: where files of tasks are now.")]
+    [Option(
+        "task",
+        Separator = ',',
+        HelpText = "Names of tasks ('sparsity tasks list') or JSON files of prompt pairs, comma-separated. With --resume: where files "
+            + "of tasks are now."
+    )]
     public IEnumerable<string> Task { get; set; } = [];
 
     [Option("all-tasks", HelpText = "All tasks; those that the model itself does not do are reported and not pruned.")]
@@ -24,7 +29,12 @@ internal sealed class PruneVerb : ModelVerb
     [Option("config", HelpText = "JSON file of pruning settings (docs/pruning.md); flags below override it.")]
     public string? Config { get; set; }
 
-    [Option("target-loss", Separator = ',', HelpText = "Task losses in nats that circuits must not exceed, comma-separated: a circuit for each. (Default: {pruning.target_loss})")]
+    [Option(
+        "target-loss",
+        Separator = ',',
+        HelpText = "Task losses in nats that circuits must not exceed, comma-separated: a circuit for each. (Default: "
+            + "{pruning.target_loss})"
+    )]
     public IEnumerable<double> TargetLoss { get; set; } = [];
 
     [Option("steps", HelpText = "Steps of mask training. (Default: {pruning.steps})")]
@@ -36,10 +46,18 @@ internal sealed class PruneVerb : ModelVerb
     [Option("ablation", HelpText = "What other nodes are frozen at: mean or zero. (Default: {pruning.ablation})")]
     public Ablation? Ablation { get; set; }
 
-    [Option("final-resid", HelpText = "Also the channels of final_resid, which the unembedding reads, as nodes: as in the official release's circuits, not in the paper.")]
+    [Option(
+        "final-resid",
+        HelpText = "Also the channels of final_resid, which the unembedding reads, as nodes: as in the official release's circuits, "
+            + "not in the paper."
+    )]
     public bool FinalResid { get; set; }
 
-    [Option("loss", HelpText = "What masks are trained on and circuits chosen and reported by: binary (between the two answers) or full (the right answer among all tokens). (Default: {pruning.loss})")]
+    [Option(
+        "loss",
+        HelpText = "What masks are trained on and circuits chosen and reported by: binary (between the two answers) or full (the "
+            + "right answer among all tokens). (Default: {pruning.loss})"
+    )]
     public TaskLoss? Loss { get; set; }
 
     [Option("method", HelpText = "How nodes are ranked: mask (trained), or attribution (the baseline). (Default: {pruning.method})")]
@@ -48,32 +66,56 @@ internal sealed class PruneVerb : ModelVerb
     [Option("search", HelpText = "Prunings of a search for better settings before each circuit; the table is search.jsonl. (Default: 0)")]
     public int Search { get; set; }
 
-    [Option("faithfulness", HelpText = "Also test each circuit: the same search on a random model and on shuffled labels, interchange curves, the attribution baseline.")]
+    [Option(
+        "faithfulness",
+        HelpText = "Also test each circuit: the same search on a random model and on shuffled labels, interchange curves, the "
+            + "attribution baseline."
+    )]
     public bool Faithfulness { get; set; }
 
-    [Option("seed", Separator = ',', HelpText = "Seeds of mask and prompts, comma-separated: a circuit for each. (Default: {pruning.seed})")]
+    [Option(
+        "seed",
+        Separator = ',',
+        HelpText = "Seeds of mask and prompts, comma-separated: a circuit for each. (Default: {pruning.seed})"
+    )]
     public IEnumerable<ulong> Seed { get; set; } = [];
 
-    [Option("shard", HelpText = "i/n: do only the i-th of n shares of the tasks and seeds, into a folder of its own below --out; 'merge' joins them.")]
+    [Option(
+        "shard",
+        HelpText = "i/n: do only the i-th of n shares of the tasks and seeds, into a folder of its own below --out; 'merge' joins them."
+    )]
     public string? Shard { get; set; }
 
     [Option("out", HelpText = "Folder to make.")]
     public string? Out { get; set; }
 
-    [Option("resume", HelpText = "Folder of an interrupted run to go on with, with the settings it has; takes only --model, --data, --task, --device and --threads beside it.")]
+    [Option(
+        "resume",
+        HelpText = "Folder of an interrupted run to go on with, with the settings it has; takes only --model, --data, --task, "
+            + "--device and --threads beside it."
+    )]
     public string? Resume { get; set; }
 
     public override int Execute(CancellationToken stop)
     {
         RequireUsed();
         PruningPlan? resumed = Resume is null ? null : PruningPlan.Load(Path.Combine(Resume, "prune.json")).At(Model, Data, Task);
-        PromptTask[] tasks = resumed is not null ? [.. resumed.Tasks.Select(resumed.FindTask)] : AllTasks ? [.. TaskCatalogue.All] : [.. Task.Select(PromptTask.Find)];
+        PromptTask[] tasks =
+            resumed is not null ? [.. resumed.Tasks.Select(resumed.FindTask)]
+            : AllTasks ? [.. TaskCatalogue.All]
+            : [.. Task.Select(PromptTask.Find)];
         PruningConfig config = resumed?.Settings ?? Settings();
-        string model = Path.GetFullPath(resumed is null ? Model ?? throw new BadInputException("prune needs --model DIR, the folder of a run or of a released model.")
-            : Model ?? RecordedPath.Folder(resumed.Model, Resume!));
+        string model = Path.GetFullPath(
+            resumed is null
+                ? Model ?? throw new BadInputException("prune needs --model DIR, the folder of a run or of a released model.")
+                : Model ?? RecordedPath.Folder(resumed.Model, Resume!)
+        );
         string? data = resumed?.Data is { } recorded ? Data ?? RecordedPath.Folder(recorded, Resume!) : Data;
         Shard? shard = Shard is null ? null : Core.Distributed.Shard.Parse(Shard);
-        string directory = Resume ?? (Out is not null && shard is not null ? Path.Combine(Out, shard.FolderName) : Out) ?? throw new BadInputException("prune needs --out DIR, a folder to make.");
+        string directory =
+            Resume
+            ?? (Out is not null && shard is not null ? Path.Combine(Out, shard.FolderName) : Out)
+            ?? throw new BadInputException("prune needs --out DIR, a folder to make.");
         if (tasks.Length == 0)
         {
             throw new BadInputException("prune needs --task NAME or --all-tasks; 'sparsity tasks list' shows the tasks.");
@@ -83,7 +125,9 @@ internal sealed class PruneVerb : ModelVerb
         string[] names = [.. tasks.Select(task => task.Name)];
         if (names.Distinct().Count() < names.Length)
         {
-            throw new BadInputException($"--task: {names.GroupBy(name => name).First(group => group.Count() > 1).Key} is given twice. Name each task once.");
+            throw new BadInputException(
+                $"--task: {names.GroupBy(name => name).First(group => group.Count() > 1).Key} is given twice. Name each task once."
+            );
         }
 
         if (Search is < 0 or > 100_000)
@@ -92,37 +136,56 @@ internal sealed class PruneVerb : ModelVerb
         }
 
         shard?.RequireWork(tasks.Length * Math.Max(1, Seed.Distinct().Count()));
-        string? tokenizer = Tokenizer is not null ? Path.GetFullPath(Tokenizer)
-            : resumed?.Tokenizer is { } recordedTokenizer ? RecordedPath.Folder(recordedTokenizer, Resume!) : null;
+        string? tokenizer =
+            Tokenizer is not null ? Path.GetFullPath(Tokenizer)
+            : resumed?.Tokenizer is { } recordedTokenizer ? RecordedPath.Folder(recordedTokenizer, Resume!)
+            : null;
         int searches = tasks.Length * Math.Max(1, resumed?.Seeds.Count ?? Seed.Count());
         using var workers = new PruningWorkers(
-            this, model, data, tokenizer, Math.Max(searches, resumed?.Search ?? Search), config, resumed?.Faithfulness ?? Faithfulness);
-        PruningPlan plan = resumed ?? new PruningPlan
-        {
-            Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
-            Model = model,
-            ModelFingerprint = workers.Fingerprint,
-            Data = data is null ? null : Path.GetFullPath(data),
-            DataFingerprint = workers.DataFingerprint,
-            Tokenizer = tokenizer,
-            Tasks = names,
-            TaskFiles = tasks.Any(task => task.File is not null) ? tasks.Where(task => task.File is not null).ToDictionary(task => task.Name, task => task.File!) : null,
-            PruneUnsolved = !AllTasks,
-            TargetLosses = TargetLoss.Any() ? [.. TargetLoss.Distinct()] : [config.TargetLoss],
-            Seeds = Seed.Any() ? [.. Seed.Distinct()] : [config.Seed],
-            Search = Search,
-            Faithfulness = Faithfulness,
-            Shard = shard,
-            Settings = config,
-        };
+            this,
+            model,
+            data,
+            tokenizer,
+            Math.Max(searches, resumed?.Search ?? Search),
+            config,
+            resumed?.Faithfulness ?? Faithfulness
+        );
+        PruningPlan plan =
+            resumed
+            ?? new PruningPlan
+            {
+                Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
+                Model = model,
+                ModelFingerprint = workers.Fingerprint,
+                Data = data is null ? null : Path.GetFullPath(data),
+                DataFingerprint = workers.DataFingerprint,
+                Tokenizer = tokenizer,
+                Tasks = names,
+                TaskFiles = tasks.Any(task => task.File is not null)
+                    ? tasks.Where(task => task.File is not null).ToDictionary(task => task.Name, task => task.File!)
+                    : null,
+                PruneUnsolved = !AllTasks,
+                TargetLosses = TargetLoss.Any() ? [.. TargetLoss.Distinct()] : [config.TargetLoss],
+                Seeds = Seed.Any() ? [.. Seed.Distinct()] : [config.Seed],
+                Search = Search,
+                Faithfulness = Faithfulness,
+                Shard = shard,
+                Settings = config,
+            };
         if (plan.ModelFingerprint != workers.Fingerprint)
         {
-            throw new BadInputException($"{directory}: was begun with other weights than {model} has now. Give the right folder with --model DIR, or begin anew with another --out.");
+            throw new BadInputException(
+                $"{directory}: was begun with other weights than {model} has now. Give the right folder with --model DIR, or begin "
+                    + $"anew with another --out."
+            );
         }
 
         if (plan.DataFingerprint is not null && plan.DataFingerprint != workers.DataFingerprint)
         {
-            throw new BadInputException($"{directory}: was begun with other data than {data ?? "the model's"} now. Give the right folder with --data DIR, or begin anew with another --out.");
+            throw new BadInputException(
+                $"{directory}: was begun with other data than {data ?? "the model's"} now. Give the right folder with --data DIR, or "
+                    + $"begin anew with another --out."
+            );
         }
 
         if (resumed is null)
@@ -146,7 +209,9 @@ internal sealed class PruneVerb : ModelVerb
     }
 
     internal static void Show(string task, PruningConfig config, PruningProgress progress) =>
-        Terminal.Status($"{task}: k_coef {progress.KCoef}, step {progress.Step}/{config.Steps}, loss {progress.Loss:0.000}, {progress.Nodes} nodes");
+        Terminal.Status(
+            $"{task}: k_coef {progress.KCoef}, step {progress.Step}/{config.Steps}, loss {progress.Loss:0.000}, {progress.Nodes} nodes"
+        );
 
     private static void Show(IReadOnlyList<PruningResult> results, PruningPlan plan)
     {
@@ -154,7 +219,10 @@ internal sealed class PruneVerb : ModelVerb
         {
             foreach (PruningResult result in results)
             {
-                Terminal.Line($"{result.Task}: {result.Status.ToString().ToLowerInvariant()}{(result.Edges is null ? "" : $", {result.Nodes} nodes, {result.Edges} edges, loss {result.Loss:0.000}")}");
+                string size = result.Edges is null
+                    ? ""
+                    : $", {result.Nodes} nodes, {result.Edges} edges, loss {Terminal.Number(result.Loss!.Value)}";
+                Terminal.Line($"{result.Task}: {result.Status.ToString().ToLowerInvariant()}{size}");
             }
         }
     }
@@ -177,12 +245,29 @@ internal sealed class PruneVerb : ModelVerb
 
         Terminal.Table(
             ["task", "seed", "target", "status", "nodes", "edges", "loss", "full model", "without it", "empty", "best random"],
-            results.Results.Select(result => new[]
-            {
-                result.Task, $"{result.Seed}", Terminal.Number(result.TargetLoss, "0.###"), result.Status.ToString().ToLowerInvariant(), $"{result.Nodes}", $"{result.Edges}",
-                Loss(result.Loss), Loss(result.LossFullModel), Loss(result.LossWithoutCircuit), Loss(result.LossEmpty), Loss(result.LossRandomBest),
-            }));
-        foreach (string reason in results.Results.Where(result => result.Reason is not null).Select(result => $"skipped: {result.Reason}").Distinct())
+            results.Results.Select(result =>
+                new[]
+                {
+                    result.Task,
+                    $"{result.Seed}",
+                    Terminal.Number(result.TargetLoss, "0.###"),
+                    result.Status.ToString().ToLowerInvariant(),
+                    $"{result.Nodes}",
+                    $"{result.Edges}",
+                    Loss(result.Loss),
+                    Loss(result.LossFullModel),
+                    Loss(result.LossWithoutCircuit),
+                    Loss(result.LossEmpty),
+                    Loss(result.LossRandomBest),
+                }
+            )
+        );
+        foreach (
+            string reason in results
+                .Results.Where(result => result.Reason is not null)
+                .Select(result => $"skipped: {result.Reason}")
+                .Distinct()
+        )
         {
             Terminal.Line($"{reason}");
         }
@@ -195,7 +280,9 @@ internal sealed class PruneVerb : ModelVerb
         foreach (PruningTotal total in plan.Shard is null ? results.Totals : [])
         {
             Terminal.Line(
-                $"seed {total.Seed}, target {total.TargetLoss}: {total.Solved} of {plan.Tasks.Count} tasks solved; geometric mean of their edges {Loss(total.GeometricMeanEdges)}");
+                $"seed {total.Seed}, target {total.TargetLoss}: {total.Solved} of {plan.Tasks.Count} tasks solved; geometric mean of "
+                    + $"their edges {Loss(total.GeometricMeanEdges)}"
+            );
         }
 
         Terminal.Line($"written to {run.ResultsPath}");
@@ -208,14 +295,16 @@ internal sealed class PruneVerb : ModelVerb
     {
         if (Resume is not null)
         {
-            TakesOnly("prune --resume, which goes on with the settings that the run has,", ["resume", "model", "data", "tokenizer", "task", .. EngineFlags]);
+            TakesOnly(
+                "prune --resume, which goes on with the settings that the run has,",
+                ["resume", "model", "data", "tokenizer", "task", .. EngineFlags]
+            );
         }
 
         if (AllTasks && Task.Any())
         {
             throw new BadInputException("prune: --all-tasks contradicts --task. Give one.");
         }
-
     }
 
     private PruningConfig Settings()
@@ -224,7 +313,9 @@ internal sealed class PruneVerb : ModelVerb
         if ((Method ?? config.Method) == PruningMethod.Attribution && Given.Overlaps(["steps", "k-coef", "search"]))
         {
             throw new BadInputException(
-                $"prune: the method attribution{(Method is null ? $" of {Config}" : "")} trains no mask, so it does not use --steps, --k-coef and --search. Leave them out.");
+                $"prune: the method attribution{(Method is null ? $" of {Config}" : "")} trains no mask, so it does not use --steps, "
+                    + $"--k-coef and --search. Leave them out."
+            );
         }
 
         foreach (double target in TargetLoss)
@@ -232,17 +323,19 @@ internal sealed class PruneVerb : ModelVerb
             (config with { TargetLoss = target }).Validated("prune");
         }
 
-        return (config with
-        {
-            TargetLoss = TargetLoss.Any() ? TargetLoss.First() : config.TargetLoss,
-            Steps = Steps ?? config.Steps,
-            KCoef = KCoef.Any() ? [.. KCoef] : config.KCoef,
-            Ablation = Ablation ?? config.Ablation,
-            FinalResid = FinalResid || config.FinalResid,
-            Loss = Loss ?? config.Loss,
-            CircuitLoss = Loss ?? config.CircuitLoss,
-            Method = Method ?? config.Method,
-            Seed = Seed.Any() ? Seed.First() : config.Seed,
-        }).Validated(Config ?? "prune");
+        return (
+            config with
+            {
+                TargetLoss = TargetLoss.Any() ? TargetLoss.First() : config.TargetLoss,
+                Steps = Steps ?? config.Steps,
+                KCoef = KCoef.Any() ? [.. KCoef] : config.KCoef,
+                Ablation = Ablation ?? config.Ablation,
+                FinalResid = FinalResid || config.FinalResid,
+                Loss = Loss ?? config.Loss,
+                CircuitLoss = Loss ?? config.CircuitLoss,
+                Method = Method ?? config.Method,
+                Seed = Seed.Any() ? Seed.First() : config.Seed,
+            }
+        ).Validated(Config ?? "prune");
     }
 }

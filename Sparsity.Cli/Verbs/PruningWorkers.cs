@@ -9,8 +9,8 @@ using Sparsity.Core.Runs;
 namespace Sparsity.Cli.Verbs;
 
 /// <summary>
-/// A model, once for each search that runs at a time. On the CPU several searches with one thread each do more than one with several; a GPU takes
-/// one after the other.
+/// A model, once for each search that runs at a time. On the CPU several searches with one thread each do more than one with several; a GPU
+/// takes one after the other.
 /// </summary>
 internal sealed class PruningWorkers : IDisposable
 {
@@ -25,7 +25,15 @@ internal sealed class PruningWorkers : IDisposable
     /// <param name="config">Of the searches.</param>
     /// <param name="withControls">Whether each is followed by its controls.</param>
     /// <exception cref="BadInputException">A search does not fit into the device's memory.</exception>
-    public PruningWorkers(EngineVerb verb, string model, string? data, string? tokenizer, int searches, PruningConfig config, bool withControls)
+    public PruningWorkers(
+        EngineVerb verb,
+        string model,
+        string? data,
+        string? tokenizer,
+        int searches,
+        PruningConfig config,
+        bool withControls
+    )
     {
         int threads = verb.Threads == 0 ? Environment.ProcessorCount : verb.Threads;
         bool isCpu;
@@ -71,12 +79,16 @@ internal sealed class PruningWorkers : IDisposable
         if (needed > memory.FreeBytes)
         {
             throw new BadInputException(
-                FormattableString.Invariant($"Pruning with prompts of up to {Math.Min(config.MaxTokens, model.BlockSize)} tokens needs {Gigabytes(needed)}, ")
-                + $"but {engine.Description} has {Gigabytes(memory.FreeBytes)} free of {Gigabytes(memory.TotalBytes)}. "
-                + "Lower max_tokens, free the device's memory, or use --device cpu.");
+                FormattableString.Invariant(
+                    $"Pruning with prompts of up to {Math.Min(config.MaxTokens, model.BlockSize)} tokens needs {Gigabytes(needed)}, "
+                )
+                    + $"but {engine.Description} has {Gigabytes(memory.FreeBytes)} free of {Gigabytes(memory.TotalBytes)}. "
+                    + "Lower max_tokens, free the device's memory, or use --device cpu."
+            );
         }
 
-        static string Gigabytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1073741824.0:0.00} GiB");
+        static string Gigabytes(long bytes) =>
+            string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1073741824.0:0.00} GiB");
     }
 
     public void Dispose()

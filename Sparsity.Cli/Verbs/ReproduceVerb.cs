@@ -10,7 +10,11 @@ using Sparsity.Core.Reproduction;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("reproduce", HelpText = "Make a figure of the paper anew, from training to plot, at the scale of a budget; given again, goes on where it was stopped.")]
+[Verb(
+    "reproduce",
+    HelpText = "Make a figure of the paper anew, from training to plot, at the scale of a budget; given again, goes on where it was "
+        + "stopped."
+)]
 internal sealed class ReproduceVerb : EngineVerb
 {
     [Option("figure", HelpText = "size-vs-loss, frontier, kurtosis, necessity or pruning-baseline.")]
@@ -28,7 +32,11 @@ internal sealed class ReproduceVerb : EngineVerb
     [Option("seed", Default = 1UL, HelpText = "First seed of models and masks.")]
     public ulong Seed { get; set; }
 
-    [Option("shard", HelpText = "i/n: make only the i-th of n shares of the figure's models and their circuits, in a folder of its own below --out; 'merge' joins them.")]
+    [Option(
+        "shard",
+        HelpText = "i/n: make only the i-th of n shares of the figure's models and their circuits, in a folder of its own below "
+            + "--out; 'merge' joins them."
+    )]
     public string? Shard { get; set; }
 
     [Option("list", HelpText = "What each figure costs and does at which budget.")]
@@ -53,7 +61,11 @@ internal sealed class ReproduceVerb : EngineVerb
         Shard? shard = Shard is null ? null : Core.Distributed.Shard.Parse(Shard);
         string root = shard is null ? Out : Path.Combine(Out, shard.FolderName);
         DataFolder? data = Data is null ? null : DataFolder.Open(Path.GetFullPath(Data));
-        ReproductionPlan asked = ReproductionPlanner.Plan(Figures.Parse(FigureName), Budget.Value, Seed, data?.Directory, Version) with { Shard = shard, DataFingerprint = data?.Fingerprint() };
+        ReproductionPlan asked = ReproductionPlanner.Plan(Figures.Parse(FigureName), Budget.Value, Seed, data?.Directory, Version) with
+        {
+            Shard = shard,
+            DataFingerprint = data?.Fingerprint(),
+        };
         shard?.RequireWork(asked.Models.Count);
         string folder = Path.Combine(root, FigureName);
         string planPath = Path.Combine(folder, "plan.json");
@@ -70,7 +82,10 @@ internal sealed class ReproduceVerb : EngineVerb
                 AtomicFile.WriteText(planPath, JsonText.Write(plan));
             }
 
-            Terminal.Line($"{FigureName} at scale {plan.Scale}, about {plan.EstimatedMinutes:0.#} minutes on two cores{(shard is null ? "" : $" for all {shard.Count} shards")}");
+            Terminal.Line(
+                $"{FigureName} at scale {plan.Scale}, about {plan.EstimatedMinutes:0.#} minutes on two "
+                    + $"cores{(shard is null ? "" : $" for all {shard.Count} shards")}"
+            );
             IReadOnlyList<DenseMatch> matches = Make(plan, stages);
             if (shard is not null)
             {
@@ -120,14 +135,15 @@ internal sealed class ReproduceVerb : EngineVerb
         return [];
     }
 
-    private static FigureResult Summarise(ReproductionPlan plan, ReproductionStages stages, IReadOnlyList<DenseMatch> matches) => plan.Figure switch
-    {
-        Figure.SizeVsLoss => FigureSummary.SizeVsLoss(plan, stages.Models, stages.Circuits, matches),
-        Figure.Kurtosis => FigureSummary.Kurtosis(plan, stages.Models),
-        Figure.Frontier => FigureSummary.Frontier(plan, stages.Models, stages.Circuits),
-        Figure.Necessity => FigureSummary.Necessity(plan, stages.Models, stages.Circuits),
-        _ => FigureSummary.PruningBaseline(plan, stages.Models, stages.Circuits),
-    };
+    private static FigureResult Summarise(ReproductionPlan plan, ReproductionStages stages, IReadOnlyList<DenseMatch> matches) =>
+        plan.Figure switch
+        {
+            Figure.SizeVsLoss => FigureSummary.SizeVsLoss(plan, stages.Models, stages.Circuits, matches),
+            Figure.Kurtosis => FigureSummary.Kurtosis(plan, stages.Models),
+            Figure.Frontier => FigureSummary.Frontier(plan, stages.Models, stages.Circuits),
+            Figure.Necessity => FigureSummary.Necessity(plan, stages.Models, stages.Circuits),
+            _ => FigureSummary.PruningBaseline(plan, stages.Models, stages.Circuits),
+        };
 
     private static DenseMatch MatchAndPrune(ReproductionPlan plan, PlannedModel planned, ReproductionStages stages)
     {
@@ -155,19 +171,36 @@ internal sealed class ReproduceVerb : EngineVerb
     private static ReproductionPlan Begun(string path, ReproductionPlan asked)
     {
         ReproductionPlan begun = ReproductionPlan.Load(path);
-        ReproductionPlan moved = begun.DataFingerprint is not null && begun.DataFingerprint == asked.DataFingerprint ? begun with { Data = asked.Data } : begun;
-        return moved.Options == asked.Options ? moved : throw new BadInputException($"{path}: was begun with {begun.Options}. Give the same again, or another --out.");
+        ReproductionPlan moved =
+            begun.DataFingerprint is not null && begun.DataFingerprint == asked.DataFingerprint ? begun with { Data = asked.Data } : begun;
+        return moved.Options == asked.Options
+            ? moved
+            : throw new BadInputException($"{path}: was begun with {begun.Options}. Give the same again, or another --out.");
     }
 
     private static void PrintCosts()
     {
-        Terminal.Table(["figure", "budget (minutes)", "scale", "models", "width", "tokens of each", "seeds", "tasks", "targets"], Figures.All.SelectMany(figure =>
-            ReproductionScale.All.Select(scale => (Scale: scale, Plan: ReproductionPlanner.At(scale, figure, 0, 1, null, Version)))
-                .Select(entry => new[]
-                {
-                    figure.Name(), Terminal.Number(Math.Ceiling(10 * entry.Plan.EstimatedMinutes) / 10, "#,0.#"), $"{entry.Scale.Level}", $"{entry.Plan.Models.Count}{(figure == Figure.SizeVsLoss ? " and dense ones" : "")}",
-                    $"{entry.Scale.Width}", Terminal.Number(entry.Scale.Tokens, "#,0"), $"{entry.Scale.Seeds}", $"{entry.Plan.Tasks.Count}", $"{entry.Plan.TargetLosses.Count}",
-                })));
+        Terminal.Table(
+            ["figure", "budget (minutes)", "scale", "models", "width", "tokens of each", "seeds", "tasks", "targets"],
+            Figures.All.SelectMany(figure =>
+                ReproductionScale
+                    .All.Select(scale => (Scale: scale, Plan: ReproductionPlanner.At(scale, figure, 0, 1, null, Version)))
+                    .Select(entry =>
+                        new[]
+                        {
+                            figure.Name(),
+                            Terminal.Number(Math.Ceiling(10 * entry.Plan.EstimatedMinutes) / 10, "#,0.#"),
+                            $"{entry.Scale.Level}",
+                            $"{entry.Plan.Models.Count}{(figure == Figure.SizeVsLoss ? " and dense ones" : "")}",
+                            $"{entry.Scale.Width}",
+                            Terminal.Number(entry.Scale.Tokens, "#,0"),
+                            $"{entry.Scale.Seeds}",
+                            $"{entry.Plan.Tasks.Count}",
+                            $"{entry.Plan.TargetLosses.Count}",
+                        }
+                    )
+            )
+        );
         foreach (Figure figure in Figures.All)
         {
             Terminal.Line($"{figure.Name()}: {figure.Description()}");

@@ -12,8 +12,9 @@ using Sparsity.Core.Training;
 namespace Sparsity.Cli.Verbs;
 
 /// <summary>
-/// The stages of a figure, each an ordinary folder below <c>--out</c>: data/, models/NAME (as train makes it), circuits/NAME-METHOD (as prune makes it). A stage that
-/// is finished is read, one that was stopped goes on, so that figures made in one folder share what they have in common.
+/// The stages of a figure, each an ordinary folder below <c>--out</c>: data/, models/NAME (as train makes it), circuits/NAME-METHOD (as
+/// prune makes it). A stage that is finished is read, one that was stopped goes on, so that figures made in one folder share what they have
+/// in common.
 /// </summary>
 internal sealed class ReproductionStages(EngineVerb verb, string root, ReproductionPlan plan, CancellationToken stop) : IDisposable
 {
@@ -48,7 +49,9 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
         if (!isBegun || folder.NextStep != training.LastStep() + 1)
         {
             Terminal.Line($"training {planned.Name}");
-            using TrainingRun run = isBegun ? Run.Resume(folder.Directory, _engine, Data.Directory) : Run.Create(folder.Directory, _engine, Data, shape, training);
+            using TrainingRun run = isBegun
+                ? Run.Resume(folder.Directory, _engine, Data.Directory)
+                : Run.Create(folder.Directory, _engine, Data, shape, training);
             if (!(isBegun ? TrainingProgress.Resume(run, stop) : TrainingProgress.Run(run, stop)))
             {
                 throw new OperationCanceledException(stop);
@@ -74,7 +77,10 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
         {
             // The same folder may have been given by another path, or a later version may go on with it.
             PruningPlan stored = PruningPlan.Load(planPath);
-            if (JsonText.Write(stored) != JsonText.Write(wanted with { Model = stored.Model, Version = stored.Version, DataFingerprint = stored.DataFingerprint }))
+            if (
+                JsonText.Write(stored)
+                != JsonText.Write(wanted with { Model = stored.Model, Version = stored.Version, DataFingerprint = stored.DataFingerprint })
+            )
             {
                 throw new BadInputException($"{planPath}: asks for other circuits than this figure's plan. Give another --out.");
             }
@@ -87,9 +93,18 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
         using var run = new PruningRun(directory, wanted);
         if (run.Remaining.Count > 0)
         {
-            Terminal.Line($"pruning {model.Name}, {run.Remaining.Count} of {wanted.Tasks.Count} tasks, by {method.ToString().ToLowerInvariant()}");
+            Terminal.Line(
+                $"pruning {model.Name}, {run.Remaining.Count} of {wanted.Tasks.Count} tasks, by {method.ToString().ToLowerInvariant()}"
+            );
             using var workers = new PruningWorkers(
-                verb, wanted.Model, Data.Directory, tokenizer: null, run.Remaining.Count, wanted.Settings, wanted.Faithfulness);
+                verb,
+                wanted.Model,
+                Data.Directory,
+                tokenizer: null,
+                run.Remaining.Count,
+                wanted.Settings,
+                wanted.Faithfulness
+            );
             run.Execute(workers.Subjects, (task, progress) => PruneVerb.Show(task, wanted.Settings, progress), stop: stop);
         }
 
@@ -103,17 +118,26 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
     private void RequireSame(RunFolder folder, ModelConfig shape, TrainingConfig training)
     {
         RunRecord record = folder.ReadRecord();
-        bool isSame = record.Training == training
+        bool isSame =
+            record.Training == training
             && folder.ReadConfig().ToJson() == shape.ToJson()
             && record.TokenizerFingerprint == Data.Tokenizer.Fingerprint
-            && (record.DataFingerprint is { } data ? data == (_dataFingerprint ??= Data.Fingerprint()) : Path.GetFullPath(record.Data) == Path.GetFullPath(Data.Directory));
+            && (
+                record.DataFingerprint is { } data
+                    ? data == (_dataFingerprint ??= Data.Fingerprint())
+                    : Path.GetFullPath(record.Data) == Path.GetFullPath(Data.Directory)
+            );
         if (!isSame)
         {
-            throw new BadInputException($"{folder.Directory}: was trained with other settings or data than this figure's plan asks for. Give another --out.");
+            throw new BadInputException(
+                $"{folder.Directory}: was trained with other settings or data than this figure's plan asks for. Give another --out."
+            );
         }
     }
 
-    /// <summary>The folder that was given, or synthetic text; which is made under another name first, so that what has the name is whole.</summary>
+    /// <summary>
+    /// The folder that was given, or synthetic text; which is made under another name first, so that what has the name is whole.
+    /// </summary>
     private DataFolder OpenData()
     {
         if (plan.Data is not null)

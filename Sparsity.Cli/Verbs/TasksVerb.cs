@@ -1,7 +1,7 @@
 using CommandLine;
 using Sparsity.Core;
-using Sparsity.Core.Pruning;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Pruning;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 
@@ -25,10 +25,18 @@ internal sealed class TasksVerb : ModelVerb
     [Option("max-tokens", Default = 64, HelpText = "eval: longest prompt in tokens.")]
     public int MaxTokens { get; set; }
 
-    [Option("distractor-lines", Default = PromptTask.UsualDistractorLines, HelpText = "Most lines of other code before the statement that matters.")]
+    [Option(
+        "distractor-lines",
+        Default = PromptTask.UsualDistractorLines,
+        HelpText = "Most lines of other code before the statement that matters."
+    )]
     public int DistractorLines { get; set; }
 
-    [Option("loss", Default = TaskLoss.Binary, HelpText = "eval: binary (between the two answers) or full (the right answer among all tokens).")]
+    [Option(
+        "loss",
+        Default = TaskLoss.Binary,
+        HelpText = "eval: binary (between the two answers) or full (the right answer among all tokens)."
+    )]
     public TaskLoss Loss { get; set; }
 
     [Option("seed", Default = 1UL, HelpText = "Seed of the prompts.")]
@@ -36,12 +44,15 @@ internal sealed class TasksVerb : ModelVerb
 
     public override int Execute(CancellationToken stop)
     {
-        TakesOnly("tasks " + Action, Action switch
-        {
-            "show" => ["pairs", "distractor-lines", "seed"],
-            "eval" => ["model", "data", "tokenizer", "loss", "pairs", "max-tokens", "distractor-lines", "seed", .. EngineFlags],
-            _ => [],
-        });
+        TakesOnly(
+            "tasks " + Action,
+            Action switch
+            {
+                "show" => ["pairs", "distractor-lines", "seed"],
+                "eval" => ["model", "data", "tokenizer", "loss", "pairs", "max-tokens", "distractor-lines", "seed", .. EngineFlags],
+                _ => [],
+            }
+        );
         RequireRange("--pairs", Pairs ?? 1, 1, 1_000_000);
         RequireRange("--max-tokens", MaxTokens, 2, 1_000_000);
         RequireRange("--distractor-lines", DistractorLines, 0, 1000);
@@ -53,19 +64,27 @@ internal sealed class TasksVerb : ModelVerb
         IReadOnlyList<PromptTask> tasks = Names.Any() ? [.. Names.Select(PromptTask.Find)] : TaskCatalogue.All;
         if (Given.Contains("distractor-lines") && tasks.All(task => task.File is not null))
         {
-            throw new BadInputException($"tasks {Action} does not use --distractor-lines: the prompts of files are taken as they are. Leave it out.");
+            throw new BadInputException(
+                $"tasks {Action} does not use --distractor-lines: the prompts of files are taken as they are. Leave it out."
+            );
         }
 
         switch (Action)
         {
             case "list":
-                Terminal.Table(["task", "what decides", "templates (train + test)"], TaskCatalogue.All.Select(task => new[]
-                {
-                    task.Name, task.Description, $"{task.TrainTemplates.Count} + {task.TestTemplates.Count}",
-                }));
+                Terminal.Table(
+                    ["task", "what decides", "templates (train + test)"],
+                    TaskCatalogue.All.Select(task =>
+                        new[] { task.Name, task.Description, $"{task.TrainTemplates.Count} + {task.TestTemplates.Count}" }
+                    )
+                );
                 return 0;
             case "show":
-                foreach (PromptTask task in Names.Any() ? tasks : throw new BadInputException("tasks show needs the name of a task; 'sparsity tasks list' shows them."))
+                foreach (
+                    PromptTask task in Names.Any()
+                        ? tasks
+                        : throw new BadInputException("tasks show needs the name of a task; 'sparsity tasks list' shows them.")
+                )
                 {
                     Show(task);
                 }
@@ -93,7 +112,10 @@ internal sealed class TasksVerb : ModelVerb
         for (int i = 0; i < (Pairs ?? 20); i++)
         {
             PromptPair pair = random.Pick(i % 2 == 0 ? task.TrainTemplates : task.TestTemplates)(random, DistractorLines);
-            Terminal.Line($"--- {task.Name}, {(i % 2 == 0 ? "train" : "test")} template\n{pair.First}[{pair.AnswerA}]{(pair.OwnSecond is { } own ? $" not [{pair.AnswerB}]\n- and\n{pair.Second}[{own.A}] not [{own.B}]" : $"\n- against\n{pair.Second}[{pair.AnswerB}]")}");
+            string second = pair.OwnSecond is { } own
+                ? $" not [{pair.AnswerB}]\n- and\n{pair.Second}[{own.A}] not [{own.B}]"
+                : $"\n- against\n{pair.Second}[{pair.AnswerB}]";
+            Terminal.Line($"--- {task.Name}, {(i % 2 == 0 ? "train" : "test")} template\n{pair.First}[{pair.AnswerA}]{second}");
         }
     }
 

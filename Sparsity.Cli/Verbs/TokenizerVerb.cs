@@ -6,19 +6,31 @@ using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("tokenizer", HelpText = "train: a byte-level BPE on a data folder's text. import: check and copy a tokenizer. export: the same, in a format for other programs. show: text as tokens.")]
+[Verb(
+    "tokenizer",
+    HelpText = "train: a byte-level BPE on a data folder's text. import: check and copy a tokenizer. export: the same, in a format "
+        + "for other programs. show: text as tokens."
+)]
 internal sealed class TokenizerVerb : Verb
 {
     [Value(0, MetaName = "action", Required = true, HelpText = "train, import, export or show.")]
     public string Action { get; set; } = "";
 
-    [Option("from", Required = true, HelpText = "train: a data folder. Else a folder with encoder.json and vocab.bpe, or with tokenizer.json.")]
+    [Option(
+        "from",
+        Required = true,
+        HelpText = "train: a data folder. Else a folder with encoder.json and vocab.bpe, or with tokenizer.json."
+    )]
     public string From { get; set; } = "";
 
     [Option("vocabulary", Default = 2048, HelpText = "train: tokens in all, from 257.")]
     public int Vocabulary { get; set; }
 
-    [Option("format", Default = TokenizerFormat.HuggingFace, HelpText = "export: huggingface (tokenizer.json) or gpt2 (encoder.json and vocab.bpe).")]
+    [Option(
+        "format",
+        Default = TokenizerFormat.HuggingFace,
+        HelpText = "export: huggingface (tokenizer.json) or gpt2 (encoder.json and vocab.bpe)."
+    )]
     public TokenizerFormat Format { get; set; }
 
     [Text]
@@ -32,14 +44,17 @@ internal sealed class TokenizerVerb : Verb
 
     public override int Execute(CancellationToken stop)
     {
-        TakesOnly("tokenizer " + Action, Action switch
-        {
-            "train" => ["from", "vocabulary", "out"],
-            "import" => ["from", "out"],
-            "export" => ["from", "format", "out"],
-            "show" => ["from", "text"],
-            _ => throw new BadInputException($"tokenizer: '{Action}' is no action; use train, import, export or show."),
-        });
+        TakesOnly(
+            "tokenizer " + Action,
+            Action switch
+            {
+                "train" => ["from", "vocabulary", "out"],
+                "import" => ["from", "out"],
+                "export" => ["from", "format", "out"],
+                "show" => ["from", "text"],
+                _ => throw new BadInputException($"tokenizer: '{Action}' is no action; use train, import, export or show."),
+            }
+        );
         switch (Action)
         {
             case "train":
@@ -54,7 +69,7 @@ internal sealed class TokenizerVerb : Verb
                 Terminal.Line($"{ids.Length} tokens of {tokenizer.VocabularySize}");
                 foreach (int id in ids)
                 {
-                    Terminal.Line($"{id,6}  {tokenizer.Describe(id)}");
+                    Terminal.Line($"{id, 6}  {tokenizer.Describe(id)}");
                 }
 
                 return 0;
@@ -65,7 +80,10 @@ internal sealed class TokenizerVerb : Verb
     {
         string directory = Out ?? throw new BadInputException($"tokenizer {Action} needs --out DIR.");
         tokenizer.Save(OutputFolder.Create(directory), format);
-        Terminal.Line($"{directory}: {tokenizer.VocabularySize} tokens{(tokenizer is BytePairTokenizer pairs ? $", {pairs.Merges.Count} merges" : "")}");
+        Terminal.Line(
+            $"{directory}: {tokenizer.VocabularySize} "
+                + $"tokens{(tokenizer is BytePairTokenizer pairs ? $", {pairs.Merges.Count} merges" : "")}"
+        );
         return 0;
     }
 }

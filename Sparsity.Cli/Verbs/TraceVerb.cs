@@ -23,13 +23,26 @@ internal sealed class TraceVerb : ModelVerb
     [Option("text", HelpText = "What the model reads; needs the model's tokenizer.")]
     public string? Text { get; set; }
 
-    [Option("ids", HelpText = "What the model reads as a JSON array of token ids, or of such arrays of one length; or the path of a file with it.")]
+    [Option(
+        "ids",
+        HelpText = "What the model reads as a JSON array of token ids, or of such arrays of one length; or the path of a file with it."
+    )]
     public string? Ids { get; set; }
 
-    [Option("out", Required = true, HelpText = "Folder to make; receives " + FileName + ": tokens, logits, loss, activations by official hook name, gradients under grad/.")]
+    [Option(
+        "out",
+        Required = true,
+        HelpText = "Folder to make; receives "
+            + FileName
+            + ": tokens, logits, loss, activations by official hook name, gradients under grad/."
+    )]
     public string Out { get; set; } = "";
 
-    [Option("sites", Default = "*", HelpText = "Sites to record: a comma list of hook names with * and ?, such as '*.attn.q,3.mlp.*,final_resid'.")]
+    [Option(
+        "sites",
+        Default = "*",
+        HelpText = "Sites to record: a comma list of hook names with * and ?, such as '*.attn.q,3.mlp.*,final_resid'."
+    )]
     public string Sites { get; set; } = "*";
 
     [Option("grads", HelpText = "Also the derivative of the mean next-token loss with respect to each recorded activation.")]
@@ -41,7 +54,11 @@ internal sealed class TraceVerb : ModelVerb
     [Option("scale", HelpText = "SITE:CHANNEL=FACTOR ...: multiply channels at every token; CHANNEL may be *.")]
     public IEnumerable<string> Scale { get; set; } = [];
 
-    [Option("mean-ablate", HelpText = "SITE:CHANNEL ...: hold channels at their mean over training tokens; the site must be one of the eight node locations, or final_resid.")]
+    [Option(
+        "mean-ablate",
+        HelpText = "SITE:CHANNEL ...: hold channels at their mean over training tokens; the site must be one of the eight node "
+            + "locations, or final_resid."
+    )]
     public IEnumerable<string> MeanAblate { get; set; } = [];
 
     [Option("mean-batches", Default = 16, HelpText = "Batches of 16 windows of training tokens that means are taken over.")]
@@ -58,7 +75,9 @@ internal sealed class TraceVerb : ModelVerb
         {
             string[] reading = Ids is null ? ["text", "data", "tokenizer"] : ["ids", "text"];
             TakesOnly(
-                $"trace {(Ids is null ? "" : "--ids ")}without --mean-ablate", ["model", "out", "sites", "grads", "set", "scale", .. reading, .. EngineFlags]);
+                $"trace {(Ids is null ? "" : "--ids ")}without --mean-ablate",
+                ["model", "out", "sites", "grads", "set", "scale", .. reading, .. EngineFlags]
+            );
         }
 
         if (MeanBatches is < 1 or > 1_000_000)
@@ -84,10 +103,20 @@ internal sealed class TraceVerb : ModelVerb
         using var interventions = new Interventions(engine, model.Config);
         AddTo(interventions, run);
         string target = OutputFolder.Create(Out);
-        ActivationTrace trace = ActivationTrace.Run(model, [.. sequences.SelectMany(ids => ids)], sequences.Length, sites.Contains, interventions, Grads);
+        ActivationTrace trace = ActivationTrace.Run(
+            model,
+            [.. sequences.SelectMany(ids => ids)],
+            sequences.Length,
+            sites.Contains,
+            interventions,
+            Grads
+        );
         string path = Path.Combine(target, FileName);
         trace.Write(path);
-        Terminal.Line($"{sequences.Length} x {sequences[0].Length} tokens, {sites.Count} sites{(trace.Loss is { } loss ? FormattableString.Invariant($", loss {loss:0.0000}") : "")}: {path}");
+        Terminal.Line(
+            $"{sequences.Length} x {sequences[0].Length} tokens, {sites.Count} "
+                + $"sites{(trace.Loss is { } loss ? FormattableString.Invariant($", loss {loss:0.0000}") : "")}: {path}"
+        );
         return 0;
     }
 
@@ -107,10 +136,17 @@ internal sealed class TraceVerb : ModelVerb
         }
 
         var layout = new NodeLayout(model.Config, finalResid: true);
-        (Site Site, IReadOnlyList<int> Channels)[] ablated = [.. MeanAblate.Select(text => Interventions.ParseChannels(text, model.Config))];
+        (Site Site, IReadOnlyList<int> Channels)[] ablated =
+        [
+            .. MeanAblate.Select(text => Interventions.ParseChannels(text, model.Config)),
+        ];
         foreach ((Site site, _) in ablated.Where(entry => !layout.Sites.Contains(entry.Site)))
         {
-            throw new BadInputException($"--mean-ablate {site}: means are those of nodes, at {string.Join(", ", SiteKinds.Nodes.Append(SiteKind.FinalResid).Select(kind => kind.Suffix()))}. Use --set with a value.");
+            throw new BadInputException(
+                $"--mean-ablate {site}: means are those of nodes, at "
+                    + $"{string.Join(", ", SiteKinds.Nodes.Append(SiteKind.FinalResid).Select(kind => kind.Suffix()))}. Use --set "
+                    + $"with a value."
+            );
         }
 
         if (ablated.Length == 0)

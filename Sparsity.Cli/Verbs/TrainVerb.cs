@@ -21,10 +21,16 @@ internal sealed class TrainVerb : TrainingFlags
     [Option("out", HelpText = "Run folder to make.")]
     public string? Out { get; set; }
 
-    [Option("resume", HelpText = "Run folder to continue, with the settings it has; takes only --data, --init, --device and --threads beside it.")]
+    [Option(
+        "resume",
+        HelpText = "Run folder to continue, with the settings it has; takes only --data, --init, --device and --threads beside it."
+    )]
     public string? Resume { get; set; }
 
-    [Option("init", HelpText = "Run or released model whose weights to begin with; the model takes its shape. With --resume: where it is now.")]
+    [Option(
+        "init",
+        HelpText = "Run or released model whose weights to begin with; the model takes its shape. With --resume: where it is now."
+    )]
     public string? Init { get; set; }
 
     [Option("config", HelpText = "JSON file {\"model\": {official names}, \"training\": {...}}; flags below override it.")]
@@ -85,8 +91,12 @@ internal sealed class TrainVerb : TrainingFlags
         MemoryEstimate memory = RequireRoom(engine, model, training, group);
         if (Out is null || DryRun)
         {
-            Terminal.Line($"parameters and gradients {Megabytes(memory.Parameters)}, moments {Megabytes(memory.Moments)}, activations {Megabytes(memory.Activations)}, workspace {Megabytes(memory.Workspace)}");
-            Terminal.Line($"a GPU needs {Megabytes(memory.Total)}{(engine.Memory is { } device ? $"; {Megabytes(device.FreeBytes)} of {Megabytes(device.TotalBytes)} are free" : "")}");
+            Terminal.Line(
+                $"parameters and gradients {Megabytes(memory.Parameters)}, moments {Megabytes(memory.Moments)}, activations "
+                    + $"{Megabytes(memory.Activations)}, workspace {Megabytes(memory.Workspace)}"
+            );
+            string free = engine.Memory is { } device ? $"; {Megabytes(device.FreeBytes)} of {Megabytes(device.TotalBytes)} are free" : "";
+            Terminal.Line($"a GPU needs {Megabytes(memory.Total)}{free}");
             return 0;
         }
 
@@ -127,7 +137,8 @@ internal sealed class TrainVerb : TrainingFlags
         return TrainingProgress.Resume(run, stop) ? 0 : Stopped(directory);
     }
 
-    private static string Megabytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.0} MiB");
+    private static string Megabytes(long bytes) =>
+        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.0} MiB");
 
     private static int Stopped(string directory)
     {
@@ -137,7 +148,8 @@ internal sealed class TrainVerb : TrainingFlags
 
     private (ModelConfig Model, TrainingConfig Training) Settings(DataFolder data, ModelConfig? initial)
     {
-        ModelConfig model = (initial is null ? null : initial with { OtherFields = null }) ?? ModelConfig.Small(data.Tokenizer.VocabularySize);
+        ModelConfig model =
+            (initial is null ? null : initial with { OtherFields = null }) ?? ModelConfig.Small(data.Tokenizer.VocabularySize);
         TrainingConfig training = Dense ? TrainingConfig.SmallDense : TrainingConfig.Small;
         if (Config is not null)
         {
@@ -151,13 +163,17 @@ internal sealed class TrainVerb : TrainingFlags
             }
 
             model = json["model"] is { } given ? model.With(JsonText.RequireObject(given, $"{Config}: model"), Config) : model;
-            training = json["training"] is { } settings ? training.With(JsonText.RequireObject(settings, $"{Config}: training"), Config) : training;
+            training = json["training"] is { } settings
+                ? training.With(JsonText.RequireObject(settings, $"{Config}: training"), Config)
+                : training;
         }
 
         if (model.VocabSize < data.Tokenizer.VocabularySize)
         {
             throw new BadInputException(
-                $"{Config ?? Init}: vocab_size is {model.VocabSize}, but the data folder's tokenizer has {data.Tokenizer.VocabularySize} tokens. Raise vocab_size, or use other data.");
+                $"{Config ?? Init}: vocab_size is {model.VocabSize}, but the data folder's tokenizer has "
+                    + $"{data.Tokenizer.VocabularySize} tokens. Raise vocab_size, or use other data."
+            );
         }
 
         int width = DModel ?? model.DModel;

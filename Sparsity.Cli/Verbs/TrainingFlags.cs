@@ -8,7 +8,10 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Cli.Verbs;
 
-/// <summary>A flag for each field of <see cref="TrainingConfig"/>, under the field's name; a flag that is given replaces what the configuration file says.</summary>
+/// <summary>
+/// A flag for each field of <see cref="TrainingConfig"/>, under the field's name; a flag that is given replaces what the configuration file
+/// says.
+/// </summary>
 internal abstract class TrainingFlags : EngineVerb
 {
     [Option("seed", HelpText = "Seed of weights and data order. (Default: {training.seed})")]
@@ -20,7 +23,11 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("batch", HelpText = "Sequences of a batch. (Default: {training.batch_sequences})")]
     public int? BatchSequences { get; set; }
 
-    [Option("batch-parts", HelpText = "Equal parts of a batch, computed one after the other or by several processes at once: more parts need less memory. (Default: one for each process)")]
+    [Option(
+        "batch-parts",
+        HelpText = "Equal parts of a batch, computed one after the other or by several processes at once: more parts need less "
+            + "memory. (Default: one for each process)"
+    )]
     public int? BatchParts { get; set; }
 
     [Option("context", HelpText = "Tokens of a sequence. (Default: {training.context_tokens})")]
@@ -32,7 +39,10 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("lr-decay", HelpText = "true or false: whether the rate falls linearly to 0 after the warm-up. (Default: {training.lr_decay})")]
     public bool? LrDecay { get; set; }
 
-    [Option("lr-warmup-frac", HelpText = "Share of steps over which the rate rises from 0; 0 for none. (Default: {training.lr_warmup_frac})")]
+    [Option(
+        "lr-warmup-frac",
+        HelpText = "Share of steps over which the rate rises from 0; 0 for none. (Default: {training.lr_warmup_frac})"
+    )]
     public double? LrWarmupFrac { get; set; }
 
     [Option("adam-beta1", HelpText = "Adam's decay of the first moment. (Default: {training.adam_beta1})")]
@@ -44,10 +54,17 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("eps", HelpText = "Adam's epsilon, for a gradient of root mean square 1. (Default: {training.eps})")]
     public double? Eps { get; set; }
 
-    [Option("weight-decay", HelpText = "Decoupled decay of matrices, as a multiple of the learning rate. (Default: {training.weight_decay})")]
+    [Option(
+        "weight-decay",
+        HelpText = "Decoupled decay of matrices, as a multiple of the learning rate. (Default: {training.weight_decay})"
+    )]
     public double? WeightDecay { get; set; }
 
-    [Option("gradient-scaling", HelpText = "normalize (official code), clip (the paper) or none: what is done to the root mean square of the gradient. (Default: {training.gradient_scaling})")]
+    [Option(
+        "gradient-scaling",
+        HelpText = "normalize (official code), clip (the paper) or none: what is done to the root mean square of the gradient. "
+            + "(Default: {training.gradient_scaling})"
+    )]
     public string? GradientScaling { get; set; }
 
     [Option("gradient-clip-rms", HelpText = "Largest root mean square for clip. (Default: {training.gradient_clip_rms})")]
@@ -56,7 +73,11 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("density", HelpText = "Share of nonzero weights in attention and MLP matrices. (Default: {training.density})")]
     public double? Density { get; set; }
 
-    [Option("pfrac", HelpText = "The same as the official script has it: nonzero budget relative to the base model of 256 channels. Instead of --density.")]
+    [Option(
+        "pfrac",
+        HelpText = "The same as the official script has it: nonzero budget relative to the base model of 256 channels. Instead of "
+            + "--density."
+    )]
     public double? Pfrac { get; set; }
 
     [Option("expansion-factor", HelpText = "E. (Default: d-model / 256)")]
@@ -65,7 +86,10 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("expansion-factor-mlp", HelpText = "E of the MLP. (Default: d-mlp / 1024)")]
     public double? ExpansionFactorMlp { get; set; }
 
-    [Option("pfrac-anneal", HelpText = "true or false: whether the budget falls during training, or holds from the start. (Default: {training.pfrac_anneal})")]
+    [Option(
+        "pfrac-anneal",
+        HelpText = "true or false: whether the budget falls during training, or holds from the start. (Default: {training.pfrac_anneal})"
+    )]
     public bool? PfracAnneal { get; set; }
 
     [Option("pfrac-anneal-mode", HelpText = "linear or power_law. (Default: {training.pfrac_anneal_mode})")]
@@ -74,22 +98,38 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("pfrac-anneal-exponent", HelpText = "Exponent of the linear curve. (Default: {training.pfrac_anneal_exponent})")]
     public double? PfracAnnealExponent { get; set; }
 
-    [Option("pfrac-anneal-start-frac", HelpText = "Share of steps after which the budget falls. (Default: {training.pfrac_anneal_start_frac})")]
+    [Option(
+        "pfrac-anneal-start-frac",
+        HelpText = "Share of steps after which the budget falls. (Default: {training.pfrac_anneal_start_frac})"
+    )]
     public double? PfracAnnealStartFrac { get; set; }
 
-    [Option("pfrac-anneal-stop-frac", HelpText = "Share of steps at which the target is reached. (Default: {training.pfrac_anneal_stop_frac})")]
+    [Option(
+        "pfrac-anneal-stop-frac",
+        HelpText = "Share of steps at which the target is reached. (Default: {training.pfrac_anneal_stop_frac})"
+    )]
     public double? PfracAnnealStopFrac { get; set; }
 
     [Option("pfrac-anneal-initial", HelpText = "Budget at the start. (Default: the square of E, which is dense)")]
     public double? PfracAnnealInitial { get; set; }
 
-    [Option("pfrac-anneal-schedule-lr-with-l0", HelpText = "true or false, sharkfin: the rate times sqrt(final budget / present budget). (Default: {training.pfrac_anneal_schedule_lr_with_l0})")]
+    [Option(
+        "pfrac-anneal-schedule-lr-with-l0",
+        HelpText = "true or false, sharkfin: the rate times sqrt(final budget / present budget). (Default: "
+            + "{training.pfrac_anneal_schedule_lr_with_l0})"
+    )]
     public bool? PfracAnnealScheduleLrWithL0 { get; set; }
 
-    [Option("minimum-alive", HelpText = "Weights that every neuron and attention channel keeps. (Default: {training.minimum_alive_per_neuron})")]
+    [Option(
+        "minimum-alive",
+        HelpText = "Weights that every neuron and attention channel keeps. (Default: {training.minimum_alive_per_neuron})"
+    )]
     public int? MinimumAlivePerNeuron { get; set; }
 
-    [Option("sparse-biases", HelpText = "true (the paper) or false (the official code): whether biases are made sparse. (Default: {training.sparse_biases})")]
+    [Option(
+        "sparse-biases",
+        HelpText = "true (the paper) or false (the official code): whether biases are made sparse. (Default: {training.sparse_biases})"
+    )]
     public bool? SparseBiases { get; set; }
 
     [Option("position-embeddings", HelpText = "none or learned. (Default: {training.position_embeddings})")]
@@ -110,10 +150,17 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("keep", HelpText = "Checkpoints to keep: the last, and those before it. (Default: {training.keep_checkpoints})")]
     public int? KeepCheckpoints { get; set; }
 
-    [Option("compare-weights-every", HelpText = "With several processes, steps between two comparisons of their weights. (Default: {training.compare_weights_every})")]
+    [Option(
+        "compare-weights-every",
+        HelpText = "With several processes, steps between two comparisons of their weights. (Default: {training.compare_weights_every})"
+    )]
     public int? CompareWeightsEvery { get; set; }
 
-    [Option("on-nan", HelpText = "stop, or skip: what a loss or gradient that is no finite number does to the run; skip leaves the step's update out and counts it. (Default: {training.on_nan})")]
+    [Option(
+        "on-nan",
+        HelpText = "stop, or skip: what a loss or gradient that is no finite number does to the run; skip leaves the step's update "
+            + "out and counts it. (Default: {training.on_nan})"
+    )]
     public string? OnNan { get; set; }
 
     /// <summary>The settings with the flags that were given.</summary>
@@ -127,10 +174,15 @@ internal abstract class TrainingFlags : EngineVerb
             {
                 if (given is double and not (> double.NegativeInfinity and < double.PositiveInfinity))
                 {
-                    throw new BadInputException($"--{flag.GetCustomAttribute<OptionAttribute>()!.LongName} is {given}, but must be a finite number.");
+                    throw new BadInputException(
+                        $"--{flag.GetCustomAttribute<OptionAttribute>()!.LongName} is {given}, but must be a finite number."
+                    );
                 }
 
-                fields[JsonText.Options.PropertyNamingPolicy!.ConvertName(field.Name)] = JsonSerializer.SerializeToNode(given, JsonText.Options);
+                fields[JsonText.Options.PropertyNamingPolicy!.ConvertName(field.Name)] = JsonSerializer.SerializeToNode(
+                    given,
+                    JsonText.Options
+                );
             }
         }
 

@@ -12,7 +12,9 @@ internal static class TrainingProgress
         bool isFinished = run.Run(metrics => Report(metrics, run.LastStep, onMetrics), stop, reason => Terminal.Line($"{reason}"));
         if (run.SkippedSteps > 0)
         {
-            Terminal.Line($"{run.SkippedSteps} steps were skipped because a number was not finite; metrics.jsonl counts them as skipped_steps");
+            Terminal.Line(
+                $"{run.SkippedSteps} steps were skipped because a number was not finite; metrics.jsonl counts them as skipped_steps"
+            );
         }
 
         return isFinished;
@@ -35,13 +37,17 @@ internal static class TrainingProgress
         if (metrics.LossSpike is { } deviations)
         {
             Terminal.Line(
-                $"step {metrics.Step}/{lastStep}: the loss spiked to {metrics.Loss:0.000}, {deviations:0.0} standard deviations above its running mean");
+                $"step {metrics.Step}/{lastStep}: the loss spiked to {metrics.Loss:0.000}, {deviations:0.0} standard deviations above "
+                    + $"its running mean"
+            );
         }
 
         if (metrics.ValidationLoss is { } validation)
         {
             Terminal.Line(
-                $"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, validation {validation:0.000}, nonzero {metrics.Statistics!.NonzeroFraction:0.0000}, {metrics.TokensPerSecond:0} tokens/s");
+                $"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, validation {validation:0.000}, nonzero "
+                    + $"{metrics.Statistics!.NonzeroFraction:0.0000}, {metrics.TokensPerSecond:0} tokens/s"
+            );
         }
         else
         {

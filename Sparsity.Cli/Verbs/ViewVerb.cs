@@ -9,7 +9,11 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("view", HelpText = "Circuit viewer. --circuit FILE --html OUT.html: one self-contained page; --run DIR --port N: a local server, with live ablation; --run DIR --html OUT.html: all of a run in one page.")]
+[Verb(
+    "view",
+    HelpText = "Circuit viewer. --circuit FILE --html OUT.html: one self-contained page; --run DIR --port N: a local server, with "
+        + "live ablation; --run DIR --html OUT.html: all of a run in one page."
+)]
 internal sealed class ViewVerb : ModelVerb
 {
     [Option("circuit", HelpText = "A circuit.json to put into one page.")]
@@ -21,10 +25,18 @@ internal sealed class ViewVerb : ModelVerb
     [Option("html", HelpText = "File to write, instead of serving.")]
     public string? Html { get; set; }
 
-    [Option("model", HelpText = "The circuits' model, the folder of a run or of a released one, for heads, tokens and answers. (Default: looked for in --run, or where circuit.json says and around it)")]
+    [Option(
+        "model",
+        HelpText = "The circuits' model, the folder of a run or of a released one, for heads, tokens and answers. (Default: looked "
+            + "for in --run, or where circuit.json says and around it)"
+    )]
     public string? Model { get; set; }
 
-    [Option("task", Separator = ',', HelpText = "JSON files of tasks that circuits were found on, where they are not the program's own and were moved, comma-separated.")]
+    [Option(
+        "task",
+        Separator = ',',
+        HelpText = "JSON files of tasks that circuits were found on, where they are not the program's own and were moved, comma-separated."
+    )]
     public IEnumerable<string> Task { get; set; } = [];
 
     [Option("labels", HelpText = "Labels of nodes, a file that the page exported.")]
@@ -33,7 +45,11 @@ internal sealed class ViewVerb : ModelVerb
     [Option("port", Default = 8321, HelpText = "Port to serve at; 0 for any free one.")]
     public int Port { get; set; }
 
-    [Option("address", Default = "127.0.0.1", HelpText = "Address to serve at. Any but 127.0.0.1 makes the viewer readable for others who know the token in its address.")]
+    [Option(
+        "address",
+        Default = "127.0.0.1",
+        HelpText = "Address to serve at. Any but 127.0.0.1 makes the viewer readable for others who know the token in its address."
+    )]
     public string Address { get; set; } = "";
 
     public override int Execute(CancellationToken stop)
@@ -48,15 +64,36 @@ internal sealed class ViewVerb : ModelVerb
             throw new BadInputException("view --circuit needs --html OUT.html, the file to write; to serve, give --run DIR.");
         }
 
-        TakesOnly(Html is null ? "view without --html" : "view --html", ["circuit", "run", "model", "data", "tokenizer", "labels", "task", .. EngineFlags, .. Html is null ? (string[])["port", "address"] : ["html"]]);
+        TakesOnly(
+            Html is null ? "view without --html" : "view --html",
+            [
+                "circuit",
+                "run",
+                "model",
+                "data",
+                "tokenizer",
+                "labels",
+                "task",
+                .. EngineFlags,
+                .. Html is null ? (string[])["port", "address"] : ["html"],
+            ]
+        );
         IReadOnlyDictionary<string, string> labels = Labels is null ? new Dictionary<string, string>() : ViewerContent.ReadLabels(Labels);
         RunFiles? files = Directory is null ? null : new RunFiles(Directory);
         using IComputeEngine engine = CreateEngine();
-        using ModelShelf models = Model is not null ? ModelShelf.At(OpenAt, Model) : files is not null ? ModelShelf.Of(OpenAt, files) : ModelShelf.Around(OpenAt);
-        ViewerContent content = (files is not null ? ViewerContent.OfRun(files, labels) : ViewerContent.OfCircuit(Circuit!, labels)) with { TaskFiles = [.. Task] };
+        using ModelShelf models =
+            Model is not null ? ModelShelf.At(OpenAt, Model)
+            : files is not null ? ModelShelf.Of(OpenAt, files)
+            : ModelShelf.Around(OpenAt);
+        ViewerContent content = (files is not null ? ViewerContent.OfRun(files, labels) : ViewerContent.OfCircuit(Circuit!, labels)) with
+        {
+            TaskFiles = [.. Task],
+        };
         if (Task.FirstOrDefault(path => content.Circuits.All(circuit => circuit.Summary.Task != PromptTask.Load(path).Name)) is { } unused)
         {
-            throw new BadInputException($"--task {unused}: no circuit here was found on this task. Leave it out, or give the file of another.");
+            throw new BadInputException(
+                $"--task {unused}: no circuit here was found on this task. Leave it out, or give the file of another."
+            );
         }
 
         return Html is null ? Serve(content, models, stop) : Write(Html, content, models);
@@ -72,10 +109,16 @@ internal sealed class ViewVerb : ModelVerb
             {
                 if (Model is not null)
                 {
-                    throw new BadInputException($"--model {Model}: holds another model than {file.FilePath} was found in. Give the folder of that model, or leave --model out.");
+                    throw new BadInputException(
+                        $"--model {Model}: holds another model than {file.FilePath} was found in. Give the folder of that model, or "
+                            + $"leave --model out."
+                    );
                 }
 
-                Terminal.Line($"the model of {file.FilePath} was not found: its drawing is without heads, tokens and answers; give its folder with --model.");
+                Terminal.Line(
+                    $"the model of {file.FilePath} was not found: its drawing is without heads, tokens and answers; give its folder "
+                        + $"with --model."
+                );
             }
         }
 
@@ -102,10 +145,19 @@ internal sealed class ViewVerb : ModelVerb
         return 0;
     }
 
-    private async System.Threading.Tasks.Task ServeAsync(ViewerContent content, ViewerDocuments documents, LiveAblation ablation, IPAddress address, CancellationToken stop)
+    private async System.Threading.Tasks.Task ServeAsync(
+        ViewerContent content,
+        ViewerDocuments documents,
+        LiveAblation ablation,
+        IPAddress address,
+        CancellationToken stop
+    )
     {
         await using var server = new ViewerServer(content.Title, documents, ablation, address, Port);
-        Terminal.Line($"serving at {await server.StartAsync()} until Ctrl-C");
-        await System.Threading.Tasks.Task.Delay(Timeout.Infinite, stop).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        string served = await server.StartAsync();
+        Terminal.Line($"serving at {served} until Ctrl-C");
+        await System
+            .Threading.Tasks.Task.Delay(Timeout.Infinite, stop)
+            .ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 }

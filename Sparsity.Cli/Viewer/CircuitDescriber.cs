@@ -8,7 +8,9 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Viewer;
 
-/// <summary>A circuit with what its model adds: its shape, which tokens write its channels, how channels reach the answers' logits.</summary>
+/// <summary>
+/// A circuit with what its model adds: its shape, which tokens write its channels, how channels reach the answers' logits.
+/// </summary>
 /// <param name="models">Where models are found.</param>
 /// <param name="taskOf">The task of a circuit; throws <see cref="BadInputException"/> where it is not known.</param>
 internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTask> taskOf)
@@ -45,15 +47,22 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
 
         NodeLayout layout = circuit.LayoutIn(run.Model.Config);
         var weights = new TokenWeights(run.Model.Parameters);
-        int[] channels = [.. circuit.Nodes.Select(node => layout.Parse(node.Name))
-            .Where(node => node.Site.Kind.IsResidual() && node.Channel < run.Model.Config.DModel)
-            .Select(node => node.Channel).Distinct().Order()];
+        int[] channels =
+        [
+            .. circuit
+                .Nodes.Select(node => layout.Parse(node.Name))
+                .Where(node => node.Site.Kind.IsResidual() && node.Channel < run.Model.Config.DModel)
+                .Select(node => node.Channel)
+                .Distinct()
+                .Order(),
+        ];
         return new CircuitDocument(
             circuit,
             has,
             new ModelShape(run.Model.Config.NLayer, run.Model.Config.NHead, run.Model.Config.DHead, run.Model.Config.DModel),
             pairs is null ? null : FindReadout(pairs, run, weights, channels),
-            channels.ToDictionary(channel => channel.ToString(CultureInfo.InvariantCulture), channel => Ends(weights.Writers(channel), run)));
+            channels.ToDictionary(channel => channel.ToString(CultureInfo.InvariantCulture), channel => Ends(weights.Writers(channel), run))
+        );
     }
 
     /// <summary>activations.json as it is; null where there is none.</summary>
@@ -69,14 +78,23 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
         JsonObject activations = JsonText.ParseObject(JsonText.ReadAllText(path), path);
         return activations["model_fingerprint"]?.ToString() == circuit.ModelFingerprint && activations["task"]?.ToString() == circuit.Task
             ? activations.ToJsonString(JsonText.OneLine)
-            : throw new BadInputException($"{path}: belongs to another circuit than the circuit.json beside it. Prune again, to another folder.");
+            : throw new BadInputException(
+                $"{path}: belongs to another circuit than the circuit.json beside it. Prune again, to another folder."
+            );
     }
 
-    /// <summary>What the nodes do in the shortest of the task's test prompts; null where the model or the task's prompts are not known, or the circuit is too large.</summary>
+    /// <summary>
+    /// What the nodes do in the shortest of the task's test prompts; null where the model or the task's prompts are not known, or the
+    /// circuit is too large.
+    /// </summary>
     public PromptsDocument? Prompts(CircuitFile file)
     {
         Circuit circuit = file.Load();
-        if (circuit.Nodes.Count > MostNodesWithPrompts || models.Find(circuit, file) is not { } run || PairsOf(circuit, file, run) is not { } pairs)
+        if (
+            circuit.Nodes.Count > MostNodesWithPrompts
+            || models.Find(circuit, file) is not { } run
+            || PairsOf(circuit, file, run) is not { } pairs
+        )
         {
             return null;
         }
@@ -87,10 +105,15 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
         return new PromptsDocument(
             [
                 .. shown.Select(pair => new PromptTokens(
-                    Texts(pair.First), Texts(pair.Second), run.Describe(pair.RightAfter(0)), run.Describe(pair.RightAfter(1)))),
+                    Texts(pair.First),
+                    Texts(pair.Second),
+                    run.Describe(pair.RightAfter(0)),
+                    run.Describe(pair.RightAfter(1))
+                )),
             ],
             survey.Activations,
-            survey.Heads);
+            survey.Heads
+        );
 
         string[] Texts(int[] tokens) => [.. tokens.Select(run.Describe)];
     }
@@ -100,7 +123,11 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     {
         var shown = new List<TokenizedPair>();
         long values = 0;
-        foreach (TokenizedPair pair in pairs.OrderBy(pair => pair.First.Length + pair.Second.Length).Take(circuit.Imported is null ? PairsShown : StoredPairsShown))
+        foreach (
+            TokenizedPair pair in pairs
+                .OrderBy(pair => pair.First.Length + pair.Second.Length)
+                .Take(circuit.Imported is null ? PairsShown : StoredPairsShown)
+        )
         {
             values += (long)circuit.Nodes.Count * (pair.First.Length + pair.Second.Length);
             if (shown.Count >= PairsShown && values > MostValues)
@@ -115,8 +142,8 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     }
 
     /// <summary>
-    /// Test prompts of the circuit's task: those that lie beside an imported circuit, else drawn again. Null for a task whose file is not found as it was, or that the
-    /// tokenizer cannot pose.
+    /// Test prompts of the circuit's task: those that lie beside an imported circuit, else drawn again. Null for a task whose file is not
+    /// found as it was, or that the tokenizer cannot pose.
     /// </summary>
     private IReadOnlyList<TokenizedPair>? PairsOf(Circuit circuit, CircuitFile file, ShelvedModel run)
     {
@@ -140,7 +167,14 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
             return null; // the circuit is shown without prompts; live ablation says why
         }
 
-        return TokenizedTask.TryCreate(task, run.Tokenizer, settings.MaxTokens, out TokenizedTask? tokenized, out _, settings.DistractorLines)
+        return TokenizedTask.TryCreate(
+            task,
+            run.Tokenizer,
+            settings.MaxTokens,
+            out TokenizedTask? tokenized,
+            out _,
+            settings.DistractorLines
+        )
             ? tokenized.Sample(TaskSplit.Test, settings.Seed, PairsForAnswers).Pairs
             : null;
     }
@@ -148,12 +182,15 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     /// <summary>The task's most common pair of answers and the weights with which channels reach their logits.</summary>
     private static Readout FindReadout(IReadOnlyList<TokenizedPair> pairs, ShelvedModel run, TokenWeights weights, int[] channels)
     {
-        IGrouping<(int A, int B), TokenizedPair> common = pairs.GroupBy(pair => (pair.AnswerA, pair.AnswerB)).MaxBy(group => group.Count())!;
+        IGrouping<(int A, int B), TokenizedPair> common = pairs
+            .GroupBy(pair => (pair.AnswerA, pair.AnswerB))
+            .MaxBy(group => group.Count())!;
         int[] answers = [common.Key.A, common.Key.B];
         return new Readout(
             [.. answers.Select(token => new Answer(token, run.Describe(token)))],
             (double)common.Count() / pairs.Count,
-            [.. channels.Select(channel => new ChannelReadout(channel, [.. answers.Select(token => weights.Readout(channel, token))]))]);
+            [.. channels.Select(channel => new ChannelReadout(channel, [.. answers.Select(token => weights.Readout(channel, token))]))]
+        );
     }
 
     private static ChannelTokens Ends(IReadOnlyList<(int Token, float Weight)> writers, ShelvedModel run)
@@ -168,11 +205,20 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
 /// <param name="Has">Kinds of further documents there are of this circuit.</param>
 /// <param name="Model">Null where the model is not found; then there is no readout and no channels either.</param>
 /// <param name="Channels">By residual channel: which tokens write it.</param>
-internal sealed record CircuitDocument(Circuit Circuit, IReadOnlyList<string> Has, ModelShape? Model, Readout? Readout, IReadOnlyDictionary<string, ChannelTokens>? Channels);
+internal sealed record CircuitDocument(
+    Circuit Circuit,
+    IReadOnlyList<string> Has,
+    ModelShape? Model,
+    Readout? Readout,
+    IReadOnlyDictionary<string, ChannelTokens>? Channels
+);
 
 /// <param name="Activations">By node: for each pair the activations in the first prompt and in the second.</param>
 internal sealed record PromptsDocument(
-    IReadOnlyList<PromptTokens> Pairs, IReadOnlyDictionary<string, IReadOnlyList<double[][]>> Activations, IReadOnlyList<HeadPatterns> Heads);
+    IReadOnlyList<PromptTokens> Pairs,
+    IReadOnlyDictionary<string, IReadOnlyList<double[][]>> Activations,
+    IReadOnlyList<HeadPatterns> Heads
+);
 
 internal sealed record PromptTokens(IReadOnlyList<string> First, IReadOnlyList<string> Second, string AnswerA, string AnswerB);
 

@@ -15,8 +15,22 @@ internal sealed class CircuitFile
         FilePath = path;
         Circuit circuit = Load();
         Summary = new CircuitSummary(
-            id, circuit.Model, circuit.ModelFingerprint, circuit.Task, circuit.Settings?.TargetLoss, circuit.Settings?.Seed, circuit.Imported?.Sweep, circuit.Imported?.K, circuit.Solved, circuit.Shortcoming,
-            circuit.Nodes.Count, circuit.TotalNodes, circuit.Edges.Count, circuit.TotalEdges, circuit.Measurements);
+            id,
+            circuit.Model,
+            circuit.ModelFingerprint,
+            circuit.Task,
+            circuit.Settings?.TargetLoss,
+            circuit.Settings?.Seed,
+            circuit.Imported?.Sweep,
+            circuit.Imported?.K,
+            circuit.Solved,
+            circuit.Shortcoming,
+            circuit.Nodes.Count,
+            circuit.TotalNodes,
+            circuit.Edges.Count,
+            circuit.TotalEdges,
+            circuit.Measurements
+        );
     }
 
     public string Id { get; }
@@ -43,7 +57,12 @@ internal sealed class CircuitFile
 
     /// <summary>When the circuit and the files beside it last changed.</summary>
     public string Version() =>
-        string.Join(' ', new DirectoryInfo(Path.GetDirectoryName(Path.GetFullPath(FilePath))!).EnumerateFiles("*.json").Select(file => $"{file.Name} {file.LastWriteTimeUtc.Ticks} {file.Length}"));
+        string.Join(
+            ' ',
+            new DirectoryInfo(Path.GetDirectoryName(Path.GetFullPath(FilePath))!)
+                .EnumerateFiles("*.json")
+                .Select(file => $"{file.Name} {file.LastWriteTimeUtc.Ticks} {file.Length}")
+        );
 }
 
 /// <summary>A circuit in the list of a run.</summary>
@@ -51,4 +70,19 @@ internal sealed class CircuitFile
 /// <param name="TargetLoss">Null for imported circuits, like Seed, Solved and Shortcoming.</param>
 /// <param name="Sweep">Of imported circuits, like K.</param>
 internal sealed record CircuitSummary(
-    string Id, string Model, string ModelFingerprint, string Task, double? TargetLoss, ulong? Seed, string? Sweep, string? K, bool? Solved, string? Shortcoming, int Nodes, int TotalNodes, int Edges, int TotalEdges, CircuitMeasurements Measurements);
+    string Id,
+    string Model,
+    string ModelFingerprint,
+    string Task,
+    double? TargetLoss,
+    ulong? Seed,
+    string? Sweep,
+    string? K,
+    bool? Solved,
+    string? Shortcoming,
+    int Nodes,
+    int TotalNodes,
+    int Edges,
+    int TotalEdges,
+    CircuitMeasurements Measurements
+);

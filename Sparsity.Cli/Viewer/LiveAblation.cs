@@ -8,7 +8,10 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Viewer;
 
-/// <summary>Answers what would happen if nodes were switched off or scaled: runs the task's test prompts through the model, on the prompts and means the circuit was measured with.</summary>
+/// <summary>
+/// Answers what would happen if nodes were switched off or scaled: runs the task's test prompts through the model, on the prompts and means
+/// the circuit was measured with.
+/// </summary>
 /// <param name="content">The circuits there are.</param>
 /// <param name="models">Their models.</param>
 internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : IDisposable
@@ -31,7 +34,9 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
     public async Task<string> RunAsync(string body, CancellationToken stop)
     {
         AblationQuestion question = JsonText.Read<AblationQuestion>(JsonText.ParseObject(body, "the request"), "the request");
-        CircuitFile file = content.Circuits.FirstOrDefault(circuit => circuit.Id == question.Circuit) ?? throw new BadInputException($"There is no circuit '{question.Circuit}' here.");
+        CircuitFile file =
+            content.Circuits.FirstOrDefault(circuit => circuit.Id == question.Circuit)
+            ?? throw new BadInputException($"There is no circuit '{question.Circuit}' here.");
         if (Interlocked.Increment(ref _waiting) > MostWaiting)
         {
             Interlocked.Decrement(ref _waiting);
@@ -49,7 +54,8 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
                         return JsonSerializer.Serialize(Answer(file, question), JsonText.OneLine);
                     }
                 },
-                stop);
+                stop
+            );
         }
         finally
         {
@@ -87,11 +93,24 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
             AblationNumbers.Of(isCircuit ? session.Circuit : session.Full),
             isCircuit ? session.Stored.Loss : session.Stored.LossFullModel,
             session.Pairs.Count,
-            [.. session.Pairs.Take(PromptsShown / 2).SelectMany((pair, i) => new[]
-            {
-                new AblationPrompt(Text(pair.First), Describe(pair.AnswerA), Before(2 * i), edited.Probabilities[2 * i]),
-                new AblationPrompt(Text(pair.Second), Describe(pair.RightAfter(1)), Before((2 * i) + 1), edited.Probabilities[(2 * i) + 1]),
-            })]);
+            [
+                .. session
+                    .Pairs.Take(PromptsShown / 2)
+                    .SelectMany(
+                        (pair, i) =>
+                            new[]
+                            {
+                                new AblationPrompt(Text(pair.First), Describe(pair.AnswerA), Before(2 * i), edited.Probabilities[2 * i]),
+                                new AblationPrompt(
+                                    Text(pair.Second),
+                                    Describe(pair.RightAfter(1)),
+                                    Before((2 * i) + 1),
+                                    edited.Probabilities[(2 * i) + 1]
+                                ),
+                            }
+                    ),
+            ]
+        );
 
         double Before(int prompt) => (isCircuit ? session.Circuit : session.Full).Probabilities[prompt];
 
@@ -121,40 +140,86 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
     private Session Open(CircuitFile file, string version)
     {
         Circuit circuit = file.Load();
-        ShelvedModel model = models.Find(circuit, file) ?? throw new BadInputException("The circuit's model is not in this run. Start 'sparsity view' with --model.");
+        ShelvedModel model =
+            models.Find(circuit, file)
+            ?? throw new BadInputException("The circuit's model is not in this run. Start 'sparsity view' with --model.");
         NodeLayout layout = circuit.LayoutIn(model.Model.Config);
-        CircuitInputs inputs = circuit.Imported is null ? InputsOf(circuit, circuit.SearchSettings, model, layout) : StoredInputs(circuit, file, model);
+        CircuitInputs inputs = circuit.Imported is null
+            ? InputsOf(circuit, circuit.SearchSettings, model, layout)
+            : StoredInputs(circuit, file, model);
         var scaling = new NodeScaling(
-            model.Model, layout, inputs.Means, circuit.Settings?.MaxTokens ?? inputs.LongestPrompt, circuit.Settings?.FreezeNormScale ?? false,
-            circuit.Settings?.CircuitLoss ?? TaskLoss.Binary);
+            model.Model,
+            layout,
+            inputs.Means,
+            circuit.Settings?.MaxTokens ?? inputs.LongestPrompt,
+            circuit.Settings?.FreezeNormScale ?? false,
+            circuit.Settings?.CircuitLoss ?? TaskLoss.Binary
+        );
         bool[] nodes = layout.MaskOf(circuit.Nodes.Select(node => node.Name));
         return new Session(
-            version, model, layout, circuit.Measurements, nodes, inputs.Pairs, scaling,
-            scaling.Answer([.. nodes.Select(kept => kept ? 1f : 0f)], inputs.Pairs), scaling.Answer([.. nodes.Select(_ => 1f)], inputs.Pairs));
+            version,
+            model,
+            layout,
+            circuit.Measurements,
+            nodes,
+            inputs.Pairs,
+            scaling,
+            scaling.Answer([.. nodes.Select(kept => kept ? 1f : 0f)], inputs.Pairs),
+            scaling.Answer([.. nodes.Select(_ => 1f)], inputs.Pairs)
+        );
     }
 
     /// <summary>The prompts and means of a circuit found here, drawn and measured again.</summary>
     private CircuitInputs InputsOf(Circuit circuit, PruningConfig settings, ShelvedModel model, NodeLayout layout)
     {
         PromptTask task = content.TaskOf(circuit);
-        if (!TokenizedTask.TryCreate(task, model.Run.Tokenizer, settings.MaxTokens, out TokenizedTask? tokenized, out string? reason, settings.DistractorLines))
+        if (
+            !TokenizedTask.TryCreate(
+                task,
+                model.Run.Tokenizer,
+                settings.MaxTokens,
+                out TokenizedTask? tokenized,
+                out string? reason,
+                settings.DistractorLines
+            )
+        )
         {
             throw new BadInputException($"The task cannot be posed: {reason}");
         }
 
-        float[] means = settings.Ablation != Ablation.Mean
-            ? new float[layout.Count]
-            : MeanActivations.Measure(model.Model, layout, model.Run.Data.Training, model.Run.Training.ContextTokens, settings.MeanBatches, settings.Seed);
+        float[] means =
+            settings.Ablation != Ablation.Mean
+                ? new float[layout.Count]
+                : MeanActivations.Measure(
+                    model.Model,
+                    layout,
+                    model.Run.Data.Training,
+                    model.Run.Training.ContextTokens,
+                    settings.MeanBatches,
+                    settings.Seed
+                );
         return new CircuitInputs(tokenized.Sample(TaskSplit.Test, settings.Seed, settings.TestPairs).Pairs, means);
     }
 
     private static CircuitInputs StoredInputs(Circuit circuit, CircuitFile file, ShelvedModel model) =>
         file.Sibling(CircuitInputs.PromptsName) is { } prompts && file.Sibling(CircuitInputs.MeansName) is not null
             ? CircuitInputs.Load(System.IO.Path.GetDirectoryName(prompts)!, circuit, model.Model.Config)
-            : throw new BadInputException($"{file.FilePath}: {CircuitInputs.PromptsName} or {CircuitInputs.MeansName} is no longer beside it. Import the circuit again.");
+            : throw new BadInputException(
+                $"{file.FilePath}: {CircuitInputs.PromptsName} or {CircuitInputs.MeansName} is no longer beside it. Import the "
+                    + $"circuit again."
+            );
 
     private sealed record Session(
-        string Version, ShelvedModel Model, NodeLayout Layout, CircuitMeasurements Stored, bool[] Nodes, IReadOnlyList<TokenizedPair> Pairs, NodeScaling Scaling, TaskAnswers Circuit, TaskAnswers Full);
+        string Version,
+        ShelvedModel Model,
+        NodeLayout Layout,
+        CircuitMeasurements Stored,
+        bool[] Nodes,
+        IReadOnlyList<TokenizedPair> Pairs,
+        NodeScaling Scaling,
+        TaskAnswers Circuit,
+        TaskAnswers Full
+    );
 }
 
 /// <summary>What is edited.</summary>
@@ -170,18 +235,29 @@ internal enum AblationBase
 /// <param name="Circuit">Its id.</param>
 /// <param name="Of">What the edits are made to.</param>
 /// <param name="Scales">By node: 0 freezes it, 1 leaves it.</param>
-internal sealed record AblationQuestion([property: JsonRequired] string Circuit, [property: JsonRequired] AblationBase Of, [property: JsonRequired] Dictionary<string, float> Scales);
+internal sealed record AblationQuestion(
+    [property: JsonRequired] string Circuit,
+    [property: JsonRequired] AblationBase Of,
+    [property: JsonRequired] Dictionary<string, float> Scales
+);
 
 /// <param name="Edited">With the edits.</param>
 /// <param name="Unedited">The same without.</param>
 /// <param name="Stored">What circuit.json says of the loss without edits.</param>
 /// <param name="Pairs">Pairs of prompts measured.</param>
 /// <param name="Prompts">The first few.</param>
-internal sealed record AblationAnswer(AblationNumbers Edited, AblationNumbers Unedited, double Stored, int Pairs, IReadOnlyList<AblationPrompt> Prompts);
+internal sealed record AblationAnswer(
+    AblationNumbers Edited,
+    AblationNumbers Unedited,
+    double Stored,
+    int Pairs,
+    IReadOnlyList<AblationPrompt> Prompts
+);
 
 internal sealed record AblationNumbers(double Loss, double Accuracy, double ProbabilityA, double ProbabilityB)
 {
-    public static AblationNumbers Of(TaskAnswers answers) => new(answers.Loss, answers.Accuracy, answers.ProbabilityA, answers.ProbabilityB);
+    public static AblationNumbers Of(TaskAnswers answers) =>
+        new(answers.Loss, answers.Accuracy, answers.ProbabilityA, answers.ProbabilityB);
 }
 
 /// <param name="Answer">The right one.</param>

@@ -7,7 +7,9 @@ using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Viewer;
 
-/// <summary>The models that circuits were found in, opened when first asked for. A circuit knows its model by the fingerprint of the weights.</summary>
+/// <summary>
+/// The models that circuits were found in, opened when first asked for. A circuit knows its model by the fingerprint of the weights.
+/// </summary>
 /// <param name="open">Opens the model of a folder; all of them in one engine's memory.</param>
 /// <param name="folders">For a circuit, the models' folders to look in, the likeliest first.</param>
 internal sealed class ModelShelf(Func<string, OpenedRun> open, Func<Circuit, CircuitFile, IEnumerable<string>> folders) : IDisposable
@@ -20,7 +22,9 @@ internal sealed class ModelShelf(Func<string, OpenedRun> open, Func<Circuit, Cir
     /// <summary>One given folder.</summary>
     public static ModelShelf At(Func<string, OpenedRun> open, string folder) => new(open, (_, _) => [folder]);
 
-    /// <summary>The folder that circuit.json names, where it was or as it lies near the circuit, and the folders above the circuit.</summary>
+    /// <summary>
+    /// The folder that circuit.json names, where it was or as it lies near the circuit, and the folders above the circuit.
+    /// </summary>
     public static ModelShelf Around(Func<string, OpenedRun> open) => new(open, (circuit, file) => Around(circuit, file.FilePath));
 
     /// <summary>Folders with a model that may be the circuit's, the likeliest first.</summary>
@@ -38,9 +42,14 @@ internal sealed class ModelShelf(Func<string, OpenedRun> open, Func<Circuit, Cir
     }
 
     /// <summary>The models of one run and no others.</summary>
-    public static ModelShelf Of(Func<string, OpenedRun> open, RunFiles run) => new(
-        open,
-        (circuit, _) => run.Models.Where(StoredModel.IsIn).OrderBy(folder => Path.GetFileName(circuit.Model.TrimEnd('/', '\\')) == Path.GetFileName(folder) ? 0 : 1));
+    public static ModelShelf Of(Func<string, OpenedRun> open, RunFiles run) =>
+        new(
+            open,
+            (circuit, _) =>
+                run
+                    .Models.Where(StoredModel.IsIn)
+                    .OrderBy(folder => Path.GetFileName(circuit.Model.TrimEnd('/', '\\')) == Path.GetFileName(folder) ? 0 : 1)
+        );
 
     /// <summary>The model of a circuit; null where none of the folders holds it.</summary>
     /// <exception cref="BadInputException">It is not found, and a folder where it might be is damaged.</exception>

@@ -4,8 +4,8 @@ using Sparsity.Core.Runs;
 namespace Sparsity.Cli.Viewer;
 
 /// <summary>
-/// What a folder holds that the viewer shows: models and circuits, in the folder and those below. Symbolic links are not followed: nothing outside the folder
-/// becomes visible, whatever lies in it.
+/// What a folder holds that the viewer shows: models and circuits, in the folder and those below. Symbolic links are not followed: nothing
+/// outside the folder becomes visible, whatever lies in it.
 /// </summary>
 internal sealed class RunFiles
 {
@@ -22,17 +22,46 @@ internal sealed class RunFiles
         }
 
         Root = Path.GetFullPath(directory);
-        var options = new EnumerationOptions { RecurseSubdirectories = true, MaxRecursionDepth = DeepestFolder, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = true };
+        var options = new EnumerationOptions
+        {
+            RecurseSubdirectories = true,
+            MaxRecursionDepth = DeepestFolder,
+            AttributesToSkip = FileAttributes.ReparsePoint,
+            IgnoreInaccessible = true,
+        };
         string[] files = [.. Directory.EnumerateFiles(Root, "*", options).Order(StringComparer.Ordinal)];
-        Models = [.. files.Where(file => Path.GetFileName(file) is "metrics.jsonl" or "model.safetensors" or StoredModel.OfficialTensorsName)
-            .Select(file => Path.GetDirectoryName(file)!).Distinct()
-            .Where(folder => files.Contains(new RunFolder(folder).ConfigPath) || files.Contains(Path.Combine(folder, StoredModel.OfficialConfigName)))];
-        Circuits = [.. files.Where(file => Path.GetFileName(file) is var name && name.StartsWith("circuit", StringComparison.Ordinal) && name.EndsWith(".json", StringComparison.Ordinal))];
+        Models =
+        [
+            .. files
+                .Where(file => Path.GetFileName(file) is "metrics.jsonl" or "model.safetensors" or StoredModel.OfficialTensorsName)
+                .Select(file => Path.GetDirectoryName(file)!)
+                .Distinct()
+                .Where(folder =>
+                    files.Contains(new RunFolder(folder).ConfigPath) || files.Contains(Path.Combine(folder, StoredModel.OfficialConfigName))
+                ),
+        ];
+        Circuits =
+        [
+            .. files.Where(file =>
+                Path.GetFileName(file) is var name
+                && name.StartsWith("circuit", StringComparison.Ordinal)
+                && name.EndsWith(".json", StringComparison.Ordinal)
+            ),
+        ];
         Results = [.. files.Where(file => Path.GetFileName(file) == "results.json")];
-        Reports = [.. files.Where(file => ReportKinds.Any(kind => Path.GetFileName(file).StartsWith(kind, StringComparison.Ordinal)) && file.EndsWith(".json", StringComparison.Ordinal))];
+        Reports =
+        [
+            .. files.Where(file =>
+                ReportKinds.Any(kind => Path.GetFileName(file).StartsWith(kind, StringComparison.Ordinal))
+                && file.EndsWith(".json", StringComparison.Ordinal)
+            ),
+        ];
         if (Models.Count == 0 && Circuits.Count == 0)
         {
-            throw new BadInputException($"{directory}: holds neither a model (config.json with metrics.jsonl or model.safetensors, or beeg_config.json with final_model.pt) nor a circuit.json, in it or below. Give the folder of a run.");
+            throw new BadInputException(
+                $"{directory}: holds neither a model (config.json with metrics.jsonl or model.safetensors, or beeg_config.json with "
+                    + $"final_model.pt) nor a circuit.json, in it or below. Give the folder of a run."
+            );
         }
     }
 
@@ -60,7 +89,9 @@ internal sealed class RunFiles
     /// <summary>The path itself.</summary>
     /// <exception cref="BadInputException">The file has become a symbolic link since the folder was looked through.</exception>
     public static string NoLink(string path) =>
-        new FileInfo(path).LinkTarget is null ? path : throw new BadInputException($"{path}: is a symbolic link, which the viewer does not follow.");
+        new FileInfo(path).LinkTarget is null
+            ? path
+            : throw new BadInputException($"{path}: is a symbolic link, which the viewer does not follow.");
 
     /// <summary>A circuit is known by its folder, or by its file where that has another name than circuit.json.</summary>
     public string IdOf(string circuit) =>

@@ -15,8 +15,13 @@ namespace Sparsity.Cli.Viewer;
 /// <param name="Reports">Files that are shown as they are.</param>
 /// <param name="Labels">Names of nodes that come with it.</param>
 internal sealed record ViewerContent(
-    string Title, IReadOnlyList<CircuitFile> Circuits, IReadOnlyList<UnprunedTask> Unpruned, IReadOnlyList<TrainingFile> Trainings,
-    IReadOnlyList<ReportFile> Reports, IReadOnlyDictionary<string, string> Labels)
+    string Title,
+    IReadOnlyList<CircuitFile> Circuits,
+    IReadOnlyList<UnprunedTask> Unpruned,
+    IReadOnlyList<TrainingFile> Trainings,
+    IReadOnlyList<ReportFile> Reports,
+    IReadOnlyDictionary<string, string> Labels
+)
 {
     /// <summary>Files of tasks that were given by hand, for circuits whose task is not one of the program's own.</summary>
     public IReadOnlyList<string> TaskFiles { get; init; } = [];
@@ -52,9 +57,14 @@ internal sealed record ViewerContent(
             Path.GetFileName(run.Root),
             circuits,
             unpruned,
-            [.. run.Models.Where(folder => File.Exists(new RunFolder(folder).MetricsPath)).Select(folder => new TrainingFile(run.NameOf(folder), new RunFolder(folder)))],
+            [
+                .. run
+                    .Models.Where(folder => File.Exists(new RunFolder(folder).MetricsPath))
+                    .Select(folder => new TrainingFile(run.NameOf(folder), new RunFolder(folder))),
+            ],
             [.. run.Reports.Select(path => new ReportFile(run.NameOf(path)[..^".json".Length], path))],
-            labels);
+            labels
+        );
     }
 
     /// <summary>Labels from a file that the page exported.</summary>
@@ -86,10 +96,22 @@ internal sealed record UnprunedTask(string Folder, string Task, double TargetLos
     public static IEnumerable<UnprunedTask> ReadAll(string path, string folder)
     {
         JsonNode results = JsonText.ParseObject(JsonText.ReadAllText(path), path)["results"] ?? new JsonArray();
-        return [.. JsonText.Read<JsonObject[]>(results, path).Where(line => line["folder"] is null).Select(line => JsonText.Read<UnprunedTask>(
-            new JsonObject(
-                new[] { "task", "target_loss", "seed", "reason", "loss_full_model" }.Select(field => KeyValuePair.Create(field, line[field]?.DeepClone())).Append(new("folder", folder))),
-            path))];
+        return
+        [
+            .. JsonText
+                .Read<JsonObject[]>(results, path)
+                .Where(line => line["folder"] is null)
+                .Select(line =>
+                    JsonText.Read<UnprunedTask>(
+                        new JsonObject(
+                            new[] { "task", "target_loss", "seed", "reason", "loss_full_model" }
+                                .Select(field => KeyValuePair.Create(field, line[field]?.DeepClone()))
+                                .Append(new("folder", folder))
+                        ),
+                        path
+                    )
+                ),
+        ];
     }
 }
 
@@ -105,14 +127,25 @@ internal sealed record TrainingFile(string Id, RunFolder Folder)
 {
     private const int MostLines = 2000;
 
-    /// <summary>{ "metrics": [...], "bigram_loss": ... }: the lines of metrics.jsonl, thinned out where there are very many; those with validation stay.</summary>
+    /// <summary>
+    /// { "metrics": [...], "bigram_loss": ... }: the lines of metrics.jsonl, thinned out where there are very many; those with validation
+    /// stay.
+    /// </summary>
     public string Json()
     {
         string[] lines = [.. JsonText.ReadAllText(RunFiles.NoLink(Folder.MetricsPath)).Split('\n').Where(IsWhole)];
         int step = (lines.Length + MostLines - 1) / MostLines;
-        JsonNode?[] kept = [.. lines.Where((line, i) => step <= 1 || i % step == 0 || line.Contains("\"validation_loss\"", StringComparison.Ordinal)).Select(line => JsonText.ParseObject(line, Folder.MetricsPath))];
+        JsonNode?[] kept =
+        [
+            .. lines
+                .Where((line, i) => step <= 1 || i % step == 0 || line.Contains("\"validation_loss\"", StringComparison.Ordinal))
+                .Select(line => JsonText.ParseObject(line, Folder.MetricsPath)),
+        ];
         var document = new JsonObject { ["metrics"] = new JsonArray(kept) };
-        if (File.Exists(Folder.RunPath) && JsonText.ParseObject(JsonText.ReadAllText(RunFiles.NoLink(Folder.RunPath)), Folder.RunPath) is { } run)
+        if (
+            File.Exists(Folder.RunPath)
+            && JsonText.ParseObject(JsonText.ReadAllText(RunFiles.NoLink(Folder.RunPath)), Folder.RunPath) is { } run
+        )
         {
             document["bigram_loss"] = run["bigram_loss"]?.DeepClone();
         }

@@ -6,8 +6,8 @@ using Sparsity.Core.Files;
 namespace Sparsity.Cli.Viewer;
 
 /// <summary>
-/// What the page asks for, as JSON by path: "run" for the lists, "circuit/ID" and so on for one thing. A page in a file holds them all, a server sends them.
-/// Paths are looked up here and never touch the file system. For several threads.
+/// What the page asks for, as JSON by path: "run" for the lists, "circuit/ID" and so on for one thing. A page in a file holds them all, a
+/// server sends them. Paths are looked up here and never touch the file system. For several threads.
 /// </summary>
 internal sealed class ViewerDocuments
 {
@@ -87,13 +87,26 @@ internal sealed class ViewerDocuments
 
     private static string? Json<T>(T? document) => document is null ? null : JsonSerializer.Serialize(document, JsonText.OneLine);
 
-    private RunDocument Run() => new(
-        _content.Title, _live, [.. _content.Circuits.Select(circuit => circuit.Summary)], _content.Unpruned, [.. _content.Trainings.Select(training => training.Id)],
-        [.. _content.Reports.Select(report => report.Id)], _content.Labels);
+    private RunDocument Run() =>
+        new(
+            _content.Title,
+            _live,
+            [.. _content.Circuits.Select(circuit => circuit.Summary)],
+            _content.Unpruned,
+            [.. _content.Trainings.Select(training => training.Id)],
+            [.. _content.Reports.Select(report => report.Id)],
+            _content.Labels
+        );
 
     private sealed record Source(Func<string> Version, Func<string?> Make);
 
     private sealed record RunDocument(
-        string Title, bool Live, IReadOnlyList<CircuitSummary> Circuits, IReadOnlyList<UnprunedTask> Unpruned, IReadOnlyList<string> Trainings, IReadOnlyList<string> Reports,
-        IReadOnlyDictionary<string, string> Labels);
+        string Title,
+        bool Live,
+        IReadOnlyList<CircuitSummary> Circuits,
+        IReadOnlyList<UnprunedTask> Unpruned,
+        IReadOnlyList<string> Trainings,
+        IReadOnlyList<string> Reports,
+        IReadOnlyDictionary<string, string> Labels
+    );
 }

@@ -7,8 +7,8 @@ using System.Text.RegularExpressions;
 namespace Sparsity.Cli.Viewer;
 
 /// <summary>
-/// The viewer's page as one file: style, script and, where given, documents inside. The modules under Viewer/Page keep their names: an import map leads
-/// viewer/NAME to their text. The page forbids itself every connection but to the server that sent it.
+/// The viewer's page as one file: style, script and, where given, documents inside. The modules under Viewer/Page keep their names: an
+/// import map leads viewer/NAME to their text. The page forbids itself every connection but to the server that sent it.
 /// </summary>
 internal static partial class ViewerPage
 {
@@ -25,8 +25,12 @@ internal static partial class ViewerPage
             ["connect"] = connects ? "'self'" : "'none'",
             ["style"] = Asset("style.css") + Asset("graph.css"),
             ["modules"] = ImportMap(),
-            ["documents"] = string.Concat(documents.Select(document =>
-                $"<script type=\"application/json\" id=\"document:{WebUtility.HtmlEncode(document.Path)}\">{InScript(document.Json)}</script>\n")),
+            ["documents"] = string.Concat(
+                documents.Select(document =>
+                    $"<script type=\"application/json\" "
+                    + $"id=\"document:{WebUtility.HtmlEncode(document.Path)}\">{InScript(document.Json)}</script>\n"
+                )
+            ),
         };
         return Placeholder().Replace(Asset("index.html"), match => parts[match.Groups[1].Value]);
     }
@@ -34,21 +38,29 @@ internal static partial class ViewerPage
     private static string ImportMap()
     {
         Assembly assembly = typeof(ViewerPage).Assembly;
-        Dictionary<string, string> modules = assembly.GetManifestResourceNames()
+        Dictionary<string, string> modules = assembly
+            .GetManifestResourceNames()
             .Where(name => name.StartsWith(Folder, StringComparison.Ordinal) && name.EndsWith(".js", StringComparison.Ordinal))
             .Order(StringComparer.Ordinal)
-            .ToDictionary(name => name[..^".js".Length], name => "data:text/javascript;base64," + Convert.ToBase64String(Encoding.UTF8.GetBytes(Asset(name[Folder.Length..]))));
+            .ToDictionary(
+                name => name[..^".js".Length],
+                name => "data:text/javascript;base64," + Convert.ToBase64String(Encoding.UTF8.GetBytes(Asset(name[Folder.Length..])))
+            );
         return JsonSerializer.Serialize(new { imports = modules });
     }
 
     private static string Asset(string name)
     {
-        using Stream stream = typeof(ViewerPage).Assembly.GetManifestResourceStream(Folder + name) ?? throw new InvalidOperationException($"The program lacks its file {name}.");
+        using Stream stream =
+            typeof(ViewerPage).Assembly.GetManifestResourceStream(Folder + name)
+            ?? throw new InvalidOperationException($"The program lacks its file {name}.");
         using var reader = new StreamReader(stream, Encoding.UTF8);
         return reader.ReadToEnd();
     }
 
-    /// <summary>JSON that no HTML parser takes for the end of its script element. A less-than sign can only stand in a string of it.</summary>
+    /// <summary>
+    /// JSON that no HTML parser takes for the end of its script element. A less-than sign can only stand in a string of it.
+    /// </summary>
     private static string InScript(string json) => json.Replace("<", "\\u003c", StringComparison.Ordinal);
 
     [GeneratedRegex(@"\{\{(\w+)\}\}")]

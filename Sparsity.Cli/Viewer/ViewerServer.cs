@@ -12,8 +12,9 @@ using Sparsity.Core;
 namespace Sparsity.Cli.Viewer;
 
 /// <summary>
-/// Serves the page and its documents. It reads no file by a name from the network: paths are looked up in <see cref="ViewerDocuments"/>. On 127.0.0.1 it answers
-/// only requests addressed to this machine by name, so that no web page can reach it through a name of its own; on any other address it asks for a secret token.
+/// Serves the page and its documents. It reads no file by a name from the network: paths are looked up in <see cref="ViewerDocuments"/>. On
+/// 127.0.0.1 it answers only requests addressed to this machine by name, so that no web page can reach it through a name of its own; on any
+/// other address it asks for a secret token.
 /// </summary>
 internal sealed class ViewerServer : IAsyncDisposable
 {
@@ -41,13 +42,15 @@ internal sealed class ViewerServer : IAsyncDisposable
 
         // Empty: no configuration files, no environment variables, nothing but this listens.
         WebApplicationBuilder builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "sparsity" });
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
-        {
-            kestrel.AddServerHeader = false;
-            kestrel.Limits.MaxRequestBodySize = LargestBody;
-            kestrel.Limits.MaxConcurrentConnections = 256;
-            kestrel.Listen(address, port);
-        });
+        builder
+            .WebHost.UseKestrelCore()
+            .ConfigureKestrel(kestrel =>
+            {
+                kestrel.AddServerHeader = false;
+                kestrel.Limits.MaxRequestBodySize = LargestBody;
+                kestrel.Limits.MaxConcurrentConnections = 256;
+                kestrel.Listen(address, port);
+            });
         _application = builder.Build();
         _application.Run(Answer);
     }
@@ -92,7 +95,11 @@ internal sealed class ViewerServer : IAsyncDisposable
             }
             else if (!HasToken(request))
             {
-                await Refuse(context, StatusCodes.Status403Forbidden, "The address lacks its token. Open the address that 'sparsity view' printed.");
+                await Refuse(
+                    context,
+                    StatusCodes.Status403Forbidden,
+                    "The address lacks its token. Open the address that 'sparsity view' printed."
+                );
             }
             else if (path == Api + LiveAblation.Path && _ablation is not null)
             {
@@ -134,7 +141,10 @@ internal sealed class ViewerServer : IAsyncDisposable
             context.Response.Headers.Allow = "POST";
             await Refuse(context, StatusCodes.Status405MethodNotAllowed, "Only POST is allowed here.");
         }
-        else if (!request.HasJsonContentType() || (request.Headers.Origin.Count > 0 && request.Headers.Origin != $"{request.Scheme}://{request.Host}"))
+        else if (
+            !request.HasJsonContentType()
+            || (request.Headers.Origin.Count > 0 && request.Headers.Origin != $"{request.Scheme}://{request.Host}")
+        )
         {
             // What a form or a script of another site could send without asking.
             await Refuse(context, StatusCodes.Status415UnsupportedMediaType, "Only JSON from this page is taken.");
@@ -149,14 +159,20 @@ internal sealed class ViewerServer : IAsyncDisposable
 
     private bool IsAddressedHere(HttpRequest request) => _token is not null || _hosts.Contains(request.Host.Value ?? "");
 
-    private bool HasToken(HttpRequest request) => _token is null
-        || CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(_token), Encoding.UTF8.GetBytes(request.Query["token"].ToString()));
+    private bool HasToken(HttpRequest request) =>
+        _token is null
+        || CryptographicOperations.FixedTimeEquals(
+            Encoding.UTF8.GetBytes(_token),
+            Encoding.UTF8.GetBytes(request.Query["token"].ToString())
+        );
 
     private static Task Send(HttpContext context, string type, byte[] body)
     {
         context.Response.ContentType = type;
         context.Response.ContentLength = body.Length;
-        return HttpMethods.IsHead(context.Request.Method) ? Task.CompletedTask : context.Response.Body.WriteAsync(body, context.RequestAborted).AsTask();
+        return HttpMethods.IsHead(context.Request.Method)
+            ? Task.CompletedTask
+            : context.Response.Body.WriteAsync(body, context.RequestAborted).AsTask();
     }
 
     private static Task Refuse(HttpContext context, int status, string message)

@@ -6,13 +6,16 @@ public enum BridgeStart
     /// <summary>Random weights, scaled so that what a map gives is as large as the residual it stands for.</summary>
     Random,
 
-    /// <summary>The linear maps with the least squared error on the text that training begins with. Not in the paper; many fewer steps are then needed.</summary>
+    /// <summary>
+    /// The linear maps with the least squared error on the text that training begins with. Not in the paper; many fewer steps are then
+    /// needed.
+    /// </summary>
     LeastSquares,
 }
 
 /// <summary>
-/// What bridges are and how they are trained (docs/method.md section 5): the weights of the loss's terms, the encoders' AbsTopK, and an optimiser of the bridges' own.
-/// How the sparse model is trained stands in its training configuration.
+/// What bridges are and how they are trained (docs/method.md section 5): the weights of the loss's terms, the encoders' AbsTopK, and an
+/// optimiser of the bridges' own. How the sparse model is trained stands in its training configuration.
 /// </summary>
 public sealed record BridgeConfig
 {
@@ -40,13 +43,20 @@ public sealed record BridgeConfig
     /// <summary>What bridges are before the first step.</summary>
     public BridgeStart Start { get; init; } = BridgeStart.LeastSquares;
 
-    /// <summary>Batches that the least squares are taken over, from 1; their tokens should be many times the channels of either model.</summary>
+    /// <summary>
+    /// Batches that the least squares are taken over, from 1; their tokens should be many times the channels of either model.
+    /// </summary>
     public int StartBatches { get; init; } = 32;
 
-    /// <summary>Ridge of the least squares, as a share of the inputs' mean variance: how much of a direction that hardly varies is still believed.</summary>
+    /// <summary>
+    /// Ridge of the least squares, as a share of the inputs' mean variance: how much of a direction that hardly varies is still believed.
+    /// </summary>
     public double StartRidge { get; init; } = 1e-4;
 
-    /// <summary>Largest learning rate of the bridges, as a share of each map's weights; warm-up and decay are those of the sparse model, without sharkfin. A random start needs more, about 0.02.</summary>
+    /// <summary>
+    /// Largest learning rate of the bridges, as a share of each map's weights; warm-up and decay are those of the sparse model, without
+    /// sharkfin. A random start needs more, about 0.02.
+    /// </summary>
     public double Lr { get; init; } = 0.005;
 
     /// <summary>Adam's epsilon for the bridges, whose gradient is not scaled.</summary>
@@ -74,7 +84,9 @@ public sealed record BridgeConfig
         {
             if (!holds)
             {
-                throw new BadInputException(FormattableString.Invariant($"{source}: {field} is {given ?? "null"}, but must be {expected}."));
+                throw new BadInputException(
+                    FormattableString.Invariant($"{source}: {field} is {given ?? "null"}, but must be {expected}.")
+                );
             }
         }
     }

@@ -10,7 +10,8 @@ namespace Sparsity.Core.Bridges;
 /// <param name="Kl">KL(dense || hybrid) in nats.</param>
 /// <param name="Loss">Next-token cross-entropy in nats.</param>
 /// <param name="AblatedLoss">The same with the residual replaced by the receiving model's mean residual at that place.</param>
-/// <param name="Recovered">(ablated loss - loss) / (ablated loss - dense loss): 1 where nothing of the dense model's loss is lost, 0 where the bridge is no better than the mean.</param>
+/// <param name="Recovered">(ablated loss - loss) / (ablated loss - dense loss): 1 where nothing of the dense model's loss is lost, 0 where
+/// the bridge is no better than the mean.</param>
 public sealed record HybridResult(double Nmse, double Kl, double Loss, double AblatedLoss, double Recovered);
 
 /// <summary>Both directions at one place.</summary>
@@ -22,7 +23,13 @@ public sealed record BridgeLocation(string Location, HybridResult DenseToSparse,
 /// <summary>How well bridges connect two models; losses in nats.</summary>
 /// <param name="Tokens">Evaluation tokens.</param>
 /// <param name="KlSparse">KL(dense || sparse).</param>
-public sealed record BridgeEvaluation(long Tokens, double DenseLoss, double SparseLoss, double KlSparse, IReadOnlyList<BridgeLocation> Locations)
+public sealed record BridgeEvaluation(
+    long Tokens,
+    double DenseLoss,
+    double SparseLoss,
+    double KlSparse,
+    IReadOnlyList<BridgeLocation> Locations
+)
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
 
@@ -38,7 +45,15 @@ public sealed record BridgeEvaluation(long Tokens, double DenseLoss, double Spar
     /// <summary>Measures all hybrids on the first <paramref name="batches"/> batches of consecutive windows.</summary>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
     public static BridgeEvaluation Measure(
-        Transformer dense, Transformer sparse, BridgePairs bridges, BatchSource source, int batches, int sequences, int contextTokens, CancellationToken stop = default)
+        Transformer dense,
+        Transformer sparse,
+        BridgePairs bridges,
+        BatchSource source,
+        int batches,
+        int sequences,
+        int contextTokens,
+        CancellationToken stop = default
+    )
     {
         using var plain = new LanguageModelLoss(sparse, sequences, contextTokens);
         using var coupling = new Coupling(dense, plain, bridges);
@@ -48,7 +63,9 @@ public sealed record BridgeEvaluation(long Tokens, double DenseLoss, double Spar
         using var sparseAblation = new Ablation(bridges.Engine, sequences, contextTokens, sparse.Config.DModel);
         using var denseAblation = new Ablation(bridges.Engine, sequences, contextTokens, dense.Config.DModel);
         var sums = new double[locations, 2, 4];
-        double denseLoss = 0, sparseLoss = 0, klSparse = 0;
+        double denseLoss = 0,
+            sparseLoss = 0,
+            klSparse = 0;
         for (int batch = 0; batch < batches; batch++)
         {
             stop.ThrowIfCancellationRequested();
@@ -61,16 +78,43 @@ public sealed record BridgeEvaluation(long Tokens, double DenseLoss, double Spar
                 coupling.Encode(location);
                 double encoded = LossFrom(coupling.IntoSparse, location);
                 sparseAblation.Put(sparseMeans[location], coupling.IntoSparse.Residual(location));
-                Add(location, 0, terms.NmseDenseToSparse[location], terms.KlDenseToSparse[location], encoded, LossFrom(coupling.IntoSparse, location));
+                Add(
+                    location,
+                    0,
+                    terms.NmseDenseToSparse[location],
+                    terms.KlDenseToSparse[location],
+                    encoded,
+                    LossFrom(coupling.IntoSparse, location)
+                );
                 coupling.Decode(location);
                 double decoded = LossFrom(coupling.IntoDense, location);
                 denseAblation.Put(denseMeans[location], coupling.IntoDense.Residual(location));
-                Add(location, 1, terms.NmseSparseToDense[location], terms.KlSparseToDense[location], decoded, LossFrom(coupling.IntoDense, location));
+                Add(
+                    location,
+                    1,
+                    terms.NmseSparseToDense[location],
+                    terms.KlSparseToDense[location],
+                    decoded,
+                    LossFrom(coupling.IntoDense, location)
+                );
             }
         }
 
-        return new BridgeEvaluation((long)batches * sequences * contextTokens, denseLoss, sparseLoss, klSparse, [.. Enumerable.Range(0, locations).Select(location => new BridgeLocation(
-            Transformer.SiteOfResidual(sparse.Config, location).Name, Result(location, 0), Result(location, 1)))]);
+        return new BridgeEvaluation(
+            (long)batches * sequences * contextTokens,
+            denseLoss,
+            sparseLoss,
+            klSparse,
+            [
+                .. Enumerable
+                    .Range(0, locations)
+                    .Select(location => new BridgeLocation(
+                        Transformer.SiteOfResidual(sparse.Config, location).Name,
+                        Result(location, 0),
+                        Result(location, 1)
+                    )),
+            ]
+        );
 
         void Add(int location, int direction, params ReadOnlySpan<double> values)
         {
@@ -84,7 +128,13 @@ public sealed record BridgeEvaluation(long Tokens, double DenseLoss, double Spar
         {
             double ablated = sums[location, direction, 3];
             double hybrid = sums[location, direction, 2];
-            return new HybridResult(sums[location, direction, 0], sums[location, direction, 1], hybrid, ablated, (ablated - hybrid) / (ablated - denseLoss));
+            return new HybridResult(
+                sums[location, direction, 0],
+                sums[location, direction, 1],
+                hybrid,
+                ablated,
+                (ablated - hybrid) / (ablated - denseLoss)
+            );
         }
     }
 
@@ -97,7 +147,10 @@ public sealed record BridgeEvaluation(long Tokens, double DenseLoss, double Spar
     private static (double[][] Sparse, double[][] Dense) MeanResiduals(Coupling coupling, BatchSource source, int batches)
     {
         IComputeEngine engine = coupling.Bridges.Engine;
-        double[][] sparse = [.. Enumerable.Range(0, coupling.Bridges.Locations).Select(_ => new double[coupling.Sparse.Model.Config.DModel])];
+        double[][] sparse =
+        [
+            .. Enumerable.Range(0, coupling.Bridges.Locations).Select(_ => new double[coupling.Sparse.Model.Config.DModel]),
+        ];
         double[][] dense = [.. sparse.Select(_ => new double[coupling.Dense.Model.Config.DModel])];
         for (int batch = 0; batch < batches; batch++)
         {
@@ -121,7 +174,8 @@ public sealed record BridgeEvaluation(long Tokens, double DenseLoss, double Spar
         return (sparse, dense);
     }
 
-    private double Mean(Func<HybridResult, double> value) => Locations.Average(location => (value(location.DenseToSparse) + value(location.SparseToDense)) / 2);
+    private double Mean(Func<HybridResult, double> value) =>
+        Locations.Average(location => (value(location.DenseToSparse) + value(location.SparseToDense)) / 2);
 
     /// <summary>Writes one vector to every token: a linear layer that is all bias.</summary>
     private sealed class Ablation(IComputeEngine engine, int sequences, int tokens, int channels) : IDisposable

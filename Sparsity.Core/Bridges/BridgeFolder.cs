@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Serialization;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Files;
@@ -20,7 +21,9 @@ public sealed record BridgeRecord
     /// <summary>The folder whose weights the sparse model started from, as an absolute path; null where they were drawn.</summary>
     public string? Init { get; init; }
 
-    /// <summary><see cref="ModelParameters.Fingerprint"/> of that model; null where there is none, and in files of earlier versions.</summary>
+    /// <summary>
+    /// <see cref="ModelParameters.Fingerprint"/> of that model; null where there is none, and in files of earlier versions.
+    /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? InitFingerprint { get; init; }
 
@@ -28,8 +31,8 @@ public sealed record BridgeRecord
 }
 
 /// <summary>
-/// The files that a run with bridges has beside those of the sparse model's training: bridge.json, and bridges.safetensors, whose metadata name both models by
-/// their fingerprints.
+/// The files that a run with bridges has beside those of the sparse model's training: bridge.json, and bridges.safetensors, whose metadata
+/// name both models by their fingerprints.
 /// </summary>
 /// <param name="directory">The run's folder.</param>
 public sealed class BridgeFolder(string directory)
@@ -47,12 +50,18 @@ public sealed class BridgeFolder(string directory)
     {
         if (!Directory.Exists(directory))
         {
-            throw new BadInputException($"{directory}: no such folder. Give the folder of a run with bridges, made by 'sparsity bridge train'.");
+            throw new BadInputException(
+                $"{directory}: no such folder. Give the folder of a run with bridges, made by 'sparsity bridge train'."
+            );
         }
 
         if (!File.Exists(RecordPath))
         {
-            return ReplicationBridges.IsIn(directory) ? ReplicationBridges.ReadRecord(directory) : throw new BadInputException($"{directory}: has no bridge.json, so it is no run with bridges. Make one with 'sparsity bridge train'.");
+            return ReplicationBridges.IsIn(directory)
+                ? ReplicationBridges.ReadRecord(directory)
+                : throw new BadInputException(
+                    $"{directory}: has no bridge.json, so it is no run with bridges. Make one with 'sparsity bridge train'."
+                );
         }
 
         BridgeRecord record = JsonText.ReadFile<BridgeRecord>(RecordPath);
@@ -60,8 +69,16 @@ public sealed class BridgeFolder(string directory)
     }
 
     /// <summary>Writes bridges.safetensors.</summary>
-    public void WriteBridges(BridgePairs bridges, string denseFingerprint, string sparseFingerprint, int step) => RunFolder.WriteTensors(
-        BridgesPath, Tensors(bridges), bridges.Engine, step, null, new(DenseKey, denseFingerprint), new(SparseKey, sparseFingerprint));
+    public void WriteBridges(BridgePairs bridges, string denseFingerprint, string sparseFingerprint, int step) =>
+        RunFolder.WriteTensors(
+            BridgesPath,
+            Tensors(bridges),
+            bridges.Engine,
+            step,
+            null,
+            new(DenseKey, denseFingerprint),
+            new(SparseKey, sparseFingerprint)
+        );
 
     /// <summary>Reads the bridges between two models.</summary>
     /// <exception cref="BadInputException">The file is missing or damaged, or belongs to other models.</exception>
@@ -76,7 +93,12 @@ public sealed class BridgeFolder(string directory)
                 return bridges;
             }
 
-            IReadOnlyDictionary<string, string> metadata = RunFolder.ReadTensors(BridgesPath, Tensors(bridges), sparse.Engine, requireFinite: true);
+            IReadOnlyDictionary<string, string> metadata = RunFolder.ReadTensors(
+                BridgesPath,
+                Tensors(bridges),
+                sparse.Engine,
+                requireFinite: true
+            );
             RequireSame(metadata, DenseKey, dense, "dense", "Give the dense model they were trained with.");
             RequireSame(metadata, SparseKey, sparse, "sparse", "Resume the run, which writes both anew, or restore model.safetensors.");
             return bridges;
@@ -96,8 +118,13 @@ public sealed class BridgeFolder(string directory)
         double share = Training.ModelStatistics.Of(model).NonzeroFraction;
         if (share < LeastShare)
         {
-            throw new BadInputException(FormattableString.Invariant(
-                $"{source}: only {100 * share:0.#} % of its attention and MLP weights are nonzero, so it is no dense model. Give as the dense model one that was trained without weight sparsity."));
+            throw new BadInputException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{source}: only {100 * share:0.#} % of its attention and MLP weights are nonzero, so it is no dense model. Give "
+                        + $"as the dense model one that was trained without weight sparsity."
+                )
+            );
         }
     }
 
@@ -111,7 +138,9 @@ public sealed class BridgeFolder(string directory)
         if (expected != given)
         {
             throw new BadInputException(
-                $"{BridgesPath}: the bridges belong to another {which} model (fingerprint {Head(expected)}) than the one given ({Head(given)}). {advice}");
+                $"{BridgesPath}: the bridges belong to another {which} model (fingerprint {Head(expected)}) than the one given "
+                    + $"({Head(given)}). {advice}"
+            );
         }
 
         static string Head(string fingerprint) => fingerprint[..Math.Min(12, fingerprint.Length)];

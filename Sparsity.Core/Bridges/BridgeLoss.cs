@@ -3,7 +3,9 @@ using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Bridges;
 
-/// <summary>The terms of the loss on one batch, each without its weight; those of bridges location by location. Nats, and shares of mean squares.</summary>
+/// <summary>
+/// The terms of the loss on one batch, each without its weight; those of bridges location by location. Nats, and shares of mean squares.
+/// </summary>
 /// <param name="DenseCrossEntropy">Of the frozen dense model: no term, but what the others are to be compared with.</param>
 /// <param name="CrossEntropy">Of the sparse model.</param>
 /// <param name="KlSparse">KL(dense || sparse).</param>
@@ -12,16 +14,26 @@ namespace Sparsity.Core.Bridges;
 /// <param name="KlDenseToSparse">KL(dense || sparse model from f(dense residual) on).</param>
 /// <param name="KlSparseToDense">KL(dense || dense model from g(sparse residual) on).</param>
 public sealed record BridgeTerms(
-    double DenseCrossEntropy, double CrossEntropy, double KlSparse,
-    IReadOnlyList<double> NmseDenseToSparse, IReadOnlyList<double> NmseSparseToDense, IReadOnlyList<double> KlDenseToSparse, IReadOnlyList<double> KlSparseToDense)
+    double DenseCrossEntropy,
+    double CrossEntropy,
+    double KlSparse,
+    IReadOnlyList<double> NmseDenseToSparse,
+    IReadOnlyList<double> NmseSparseToDense,
+    IReadOnlyList<double> KlDenseToSparse,
+    IReadOnlyList<double> KlSparseToDense
+)
 {
     /// <summary>The weighted sum that training lowers.</summary>
     public double Total(BridgeConfig config) =>
-        (config.CrossEntropyWeight * CrossEntropy) + (config.KlSparseWeight * KlSparse) + (config.NmseWeight * (NmseDenseToSparse.Sum() + NmseSparseToDense.Sum()))
-        + (config.KlDenseToSparseWeight * KlDenseToSparse.Sum()) + (config.KlSparseToDenseWeight * KlSparseToDense.Sum());
+        (config.CrossEntropyWeight * CrossEntropy)
+        + (config.KlSparseWeight * KlSparse)
+        + (config.NmseWeight * (NmseDenseToSparse.Sum() + NmseSparseToDense.Sum()))
+        + (config.KlDenseToSparseWeight * KlDenseToSparse.Sum())
+        + (config.KlSparseToDenseWeight * KlSparseToDense.Sum());
 
     /// <summary>All numbers in one row, to be added up over parts of a batch; <see cref="OfRow"/> reads them back.</summary>
-    internal double[] ToRow() => [DenseCrossEntropy, CrossEntropy, KlSparse, .. NmseDenseToSparse, .. NmseSparseToDense, .. KlDenseToSparse, .. KlSparseToDense];
+    internal double[] ToRow() =>
+        [DenseCrossEntropy, CrossEntropy, KlSparse, .. NmseDenseToSparse, .. NmseSparseToDense, .. KlDenseToSparse, .. KlSparseToDense];
 
     internal static BridgeTerms OfRow(double[] row)
     {
@@ -30,21 +42,23 @@ public sealed record BridgeTerms(
     }
 
     /// <summary>For metrics: means over locations.</summary>
-    public IReadOnlyDictionary<string, double> Means() => new Dictionary<string, double>
-    {
-        ["dense_cross_entropy"] = DenseCrossEntropy,
-        ["cross_entropy"] = CrossEntropy,
-        ["kl_sparse"] = KlSparse,
-        ["nmse_dense_to_sparse"] = NmseDenseToSparse.Average(),
-        ["nmse_sparse_to_dense"] = NmseSparseToDense.Average(),
-        ["kl_dense_to_sparse"] = KlDenseToSparse.Average(),
-        ["kl_sparse_to_dense"] = KlSparseToDense.Average(),
-    };
+    public IReadOnlyDictionary<string, double> Means() =>
+        new Dictionary<string, double>
+        {
+            ["dense_cross_entropy"] = DenseCrossEntropy,
+            ["cross_entropy"] = CrossEntropy,
+            ["kl_sparse"] = KlSparse,
+            ["nmse_dense_to_sparse"] = NmseDenseToSparse.Average(),
+            ["nmse_sparse_to_dense"] = NmseSparseToDense.Average(),
+            ["kl_dense_to_sparse"] = KlDenseToSparse.Average(),
+            ["kl_sparse_to_dense"] = KlSparseToDense.Average(),
+        };
 }
 
 /// <summary>
-/// The loss of docs/method.md section 5 and its gradient. The hybrid passes start from residuals that the plain sparse pass shares with them: what they and the errors send
-/// back to each of those is summed first, and goes through the shared part once, with the sparse model's own gradient.
+/// The loss of docs/method.md section 5 and its gradient. The hybrid passes start from residuals that the plain sparse pass shares with
+/// them: what they and the errors send back to each of those is summed first, and goes through the shared part once, with the sparse
+/// model's own gradient.
 /// </summary>
 public sealed class BridgeLoss : IDisposable
 {
@@ -69,7 +83,10 @@ public sealed class BridgeLoss : IDisposable
         int channels = coupling.Sparse.Model.Config.DModel;
         int[] locations = [.. Enumerable.Range(0, coupling.Bridges.Locations)];
         _denseGradients = coupling.Dense.Model.CreateBackwardState(sequences, tokens);
-        _sharedGradients = [.. locations.Select(i => _engine.AllocateActivations($"gradient of residual {i}", sequences, tokens, channels))];
+        _sharedGradients =
+        [
+            .. locations.Select(i => _engine.AllocateActivations($"gradient of residual {i}", sequences, tokens, channels)),
+        ];
         _decoderInputGradient = _engine.AllocateActivations("gradient of a decoder's input", sequences, tokens, channels);
         _divergences = _engine.AllocateActivations("KL of each token", sequences, tokens, 1);
         _divergenceSums = _engine.AllocateScalars("sums of KL", 1 + (2 * locations.Length));
@@ -89,8 +106,8 @@ public sealed class BridgeLoss : IDisposable
     }
 
     /// <summary>
-    /// Leaves every term on a batch in <see cref="Sums"/>; where gradients are wanted, accumulates those of the weighted sum into the parameters of the sparse model and
-    /// the bridges.
+    /// Leaves every term on a batch in <see cref="Sums"/>; where gradients are wanted, accumulates those of the weighted sum into the
+    /// parameters of the sparse model and the bridges.
     /// </summary>
     /// <param name="tokens">[B,T].</param>
     /// <param name="sparseGradients">Of the sparse model; null for the terms alone.</param>
@@ -102,7 +119,8 @@ public sealed class BridgeLoss : IDisposable
 
     /// <summary>The same on the loaded part of a batch that consists of <see cref="Training.LanguageModelLoss.Parts"/>.</summary>
     /// <param name="sparseGradients">Of the sparse model; null for the terms alone.</param>
-    /// <param name="shares">Of each error's sum of squares, the part's share in that of the whole batch: encoders, then decoders; null for a whole batch.</param>
+    /// <param name="shares">Of each error's sum of squares, the part's share in that of the whole batch: encoders, then decoders; null for
+    /// a whole batch.</param>
     /// <param name="finished">As for <see cref="Transformer.Backward"/>.</param>
     internal void Run(BackwardState? sparseGradients, double[]? shares = null, Action<int>? finished = null)
     {
@@ -124,15 +142,23 @@ public sealed class BridgeLoss : IDisposable
         }
     }
 
-    /// <summary>As of the last <see cref="IComputeEngine.Fetch"/> of <see cref="Sums"/>; for a part of a batch, what it adds to the terms of the whole.</summary>
+    /// <summary>
+    /// As of the last <see cref="IComputeEngine.Fetch"/> of <see cref="Sums"/>; for a part of a batch, what it adds to the terms of the
+    /// whole.
+    /// </summary>
     /// <param name="shares">As <see cref="Run(BackwardState, double[], Action{int})"/> had them.</param>
     public BridgeTerms Terms(double[]? shares = null)
     {
         int[] locations = [.. Enumerable.Range(0, Locations)];
         return new BridgeTerms(
-            _coupling.Dense.Mean / _coupling.Sparse.Parts, _coupling.Sparse.Mean / _coupling.Sparse.Parts, MeanDivergence(0),
-            [.. locations.Select(i => _coupling.Errors(i).Encoder * Share(shares, i))], [.. locations.Select(i => _coupling.Errors(i).Decoder * Share(shares, Locations + i))],
-            [.. locations.Select(i => MeanDivergence(IndexOfEncoded(i)))], [.. locations.Select(i => MeanDivergence(IndexOfDecoded(i)))]);
+            _coupling.Dense.Mean / _coupling.Sparse.Parts,
+            _coupling.Sparse.Mean / _coupling.Sparse.Parts,
+            MeanDivergence(0),
+            [.. locations.Select(i => _coupling.Errors(i).Encoder * Share(shares, i))],
+            [.. locations.Select(i => _coupling.Errors(i).Decoder * Share(shares, Locations + i))],
+            [.. locations.Select(i => MeanDivergence(IndexOfEncoded(i)))],
+            [.. locations.Select(i => MeanDivergence(IndexOfDecoded(i)))]
+        );
     }
 
     public void Dispose()

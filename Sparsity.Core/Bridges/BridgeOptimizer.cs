@@ -4,8 +4,9 @@ using Sparsity.Core.Training;
 namespace Sparsity.Core.Bridges;
 
 /// <summary>
-/// Adam for the bridges. The residuals of two models differ in size, often tenfold, and the maps between them do too; so the rate of a map's weights
-/// is the learning rate times their present RMS, and a step changes every map by the same share of itself. Biases move as all inputs' weights do together: sqrt(inputs) as fast.
+/// Adam for the bridges. The residuals of two models differ in size, often tenfold, and the maps between them do too; so the rate of a
+/// map's weights is the learning rate times their present RMS, and a step changes every map by the same share of itself. Biases move as all
+/// inputs' weights do together: sqrt(inputs) as fast.
 /// </summary>
 internal sealed class BridgeOptimizer : IDisposable
 {
@@ -62,8 +63,17 @@ internal sealed class BridgeOptimizer : IDisposable
             {
                 double own = moments.Parameter == map.Bias ? rate * Math.Sqrt(map.Weight.Spec.Columns) : rate;
                 _engine.AdamStep(
-                    moments.Parameter.Value, moments.Parameter.Gradient!, moments.First, moments.Second, 1, (float)own,
-                    (float)_training.AdamBeta1, (float)_training.AdamBeta2, (float)_config.Eps, step + 1);
+                    moments.Parameter.Value,
+                    moments.Parameter.Gradient!,
+                    moments.First,
+                    moments.Second,
+                    1,
+                    (float)own,
+                    (float)_training.AdamBeta1,
+                    (float)_training.AdamBeta2,
+                    (float)_config.Eps,
+                    step + 1
+                );
             }
         }
     }

@@ -22,10 +22,15 @@ public sealed class BridgePairs : IDisposable
         Config = config;
         SparseConfig = sparse;
         Kept = config.EncoderFraction is { } fraction ? Math.Max(1, (int)(fraction * sparse.DModel)) : null;
-        All = [.. ListFor(dense, sparse, config).Select(spec => new Parameter(
-            spec,
-            engine.AllocateWeights(spec.Name, spec.Rows, spec.Columns),
-            isTrained ? engine.AllocateWeights("gradient of " + spec.Name, spec.Rows, spec.Columns) : null))];
+        All =
+        [
+            .. ListFor(dense, sparse, config)
+                .Select(spec => new Parameter(
+                    spec,
+                    engine.AllocateWeights(spec.Name, spec.Rows, spec.Columns),
+                    isTrained ? engine.AllocateWeights("gradient of " + spec.Name, spec.Rows, spec.Columns) : null
+                )),
+        ];
         Encoders = [.. All.Chunk(4).Select(four => new BridgeMap(four[0], four[1]))];
         Decoders = [.. All.Chunk(4).Select(four => new BridgeMap(four[2], four[3]))];
     }
@@ -58,10 +63,19 @@ public sealed class BridgePairs : IDisposable
         for (int location = 0; location < (2 * sparse.NLayer) + (config.FinalLocation ? 1 : 0); location++)
         {
             string prefix = $"bridges.{Transformer.SiteOfResidual(sparse, location)}.";
-            foreach ((string name, int outputs, int inputs) in new[] { ("encoder", sparse.DModel, dense.DModel), ("decoder", dense.DModel, sparse.DModel) })
+            foreach (
+                (string name, int outputs, int inputs) in new[]
+                {
+                    ("encoder", sparse.DModel, dense.DModel),
+                    ("decoder", dense.DModel, sparse.DModel),
+                }
+            )
             {
                 // Deviation 1/sqrt(inputs): an untrained map keeps the size of what it maps; see Coupling.MatchSizes.
-                yield return new ParameterSpec($"{prefix}{name}.weight", [outputs, inputs], InitialDeviation: 1 / MathF.Sqrt(inputs)) { Sublayer = before };
+                yield return new ParameterSpec($"{prefix}{name}.weight", [outputs, inputs], InitialDeviation: 1 / MathF.Sqrt(inputs))
+                {
+                    Sublayer = before,
+                };
                 yield return new ParameterSpec($"{prefix}{name}.bias", [outputs]) { Sublayer = before };
             }
         }
@@ -90,13 +104,17 @@ public sealed class BridgePairs : IDisposable
         if (dense.NLayer != sparse.NLayer)
         {
             throw new BadInputException(
-                $"The dense model has {dense.NLayer} layers and the sparse one {sparse.NLayer}, but bridges join residuals of equal layers. Give models with the same number of layers.");
+                $"The dense model has {dense.NLayer} layers and the sparse one {sparse.NLayer}, but bridges join residuals of equal "
+                    + $"layers. Give models with the same number of layers."
+            );
         }
 
         if (dense.VocabSize != sparse.VocabSize)
         {
             throw new BadInputException(
-                $"The dense model's vocabulary has {dense.VocabSize} tokens and the sparse one's {sparse.VocabSize}, but bridges compare their predictions. Give models with the same vocabulary.");
+                $"The dense model's vocabulary has {dense.VocabSize} tokens and the sparse one's {sparse.VocabSize}, but bridges "
+                    + $"compare their predictions. Give models with the same vocabulary."
+            );
         }
     }
 }
@@ -105,7 +123,8 @@ public sealed class BridgePairs : IDisposable
 public sealed record BridgeMap(Parameter Weight, Parameter Bias)
 {
     /// <summary>Overwrites <paramref name="output"/>.</summary>
-    public void Forward(IComputeEngine engine, ActivationTensor input, ActivationTensor output) => engine.LinearForward(input, Weight.Value, Bias.Value, output);
+    public void Forward(IComputeEngine engine, ActivationTensor input, ActivationTensor output) =>
+        engine.LinearForward(input, Weight.Value, Bias.Value, output);
 
     /// <summary>Accumulates into the gradients of weight and bias.</summary>
     public void BackwardWeight(IComputeEngine engine, ActivationTensor input, ActivationTensor outputGradient) =>

@@ -8,8 +8,8 @@ using Sparsity.Core.Training;
 namespace Sparsity.Core.Bridges;
 
 /// <summary>
-/// Trains a sparse model and the bridges to a frozen dense one together (docs/method.md section 5). The sparse model's update is that of <see cref="Trainer"/>, budgets and
-/// schedules included; the bridges have an optimiser of their own.
+/// Trains a sparse model and the bridges to a frozen dense one together (docs/method.md section 5). The sparse model's update is that of
+/// <see cref="Trainer"/>, budgets and schedules included; the bridges have an optimiser of their own.
 /// </summary>
 public sealed class BridgeTrainer : Trainer
 {
@@ -27,13 +27,24 @@ public sealed class BridgeTrainer : Trainer
     /// <param name="bridge">Validated.</param>
     /// <param name="start">The sparse model's initial weights, of the same configuration; null draws them.</param>
     /// <param name="group">The processes that train them together; null for this one alone.</param>
-    /// <exception cref="BadInputException">The models do not match, the sparsity target is impossible, or the batch cannot be divided among the processes.</exception>
-    public BridgeTrainer(Transformer dense, ModelConfig sparse, TrainingConfig training, BridgeConfig bridge, ModelParameters? start = null, IProcessGroup? group = null)
+    /// <exception cref="BadInputException">The models do not match, the sparsity target is impossible, or the batch cannot be divided among
+    /// the processes.</exception>
+    public BridgeTrainer(
+        Transformer dense,
+        ModelConfig sparse,
+        TrainingConfig training,
+        BridgeConfig bridge,
+        ModelParameters? start = null,
+        IProcessGroup? group = null
+    )
         : base(dense.Parameters.Engine, sparse, training, group)
     {
         if (training.ContextTokens > dense.Config.BlockSize)
         {
-            throw new BadInputException($"context_tokens is {training.ContextTokens}, but the dense model reads at most {dense.Config.BlockSize} tokens. Lower context_tokens.");
+            throw new BadInputException(
+                $"context_tokens is {training.ContextTokens}, but the dense model reads at most {dense.Config.BlockSize} tokens. "
+                    + $"Lower context_tokens."
+            );
         }
 
         _dense = dense;
@@ -88,14 +99,17 @@ public sealed class BridgeTrainer : Trainer
         _terms = terms.Means();
         double total = terms.Total(Bridges.Config);
         double rms = Optimizer.GradientRms[0];
-        string notFinite = $" Of its terms not finite: {string.Join(", ", _terms.Where(term => !double.IsFinite(term.Value)).Select(term => term.Key))}.";
+        string notFinite =
+            $" Of its terms not finite: {string.Join(", ", _terms.Where(term => !double.IsFinite(term.Value)).Select(term => term.Key))}.";
         RequireFinite(step, total, Math.Max(rms, _bridgeOptimizer.GradientRms[0]), notFinite);
         Optimizer.Step(step);
         _bridgeOptimizer.Step(step);
         return (total, rms);
     }
 
-    /// <summary>The terms on the whole batch; the gradients of all its parts, and what the optimisers need, are measured and fetched with them.</summary>
+    /// <summary>
+    /// The terms on the whole batch; the gradients of all its parts, and what the optimisers need, are measured and fetched with them.
+    /// </summary>
     private BridgeTerms Evaluate(ReadOnlySpan<int> tokens)
     {
         if (Share.Parts == 1)

@@ -4,7 +4,9 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Bridges;
 
-/// <summary>A dense and a sparse model side by side on batches [B,T], with the bridges between their residuals and the hybrid passes through them.</summary>
+/// <summary>
+/// A dense and a sparse model side by side on batches [B,T], with the bridges between their residuals and the hybrid passes through them.
+/// </summary>
 public sealed class Coupling : IDisposable
 {
     /// <summary>Of each location in <see cref="ErrorSums"/>: two of the encoder, two of the decoder.</summary>
@@ -25,7 +27,9 @@ public sealed class Coupling : IDisposable
         Dense = new LanguageModelLoss(dense, sequences, tokens);
         IntoSparse = new HybridPass(sparse.Model, sequences, tokens);
         IntoDense = new HybridPass(dense, sequences, tokens);
-        _selection = bridges.Kept is null ? null : _engine.AllocateSelection("AbsTopK of the encoder", sequences, tokens, sparse.Model.Config.DModel);
+        _selection = bridges.Kept is null
+            ? null
+            : _engine.AllocateSelection("AbsTopK of the encoder", sequences, tokens, sparse.Model.Config.DModel);
         ErrorSums = _engine.AllocateScalars("errors of encoders and decoders", SumsOfLocation * bridges.Locations);
     }
 
@@ -56,8 +60,8 @@ public sealed class Coupling : IDisposable
     }
 
     /// <summary>
-    /// Scales every untrained map by the ratio of the residuals' sizes on a batch, so that what it gives is as large as what it stands for. Takes all parts of a batch in
-    /// turn.
+    /// Scales every untrained map by the ratio of the residuals' sizes on a batch, so that what it gives is as large as what it stands for.
+    /// Takes all parts of a batch in turn.
     /// </summary>
     /// <param name="tokens">[B,T].</param>
     public void MatchSizes(ReadOnlySpan<int> tokens)
@@ -76,7 +80,9 @@ public sealed class Coupling : IDisposable
 
         for (int location = 0; location < Bridges.Locations; location++)
         {
-            double ratio = RootMeanSquare(dense[location], Dense.Forward.Residuals[location]) / RootMeanSquare(sparse[location], Sparse.Forward.Residuals[location]);
+            double ratio =
+                RootMeanSquare(dense[location], Dense.Forward.Residuals[location])
+                / RootMeanSquare(sparse[location], Sparse.Forward.Residuals[location]);
             if (double.IsFinite(ratio) && ratio > 0)
             {
                 _engine.Scale(Bridges.Decoders[location].Weight.Value, (float)ratio);
@@ -91,15 +97,32 @@ public sealed class Coupling : IDisposable
         int[] locations = [.. Enumerable.Range(0, Bridges.Locations)];
         foreach (int location in locations)
         {
-            _engine.NormalisedErrorForward(Sparse.Forward.Residuals[location], Sparse.Forward.Residuals[location], ErrorSums, SumsOfLocation * location);
-            _engine.NormalisedErrorForward(Dense.Forward.Residuals[location], Dense.Forward.Residuals[location], ErrorSums, (SumsOfLocation * location) + 2);
+            _engine.NormalisedErrorForward(
+                Sparse.Forward.Residuals[location],
+                Sparse.Forward.Residuals[location],
+                ErrorSums,
+                SumsOfLocation * location
+            );
+            _engine.NormalisedErrorForward(
+                Dense.Forward.Residuals[location],
+                Dense.Forward.Residuals[location],
+                ErrorSums,
+                (SumsOfLocation * location) + 2
+            );
         }
 
         _engine.Fetch(ErrorSums);
-        return [.. locations.Select(location => ErrorSums[(SumsOfLocation * location) + 1]), .. locations.Select(location => ErrorSums[(SumsOfLocation * location) + 3])];
+        return
+        [
+            .. locations.Select(location => ErrorSums[(SumsOfLocation * location) + 1]),
+            .. locations.Select(location => ErrorSums[(SumsOfLocation * location) + 3]),
+        ];
     }
 
-    /// <summary>Puts f(dense residual) into <see cref="IntoSparse"/> at <paramref name="location"/>, and measures its error against the sparse residual.</summary>
+    /// <summary>
+    /// Puts f(dense residual) into <see cref="IntoSparse"/> at <paramref name="location"/>, and measures its error against the sparse
+    /// residual.
+    /// </summary>
     public void Encode(int location)
     {
         ActivationTensor encoded = IntoSparse.Residual(location);
@@ -113,14 +136,21 @@ public sealed class Coupling : IDisposable
     }
 
     /// <summary>
-    /// From the gradient of the last <see cref="Encode"/>'s result, to which it adds that of <paramref name="weight"/> * error: accumulates into the encoder's
-    /// gradients and into <paramref name="sparseGradient"/>, that of the sparse residual. The dense model is frozen.
+    /// From the gradient of the last <see cref="Encode"/>'s result, to which it adds that of <paramref name="weight"/> * error: accumulates
+    /// into the encoder's gradients and into <paramref name="sparseGradient"/>, that of the sparse residual. The dense model is frozen.
     /// </summary>
     public void BackwardEncode(int location, double weight, ActivationTensor encodedGradient, ActivationTensor sparseGradient)
     {
         ActivationTensor encoded = IntoSparse.Residual(location);
         _engine.NormalisedErrorBackward(
-            encoded, Sparse.Forward.Residuals[location], ErrorSums, SumsOfLocation * location, (float)weight, encodedGradient, sparseGradient);
+            encoded,
+            Sparse.Forward.Residuals[location],
+            ErrorSums,
+            SumsOfLocation * location,
+            (float)weight,
+            encodedGradient,
+            sparseGradient
+        );
         if (_selection is not null)
         {
             _engine.AbsTopKBackward(_selection, encodedGradient);
@@ -129,7 +159,10 @@ public sealed class Coupling : IDisposable
         Bridges.Encoders[location].BackwardWeight(_engine, Dense.Forward.Residuals[location], encodedGradient);
     }
 
-    /// <summary>Puts g(sparse residual) into <see cref="IntoDense"/> at <paramref name="location"/>, and measures its error against the dense residual.</summary>
+    /// <summary>
+    /// Puts g(sparse residual) into <see cref="IntoDense"/> at <paramref name="location"/>, and measures its error against the dense
+    /// residual.
+    /// </summary>
     public void Decode(int location)
     {
         ActivationTensor decoded = IntoDense.Residual(location);
@@ -138,19 +171,29 @@ public sealed class Coupling : IDisposable
     }
 
     /// <summary>
-    /// From the gradient of the last <see cref="Decode"/>'s result, to which it adds that of <paramref name="weight"/> * error: accumulates into the decoder's
-    /// gradients; overwrites <paramref name="sparseGradient"/> with that of the sparse residual.
+    /// From the gradient of the last <see cref="Decode"/>'s result, to which it adds that of <paramref name="weight"/> * error: accumulates
+    /// into the decoder's gradients; overwrites <paramref name="sparseGradient"/> with that of the sparse residual.
     /// </summary>
     public void BackwardDecode(int location, double weight, ActivationTensor decodedGradient, ActivationTensor sparseGradient)
     {
         BridgeMap decoder = Bridges.Decoders[location];
         _engine.NormalisedErrorBackward(
-            IntoDense.Residual(location), Dense.Forward.Residuals[location], ErrorSums, (SumsOfLocation * location) + 2, (float)weight, decodedGradient, null);
+            IntoDense.Residual(location),
+            Dense.Forward.Residuals[location],
+            ErrorSums,
+            (SumsOfLocation * location) + 2,
+            (float)weight,
+            decodedGradient,
+            null
+        );
         decoder.BackwardWeight(_engine, Sparse.Forward.Residuals[location], decodedGradient);
         _engine.LinearBackwardInput(decoder.Weight.Value, decodedGradient, sparseGradient);
     }
 
-    /// <summary>Normalised mean squared errors of an encoded and a decoded residual, as of the last <see cref="IComputeEngine.Fetch"/> of <see cref="ErrorSums"/>.</summary>
+    /// <summary>
+    /// Normalised mean squared errors of an encoded and a decoded residual, as of the last <see cref="IComputeEngine.Fetch"/> of
+    /// <see cref="ErrorSums"/>.
+    /// </summary>
     public (double Encoder, double Decoder) Errors(int location)
     {
         int first = SumsOfLocation * location;

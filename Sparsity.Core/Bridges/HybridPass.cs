@@ -4,7 +4,9 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Bridges;
 
-/// <summary>A model run from a residual that did not come from its own sublayers: put there, then the sublayers from that place on, then the head.</summary>
+/// <summary>
+/// A model run from a residual that did not come from its own sublayers: put there, then the sublayers from that place on, then the head.
+/// </summary>
 public sealed class HybridPass : IDisposable
 {
     private readonly Transformer _model;
@@ -29,7 +31,10 @@ public sealed class HybridPass : IDisposable
         _model.Embed(_loss.Forward); // for concatenated positions; its residual is overwritten by a location's
     }
 
-    /// <summary>[B,T,D], to be overwritten before <see cref="Run"/>: the residual that sublayer <paramref name="location"/> reads; 2L for the final one.</summary>
+    /// <summary>
+    /// [B,T,D], to be overwritten before <see cref="Run"/>: the residual that sublayer <paramref name="location"/> reads; 2L for the final
+    /// one.
+    /// </summary>
     public ActivationTensor Residual(int location) => _loss.Forward.Residuals[location];
 
     /// <summary>From the residual at <paramref name="location"/> to the logits.</summary>
@@ -47,8 +52,8 @@ public sealed class HybridPass : IDisposable
     public double CrossEntropy() => _loss.CrossEntropy();
 
     /// <summary>
-    /// From the gradient of the logits, in their place: overwrites gradients.Residual with that of the residual at <paramref name="location"/>; accumulates
-    /// into the parameters' gradients where they have them.
+    /// From the gradient of the logits, in their place: overwrites gradients.Residual with that of the residual at
+    /// <paramref name="location"/>; accumulates into the parameters' gradients where they have them.
     /// </summary>
     public void Backward(int location, BackwardState gradients)
     {

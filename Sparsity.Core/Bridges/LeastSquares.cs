@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
@@ -5,8 +6,8 @@ using Sparsity.Core.Training;
 namespace Sparsity.Core.Bridges;
 
 /// <summary>
-/// Gives every map the weights and bias with which its squared error on some text is least: ridge regression of one model's residual on the other's. Encoders are
-/// fitted without their AbsTopK.
+/// Gives every map the weights and bias with which its squared error on some text is least: ridge regression of one model's residual on the
+/// other's. Encoders are fitted without their AbsTopK.
 /// </summary>
 internal static class LeastSquares
 {
@@ -47,7 +48,10 @@ internal static class LeastSquares
         }
     }
 
-    /// <summary>W = C (A + ridge * mean of A's diagonal)^-1 with A the inputs' covariance and C that of targets with inputs; the bias joins the means.</summary>
+    /// <summary>
+    /// W = C (A + ridge * mean of A's diagonal)^-1 with A the inputs' covariance and C that of targets with inputs; the bias joins the
+    /// means.
+    /// </summary>
     private static void Solve(IComputeEngine engine, BridgeMap map, Residuals inputs, int location, long tokens, double ridge)
     {
         (int outputs, int width) = (map.Weight.Spec.Rows, map.Weight.Spec.Columns);
@@ -63,7 +67,10 @@ internal static class LeastSquares
         double trace = 0;
         for (int i = 0; i < width; i++)
         {
-            covariance[i] = [.. Enumerable.Range(0, i + 1).Select(j => square[(i * width) + j] - ((double)inputSums[i] * inputSums[j] / tokens))];
+            covariance[i] =
+            [
+                .. Enumerable.Range(0, i + 1).Select(j => square[(i * width) + j] - ((double)inputSums[i] * inputSums[j] / tokens)),
+            ];
             trace += covariance[i][i];
         }
 
@@ -79,15 +86,25 @@ internal static class LeastSquares
 
         if (!TryFactorise(covariance))
         {
-            throw new BadInputException(FormattableString.Invariant(
-                $"bridge configuration: start_ridge is {ridge}, too small for the rounding of a residual whose channels depend on one another ({map.Weight.Spec.Name}). Raise it, or set start to random."));
+            throw new BadInputException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"bridge configuration: start_ridge is {ridge}, too small for the rounding of a residual whose channels depend on "
+                        + $"one another ({map.Weight.Spec.Name}). Raise it, or set start to random."
+                )
+            );
         }
 
         var weights = new float[outputs * width];
         var bias = new float[outputs];
         for (int output = 0; output < outputs; output++)
         {
-            double[] row = [.. Enumerable.Range(0, width).Select(i => cross[(output * width) + i] - ((double)targetSums[output] * inputSums[i] / tokens))];
+            double[] row =
+            [
+                .. Enumerable
+                    .Range(0, width)
+                    .Select(i => cross[(output * width) + i] - ((double)targetSums[output] * inputSums[i] / tokens)),
+            ];
             SolveInPlace(covariance, row);
             double constant = targetSums[output] / (double)tokens;
             for (int i = 0; i < width; i++)
@@ -103,7 +120,10 @@ internal static class LeastSquares
         engine.Write(map.Bias.Value, bias);
     }
 
-    /// <summary>Cholesky: turns the lower triangle of a positive definite matrix into L with L L^T = A; false where it is not positive definite, as far as can be told.</summary>
+    /// <summary>
+    /// Cholesky: turns the lower triangle of a positive definite matrix into L with L L^T = A; false where it is not positive definite, as
+    /// far as can be told.
+    /// </summary>
     private static bool TryFactorise(double[][] lower)
     {
         const double LeastShare = 1e-12; // of the diagonal: below it is rounding
@@ -152,7 +172,10 @@ internal static class LeastSquares
         }
     }
 
-    /// <summary>One model's residual [B,T,D] at a location, and for each location the sums over all tokens so far of its channels [D] and of their products [D,D].</summary>
+    /// <summary>
+    /// One model's residual [B,T,D] at a location, and for each location the sums over all tokens so far of its channels [D] and of their
+    /// products [D,D].
+    /// </summary>
     private sealed class Residuals : IDisposable
     {
         private readonly IComputeEngine _engine;
@@ -167,12 +190,20 @@ internal static class LeastSquares
             _forward = model.Forward;
             int channels = model.Model.Config.DModel;
             Taken = _engine.AllocateActivations("residual to fit", model.Sequences, model.ContextTokens, channels);
-            _squares = [.. Enumerable.Range(0, bridges.Locations).Select(i => _engine.AllocateWeights($"products of residual {i}", channels, channels))];
+            _squares =
+            [
+                .. Enumerable
+                    .Range(0, bridges.Locations)
+                    .Select(i => _engine.AllocateWeights($"products of residual {i}", channels, channels)),
+            ];
             _sums = [.. Enumerable.Range(0, bridges.Locations).Select(i => _engine.AllocateWeights($"sums of residual {i}", 1, channels))];
             _host = new float[Taken.Length];
         }
 
-        /// <summary>The residual last taken: a copy by way of the host, as only what is written from there may stand for a gradient, between whose tokens nothing else may lie.</summary>
+        /// <summary>
+        /// The residual last taken: a copy by way of the host, as only what is written from there may stand for a gradient, between whose
+        /// tokens nothing else may lie.
+        /// </summary>
         public ActivationTensor Taken { get; }
 
         public void Take(int location)

@@ -26,7 +26,8 @@ internal static class ReplicationBridges
     {
         string path = new RunFolder(directory).ConfigPath;
         JsonObject config = JsonText.ParseObject(JsonText.ReadAllText(path), path);
-        (double fraction, string dense) = ReplicationConfig.Bridges(config, path)
+        (double fraction, string dense) =
+            ReplicationConfig.Bridges(config, path)
             ?? throw new BadInputException($"{path}: has no bridges_config, which says how {FileName} beside it is read. Get both again.");
         if (ReplicationRecipe.Beside(path)?.BridgeEncoder is { } encoder && encoder == Threshold)
         {
@@ -46,20 +47,32 @@ internal static class ReplicationBridges
     /// mean.</exception>
     public static void Read(string directory, BridgePairs bridges)
     {
-        string[] places = [.. bridges.SparseConfig.AfracLoctypes.Split(',').Where(place => place is SiteKinds.ResidualBefore or "resid_post_attn")];
+        string[] places =
+        [
+            .. bridges.SparseConfig.AfracLoctypes.Split(',').Where(place => place is SiteKinds.ResidualBefore or "resid_post_attn"),
+        ];
         if (places.Length > 0 && bridges.SparseConfig.Afrac is not null)
         {
-            throw Refused(directory, $"its decoders read the residual before AbsTopK at {string.Join(" and ", places)}, where bridges here read it after");
+            throw Refused(
+                directory,
+                $"its decoders read the residual before AbsTopK at {string.Join(" and ", places)}, where bridges here read it after"
+            );
         }
 
         using TensorFile file = TorchFile.Open(Path.Combine(directory, FileName));
-        string[] thresholds = [.. file.ByName.Keys.Where(name => name.EndsWith(".log_eps", StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
+        string[] thresholds =
+        [
+            .. file.ByName.Keys.Where(name => name.EndsWith(".log_eps", StringComparison.Ordinal)).Order(StringComparer.Ordinal),
+        ];
         if (thresholds.Length > 0)
         {
             throw Refused(directory, $"its encoders have learned thresholds ({string.Join(", ", thresholds)})");
         }
 
-        (string Name, Parameter Parameter)[] tensors = [.. bridges.All.Select((parameter, i) => (TheirName(parameter.Spec.Name, i / 4), parameter))];
+        (string Name, Parameter Parameter)[] tensors =
+        [
+            .. bridges.All.Select((parameter, i) => (TheirName(parameter.Spec.Name, i / 4), parameter)),
+        ];
         TensorFile.RequireExactly(file.Path, file.ByName, [.. tensors.Select(entry => (entry.Name, entry.Parameter.Spec.Shape))]);
         foreach ((string name, Parameter parameter) in tensors)
         {

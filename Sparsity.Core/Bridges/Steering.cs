@@ -19,10 +19,18 @@ public sealed record AnswerProbabilities(double Counterfactual, double Presented
 /// <param name="Random">The dense model, steered along random directions of equal norm: mean over directions.</param>
 /// <param name="RandomLow">The lowest <see cref="AnswerProbabilities.Counterfactual"/> of a random direction.</param>
 /// <param name="RandomHigh">The highest.</param>
-public sealed record SteeringPoint(double Strength, AnswerProbabilities Dense, AnswerProbabilities Sparse, AnswerProbabilities Random, double RandomLow, double RandomHigh);
+public sealed record SteeringPoint(
+    double Strength,
+    AnswerProbabilities Dense,
+    AnswerProbabilities Sparse,
+    AnswerProbabilities Random,
+    double RandomLow,
+    double RandomHigh
+);
 
 /// <summary>A steered node.</summary>
-/// <param name="MeanDifference">Mean over presented prompts of its activation in the counterfactual prompt minus that in the presented one, at the last token.</param>
+/// <param name="MeanDifference">Mean over presented prompts of its activation in the counterfactual prompt minus that in the presented one,
+/// at the last token.</param>
 /// <param name="RmsRatio">RMS of the sparse residual / RMS of the dense residual where the node reads, mean over reference tokens.</param>
 /// <param name="DirectionNorm">Euclidean norm of what a difference of 1 adds to the dense model's normed residual at strength 1.</param>
 public sealed record SteeredNode(string Name, double MeanDifference, double RmsRatio, double DirectionNorm);
@@ -30,11 +38,20 @@ public sealed record SteeredNode(string Name, double MeanDifference, double RmsR
 /// <summary>What steering did; the mean is over all presented prompts.</summary>
 /// <param name="Prompts">Presented prompts.</param>
 /// <param name="RandomDirections">Random directions per strength.</param>
-public sealed record SteeringResult(IReadOnlyList<SteeredNode> Nodes, int Prompts, int RandomDirections, ulong Seed, IReadOnlyList<SteeringPoint> Points)
+public sealed record SteeringResult(
+    IReadOnlyList<SteeredNode> Nodes,
+    int Prompts,
+    int RandomDirections,
+    ulong Seed,
+    IReadOnlyList<SteeringPoint> Points
+)
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
 
-    /// <summary>Factor by which the last strength multiplies the counterfactual answer's probability in the dense model, against strength 0 of no edit.</summary>
+    /// <summary>
+    /// Factor by which the last strength multiplies the counterfactual answer's probability in the dense model, against strength 0 of no
+    /// edit.
+    /// </summary>
     public double DenseFactor => Points[^1].Dense.Counterfactual / Points[0].Dense.Counterfactual;
 
     /// <summary>The same for random directions.</summary>
@@ -42,10 +59,11 @@ public sealed record SteeringResult(IReadOnlyList<SteeredNode> Nodes, int Prompt
 }
 
 /// <summary>
-/// Steers a dense model by nodes of a sparse one (docs/method.md section 5). A node is a channel of a sublayer's normed input, act_in. Its activation in the counterfactual
-/// prompt minus that in the presented one, token by token, times strength, times the direction that it has in the dense model's act_in, is added there.
-/// The direction follows a change of the node: divided by the sparse norm's weight and times the sparse RMS it is one of the sparse residual, which the decoder turns
-/// into one of the dense residual, which the dense norm divides by the dense RMS and multiplies by its own weights. Controls are random directions of equal norm.
+/// Steers a dense model by nodes of a sparse one (docs/method.md section 5). A node is a channel of a sublayer's normed input, act_in. Its
+/// activation in the counterfactual prompt minus that in the presented one, token by token, times strength, times the direction that it has
+/// in the dense model's act_in, is added there. The direction follows a change of the node: divided by the sparse norm's weight and times
+/// the sparse RMS it is one of the sparse residual, which the decoder turns into one of the dense residual, which the dense norm divides by
+/// the dense RMS and multiplies by its own weights. Controls are random directions of equal norm.
 /// </summary>
 public sealed class Steering : IDisposable
 {
@@ -66,7 +84,15 @@ public sealed class Steering : IDisposable
     /// <param name="pairs">Most pairs of one batch.</param>
     /// <param name="tokens">Longest prompt.</param>
     /// <exception cref="BadInputException">A node does not read the residual.</exception>
-    public Steering(Transformer dense, Transformer sparse, BridgePairs bridges, IReadOnlyList<Node> nodes, IReadOnlyList<double> rmsRatios, int pairs, int tokens)
+    public Steering(
+        Transformer dense,
+        Transformer sparse,
+        BridgePairs bridges,
+        IReadOnlyList<Node> nodes,
+        IReadOnlyList<double> rmsRatios,
+        int pairs,
+        int tokens
+    )
     {
         _engine = bridges.Engine;
         _nodes = nodes;
@@ -89,17 +115,31 @@ public sealed class Steering : IDisposable
 
     /// <summary>The residual that a node reads: where its bridge is.</summary>
     /// <exception cref="BadInputException">It reads none.</exception>
-    public static int LocationOf(Node node, ModelConfig sparse) => node.Site.Kind is not (SiteKind.AttnActIn or SiteKind.MlpActIn)
-        ? throw new BadInputException($"node {node.Name} does not read the residual. Give channels of attn.act_in or mlp.act_in, such as 0.mlp.act_in.5.")
+    public static int LocationOf(Node node, ModelConfig sparse) =>
+        node.Site.Kind is not (SiteKind.AttnActIn or SiteKind.MlpActIn)
+            ? throw new BadInputException(
+                $"node {node.Name} does not read the residual. Give channels of attn.act_in or mlp.act_in, such as 0.mlp.act_in.5."
+            )
         : node.Channel >= sparse.DModel
-            ? throw new BadInputException($"node {node.Name} reads a position, not the residual, which has channels 0 to {sparse.DModel - 1}. Give one of these.")
-            : (2 * node.Site.Layer) + (node.Site.Kind == SiteKind.MlpActIn ? 1 : 0);
+            ? throw new BadInputException(
+                $"node {node.Name} reads a position, not the residual, which has channels 0 to {sparse.DModel - 1}. Give one of these."
+            )
+        : (2 * node.Site.Layer) + (node.Site.Kind == SiteKind.MlpActIn ? 1 : 0);
 
     /// <summary>
-    /// RMS of the sparse residual / RMS of the dense residual at a location, as the two norms there see them (LayerNorm: deviations), the mean over all tokens of
-    /// <paramref name="batches"/> batches.
+    /// RMS of the sparse residual / RMS of the dense residual at a location, as the two norms there see them (LayerNorm: deviations), the
+    /// mean over all tokens of <paramref name="batches"/> batches.
     /// </summary>
-    public static double RmsRatio(Transformer dense, Transformer sparse, int location, BatchSource source, int batches, int sequences, int contextTokens, ulong seed)
+    public static double RmsRatio(
+        Transformer dense,
+        Transformer sparse,
+        int location,
+        BatchSource source,
+        int batches,
+        int sequences,
+        int contextTokens,
+        ulong seed
+    )
     {
         using var denseLoss = new LanguageModelLoss(dense, sequences, contextTokens);
         using var sparseLoss = new LanguageModelLoss(sparse, sequences, contextTokens);
@@ -126,7 +166,13 @@ public sealed class Steering : IDisposable
     /// <param name="randomDirections">How many controls, from 1.</param>
     /// <param name="seed">Of the controls.</param>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
-    public SteeringResult Run(IReadOnlyList<TokenizedPair> pairs, IReadOnlyList<double> strengths, int randomDirections, ulong seed, CancellationToken stop = default)
+    public SteeringResult Run(
+        IReadOnlyList<TokenizedPair> pairs,
+        IReadOnlyList<double> strengths,
+        int randomDirections,
+        ulong seed,
+        CancellationToken stop = default
+    )
     {
         double[] meanDifferences = [.. _nodes.Select(_ => 0.0)];
         int points = strengths.Count;
@@ -162,15 +208,32 @@ public sealed class Steering : IDisposable
         }
 
         return new SteeringResult(
-            [.. _nodes.Select((node, i) => new SteeredNode(node.Name, meanDifferences[i] / pairs.Count, _rmsRatios[i], Norm(_directions[i])))],
-            pairs.Count, randomDirections, seed, [.. Enumerable.Range(0, points).Select(Point)]);
+            [
+                .. _nodes.Select(
+                    (node, i) => new SteeredNode(node.Name, meanDifferences[i] / pairs.Count, _rmsRatios[i], Norm(_directions[i]))
+                ),
+            ],
+            pairs.Count,
+            randomDirections,
+            seed,
+            [.. Enumerable.Range(0, points).Select(Point)]
+        );
 
         SteeringPoint Point(int point)
         {
-            double[] counterfactual = [.. Enumerable.Range(0, randomDirections).Select(direction => random[direction, point, 0] / pairs.Count)];
+            double[] counterfactual =
+            [
+                .. Enumerable.Range(0, randomDirections).Select(direction => random[direction, point, 0] / pairs.Count),
+            ];
             double presented = Enumerable.Range(0, randomDirections).Average(direction => random[direction, point, 1] / pairs.Count);
             return new SteeringPoint(
-                strengths[point], Mean(dense, point), Mean(sparse, point), new AnswerProbabilities(counterfactual.Average(), presented), counterfactual.Min(), counterfactual.Max());
+                strengths[point],
+                Mean(dense, point),
+                Mean(sparse, point),
+                new AnswerProbabilities(counterfactual.Average(), presented),
+                counterfactual.Min(),
+                counterfactual.Max()
+            );
         }
 
         AnswerProbabilities Mean(double[,] sums, int point) => new(sums[point, 0] / pairs.Count, sums[point, 1] / pairs.Count);
@@ -197,7 +260,10 @@ public sealed class Steering : IDisposable
         int channels = dense.Config.DModel;
         float[] decoders = new float[decoder.Weight.Spec.Length];
         dense.Parameters.Engine.Read(decoder.Weight.Value, decoders);
-        double[] column = [.. Enumerable.Range(0, channels).Select(channel => (double)decoders[(channel * sparse.Config.DModel) + node.Channel])];
+        double[] column =
+        [
+            .. Enumerable.Range(0, channels).Select(channel => (double)decoders[(channel * sparse.Config.DModel) + node.Channel]),
+        ];
         double centre = dense.Config.NormKind == NormKind.LayerNorm ? column.Average() : 0; // LayerNorm takes the mean over channels away
         float[] weights = dense.Parameters.Read(NormWeight(node.Site));
         for (int channel = 0; channel < channels; channel++)
@@ -208,7 +274,8 @@ public sealed class Steering : IDisposable
         return direction;
     }
 
-    private static string NormWeight(Site site) => ParameterNames.Layer(site.Layer) + (site.Kind == SiteKind.AttnActIn ? "ln_1.weight" : "ln_2.weight");
+    private static string NormWeight(Site site) =>
+        ParameterNames.Layer(site.Layer) + (site.Kind == SiteKind.AttnActIn ? "ln_1.weight" : "ln_2.weight");
 
     private static double Norm(float[] direction) => Math.Sqrt(direction.Sum(entry => (double)entry * entry));
 
@@ -221,7 +288,10 @@ public sealed class Steering : IDisposable
         return [.. statistics.Chunk(2).Select(token => token[1])];
     }
 
-    /// <summary>Each node's activation in the second prompt minus that in the first, token by token, for the rows of first prompts; 0 for the others.</summary>
+    /// <summary>
+    /// Each node's activation in the second prompt minus that in the first, token by token, for the rows of first prompts; 0 for the
+    /// others.
+    /// </summary>
     private void SetDifferences(IReadOnlyList<TokenizedPair> batch, double[] meanDifferences)
     {
         SetDirections(_sparseEdits, 0, null);
@@ -230,7 +300,16 @@ public sealed class Steering : IDisposable
         {
             Edit edit = _sparseEdits[i];
             int channel = _nodes[i].Channel;
-            float[][] differences = [.. batch.Select((pair, row) => Enumerable.Range(0, pair.First.Length).Select(t => edit.Seen((2 * row) + 1, t, channel) - edit.Seen(2 * row, t, channel)).ToArray())];
+            float[][] differences =
+            [
+                .. batch.Select(
+                    (pair, row) =>
+                        Enumerable
+                            .Range(0, pair.First.Length)
+                            .Select(t => edit.Seen((2 * row) + 1, t, channel) - edit.Seen(2 * row, t, channel))
+                            .ToArray()
+                ),
+            ];
             meanDifferences[i] += differences.Sum(row => (double)row[^1]);
 
             edit.SetDifferences(differences);
@@ -316,9 +395,7 @@ public sealed class Steering : IDisposable
             engine.Add(activation, _added, activation);
         }
 
-        public void Backward(Site at, ActivationTensor gradient)
-        {
-        }
+        public void Backward(Site at, ActivationTensor gradient) { }
 
         public void Dispose()
         {

@@ -5,7 +5,10 @@ namespace Sparsity.Core.Circuits;
 /// <summary>A scale and a shift of the logit difference, and the task loss without and with them.</summary>
 public sealed record CalibrationResult(double Scale, double Shift, double LossBefore, double LossAfter);
 
-/// <summary>Fits scale and shift of a circuit's logit difference by L-BFGS (docs/method.md section 4), with backtracking until the loss falls enough.</summary>
+/// <summary>
+/// Fits scale and shift of a circuit's logit difference by L-BFGS (docs/method.md section 4), with backtracking until the loss falls
+/// enough.
+/// </summary>
 public static class Calibration
 {
     private const int Memory = 8;

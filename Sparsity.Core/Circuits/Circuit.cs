@@ -16,9 +16,16 @@ namespace Sparsity.Core.Circuits;
 /// as its file says. Null where not
 /// measured.
 /// </param>
-/// <param name="Tokens">For act_in of a channel of the residual stream: the tokens whose embeddings write most into it, largest first; null elsewhere.</param>
-public sealed record CircuitNode(string Name, double? Tau, double Mean, double? Bias, double? AblationEffect = null,
-    IReadOnlyList<TokenWeight>? Tokens = null);
+/// <param name="Tokens">For act_in of a channel of the residual stream: the tokens whose embeddings write most into it, largest first; null
+/// elsewhere.</param>
+public sealed record CircuitNode(
+    string Name,
+    double? Tau,
+    double Mean,
+    double? Bias,
+    double? AblationEffect = null,
+    IReadOnlyList<TokenWeight>? Tokens = null
+);
 
 /// <summary>A token and the entry of its embedding in one channel.</summary>
 /// <param name="Token">As text, escaped where it is not printable.</param>
@@ -32,7 +39,11 @@ public sealed record TokenWeight(string Token, int Id, double Weight);
 /// not measured.
 /// </param>
 public sealed record CircuitEdge(
-    string From, string To, double Weight, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? Effect = null);
+    string From,
+    string To,
+    double Weight,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? Effect = null
+);
 
 /// <summary>What was measured of a circuit, on test prompts unless said otherwise; losses in nats.</summary>
 /// <param name="LossFullModel">Task loss of the whole model.</param>
@@ -44,8 +55,15 @@ public sealed record CircuitEdge(
 /// <param name="AccuracyFullModel">The same of the whole model.</param>
 /// <param name="SelectionLoss">Task loss on the training prompts the circuit was chosen on; null for imported circuits.</param>
 public sealed record CircuitMeasurements(
-    double LossFullModel, double Loss, double? LossCalibrated, double LossWithoutCircuit, double LossEmpty, double Accuracy,
-        double AccuracyFullModel, double? SelectionLoss)
+    double LossFullModel,
+    double Loss,
+    double? LossCalibrated,
+    double LossWithoutCircuit,
+    double LossEmpty,
+    double Accuracy,
+    double AccuracyFullModel,
+    double? SelectionLoss
+)
 {
     /// <summary>The control: mean task loss of random circuits with as many nodes at each location; null where none was measured.</summary>
     public double? LossRandomMean { get; init; }
@@ -54,7 +72,10 @@ public sealed record CircuitMeasurements(
     public double? LossRandomBest { get; init; }
 }
 
-/// <summary>The part of a model that does one task: circuit.json. Nodes and edges stand in the order of computation, so that files can be compared line by line.</summary>
+/// <summary>
+/// The part of a model that does one task: circuit.json. Nodes and edges stand in the order of computation, so that files can be compared
+/// line by line.
+/// </summary>
 public sealed record Circuit
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
@@ -75,8 +96,8 @@ public sealed record Circuit
     public required double? KCoef { get; init; }
 
     /// <summary>
-    /// Whether it does its task: the target loss is met on the prompts it was chosen on and on test prompts, and by the whole model too. Null
-    /// for an imported circuit, which has no target. Follows from the measurements and settings: what a file says of it is not read.
+    /// Whether it does its task: the target loss is met on the prompts it was chosen on and on test prompts, and by the whole model too.
+    /// Null for an imported circuit, which has no target. Follows from the measurements and settings: what a file says of it is not read.
     /// </summary>
     public bool? Solved => Shortcoming is { } missed ? missed.Length == 0 : null;
 
@@ -122,12 +143,14 @@ public sealed record Circuit
     /// <exception cref="BadInputException">None did.</exception>
     [JsonIgnore]
     public PruningConfig SearchSettings =>
-        Settings ?? throw new BadInputException($"the circuit of {Task} has no settings of a search: it was imported. Use one that prune wrote.");
+        Settings
+        ?? throw new BadInputException($"the circuit of {Task} has no settings of a search: it was imported. Use one that prune wrote.");
 
     /// <summary>All nodes of the model, among which its own are.</summary>
     public NodeLayout LayoutIn(ModelConfig model) => new(model, Settings?.FinalResid ?? Imported?.FinalResid ?? false);
 
-    /// <exception cref="BadInputException">The file is missing, damaged or of a newer version, a name is none, a setting is out of range, or an edge ends outside.</exception>
+    /// <exception cref="BadInputException">The file is missing, damaged or of a newer version, a name is none, a setting is out of range,
+    /// or an edge ends outside.</exception>
     public static Circuit Load(string path)
     {
         JsonObject fields = JsonText.ParseFile(path);
@@ -149,7 +172,9 @@ public sealed record Circuit
             if (!Node.IsName(node.Name))
             {
                 throw new BadInputException(
-                    $"{path}: '{node.Name}' is no node. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12, or final_resid.CHANNEL.");
+                    $"{path}: '{node.Name}' is no node. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12, or "
+                        + $"final_resid.CHANNEL."
+                );
             }
 
             if (!names.Add(node.Name))
@@ -160,6 +185,9 @@ public sealed record Circuit
 
         return circuit.Edges.FirstOrDefault(edge => !names.Contains(edge.From) || !names.Contains(edge.To)) is { } loose
             ? throw new BadInputException($"{path}: the edge from {loose.From} to {loose.To} ends outside the circuit's nodes.")
-            : circuit with { Settings = circuit.Settings?.Validated(path) };
+            : circuit with
+            {
+                Settings = circuit.Settings?.Validated(path),
+            };
     }
 }

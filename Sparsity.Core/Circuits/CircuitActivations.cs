@@ -3,8 +3,8 @@ using Sparsity.Core.Files;
 namespace Sparsity.Core.Circuits;
 
 /// <summary>
-/// activations.json, beside circuit.json: what each node of a circuit does in the whole model, over pretraining text and over the task's test prompts.
-/// Numbers are rounded to five significant digits. The file is one line.
+/// activations.json, beside circuit.json: what each node of a circuit does in the whole model, over pretraining text and over the task's
+/// test prompts. Numbers are rounded to five significant digits. The file is one line.
 /// </summary>
 public sealed record CircuitActivations
 {
@@ -42,9 +42,18 @@ public sealed record NodeActivations(string Name, ActivationSummary Pretraining,
 /// <param name="Count">Token positions.</param>
 /// <param name="ZeroShare">Share of activations that are exactly 0, as AbsTopK leaves them.</param>
 /// <param name="Histogram">Counts between minimum and maximum.</param>
-/// <param name="Examples">Places in the text near the ends: for each of 0.1, 1, 10 and 50 percent the top ones, then the bottom ones.</param>
+/// <param name="Examples">Places in the text near the ends: for each of 0.1, 1, 10 and 50 percent the top ones, then the bottom
+/// ones.</param>
 public sealed record ActivationSummary(
-    long Count, double Mean, double Deviation, double Minimum, double Maximum, double ZeroShare, ActivationHistogram Histogram, IReadOnlyList<ActivationExample> Examples);
+    long Count,
+    double Mean,
+    double Deviation,
+    double Minimum,
+    double Maximum,
+    double ZeroShare,
+    ActivationHistogram Histogram,
+    IReadOnlyList<ActivationExample> Examples
+);
 
 /// <summary>Bins of equal width from <paramref name="Minimum"/> to <paramref name="Maximum"/>, the last one closed.</summary>
 public sealed record ActivationHistogram(double Minimum, double Maximum, IReadOnlyList<long> Counts);
@@ -62,9 +71,18 @@ public enum ActivationEnd
 /// <param name="Position">Index into <paramref name="Tokens"/> of the place itself.</param>
 /// <param name="Tokens">The text around it, token by token, escaped where not printable.</param>
 /// <param name="Values">The node's activation at each of these tokens.</param>
-public sealed record ActivationExample(ActivationEnd End, double Percent, int Position, IReadOnlyList<string> Tokens, IReadOnlyList<double> Values);
+public sealed record ActivationExample(
+    ActivationEnd End,
+    double Percent,
+    int Position,
+    IReadOnlyList<string> Tokens,
+    IReadOnlyList<double> Values
+);
 
-/// <summary>The two values that stand for all activations of a node with the least squared error on the task's training prompts, and what that does to the circuit.</summary>
+/// <summary>
+/// The two values that stand for all activations of a node with the least squared error on the task's training prompts, and what that does
+/// to the circuit.
+/// </summary>
 /// <param name="Threshold">Activations from here on become <paramref name="High"/>, those below <paramref name="Low"/>.</param>
 /// <param name="Loss">The circuit's loss with this node alone binarised, in nats, on the first 16 to 64 pairs of the test prompts.</param>
 public sealed record Binarisation(double Threshold, double Low, double High, double Loss);

@@ -18,7 +18,11 @@ public static class CircuitExport
 
         foreach (CircuitEdge edge in circuit.Edges)
         {
-            text.Append(CultureInfo.InvariantCulture, $"  {Quoted(edge.From)} -> {Quoted(edge.To)} [weight={Number(Math.Abs(edge.Weight))}, label={Quoted(Number(edge.Weight))}, color={(edge.Weight < 0 ? "red" : "blue")}];\n");
+            text.Append(
+                CultureInfo.InvariantCulture,
+                $"  {Quoted(edge.From)} -> {Quoted(edge.To)} [weight={Number(Math.Abs(edge.Weight))}, "
+                    + $"label={Quoted(Number(edge.Weight))}, color={(edge.Weight < 0 ? "red" : "blue")}];\n"
+            );
         }
 
         return text.Append("}\n").ToString();
@@ -28,25 +32,57 @@ public static class CircuitExport
     public static string GraphMl(Circuit circuit)
     {
         XNamespace ns = "http://graphml.graphdrawing.org/xmlns";
-        XElement Key(string id, string target) => new(ns + "key", new XAttribute("id", id), new XAttribute("for", target), new XAttribute("attr.name", id), new XAttribute("attr.type", "double"));
+        XElement Key(string id, string target) =>
+            new(
+                ns + "key",
+                new XAttribute("id", id),
+                new XAttribute("for", target),
+                new XAttribute("attr.name", id),
+                new XAttribute("attr.type", "double")
+            );
         XElement Data(string key, double value) => new(ns + "data", new XAttribute("key", key), Number(value));
         var graph = new XElement(
-            ns + "graph", new XAttribute("id", circuit.Task), new XAttribute("edgedefault", "directed"),
+            ns + "graph",
+            new XAttribute("id", circuit.Task),
+            new XAttribute("edgedefault", "directed"),
             circuit.Nodes.Select(node => new XElement(
-                ns + "node", new XAttribute("id", node.Name), node.Tau is { } tau ? Data("tau", tau) : null, Data("mean", node.Mean),
-                    node.Bias is { } bias ? Data("bias", bias) : null)),
-            circuit.Edges.Select(edge => new XElement(ns + "edge", new XAttribute("source", edge.From), new XAttribute("target", edge.To),
-                Data("weight", edge.Weight), edge.Effect is { } effect ? Data("effect", effect) : null)));
+                ns + "node",
+                new XAttribute("id", node.Name),
+                node.Tau is { } tau ? Data("tau", tau) : null,
+                Data("mean", node.Mean),
+                node.Bias is { } bias ? Data("bias", bias) : null
+            )),
+            circuit.Edges.Select(edge => new XElement(
+                ns + "edge",
+                new XAttribute("source", edge.From),
+                new XAttribute("target", edge.To),
+                Data("weight", edge.Weight),
+                edge.Effect is { } effect ? Data("effect", effect) : null
+            ))
+        );
         return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-            + new XElement(ns + "graphml", Key("tau", "node"), Key("mean", "node"), Key("bias", "node"), Key("weight", "edge"),
-                Key("effect", "edge"), graph).ToString().ReplaceLineEndings("\n") + "\n";
+            + new XElement(
+                ns + "graphml",
+                Key("tau", "node"),
+                Key("mean", "node"),
+                Key("bias", "node"),
+                Key("weight", "edge"),
+                Key("effect", "edge"),
+                graph
+            )
+                .ToString()
+                .ReplaceLineEndings("\n")
+            + "\n";
     }
 
     /// <summary>One line per edge: from,to,weight,effect; the last is empty where it was not measured.</summary>
     public static string Csv(Circuit circuit) =>
         "from,to,weight,effect\n"
-        + string.Concat(circuit.Edges.Select(edge =>
-            $"{edge.From},{edge.To},{Number(edge.Weight)},{(edge.Effect is { } effect ? Number(effect) : "")}\n"));
+        + string.Concat(
+            circuit.Edges.Select(edge =>
+                $"{edge.From},{edge.To},{Number(edge.Weight)},{(edge.Effect is { } effect ? Number(effect) : "")}\n"
+            )
+        );
 
     private static string Quoted(string text) => "\"" + text.Replace("\\", "\\\\").Replace("\"", "\\\"") + "\"";
 
@@ -56,7 +92,9 @@ public static class CircuitExport
 /// <summary>What two circuits have in common.</summary>
 public sealed record CircuitOverlap(IReadOnlyList<string> Nodes, IReadOnlyList<(string From, string To)> Edges)
 {
-    public static CircuitOverlap Of(Circuit a, Circuit b) => new(
-        [.. a.Nodes.Select(node => node.Name).Intersect(b.Nodes.Select(node => node.Name))],
-        [.. a.Edges.Select(edge => (edge.From, edge.To)).Intersect(b.Edges.Select(edge => (edge.From, edge.To)))]);
+    public static CircuitOverlap Of(Circuit a, Circuit b) =>
+        new(
+            [.. a.Nodes.Select(node => node.Name).Intersect(b.Nodes.Select(node => node.Name))],
+            [.. a.Edges.Select(edge => (edge.From, edge.To)).Intersect(b.Edges.Select(edge => (edge.From, edge.To)))]
+        );
 }

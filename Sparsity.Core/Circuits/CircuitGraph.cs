@@ -4,8 +4,9 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Circuits;
 
 /// <summary>
-/// The graph between nodes that a model's weights make (docs/method.md section 4): act_in -> q, k, v (c_attn), v -> attn.resid_delta (attention's c_proj),
-/// act_in -> post_act (c_fc), post_act -> mlp.resid_delta (the MLP's c_proj). Residual writes and later reads meet by channel and are no edges.
+/// The graph between nodes that a model's weights make (docs/method.md section 4): act_in -> q, k, v (c_attn), v -> attn.resid_delta
+/// (attention's c_proj), act_in -> post_act (c_fc), post_act -> mlp.resid_delta (the MLP's c_proj). Residual writes and later reads meet by
+/// channel and are no edges.
 /// </summary>
 public sealed class CircuitGraph
 {
@@ -26,7 +27,9 @@ public sealed class CircuitGraph
 
     public NodeLayout Layout { get; }
 
-    /// <summary>Every nonzero weight whose ends both are in <paramref name="nodes"/>, in the order of layers, matrices, outputs, inputs.</summary>
+    /// <summary>
+    /// Every nonzero weight whose ends both are in <paramref name="nodes"/>, in the order of layers, matrices, outputs, inputs.
+    /// </summary>
     /// <param name="nodes">One per node of the layout.</param>
     public IEnumerable<(int From, int To, float Weight)> Edges(bool[] nodes)
     {
@@ -55,10 +58,14 @@ public sealed class CircuitGraph
     public IDisposable WithoutEdge(int from, int to)
     {
         Connection connection = _connections.Single(entry =>
-            from >= entry.FirstFrom && from < entry.FirstFrom + entry.Inputs && to >= entry.FirstTo && to < entry.FirstTo + entry.Outputs);
+            from >= entry.FirstFrom && from < entry.FirstFrom + entry.Inputs && to >= entry.FirstTo && to < entry.FirstTo + entry.Outputs
+        );
         return new RemovedWeight(
-            _parameters.Engine, _parameters[connection.Name].Value, connection.Weights,
-                ((connection.FirstRow + to - connection.FirstTo) * connection.Inputs) + from - connection.FirstFrom);
+            _parameters.Engine,
+            _parameters[connection.Name].Value,
+            connection.Weights,
+            ((connection.FirstRow + to - connection.FirstTo) * connection.Inputs) + from - connection.FirstFrom
+        );
     }
 
     /// <summary>The bias of the linear layer that computes a node; null for act_in, or where the model has none.</summary>
@@ -76,7 +83,8 @@ public sealed class CircuitGraph
     }
 
     /// <summary>
-    /// Drops, again and again, every act_in, v and post_act that no edge leaves. That changes no number of the circuit: such a node feeds only frozen ones.
+    /// Drops, again and again, every act_in, v and post_act that no edge leaves. That changes no number of the circuit: such a node feeds
+    /// only frozen ones.
     /// </summary>
     public bool[] WithoutDeadEnds(bool[] nodes)
     {
@@ -92,7 +100,11 @@ public sealed class CircuitGraph
             int dropped = 0;
             for (int i = 0; i < kept.Length; i++)
             {
-                if (kept[i] && !leaves[i] && Layout[i].Site.Kind is (SiteKind.AttnActIn or SiteKind.AttnV or SiteKind.MlpActIn or SiteKind.MlpPostAct))
+                if (
+                    kept[i]
+                    && !leaves[i]
+                    && Layout[i].Site.Kind is (SiteKind.AttnActIn or SiteKind.AttnV or SiteKind.MlpActIn or SiteKind.MlpPostAct)
+                )
                 {
                     kept[i] = false;
                     dropped++;
@@ -124,15 +136,29 @@ public sealed class CircuitGraph
             Parameter weight = parameters[$"{ParameterNames.Layer(layer)}{name}.weight"];
             string bias = $"{ParameterNames.Layer(layer)}{name}.bias";
             return new Connection(
-                weight.Spec.Name, from, First(to), weight.Spec.Columns, parameters.Config.ChannelsAt(to), firstRow,
-                    parameters.Read(weight.Spec.Name),
-                parameters.Find(bias) is null ? null : parameters.Read(bias));
+                weight.Spec.Name,
+                from,
+                First(to),
+                weight.Spec.Columns,
+                parameters.Config.ChannelsAt(to),
+                firstRow,
+                parameters.Read(weight.Spec.Name),
+                parameters.Find(bias) is null ? null : parameters.Read(bias)
+            );
         }
     }
 
     /// <summary>Rows FirstRow .. FirstRow+Outputs-1 of a weight matrix, between two runs of nodes.</summary>
-    private sealed record Connection(string Name, int FirstFrom, int FirstTo, int Inputs, int Outputs, int FirstRow, float[] Weights,
-        float[]? Biases);
+    private sealed record Connection(
+        string Name,
+        int FirstFrom,
+        int FirstTo,
+        int Inputs,
+        int Outputs,
+        int FirstRow,
+        float[] Weights,
+        float[]? Biases
+    );
 
     private sealed class RemovedWeight : IDisposable
     {

@@ -28,12 +28,24 @@ public sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] M
     {
         AtomicFile.WriteText(
             Path.Combine(directory, PromptsName),
-                JsonText.WriteLine(new PromptsFile { Task = circuit.Task, ModelFingerprint = circuit.ModelFingerprint, Pairs = Pairs }));
+            JsonText.WriteLine(
+                new PromptsFile
+                {
+                    Task = circuit.Task,
+                    ModelFingerprint = circuit.ModelFingerprint,
+                    Pairs = Pairs,
+                }
+            )
+        );
         Safetensors.Write(
             Path.Combine(directory, MeansName),
-            [.. layout.Sites.Select((site, i) =>
-                TensorToWrite.Of(site.Name, [layout.Config.ChannelsAt(site.Kind)], () => Means[layout.RangeOf(i)]))],
-            new Dictionary<string, string> { [FingerprintKey] = circuit.ModelFingerprint });
+            [
+                .. layout.Sites.Select(
+                    (site, i) => TensorToWrite.Of(site.Name, [layout.Config.ChannelsAt(site.Kind)], () => Means[layout.RangeOf(i)])
+                ),
+            ],
+            new Dictionary<string, string> { [FingerprintKey] = circuit.ModelFingerprint }
+        );
     }
 
     /// <summary>Reads both files.</summary>
@@ -55,11 +67,15 @@ public sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] M
             throw OfAnother(path);
         }
 
-        if (file.Pairs.Count == 0 || !file.Pairs.All(pair =>
-            IsPrompt(pair.First) && IsPrompt(pair.Second) && IsToken(pair.AnswerA) && IsToken(pair.AnswerB)))
+        if (
+            file.Pairs.Count == 0
+            || !file.Pairs.All(pair => IsPrompt(pair.First) && IsPrompt(pair.Second) && IsToken(pair.AnswerA) && IsToken(pair.AnswerB))
+        )
         {
             throw new BadInputException(
-                $"{path}: must have pairs of prompts with 1 to {model.BlockSize} tokens, each from 0 to {model.VocabSize - 1}, and so must be the answers. Import the circuit again.");
+                $"{path}: must have pairs of prompts with 1 to {model.BlockSize} tokens, each from 0 to {model.VocabSize - 1}, and so "
+                    + $"must be the answers. Import the circuit again."
+            );
         }
 
         return file.Pairs;
@@ -77,8 +93,11 @@ public sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] M
             throw OfAnother(path);
         }
 
-        TensorFile.RequireExactly(path, file.ByName,
-            [.. layout.Sites.Select(site => (site.Name, (IReadOnlyList<int>)[layout.Config.ChannelsAt(site.Kind)]))]);
+        TensorFile.RequireExactly(
+            path,
+            file.ByName,
+            [.. layout.Sites.Select(site => (site.Name, (IReadOnlyList<int>)[layout.Config.ChannelsAt(site.Kind)]))]
+        );
         var means = new float[layout.Count];
         for (int i = 0; i < layout.Sites.Count; i++)
         {
@@ -86,7 +105,11 @@ public sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] M
         }
 
         int bad = Array.FindIndex(means, mean => !float.IsFinite(mean));
-        return bad < 0 ? means : throw new BadInputException($"{path}: the mean of {layout[bad]} is {means[bad]}, but must be a finite number. Import the circuit again.");
+        return bad < 0
+            ? means
+            : throw new BadInputException(
+                $"{path}: the mean of {layout[bad]} is {means[bad]}, but must be a finite number. Import the circuit again."
+            );
     }
 
     private static BadInputException OfAnother(string path) =>

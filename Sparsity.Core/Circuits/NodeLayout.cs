@@ -27,13 +27,16 @@ public readonly record struct Node(Site Site, int Channel) : IComparable<Node>
     public override string ToString() => Name;
 }
 
-/// <summary>Numbers all nodes of a model, in the order of computation: masks, means and scores of all nodes are arrays in this order.</summary>
+/// <summary>
+/// Numbers all nodes of a model, in the order of computation: masks, means and scores of all nodes are arrays in this order.
+/// </summary>
 public sealed class NodeLayout
 {
     private readonly int[] _starts;
 
     /// <param name="config">The model.</param>
-    /// <param name="finalResid">Whether the channels of final_resid are nodes too: a ninth location, which the paper's circuits do not have and those of its release do.</param>
+    /// <param name="finalResid">Whether the channels of final_resid are nodes too: a ninth location, which the paper's circuits do not have
+    /// and those of its release do.</param>
     public NodeLayout(ModelConfig config, bool finalResid = false)
     {
         Config = config;
@@ -112,6 +115,9 @@ public sealed class NodeLayout
             }
         }
 
-        throw new BadInputException($"'{name}' is no node of this model. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12; in circuits that have them also final_resid.CHANNEL.");
+        throw new BadInputException(
+            $"'{name}' is no node of this model. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12; in circuits that have "
+                + $"them also final_resid.CHANNEL."
+        );
     }
 }

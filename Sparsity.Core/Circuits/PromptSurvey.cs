@@ -4,7 +4,9 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Circuits;
 
-/// <summary>What nodes do in a few prompts of a task, token by token, in the whole model. Numbers are rounded to four significant digits.</summary>
+/// <summary>
+/// What nodes do in a few prompts of a task, token by token, in the whole model. Numbers are rounded to four significant digits.
+/// </summary>
 /// <param name="Activations">By node: for each pair the activations at the tokens of the first prompt, and of the second.</param>
 /// <param name="Heads">Every attention head that has one of the nodes.</param>
 public sealed record PromptSurvey(IReadOnlyDictionary<string, IReadOnlyList<double[][]>> Activations, IReadOnlyList<HeadPatterns> Heads)
@@ -17,13 +19,17 @@ public sealed record PromptSurvey(IReadOnlyDictionary<string, IReadOnlyList<doub
     {
         (int Layer, int Head)[] heads =
         [
-            .. nodes.Where(node => node.Site.Kind is SiteKind.AttnQ or SiteKind.AttnK or SiteKind.AttnV)
-                .Select(node => (node.Site.Layer, node.Channel / model.Config.DHead)).Distinct().Order(),
+            .. nodes
+                .Where(node => node.Site.Kind is SiteKind.AttnQ or SiteKind.AttnK or SiteKind.AttnV)
+                .Select(node => (node.Site.Layer, node.Channel / model.Config.DHead))
+                .Distinct()
+                .Order(),
         ];
         HashSet<Site> wanted =
         [
             .. nodes.Select(node => node.Site),
-            .. heads.Select(head => new Site(head.Layer, SiteKind.AttnQ)), .. heads.Select(head => new Site(head.Layer, SiteKind.AttnK)),
+            .. heads.Select(head => new Site(head.Layer, SiteKind.AttnQ)),
+            .. heads.Select(head => new Site(head.Layer, SiteKind.AttnK)),
         ];
         int[][] prompts = [.. pairs.SelectMany(pair => new[] { pair.First, pair.Second })];
         using var runner = new TaskRunner(model, pairs.Count, prompts.Max(prompt => prompt.Length));
@@ -33,8 +39,16 @@ public sealed record PromptSurvey(IReadOnlyDictionary<string, IReadOnlyList<doub
         return new PromptSurvey(
             nodes.ToDictionary(
                 node => node.Name,
-                IReadOnlyList<double[][]> (node) => [.. prompts.Select((prompt, row) => Values(node, prompt, row)).Chunk(2)]),
-            [.. heads.Select(head => new HeadPatterns(head.Layer, head.Head, [.. prompts.Select((prompt, row) => Pattern(head.Layer, head.Head, prompt, row)).Chunk(2)]))]);
+                IReadOnlyList<double[][]> (node) => [.. prompts.Select((prompt, row) => Values(node, prompt, row)).Chunk(2)]
+            ),
+            [
+                .. heads.Select(head => new HeadPatterns(
+                    head.Layer,
+                    head.Head,
+                    [.. prompts.Select((prompt, row) => Pattern(head.Layer, head.Head, prompt, row)).Chunk(2)]
+                )),
+            ]
+        );
 
         double[] Values(Node node, int[] prompt, int row)
         {
@@ -52,7 +66,15 @@ public sealed record PromptSurvey(IReadOnlyDictionary<string, IReadOnlyList<doub
         {
             ReadOnlySpan<float> query = Row(new Site(layer, SiteKind.AttnQ), row, out int channels);
             ReadOnlySpan<float> key = Row(new Site(layer, SiteKind.AttnK), row, out _);
-            return AttentionWeights(query, key, channels, head * model.Config.DHead, model.Config.DHead, prompt.Length, SinkOf(model.Parameters, layer)?[head]);
+            return AttentionWeights(
+                query,
+                key,
+                channels,
+                head * model.Config.DHead,
+                model.Config.DHead,
+                prompt.Length,
+                SinkOf(model.Parameters, layer)?[head]
+            );
         }
 
         // [T,C] of one prompt; T is that of the padded batch.
@@ -66,7 +88,15 @@ public sealed record PromptSurvey(IReadOnlyDictionary<string, IReadOnlyList<doub
     }
 
     /// <summary>softmax(q k / sqrt(Dh)) over each token and those before it; a sink takes its share and is not shown.</summary>
-    private static double[][] AttentionWeights(ReadOnlySpan<float> query, ReadOnlySpan<float> key, int channels, int first, int headChannels, int tokens, float? sink)
+    private static double[][] AttentionWeights(
+        ReadOnlySpan<float> query,
+        ReadOnlySpan<float> key,
+        int channels,
+        int first,
+        int headChannels,
+        int tokens,
+        float? sink
+    )
     {
         var rows = new double[tokens][];
         for (int t = 0; t < tokens; t++)
@@ -93,7 +123,8 @@ public sealed record PromptSurvey(IReadOnlyDictionary<string, IReadOnlyList<doub
     private static float[]? SinkOf(ModelParameters parameters, int layer) =>
         parameters.Find($"{ParameterNames.Layer(layer)}attn.attn_imp.sink_logit") is { } sink ? parameters.Read(sink.Spec.Name) : null;
 
-    private static double Rounded(double value) => double.Parse(value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+    private static double Rounded(double value) =>
+        double.Parse(value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
 }
 
 /// <summary>Where the tokens of each prompt look.</summary>

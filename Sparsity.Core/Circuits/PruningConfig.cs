@@ -22,7 +22,10 @@ public enum PruningMethod
     Attribution,
 }
 
-/// <summary>How a circuit is searched (docs/method.md section 4). The paper's values are centres of a search; defaults marked "small" are what small models need.</summary>
+/// <summary>
+/// How a circuit is searched (docs/method.md section 4). The paper's values are centres of a search; defaults marked "small" are what small
+/// models need.
+/// </summary>
 public sealed record PruningConfig
 {
     /// <summary>Seed of the initial mask and of the prompts drawn.</summary>
@@ -43,7 +46,9 @@ public sealed record PruningConfig
     /// <summary>Most lines of other code before the statement that matters. Small: 3; some 30 fill 256 tokens.</summary>
     public int DistractorLines { get; init; } = PromptTask.UsualDistractorLines;
 
-    /// <summary>Penalties per kept node, tried one after another; the smallest circuit that passes is kept. The paper: 1e-4; small: 5e-4 to 3e-3.</summary>
+    /// <summary>
+    /// Penalties per kept node, tried one after another; the smallest circuit that passes is kept. The paper: 1e-4; small: 5e-4 to 3e-3.
+    /// </summary>
     public IReadOnlyList<double> KCoef { get; init; } = [5e-4, 1e-3, 2e-3, 3e-3];
 
     /// <summary>Largest learning rate of AdamW; falls linearly to 0. The paper: 3e-3; small: 1e-2.</summary>
@@ -82,7 +87,9 @@ public sealed record PruningConfig
     /// <summary>What the mask is trained on.</summary>
     public TaskLoss Loss { get; init; } = TaskLoss.Binary;
 
-    /// <summary>What circuits are chosen and reported by: every loss of circuit.json, and the target. Calibration is of the binary loss only.</summary>
+    /// <summary>
+    /// What circuits are chosen and reported by: every loss of circuit.json, and the target. Calibration is of the binary loss only.
+    /// </summary>
     public TaskLoss CircuitLoss { get; init; } = TaskLoss.Binary;
 
     /// <summary>Whether channel i of q and channel i of k of a layer are in the circuit together or not at all: one tau for both.</summary>
@@ -92,18 +99,22 @@ public sealed record PruningConfig
     public bool FinalResid { get; init; }
 
     /// <summary>
-    /// Whether every norm keeps the scale (reciprocal deviation, token by token) that it has in the whole model on the same prompt, so that ablations cannot act
-    /// through the norms. Costs a pass of the whole model for each pass of the masked one.
+    /// Whether every norm keeps the scale (reciprocal deviation, token by token) that it has in the whole model on the same prompt, so that
+    /// ablations cannot act through the norms. Costs a pass of the whole model for each pass of the masked one.
     /// </summary>
     public bool FreezeNormScale { get; init; }
 
     /// <summary>Task loss in nats that the circuit must not exceed.</summary>
     public double TargetLoss { get; init; } = 0.15;
 
-    /// <summary>The circuit is chosen to reach this share of the target on the training prompts: choosing on the prompts one reports on overfits.</summary>
+    /// <summary>
+    /// The circuit is chosen to reach this share of the target on the training prompts: choosing on the prompts one reports on overfits.
+    /// </summary>
     public double SelectionMargin { get; init; } = 0.8;
 
-    /// <summary>Task loss that removing the circuit from the model should at least cause; candidates below it are kept only if none reaches it.</summary>
+    /// <summary>
+    /// Task loss that removing the circuit from the model should at least cause; candidates below it are kept only if none reaches it.
+    /// </summary>
     public double NecessityLoss { get; init; } = 0.6;
 
     /// <summary>Pairs of training prompts on which circuits are chosen.</summary>
@@ -116,8 +127,8 @@ public sealed record PruningConfig
     public int RandomCircuits { get; init; } = 5;
 
     /// <summary>
-    /// Whether each node and each edge of a circuit is also measured by itself: the effect of taking it out, and activations.json. Takes longer than the pruning for many
-    /// targets.
+    /// Whether each node and each edge of a circuit is also measured by itself: the effect of taking it out, and activations.json. Takes
+    /// longer than the pruning for many targets.
     /// </summary>
     public bool NodeDetails { get; init; } = true;
 
@@ -134,10 +145,20 @@ public sealed record PruningConfig
         const double Large = 1e6; // far beyond what makes sense, and far within what fits a float
         Require(Steps is >= 1 and <= 1_000_000, "steps", Steps, "1 to 1000000");
         Require(BatchPairs is >= 1 and <= 1_000_000, "batch_pairs", BatchPairs, "1 to 1000000");
-        Require((long)Steps * BatchPairs <= 10_000_000, "steps * batch_pairs", (long)Steps * BatchPairs, "at most 10000000, as all of these prompts are held in memory");
+        Require(
+            (long)Steps * BatchPairs <= 10_000_000,
+            "steps * batch_pairs",
+            (long)Steps * BatchPairs,
+            "at most 10000000, as all of these prompts are held in memory"
+        );
         Require(MaxTokens is >= 2 and <= 1_000_000, "max_tokens", MaxTokens, "2 to 1000000");
         Require(DistractorLines is >= 0 and <= 1000, "distractor_lines", DistractorLines, "0 to 1000");
-        Require(KCoef.Count is > 0 and <= 1000 && KCoef.All(k => k is >= 0 and <= Large), "k_coef", string.Join(", ", KCoef.Select(k => FormattableString.Invariant($"{k}"))), "a list of numbers from 0 to 1000000");
+        Require(
+            KCoef.Count is > 0 and <= 1000 && KCoef.All(k => k is >= 0 and <= Large),
+            "k_coef",
+            string.Join(", ", KCoef.Select(k => FormattableString.Invariant($"{k}"))),
+            "a list of numbers from 0 to 1000000"
+        );
         Require(Lr is > 0 and <= Large, "lr", Lr, "above 0 and at most 1000000");
         Require(LrWarmupFrac is >= 0 and < 1, "lr_warmup_frac", LrWarmupFrac, "in [0, 1)");
         Require(WeightDecay is >= 0 and <= Large, "weight_decay", WeightDecay, "0 to 1000000");

@@ -2,7 +2,9 @@ using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Circuits;
 
-/// <summary>How tokens meet residual channels: what a token's embedding writes into a channel, and what a channel adds to a token's logit.</summary>
+/// <summary>
+/// How tokens meet residual channels: what a token's embedding writes into a channel, and what a channel adds to a token's logit.
+/// </summary>
 public sealed class TokenWeights(ModelParameters parameters)
 {
     private readonly int _channels = parameters.Config.DModel;
@@ -10,12 +12,21 @@ public sealed class TokenWeights(ModelParameters parameters)
     private readonly float[] _unembedding = parameters.Read(parameters.Unembedding.Spec.Name);
     private readonly float[] _norm = parameters.Read(ParameterNames.FinalNorm + ".weight");
 
-    /// <summary>All tokens by what their embedding writes into a residual channel, most positive first; ties go to the lower token.</summary>
+    /// <summary>
+    /// All tokens by what their embedding writes into a residual channel, most positive first; ties go to the lower token.
+    /// </summary>
     public IReadOnlyList<(int Token, float Weight)> Writers(int channel) =>
-        [.. Enumerable.Range(0, _embedding.Length / _channels)
-            .Select(token => (token, _embedding[(token * _channels) + channel]))
-            .OrderByDescending(entry => entry.Item2).ThenBy(entry => entry.token)];
+        [
+            .. Enumerable
+                .Range(0, _embedding.Length / _channels)
+                .Select(token => (token, _embedding[(token * _channels) + channel]))
+                .OrderByDescending(entry => entry.Item2)
+                .ThenBy(entry => entry.token),
+        ];
 
-    /// <summary>The direct weight of a residual channel in a token's logit: final norm times unembedding. The norm's division by the residual's size is left out.</summary>
+    /// <summary>
+    /// The direct weight of a residual channel in a token's logit: final norm times unembedding. The norm's division by the residual's size
+    /// is left out.
+    /// </summary>
     public float Readout(int channel, int token) => _norm[channel] * _unembedding[(token * _channels) + channel];
 }

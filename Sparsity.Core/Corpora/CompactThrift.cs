@@ -1,8 +1,8 @@
 namespace Sparsity.Core.Corpora;
 
 /// <summary>
-/// Walks a struct in Thrift's compact protocol, of which the headers in Parquet files are made, and checks that it ends within its bytes: the library that reads
-/// them goes on for ever on some that do not.
+/// Walks a struct in Thrift's compact protocol, of which the headers in Parquet files are made, and checks that it ends within its bytes:
+/// the library that reads them goes on for ever on some that do not.
 /// </summary>
 internal ref struct CompactThrift(ReadOnlySpan<byte> bytes)
 {

@@ -5,7 +5,10 @@ using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Corpora;
 
-/// <summary>A corpus on disk: <c>text/train-00000.jsonl</c>, <c>text/validation-00000.jsonl</c> and so on with {"path", "text"} per line, and <c>corpus.json</c>, written last.</summary>
+/// <summary>
+/// A corpus on disk: <c>text/train-00000.jsonl</c>, <c>text/validation-00000.jsonl</c> and so on with {"path", "text"} per line, and
+/// <c>corpus.json</c>, written last.
+/// </summary>
 public static class CorpusFolder
 {
     private const string InfoName = "corpus.json";
@@ -14,11 +17,23 @@ public static class CorpusFolder
     /// <summary>Writes the documents, each to its side, as they come; nothing is held in memory but one shard.</summary>
     /// <returns><paramref name="info"/> with the counts filled in, as written.</returns>
     /// <exception cref="BadInputException">The folder holds something, or cannot be written, or a side would be empty.</exception>
-    public static CorpusInfo Write(string directory, IEnumerable<CorpusDocument> documents, CorpusInfo info) => Write(directory, documents, info, ShardBytes);
+    public static CorpusInfo Write(string directory, IEnumerable<CorpusDocument> documents, CorpusInfo info) =>
+        Write(directory, documents, info, ShardBytes);
 
     /// <inheritdoc cref="Write(string, IEnumerable{CorpusDocument}, CorpusInfo)"/>
-    public static CorpusInfo Write(string directory, IEnumerable<CorpusDocument> train, IEnumerable<CorpusDocument> validation, CorpusInfo info) =>
-        Write(directory, train.Select(document => document with { Validation = false }).Concat(validation.Select(document => document with { Validation = true })), info);
+    public static CorpusInfo Write(
+        string directory,
+        IEnumerable<CorpusDocument> train,
+        IEnumerable<CorpusDocument> validation,
+        CorpusInfo info
+    ) =>
+        Write(
+            directory,
+            train
+                .Select(document => document with { Validation = false })
+                .Concat(validation.Select(document => document with { Validation = true })),
+            info
+        );
 
     /// <param name="shardBytes">A shard ends with the document that reaches this size.</param>
     /// <inheritdoc cref="Write(string, IEnumerable{CorpusDocument}, CorpusInfo)"/>
@@ -39,7 +54,10 @@ public static class CorpusFolder
         validation.Finish();
         if (train.Documents == 0)
         {
-            throw new BadInputException($"{directory}: the corpus has no documents to train on; expected at least one. Give more text or a smaller validation share.");
+            throw new BadInputException(
+                $"{directory}: the corpus has no documents to train on; expected at least one. Give more text or a smaller validation "
+                    + $"share."
+            );
         }
 
         CorpusInfo written = info with
@@ -61,7 +79,10 @@ public static class CorpusFolder
         string path = Path.Combine(directory, InfoName);
         if (!File.Exists(path))
         {
-            throw new BadInputException($"{directory}: there is no {InfoName}; expected a corpus folder. Make one with the corpus command; if making it was interrupted, start again in an empty folder.");
+            throw new BadInputException(
+                $"{directory}: there is no {InfoName}; expected a corpus folder. Make one with the corpus command; if making it was "
+                    + $"interrupted, start again in an empty folder."
+            );
         }
 
         return JsonText.ReadFile<CorpusInfo>(path);
@@ -73,7 +94,8 @@ public static class CorpusFolder
 
     /// <summary>The texts kept for validation, in the order in which they were written.</summary>
     /// <exception cref="BadInputException">The folder is not a corpus, or a shard is missing or damaged.</exception>
-    public static IEnumerable<string> ReadValidation(string directory) => Read(directory, "validation", ReadInfo(directory).ValidationDocuments);
+    public static IEnumerable<string> ReadValidation(string directory) =>
+        Read(directory, "validation", ReadInfo(directory).ValidationDocuments);
 
     private static IEnumerable<string> Read(string directory, string split, long expected)
     {
@@ -83,7 +105,10 @@ public static class CorpusFolder
             string path = ShardWriter.ShardPath(directory, split, shard);
             if (!File.Exists(path))
             {
-                throw new BadInputException($"{path}: the shard is missing; {InfoName} promises {expected} documents and there are {found}. Restore it or make the corpus again.");
+                throw new BadInputException(
+                    $"{path}: the shard is missing; {InfoName} promises {expected} documents and there are {found}. Restore it or "
+                        + $"make the corpus again."
+                );
             }
 
             foreach (string line in Lines(path))
@@ -131,7 +156,9 @@ public static class CorpusFolder
     {
         if (File.Exists(directory) || (Directory.Exists(directory) && Directory.EnumerateFileSystemEntries(directory).Any()))
         {
-            throw new BadInputException($"{directory}: something is there already; expected an empty folder or none. Choose another output folder.");
+            throw new BadInputException(
+                $"{directory}: something is there already; expected an empty folder or none. Choose another output folder."
+            );
         }
     }
 

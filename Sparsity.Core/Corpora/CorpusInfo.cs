@@ -20,8 +20,13 @@ public sealed record CorpusInfo(
     [property: JsonRequired] long ValidationDocuments,
     [property: JsonRequired] long TrainBytes,
     [property: JsonRequired] long ValidationBytes,
-    [property: JsonRequired] IReadOnlyList<SkippedFiles> Skipped)
+    [property: JsonRequired] IReadOnlyList<SkippedFiles> Skipped
+)
 {
-    /// <summary>For a corpus about to be written: <see cref="CorpusFolder.Write(string, IEnumerable{CorpusDocument}, CorpusInfo)"/> fills in the counts.</summary>
-    public static CorpusInfo Of(string source, ulong seed, IReadOnlyList<SkippedFiles>? skipped = null) => new(FileFormat.Version, source, seed, 0, 0, 0, 0, skipped ?? []);
+    /// <summary>
+    /// For a corpus about to be written: <see cref="CorpusFolder.Write(string, IEnumerable{CorpusDocument}, CorpusInfo)"/> fills in the
+    /// counts.
+    /// </summary>
+    public static CorpusInfo Of(string source, ulong seed, IReadOnlyList<SkippedFiles>? skipped = null) =>
+        new(FileFormat.Version, source, seed, 0, 0, 0, 0, skipped ?? []);
 }

@@ -1,11 +1,13 @@
 namespace Sparsity.Core.Corpora;
 
 /// <summary>Statements for function bodies, as <see cref="Pattern"/>s, each group with its share of a body's statements.</summary>
-/// <remarks>Each group holds the idiom of one or two tasks with both variants in like surroundings; the last lines of a group are variations of the shape.</remarks>
+/// <remarks>Each group holds the idiom of one or two tasks with both variants in like surroundings; the last lines of a group are
+/// variations of the shape.</remarks>
 internal static class Idioms
 {
     /// <summary>Strings in parentheses: the kind of the opening quote decides the closing, before a space for the most part.</summary>
-    internal static readonly Pattern[] Quotes = Patterns("""
+    internal static readonly Pattern[] Quotes = Patterns(
+        """
         {n} = {f}(«"¦'»{p}«"¦'») {T}
         {n} = {f}(«"¦'»{p}«"¦'») {T}
         {n} = {f}(«"¦'»{p}«"¦'») {T}
@@ -23,10 +25,12 @@ internal static class Idioms
         print(«"¦'»{p}«"¦'»)
         raise ValueError(«"¦'»{p}«"¦'»)  # {p}
         {n1} = {f}(«"¦'»{p}«"¦'») and {n}\n{n1} = {f}(«"¦'»{p}«"¦'») {T}
-        """);
+        """
+    );
 
     /// <summary>Flat and nested lists of the same elements.</summary>
-    internal static readonly Pattern[] Lists = Patterns("""
+    internal static readonly Pattern[] Lists = Patterns(
+        """
         {n} = [{M}«]¦]]» {T}
         {n} = [{M}«]¦]]» {T}
         {n} = [{M}«]¦]]» {T}
@@ -37,17 +41,21 @@ internal static class Idioms
         {n} = {n} or [{M}«]¦]]» {T}
         assert {n} == [{M}«]¦]]» or {n}
         {n} = [{M}«]¦]]» if {b} else []
-        """);
+        """
+    );
 
     /// <summary>Dicts and lists that begin alike; sets and strings.</summary>
-    internal static readonly Pattern[] Containers = Patterns("""
+    internal static readonly Pattern[] Containers = Patterns(
+        """
         {n} = «[¦{{»{d1}«, ¦: »{d2}, {d3}«, ¦: »{d4}«]¦}»
         {n} = «[¦{{»{d1}«, ¦: »{d2}, {d3}«, ¦: »{d4}, {d5}«, ¦: »{d6}«]¦}»
         {n} = «[¦{{»{n}«, ¦: »{n}, {n}«, ¦: »{n}«]¦}»  # {p}
         {n} = «[¦{{»{n}«, ¦: »{d}, {n}«, ¦: »{d}, {n}«, ¦: »{d}«]¦}»
-        """);
+        """
+    );
 
-    internal static readonly Pattern[] SetOrString = Patterns("""
+    internal static readonly Pattern[] SetOrString = Patterns(
+        """
         {n1} = «set()¦""»\nfor {n2} in {n}:\n    {n1}«.add(¦ += »{n2}«)¦»
         {n1} = «set()¦""»\nfor {n2} in {n}:\n    if {b}:\n        {n1}«.add(¦ += »{n2}«)¦»
         {n1} = «set()¦""»\n{n3} = {d}\nfor {n2} in {n}:\n    {n1}«.add(¦ += »{n2}«)¦»\n    {n3} = {n2}
@@ -57,10 +65,12 @@ internal static class Idioms
         {n1} = «set()¦""»\nif {n2}:\n    {n1}«.add(¦ += »{n2}«)¦»
         {n1} = «set()¦""»\n{n1}«.add(¦ += »{n2}«)¦»
         {n1} = «""¦set()»\n{n2} = «set()¦""»\n{n1}« += ¦.add(»{n}«¦)»\n{n2}«.add(¦ += »{n}«)¦»
-        """);
+        """
+    );
 
     /// <summary>Conditions and branches.</summary>
-    internal static readonly Pattern[] Branches = Patterns("""
+    internal static readonly Pattern[] Branches = Patterns(
+        """
         if {b}:\n    {n1} = {d}\n«else¦elif not {n}»:\n    {n1} = {n}
         if {b}:\n    {f}({n1})\n«else¦elif not {n}»:\n    {n2} = {n1}
         if {b}:\n    return {n}\n«else¦elif not {n}»:\n    return {d}
@@ -76,10 +86,12 @@ internal static class Idioms
         {n2} = {d} if {n1} else {n}
         «{n3} = {n2} ¦»if {n1}« else {d}¦:\n    {n3} = {n2}»
         «return {n2} ¦»if {n1}« else {d}¦:\n    return {n2}»
-        """);
+        """
+    );
 
     /// <summary>Loops, plain and counted.</summary>
-    internal static readonly Pattern[] Loops = Patterns("""
+    internal static readonly Pattern[] Loops = Patterns(
+        """
         «for¦while» {n1}« in {n2}¦»:\n    {n} = {f}({n1})
         «for¦while» {n1}« in {n2}¦»:\n    {n1} = {f}({n})\n    {n} += {d}
         for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n} += {i1}
@@ -89,36 +101,44 @@ internal static class Idioms
         «while¦return» True«:\n    {f}({n})\n    break¦»
         while True:\n    {n1} = {f}({n})\n    if {n1}:\n        break
         if {b}:\n    return True\n{n} = {d}
-        """);
+        """
+    );
 
     /// <summary>Files, formatted strings, swaps, lambdas and smaller matter.</summary>
-    internal static readonly Pattern[] Files = Patterns("""
+    internal static readonly Pattern[] Files = Patterns(
+        """
         «{h1} = ¦with »open(«{I1}, 'r'¦{O1}, 'w'»)« # {p}¦ as {h1}:\n    {h1}.write({n})»
         with open(«{I1}, 'r'¦{O1}, 'w'») as {h1}:\n    «{n} = {h1}.read()¦{h1}.write({n})»
         {h1} = open(«{I1}, 'r'¦{O1}, 'w'»)\n{n} = {h1}.«read()¦write({n2})»
         {h1} = open({I1}, 'r')\n«with {h1} as {h2}¦{h2} = {h1}»«:\n    {n} = {h2}.read()¦\n{n} = {h2}.read()»
         {h1} = open({n2})\n«with {h1} as {h3}¦{h3} = {h1}»«:\n    {f}({h3})¦\n{f}({h3})»
-        """);
+        """
+    );
 
-    internal static readonly Pattern[] Strings = Patterns("""
+    internal static readonly Pattern[] Strings = Patterns(
+        """
         {n} = «f¦»"the {s1} is «{{{s1}}¦not set»"
         print(«f¦»"the {s1} is «{{{s1}}¦not {w}»")
         {n} = «f¦»"{w} {s1} is «{{{s1}}¦not {w}»"
         log(«f¦»"{w} is «{{{s1}}¦not {w}», {w}")
         return «f¦»"{p} is «{{{s1}}¦not found»"
-        """);
+        """
+    );
 
-    internal static readonly Pattern[] Swaps = Patterns("""
+    internal static readonly Pattern[] Swaps = Patterns(
+        """
         {s1}, {s2} = {s2}, {s1}
         if {s1} > {s2}:\n    {s1}, {s2} = {s2}, {s1}
         {n} = lambda {s1}: {s1} + {d}
         {n} = sorted({n}, key=lambda {s1}: {s1}.{s2})
         {n} = map(lambda {s1}, {s2}: {s1} + {s2}, {n})
         def {s1}({s2}):\n    return {s2} + {d}
-        """);
+        """
+    );
 
     /// <summary>Plain statements between the others; also the distractor lines of the task prompts.</summary>
-    internal static readonly Pattern[] Plain = Patterns("""
+    internal static readonly Pattern[] Plain = Patterns(
+        """
         {n} = {d}
         {n} = {n}
         {n} = {n} + {d}
@@ -133,15 +153,29 @@ internal static class Idioms
         {n} = {n} * {d} - {n}
         {n} = len({n})
         {n} = max({n}, {D})
-        """);
+        """
+    );
 
     /// <summary>The groups of body statements with their shares; the numbers are relative.</summary>
     internal static readonly (int Weight, Pattern[] Patterns)[] Groups =
     [
-        (102, Quotes), (28, Lists), (8, Containers), (19, SetOrString), (14, Branches), (10, Loops), (8, Files), (12, Strings), (7, Swaps), (8, Plain),
+        (102, Quotes),
+        (28, Lists),
+        (8, Containers),
+        (19, SetOrString),
+        (14, Branches),
+        (10, Loops),
+        (8, Files),
+        (12, Strings),
+        (7, Swaps),
+        (8, Plain),
     ];
 
     /// <summary>One pattern per line, <c>\n</c> standing for a line break.</summary>
     internal static Pattern[] Patterns(string lines) =>
-        [.. lines.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => new Pattern(line.TrimEnd('\r').Replace("\\n", "\n", StringComparison.Ordinal)))];
+        [
+            .. lines
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                .Select(line => new Pattern(line.TrimEnd('\r').Replace("\\n", "\n", StringComparison.Ordinal))),
+        ];
 }

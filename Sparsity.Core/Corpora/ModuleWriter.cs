@@ -5,46 +5,57 @@ namespace Sparsity.Core.Corpora;
 /// <summary>Writes one synthetic module: head, constants, functions and classes whose bodies are drawn from <see cref="Idioms"/>.</summary>
 internal sealed class ModuleWriter(SlotFiller filler)
 {
-    private static readonly Pattern[] Heads = Idioms.Patterns(""""
+    private static readonly Pattern[] Heads = Idioms.Patterns(
+        """"
         """The {s} of the {s}, {p}."""\n\nimport {m}
         """{p}.\n\n{p}, {p}.\n"""\n\nimport {m}\nimport {m}
         import {m}\nfrom {m} import {s}
         # {p}\nimport {m}
         import {m}
-        """");
+        """"
+    );
 
-    private static readonly Pattern[] Signatures = Idioms.Patterns("""
+    private static readonly Pattern[] Signatures = Idioms.Patterns(
+        """
         def {f}({n1}«¦=None», {n2}«¦=None»):
         def {f}({n1}«¦=None», {n2}«¦=None», {n3}«¦=None»):
         def {f}({n1}«¦=None», {n2}«¦=None», {n3}«¦=None», {n4}«¦=None»):
         def {f}({n1}):
         def {f}():
-        """);
+        """
+    );
 
-    private static readonly Pattern[] Methods = Idioms.Patterns("""
+    private static readonly Pattern[] Methods = Idioms.Patterns(
+        """
         def {f}(self, {n1}«¦=None», {n2}«¦=None»):
         def {f}(self, {n1}«¦=None», {n2}«¦=None», {n3}«¦=None»):
         def {f}(self, {n1}):
         def {f}(self):
-        """);
+        """
+    );
 
-    private static readonly Pattern[] Classes = Idioms.Patterns("""
+    private static readonly Pattern[] Classes = Idioms.Patterns(
+        """
         class {C}:\n    def __init__(self, {s1}, {s2}, {s3}):\n        self.{s1} = {s1}\n        self.{s2} = {s2}\n        self.{s3} = {s3}
         class {C}:\n    def __init__(self, {s1}, {s2}, {s3}, {s4}):\n        self.{s1} = {s1}\n        self.{s2} = {s2}\n        self.{s3} = {s3}\n        self.{s4} = {s4}
         class {C}({C}):\n    def __init__(self, {s1}, {s2}, {s3}, {s4}, {s5}):\n        self.{s1} = {s1}\n        self.{s2} = {s2}\n        self.{s3} = {s3}\n        self.{s4} = {s4}\n        self.{s5} = {s5}
         class {C}({C}):\n    def __init__(self, {s1}, {s2}):\n        self.{s1} = {s1}\n        self.{s2} = {s2}\n        self.{s3} = {d}
-        """);
+        """
+    );
 
-    private static readonly Pattern[] Openers = Idioms.Patterns("""
+    private static readonly Pattern[] Openers = Idioms.Patterns(
+        """
         if {b}:
         for {n1} in {n2}:
         while {n1}:
         for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):
         for «{i1}, {n1}¦{n1}» in «enumerate¦range»({n2}):
         if {n1} == True:
-        """);
+        """
+    );
 
-    private static readonly Pattern[] Returns = Idioms.Patterns("""
+    private static readonly Pattern[] Returns = Idioms.Patterns(
+        """
         return {n}
         return {n} + {n}
         return True
@@ -52,7 +63,8 @@ internal sealed class ModuleWriter(SlotFiller filler)
         return {n} if {n} else {n}
         return [{M}«]¦]]» + {n}
         return {f}(«"¦'»{p}«"¦'») {T}
-        """);
+        """
+    );
 
     private static readonly int TotalWeight = Idioms.Groups.Sum(group => group.Weight);
 
@@ -83,8 +95,7 @@ internal sealed class ModuleWriter(SlotFiller filler)
             {
                 Function(Signatures, 0);
             }
-        }
-        while (_text.Length < target);
+        } while (_text.Length < target);
 
         return _text.ToString();
     }
@@ -121,7 +132,8 @@ internal sealed class ModuleWriter(SlotFiller filler)
             {
                 Line(Openers, indent);
                 Body(indent + 4, 1 + Random.NextInt(3), depth + 1);
-                _text.Append(' ', indent + 4).Append(filler.Fill('n')).Append(" = ").Append(filler.Fill('n')).Append('\n'); // a body is not only a comment
+                // A body is not only a comment
+                _text.Append(' ', indent + 4).Append(filler.Fill('n')).Append(" = ").Append(filler.Fill('n')).Append('\n');
             }
             else
             {

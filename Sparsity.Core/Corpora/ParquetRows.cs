@@ -15,7 +15,11 @@ internal static class ParquetRows
     internal static IEnumerable<TextPiece> Of(string path, TextTreeOptions options)
     {
         using FileStream stream = File.OpenRead(path);
-        if (!HasWholeFooter(stream) || Try(() => ParquetReader.CreateAsync(stream, leaveStreamOpen: true).GetAwaiter().GetResult()) is not { } reader || reader.Metadata is null)
+        if (
+            !HasWholeFooter(stream)
+            || Try(() => ParquetReader.CreateAsync(stream, leaveStreamOpen: true).GetAwaiter().GetResult()) is not { } reader
+            || reader.Metadata is null
+        )
         {
             yield return Skip(Damaged);
             yield break;
@@ -27,13 +31,16 @@ internal static class ParquetRows
             yield break;
         }
 
-        string? name = options.Column ?? TextPieces.UsualColumns.FirstOrDefault(usual => fields.Any(field => field.Path.ToString() == usual));
+        string? name =
+            options.Column ?? TextPieces.UsualColumns.FirstOrDefault(usual => fields.Any(field => field.Path.ToString() == usual));
         DataField? column = fields.FirstOrDefault(field => field.Path.ToString() == name);
         if (column is null || column.MaxRepetitionLevel > 0 || column.SchemaElement?.Type != Parquet.Meta.Type.BYTE_ARRAY)
         {
             string columns = string.Join(", ", reader.Schema.Fields.Select(field => field.Name));
             bool isThere = column is not null || reader.Schema.Fields.Any(field => field.Name == name);
-            yield return Skip(isThere ? $"whose column '{name}' is nested or holds no text" : $"{TextPieces.Lacking(options.Column)} (columns: {columns})");
+            yield return Skip(
+                isThere ? $"whose column '{name}' is nested or holds no text" : $"{TextPieces.Lacking(options.Column)} (columns: {columns})"
+            );
             yield break;
         }
 
@@ -52,7 +59,9 @@ internal static class ParquetRows
             foreach (byte[]? text in texts)
             {
                 row++;
-                yield return text is null ? new TextPiece($":{row}", default, 0, $"rows whose '{column.Name}' is null") : new TextPiece($":{row}", text, options.MaximumBytes);
+                yield return text is null
+                    ? new TextPiece($":{row}", default, 0, $"rows whose '{column.Name}' is null")
+                    : new TextPiece($":{row}", text, options.MaximumBytes);
             }
         }
     }
@@ -61,8 +70,13 @@ internal static class ParquetRows
     {
         using ParquetRowGroupReader rows = reader.OpenRowGroupReader(group);
         ColumnMetaData? described = rows.GetMetadata(column)?.MetaData;
-        if (described is null || rows.RowCount is < 0 or > MostRows || described.NumValues != rows.RowCount
-            || described.TotalUncompressedSize is < 0 or > MostBytes || !HasWholePages(stream, described))
+        if (
+            described is null
+            || rows.RowCount is < 0 or > MostRows
+            || described.NumValues != rows.RowCount
+            || described.TotalUncompressedSize is < 0 or > MostBytes
+            || !HasWholePages(stream, described)
+        )
         {
             return null;
         }
@@ -76,19 +90,25 @@ internal static class ParquetRows
     private static bool HasWholeFooter(FileStream stream)
     {
         const int Tail = 8;
-        if (stream.Length < 2 * Tail || Bytes(stream, stream.Length - Tail, Tail) is not [.. var size, (byte)'P', (byte)'A', (byte)'R', (byte)'1'])
+        if (
+            stream.Length < 2 * Tail
+            || Bytes(stream, stream.Length - Tail, Tail) is not [.. var size, (byte)'P', (byte)'A', (byte)'R', (byte)'1']
+        )
         {
             return false;
         }
 
         int length = BinaryPrimitives.ReadInt32LittleEndian(size);
-        return length > 0 && length <= stream.Length - Tail && CompactThrift.Length(Bytes(stream, stream.Length - Tail - length, length), -1, out _) is not null;
+        return length > 0
+            && length <= stream.Length - Tail
+            && CompactThrift.Length(Bytes(stream, stream.Length - Tail - length, length), -1, out _) is not null;
     }
 
     /// <summary>Whether the pages of a column in a group of rows follow one another to its end.</summary>
     private static bool HasWholePages(FileStream stream, ColumnMetaData column)
     {
-        const int PageSizeField = 3, LongestHeader = 1 << 16;
+        const int PageSizeField = 3,
+            LongestHeader = 1 << 16;
         long at = column.DictionaryPageOffset is > 0 and var first && first < column.DataPageOffset ? first : column.DataPageOffset;
         long end = at + column.TotalCompressedSize;
         if (at < 0 || column.TotalCompressedSize < 0 || end > stream.Length)
@@ -98,7 +118,12 @@ internal static class ParquetRows
 
         while (at < end)
         {
-            if (CompactThrift.Length(Bytes(stream, at, (int)Math.Min(LongestHeader, end - at)), PageSizeField, out long size) is not { } header || size < 0 || size > end - at - header)
+            if (
+                CompactThrift.Length(Bytes(stream, at, (int)Math.Min(LongestHeader, end - at)), PageSizeField, out long size)
+                    is not { } header
+                || size < 0
+                || size > end - at - header
+            )
             {
                 return false;
             }

@@ -3,9 +3,10 @@ using System.Text;
 namespace Sparsity.Core.Corpora;
 
 /// <summary>
-/// Text with slots and two variants. <c>{n}</c> is a slot of kind n, filled anew at each place; <c>{n1}</c> has the same text wherever it stands in the
-/// pattern; <c>«first¦second»</c> is the deciding feature: its left side in variant 0, its right side in variant 1. Both variants of one
-/// draw have the same fillings, so that they differ in the deciding feature only. The corpus and the task prompts are made of these.
+/// Text with slots and two variants. <c>{n}</c> is a slot of kind n, filled anew at each place; <c>{n1}</c> has the same text wherever it
+/// stands in the pattern; <c>«first¦second»</c> is the deciding feature: its left side in variant 0, its right side in variant 1. Both
+/// variants of one draw have the same fillings, so that they differ in the deciding feature only. The corpus and the task prompts are made
+/// of these.
 /// </summary>
 internal sealed class Pattern
 {
@@ -40,7 +41,8 @@ internal sealed class Pattern
     }
 
     /// <summary>Appends the text of one variant, each line after the first indented by <paramref name="indent"/> more spaces.</summary>
-    internal void Append(StringBuilder output, string[] values, int variant, int indent = 0) => AppendParts(_parts, output, values, variant, indent);
+    internal void Append(StringBuilder output, string[] values, int variant, int indent = 0) =>
+        AppendParts(_parts, output, values, variant, indent);
 
     /// <summary>The text of one variant.</summary>
     internal string Render(string[] values, int variant)
@@ -78,7 +80,11 @@ internal sealed class Pattern
                 case { Slot: >= 0 }:
                     ReadOnlySpan<char> value = values[part.Slot];
                     int cut = value.IndexOf(SlotFiller.VariantMark);
-                    output.Append(cut < 0 ? value : variant == 0 ? value[..cut] : value[(cut + 1)..]);
+                    output.Append(
+                        cut < 0 ? value
+                        : variant == 0 ? value[..cut]
+                        : value[(cut + 1)..]
+                    );
                     break;
                 default:
                     output.Append('\n').Append(' ', indent);
@@ -117,7 +123,8 @@ internal sealed class Pattern
                 default:
                     end = text.IndexOf('»');
                     int bar = text.IndexOf('¦');
-                    List<Part> first = [], second = [];
+                    List<Part> first = [],
+                        second = [];
                     Parse(text[1..bar], numbered, first);
                     Parse(text[(bar + 1)..end], numbered, second);
                     parts.Add(new Part(Choices: [first, second]));

@@ -24,5 +24,6 @@ internal sealed class SkipReport
         _reasons[reason] = (count + 1, examples);
     }
 
-    internal IReadOnlyList<SkippedFiles> ToList() => [.. _reasons.Select(pair => new SkippedFiles(pair.Key, pair.Value.Count, pair.Value.Examples))];
+    internal IReadOnlyList<SkippedFiles> ToList() =>
+        [.. _reasons.Select(pair => new SkippedFiles(pair.Key, pair.Value.Count, pair.Value.Examples))];
 }

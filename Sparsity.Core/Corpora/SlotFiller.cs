@@ -3,11 +3,12 @@ using System.Text;
 
 namespace Sparsity.Core.Corpora;
 
-/// <summary>Fills the slots of a <see cref="Pattern"/>. Names are drawn mostly from a few that belong to the scope, as in a real function.</summary>
-/// <remarks>
-/// n name; s common single word; f function name; C class name; w word of prose; p phrase of 1-4 words; d small number; D larger number;
-/// e flat list content; M list content, flat or nested by variant; T what follows a closing and a space; I, O names of files read and written;
-/// m module; i loop variable; b plain condition.
+/// <summary>
+/// Fills the slots of a <see cref="Pattern"/>. Names are drawn mostly from a few that belong to the scope, as in a real function.
+/// </summary>
+/// <remarks> n name; s common single word; f function name; C class name; w word of prose; p phrase of 1-4 words; d small number; D larger
+/// number; e flat list content; M list content, flat or nested by variant; T what follows a closing and a space; I, O names of files read
+/// and written; m module; i loop variable; b plain condition.
 /// </remarks>
 internal sealed class SlotFiller(RandomSource random)
 {
@@ -18,7 +19,10 @@ internal sealed class SlotFiller(RandomSource random)
 
     private static readonly string[] Numbers = [.. Enumerable.Range(0, 1000).Select(n => n.ToString(CultureInfo.InvariantCulture))];
     private static readonly string[] LoopVariables = ["i", "j", "k", "n", "x", "idx"];
-    private static readonly string[] ClassNames = [.. WordPools.Nouns.Where(noun => !noun.Contains('_')).Select(noun => char.ToUpperInvariant(noun[0]) + noun[1..])];
+    private static readonly string[] ClassNames =
+    [
+        .. WordPools.Nouns.Where(noun => !noun.Contains('_')).Select(noun => char.ToUpperInvariant(noun[0]) + noun[1..]),
+    ];
 
     private readonly string[] _locals = new string[8];
     private readonly StringBuilder _text = new();
@@ -34,46 +38,50 @@ internal sealed class SlotFiller(RandomSource random)
         }
     }
 
-    internal string Fill(char kind) => kind switch
-    {
-        'n' => Random.NextInt(10) < 7 ? _locals[Random.NextInt(_locals.Length)] : Name(),
-        's' => WordPools.Nouns[Random.NextInt(CommonWords)],
-        'f' => FunctionName(),
-        'C' => Random.NextInt(3) == 0 ? Random.Pick(ClassNames) + Random.Pick(ClassNames) : Random.Pick(ClassNames),
-        'w' => Word(),
-        'p' => Phrase(),
-        'd' => Numbers[Random.NextInt(10)],
-        'D' => Numbers[10 + Random.NextInt(Random.NextInt(3) == 0 ? 990 : 90)],
-        'e' => FlatContent(2 + Random.NextInt(7)),
-        'M' => MixedContent(),
-        'T' => Tail(),
-        'I' => Random.Pick(WordPools.Inputs),
-        'O' => Random.Pick(WordPools.Outputs),
-        'h' => Random.Pick(WordPools.Handles),
-        'm' => Random.Pick(WordPools.Modules),
-        'i' => Random.Pick(LoopVariables),
-        'b' => Condition(),
-        _ => throw new InvalidOperationException($"There is no slot kind '{kind}'."),
-    };
+    internal string Fill(char kind) =>
+        kind switch
+        {
+            'n' => Random.NextInt(10) < 7 ? _locals[Random.NextInt(_locals.Length)] : Name(),
+            's' => WordPools.Nouns[Random.NextInt(CommonWords)],
+            'f' => FunctionName(),
+            'C' => Random.NextInt(3) == 0 ? Random.Pick(ClassNames) + Random.Pick(ClassNames) : Random.Pick(ClassNames),
+            'w' => Word(),
+            'p' => Phrase(),
+            'd' => Numbers[Random.NextInt(10)],
+            'D' => Numbers[10 + Random.NextInt(Random.NextInt(3) == 0 ? 990 : 90)],
+            'e' => FlatContent(2 + Random.NextInt(7)),
+            'M' => MixedContent(),
+            'T' => Tail(),
+            'I' => Random.Pick(WordPools.Inputs),
+            'O' => Random.Pick(WordPools.Outputs),
+            'h' => Random.Pick(WordPools.Handles),
+            'm' => Random.Pick(WordPools.Modules),
+            'i' => Random.Pick(LoopVariables),
+            'b' => Condition(),
+            _ => throw new InvalidOperationException($"There is no slot kind '{kind}'."),
+        };
 
-    private string Name() => Random.NextInt(8) switch
-    {
-        0 => $"{WordPools.Skewed(Random, WordPools.Adjectives)}_{WordPools.Skewed(Random, WordPools.Nouns)}",
-        1 => $"{Random.Pick(WordPools.Nouns)}_{Random.Pick(WordPools.Nouns)}",
-        2 or 3 => WordPools.Skewed(Random, WordPools.Nouns),
-        _ => Random.Pick(WordPools.Nouns),
-    };
+    private string Name() =>
+        Random.NextInt(8) switch
+        {
+            0 => $"{WordPools.Skewed(Random, WordPools.Adjectives)}_{WordPools.Skewed(Random, WordPools.Nouns)}",
+            1 => $"{Random.Pick(WordPools.Nouns)}_{Random.Pick(WordPools.Nouns)}",
+            2 or 3 => WordPools.Skewed(Random, WordPools.Nouns),
+            _ => Random.Pick(WordPools.Nouns),
+        };
 
-    private string FunctionName() => Random.NextInt(3) == 0
-        ? $"{WordPools.Skewed(Random, WordPools.Verbs)}_{WordPools.Skewed(Random, WordPools.Nouns)}"
-        : WordPools.Skewed(Random, WordPools.Verbs);
+    private string FunctionName() =>
+        Random.NextInt(3) == 0
+            ? $"{WordPools.Skewed(Random, WordPools.Verbs)}_{WordPools.Skewed(Random, WordPools.Nouns)}"
+            : WordPools.Skewed(Random, WordPools.Verbs);
 
-    private string Word() => Random.NextInt(4) switch
-    {
-        0 => WordPools.Skewed(Random, WordPools.Adjectives),
-        1 => WordPools.Skewed(Random, WordPools.Prose),
-        _ => Random.Pick(WordPools.Nouns).Replace('_', ' '),
-    };
+    private string Word() =>
+        Random.NextInt(4) switch
+        {
+            0 => WordPools.Skewed(Random, WordPools.Adjectives),
+            1 => WordPools.Skewed(Random, WordPools.Prose),
+            _ => Random.Pick(WordPools.Nouns).Replace('_', ' '),
+        };
 
     private string Phrase()
     {
@@ -87,26 +95,28 @@ internal sealed class SlotFiller(RandomSource random)
         return _text.ToString();
     }
 
-    private string Tail() => Random.NextInt(8) switch
-    {
-        0 => $"+ {Fill('n')}",
-        1 => $"+ {Fill('d')}",
-        2 => $" # {Word()}",
-        3 => $"if {Fill('n')} else None",
-        4 => $"and {Fill('n')}",
-        5 => $"or {Fill('n')}",
-        6 => $"if {Fill('n')} else {Fill('n')}",
-        _ => $"== {Fill('n')}",
-    };
+    private string Tail() =>
+        Random.NextInt(8) switch
+        {
+            0 => $"+ {Fill('n')}",
+            1 => $"+ {Fill('d')}",
+            2 => $" # {Word()}",
+            3 => $"if {Fill('n')} else None",
+            4 => $"and {Fill('n')}",
+            5 => $"or {Fill('n')}",
+            6 => $"if {Fill('n')} else {Fill('n')}",
+            _ => $"== {Fill('n')}",
+        };
 
-    private string Condition() => Random.NextInt(5) switch
-    {
-        0 => $"{Fill('n')} > {Fill('d')}",
-        1 => $"{Fill('n')} < {Fill('n')}",
-        2 => $"{Fill('n')} == {Fill('d')}",
-        3 => $"not {Fill('n')}",
-        _ => Fill('n'),
-    };
+    private string Condition() =>
+        Random.NextInt(5) switch
+        {
+            0 => $"{Fill('n')} > {Fill('d')}",
+            1 => $"{Fill('n')} < {Fill('n')}",
+            2 => $"{Fill('n')} == {Fill('d')}",
+            3 => $"not {Fill('n')}",
+            _ => Fill('n'),
+        };
 
     private string FlatContent(int count)
     {
@@ -120,9 +130,13 @@ internal sealed class SlotFiller(RandomSource random)
         return _text.ToString();
     }
 
-    private string Element(bool names) => names ? WordPools.Skewed(Random, WordPools.Nouns) : Numbers[Random.NextInt(Random.NextInt(4) == 0 ? 100 : 10)];
+    private string Element(bool names) =>
+        names ? WordPools.Skewed(Random, WordPools.Nouns) : Numbers[Random.NextInt(Random.NextInt(4) == 0 ? 100 : 10)];
 
-    /// <summary>Equal elements, flat in variant 0 ("3, 1, 4") and in inner lists of 1-4 in variant 1 ("[3, 1], [4"), without the outer brackets and without the closing.</summary>
+    /// <summary>
+    /// Equal elements, flat in variant 0 ("3, 1, 4") and in inner lists of 1-4 in variant 1 ("[3, 1], [4"), without the outer brackets and
+    /// without the closing.
+    /// </summary>
     private string MixedContent()
     {
         bool names = Random.NextInt(3) == 0;

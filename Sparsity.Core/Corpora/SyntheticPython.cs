@@ -15,13 +15,17 @@ public static class SyntheticPython
         return new ModuleWriter(filler).Write();
     }
 
-    /// <summary>Distinct modules until their UTF-8 length reaches <paramref name="bytes"/>; about 3 % are for validation, by their number.</summary>
+    /// <summary>
+    /// Distinct modules until their UTF-8 length reaches <paramref name="bytes"/>; about 3 % are for validation, by their number.
+    /// </summary>
     /// <exception cref="BadInputException">The size is not positive.</exception>
     public static IEnumerable<CorpusDocument> Documents(ulong seed, long bytes)
     {
         if (bytes <= 0)
         {
-            throw new BadInputException($"The synthetic corpus was asked to have {bytes} bytes; expected at least 1. Ask for 1000000 or more to train on.");
+            throw new BadInputException(
+                $"The synthetic corpus was asked to have {bytes} bytes; expected at least 1. Ask for 1000000 or more to train on."
+            );
         }
 
         return Enumerate(seed, bytes);

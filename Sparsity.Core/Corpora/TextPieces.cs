@@ -12,7 +12,9 @@ namespace Sparsity.Core.Corpora;
 /// <param name="Reason">Why it cannot be used; null where it may be.</param>
 internal readonly record struct TextPiece(string Place, ReadOnlyMemory<byte> Bytes, long Limit, string? Reason = null);
 
-/// <summary>Reads the documents of one file, by its kind. No file is held in memory whole but .py and .md, and of .parquet a group of rows.</summary>
+/// <summary>
+/// Reads the documents of one file, by its kind. No file is held in memory whole but .py and .md, and of .parquet a group of rows.
+/// </summary>
 internal static class TextPieces
 {
     /// <summary>Where no column is asked for, the first of these that there is.</summary>
@@ -27,15 +29,17 @@ internal static class TextPieces
     /// <param name="kind">Its ending, in lower case.</param>
     internal static IEnumerable<TextPiece> Of(string path, string kind, TextTreeOptions options)
     {
-        using IEnumerator<TextPiece> pieces = (kind switch
-        {
-            _ when IsEmpty(path) => [new TextPiece("", default, 0, "too small")],
-            _ when IsPointer(path) => [new TextPiece("", default, 0, "that are Git LFS pointers ('git lfs pull' fetches the files)")],
-            ".txt" => Texts(path),
-            ".jsonl" => JsonRows(path, options),
-            ".parquet" => ParquetRows.Of(path, options),
-            _ => Whole(path, options),
-        }).GetEnumerator();
+        using IEnumerator<TextPiece> pieces = (
+            kind switch
+            {
+                _ when IsEmpty(path) => [new TextPiece("", default, 0, "too small")],
+                _ when IsPointer(path) => [new TextPiece("", default, 0, "that are Git LFS pointers ('git lfs pull' fetches the files)")],
+                ".txt" => Texts(path),
+                ".jsonl" => JsonRows(path, options),
+                ".parquet" => ParquetRows.Of(path, options),
+                _ => Whole(path, options),
+            }
+        ).GetEnumerator();
         while (true)
         {
             TextPiece piece;
@@ -62,7 +66,8 @@ internal static class TextPieces
     }
 
     /// <summary>What is said of rows whose field or column is not there.</summary>
-    internal static string Lacking(string? column) => column is null ? $"rows without {string.Join(", ", UsualColumns[..^1])} or {UsualColumns[^1]}" : $"rows without '{column}'";
+    internal static string Lacking(string? column) =>
+        column is null ? $"rows without {string.Join(", ", UsualColumns[..^1])} or {UsualColumns[^1]}" : $"rows without '{column}'";
 
     /// <summary>Pipes are empty too: to open one may take for ever.</summary>
     private static bool IsEmpty(string path)
@@ -94,7 +99,9 @@ internal static class TextPieces
     private static IEnumerable<TextPiece> Whole(string path, TextTreeOptions options)
     {
         long length = new FileInfo(path).Length;
-        yield return length > options.MaximumBytes ? new TextPiece("", default, 0, "too large") : new TextPiece("", File.ReadAllBytes(path), options.MaximumBytes);
+        yield return length > options.MaximumBytes
+            ? new TextPiece("", default, 0, "too large")
+            : new TextPiece("", File.ReadAllBytes(path), options.MaximumBytes);
     }
 
     /// <summary>The texts between lines that are the end-of-text token; each keeps its line ends.</summary>
@@ -132,7 +139,9 @@ internal static class TextPieces
         TextPiece Piece()
         {
             pieces++;
-            return isTooLong ? new TextPiece($":{pieces}", default, 0, "too large") : new TextPiece($":{pieces}", text.ToArray(), LongestText);
+            return isTooLong
+                ? new TextPiece($":{pieces}", default, 0, "too large")
+                : new TextPiece($":{pieces}", text.ToArray(), LongestText);
         }
     }
 
@@ -192,7 +201,7 @@ internal static class TextPieces
         var buffer = new byte[1 << 16];
         while (stream.Read(buffer) is > 0 and int read)
         {
-            for (int start = 0; start < read;)
+            for (int start = 0; start < read; )
             {
                 int end = buffer.AsSpan(start, read - start).IndexOf((byte)'\n');
                 int length = end < 0 ? read - start : end + 1;

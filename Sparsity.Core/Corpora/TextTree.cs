@@ -4,8 +4,9 @@ using System.Text;
 namespace Sparsity.Core.Corpora;
 
 /// <summary>
-/// A corpus of the user's own: documents from files and folders. A .py or .md file is a document; a .txt file is one too, or several, divided by lines
-/// <c>&lt;|endoftext|&gt;</c>; a .jsonl or .parquet file has one in each row. Documents are read as they are asked for, so that a corpus may be larger than memory.
+/// A corpus of the user's own: documents from files and folders. A .py or .md file is a document; a .txt file is one too, or several,
+/// divided by lines <c>&lt;|endoftext|&gt;</c>; a .jsonl or .parquet file has one in each row. Documents are read as they are asked for, so
+/// that a corpus may be larger than memory.
 /// </summary>
 public sealed class TextTree
 {
@@ -29,12 +30,17 @@ public sealed class TextTree
         {
             if (!Directory.Exists(source) && !File.Exists(source))
             {
-                throw new BadInputException($"{source}: there is no such file or folder; expected files of {string.Join(", ", Kinds)}, or folders with them. Check the path.");
+                throw new BadInputException(
+                    $"{source}: there is no such file or folder; expected files of {string.Join(", ", Kinds)}, or folders with them. "
+                        + $"Check the path."
+                );
             }
 
             if (File.Exists(source) && KindOf(source) is null)
             {
-                throw new BadInputException($"{source}: is no file of {string.Join(", ", Kinds)}. Give another file, or one whose name ends so.");
+                throw new BadInputException(
+                    $"{source}: is no file of {string.Join(", ", Kinds)}. Give another file, or one whose name ends so."
+                );
             }
         }
     }
@@ -43,10 +49,10 @@ public sealed class TextTree
     public IReadOnlyList<SkippedFiles> Skipped => _skipped;
 
     /// <summary>
-    /// The usable documents, in ordinal order of paths within a source. Links in folders are not followed, so loops cannot arise. Left out and reported: documents
-    /// outside the size limits, that are not UTF-8 or hold NUL, copies of one taken before, rows without text, and what cannot be read. A byte order mark is dropped.
-    /// Which side of the split a document falls on depends on its content and the seed only; neither side is empty of two or more. A long document that is the
-    /// only one is cut in two. To be enumerated once.
+    /// The usable documents, in ordinal order of paths within a source. Links in folders are not followed, so loops cannot arise. Left out
+    /// and reported: documents outside the size limits, that are not UTF-8 or hold NUL, copies of one taken before, rows without text, and
+    /// what cannot be read. A byte order mark is dropped. Which side of the split a document falls on depends on its content and the seed
+    /// only; neither side is empty of two or more. A long document that is the only one is cut in two. To be enumerated once.
     /// </summary>
     /// <exception cref="BadInputException">Nothing can be used.</exception>
     public IEnumerable<CorpusDocument> Documents
@@ -101,9 +107,14 @@ public sealed class TextTree
         const int Long = 10_000;
         if (held.Count == 0)
         {
-            string why = _skipped.Count == 0 ? "there are none of its kinds" : string.Join(", ", _skipped.Select(entry => $"{entry.Count} {entry.Reason}"));
+            string why =
+                _skipped.Count == 0
+                    ? "there are none of its kinds"
+                    : string.Join(", ", _skipped.Select(entry => $"{entry.Count} {entry.Reason}"));
             throw new BadInputException(
-                $"{string.Join(", ", _sources)}: no document can be used ({why}); expected {string.Join(", ", Kinds)} in UTF-8. Give other files, or name the column of rows.");
+                $"{string.Join(", ", _sources)}: no document can be used ({why}); expected {string.Join(", ", Kinds)} in UTF-8. Give "
+                    + $"other files, or name the column of rows."
+            );
         }
 
         if (held.Count == 1)
@@ -112,7 +123,11 @@ public sealed class TextTree
             int cut = text.Length < Long ? -1 : text.LastIndexOf('\n', (int)(text.Length * (1 - _options.ValidationShare)));
             return cut <= 0
                 ? [Of(held[0], false)]
-                : [new CorpusDocument(held[0].Path, text[..(cut + 1)], false), new CorpusDocument(held[0].Path + " (end)", text[(cut + 1)..], true)];
+                :
+                [
+                    new CorpusDocument(held[0].Path, text[..(cut + 1)], false),
+                    new CorpusDocument(held[0].Path + " (end)", text[(cut + 1)..], true),
+                ];
         }
 
         bool all = IsValidation(held[0]);
@@ -142,13 +157,18 @@ public sealed class TextTree
 
         if (_options.Column is not null && !hasRows)
         {
-            throw new BadInputException($"column {_options.Column}: {string.Join(", ", _sources)} has no .jsonl or .parquet file, whose columns it chooses among. Leave it out.");
+            throw new BadInputException(
+                $"column {_options.Column}: {string.Join(", ", _sources)} has no .jsonl or .parquet file, whose columns it chooses "
+                    + $"among. Leave it out."
+            );
         }
     }
 
     private Candidate? Checked(string path, TextPiece piece, HashSet<UInt128> seen)
     {
-        string? text = piece.Reason is null ? TextOf(piece.Bytes.Span, piece.Limit, seen, out string? reason) : Skip(piece.Reason, out reason);
+        string? text = piece.Reason is null
+            ? TextOf(piece.Bytes.Span, piece.Limit, seen, out string? reason)
+            : Skip(piece.Reason, out reason);
         if (text is null)
         {
             _skips.Add(reason!, path);
@@ -167,9 +187,15 @@ public sealed class TextTree
     /// <summary>A document's text, or why it cannot be used.</summary>
     private string? TextOf(ReadOnlySpan<byte> bytes, long most, HashSet<UInt128> seen, out string? reason)
     {
-        reason = bytes.Length < _options.MinimumBytes ? "too small" : bytes.Length > most ? "too large" : null;
+        reason =
+            bytes.Length < _options.MinimumBytes ? "too small"
+            : bytes.Length > most ? "too large"
+            : null;
         ReadOnlySpan<byte> content = bytes.StartsWith(Encoding.UTF8.Preamble) ? bytes[Encoding.UTF8.Preamble.Length..] : bytes;
-        reason ??= content.Contains((byte)0) ? "with NUL bytes" : content.IsEmpty ? "too small" : null;
+        reason ??=
+            content.Contains((byte)0) ? "with NUL bytes"
+            : content.IsEmpty ? "too small"
+            : null;
         if (reason is not null)
         {
             return null;
@@ -188,7 +214,8 @@ public sealed class TextTree
         }
     }
 
-    private bool Matches(string name) => _options.Glob is null || FileSystemName.MatchesSimpleExpression(_options.Glob, name, ignoreCase: false);
+    private bool Matches(string name) =>
+        _options.Glob is null || FileSystemName.MatchesSimpleExpression(_options.Glob, name, ignoreCase: false);
 
     private List<string> Below(string folder)
     {

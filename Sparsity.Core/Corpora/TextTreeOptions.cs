@@ -18,7 +18,9 @@ public sealed record TextTreeOptions
     /// <summary>Decides, with a document's content, on which side it falls. Default 0.</summary>
     public ulong Seed { get; init; }
 
-    /// <summary>The field or column of .jsonl and .parquet that holds the text; null for the first there is of text, content and code.</summary>
+    /// <summary>
+    /// The field or column of .jsonl and .parquet that holds the text; null for the first there is of text, content and code.
+    /// </summary>
     public string? Column { get; init; }
 
     /// <summary>Takes only files of folders whose path below their folder, or whose name, matches, with * and ?; null for all.</summary>
@@ -29,7 +31,10 @@ public sealed record TextTreeOptions
     {
         if (MinimumBytes < 1 || MaximumBytes < MinimumBytes || MaximumBytes > 1 << 30)
         {
-            throw new BadInputException($"The size limits are {MinimumBytes} and {MaximumBytes} bytes; expected 1 <= minimum <= maximum <= {1 << 30}. Correct the limits.");
+            throw new BadInputException(
+                $"The size limits are {MinimumBytes} and {MaximumBytes} bytes; expected 1 <= minimum <= maximum <= {1 << 30}. Correct "
+                    + $"the limits."
+            );
         }
 
         if (!(ValidationShare > 0 && ValidationShare < 1))

@@ -31,7 +31,7 @@ public sealed class DataFolder
         foreach (ReadOnlyMemory<ushort> tokens in new[] { Training, Validation })
         {
             hash.AppendData(BitConverter.GetBytes((long)tokens.Length));
-            for (ReadOnlySpan<ushort> rest = tokens.Span; !rest.IsEmpty;)
+            for (ReadOnlySpan<ushort> rest = tokens.Span; !rest.IsEmpty; )
             {
                 // In parts, because a span of bytes cannot be longer than 2 GiB.
                 ReadOnlySpan<ushort> part = rest[..Math.Min(rest.Length, 1 << 24)];

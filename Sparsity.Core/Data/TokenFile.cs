@@ -7,8 +7,8 @@ using Sparsity.Core.Tokenization;
 namespace Sparsity.Core.Data;
 
 /// <summary>
-/// Tokenized text for training: <c>NAME.bin</c>, the ids as little-endian 16-bit numbers and nothing else, and beside it <c>NAME.json</c>, which says how many
-/// there are and which tokenizer made them. Every document is followed by the end-of-text token.
+/// Tokenized text for training: <c>NAME.bin</c>, the ids as little-endian 16-bit numbers and nothing else, and beside it <c>NAME.json</c>,
+/// which says how many there are and which tokenizer made them. Every document is followed by the end-of-text token.
 /// </summary>
 public sealed class TokenFile
 {
@@ -30,8 +30,11 @@ public sealed class TokenFile
 
     public long Documents { get; }
 
-    /// <summary>Encodes <paramref name="documents"/> one after the other into <paramref name="path"/> (<c>NAME.bin</c>) and its side file.</summary>
-    /// <exception cref="BadInputException">The path does not end with .bin, the vocabulary is too large for 16 bits, or a file cannot be written.</exception>
+    /// <summary>
+    /// Encodes <paramref name="documents"/> one after the other into <paramref name="path"/> (<c>NAME.bin</c>) and its side file.
+    /// </summary>
+    /// <exception cref="BadInputException">The path does not end with .bin, the vocabulary is too large for 16 bits, or a file cannot be
+    /// written.</exception>
     public static void Write(string path, TextTokenizer tokenizer, IEnumerable<string> documents)
     {
         ArgumentNullException.ThrowIfNull(tokenizer);
@@ -40,27 +43,36 @@ public sealed class TokenFile
         if (tokenizer.VocabularySize > BytePairTrainer.MaximumVocabulary)
         {
             throw new BadInputException(
-                $"A vocabulary of {tokenizer.VocabularySize} tokens does not fit a token file; at most {BytePairTrainer.MaximumVocabulary} do. Use a smaller tokenizer.");
+                $"A vocabulary of {tokenizer.VocabularySize} tokens does not fit a token file; at most "
+                    + $"{BytePairTrainer.MaximumVocabulary} do. Use a smaller tokenizer."
+            );
         }
 
-        long tokens = 0, count = 0;
-        AtomicFile.Write(path, stream =>
-        {
-            var ids = new List<int>();
-            foreach (string document in documents)
+        long tokens = 0,
+            count = 0;
+        AtomicFile.Write(
+            path,
+            stream =>
             {
-                ids.Clear();
-                tokenizer.Encode(Encoding.UTF8.GetBytes(document), ids);
-                ids.Add(tokenizer.EndOfText);
-                WriteIds(stream, CollectionsMarshal.AsSpan(ids));
-                tokens += ids.Count;
-                count++;
-            }
+                var ids = new List<int>();
+                foreach (string document in documents)
+                {
+                    ids.Clear();
+                    tokenizer.Encode(Encoding.UTF8.GetBytes(document), ids);
+                    ids.Add(tokenizer.EndOfText);
+                    WriteIds(stream, CollectionsMarshal.AsSpan(ids));
+                    tokens += ids.Count;
+                    count++;
+                }
 
-            // From here until the new side file is there, the pair reads as incomplete rather than as the old counts with the new ids.
-            AtomicFile.Delete(sidePath);
-        });
-        AtomicFile.WriteText(sidePath, JsonText.Write(new SideFile(FileFormat.Version, tokens, count, tokenizer.VocabularySize, tokenizer.Fingerprint)));
+                // From here until the new side file is there, the pair reads as incomplete rather than as the old counts with the new ids.
+                AtomicFile.Delete(sidePath);
+            }
+        );
+        AtomicFile.WriteText(
+            sidePath,
+            JsonText.Write(new SideFile(FileFormat.Version, tokens, count, tokenizer.VocabularySize, tokenizer.Fingerprint))
+        );
     }
 
     /// <summary>Reads and checks a token file.</summary>
@@ -84,27 +96,36 @@ public sealed class TokenFile
         if (expected is not null && side.TokenizerFingerprint != expected.Fingerprint)
         {
             throw new BadInputException(
-                $"{path}: was made by another tokenizer (fingerprint {Head(side.TokenizerFingerprint)}, expected {Head(expected.Fingerprint)}). Use that tokenizer or make the file again.");
+                $"{path}: was made by another tokenizer (fingerprint {Head(side.TokenizerFingerprint)}, expected "
+                    + $"{Head(expected.Fingerprint)}). Use that tokenizer or make the file again."
+            );
         }
 
         ushort[] ids = ReadIds(path);
         if (ids.Length != side.Tokens)
         {
-            throw new BadInputException($"{path}: holds {ids.Length} tokens, but {sidePath} says {side.Tokens}. One of the two is damaged or from elsewhere: make both again.");
+            throw new BadInputException(
+                $"{path}: holds {ids.Length} tokens, but {sidePath} says {side.Tokens}. One of the two is damaged or from elsewhere: "
+                    + $"make both again."
+            );
         }
 
-        int wrong = side.VocabularySize > ushort.MaxValue ? -1 : ids.AsSpan().IndexOfAnyInRange((ushort)side.VocabularySize, ushort.MaxValue);
+        int wrong =
+            side.VocabularySize > ushort.MaxValue ? -1 : ids.AsSpan().IndexOfAnyInRange((ushort)side.VocabularySize, ushort.MaxValue);
         if (wrong >= 0)
         {
             throw new BadInputException(
-                $"{path}: token {wrong} has id {ids[wrong]}; expected 0 to {side.VocabularySize - 1} as {sidePath} says. The file is damaged or from elsewhere: make it again.");
+                $"{path}: token {wrong} has id {ids[wrong]}; expected 0 to {side.VocabularySize - 1} as {sidePath} says. The file is "
+                    + $"damaged or from elsewhere: make it again."
+            );
         }
 
         return new TokenFile(ids, side);
     }
 
     private static string SidePath(string path) =>
-        path.EndsWith(".bin", StringComparison.Ordinal) ? path[..^4] + ".json"
+        path.EndsWith(".bin", StringComparison.Ordinal)
+            ? path[..^4] + ".json"
             : throw new BadInputException($"{path}: a token file's name ends with .bin. Rename it or check the path.");
 
     private static SideFile ReadSide(string path)
@@ -112,10 +133,13 @@ public sealed class TokenFile
         SideFile side = JsonText.ReadFile<SideFile>(path);
         string? fault =
             side.Tokens < 0 ? $"tokens is {side.Tokens}, expected 0 or more"
-            : side.Documents < 0 || side.Documents > side.Tokens ? $"documents is {side.Documents}, expected 0 to the number of tokens, {side.Tokens}"
+            : side.Documents < 0 || side.Documents > side.Tokens
+                ? $"documents is {side.Documents}, expected 0 to the number of tokens, {side.Tokens}"
             : side.VocabularySize is < BytePairTrainer.MinimumVocabulary or > BytePairTrainer.MaximumVocabulary
-                ? $"vocabulary_size is {side.VocabularySize}, expected {BytePairTrainer.MinimumVocabulary} to {BytePairTrainer.MaximumVocabulary}"
-            : side.TokenizerFingerprint is not { Length: 64 } || !side.TokenizerFingerprint.All(char.IsAsciiHexDigitLower) ? "tokenizer_fingerprint is not 64 lower-case hexadecimal digits"
+                ? $"vocabulary_size is {side.VocabularySize}, expected {BytePairTrainer.MinimumVocabulary} to "
+                    + $"{BytePairTrainer.MaximumVocabulary}"
+            : side.TokenizerFingerprint is not { Length: 64 } || !side.TokenizerFingerprint.All(char.IsAsciiHexDigitLower)
+                ? "tokenizer_fingerprint is not 64 lower-case hexadecimal digits"
             : null;
         return fault is null ? side : throw new BadInputException($"{path}: {fault}. The file is damaged: make it and its .bin again.");
     }
@@ -128,7 +152,9 @@ public sealed class TokenFile
             if (stream.Length % 2 != 0 || stream.Length / 2 > Array.MaxLength)
             {
                 throw new BadInputException(
-                    $"{path}: has {stream.Length} bytes; expected an even number up to {2L * Array.MaxLength}. The file is damaged or too large: make it again.");
+                    $"{path}: has {stream.Length} bytes; expected an even number up to {2L * Array.MaxLength}. The file is damaged or "
+                        + $"too large: make it again."
+                );
             }
 
             var ids = new ushort[stream.Length / 2];

@@ -3,8 +3,9 @@ using System.Runtime.InteropServices;
 namespace Sparsity.Core.Distributed;
 
 /// <summary>
-/// The processes that train one model together, and what they tell each other. Every call is collective: all ranks make the same calls in the same order, and
-/// each returns when this rank's part is done. A rank makes one call at a time, from whichever thread. A process by itself has no group: null.
+/// The processes that train one model together, and what they tell each other. Every call is collective: all ranks make the same calls in
+/// the same order, and each returns when this rank's part is done. A rank makes one call at a time, from whichever thread. A process by
+/// itself has no group: null.
 /// </summary>
 public interface IProcessGroup
 {
@@ -20,11 +21,16 @@ public interface IProcessGroup
     /// <summary>Overwrites <paramref name="all"/> with every rank's <paramref name="own"/>, in the order of ranks.</summary>
     void AllGather(ReadOnlySpan<byte> own, Span<byte> all);
 
-    /// <summary>Splits both into one equal part for each rank: part r of <paramref name="sent"/> goes to rank r, part r of <paramref name="received"/> is overwritten with what came from it.</summary>
+    /// <summary>
+    /// Splits both into one equal part for each rank: part r of <paramref name="sent"/> goes to rank r, part r of
+    /// <paramref name="received"/> is overwritten with what came from it.
+    /// </summary>
     void AllToAll(ReadOnlySpan<byte> sent, Span<byte> received);
 }
 
-/// <summary>What a group is asked for besides; the answers are the same bits on every rank, and those of a process by itself for no group.</summary>
+/// <summary>
+/// What a group is asked for besides; the answers are the same bits on every rank, and those of a process by itself for no group.
+/// </summary>
 public static class ProcessGroupExtensions
 {
     /// <summary>Whether this process writes files and messages.</summary>
@@ -45,7 +51,8 @@ public static class ProcessGroupExtensions
     }
 
     /// <summary>Whether it is so on any rank.</summary>
-    public static bool Any(this IProcessGroup? group, bool own) => group is null ? own : group.Gather(own ? (byte)1 : (byte)0).Any(flag => flag != 0);
+    public static bool Any(this IProcessGroup? group, bool own) =>
+        group is null ? own : group.Gather(own ? (byte)1 : (byte)0).Any(flag => flag != 0);
 
     /// <summary>Overwrites a value with rank 0's.</summary>
     public static void Broadcast<T>(this IProcessGroup? group, ref T value)

@@ -1,6 +1,8 @@
 namespace Sparsity.Core.Distributed;
 
-/// <summary>One of several shares of a list of jobs that do not need each other, each done by a run of its own and in a folder of its own.</summary>
+/// <summary>
+/// One of several shares of a list of jobs that do not need each other, each done by a run of its own and in a folder of its own.
+/// </summary>
 /// <param name="Index">From 1.</param>
 /// <param name="Count">How many shards there are.</param>
 public sealed record Shard(int Index, int Count)
@@ -56,7 +58,9 @@ public sealed record Shard(int Index, int Count)
         {
             if (shard.Count != found[0].Shard.Count)
             {
-                throw new BadInputException($"{folder}: is shard {shard}, but {found[0].Folder} is shard {found[0].Shard}. Give shards of one division.");
+                throw new BadInputException(
+                    $"{folder}: is shard {shard}, but {found[0].Folder} is shard {found[0].Shard}. Give shards of one division."
+                );
             }
         }
 
@@ -70,7 +74,10 @@ public sealed record Shard(int Index, int Count)
         int[] missing = [.. Enumerable.Range(1, count).Where(index => !folders.Contains(index))];
         return missing.Length == 0
             ? [.. Enumerable.Range(1, count).Select(index => folders[index].Single())]
-            : throw new BadInputException($"Of {count} shards, {string.Join(", ", missing)} {(missing.Length == 1 ? "is" : "are")} missing. Run what is missing, or give its folder too.");
+            : throw new BadInputException(
+                $"Of {count} shards, {string.Join(", ", missing)} {(missing.Length == 1 ? "is" : "are")} missing. Run what is "
+                    + $"missing, or give its folder too."
+            );
     }
 
     public override string ToString() => FormattableString.Invariant($"{Index}/{Count}");

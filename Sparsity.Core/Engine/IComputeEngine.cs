@@ -33,8 +33,8 @@ public interface IDeviceMemory
     long PeakBytes { get; }
 
     /// <summary>
-    /// An engine that takes the same memory in the same order, but only counts it in its <see cref="PeakBytes"/>: it has none, computes nothing, and zeros are read from
-    /// it. A program that runs on it learns what it needs before a device has to hold it.
+    /// An engine that takes the same memory in the same order, but only counts it in its <see cref="PeakBytes"/>: it has none, computes
+    /// nothing, and zeros are read from it. A program that runs on it learns what it needs before a device has to hold it.
     /// </summary>
     IComputeEngine CreateCounter();
 }
@@ -52,7 +52,10 @@ public interface IComputeEngine : IDisposable
     /// <summary>The device, its vector width, its threads: one line for reports.</summary>
     string Description { get; }
 
-    /// <summary>How many bytes the widest activation of a pass should have at most where a batch may be split: few enough for the processor's caches, or no limit.</summary>
+    /// <summary>
+    /// How many bytes the widest activation of a pass should have at most where a batch may be split: few enough for the processor's
+    /// caches, or no limit.
+    /// </summary>
     long PreferredActivationBytes { get; }
 
     /// <summary>The device's own memory; null where tensors lie in the machine's.</summary>
@@ -115,29 +118,66 @@ public interface IComputeEngine : IDisposable
     /// [B,T,D]: overwrites <paramref name="output"/> with the row of each token's embedding, plus, if there are position embeddings, row
     /// <paramref name="firstPosition"/> + t of those.
     /// </summary>
-    void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output, int firstPosition = 0);
+    void EmbeddingForward(
+        TokenTensor tokens,
+        WeightTensor tokenEmbedding,
+        WeightTensor? positionEmbedding,
+        ActivationTensor output,
+        int firstPosition = 0
+    );
 
     /// <summary>Accumulates the rows of <paramref name="outputGradient"/> [B,T,D] into the gradients of the embeddings.</summary>
-    void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient);
+    void EmbeddingBackward(
+        TokenTensor tokens,
+        ActivationTensor outputGradient,
+        WeightTensor tokenEmbeddingGradient,
+        WeightTensor? positionEmbeddingGradient
+    );
 
-    /// <summary>[B,T,C]: overwrites token t of every sequence with row <paramref name="firstPosition"/> + t of <paramref name="positionEmbedding"/> [block, C].</summary>
+    /// <summary>
+    /// [B,T,C]: overwrites token t of every sequence with row <paramref name="firstPosition"/> + t of <paramref name="positionEmbedding"/>
+    /// [block, C].
+    /// </summary>
     void PositionForward(WeightTensor positionEmbedding, ActivationTensor output, int firstPosition = 0);
 
-    /// <summary>Accumulates the sum over sequences of <paramref name="outputGradient"/> [B,T,C] into the position embedding's gradient.</summary>
+    /// <summary>
+    /// Accumulates the sum over sequences of <paramref name="outputGradient"/> [B,T,C] into the position embedding's gradient.
+    /// </summary>
     void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient);
 
     // Norm.
 
-    /// <summary>[B,T,C]: overwrites <paramref name="output"/>, and <paramref name="statistics"/> [B,T,2] with each token's mean (0 for RMSNorm) and reciprocal deviation.</summary>
-    /// <param name="isScaleFrozen">The reciprocal deviations that stand in <paramref name="statistics"/> are taken in place of the input's own.</param>
+    /// <summary>
+    /// [B,T,C]: overwrites <paramref name="output"/>, and <paramref name="statistics"/> [B,T,2] with each token's mean (0 for RMSNorm) and
+    /// reciprocal deviation.
+    /// </summary>
+    /// <param name="isScaleFrozen">The reciprocal deviations that stand in <paramref name="statistics"/> are taken in place of the input's
+    /// own.</param>
     void NormForward(
-        NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics, bool isScaleFrozen = false);
+        NormKind kind,
+        ActivationTensor input,
+        WeightTensor weight,
+        WeightTensor? bias,
+        ActivationTensor output,
+        ActivationTensor statistics,
+        bool isScaleFrozen = false
+    );
 
-    /// <summary>Accumulates into <paramref name="inputGradient"/> [B,T,C] and, where given, into the gradients of weight and bias.</summary>
+    /// <summary>
+    /// Accumulates into <paramref name="inputGradient"/> [B,T,C] and, where given, into the gradients of weight and bias.
+    /// </summary>
     /// <param name="isScaleFrozen">As it was forward: a frozen scale is a constant.</param>
     void NormBackward(
-        NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
-        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient, bool isScaleFrozen = false);
+        NormKind kind,
+        ActivationTensor input,
+        ActivationTensor statistics,
+        WeightTensor weight,
+        ActivationTensor outputGradient,
+        ActivationTensor inputGradient,
+        WeightTensor? weightGradient,
+        WeightTensor? biasGradient,
+        bool isScaleFrozen = false
+    );
 
     // Linear: weight [O, I], bias [O].
 
@@ -147,14 +187,22 @@ public interface IComputeEngine : IDisposable
     /// <summary>Overwrites <paramref name="inputGradient"/> [B,T,I] with outputGradient [B,T,O] * weight.</summary>
     void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient);
 
-    /// <summary>Accumulates outputGradient^T * input into <paramref name="weightGradient"/> [O,I] and the sum over tokens into <paramref name="biasGradient"/> [O].</summary>
-    void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient, WeightTensor? biasGradient);
+    /// <summary>
+    /// Accumulates outputGradient^T * input into <paramref name="weightGradient"/> [O,I] and the sum over tokens into
+    /// <paramref name="biasGradient"/> [O].
+    /// </summary>
+    void LinearBackwardWeight(
+        ActivationTensor input,
+        ActivationTensor outputGradient,
+        WeightTensor weightGradient,
+        WeightTensor? biasGradient
+    );
 
     // AbsTopK.
 
     /// <summary>
-    /// [B,T,C], in place: per token, keeps the <paramref name="keep"/> entries of largest magnitude and zeroes the rest; ties go to the lower channel.
-    /// Overwrites <paramref name="selection"/> with what was kept, exact zeros included.
+    /// [B,T,C], in place: per token, keeps the <paramref name="keep"/> entries of largest magnitude and zeroes the rest; ties go to the
+    /// lower channel. Overwrites <paramref name="selection"/> with what was kept, exact zeros included.
     /// </summary>
     void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection);
 
@@ -166,12 +214,16 @@ public interface IComputeEngine : IDisposable
     /// <summary>[B,T,C]: overwrites <paramref name="output"/>; it may be the input.</summary>
     void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output);
 
-    /// <summary>[B,T,C], in place: multiplies <paramref name="gradient"/> by the derivative at <paramref name="input"/> (for ReLU the output serves as well).</summary>
+    /// <summary>
+    /// [B,T,C], in place: multiplies <paramref name="gradient"/> by the derivative at <paramref name="input"/> (for ReLU the output serves
+    /// as well).
+    /// </summary>
     void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient);
 
     /// <summary>
-    /// Overwrites <paramref name="kept"/> with what the other <see cref="ActivationBackward(ActivationKind, KeptActivations, ActivationTensor)"/> needs of
-    /// <paramref name="input"/> [B,T,C], whose contents are undefined afterwards.
+    /// Overwrites <paramref name="kept"/> with what the other
+    /// <see cref="ActivationBackward(ActivationKind, KeptActivations, ActivationTensor)"/> needs of <paramref name="input"/> [B,T,C], whose
+    /// contents are undefined afterwards.
     /// </summary>
     /// <param name="kind">Of the activation.</param>
     /// <param name="input">Of the activation.</param>
@@ -179,111 +231,188 @@ public interface IComputeEngine : IDisposable
     /// <param name="kept">As large as the input.</param>
     void KeepForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, KeptActivations kept);
 
-    /// <summary>[B,T,C], in place: multiplies <paramref name="gradient"/>, zero where AbsTopK kept nothing, by the derivative at the input kept.</summary>
+    /// <summary>
+    /// [B,T,C], in place: multiplies <paramref name="gradient"/>, zero where AbsTopK kept nothing, by the derivative at the input kept.
+    /// </summary>
     void ActivationBackward(ActivationKind kind, KeptActivations input, ActivationTensor gradient);
 
     // Attention: H heads of Dh channels; causal; scale 1/sqrt(Dh).
 
     /// <summary>
-    /// Overwrites <paramref name="output"/> [B,T,H*Dh] and <paramref name="logSumExp"/> [B,T,H], the logarithm of each softmax's denominator.
-    /// <paramref name="sinkLogits"/> [H], if given, joins each denominator with a zero value vector (official SDPAWithSink).
+    /// Overwrites <paramref name="output"/> [B,T,H*Dh] and <paramref name="logSumExp"/> [B,T,H], the logarithm of each softmax's
+    /// denominator. <paramref name="sinkLogits"/> [H], if given, joins each denominator with a zero value vector (official SDPAWithSink).
     /// </summary>
     void AttentionForward(
-        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp);
-
-    /// <summary>Overwrites the gradients of query, key and value [B,T,H*Dh]; accumulates into <paramref name="sinkGradient"/> [H] where given.</summary>
-    void AttentionBackward(
-        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp,
-        ActivationTensor outputGradient, ActivationTensor queryGradient, ActivationTensor keyGradient, ActivationTensor valueGradient, WeightTensor? sinkGradient);
+        ActivationTensor query,
+        ActivationTensor key,
+        ActivationTensor value,
+        int heads,
+        WeightTensor? sinkLogits,
+        ActivationTensor output,
+        ActivationTensor logSumExp
+    );
 
     /// <summary>
-    /// Attention of T new tokens to all before them and to themselves, for generation. First overwrites places <paramref name="position"/> ..
-    /// <paramref name="position"/> + T - 1 of <paramref name="cache"/> with <paramref name="key"/> and <paramref name="value"/> [B,T,H*Dh]; then overwrites
-    /// <paramref name="output"/> [B,T,H*Dh], token t attending to places 0 .. <paramref name="position"/> + t. There is no backward.
+    /// Overwrites the gradients of query, key and value [B,T,H*Dh]; accumulates into <paramref name="sinkGradient"/> [H] where given.
     /// </summary>
-    /// <param name="position">0-based place of the first new token; the places before it must have been written, and position + T must not exceed the cache's tokens.</param>
+    void AttentionBackward(
+        ActivationTensor query,
+        ActivationTensor key,
+        ActivationTensor value,
+        int heads,
+        WeightTensor? sinkLogits,
+        ActivationTensor output,
+        ActivationTensor logSumExp,
+        ActivationTensor outputGradient,
+        ActivationTensor queryGradient,
+        ActivationTensor keyGradient,
+        ActivationTensor valueGradient,
+        WeightTensor? sinkGradient
+    );
+
+    /// <summary>
+    /// Attention of T new tokens to all before them and to themselves, for generation. First overwrites places <paramref name="position"/>
+    /// .. <paramref name="position"/> + T - 1 of <paramref name="cache"/> with <paramref name="key"/> and <paramref name="value"/>
+    /// [B,T,H*Dh]; then overwrites <paramref name="output"/> [B,T,H*Dh], token t attending to places 0 .. <paramref name="position"/> + t.
+    /// There is no backward.
+    /// </summary>
+    /// <param name="position">0-based place of the first new token; the places before it must have been written, and position + T must not
+    /// exceed the cache's tokens.</param>
     void CachedAttentionForward(
-        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, KeyValueCache cache, int position, ActivationTensor output);
+        ActivationTensor query,
+        ActivationTensor key,
+        ActivationTensor value,
+        int heads,
+        WeightTensor? sinkLogits,
+        KeyValueCache cache,
+        int position,
+        ActivationTensor output
+    );
 
     // Logits and loss.
 
     /// <summary>Adds to <paramref name="logits"/> [B,T,V] the row of <paramref name="table"/> [V,V] of each token.</summary>
     void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits);
 
-    /// <summary>Accumulates into <paramref name="tableGradient"/> [V,V]; its last row never receives any (padding index -1 of the official code).</summary>
+    /// <summary>
+    /// Accumulates into <paramref name="tableGradient"/> [V,V]; its last row never receives any (padding index -1 of the official code).
+    /// </summary>
     void BigramBackward(TokenTensor tokens, ActivationTensor logitsGradient, WeightTensor tableGradient);
 
     /// <summary>
     /// Overwrites <paramref name="losses"/> [B,T,1] with -log softmax(logits)[target], 0 where the target is negative, and, where given,
-    /// <paramref name="logitsGradient"/> [B,T,V] (may be the logits) with <paramref name="gradientScale"/> * (softmax - onehot), 0 where the target is negative.
+    /// <paramref name="logitsGradient"/> [B,T,V] (may be the logits) with <paramref name="gradientScale"/> * (softmax - onehot), 0 where
+    /// the target is negative.
     /// </summary>
-    void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale);
+    void CrossEntropy(
+        ActivationTensor logits,
+        TokenTensor targets,
+        ActivationTensor losses,
+        ActivationTensor? logitsGradient,
+        float gradientScale
+    );
 
-    /// <summary>Overwrites entry <paramref name="index"/> of <paramref name="sums"/> with the sum of <paramref name="values"/> [B,T,1] over all tokens, in a fixed order.</summary>
+    /// <summary>
+    /// Overwrites entry <paramref name="index"/> of <paramref name="sums"/> with the sum of <paramref name="values"/> [B,T,1] over all
+    /// tokens, in a fixed order.
+    /// </summary>
     void Sum(ActivationTensor values, ScalarTensor sums, int index);
 
     /// <summary>
-    /// Overwrites <paramref name="output"/> with the tokens of <paramref name="input"/> [B,T,C] at <paramref name="positions"/> [B,P]: [B,P,C], or the same tokens in the
-    /// same order as sequences of another length, such as [1,B*P,C].
+    /// Overwrites <paramref name="output"/> with the tokens of <paramref name="input"/> [B,T,C] at <paramref name="positions"/> [B,P]:
+    /// [B,P,C], or the same tokens in the same order as sequences of another length, such as [1,B*P,C].
     /// </summary>
     void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output);
 
-    /// <summary>Overwrites <paramref name="inputGradient"/> [B,T,C]: the backward of <see cref="GatherTokens"/>; positions of one sequence must differ.</summary>
+    /// <summary>
+    /// Overwrites <paramref name="inputGradient"/> [B,T,C]: the backward of <see cref="GatherTokens"/>; positions of one sequence must
+    /// differ.
+    /// </summary>
     void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient);
 
     // Bridges (docs/method.md section 5).
 
     /// <summary>
     /// Overwrites <paramref name="losses"/> [B,T,1] with KL(softmax(target) || softmax(logits)) of each token and, where given,
-    /// <paramref name="logitsGradient"/> [B,T,V] (may be the logits) with <paramref name="gradientScale"/> * (softmax(logits) - softmax(target)).
+    /// <paramref name="logitsGradient"/> [B,T,V] (may be the logits) with <paramref name="gradientScale"/> * (softmax(logits) -
+    /// softmax(target)).
     /// </summary>
-    void KullbackLeibler(ActivationTensor targetLogits, ActivationTensor logits, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale);
+    void KullbackLeibler(
+        ActivationTensor targetLogits,
+        ActivationTensor logits,
+        ActivationTensor losses,
+        ActivationTensor? logitsGradient,
+        float gradientScale
+    );
 
     /// <summary>
-    /// Overwrites entry <paramref name="index"/> of <paramref name="sums"/> with the sum over all entries of [B,T,C] of (prediction - target)^2, and the next with
-    /// that of target^2, added in a fixed order: the first divided by the second is the normalised mean squared error.
+    /// Overwrites entry <paramref name="index"/> of <paramref name="sums"/> with the sum over all entries of [B,T,C] of (prediction -
+    /// target)^2, and the next with that of target^2, added in a fixed order: the first divided by the second is the normalised mean
+    /// squared error.
     /// </summary>
     void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index);
 
     /// <summary>
-    /// Accumulates <paramref name="gradientScale"/> * 2 (prediction - target) / sums[index + 1] into <paramref name="predictionGradient"/> [B,T,C] and its negative into
-    /// <paramref name="targetGradient"/> [B,T,C], where given. The sum of target^2 counts as a constant: a target must not lower its error by growing.
+    /// Accumulates <paramref name="gradientScale"/> * 2 (prediction - target) / sums[index + 1] into <paramref name="predictionGradient"/>
+    /// [B,T,C] and its negative into <paramref name="targetGradient"/> [B,T,C], where given. The sum of target^2 counts as a constant: a
+    /// target must not lower its error by growing.
     /// </summary>
     /// <param name="sums">Of <see cref="NormalisedErrorForward"/>.</param>
     void NormalisedErrorBackward(
-        ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index, float gradientScale,
-        ActivationTensor? predictionGradient, ActivationTensor? targetGradient);
+        ActivationTensor prediction,
+        ActivationTensor target,
+        ScalarTensor sums,
+        int index,
+        float gradientScale,
+        ActivationTensor? predictionGradient,
+        ActivationTensor? targetGradient
+    );
 
     // Node masks (docs/method.md section 4).
 
     /// <summary>
-    /// Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the input. Where given, also overwrites
-    /// <paramref name="kept"/> with the input, for <see cref="GateBackward"/>.
+    /// Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the
+    /// input. Where given, also overwrites <paramref name="kept"/> with the input, for <see cref="GateBackward"/>.
     /// </summary>
     void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, KeptActivations? kept = null);
 
-    /// <summary>In place: gradient *= mask; before that accumulates sum over tokens of gradient * (input - mean) into <paramref name="maskGradient"/> [1,C].</summary>
+    /// <summary>
+    /// In place: gradient *= mask; before that accumulates sum over tokens of gradient * (input - mean) into
+    /// <paramref name="maskGradient"/> [1,C].
+    /// </summary>
     void GateBackward(KeptActivations input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient);
 
-    /// <summary>Adds to <paramref name="sums"/> [C] the sum over all B*T tokens of each channel of <paramref name="input"/> [B,T,C].</summary>
+    /// <summary>
+    /// Adds to <paramref name="sums"/> [C] the sum over all B*T tokens of each channel of <paramref name="input"/> [B,T,C].
+    /// </summary>
     void ChannelSums(ActivationTensor input, Span<double> sums);
 
     // Optimiser.
 
     /// <summary>
-    /// Overwrites entry <paramref name="index"/> of <paramref name="results"/> with the square root of the mean square over all entries of all
-    /// <paramref name="tensors"/> together, summed in a fixed order.
+    /// Overwrites entry <paramref name="index"/> of <paramref name="results"/> with the square root of the mean square over all entries of
+    /// all <paramref name="tensors"/> together, summed in a fixed order.
     /// </summary>
     void RootMeanSquare(IReadOnlyList<WeightTensor> tensors, ScalarTensor results, int index);
 
     /// <summary>
-    /// One Adam step (bias-corrected, dense moments) on <paramref name="weights"/> with the gradient times <paramref name="gradientScale"/>; overwrites weights and
-    /// moments, m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= rate * (m / (1-b1^t)) / (sqrt(v / (1-b2^t)) + epsilon), and clears the gradient for the next step.
+    /// One Adam step (bias-corrected, dense moments) on <paramref name="weights"/> with the gradient times
+    /// <paramref name="gradientScale"/>; overwrites weights and moments, m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= rate * (m /
+    /// (1-b1^t)) / (sqrt(v / (1-b2^t)) + epsilon), and clears the gradient for the next step.
     /// </summary>
     /// <param name="step">t, from 1.</param>
     void AdamStep(
-        WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
-        float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step);
+        WeightTensor weights,
+        WeightTensor gradient,
+        WeightTensor firstMoment,
+        WeightTensor secondMoment,
+        float gradientScale,
+        float learningRate,
+        float beta1,
+        float beta2,
+        float epsilon,
+        int step
+    );
 
     /// <summary>Adds <paramref name="source"/> to <paramref name="target"/>, of the same shape, and clears it.</summary>
     void MoveInto(WeightTensor source, WeightTensor target);
@@ -292,9 +421,9 @@ public interface IComputeEngine : IDisposable
     void Scale(WeightTensor weights, float factor);
 
     /// <summary>
-    /// In place: zeroes all but <paramref name="keep"/> entries: first the <paramref name="minimumAlive"/> largest of every row (axis 1) or column (axis 0),
-    /// then the largest of the rest; ties go to the lower index. Protected entries count inside keep even where they are zero. NaN is larger than any number:
-    /// it stays to be seen.
+    /// In place: zeroes all but <paramref name="keep"/> entries: first the <paramref name="minimumAlive"/> largest of every row (axis 1) or
+    /// column (axis 0), then the largest of the rest; ties go to the lower index. Protected entries count inside keep even where they are
+    /// zero. NaN is larger than any number: it stays to be seen.
     /// </summary>
     /// <param name="aliveAxis">1: every row keeps its minimum; 0: every column; null: no minimum.</param>
     void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive);

@@ -1,6 +1,8 @@
 namespace Sparsity.Core.Engine;
 
-/// <summary>How many numbers one tensor may hold: kernels count them with ints, and threads beyond the last must be countable too.</summary>
+/// <summary>
+/// How many numbers one tensor may hold: kernels count them with ints, and threads beyond the last must be countable too.
+/// </summary>
 public static class TensorSize
 {
     /// <summary>2^31 - 1024.</summary>
@@ -21,7 +23,8 @@ public static class TensorSize
             string shape = string.Join(" x ", sides.ToArray());
             throw new BadInputException(
                 FormattableString.Invariant($"{name}: {shape} makes a tensor of {size} numbers, but one holds at most {Most}. ")
-                + "Use more batch parts, or a smaller batch, context or model.");
+                    + "Use more batch parts, or a smaller batch, context or model."
+            );
         }
 
         return (int)size;

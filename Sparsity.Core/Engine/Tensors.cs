@@ -18,7 +18,9 @@ public abstract class DeviceTensor(string name) : IDisposable
     protected abstract void Dispose(bool disposing);
 }
 
-/// <summary>Parameters, their gradients or their moments: float32 [Rows, Columns] in row-major logical order; a vector is one row.</summary>
+/// <summary>
+/// Parameters, their gradients or their moments: float32 [Rows, Columns] in row-major logical order; a vector is one row.
+/// </summary>
 public abstract class WeightTensor(string name, int rows, int columns) : DeviceTensor(name)
 {
     public int Rows { get; } = rows;
@@ -43,19 +45,21 @@ public abstract class ActivationTensor(string name, int sequences, int tokens, i
     public int Length { get; } = TensorSize.Of(name, sequences, tokens, channels);
 
     /// <summary>
-    /// Another tensor for passes over shorter sequences, to be used in this one's place: on a device in the same memory, so that writing the one overwrites the other. It
-    /// must not outlive this one.
+    /// Another tensor for passes over shorter sequences, to be used in this one's place: on a device in the same memory, so that writing
+    /// the one overwrites the other. It must not outlive this one.
     /// </summary>
     /// <param name="tokens">At most this one's.</param>
     public abstract ActivationTensor Shortened(int tokens);
 
-    /// <summary>A view of channels <paramref name="first"/> .. <paramref name="first"/> + <paramref name="count"/> - 1 of the same memory.</summary>
+    /// <summary>
+    /// A view of channels <paramref name="first"/> .. <paramref name="first"/> + <paramref name="count"/> - 1 of the same memory.
+    /// </summary>
     public abstract ActivationTensor Slice(int first, int count);
 }
 
 /// <summary>
-/// Sums and root mean squares that operations leave on the device. The host knows them from <see cref="IComputeEngine.Fetch"/> on, so that it waits once for all the
-/// numbers of a step.
+/// Sums and root mean squares that operations leave on the device. The host knows them from <see cref="IComputeEngine.Fetch"/> on, so that
+/// it waits once for all the numbers of a step.
 /// </summary>
 public abstract class ScalarTensor(string name, int count) : DeviceTensor(name)
 {
@@ -78,8 +82,8 @@ public abstract class SelectionTensor(string name) : DeviceTensor(name)
 }
 
 /// <summary>
-/// What an operation keeps of its input [Sequences, Tokens, Channels] for its backward pass, and nobody else reads: behind AbsTopK the few entries that count are all
-/// that an engine need store.
+/// What an operation keeps of its input [Sequences, Tokens, Channels] for its backward pass, and nobody else reads: behind AbsTopK the few
+/// entries that count are all that an engine need store.
 /// </summary>
 public abstract class KeptActivations(string name) : DeviceTensor(name)
 {
@@ -101,7 +105,10 @@ public abstract class TokenTensor(string name, int sequences, int tokens) : Devi
     public abstract TokenTensor Shortened(int tokens);
 }
 
-/// <summary>Keys and values of the first tokens of each sequence: float32 [Sequences, Tokens, Channels] each; only <see cref="IComputeEngine.CachedAttentionForward"/> reads and writes them.</summary>
+/// <summary>
+/// Keys and values of the first tokens of each sequence: float32 [Sequences, Tokens, Channels] each; only
+/// <see cref="IComputeEngine.CachedAttentionForward"/> reads and writes them.
+/// </summary>
 public abstract class KeyValueCache(string name, int sequences, int tokens, int channels) : DeviceTensor(name)
 {
     public int Sequences { get; } = sequences;

@@ -3,13 +3,14 @@ using System.Text;
 namespace Sparsity.Core.Files;
 
 /// <summary>
-/// Files that are either the old ones or the new ones, never halves: written under a temporary name, flushed to disk, renamed. And files that grow line by line.
-/// Everything this program writes goes through here.
+/// Files that are either the old ones or the new ones, never halves: written under a temporary name, flushed to disk, renamed. And files
+/// that grow line by line. Everything this program writes goes through here.
 /// </summary>
 public static class AtomicFile
 {
     /// <param name="write">Writes all of it; the stream can seek.</param>
-    /// <param name="previous">The name that a file already there gets; null to replace it. Between the two renames only <paramref name="previous"/> is there.</param>
+    /// <param name="previous">The name that a file already there gets; null to replace it. Between the two renames only
+    /// <paramref name="previous"/> is there.</param>
     /// <exception cref="WriteFailedException">The folder is missing or not writable, or the disk is full.</exception>
     public static void Write(string path, Action<Stream> write, string? previous = null)
     {
@@ -53,9 +54,11 @@ public static class AtomicFile
     /// <summary>Devices, such as /dev/null and /dev/stdout, are written to: a file must not take their place.</summary>
     private static bool IsDevice(string path)
     {
-        return IsBelow(Path.GetFullPath(path)) || (File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is { } target && IsBelow(target.FullName));
+        return IsBelow(Path.GetFullPath(path))
+            || (File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is { } target && IsBelow(target.FullName));
 
-        static bool IsBelow(string path) => path.StartsWith("/dev/", StringComparison.Ordinal) && !path.StartsWith("/dev/shm/", StringComparison.Ordinal);
+        static bool IsBelow(string path) =>
+            path.StartsWith("/dev/", StringComparison.Ordinal) && !path.StartsWith("/dev/shm/", StringComparison.Ordinal);
     }
 
     private static void WriteToDevice(string path, Action<Stream> write)
@@ -167,5 +170,6 @@ public static class AtomicFile
         }
     }
 
-    private static WriteFailedException Failed(string path, Exception e, string advice) => new($"{path}: cannot be written ({e.Message.ReplaceLineEndings(" ")}). {advice}", e);
+    private static WriteFailedException Failed(string path, Exception e, string advice) =>
+        new($"{path}: cannot be written ({e.Message.ReplaceLineEndings(" ")}). {advice}", e);
 }

@@ -3,7 +3,10 @@ using System.Runtime.InteropServices;
 
 namespace Sparsity.Core.Files;
 
-/// <summary>The checksum CRC-32C (Castagnoli, RFC 3720), for which processors have an instruction: it sees every burst of damage up to 32 bits, and misses others once in 2^32.</summary>
+/// <summary>
+/// The checksum CRC-32C (Castagnoli, RFC 3720), for which processors have an instruction: it sees every burst of damage up to 32 bits, and
+/// misses others once in 2^32.
+/// </summary>
 internal static class Crc32C
 {
     /// <param name="before">The checksum of what comes before, where the bytes come in parts.</param>

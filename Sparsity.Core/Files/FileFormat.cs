@@ -23,7 +23,9 @@ public static class FileFormat
     {
         if (!NumberText.TryParse(version, out int number) || number is < 1 or > Version)
         {
-            throw new BadInputException($"{path}: format_version is {version}, but this program reads 1 to {Version}. If the file is whole, use a newer program.");
+            throw new BadInputException(
+                $"{path}: format_version is {version}, but this program reads 1 to {Version}. If the file is whole, use a newer program."
+            );
         }
     }
 }

@@ -28,7 +28,8 @@ internal partial class FileSystem
             return;
         }
 
-        const int ReadOnly = 0, InvalidArgument = 22; // EINVAL: some file systems have no such call
+        const int ReadOnly = 0,
+            InvalidArgument = 22; // EINVAL: some file systems have no such call
         int folder = OpenFolder(path, ReadOnly);
         if (folder < 0)
         {

@@ -3,8 +3,8 @@ using System.Text;
 namespace Sparsity.Core.Files;
 
 /// <summary>
-/// Held while a process writes a run's folder, so that a second one is refused. The system gives it up with the process, however that ends. The file .lock is
-/// empty and stays; .lock.txt says who holds it, as on some systems a locked file cannot be read.
+/// Held while a process writes a run's folder, so that a second one is refused. The system gives it up with the process, however that ends.
+/// The file .lock is empty and stays; .lock.txt says who holds it, as on some systems a locked file cannot be read.
 /// </summary>
 public sealed class FolderLock : IDisposable
 {
@@ -37,7 +37,12 @@ public sealed class FolderLock : IDisposable
             var held = new FolderLock(file, holderPath);
             try
             {
-                AtomicFile.WriteText(holderPath, FormattableString.Invariant($"process {Environment.ProcessId} on {Environment.MachineName} since {DateTime.UtcNow:yyyy-MM-dd HH:mm:ss} UTC\n"));
+                AtomicFile.WriteText(
+                    holderPath,
+                    FormattableString.Invariant(
+                        $"process {Environment.ProcessId} on {Environment.MachineName} since {DateTime.UtcNow:yyyy-MM-dd HH:mm:ss} UTC\n"
+                    )
+                );
                 return held;
             }
             catch
@@ -48,11 +53,17 @@ public sealed class FolderLock : IDisposable
         }
         catch (IOException e) when (IsHeld(e))
         {
-            throw new BadInputException($"{directory}: {Holder(holderPath)} is writing it. Wait until it ends, or stop it; nothing was changed.", e);
+            throw new BadInputException(
+                $"{directory}: {Holder(holderPath)} is writing it. Wait until it ends, or stop it; nothing was changed.",
+                e
+            );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new WriteFailedException($"{directory}: cannot be written ({e.Message.ReplaceLineEndings(" ")}). Nothing was changed; make the folder writable.", e);
+            throw new WriteFailedException(
+                $"{directory}: cannot be written ({e.Message.ReplaceLineEndings(" ")}). Nothing was changed; make the folder writable.",
+                e
+            );
         }
     }
 

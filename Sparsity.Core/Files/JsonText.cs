@@ -8,23 +8,32 @@ using System.Text.Json.Serialization.Metadata;
 namespace Sparsity.Core.Files;
 
 /// <summary>
-/// How this program reads and writes JSON: unknown fields are refused, numbers are finite and do not depend on the culture, and every failure is one clear line.
+/// How this program reads and writes JSON: unknown fields are refused, numbers are finite and do not depend on the culture, and every
+/// failure is one clear line.
 /// </summary>
 public static class JsonText
 {
     /// <summary>The options behind every JSON file of this project: indented, names as the records state them, or snake_case.</summary>
-    public static JsonSerializerOptions Options { get; } = new()
-    {
-        WriteIndented = true,
-        NewLine = "\n",
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false), new FiniteDoubles(), new FiniteFloats(), new WholeNumbers(), new Booleans() },
-        RespectNullableAnnotations = true,
-        RespectRequiredConstructorParameters = true,
-        TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
-    };
+    public static JsonSerializerOptions Options { get; } =
+        new()
+        {
+            WriteIndented = true,
+            NewLine = "\n",
+            PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+            UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow,
+            Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+            Converters =
+            {
+                new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false),
+                new FiniteDoubles(),
+                new FiniteFloats(),
+                new WholeNumbers(),
+                new Booleans(),
+            },
+            RespectNullableAnnotations = true,
+            RespectRequiredConstructorParameters = true,
+            TypeInfoResolver = new DefaultJsonTypeInfoResolver(),
+        };
 
     /// <summary>The same on one line, for metrics and tables.</summary>
     public static JsonSerializerOptions OneLine { get; } = new(Options) { WriteIndented = false };
@@ -33,15 +42,20 @@ public static class JsonText
     public static JsonObject ParseObject(string json, string source) => RequireObject(Parse(json, source), source);
 
     /// <exception cref="BadInputException">The value is not a JSON object.</exception>
-    public static JsonObject RequireObject(JsonNode? value, string source) => value as JsonObject ?? throw new BadInputException($"{source}: expected a JSON object.");
+    public static JsonObject RequireObject(JsonNode? value, string source) =>
+        value as JsonObject ?? throw new BadInputException($"{source}: expected a JSON object.");
 
     /// <returns>Any JSON value; null for null.</returns>
-    /// <exception cref="BadInputException">The text is not JSON, nests too deep, has a name twice, half a surrogate pair, or a number that is not finite.</exception>
+    /// <exception cref="BadInputException">The text is not JSON, nests too deep, has a name twice, half a surrogate pair, or a number that
+    /// is not finite.</exception>
     public static JsonNode? Parse(string json, string source)
     {
         try
         {
-            JsonNode? root = JsonNode.Parse(json, documentOptions: new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false });
+            JsonNode? root = JsonNode.Parse(
+                json,
+                documentOptions: new JsonDocumentOptions { MaxDepth = 64, AllowDuplicateProperties = false }
+            );
             RequireReadable(root, source);
             return root;
         }
@@ -85,7 +99,8 @@ public static class JsonText
         return Read<T>(all, source);
     }
 
-    /// <exception cref="BadInputException">The file is missing, not readable, of a newer program, or does not hold a <typeparamref name="T"/>.</exception>
+    /// <exception cref="BadInputException">The file is missing, not readable, of a newer program, or does not hold a
+    /// <typeparamref name="T"/>.</exception>
     public static T ReadFile<T>(string path) => Read<T>(ParseFile(path), path);
 
     /// <exception cref="BadInputException">The file is missing, not readable, of a newer program, or no JSON object.</exception>
@@ -143,7 +158,8 @@ public static class JsonText
     }
 
     /// <summary>
-    /// Text is decoded when it is first asked for, and an escape such as "\ud800" alone fails only then: better here than anywhere. And 1e999 would be read as infinity.
+    /// Text is decoded when it is first asked for, and an escape such as "\ud800" alone fails only then: better here than anywhere. And
+    /// 1e999 would be read as infinity.
     /// </summary>
     private static void RequireReadable(JsonNode? node, string source)
     {
@@ -166,8 +182,11 @@ public static class JsonText
             case JsonValue value when value.GetValueKind() == JsonValueKind.String:
                 _ = value.GetValue<string>();
                 break;
-            case JsonValue value when value.GetValueKind() == JsonValueKind.Number && !double.IsFinite(value.GetValue<JsonElement>().GetDouble()):
-                throw new BadInputException($"{source}: {value.GetPath().TrimStart('$', '.')} is {value.ToJsonString()}, but must be a finite number.");
+            case JsonValue value
+                when value.GetValueKind() == JsonValueKind.Number && !double.IsFinite(value.GetValue<JsonElement>().GetDouble()):
+                throw new BadInputException(
+                    $"{source}: {value.GetPath().TrimStart('$', '.')} is {value.ToJsonString()}, but must be a finite number."
+                );
         }
     }
 
@@ -187,18 +206,24 @@ public static class JsonText
             return $"{Place(e, " ")}lacks {string.Join(", ", names[1..])}; add {(names.Length == 2 ? "it" : "them")}";
         }
 
-        if (message.Contains("doesn't allow setting null values", StringComparison.Ordinal) || message.Contains("null for", StringComparison.Ordinal))
+        if (
+            message.Contains("doesn't allow setting null values", StringComparison.Ordinal)
+            || message.Contains("null for", StringComparison.Ordinal)
+        )
         {
             return $"{Place(e, " ")}is null; expected a value";
         }
 
         int cut = message.IndexOf(" Path:", StringComparison.Ordinal);
         message = cut < 0 ? message : message[..cut];
-        bool namesTypes = message.StartsWith("The JSON value could not be converted", StringComparison.Ordinal) || message.Contains("System.", StringComparison.Ordinal)
+        bool namesTypes =
+            message.StartsWith("The JSON value could not be converted", StringComparison.Ordinal)
+            || message.Contains("System.", StringComparison.Ordinal)
             || message.Contains(nameof(Sparsity) + ".", StringComparison.Ordinal);
         return Place(e, ": ") + (namesTypes ? "has a value of the wrong type" : message.TrimEnd('.'));
 
-        static string Place(JsonException e, string separator) => string.IsNullOrEmpty(e.Path) || e.Path == "$" ? "" : e.Path.TrimStart('$', '.') + separator;
+        static string Place(JsonException e, string separator) =>
+            string.IsNullOrEmpty(e.Path) || e.Path == "$" ? "" : e.Path.TrimStart('$', '.') + separator;
     }
 
     /// <summary>The guard of every number that is written or read into a field.</summary>
@@ -236,7 +261,9 @@ public static class JsonText
     private sealed class Booleans : JsonConverter<bool>
     {
         public override bool Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
-            reader.TokenType is JsonTokenType.True or JsonTokenType.False ? reader.GetBoolean() : throw new JsonException("must be true or false");
+            reader.TokenType is JsonTokenType.True or JsonTokenType.False
+                ? reader.GetBoolean()
+                : throw new JsonException("must be true or false");
 
         public override void Write(Utf8JsonWriter writer, bool value, JsonSerializerOptions options) => writer.WriteBooleanValue(value);
     }
@@ -245,7 +272,10 @@ public static class JsonText
         where T : INumberBase<T> => T.IsFinite(value) ? value : throw new JsonException("is beyond the numbers that fit there");
 
     private static T ToWrite<T>(T value)
-        where T : INumberBase<T> => T.IsFinite(value)
+        where T : INumberBase<T> =>
+        T.IsFinite(value)
             ? value
-            : throw new NumericalException($"A result is {value}, no finite number, and cannot be written: weights, settings or inputs are out of range.");
+            : throw new NumericalException(
+                $"A result is {value}, no finite number, and cannot be written: weights, settings or inputs are out of range."
+            );
 }

@@ -20,7 +20,14 @@ internal sealed unsafe class MappedFile : IDisposable
             if (Length > 0)
             {
                 // An empty file cannot be mapped.
-                _mapping = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: true);
+                _mapping = MemoryMappedFile.CreateFromFile(
+                    stream,
+                    null,
+                    0,
+                    MemoryMappedFileAccess.Read,
+                    HandleInheritability.None,
+                    leaveOpen: true
+                );
                 _view = _mapping.CreateViewAccessor(0, Length, MemoryMappedFileAccess.Read);
                 _view.SafeMemoryMappedViewHandle.AcquirePointer(ref _start);
                 _start += _view.PointerOffset;

@@ -22,11 +22,15 @@ public static class OutputFolder
             }
 
             // A lock alone is of work that ended before it began.
-            string[] names = !Directory.Exists(directory) ? [] : [.. Directory.EnumerateFileSystemEntries(directory).Select(entry => Path.GetFileName(entry))];
+            string[] names = !Directory.Exists(directory)
+                ? []
+                : [.. Directory.EnumerateFileSystemEntries(directory).Select(entry => Path.GetFileName(entry))];
             if (names.Any(name => !name.StartsWith(FolderLock.FileName, StringComparison.Ordinal)) && !isLeft(names))
             {
                 throw new BadInputException(
-                    $"{directory}: already holds files, and nothing is overwritten. Choose another output folder, remove this one, or resume the run that is in it.");
+                    $"{directory}: already holds files, and nothing is overwritten. Choose another output folder, remove this one, or "
+                        + $"resume the run that is in it."
+                );
             }
 
             Directory.CreateDirectory(directory);

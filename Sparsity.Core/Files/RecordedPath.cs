@@ -1,14 +1,14 @@
 namespace Sparsity.Core.Files;
 
 /// <summary>
-/// Paths that files of this program keep: written as full paths, and looked for again after whole folders were moved. What is found may be another file of the
-/// same name, so whoever uses it compares fingerprints.
+/// Paths that files of this program keep: written as full paths, and looked for again after whole folders were moved. What is found may be
+/// another file of the same name, so whoever uses it compares fingerprints.
 /// </summary>
 public static class RecordedPath
 {
     /// <summary>
-    /// Where the thing may be now, the likeliest first: where it was; and, for each folder from <paramref name="holder"/> upwards, that folder with the path's last
-    /// part, its last two, and so on. A run and its data that were moved together are found so.
+    /// Where the thing may be now, the likeliest first: where it was; and, for each folder from <paramref name="holder"/> upwards, that
+    /// folder with the path's last part, its last two, and so on. A run and its data that were moved together are found so.
     /// </summary>
     /// <param name="recorded">As it was kept; older files keep paths relative to a folder that nobody knows any more.</param>
     /// <param name="holder">The folder of the file that keeps it.</param>

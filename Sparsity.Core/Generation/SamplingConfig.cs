@@ -83,8 +83,8 @@ public sealed record SamplingConfig
     }
 
     /// <summary>
-    /// The tokens that can be drawn, likeliest first. Without a top-k, tokens below (1 - TopP) * total / V are left out before sorting, which is most of them: all of
-    /// those together have less than the share that the nucleus leaves out.
+    /// The tokens that can be drawn, likeliest first. Without a top-k, tokens below (1 - TopP) * total / V are left out before sorting,
+    /// which is most of them: all of those together have less than the share that the nucleus leaves out.
     /// </summary>
     private int[] Candidates(double[] weights, double total)
     {

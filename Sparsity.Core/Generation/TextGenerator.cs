@@ -4,10 +4,14 @@ using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Generation;
 
-/// <summary>Continues a sequence of tokens, one at a time; contexts longer than block_size lose their oldest tokens (official GPT.generate).</summary>
+/// <summary>
+/// Continues a sequence of tokens, one at a time; contexts longer than block_size lose their oldest tokens (official GPT.generate).
+/// </summary>
 public sealed class TextGenerator : IDisposable
 {
-    /// <summary>Tokens that go through the model together, largest first: a prompt goes in few pieces, an odd rest token by token.</summary>
+    /// <summary>
+    /// Tokens that go through the model together, largest first: a prompt goes in few pieces, an odd rest token by token.
+    /// </summary>
     private static readonly int[] PieceSizes = [64, 16, 1];
 
     private readonly Transformer _model;
@@ -21,9 +25,8 @@ public sealed class TextGenerator : IDisposable
     private readonly float[] _logits;
 
     /// <param name="model">The model.</param>
-    /// <param name="useCache">
-    /// Whether to remember the keys and values of earlier tokens. Without, every token takes the whole context through the model anew. Past block_size there is no choice:
-    /// when the oldest token goes, all others move to other positions.
+    /// <param name="useCache"> Whether to remember the keys and values of earlier tokens. Without, every token takes the whole context
+    /// through the model anew. Past block_size there is no choice: when the oldest token goes, all others move to other positions.
     /// </param>
     public TextGenerator(Transformer model, bool useCache = true)
     {
@@ -36,7 +39,10 @@ public sealed class TextGenerator : IDisposable
         _logits = new float[model.Config.VocabSize];
     }
 
-    /// <summary>The logits [V] after a sequence of at least one token; valid until the next call. With a cache, only what differs from the last sequence is computed.</summary>
+    /// <summary>
+    /// The logits [V] after a sequence of at least one token; valid until the next call. With a cache, only what differs from the last
+    /// sequence is computed.
+    /// </summary>
     public ReadOnlySpan<float> NextLogits(ReadOnlySpan<int> tokens)
     {
         int block = _model.Config.BlockSize;
@@ -63,7 +69,13 @@ public sealed class TextGenerator : IDisposable
     /// <param name="endOfText">Ends the text.</param>
     /// <param name="isToken">Which ids may be drawn; null for all. A vocabulary that was padded has ids that stand for no token.</param>
     public IEnumerable<int> Continue(
-        IReadOnlyList<int> prompt, int count, SamplingConfig sampling, ulong seed, int endOfText, Func<int, bool>? isToken = null)
+        IReadOnlyList<int> prompt,
+        int count,
+        SamplingConfig sampling,
+        ulong seed,
+        int endOfText,
+        Func<int, bool>? isToken = null
+    )
     {
         int[] excluded = isToken is null ? [] : [.. Enumerable.Range(0, _logits.Length).Where(id => !isToken(id))];
         var random = RandomSource.For(seed, "generation");
@@ -103,7 +115,10 @@ public sealed class TextGenerator : IDisposable
     /// <summary>One pass over the context, padded on the right to a power of two, so that a growing one needs few states.</summary>
     private void ForwardWhole(ReadOnlySpan<int> context)
     {
-        int length = Math.Min(_model.Config.BlockSize, Math.Max(PieceSizes[0], (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)context.Length)));
+        int length = Math.Min(
+            _model.Config.BlockSize,
+            Math.Max(PieceSizes[0], (int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)context.Length))
+        );
         var padded = new int[length];
         context.CopyTo(padded);
         Forward(padded, context.Length - 1, null);

@@ -3,7 +3,8 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Core.Model;
 
 /// <summary>
-/// Copies activations, and the gradients that reach them, to the host. Added to <see cref="ForwardState.Hooks"/> last, it sees what the rest of the model sees.
+/// Copies activations, and the gradients that reach them, to the host. Added to <see cref="ForwardState.Hooks"/> last, it sees what the
+/// rest of the model sees.
 /// </summary>
 /// <param name="engine">The model's.</param>
 /// <param name="isWanted">Which sites.</param>

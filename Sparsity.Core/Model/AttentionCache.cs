@@ -2,7 +2,9 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Core.Model;
 
-/// <summary>What attention remembers of the tokens that a sequence began with. A <see cref="ForwardState"/> that has one continues the sequence.</summary>
+/// <summary>
+/// What attention remembers of the tokens that a sequence began with. A <see cref="ForwardState"/> that has one continues the sequence.
+/// </summary>
 public sealed class AttentionCache : IDisposable
 {
     /// <param name="engine">The model's.</param>
@@ -11,7 +13,11 @@ public sealed class AttentionCache : IDisposable
     {
         Layers =
         [
-            .. Enumerable.Range(0, config.NLayer).Select(layer => engine.AllocateKeyValueCache($"keys and values of layer {layer}", 1, config.BlockSize, config.AttentionChannels)),
+            .. Enumerable
+                .Range(0, config.NLayer)
+                .Select(layer =>
+                    engine.AllocateKeyValueCache($"keys and values of layer {layer}", 1, config.BlockSize, config.AttentionChannels)
+                ),
         ];
     }
 

@@ -2,7 +2,9 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Core.Model;
 
-/// <summary>The activations of one pass over a batch [B,T], kept for the backward pass; allocated once per batch shape and used again and again.</summary>
+/// <summary>
+/// The activations of one pass over a batch [B,T], kept for the backward pass; allocated once per batch shape and used again and again.
+/// </summary>
 public sealed class ForwardState : IDisposable
 {
     private readonly ModelConfig _config;
@@ -13,12 +15,18 @@ public sealed class ForwardState : IDisposable
     /// <param name="config">The model.</param>
     /// <param name="sequences">B.</param>
     /// <param name="tokens">T, at most block_size.</param>
-    /// <param name="keepsInputs">Whether each layer's act_in and post_act outlive the layer: only gradients of weights look back at them.</param>
+    /// <param name="keepsInputs">Whether each layer's act_in and post_act outlive the layer: only gradients of weights look back at
+    /// them.</param>
     /// <param name="cache">The tokens that came before, for a pass without a backward; null where the sequences begin here.</param>
-    public ForwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens, bool keepsInputs, AttentionCache? cache = null)
-        : this(new PassMemory(engine, sequences, tokens), config, keepsInputs, cache)
-    {
-    }
+    public ForwardState(
+        IComputeEngine engine,
+        ModelConfig config,
+        int sequences,
+        int tokens,
+        bool keepsInputs,
+        AttentionCache? cache = null
+    )
+        : this(new PassMemory(engine, sequences, tokens), config, keepsInputs, cache) { }
 
     private ForwardState(PassMemory memory, ModelConfig config, bool keepsInputs, AttentionCache? cache)
     {
@@ -34,7 +42,10 @@ public sealed class ForwardState : IDisposable
         ActivationTensor? sharedInput = keepsInputs ? null : Activation("act_in", config.SublayerInputChannels);
         ActivationTensor? sharedPostActivation = keepsInputs ? null : Activation("post_act", config.DMlp);
         AttentionState[] attention = [.. Enumerable.Range(0, layers).Select(layer => new AttentionState(this, config, layer, sharedInput))];
-        MlpState[] mlp = [.. Enumerable.Range(0, layers).Select(layer => new MlpState(this, config, layer, sharedInput, sharedPostActivation))];
+        MlpState[] mlp =
+        [
+            .. Enumerable.Range(0, layers).Select(layer => new MlpState(this, config, layer, sharedInput, sharedPostActivation)),
+        ];
         Residuals = [.. Enumerable.Range(0, (2 * config.NLayer) + 1).Select(i => residuals[i % residuals.Length])];
         Attention = [.. Enumerable.Range(0, config.NLayer).Select(layer => attention[layer % layers])];
         Mlp = [.. Enumerable.Range(0, config.NLayer).Select(layer => mlp[layer % layers])];
@@ -74,12 +85,15 @@ public sealed class ForwardState : IDisposable
     public IList<ISiteHook> Hooks { get; } = [];
 
     /// <summary>
-    /// Whether passes take the scale of each norm, token by token, from the pass before in place of their own residual's: for pruning, where hooks change the
-    /// residual and are not to act through the norms. Not with a <see cref="Cache"/>, whose layers share their memory.
+    /// Whether passes take the scale of each norm, token by token, from the pass before in place of their own residual's: for pruning,
+    /// where hooks change the residual and are not to act through the norms. Not with a <see cref="Cache"/>, whose layers share their
+    /// memory.
     /// </summary>
     public bool AreNormScalesFrozen { get; set; }
 
-    /// <summary>What attention looks back to besides this state's own tokens, which follow on <see cref="AttentionCache.Length"/> others.</summary>
+    /// <summary>
+    /// What attention looks back to besides this state's own tokens, which follow on <see cref="AttentionCache.Length"/> others.
+    /// </summary>
     internal AttentionCache? Cache { get; }
 
     /// <summary>[B,T,D] each: entry i is read by sublayer i; the last is final_resid.</summary>
@@ -103,7 +117,10 @@ public sealed class ForwardState : IDisposable
     /// <summary>final_resid [B,T,D].</summary>
     public ActivationTensor FinalResidual => Residuals[^1];
 
-    /// <summary>A state for passes over shorter sequences, in the memory of this one as far as the engine can: see <see cref="ActivationTensor.Shortened"/>.</summary>
+    /// <summary>
+    /// A state for passes over shorter sequences, in the memory of this one as far as the engine can: see
+    /// <see cref="ActivationTensor.Shortened"/>.
+    /// </summary>
     /// <param name="tokens">At most this one's.</param>
     public ForwardState Shortened(int tokens) => new(_memory.Shortened(tokens), _config, _keepsInputs, Cache);
 
@@ -142,9 +159,10 @@ internal abstract class SublayerState(ForwardState owner, ModelConfig config, st
     public ActivationTensor Input => _input;
 
     /// <summary>Its first D channels, and the rest.</summary>
-    public (ActivationTensor Residual, ActivationTensor? Positions) InputParts => field.Residual is null
-        ? field = (_input.Slice(0, config.DModel), config.DPosEmb is { } channels ? _input.Slice(config.DModel, channels) : null)
-        : field;
+    public (ActivationTensor Residual, ActivationTensor? Positions) InputParts =>
+        field.Residual is null
+            ? field = (_input.Slice(0, config.DModel), config.DPosEmb is { } channels ? _input.Slice(config.DModel, channels) : null)
+            : field;
 }
 
 internal sealed class AttentionState : SublayerState
@@ -175,7 +193,10 @@ internal sealed class AttentionState : SublayerState
     /// <summary>y [B,T,H*Dh].</summary>
     public ActivationTensor Output { get; }
 
-    /// <summary>What the way back through the heads takes for y: AbsTopK's zeros do no harm, as no gradient comes from there, but a hook's changes would.</summary>
+    /// <summary>
+    /// What the way back through the heads takes for y: AbsTopK's zeros do no harm, as no gradient comes from there, but a hook's changes
+    /// would.
+    /// </summary>
     public ActivationTensor HeadOutput { get; set; }
 
     /// <summary>A copy of y, for passes whose hooks change it.</summary>
@@ -184,8 +205,13 @@ internal sealed class AttentionState : SublayerState
     public ActivationTensor LogSumExp { get; }
 }
 
-internal sealed class MlpState(ForwardState owner, ModelConfig config, int layer, ActivationTensor? sharedInput, ActivationTensor? sharedPostActivation)
-    : SublayerState(owner, config, $"{layer}.mlp", sharedInput)
+internal sealed class MlpState(
+    ForwardState owner,
+    ModelConfig config,
+    int layer,
+    ActivationTensor? sharedInput,
+    ActivationTensor? sharedPostActivation
+) : SublayerState(owner, config, $"{layer}.mlp", sharedInput)
 {
     /// <summary>[B,T,F], what the way back needs of the numbers before the nonlinearity.</summary>
     public KeptActivations PreActivation { get; } = owner.Kept($"{layer}.mlp.pre_act", config.DMlp);
@@ -201,9 +227,7 @@ public sealed class BackwardState : IDisposable
     private readonly PassMemory _memory;
 
     public BackwardState(IComputeEngine engine, ModelConfig config, int sequences, int tokens)
-        : this(new PassMemory(engine, sequences, tokens), config)
-    {
-    }
+        : this(new PassMemory(engine, sequences, tokens), config) { }
 
     private BackwardState(PassMemory memory, ModelConfig config)
     {

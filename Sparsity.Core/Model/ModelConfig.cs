@@ -6,7 +6,10 @@ using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Model;
 
-/// <summary>The model's configuration: the official <c>beeg_config.json</c>, field by field under its own names (docs/method.md section 1; GPTConfig).</summary>
+/// <summary>
+/// The model's configuration: the official <c>beeg_config.json</c>, field by field under its own names (docs/method.md section 1;
+/// GPTConfig).
+/// </summary>
 public sealed record ModelConfig
 {
     /// <summary>Longest context in tokens, from 1; row count of wpe.</summary>
@@ -69,7 +72,9 @@ public sealed record ModelConfig
     [JsonPropertyName("afrac_loctypes")]
     public string AfracLoctypes { get; init; } = "attn_in,attn_out,mlp_in,mlp_out";
 
-    /// <summary>Whether AbsTopK keeps one entry where afrac * channels is below 1. The official code keeps none, and its files lack this field.</summary>
+    /// <summary>
+    /// Whether AbsTopK keeps one entry where afrac * channels is below 1. The official code keeps none, and its files lack this field.
+    /// </summary>
     [JsonPropertyName("afrac_at_least_one")]
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool AfracAtLeastOne { get; init; }
@@ -90,7 +95,9 @@ public sealed record ModelConfig
     [JsonPropertyName("learnable_bigram_table")]
     public bool LearnableBigramTable { get; init; }
 
-    /// <summary>Width of position embeddings concatenated to each sublayer's normed input; null adds wpe to the token embedding instead.</summary>
+    /// <summary>
+    /// Width of position embeddings concatenated to each sublayer's normed input; null adds wpe to the token embedding instead.
+    /// </summary>
     [JsonPropertyName("d_pos_emb")]
     public int? DPosEmb { get; init; }
 
@@ -149,49 +156,66 @@ public sealed record ModelConfig
     public ActivationKind ActivationKind => ActivationType == "relu" ? ActivationKind.Relu : ActivationKind.Gelu;
 
     /// <summary>The small model that trains in minutes on a laptop: the paper's kind with learned positions.</summary>
-    public static ModelConfig Small(int vocabulary) => new()
-    {
-        BlockSize = 64,
-        VocabSize = vocabulary,
-        NLayer = 2,
-        NHead = 8,
-        DHeadField = 16,
-        DModel = 128,
-        DMlpField = 512,
-        RmsNorm = true,
-        Afrac = 0.25,
-        AfracLoctypes = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
-        TiedUnembed = false,
-        TokenizerName = "byte_level_bpe",
-        EnableBigramTable = true,
-        LearnableBigramTable = true,
-        GradCheckpointing = false,
-    };
+    public static ModelConfig Small(int vocabulary) =>
+        new()
+        {
+            BlockSize = 64,
+            VocabSize = vocabulary,
+            NLayer = 2,
+            NHead = 8,
+            DHeadField = 16,
+            DModel = 128,
+            DMlpField = 512,
+            RmsNorm = true,
+            Afrac = 0.25,
+            AfracLoctypes = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
+            TiedUnembed = false,
+            TokenizerName = "byte_level_bpe",
+            EnableBigramTable = true,
+            LearnableBigramTable = true,
+            GradCheckpointing = false,
+        };
 
     /// <summary>Channels at a site.</summary>
-    public int ChannelsAt(SiteKind kind) => kind switch
-    {
-        SiteKind.AttnActIn or SiteKind.MlpActIn => SublayerInputChannels,
-        SiteKind.AttnQ or SiteKind.AttnK or SiteKind.AttnV or SiteKind.AttnY => AttentionChannels,
-        SiteKind.MlpPreAct or SiteKind.MlpPostAct => DMlp,
-        _ => DModel,
-    };
+    public int ChannelsAt(SiteKind kind) =>
+        kind switch
+        {
+            SiteKind.AttnActIn or SiteKind.MlpActIn => SublayerInputChannels,
+            SiteKind.AttnQ or SiteKind.AttnK or SiteKind.AttnV or SiteKind.AttnY => AttentionChannels,
+            SiteKind.MlpPreAct or SiteKind.MlpPostAct => DMlp,
+            _ => DModel,
+        };
 
-    /// <summary>How many entries AbsTopK keeps at a site, floor(afrac * channels), see <see cref="AfracAtLeastOne"/>; null where it does not act.</summary>
-    public int? KeptAt(Site site) => Afrac is { } fraction && site.AbsTopKPlaces.Any(AfracLoctypes.Split(',').Contains)
-        ? Math.Max(AfracAtLeastOne ? 1 : 0, (int)(fraction * ChannelsAt(site.Kind)))
-        : null;
+    /// <summary>
+    /// How many entries AbsTopK keeps at a site, floor(afrac * channels), see <see cref="AfracAtLeastOne"/>; null where it does not act.
+    /// </summary>
+    public int? KeptAt(Site site) =>
+        Afrac is { } fraction && site.AbsTopKPlaces.Any(AfracLoctypes.Split(',').Contains)
+            ? Math.Max(AfracAtLeastOne ? 1 : 0, (int)(fraction * ChannelsAt(site.Kind)))
+            : null;
 
     /// <summary>The same model for the official code, whose configuration says less.</summary>
     /// <exception cref="BadInputException">The official code would compute something else.</exception>
     public ModelConfig ForOfficialCode()
     {
-        string[] unknown = Afrac is null ? [] : [.. AfracLoctypes.Split(',').Where(place => place is SiteKinds.ResidualBefore or SiteKinds.NeuronBefore)];
+        string[] unknown = Afrac is null
+            ? []
+            : [.. AfracLoctypes.Split(',').Where(place => place is SiteKinds.ResidualBefore or SiteKinds.NeuronBefore)];
         bool keepsNone = AfracAtLeastOne && Site.AllOf(this).Any(site => (this with { AfracAtLeastOne = false }).KeptAt(site) is 0);
         return unknown.Length == 0 && !keepsNone
-            ? this with { AfracAtLeastOne = false }
-            : throw new BadInputException("The official code cannot compute this model: "
-                + (keepsNone ? "its AbsTopK would keep no entry where this model's keeps one" : $"it has no AbsTopK at {string.Join(" and ", unknown)}") + ". Convert to run or replication instead.");
+            ? this with
+            {
+                AfracAtLeastOne = false,
+            }
+            : throw new BadInputException(
+                "The official code cannot compute this model: "
+                    + (
+                        keepsNone
+                            ? "its AbsTopK would keep no entry where this model's keeps one"
+                            : $"it has no AbsTopK at {string.Join(" and ", unknown)}"
+                    )
+                    + ". Convert to run or replication instead."
+            );
     }
 
     /// <summary>Checks every field.</summary>
@@ -218,7 +242,12 @@ public sealed record ModelConfig
         RequireSize("vocab_size * vocab_size for the bigram table", VocabSize, EnableBigramTable ? VocabSize : 1);
         foreach (string place in AfracLoctypes.Length == 0 ? [] : AfracLoctypes.Split(','))
         {
-            Require(SiteKinds.AbsTopKPlaces.Contains(place), "afrac_loctypes", place, "a comma list of " + string.Join(", ", SiteKinds.AbsTopKPlaces));
+            Require(
+                SiteKinds.AbsTopKPlaces.Contains(place),
+                "afrac_loctypes",
+                place,
+                "a comma list of " + string.Join(", ", SiteKinds.AbsTopKPlaces)
+            );
         }
 
         return this;
@@ -233,7 +262,9 @@ public sealed record ModelConfig
 
             if (size > TensorSize.Most)
             {
-                throw new BadInputException($"{source}: {product} makes a tensor of {size} numbers, but one holds at most {TensorSize.Most}. Use a smaller model.");
+                throw new BadInputException(
+                    $"{source}: {product} makes a tensor of {size} numbers, but one holds at most {TensorSize.Most}. Use a smaller model."
+                );
             }
         }
 
@@ -249,15 +280,16 @@ public sealed record ModelConfig
     /// <summary>Reads the official JSON, old field names included.</summary>
     /// <param name="json">A flat JSON object.</param>
     /// <param name="source">Where it came from, for messages.</param>
-    /// <param name="isStored">
-    /// Whether it belongs to stored weights: the further fields of released files are then checked and kept. A user's settings may not have them.
+    /// <param name="isStored"> Whether it belongs to stored weights: the further fields of released files are then checked and kept. A
+    /// user's settings may not have them.
     /// </param>
     /// <exception cref="BadInputException">It is not such an object, has unknown fields, or a value is out of range.</exception>
     public static ModelConfig Parse(string json, string source, bool isStored = false) =>
         Parse(JsonText.ParseObject(json, source), source, isStored);
 
     /// <inheritdoc cref="Parse(string, string, bool)"/>
-    public static ModelConfig Parse(JsonObject fields, string source, bool isStored = false) => new ModelConfig().With(fields, source, isStored);
+    public static ModelConfig Parse(JsonObject fields, string source, bool isStored = false) =>
+        new ModelConfig().With(fields, source, isStored);
 
     /// <summary>This model with the fields that a user's settings give; all others keep their values.</summary>
     /// <inheritdoc cref="Parse(string, string, bool)"/>

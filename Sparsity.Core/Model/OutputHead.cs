@@ -2,7 +2,9 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Core.Model;
 
-/// <summary>final_resid -> ln_f -> lm_head -> + final_logits_bias + bigram_table[token] -> logits, for all tokens of a batch or for picked ones.</summary>
+/// <summary>
+/// final_resid -> ln_f -> lm_head -> + final_logits_bias + bigram_table[token] -> logits, for all tokens of a batch or for picked ones.
+/// </summary>
 public sealed class OutputHead(ModelParameters parameters)
 {
     private readonly IComputeEngine _engine = parameters.Engine;
@@ -13,7 +15,15 @@ public sealed class OutputHead(ModelParameters parameters)
     /// <param name="state">Of the same B and P, with the token ids written if the model has a bigram table.</param>
     public void Forward(ActivationTensor residual, HeadState state)
     {
-        _engine.NormForward(_config.NormKind, residual, FinalNorm.Value, FinalNormBias?.Value, state.Normed, state.NormStatistics, state.IsNormScaleFrozen);
+        _engine.NormForward(
+            _config.NormKind,
+            residual,
+            FinalNorm.Value,
+            FinalNormBias?.Value,
+            state.Normed,
+            state.NormStatistics,
+            state.IsNormScaleFrozen
+        );
         _engine.LinearForward(state.Normed, parameters.Unembedding.Value, parameters[ParameterNames.LogitsBias].Value, state.Logits);
         if (_config.EnableBigramTable)
         {
@@ -37,8 +47,16 @@ public sealed class OutputHead(ModelParameters parameters)
         _engine.LinearBackwardInput(parameters.Unembedding.Value, state.Logits, state.NormedGradient);
         _engine.Zero(residualGradient);
         _engine.NormBackward(
-            _config.NormKind, residual, state.NormStatistics, FinalNorm.Value, state.NormedGradient, residualGradient, FinalNorm.Gradient, FinalNormBias?.Gradient,
-            state.IsNormScaleFrozen);
+            _config.NormKind,
+            residual,
+            state.NormStatistics,
+            FinalNorm.Value,
+            state.NormedGradient,
+            residualGradient,
+            FinalNorm.Gradient,
+            FinalNormBias?.Gradient,
+            state.IsNormScaleFrozen
+        );
     }
 
     private Parameter FinalNorm => parameters[ParameterNames.FinalNorm + ".weight"];
@@ -50,6 +68,7 @@ public sealed class OutputHead(ModelParameters parameters)
 public sealed class HeadState : IDisposable
 {
     private readonly IComputeEngine _engine;
+
     /// <param name="engine">Where they live.</param>
     /// <param name="config">The model.</param>
     /// <param name="sequences">B.</param>
@@ -96,7 +115,8 @@ public sealed class HeadState : IDisposable
     private bool OwnsTokenIds { get; }
 
     /// <summary>
-    /// Losses and their sum from logits and targets; where a gradient is wanted, overwrites the logits with that of the mean over <paramref name="counted"/> targets.
+    /// Losses and their sum from logits and targets; where a gradient is wanted, overwrites the logits with that of the mean over
+    /// <paramref name="counted"/> targets.
     /// </summary>
     public void CrossEntropy(int counted, bool withGradient)
     {

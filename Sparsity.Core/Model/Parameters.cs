@@ -21,7 +21,9 @@ public enum SparsityGroup
     Bias,
 }
 
-/// <summary>One parameter of the model: everything that allocation, initialisation, training, sparsity and checkpoints need to know of it.</summary>
+/// <summary>
+/// One parameter of the model: everything that allocation, initialisation, training, sparsity and checkpoints need to know of it.
+/// </summary>
 /// <param name="Name">The official state-dict name.</param>
 /// <param name="Shape">As in the state dict: (output, input) for linear weights, one number for vectors.</param>
 /// <param name="Sparsity">Which nonzero budget it has.</param>
@@ -31,8 +33,15 @@ public enum SparsityGroup
 /// <param name="InitialDeviation">Standard deviation of the initial normal distribution; 0 for a constant.</param>
 /// <param name="IsBuffer">True for what is stored with the model but never trained.</param>
 public sealed record ParameterSpec(
-    string Name, IReadOnlyList<int> Shape, SparsityGroup Sparsity = SparsityGroup.Dense, int? AliveAxis = null, bool IsDecayed = false,
-    float InitialMean = 0, float InitialDeviation = 0, bool IsBuffer = false)
+    string Name,
+    IReadOnlyList<int> Shape,
+    SparsityGroup Sparsity = SparsityGroup.Dense,
+    int? AliveAxis = null,
+    bool IsDecayed = false,
+    float InitialMean = 0,
+    float InitialDeviation = 0,
+    bool IsBuffer = false
+)
 {
     /// <summary>1 for vectors.</summary>
     public int Rows => Shape.Count == 1 ? 1 : Shape[0];
@@ -42,7 +51,8 @@ public sealed record ParameterSpec(
     public int Length => checked(Rows * Columns);
 
     /// <summary>
-    /// The sublayer that it belongs to: 2L the head, -1 the embeddings, with an unembedding tied to them. A backward pass finishes gradients from the highest to the lowest.
+    /// The sublayer that it belongs to: 2L the head, -1 the embeddings, with an unembedding tied to them. A backward pass finishes
+    /// gradients from the highest to the lowest.
     /// </summary>
     public int Sublayer { get; init; } = -1;
 
@@ -74,13 +84,23 @@ public sealed record ParameterSpec(
         var list = new List<ParameterSpec>();
         if (config.EnableBigramTable)
         {
-            list.Add(new(ParameterNames.Bigram, [config.VocabSize, config.VocabSize], IsBuffer: !config.LearnableBigramTable) { Sublayer = head });
+            list.Add(
+                new(ParameterNames.Bigram, [config.VocabSize, config.VocabSize], IsBuffer: !config.LearnableBigramTable) { Sublayer = head }
+            );
         }
 
         list.Add(new(ParameterNames.Token, [config.VocabSize, d], SparsityGroup.Embedding, IsDecayed: true, InitialDeviation: Deviation));
-        list.Add(config.DPosEmb is { } positionChannels
-            ? new(ParameterNames.Position, [config.BlockSize, positionChannels], IsDecayed: true, InitialDeviation: Deviation, IsBuffer: config.SinusoidalCatPosEmb)
-            : new(ParameterNames.Position, [config.BlockSize, d], SparsityGroup.Matrix, IsDecayed: true, InitialDeviation: Deviation));
+        list.Add(
+            config.DPosEmb is { } positionChannels
+                ? new(
+                    ParameterNames.Position,
+                    [config.BlockSize, positionChannels],
+                    IsDecayed: true,
+                    InitialDeviation: Deviation,
+                    IsBuffer: config.SinusoidalCatPosEmb
+                )
+                : new(ParameterNames.Position, [config.BlockSize, d], SparsityGroup.Matrix, IsDecayed: true, InitialDeviation: Deviation)
+        );
         for (int layer = 0; layer < config.NLayer; layer++)
         {
             string prefix = ParameterNames.Layer(layer);
@@ -112,7 +132,18 @@ public sealed record ParameterSpec(
         AddNorm(ParameterNames.FinalNorm, d, head);
         if (!config.TiedUnembed)
         {
-            list.Add(new(ParameterNames.Unembedding, [config.VocabSize, d], SparsityGroup.Embedding, IsDecayed: true, InitialDeviation: Deviation) { Sublayer = head });
+            list.Add(
+                new(
+                    ParameterNames.Unembedding,
+                    [config.VocabSize, d],
+                    SparsityGroup.Embedding,
+                    IsDecayed: true,
+                    InitialDeviation: Deviation
+                )
+                {
+                    Sublayer = head,
+                }
+            );
         }
 
         list.Add(new(ParameterNames.LogitsBias, [config.VocabSize], IsBuffer: true) { Sublayer = head });
@@ -129,7 +160,12 @@ public sealed record ParameterSpec(
 
         void AddLinear(string name, int output, int inputs, int aliveAxis, float deviation, int sublayer)
         {
-            list.Add(new(name + ".weight", [output, inputs], SparsityGroup.Matrix, aliveAxis, IsDecayed: true, InitialDeviation: deviation) { Sublayer = sublayer });
+            list.Add(
+                new(name + ".weight", [output, inputs], SparsityGroup.Matrix, aliveAxis, IsDecayed: true, InitialDeviation: deviation)
+                {
+                    Sublayer = sublayer,
+                }
+            );
             if (config.Bias)
             {
                 list.Add(new(name + ".bias", [output], SparsityGroup.Bias) { Sublayer = sublayer });
@@ -177,10 +213,15 @@ public sealed class ModelParameters : IDisposable
         Config = config;
         All =
         [
-            .. ParameterSpec.ListFor(config).Select(spec => new Parameter(
-                spec,
-                engine.AllocateWeights(spec.Name, spec.Rows, spec.Columns),
-                !spec.IsBuffer && isTrained?.Invoke(spec) == true ? engine.AllocateWeights("gradient of " + spec.Name, spec.Rows, spec.Columns) : null)),
+            .. ParameterSpec
+                .ListFor(config)
+                .Select(spec => new Parameter(
+                    spec,
+                    engine.AllocateWeights(spec.Name, spec.Rows, spec.Columns),
+                    !spec.IsBuffer && isTrained?.Invoke(spec) == true
+                        ? engine.AllocateWeights("gradient of " + spec.Name, spec.Rows, spec.Columns)
+                        : null
+                )),
         ];
         _byName = All.ToDictionary(parameter => parameter.Spec.Name);
     }
@@ -202,8 +243,8 @@ public sealed class ModelParameters : IDisposable
     public Parameter Unembedding => _byName[Config.TiedUnembed ? ParameterNames.Token : ParameterNames.Unembedding];
 
     /// <summary>
-    /// Draws the initial weights (docs/method.md section 1). The bigram table starts uniform in [0, 0.02) where it is learned, sinusoids are what they are,
-    /// and wpe starts at zero where it is added (the official script zeroes it).
+    /// Draws the initial weights (docs/method.md section 1). The bigram table starts uniform in [0, 0.02) where it is learned, sinusoids
+    /// are what they are, and wpe starts at zero where it is added (the official script zeroes it).
     /// </summary>
     public void Initialise(ulong seed)
     {
@@ -266,7 +307,9 @@ public sealed class ModelParameters : IDisposable
         }
     }
 
-    /// <summary>First half sines, second half cosines, periods log-spaced from 4 to block_size tokens; an odd last channel is zero.</summary>
+    /// <summary>
+    /// First half sines, second half cosines, periods log-spaced from 4 to block_size tokens; an odd last channel is zero.
+    /// </summary>
     private static void Sinusoids(Span<float> values, int blockSize, int channels)
     {
         int half = Math.Max(1, channels / 2);

@@ -19,7 +19,8 @@ internal sealed class PassMemory(IComputeEngine engine, int sequences, int token
     public PassMemory Shortened(int fewer) => new(engine, sequences, fewer) { _longer = this };
 
     /// <summary>[B,T].</summary>
-    public TokenTensor TokenIds(string name) => Take(name, length => engine.AllocateTokens(name, sequences, length), (tensor, length) => tensor.Shortened(length));
+    public TokenTensor TokenIds(string name) =>
+        Take(name, length => engine.AllocateTokens(name, sequences, length), (tensor, length) => tensor.Shortened(length));
 
     /// <summary>[B,T,channels].</summary>
     public ActivationTensor Activation(string name, int channels) =>
@@ -54,7 +55,9 @@ internal sealed class PassMemory(IComputeEngine engine, int sequences, int token
     }
 }
 
-/// <summary>One thing for each length of sequences, all in the memory of that for the longest so far. One of them is in use at a time.</summary>
+/// <summary>
+/// One thing for each length of sequences, all in the memory of that for the longest so far. One of them is in use at a time.
+/// </summary>
 /// <param name="create">Makes the longest.</param>
 /// <param name="shorten">Makes a shorter one in its memory.</param>
 internal sealed class ByLength<T>(Func<int, T> create, Func<T, int, T> shorten) : IDisposable

@@ -6,7 +6,8 @@ namespace Sparsity.Core.Model;
 
 /// <summary>
 /// Fields of official configurations that the published GPTConfig lacks: those of real beeg_config.json files, of earlier commits, and of
-/// the Hugging Face release. Most say how a model was trained or executed. The others would change its numbers, and are refused unless they are off.
+/// the Hugging Face release. Most say how a model was trained or executed. The others would change its numbers, and are refused unless they
+/// are off.
 /// </summary>
 internal static class ReleasedFields
 {
@@ -20,8 +21,14 @@ internal static class ReleasedFields
     /// <summary>How the model was trained or executed; any value will do.</summary>
     private static readonly HashSet<string> WithoutEffect = new(StringComparer.Ordinal)
     {
-        "pfrac", "expansion_factor", "expansion_factor_mlp", "minimum_alive_per_neuron", "achyuta_mixed_neuronwise_v2",
-        "ignore_dw_grad", "debug_exact_topk", "sparse_matmul_impl",
+        "pfrac",
+        "expansion_factor",
+        "expansion_factor_mlp",
+        "minimum_alive_per_neuron",
+        "achyuta_mixed_neuronwise_v2",
+        "ignore_dw_grad",
+        "debug_exact_topk",
+        "sparse_matmul_impl",
     };
 
     /// <summary>What must be null or false, and what it would be otherwise.</summary>
@@ -54,7 +61,8 @@ internal static class ReleasedFields
                 if (fields[name] is { } present && !JsonNode.DeepEquals(value, present))
                 {
                     throw new BadInputException(
-                        $"{source}: {name} is {present.ToJsonString()}, but its old name {oldName} is {value.ToJsonString()}. Remove one.");
+                        $"{source}: {name} is {present.ToJsonString()}, but its old name {oldName} is {value.ToJsonString()}. Remove one."
+                    );
                 }
 
                 fields[name] = value.DeepClone();
@@ -88,7 +96,7 @@ internal static class ReleasedFields
         }
 
         return faults.Count > 0
-            ? throw new BadInputException($"{source}: {string.Join("; ", faults)}. This program does not do that: use another model.")
+                ? throw new BadInputException($"{source}: {string.Join("; ", faults)}. This program does not do that: use another model.")
             : taken.Count > 0 ? taken.ToJsonString(JsonText.OneLine)
             : null;
     }

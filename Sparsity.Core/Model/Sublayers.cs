@@ -18,12 +18,26 @@ internal abstract class Sublayer(Transformer model, int layer, string norm, stri
     protected void ForwardInput(ForwardState state, SublayerState sublayer, ActivationTensor residual)
     {
         (ActivationTensor normed, ActivationTensor? positions) = sublayer.InputParts;
-        Engine.NormForward(Model.Config.NormKind, residual, _norm.Weight.Value, _norm.Bias?.Value, normed, sublayer.NormStatistics, state.AreNormScalesFrozen);
+        Engine.NormForward(
+            Model.Config.NormKind,
+            residual,
+            _norm.Weight.Value,
+            _norm.Bias?.Value,
+            normed,
+            sublayer.NormStatistics,
+            state.AreNormScalesFrozen
+        );
         if (positions is not null)
         {
             // The same in every pass, frozen or not.
             Engine.NormForward(
-                Model.Config.NormKind, state.Positions!, _positionNorm!.Weight.Value, _positionNorm.Bias?.Value, positions, sublayer.PositionStatistics!);
+                Model.Config.NormKind,
+                state.Positions!,
+                _positionNorm!.Weight.Value,
+                _positionNorm.Bias?.Value,
+                positions,
+                sublayer.PositionStatistics!
+            );
         }
 
         Model.AfterSite(state, new Site(Layer, inputSite), sublayer.Input);
@@ -34,21 +48,43 @@ internal abstract class Sublayer(Transformer model, int layer, string norm, stri
     {
         Model.BeforeSite(state, new Site(Layer, inputSite), gradients.Input);
         Engine.NormBackward(
-            Model.Config.NormKind, residual, sublayer.NormStatistics, _norm.Weight.Value, gradients.InputResidual, gradients.Residual,
-            _norm.Weight.Gradient, _norm.Bias?.Gradient, state.AreNormScalesFrozen);
+            Model.Config.NormKind,
+            residual,
+            sublayer.NormStatistics,
+            _norm.Weight.Value,
+            gradients.InputResidual,
+            gradients.Residual,
+            _norm.Weight.Gradient,
+            _norm.Bias?.Gradient,
+            state.AreNormScalesFrozen
+        );
         if (gradients.InputPositions is not null)
         {
             Engine.NormBackward(
-                Model.Config.NormKind, state.Positions!, sublayer.PositionStatistics!, _positionNorm!.Weight.Value, gradients.InputPositions, gradients.Positions!,
-                _positionNorm.Weight.Gradient, _positionNorm.Bias?.Gradient);
+                Model.Config.NormKind,
+                state.Positions!,
+                sublayer.PositionStatistics!,
+                _positionNorm!.Weight.Value,
+                gradients.InputPositions,
+                gradients.Positions!,
+                _positionNorm.Weight.Gradient,
+                _positionNorm.Bias?.Gradient
+            );
         }
     }
 
     protected void ForwardLinear(WeightAndBias linear, ActivationTensor input, ActivationTensor output) =>
         Engine.LinearForward(input, linear.Weight.Value, linear.Bias?.Value, output);
 
-    /// <summary>Overwrites <paramref name="inputGradient"/>; accumulates into the gradients of weight and bias where they have them.</summary>
-    protected void BackwardLinear(WeightAndBias linear, ActivationTensor input, ActivationTensor outputGradient, ActivationTensor inputGradient)
+    /// <summary>
+    /// Overwrites <paramref name="inputGradient"/>; accumulates into the gradients of weight and bias where they have them.
+    /// </summary>
+    protected void BackwardLinear(
+        WeightAndBias linear,
+        ActivationTensor input,
+        ActivationTensor outputGradient,
+        ActivationTensor inputGradient
+    )
     {
         if (linear.Weight.Gradient is not null)
         {
@@ -87,7 +123,16 @@ internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer
         Model.AfterSite(state, new Site(Layer, SiteKind.AttnV), own.Value);
         if (state.Cache is { } cache)
         {
-            Engine.CachedAttentionForward(own.Query, own.Key, own.Value, Model.Config.NHead, _sink?.Value, cache.Layers[Layer], cache.Length, own.Output);
+            Engine.CachedAttentionForward(
+                own.Query,
+                own.Key,
+                own.Value,
+                Model.Config.NHead,
+                _sink?.Value,
+                cache.Layers[Layer],
+                cache.Length,
+                own.Output
+            );
         }
         else
         {
@@ -127,8 +172,19 @@ internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer
     {
         AttentionState own = state.Attention[Layer];
         Engine.AttentionBackward(
-            own.Query, own.Key, own.Value, Model.Config.NHead, _sink?.Value, own.HeadOutput, own.LogSumExp,
-            gradients.AttentionOutput, gradients.Query, gradients.Key, gradients.Value, _sink?.Gradient);
+            own.Query,
+            own.Key,
+            own.Value,
+            Model.Config.NHead,
+            _sink?.Value,
+            own.HeadOutput,
+            own.LogSumExp,
+            gradients.AttentionOutput,
+            gradients.Query,
+            gradients.Key,
+            gradients.Value,
+            _sink?.Gradient
+        );
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnV), gradients.Value);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnK), gradients.Key);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnQ), gradients.Query);
@@ -155,7 +211,9 @@ internal sealed class MlpSublayer(Transformer model, int layer) : Sublayer(model
         Model.AfterSite(state, site, own.PostActivation);
         if (state.Cache is null)
         {
-            SelectionTensor? chosen = state.Selections.TryGetValue(site, out (SelectionTensor Chosen, int) selection) ? selection.Chosen : null;
+            SelectionTensor? chosen = state.Selections.TryGetValue(site, out (SelectionTensor Chosen, int) selection)
+                ? selection.Chosen
+                : null;
             Engine.KeepForActivationBackward(Model.Config.ActivationKind, state.PreActivation, chosen, own.PreActivation);
         }
 

@@ -3,8 +3,9 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Core.Model;
 
 /// <summary>
-/// The model of docs/method.md section 1, sublayer by sublayer: sublayer 2l is layer l's attention, 2l+1 its MLP. Whoever composes calls them in order, and may
-/// start from any residual. Backward goes the same way back; gradients of parameters accumulate wherever these have them.
+/// The model of docs/method.md section 1, sublayer by sublayer: sublayer 2l is layer l's attention, 2l+1 its MLP. Whoever composes calls
+/// them in order, and may start from any residual. Backward goes the same way back; gradients of parameters accumulate wherever these have
+/// them.
 /// </summary>
 public sealed class Transformer
 {
@@ -49,7 +50,10 @@ public sealed class Transformer
         }
     }
 
-    /// <summary>The same where only the final_resid of some tokens is wanted: behind the last attention nothing looks at the others, and nothing is computed for them.</summary>
+    /// <summary>
+    /// The same where only the final_resid of some tokens is wanted: behind the last attention nothing looks at the others, and nothing is
+    /// computed for them.
+    /// </summary>
     /// <param name="state">All tokens [B,T].</param>
     /// <param name="positions">[B,P]: those wanted.</param>
     /// <param name="picked">Takes them over, as in <see cref="IComputeEngine.GatherTokens"/>; its final_resid is the result.</param>
@@ -76,7 +80,8 @@ public sealed class Transformer
     }
 
     /// <summary>From the gradient of final_resid, in <paramref name="gradients"/>.Residual, to the embeddings.</summary>
-    /// <param name="finished">Called after each sublayer, and with -1 after the embeddings: gradients of parameters with that <see cref="ParameterSpec.Sublayer"/> are done.</param>
+    /// <param name="finished">Called after each sublayer, and with -1 after the embeddings: gradients of parameters with that
+    /// <see cref="ParameterSpec.Sublayer"/> are done.</param>
     public void Backward(ForwardState state, BackwardState gradients, Action<int>? finished = null)
     {
         if (gradients.Positions is not null)
@@ -95,10 +100,16 @@ public sealed class Transformer
     }
 
     /// <summary>
-    /// From the gradient of final_resid in <paramref name="pickedGradients"/>.Residual, after the forward pass of the same tokens. Gradients of position embeddings are not
-    /// carried over: for frozen models.
+    /// From the gradient of final_resid in <paramref name="pickedGradients"/>.Residual, after the forward pass of the same tokens.
+    /// Gradients of position embeddings are not carried over: for frozen models.
     /// </summary>
-    public void BackwardPicked(ForwardState state, BackwardState gradients, TokenTensor positions, ForwardState picked, BackwardState pickedGradients)
+    public void BackwardPicked(
+        ForwardState state,
+        BackwardState gradients,
+        TokenTensor positions,
+        ForwardState picked,
+        BackwardState pickedGradients
+    )
     {
         int lastAttention = Sublayers - 2;
         BackwardSublayer(picked, pickedGradients, lastAttention + 1);
@@ -121,7 +132,13 @@ public sealed class Transformer
         bool concatenated = Config.DPosEmb is not null;
         WeightTensor positions = Parameters[ParameterNames.Position].Value;
         int first = state.Cache?.Length ?? 0;
-        _engine.EmbeddingForward(state.TokenIds, Parameters[ParameterNames.Token].Value, concatenated ? null : positions, state.Residuals[0], first);
+        _engine.EmbeddingForward(
+            state.TokenIds,
+            Parameters[ParameterNames.Token].Value,
+            concatenated ? null : positions,
+            state.Residuals[0],
+            first
+        );
         if (concatenated)
         {
             _engine.PositionForward(positions, state.Positions!, first);
@@ -158,7 +175,10 @@ public sealed class Transformer
         AfterSite(state, SiteOfResidual(Config, sublayer + 1), output);
     }
 
-    /// <summary>Turns gradients.Residual from the gradient of residual <paramref name="sublayer"/> + 1 into that of residual <paramref name="sublayer"/>.</summary>
+    /// <summary>
+    /// Turns gradients.Residual from the gradient of residual <paramref name="sublayer"/> + 1 into that of residual
+    /// <paramref name="sublayer"/>.
+    /// </summary>
     public void BackwardSublayer(ForwardState state, BackwardState gradients, int sublayer)
     {
         BackwardDelta(state, gradients, sublayer);
@@ -204,7 +224,9 @@ public sealed class Transformer
 
     /// <summary>The site at which residual i is seen.</summary>
     public static Site SiteOfResidual(ModelConfig config, int i) =>
-        i == 2 * config.NLayer ? new Site(config.NLayer, SiteKind.FinalResid) : new Site(i / 2, i % 2 == 0 ? SiteKind.ResidIn : SiteKind.ResidMid);
+        i == 2 * config.NLayer
+            ? new Site(config.NLayer, SiteKind.FinalResid)
+            : new Site(i / 2, i % 2 == 0 ? SiteKind.ResidIn : SiteKind.ResidMid);
 
     /// <summary>Everything that acts at a site, forward: AbsTopK, then the hooks.</summary>
     internal void AfterSite(ForwardState state, Site site, ActivationTensor activation)

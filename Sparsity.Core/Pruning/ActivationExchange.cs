@@ -55,7 +55,8 @@ internal sealed class ActivationExchange(IComputeEngine engine, NodeLayout layou
     }
 
     /// <summary>Only for measuring.</summary>
-    public void Backward(Site site, ActivationTensor gradient) => throw new NotSupportedException("Interchanged activations have no gradient.");
+    public void Backward(Site site, ActivationTensor gradient) =>
+        throw new NotSupportedException("Interchanged activations have no gradient.");
 
     public void Dispose()
     {
@@ -82,10 +83,12 @@ internal sealed class ActivationExchange(IComputeEngine engine, NodeLayout layou
             engine.AllocateActivations($"part of {site}", shape.Sequences, shape.Tokens, shape.Channels),
             engine.AllocateWeights($"taken of {site}", 1, shape.Channels),
             engine.AllocateWeights($"kept of {site}", 1, shape.Channels),
-            engine.AllocateWeights($"zeros of {site}", 1, shape.Channels));
+            engine.AllocateWeights($"zeros of {site}", 1, shape.Channels)
+        );
     }
 
-    private sealed record SiteCopy(ActivationTensor Values, ActivationTensor Part, WeightTensor Taken, WeightTensor Kept, WeightTensor Zero) : IDisposable
+    private sealed record SiteCopy(ActivationTensor Values, ActivationTensor Part, WeightTensor Taken, WeightTensor Kept, WeightTensor Zero)
+        : IDisposable
     {
         public void Dispose()
         {

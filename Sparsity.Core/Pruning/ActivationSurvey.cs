@@ -22,13 +22,31 @@ public static class ActivationSurvey
     /// <param name="pretraining">Pretraining tokens.</param>
     /// <param name="contextTokens">T of the windows.</param>
     public static CircuitActivations Measure(
-        CircuitEvaluator evaluator, Circuit circuit, TaskPrompts prompts, TextTokenizer tokenizer, ReadOnlyMemory<ushort> pretraining, int contextTokens)
+        CircuitEvaluator evaluator,
+        Circuit circuit,
+        TaskPrompts prompts,
+        TextTokenizer tokenizer,
+        ReadOnlyMemory<ushort> pretraining,
+        int contextTokens
+    )
     {
         NodeLayout layout = evaluator.Layout;
         Node[] nodes = [.. circuit.Nodes.Select(node => layout.Parse(node.Name))];
         bool[] mask = layout.MaskOf(circuit.Nodes.Select(node => node.Name));
-        (IReadOnlyList<Binarisation> binarisations, BinarisedLoss loss) = NodeBinarisation.Measure(evaluator, mask, prompts.Selection, prompts.Test);
-        RecordedText text = RecordedText.OfPretraining(evaluator.Model, nodes, pretraining, contextTokens, evaluator.Config.MeanBatches, evaluator.Config.Seed);
+        (IReadOnlyList<Binarisation> binarisations, BinarisedLoss loss) = NodeBinarisation.Measure(
+            evaluator,
+            mask,
+            prompts.Selection,
+            prompts.Test
+        );
+        RecordedText text = RecordedText.OfPretraining(
+            evaluator.Model,
+            nodes,
+            pretraining,
+            contextTokens,
+            evaluator.Config.MeanBatches,
+            evaluator.Config.Seed
+        );
         evaluator.Gates.SetMask([.. mask.Select(_ => 1f)]);
         RecordedText task = RecordedText.OfPrompts(evaluator, nodes, prompts.Test);
         return new CircuitActivations
@@ -39,8 +57,10 @@ public static class ActivationSurvey
             Binarised = new BinarisedLoss(Rounded(loss.Circuit), Rounded(loss.AllNodes)),
             Nodes =
             [
-                .. circuit.Nodes.Select((node, i) => new NodeActivations(
-                    node.Name, Summary(text, i, tokenizer), Summary(task, i, tokenizer), Rounded(binarisations[i]))),
+                .. circuit.Nodes.Select(
+                    (node, i) =>
+                        new NodeActivations(node.Name, Summary(text, i, tokenizer), Summary(task, i, tokenizer), Rounded(binarisations[i]))
+                ),
             ],
         };
     }
@@ -59,7 +79,8 @@ public static class ActivationSurvey
             Rounded(maximum),
             Rounded(values.Count(value => value == 0) / (double)values.Count),
             new ActivationHistogram(Rounded(minimum), Rounded(maximum), Histogram(values, minimum, maximum)),
-            Examples(text, values, tokenizer));
+            Examples(text, values, tokenizer)
+        );
     }
 
     private static long[] Histogram(List<float> values, double minimum, double maximum)
@@ -109,12 +130,19 @@ public static class ActivationSurvey
             int first = Math.Max(0, column - TokensBefore);
             int[] shown = [.. Enumerable.Range(first, Math.Min(row.Length, column + TokensAfter + 1) - first)];
             return new ActivationExample(
-                end, percent, column - first, [.. shown.Select(i => tokenizer.Describe(row[i]))], [.. shown.Select(i => Rounded(values[start + i]))]);
+                end,
+                percent,
+                column - first,
+                [.. shown.Select(i => tokenizer.Describe(row[i]))],
+                [.. shown.Select(i => Rounded(values[start + i]))]
+            );
         }
     }
 
-    private static Binarisation Rounded(Binarisation given) => new(Rounded(given.Threshold), Rounded(given.Low), Rounded(given.High), Rounded(given.Loss));
+    private static Binarisation Rounded(Binarisation given) =>
+        new(Rounded(given.Threshold), Rounded(given.Low), Rounded(given.High), Rounded(given.Loss));
 
     /// <summary>Five significant digits.</summary>
-    private static double Rounded(double value) => double.Parse(value.ToString("G5", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+    private static double Rounded(double value) =>
+        double.Parse(value.ToString("G5", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
 }

@@ -2,13 +2,17 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
 
-/// <summary>The baseline that mask training is compared with: nodes ranked by gradient times (activation - mean), summed over prompts and tokens.</summary>
+/// <summary>
+/// The baseline that mask training is compared with: nodes ranked by gradient times (activation - mean), summed over prompts and tokens.
+/// </summary>
 public static class Attribution
 {
     /// <summary>Growth of the number of nodes from one trial to the next until the target is met.</summary>
     private const double Growth = 1.3;
 
-    /// <summary>How much, to first order, freezing each node changes the task loss of the whole model, in absolute value; one per node.</summary>
+    /// <summary>
+    /// How much, to first order, freezing each node changes the task loss of the whole model, in absolute value; one per node.
+    /// </summary>
     public static double[] Scores(CircuitEvaluator evaluator, IReadOnlyList<TokenizedPair> pairs)
     {
         // At a full mask the derivative with respect to a node's mask is exactly the sum of gradient times (activation - replacement).
@@ -32,11 +36,16 @@ public static class Attribution
     /// <param name="evaluator">Of the model.</param>
     /// <param name="selection">The prompts to rank and choose on.</param>
     /// <param name="targetLoss">In nats; the configuration's margin applies.</param>
-    public static ChosenNodes Choose(CircuitEvaluator evaluator, IReadOnlyList<TokenizedPair> selection, double targetLoss) => Choose(evaluator, selection, [targetLoss])[0];
+    public static ChosenNodes Choose(CircuitEvaluator evaluator, IReadOnlyList<TokenizedPair> selection, double targetLoss) =>
+        Choose(evaluator, selection, [targetLoss])[0];
 
     /// <summary>The same for several targets, which measures what they share once.</summary>
     /// <inheritdoc cref="Choose(CircuitEvaluator, IReadOnlyList{TokenizedPair}, double)"/>
-    public static IReadOnlyList<ChosenNodes> Choose(CircuitEvaluator evaluator, IReadOnlyList<TokenizedPair> selection, IReadOnlyList<double> targetLosses)
+    public static IReadOnlyList<ChosenNodes> Choose(
+        CircuitEvaluator evaluator,
+        IReadOnlyList<TokenizedPair> selection,
+        IReadOnlyList<double> targetLosses
+    )
     {
         double[] scores = Scores(evaluator, selection);
         var ranking = new NodeRanking(evaluator, scores, selection);

@@ -9,13 +9,19 @@ namespace Sparsity.Core.Pruning;
 /// <param name="Training">For mask training, batch after batch.</param>
 /// <param name="Selection">From the training templates: circuits are chosen on them.</param>
 /// <param name="Test">From other templates: circuits are reported on them.</param>
-public sealed record TaskPrompts(IReadOnlyList<TokenizedPair> Training, IReadOnlyList<TokenizedPair> Selection, IReadOnlyList<TokenizedPair> Test)
+public sealed record TaskPrompts(
+    IReadOnlyList<TokenizedPair> Training,
+    IReadOnlyList<TokenizedPair> Selection,
+    IReadOnlyList<TokenizedPair> Test
+)
 {
     /// <summary>Draws them, as many as <paramref name="config"/> asks for.</summary>
-    public static TaskPrompts Draw(TokenizedTask task, PruningConfig config) => new(
-        task.Sample(TaskSplit.Train, config.Seed, config.Steps * config.BatchPairs).Pairs,
-        task.Sample(TaskSplit.Train, config.Seed + 1, config.SelectionPairs).Pairs,
-        task.Sample(TaskSplit.Test, config.Seed, config.TestPairs).Pairs);
+    public static TaskPrompts Draw(TokenizedTask task, PruningConfig config) =>
+        new(
+            task.Sample(TaskSplit.Train, config.Seed, config.Steps * config.BatchPairs).Pairs,
+            task.Sample(TaskSplit.Train, config.Seed + 1, config.SelectionPairs).Pairs,
+            task.Sample(TaskSplit.Test, config.Seed, config.TestPairs).Pairs
+        );
 }
 
 /// <summary>A choice of nodes and where it came from.</summary>
@@ -32,7 +38,9 @@ public sealed class CircuitEvaluator : IDisposable
     private const int EvaluationPairs = 32;
     private const int TokensShown = 8;
 
-    /// <summary>Circuits of more nodes than this are not measured node by node, nor those of more edges edge by edge: nobody looks at them so.</summary>
+    /// <summary>
+    /// Circuits of more nodes than this are not measured node by node, nor those of more edges edge by edge: nobody looks at them so.
+    /// </summary>
     private const int MostNodesInDetail = 512;
 
     /// <param name="model">Frozen.</param>
@@ -42,14 +50,17 @@ public sealed class CircuitEvaluator : IDisposable
     {
         if (config.MaxTokens > model.Config.BlockSize)
         {
-            throw new BadInputException($"max_tokens is {config.MaxTokens}, but the model reads at most {model.Config.BlockSize} tokens. Lower max_tokens.");
+            throw new BadInputException(
+                $"max_tokens is {config.MaxTokens}, but the model reads at most {model.Config.BlockSize} tokens. Lower max_tokens."
+            );
         }
 
         Model = model;
         Means = means;
         Config = config;
         Layout = new NodeLayout(model.Config, config.FinalResid);
-        int most = Math.Min(EvaluationPairs, Math.Max(config.SelectionPairs, config.TestPairs)); // a batch costs as much when it is not full
+        // A batch costs as much when it is not full
+        int most = Math.Min(EvaluationPairs, Math.Max(config.SelectionPairs, config.TestPairs));
         Runner = new TaskRunner(model, PruningMemory.PairsAtOnce(model, config.MaxTokens, most), config.MaxTokens)
         {
             FreezesNormScale = config.FreezeNormScale,
@@ -78,8 +89,7 @@ public sealed class CircuitEvaluator : IDisposable
     public NodeGates Gates { get; }
 
     /// <summary>A mask over all nodes that freezes what the configuration says.</summary>
-    public NodeGates NewGates() =>
-        new(Model.Parameters.Engine, Layout, Config.Ablation == Ablation.Mean ? Means : new float[Means.Length]);
+    public NodeGates NewGates() => new(Model.Parameters.Engine, Layout, Config.Ablation == Ablation.Mean ? Means : new float[Means.Length]);
 
     /// <summary>Logit differences with only <paramref name="nodes"/> active, everything else frozen.</summary>
     public double[] Differences(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
@@ -114,23 +124,35 @@ public sealed class CircuitEvaluator : IDisposable
         return effects;
     }
 
-    /// <summary>How much the loss rises when one weight of a circuit is set to zero, everything outside frozen as ever; one entry per edge, in the graph's order.</summary>
+    /// <summary>
+    /// How much the loss rises when one weight of a circuit is set to zero, everything outside frozen as ever; one entry per edge, in the
+    /// graph's order.
+    /// </summary>
     public IReadOnlyList<double> EdgeEffects(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
     {
         double whole = Loss(nodes, pairs);
-        return [.. Graph.Edges(nodes).ToList().Select(edge =>
-        {
-            using (Graph.WithoutEdge(edge.From, edge.To))
-            {
-                return Runner.MeanLoss(pairs, Config.CircuitLoss) - whole; // the mask is still that of the whole circuit
-            }
-        })];
+        return
+        [
+            .. Graph
+                .Edges(nodes)
+                .ToList()
+                .Select(edge =>
+                {
+                    using (Graph.WithoutEdge(edge.From, edge.To))
+                    {
+                        return Runner.MeanLoss(pairs, Config.CircuitLoss) - whole; // the mask is still that of the whole circuit
+                    }
+                }),
+        ];
     }
 
     /// <summary>Whether as many nodes or edges are measured one by one.</summary>
     internal bool HasDetails(int count) => Config.NodeDetails && count <= MostNodesInDetail;
 
-    /// <summary>On how many test pairs single nodes or edges are measured: fewer for larger circuits, so that it never takes longer than the pruning.</summary>
+    /// <summary>
+    /// On how many test pairs single nodes or edges are measured: fewer for larger circuits, so that it never takes longer than the
+    /// pruning.
+    /// </summary>
     internal static int PairsInDetail(int nodes) => Math.Clamp(4096 / Math.Max(1, nodes), 16, 64);
 
     /// <summary>Losses of random circuits that have as many nodes at each location as <paramref name="nodes"/>.</summary>
@@ -148,16 +170,22 @@ public sealed class CircuitEvaluator : IDisposable
     {
         bool[] all = [.. nodes.Select(_ => true)];
         bool isBinary = Config.CircuitLoss == TaskLoss.Binary;
-        CalibrationResult? calibration = prompts.Selection.Count == 0 ? null
-            : Calibration.Fit(Differences(nodes, prompts.Selection), isBinary ? Config.CalibrationSteps : 0);
+        CalibrationResult? calibration =
+            prompts.Selection.Count == 0
+                ? null
+                : Calibration.Fit(Differences(nodes, prompts.Selection), isBinary ? Config.CalibrationSteps : 0);
         double[] circuit = Differences(nodes, prompts.Test);
         double[] full = Differences(all, prompts.Test);
         double loss = isBinary ? BinaryLoss.Mean(circuit) : Loss(nodes, prompts.Test);
         IReadOnlyList<double> random = RandomLosses(nodes, prompts.Test, Config.RandomCircuits);
         int[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i])];
-        IReadOnlyList<double>? effects = !HasDetails(kept.Length) ? null : AblationEffects(nodes, [.. prompts.Test.Take(PairsInDetail(kept.Length))]);
+        IReadOnlyList<double>? effects = !HasDetails(kept.Length)
+            ? null
+            : AblationEffects(nodes, [.. prompts.Test.Take(PairsInDetail(kept.Length))]);
         (int From, int To, float Weight)[] edges = [.. Graph.Edges(nodes)];
-        IReadOnlyList<double>? edgeEffects = !HasDetails(edges.Length) ? null : EdgeEffects(nodes, [.. prompts.Test.Take(PairsInDetail(edges.Length))]);
+        IReadOnlyList<double>? edgeEffects = !HasDetails(edges.Length)
+            ? null
+            : EdgeEffects(nodes, [.. prompts.Test.Take(PairsInDetail(edges.Length))]);
         float[] embedding = Model.Parameters.Read(ParameterNames.Token);
         return new Circuit
         {
@@ -170,12 +198,15 @@ public sealed class CircuitEvaluator : IDisposable
             Measurements = new CircuitMeasurements(
                 LossFullModel: isBinary ? BinaryLoss.Mean(full) : Loss(all, prompts.Test),
                 Loss: loss,
-                LossCalibrated: calibration is null ? null : isBinary ? BinaryLoss.Mean(circuit, calibration.Scale, calibration.Shift) : loss,
+                LossCalibrated: calibration is null ? null
+                    : isBinary ? BinaryLoss.Mean(circuit, calibration.Scale, calibration.Shift)
+                    : loss,
                 LossWithoutCircuit: Loss([.. nodes.Select(node => !node)], prompts.Test),
                 LossEmpty: Loss(new bool[nodes.Length], prompts.Test),
                 Accuracy: BinaryLoss.Accuracy(circuit),
                 AccuracyFullModel: BinaryLoss.Accuracy(full),
-                SelectionLoss: chosen?.SelectionLoss)
+                SelectionLoss: chosen?.SelectionLoss
+            )
             {
                 LossRandomMean = random.Count == 0 ? null : random.Average(),
                 LossRandomBest = random.Count == 0 ? null : random.Min(),
@@ -184,10 +215,24 @@ public sealed class CircuitEvaluator : IDisposable
             Settings = Config,
             Nodes =
             [
-                .. kept.Select((i, place) => new CircuitNode(
-                    Layout[i].Name, chosen?.Scores[i], Means[i], Graph.BiasOf(i), effects?[place], tokenizer is null ? null : TokensOf(Layout[i], embedding, tokenizer))),
+                .. kept.Select(
+                    (i, place) =>
+                        new CircuitNode(
+                            Layout[i].Name,
+                            chosen?.Scores[i],
+                            Means[i],
+                            Graph.BiasOf(i),
+                            effects?[place],
+                            tokenizer is null ? null : TokensOf(Layout[i], embedding, tokenizer)
+                        )
+                ),
             ],
-            Edges = [.. edges.Select((edge, place) => new CircuitEdge(Layout[edge.From].Name, Layout[edge.To].Name, edge.Weight, edgeEffects?[place]))],
+            Edges =
+            [
+                .. edges.Select(
+                    (edge, place) => new CircuitEdge(Layout[edge.From].Name, Layout[edge.To].Name, edge.Weight, edgeEffects?[place])
+                ),
+            ],
         };
     }
 
@@ -219,11 +264,16 @@ public sealed class CircuitEvaluator : IDisposable
         int width = Model.Config.DModel;
         return node.Site.Kind is not (SiteKind.AttnActIn or SiteKind.MlpActIn) || node.Channel >= width
             ? null
-            : [.. Enumerable.Range(0, tokenizer.VocabularySize)
-                .Select(id => (Id: id, Weight: embedding[(id * width) + node.Channel]))
-                .Where(entry => entry.Weight != 0)
-                .OrderByDescending(entry => Math.Abs(entry.Weight)).ThenBy(entry => entry.Id)
-                .Take(TokensShown)
-                .Select(entry => new TokenWeight(tokenizer.Describe(entry.Id), entry.Id, entry.Weight))];
+            :
+            [
+                .. Enumerable
+                    .Range(0, tokenizer.VocabularySize)
+                    .Select(id => (Id: id, Weight: embedding[(id * width) + node.Channel]))
+                    .Where(entry => entry.Weight != 0)
+                    .OrderByDescending(entry => Math.Abs(entry.Weight))
+                    .ThenBy(entry => entry.Id)
+                    .Take(TokensShown)
+                    .Select(entry => new TokenWeight(tokenizer.Describe(entry.Id), entry.Id, entry.Weight)),
+            ];
     }
 }

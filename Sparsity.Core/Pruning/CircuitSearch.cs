@@ -11,8 +11,9 @@ namespace Sparsity.Core.Pruning;
 public readonly record struct PruningProgress(double KCoef, int Step, double Loss, int Nodes);
 
 /// <summary>
-/// Prunes a frozen model to the circuit of a task (docs/method.md section 4): for each penalty trains a mask; for each target loss ranks nodes by tau, bisects for the
-/// fewest that meet it, drops dead ends, and keeps the circuit with the fewest edges among those whose removal also breaks the task.
+/// Prunes a frozen model to the circuit of a task (docs/method.md section 4): for each penalty trains a mask; for each target loss ranks
+/// nodes by tau, bisects for the fewest that meet it, drops dead ends, and keeps the circuit with the fewest edges among those whose
+/// removal also breaks the task.
 /// </summary>
 public sealed class CircuitSearch : IDisposable
 {
@@ -28,7 +29,11 @@ public sealed class CircuitSearch : IDisposable
     {
         _evaluator = evaluator;
         _config = evaluator.Config;
-        _training = new TaskRunner(evaluator.Model, PruningMemory.PairsAtOnce(evaluator.Model, _config.MaxTokens, _config.BatchPairs), _config.MaxTokens)
+        _training = new TaskRunner(
+            evaluator.Model,
+            PruningMemory.PairsAtOnce(evaluator.Model, _config.MaxTokens, _config.BatchPairs),
+            _config.MaxTokens
+        )
         {
             FreezesNormScale = _config.FreezeNormScale,
         };
@@ -42,7 +47,11 @@ public sealed class CircuitSearch : IDisposable
     /// <param name="progress">Called now and then.</param>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>, after keeping what was done.</param>
     public IReadOnlyList<TrainedMask> TrainMasks(
-        IReadOnlyList<TokenizedPair> training, MaskCheckpoint? checkpoint = null, Action<PruningProgress>? progress = null, CancellationToken stop = default)
+        IReadOnlyList<TokenizedPair> training,
+        MaskCheckpoint? checkpoint = null,
+        Action<PruningProgress>? progress = null,
+        CancellationToken stop = default
+    )
     {
         List<TrainedMask> finished = [.. checkpoint?.Finished(_evaluator.Layout.Count, _config.KCoef) ?? []];
         foreach (double kCoef in _config.KCoef.Skip(finished.Count))
@@ -71,18 +80,31 @@ public sealed class CircuitSearch : IDisposable
         return finished;
     }
 
-    /// <summary>The circuit of the fewest edges that meets a target on the selection prompts, or, where none does, the one with the lowest loss.</summary>
+    /// <summary>
+    /// The circuit of the fewest edges that meets a target on the selection prompts, or, where none does, the one with the lowest loss.
+    /// </summary>
     /// <param name="masks">To choose among.</param>
     /// <param name="selection">The prompts to choose on.</param>
     /// <param name="targetLoss">In nats; the configuration's margin applies.</param>
-    public ChosenNodes Choose(IReadOnlyList<TrainedMask> masks, IReadOnlyList<TokenizedPair> selection, double targetLoss) => Choose(masks, selection, [targetLoss])[0];
+    public ChosenNodes Choose(IReadOnlyList<TrainedMask> masks, IReadOnlyList<TokenizedPair> selection, double targetLoss) =>
+        Choose(masks, selection, [targetLoss])[0];
 
     /// <summary>The same for several targets, which measures what they share once.</summary>
     /// <inheritdoc cref="Choose(IReadOnlyList{TrainedMask}, IReadOnlyList{TokenizedPair}, double)"/>
-    public IReadOnlyList<ChosenNodes> Choose(IReadOnlyList<TrainedMask> masks, IReadOnlyList<TokenizedPair> selection, IReadOnlyList<double> targetLosses)
+    public IReadOnlyList<ChosenNodes> Choose(
+        IReadOnlyList<TrainedMask> masks,
+        IReadOnlyList<TokenizedPair> selection,
+        IReadOnlyList<double> targetLosses
+    )
     {
-        (TrainedMask Mask, NodeRanking Ranking)[] ranked = [.. masks.Select(mask => (mask, new NodeRanking(_evaluator, mask.Tau, selection)))];
-        return [.. targetLosses.Select(target => Best([.. ranked.Select(entry => Discretise(entry.Mask, entry.Ranking, selection, target))]))];
+        (TrainedMask Mask, NodeRanking Ranking)[] ranked =
+        [
+            .. masks.Select(mask => (mask, new NodeRanking(_evaluator, mask.Tau, selection))),
+        ];
+        return
+        [
+            .. targetLosses.Select(target => Best([.. ranked.Select(entry => Discretise(entry.Mask, entry.Ranking, selection, target))])),
+        ];
     }
 
     public void Dispose()
@@ -98,20 +120,24 @@ public sealed class CircuitSearch : IDisposable
     {
         List<Candidate> passing = [.. candidates.Where(candidate => candidate.Chosen.PassesSelection)];
         List<Candidate> necessary = [.. passing.Where(candidate => candidate.LossWithout >= _config.NecessityLoss)];
-        Candidate best = necessary.Count > 0 ? necessary.MinBy(candidate => candidate.Edges)!
+        Candidate best =
+            necessary.Count > 0 ? necessary.MinBy(candidate => candidate.Edges)!
             : passing.Count > 0 ? passing.MaxBy(candidate => candidate.LossWithout)!
             : candidates.MinBy(candidate => candidate.Chosen.SelectionLoss)!;
         return best.Chosen;
     }
 
-    /// <summary>The fewest nodes, by tau, that meet the target. The loss is not monotone in their number: the search starts from what the mask kept.</summary>
+    /// <summary>
+    /// The fewest nodes, by tau, that meet the target. The loss is not monotone in their number: the search starts from what the mask kept.
+    /// </summary>
     private Candidate Discretise(TrainedMask mask, NodeRanking ranking, IReadOnlyList<TokenizedPair> selection, double targetLoss)
     {
         (bool[] nodes, double loss) = ranking.Fewest(mask.Kept, targetLoss * _config.SelectionMargin);
         return new Candidate(
             new ChosenNodes(nodes, mask.Tau, mask.KCoef, loss, loss <= targetLoss * _config.SelectionMargin),
             _evaluator.Loss([.. nodes.Select(kept => !kept)], selection),
-            _evaluator.Graph.Edges(nodes).Count());
+            _evaluator.Graph.Edges(nodes).Count()
+        );
     }
 
     private sealed record Candidate(ChosenNodes Chosen, double LossWithout, int Edges);

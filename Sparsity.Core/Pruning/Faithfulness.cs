@@ -19,8 +19,9 @@ public sealed record ControlSearch(bool MeetsTarget, int Nodes, int Edges, doubl
 public sealed record FaithfulnessCheck(string Question, bool Passed, string Numbers);
 
 /// <summary>
-/// faithfulness.json: whether a circuit is what the model does, or what a flexible enough search finds anywhere. Pruned circuits can reach a low loss on a
-/// nonsensical task or a random model; so the same search runs on both, and activations are interchanged between the circuit and the full model.
+/// faithfulness.json: whether a circuit is what the model does, or what a flexible enough search finds anywhere. Pruned circuits can reach
+/// a low loss on a nonsensical task or a random model; so the same search runs on both, and activations are interchanged between the
+/// circuit and the full model.
 /// </summary>
 public sealed record Faithfulness
 {
@@ -53,7 +54,9 @@ public sealed record Faithfulness
 
     public required InterchangeCurves Interchange { get; init; }
 
-    /// <summary>Loss of the circuit with the other nodes frozen at zero in place of their means (or at their means in place of zero).</summary>
+    /// <summary>
+    /// Loss of the circuit with the other nodes frozen at zero in place of their means (or at their means in place of zero).
+    /// </summary>
     public required double LossOtherAblation { get; init; }
 
     public required IReadOnlyList<FaithfulnessCheck> Checks { get; init; }
@@ -71,17 +74,27 @@ public sealed record Faithfulness
     /// <param name="progress">Called now and then with the control's name.</param>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
     public static Faithfulness Measure(
-        PruningSubject subject, PromptTask task, Circuit circuit, Action<string, PruningProgress>? progress = null, CancellationToken stop = default)
+        PruningSubject subject,
+        PromptTask task,
+        Circuit circuit,
+        Action<string, PruningProgress>? progress = null,
+        CancellationToken stop = default
+    )
     {
         PruningConfig config = circuit.SearchSettings;
         using var pruning = TaskPruning.Create(subject, task, config);
         bool[] nodes = pruning.Evaluator.Layout.MaskOf(circuit.Nodes.Select(node => node.Name));
         IReadOnlyList<TokenizedPair> pairs = [.. pruning.Prompts.Test.Take(64)];
         InterchangeCurves interchange = InterchangeCurves.Measure(pruning.Evaluator, nodes, pairs);
-        ControlSearch attribution = Control(pruning, Pruning.Attribution.Choose(pruning.Evaluator, pruning.Prompts.Selection, config.TargetLoss));
+        ControlSearch attribution = Control(
+            pruning,
+            Pruning.Attribution.Choose(pruning.Evaluator, pruning.Prompts.Selection, config.TargetLoss)
+        );
         Ablation other = config.Ablation == Ablation.Mean ? Ablation.Zero : Ablation.Mean;
         double lossOther;
-        using (var evaluator = new CircuitEvaluator(subject.Model, pruning.Evaluator.Means, pruning.Evaluator.Config with { Ablation = other }))
+        using (
+            var evaluator = new CircuitEvaluator(subject.Model, pruning.Evaluator.Means, pruning.Evaluator.Config with { Ablation = other })
+        )
         {
             lossOther = evaluator.Loss(nodes, pruning.Prompts.Test);
         }
@@ -97,11 +110,31 @@ public sealed record Faithfulness
         FaithfulnessCheck[] checks =
         [
             new("is the task done by the circuit", circuit.Solved == true, Line($"loss {m.Loss:0.000}, target {config.TargetLoss}")),
-            new("does the model need it", m.LossWithoutCircuit >= config.NecessityLoss, Line($"loss without it {m.LossWithoutCircuit:0.000}, should be {config.NecessityLoss} or more")),
-            new("do random circuits of its size fail", !(m.LossRandomBest <= config.TargetLoss), Line($"best of {config.RandomCircuits} has {m.LossRandomBest:0.000}")),
-            new("does the search fail on a random model", !randomModel.MeetsTarget, Line($"{randomModel.Loss:0.000} with {randomModel.Edges} edges")),
-            new("does the search fail on shuffled labels", !shuffledLabels.MeetsTarget, Line($"{shuffledLabels.Loss:0.000} with {shuffledLabels.Edges} edges")),
-            new("can activations be interchanged", worst <= InterchangeFactor * config.TargetLoss, Line($"worst loss on the two curves {worst:0.000}, should be {InterchangeFactor * config.TargetLoss} or less")),
+            new(
+                "does the model need it",
+                m.LossWithoutCircuit >= config.NecessityLoss,
+                Line($"loss without it {m.LossWithoutCircuit:0.000}, should be {config.NecessityLoss} or more")
+            ),
+            new(
+                "do random circuits of its size fail",
+                !(m.LossRandomBest <= config.TargetLoss),
+                Line($"best of {config.RandomCircuits} has {m.LossRandomBest:0.000}")
+            ),
+            new(
+                "does the search fail on a random model",
+                !randomModel.MeetsTarget,
+                Line($"{randomModel.Loss:0.000} with {randomModel.Edges} edges")
+            ),
+            new(
+                "does the search fail on shuffled labels",
+                !shuffledLabels.MeetsTarget,
+                Line($"{shuffledLabels.Loss:0.000} with {shuffledLabels.Edges} edges")
+            ),
+            new(
+                "can activations be interchanged",
+                worst <= InterchangeFactor * config.TargetLoss,
+                Line($"worst loss on the two curves {worst:0.000}, should be {InterchangeFactor * config.TargetLoss} or less")
+            ),
         ];
         string[] failed = [.. checks.Where(check => !check.Passed).Select(check => $"{check.Question}? no ({check.Numbers})")];
         return new Faithfulness
@@ -119,15 +152,26 @@ public sealed record Faithfulness
             LossOtherAblation = lossOther,
             Checks = checks,
             IsReal = failed.Length == 0,
-            Verdict = failed.Length == 0
-                ? Line($"real: {circuit.Edges.Count} edges reach {m.Loss:0.000}, without them {m.LossWithoutCircuit:0.000}; random model {randomModel.Loss:0.000}, shuffled labels {shuffledLabels.Loss:0.000}, interchange at most {worst:0.000}")
-                : "doubtful: " + string.Join("; ", failed),
+            Verdict =
+                failed.Length == 0
+                    ? string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"real: {circuit.Edges.Count} edges reach {m.Loss:0.000}, without them {m.LossWithoutCircuit:0.000}; random "
+                            + $"model {randomModel.Loss:0.000}, shuffled labels {shuffledLabels.Loss:0.000}, interchange at most "
+                            + $"{worst:0.000}"
+                    )
+                    : "doubtful: " + string.Join("; ", failed),
         };
 
         ControlSearch Search(TaskPruning searched, string name)
         {
             using var search = new CircuitSearch(searched.Evaluator);
-            IReadOnlyList<TrainedMask> masks = search.TrainMasks(searched.Prompts.Training, null, step => progress?.Invoke(name, step), stop);
+            IReadOnlyList<TrainedMask> masks = search.TrainMasks(
+                searched.Prompts.Training,
+                null,
+                step => progress?.Invoke(name, step),
+                stop
+            );
             return Control(searched, search.Choose(masks, searched.Prompts.Selection, config.TargetLoss));
         }
 
@@ -135,7 +179,12 @@ public sealed record Faithfulness
         {
             double loss = searched.Evaluator.Loss(chosen.Nodes, searched.Prompts.Test);
             return new ControlSearch(
-                chosen.PassesSelection && loss <= config.TargetLoss, chosen.Nodes.Count(kept => kept), searched.Evaluator.Graph.Edges(chosen.Nodes).Count(), loss, searched.LossFullModel);
+                chosen.PassesSelection && loss <= config.TargetLoss,
+                chosen.Nodes.Count(kept => kept),
+                searched.Evaluator.Graph.Edges(chosen.Nodes).Count(),
+                loss,
+                searched.LossFullModel
+            );
         }
     }
 
@@ -147,7 +196,9 @@ public sealed record Faithfulness
     {
         var random = new ModelParameters(trained.Engine, trained.Config);
         random.Initialise(seed);
-        foreach (Parameter parameter in random.All.Where(parameter => parameter.Spec.Sparsity is SparsityGroup.Matrix or SparsityGroup.Embedding))
+        foreach (
+            Parameter parameter in random.All.Where(parameter => parameter.Spec.Sparsity is SparsityGroup.Matrix or SparsityGroup.Embedding)
+        )
         {
             random.Engine.KeepLargest(parameter.Value, trained.Engine.CountNonzero(trained[parameter.Spec.Name].Value), null, 0);
         }

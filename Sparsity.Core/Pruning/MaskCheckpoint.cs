@@ -15,7 +15,9 @@ public sealed record TrainedMask(double KCoef, double[] Tau)
     public int Kept => Tau.Count(tau => tau >= 0);
 }
 
-/// <summary>mask_state.json: where the mask training of one circuit search stands, so that an interrupted one goes on bit for bit.</summary>
+/// <summary>
+/// mask_state.json: where the mask training of one circuit search stands, so that an interrupted one goes on bit for bit.
+/// </summary>
 public sealed class MaskCheckpoint
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(20);
@@ -37,12 +39,16 @@ public sealed class MaskCheckpoint
             _stored = JsonText.ReadFile<Content>(path);
             if (_stored.Checksum is { } written && _stored.WithChecksum().Checksum != written)
             {
-                throw new BadInputException($"{path}: is damaged: its checksum is not the one that was written. Remove it to start this search again.");
+                throw new BadInputException(
+                    $"{path}: is damaged: its checksum is not the one that was written. Remove it to start this search again."
+                );
             }
 
             if (_stored.Search != search)
             {
-                throw new BadInputException($"{path}: is of another search ({_stored.Search}, not {search}). Remove it, or choose another output folder.");
+                throw new BadInputException(
+                    $"{path}: is of another search ({_stored.Search}, not {search}). Remove it, or choose another output folder."
+                );
             }
         }
     }
@@ -54,7 +60,11 @@ public sealed class MaskCheckpoint
     public IReadOnlyList<TrainedMask> Finished(int nodes, IReadOnlyList<double> kCoef)
     {
         TrainedMask[] finished = [.. _stored?.Finished.Select(mask => new TrainedMask(mask.KCoef, FromBytes(mask.Tau))) ?? []];
-        return finished.Length <= kCoef.Count && finished.Zip(kCoef).All(pair => pair.First.KCoef == pair.Second && IsMask(pair.First.Tau, nodes)) ? finished : throw DoesNotFit();
+        return
+            finished.Length <= kCoef.Count
+            && finished.Zip(kCoef).All(pair => pair.First.KCoef == pair.Second && IsMask(pair.First.Tau, nodes))
+            ? finished
+            : throw DoesNotFit();
     }
 
     /// <summary>Gives <paramref name="mask"/> the stored state if it is the one that was interrupted.</summary>
@@ -68,7 +78,12 @@ public sealed class MaskCheckpoint
         }
 
         double[][] state = [.. current.State.Select(FromBytes)];
-        if (state.Length != mask.State.Count || current.Step < 0 || !state.All(array => array.Length == mask.Tau.Length && array.All(double.IsFinite)) || !IsMask(state[0], mask.Tau.Length))
+        if (
+            state.Length != mask.State.Count
+            || current.Step < 0
+            || !state.All(array => array.Length == mask.Tau.Length && array.All(double.IsFinite))
+            || !IsMask(state[0], mask.Tau.Length)
+        )
         {
             throw DoesNotFit();
         }
@@ -87,10 +102,16 @@ public sealed class MaskCheckpoint
 
     internal void Write(IReadOnlyList<TrainedMask> finished, MaskTraining? mask = null, int step = 0)
     {
-        AtomicFile.WriteText(_path, JsonText.Write(new Content(
-            _search,
-            [.. finished.Select(entry => new StoredMask(entry.KCoef, ToBytes(entry.Tau)))],
-            mask is null ? null : new StoredTraining(mask.KCoef, step, [.. mask.State.Select(ToBytes)])).WithChecksum()));
+        AtomicFile.WriteText(
+            _path,
+            JsonText.Write(
+                new Content(
+                    _search,
+                    [.. finished.Select(entry => new StoredMask(entry.KCoef, ToBytes(entry.Tau)))],
+                    mask is null ? null : new StoredTraining(mask.KCoef, step, [.. mask.State.Select(ToBytes)])
+                ).WithChecksum()
+            )
+        );
         _written = Stopwatch.GetTimestamp();
     }
 
@@ -115,7 +136,11 @@ public sealed class MaskCheckpoint
         [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
         public string? Checksum { get; init; }
 
-        public Content WithChecksum() => this with { Checksum = $"{Crc32C.Of(Encoding.UTF8.GetBytes(JsonText.Write(this with { Checksum = null }))):x8}" };
+        public Content WithChecksum() =>
+            this with
+            {
+                Checksum = $"{Crc32C.Of(Encoding.UTF8.GetBytes(JsonText.Write(this with { Checksum = null }))):x8}",
+            };
     }
 
     private sealed record StoredMask(double KCoef, byte[] Tau);

@@ -1,11 +1,13 @@
+using System.Globalization;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
 
 /// <summary>
-/// Trains one tau per node (docs/method.md section 4): mask = 1 where tau >= 0; the loss is the task's plus k_coef per kept node; backward takes the derivative of
-/// sigmoid(tau / temperature) for that of the step function. AdamW, gradient clipping, tau clamped to [-1, 1] after each step.
+/// Trains one tau per node (docs/method.md section 4): mask = 1 where tau >= 0; the loss is the task's plus k_coef per kept node; backward
+/// takes the derivative of sigmoid(tau / temperature) for that of the step function. AdamW, gradient clipping, tau clamped to [-1, 1] after
+/// each step.
 /// </summary>
 public sealed class MaskTraining
 {
@@ -53,7 +55,10 @@ public sealed class MaskTraining
     /// <summary>One per node, in [-1, 1].</summary>
     public double[] Tau { get; }
 
-    /// <summary>Tau, and Adam's first and second moments: all that changes in a step. To be written and read back to go on with an interrupted training.</summary>
+    /// <summary>
+    /// Tau, and Adam's first and second moments: all that changes in a step. To be written and read back to go on with an interrupted
+    /// training.
+    /// </summary>
     public IReadOnlyList<double[]> State => [Tau, _first, _second];
 
     /// <summary>Nodes with tau >= 0.</summary>
@@ -74,14 +79,23 @@ public sealed class MaskTraining
         _gates.TakeMaskGradient(_maskGradient);
         if (!double.IsFinite(loss))
         {
-            throw new NumericalException(FormattableString.Invariant($"step {step} of mask training, k_coef {KCoef}: the task loss is {loss}. What was finished before is kept."));
+            throw new NumericalException(
+                FormattableString.Invariant(
+                    $"step {step} of mask training, k_coef {KCoef}: the task loss is {loss}. What was finished before is kept."
+                )
+            );
         }
 
         int bad = Array.FindIndex(_maskGradient, value => !float.IsFinite(value));
         if (bad >= 0)
         {
-            throw new NumericalException(FormattableString.Invariant(
-                $"step {step} of mask training, k_coef {KCoef}: the mask gradient of {_gates.Layout[bad].Name} is {_maskGradient[bad]}. What was finished before is kept."));
+            throw new NumericalException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"step {step} of mask training, k_coef {KCoef}: the mask gradient of {_gates.Layout[bad].Name} is "
+                        + $"{_maskGradient[bad]}. What was finished before is kept."
+                )
+            );
         }
 
         foreach ((int query, int key) in _tied)
@@ -115,7 +129,8 @@ public sealed class MaskTraining
             _first[i] += (1 - _config.Beta1) * (g - _first[i]);
             _second[i] += (1 - _config.Beta2) * ((g * g) - _second[i]);
             double decayed = Tau[i] * (1 - (rate * _config.WeightDecay));
-            double updated = decayed - (rate * (_first[i] / firstCorrection) / (Math.Sqrt(_second[i] / secondCorrection) + _config.Epsilon));
+            double updated =
+                decayed - (rate * (_first[i] / firstCorrection) / (Math.Sqrt(_second[i] / secondCorrection) + _config.Epsilon));
             Tau[i] = Math.Clamp(updated, -1, 1);
         }
     }

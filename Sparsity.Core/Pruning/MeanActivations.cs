@@ -19,11 +19,21 @@ public static class MeanActivations
     /// <param name="batches">Batches of 16 windows.</param>
     /// <param name="seed">Chooses the windows.</param>
     /// <exception cref="BadInputException">There is less than one window of tokens.</exception>
-    public static float[] Measure(Transformer model, NodeLayout layout, ReadOnlyMemory<ushort> tokens, int contextTokens, int batches, ulong seed)
+    public static float[] Measure(
+        Transformer model,
+        NodeLayout layout,
+        ReadOnlyMemory<ushort> tokens,
+        int contextTokens,
+        int batches,
+        ulong seed
+    )
     {
         if (tokens.Length < contextTokens)
         {
-            throw new BadInputException($"The training data has {tokens.Length} tokens, but means are taken over windows of {contextTokens}. Give a data folder with more text.");
+            throw new BadInputException(
+                $"The training data has {tokens.Length} tokens, but means are taken over windows of {contextTokens}. Give a data "
+                    + $"folder with more text."
+            );
         }
 
         IComputeEngine engine = model.Parameters.Engine;
@@ -56,8 +66,6 @@ public static class MeanActivations
             }
         }
 
-        public void Backward(Site site, ActivationTensor gradient)
-        {
-        }
+        public void Backward(Site site, ActivationTensor gradient) { }
     }
 }

@@ -66,7 +66,11 @@ public sealed class NodeBinarisation(IComputeEngine engine) : ISiteHook
             if (explained > best)
             {
                 best = explained;
-                levels = (((sorted[i] - sorted[i - 1]) / 2) + sorted[i - 1], (float)(below / i), (float)((total - below) / (sorted.Length - i)));
+                levels = (
+                    ((sorted[i] - sorted[i - 1]) / 2) + sorted[i - 1],
+                    (float)(below / i),
+                    (float)((total - below) / (sorted.Length - i))
+                );
             }
         }
 
@@ -76,7 +80,11 @@ public sealed class NodeBinarisation(IComputeEngine engine) : ISiteHook
     /// <summary>Binarises the nodes of a circuit one by one and all at once.</summary>
     /// <returns>Per node in order, and the loss with all of them.</returns>
     public static (IReadOnlyList<Binarisation> Nodes, BinarisedLoss Loss) Measure(
-        CircuitEvaluator evaluator, bool[] nodes, IReadOnlyList<TokenizedPair> training, IReadOnlyList<TokenizedPair> test)
+        CircuitEvaluator evaluator,
+        bool[] nodes,
+        IReadOnlyList<TokenizedPair> training,
+        IReadOnlyList<TokenizedPair> test
+    )
     {
         Node[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i]).Select(i => evaluator.Layout[i])];
         IComputeEngine engine = evaluator.Model.Parameters.Engine;

@@ -5,8 +5,8 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>
-/// A mask over all nodes as a site hook: x * mask + replacement * (1 - mask) at each node location, the same for all prompts and positions, and the gradient
-/// of the loss with respect to the mask, taken as real numbers.
+/// A mask over all nodes as a site hook: x * mask + replacement * (1 - mask) at each node location, the same for all prompts and positions,
+/// and the gradient of the loss with respect to the mask, taken as real numbers.
 /// </summary>
 public sealed class NodeGates : ISiteHook, IDisposable
 {
@@ -28,7 +28,8 @@ public sealed class NodeGates : ISiteHook, IDisposable
             var gate = new Gate(
                 engine.AllocateWeights($"mask of {site}", 1, channels),
                 engine.AllocateWeights($"means of {site}", 1, channels),
-                engine.AllocateWeights($"mask gradient of {site}", 1, channels));
+                engine.AllocateWeights($"mask gradient of {site}", 1, channels)
+            );
             engine.Write(gate.Mean, replacements[layout.RangeOf(i)]);
             _gates[site] = gate;
             _maskGradients.Add(gate.MaskGradient);
@@ -51,7 +52,9 @@ public sealed class NodeGates : ISiteHook, IDisposable
         }
     }
 
-    /// <summary>Overwrites <paramref name="gradient"/>, one per node, with what the backward passes since the last call accumulated, and clears it.</summary>
+    /// <summary>
+    /// Overwrites <paramref name="gradient"/>, one per node, with what the backward passes since the last call accumulated, and clears it.
+    /// </summary>
     public void TakeMaskGradient(Span<float> gradient)
     {
         _engine.Read(_maskGradients, gradient);
@@ -94,7 +97,10 @@ public sealed class NodeGates : ISiteHook, IDisposable
         (int sequences, int channels) = (shape.Sequences, shape.Channels);
         if (!gate.Inputs.TryGetValue(sequences, out ByLength<KeptActivations>? inputs))
         {
-            inputs = new(tokens => _engine.AllocateKept($"{site} before its mask", sequences, tokens, channels), (input, tokens) => input.Shortened(tokens));
+            inputs = new(
+                tokens => _engine.AllocateKept($"{site} before its mask", sequences, tokens, channels),
+                (input, tokens) => input.Shortened(tokens)
+            );
             gate.Inputs[sequences] = inputs;
         }
 

@@ -19,7 +19,10 @@ internal sealed class NodeRanking
         _tied = evaluator.Config.TiedQueryKey ? [.. evaluator.Layout.QueryKeyPairs] : [];
     }
 
-    /// <summary>Bisects between 0 and <paramref name="passing"/> nodes for the fewest whose loss is at most <paramref name="target"/>; dead ends are dropped.</summary>
+    /// <summary>
+    /// Bisects between 0 and <paramref name="passing"/> nodes for the fewest whose loss is at most <paramref name="target"/>; dead ends are
+    /// dropped.
+    /// </summary>
     /// <param name="passing">A number of nodes to start from; kept as it is where it misses the target.</param>
     /// <param name="target">In nats.</param>
     /// <param name="failing">A number of nodes known to miss the target.</param>

@@ -14,7 +14,9 @@ internal sealed class NodeRecorder : ISiteHook
     public NodeRecorder(IComputeEngine engine, IReadOnlyList<Node> nodes)
     {
         _engine = engine;
-        _wanted = nodes.Select((node, place) => (node, place)).ToLookup(entry => entry.node.Site, entry => (entry.place, entry.node.Channel));
+        _wanted = nodes
+            .Select((node, place) => (node, place))
+            .ToLookup(entry => entry.node.Site, entry => (entry.place, entry.node.Channel));
         Values = new float[nodes.Count][];
     }
 
@@ -47,7 +49,5 @@ internal sealed class NodeRecorder : ISiteHook
         }
     }
 
-    public void Backward(Site site, ActivationTensor gradient)
-    {
-    }
+    public void Backward(Site site, ActivationTensor gradient) { }
 }

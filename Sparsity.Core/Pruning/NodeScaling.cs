@@ -10,7 +10,13 @@ namespace Sparsity.Core.Pruning;
 /// <param name="ProbabilityA">Mean probability of the first answer after first prompts, where it is right.</param>
 /// <param name="ProbabilityB">Mean probability of the second answer after second prompts, where it is right.</param>
 /// <param name="Probabilities">Probability of the right answer, prompt by prompt: first and second of pair 0, of pair 1, and so on.</param>
-public sealed record TaskAnswers(double Loss, double Accuracy, double ProbabilityA, double ProbabilityB, IReadOnlyList<double> Probabilities)
+public sealed record TaskAnswers(
+    double Loss,
+    double Accuracy,
+    double ProbabilityA,
+    double ProbabilityB,
+    IReadOnlyList<double> Probabilities
+)
 {
     /// <param name="differences">Logit differences as <see cref="TaskRunner.AllDifferences"/> gives them.</param>
     /// <param name="loss">Null for the binary loss.</param>
@@ -22,11 +28,15 @@ public sealed record TaskAnswers(double Loss, double Accuracy, double Probabilit
             BinaryLoss.Accuracy(differences),
             probabilities.Where((_, i) => i % 2 == 0).Average(),
             probabilities.Where((_, i) => i % 2 == 1).Average(),
-            probabilities);
+            probabilities
+        );
     }
 }
 
-/// <summary>Runs a frozen model on a task with every node scaled: 1 leaves it, 0 freezes it at its replacement, other values move it along the line through both.</summary>
+/// <summary>
+/// Runs a frozen model on a task with every node scaled: 1 leaves it, 0 freezes it at its replacement, other values move it along the line
+/// through both.
+/// </summary>
 public sealed class NodeScaling : IDisposable
 {
     private const int BatchPairs = 32;
@@ -42,7 +52,13 @@ public sealed class NodeScaling : IDisposable
     /// <param name="freezesNormScale">As <see cref="PruningConfig.FreezeNormScale"/>.</param>
     /// <param name="loss">Which loss is answered.</param>
     public NodeScaling(
-        Transformer model, NodeLayout layout, ReadOnlySpan<float> replacements, int maxTokens, bool freezesNormScale, TaskLoss loss = TaskLoss.Binary)
+        Transformer model,
+        NodeLayout layout,
+        ReadOnlySpan<float> replacements,
+        int maxTokens,
+        bool freezesNormScale,
+        TaskLoss loss = TaskLoss.Binary
+    )
     {
         _loss = loss;
         _runner = new TaskRunner(model, PruningMemory.PairsAtOnce(model, maxTokens, BatchPairs), maxTokens)

@@ -5,7 +5,10 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
 
-/// <summary>What pruning takes of a device's memory, in bytes: the same code runs on an engine that only counts, with the longest prompts and for one step.</summary>
+/// <summary>
+/// What pruning takes of a device's memory, in bytes: the same code runs on an engine that only counts, with the longest prompts and for
+/// one step.
+/// </summary>
 public static class PruningMemory
 {
     /// <summary>Of a search for circuits from beginning to end, the model's weights included.</summary>
@@ -24,12 +27,15 @@ public static class PruningMemory
         var transformer = new Transformer(parameters);
         float[] means = MeanActivations.Measure(transformer, layout, text, contextTokens, 1, 0);
         using var evaluator = new CircuitEvaluator(transformer, means, one);
-        Search(evaluator, () =>
-        {
-            Node[] nodes = [.. Enumerable.Range(0, layout.Sites.Count).Select(site => layout[layout.RangeOf(site).Start.Value])];
-            RecordedText.OfPretraining(transformer, nodes, text, contextTokens, 1, 0);
-            RecordedText.OfPrompts(evaluator, nodes, Longest(one, evaluator.Runner.Pairs));
-        });
+        Search(
+            evaluator,
+            () =>
+            {
+                Node[] nodes = [.. Enumerable.Range(0, layout.Sites.Count).Select(site => layout[layout.RangeOf(site).Start.Value])];
+                RecordedText.OfPretraining(transformer, nodes, text, contextTokens, 1, 0);
+                RecordedText.OfPrompts(evaluator, nodes, Longest(one, evaluator.Runner.Pairs));
+            }
+        );
         if (withControls)
         {
             using var again = new CircuitEvaluator(transformer, means, one);
@@ -46,8 +52,9 @@ public static class PruningMemory
     }
 
     /// <summary>
-    /// Pairs of a batch that an engine is fast with, from 1 to <paramref name="most"/>. Of a device's memory they take an eighth at most, whatever else is in it: several
-    /// searches and controls have passes of their own at a time, and results, which depend on it in their last bits, must not depend on what else runs there.
+    /// Pairs of a batch that an engine is fast with, from 1 to <paramref name="most"/>. Of a device's memory they take an eighth at most,
+    /// whatever else is in it: several searches and controls have passes of their own at a time, and results, which depend on it in their
+    /// last bits, must not depend on what else runs there.
     /// </summary>
     /// <param name="model">The model.</param>
     /// <param name="tokens">Longest prompt.</param>
@@ -62,11 +69,14 @@ public static class PruningMemory
             return (int)Math.Clamp(1 + (((memory.TotalBytes / ShareOfDevice) - one) / each), 1, most);
         }
 
-        long bytesOfPair = 2L * tokens * sizeof(float) * Math.Max(model.Config.DMlp, Math.Max(model.Config.DModel, model.Config.AttentionChannels));
+        long bytesOfPair =
+            2L * tokens * sizeof(float) * Math.Max(model.Config.DMlp, Math.Max(model.Config.DModel, model.Config.AttentionChannels));
         return (int)Math.Clamp(model.Parameters.Engine.PreferredActivationBytes / bytesOfPair, 1, most);
     }
 
-    /// <summary>Of passes over so many pairs of the longest prompts with a mask over all nodes, forward and backward; without the weights.</summary>
+    /// <summary>
+    /// Of passes over so many pairs of the longest prompts with a mask over all nodes, forward and backward; without the weights.
+    /// </summary>
     private static long BytesOfPass(IDeviceMemory memory, ModelConfig model, int pairs, int tokens)
     {
         using IComputeEngine counter = memory.CreateCounter();

@@ -4,7 +4,10 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
 
-/// <summary>Joins the folders of a sweep's shards into the folder that one run of all of it would have made, byte for byte; doing it again changes nothing.</summary>
+/// <summary>
+/// Joins the folders of a sweep's shards into the folder that one run of all of it would have made, byte for byte; doing it again changes
+/// nothing.
+/// </summary>
 public static class PruningMerge
 {
     private const string PlanName = "prune.json";
@@ -55,10 +58,19 @@ public static class PruningMerge
     {
         // Where a shard's machine had the same files is no matter: their fingerprints are compared.
         var whole = JsonText.Read<PruningPlan>(JsonText.ParseObject(text, first), first);
-        PruningPlan moved = plan with { Shard = null, Model = whole.Model, Data = whole.Data is null || plan.Data is null ? plan.Data : whole.Data, TaskFiles = At(plan.TaskFiles, whole.TaskFiles) };
+        PruningPlan moved = plan with
+        {
+            Shard = null,
+            Model = whole.Model,
+            Data = whole.Data is null || plan.Data is null ? plan.Data : whole.Data,
+            TaskFiles = At(plan.TaskFiles, whole.TaskFiles),
+        };
         if (JsonText.Write(moved) != text)
         {
-            throw new BadInputException($"{folder}: is a shard of another sweep than {first}: their prune.json differ in more than the shard. Give shards of one sweep.");
+            throw new BadInputException(
+                $"{folder}: is a shard of another sweep than {first}: their prune.json differ in more than the shard. Give shards of "
+                    + $"one sweep."
+            );
         }
 
         using var run = new PruningRun(folder, plan);
@@ -67,8 +79,14 @@ public static class PruningMerge
             : throw new BadInputException($"{folder}: {run.Remaining.Count} of its searches are not done. Resume it first.");
     }
 
-    private static IReadOnlyDictionary<string, TaskFile>? At(IReadOnlyDictionary<string, TaskFile>? files, IReadOnlyDictionary<string, TaskFile>? places) =>
-        files?.ToDictionary(entry => entry.Key, entry => entry.Value with { Path = places?.GetValueOrDefault(entry.Key)?.Path ?? entry.Value.Path });
+    private static IReadOnlyDictionary<string, TaskFile>? At(
+        IReadOnlyDictionary<string, TaskFile>? files,
+        IReadOnlyDictionary<string, TaskFile>? places
+    ) =>
+        files?.ToDictionary(
+            entry => entry.Key,
+            entry => entry.Value with { Path = places?.GetValueOrDefault(entry.Key)?.Path ?? entry.Value.Path }
+        );
 
     /// <summary>Everything that belongs to single circuits.</summary>
     private static void Copy(string from, string to)

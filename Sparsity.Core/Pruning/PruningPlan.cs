@@ -68,23 +68,32 @@ public sealed record PruningPlan
             ? plan with
             {
                 Settings = plan.Settings.Validated(path),
-                TaskFiles = plan.TaskFiles?.ToDictionary(task => task.Key, task => task.Value.Near(Path.GetDirectoryName(Path.GetFullPath(path))!)),
+                TaskFiles = plan.TaskFiles?.ToDictionary(
+                    task => task.Key,
+                    task => task.Value.Near(Path.GetDirectoryName(Path.GetFullPath(path))!)
+                ),
             }
-            : throw new BadInputException($"{path}: must have at least one of tasks, seeds and target_losses, and the last above 0. Use another copy, or begin again.");
+            : throw new BadInputException(
+                $"{path}: must have at least one of tasks, seeds and target_losses, and the last above 0. Use another copy, or begin again."
+            );
     }
 
     /// <summary>Seed by seed, task by task; of a shard, its own.</summary>
-    public IEnumerable<PruningJob> Jobs => Seeds.SelectMany(seed => Tasks.Select(task => new PruningJob(task, seed))).Where((_, i) => Shard?.Takes(i) != false);
+    public IEnumerable<PruningJob> Jobs =>
+        Seeds.SelectMany(seed => Tasks.Select(task => new PruningJob(task, seed))).Where((_, i) => Shard?.Takes(i) != false);
 
     /// <summary>Where a circuit lies below the run's folder: only what there are several of makes a level.</summary>
-    public string FolderOf(string task, ulong seed, double target) => Path.Combine(
-        Tasks.Count > 1 ? task : "",
-        Seeds.Count > 1 ? $"seed-{seed}" : "",
-        TargetLosses.Count > 1 ? FormattableString.Invariant($"target-{target}") : "");
+    public string FolderOf(string task, ulong seed, double target) =>
+        Path.Combine(
+            Tasks.Count > 1 ? task : "",
+            Seeds.Count > 1 ? $"seed-{seed}" : "",
+            TargetLosses.Count > 1 ? FormattableString.Invariant($"target-{target}") : ""
+        );
 
     /// <summary>One of <see cref="Tasks"/>.</summary>
     /// <exception cref="BadInputException">It is not found, or its file holds other prompts than when the plan was made.</exception>
-    public PromptTask FindTask(string task) => TaskFiles?.GetValueOrDefault(task) is { } file ? PromptTask.FindAgain(task, file) : PromptTask.Find(task);
+    public PromptTask FindTask(string task) =>
+        TaskFiles?.GetValueOrDefault(task) is { } file ? PromptTask.FindAgain(task, file) : PromptTask.Find(task);
 
     /// <summary>The same plan where files and folders are now.</summary>
     /// <param name="model">The model's folder now; null for where it was.</param>
@@ -99,10 +108,17 @@ public sealed record PruningPlan
             PromptTask task = PromptTask.Find(given);
             files[task.Name] = files.TryGetValue(task.Name, out TaskFile? recorded)
                 ? PromptTask.FindAgain(task.Name, recorded, given).File!
-                : throw new BadInputException($"{given}: the run has no task {task.Name} from a file. Give where files of its tasks are now.");
+                : throw new BadInputException(
+                    $"{given}: the run has no task {task.Name} from a file. Give where files of its tasks are now."
+                );
         }
 
-        return this with { Model = model is null ? Model : Path.GetFullPath(model), Data = data is null ? Data : Path.GetFullPath(data), TaskFiles = files.Count == 0 ? null : files };
+        return this with
+        {
+            Model = model is null ? Model : Path.GetFullPath(model),
+            Data = data is null ? Data : Path.GetFullPath(data),
+            TaskFiles = files.Count == 0 ? null : files,
+        };
     }
 }
 
@@ -131,8 +147,21 @@ public enum PruningStatus
 /// <param name="Verdict">Of faithfulness.json, where one was asked for.</param>
 /// <param name="Folder">Of circuit.json and activations.json, below the run's folder.</param>
 public sealed record PruningResult(
-    string Task, ulong Seed, double TargetLoss, PruningStatus Status, string? Reason = null, double? LossFullModel = null, int? Nodes = null, int? Edges = null,
-    double? Loss = null, double? LossWithoutCircuit = null, double? LossEmpty = null, double? LossRandomBest = null, string? Folder = null, string? Verdict = null);
+    string Task,
+    ulong Seed,
+    double TargetLoss,
+    PruningStatus Status,
+    string? Reason = null,
+    double? LossFullModel = null,
+    int? Nodes = null,
+    int? Edges = null,
+    double? Loss = null,
+    double? LossWithoutCircuit = null,
+    double? LossEmpty = null,
+    double? LossRandomBest = null,
+    string? Folder = null,
+    string? Verdict = null
+);
 
 /// <summary>Size of the circuits of one seed at one target.</summary>
 /// <param name="Solved">Solved tasks.</param>
@@ -147,7 +176,9 @@ public sealed record PruningResults(IReadOnlyList<PruningResult> Results)
     public static PruningResults Load(string path)
     {
         PruningResults read = JsonText.ReadFile<PruningResults>(path);
-        return read.Results.All(result => result.Status is not (PruningStatus.Solved or PruningStatus.Missed) || (result.Edges >= 0 && result.Folder is not null))
+        return read.Results.All(result =>
+            result.Status is not (PruningStatus.Solved or PruningStatus.Missed) || (result.Edges >= 0 && result.Folder is not null)
+        )
             ? read
             : throw new BadInputException($"{path}: a circuit lacks its edges or folder. Use another copy, or begin again.");
     }
@@ -158,16 +189,24 @@ public sealed record PruningResults(IReadOnlyList<PruningResult> Results)
     public IReadOnlyList<PruningTotal> Totals
     {
         get =>
-    [
-        .. Results.GroupBy(result => (result.Seed, result.TargetLoss)).Select(group =>
-        {
-            double[] edges = [.. group.Where(result => result.Status == PruningStatus.Solved).Select(result => (double)result.Edges!)];
+            [
+                .. Results
+                    .GroupBy(result => (result.Seed, result.TargetLoss))
+                    .Select(group =>
+                    {
+                        double[] edges =
+                        [
+                            .. group.Where(result => result.Status == PruningStatus.Solved).Select(result => (double)result.Edges!),
+                        ];
 
-            return new PruningTotal(group.Key.Seed, group.Key.TargetLoss, edges.Length, edges.Length == 0 ? null : EdgeCount.GeometricMean(edges));
-        }),
-    ];
-        init
-        {
-        }
+                        return new PruningTotal(
+                            group.Key.Seed,
+                            group.Key.TargetLoss,
+                            edges.Length,
+                            edges.Length == 0 ? null : EdgeCount.GeometricMean(edges)
+                        );
+                    }),
+            ];
+        init { }
     }
 }

@@ -5,8 +5,9 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>
-/// Carries out a <see cref="PruningPlan"/> in a folder: several searches at a time, each in an engine of its own. What is finished stands in results.json and
-/// is not done again; the masks of a search that was interrupted go on from where they were. Results do not depend on how many run at a time.
+/// Carries out a <see cref="PruningPlan"/> in a folder: several searches at a time, each in an engine of its own. What is finished stands
+/// in results.json and is not done again; the masks of a search that was interrupted go on from where they were. Results do not depend on
+/// how many run at a time.
 /// </summary>
 public sealed class PruningRun : IDisposable
 {
@@ -50,7 +51,11 @@ public sealed class PruningRun : IDisposable
     /// <param name="finished">Called with the results of each search, one call at a time.</param>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>, after keeping what was done.</param>
     public void Execute(
-        IReadOnlyList<PruningSubject> subjects, Action<string, PruningProgress>? progress = null, Action<IReadOnlyList<PruningResult>>? finished = null, CancellationToken stop = default)
+        IReadOnlyList<PruningSubject> subjects,
+        Action<string, PruningProgress>? progress = null,
+        Action<IReadOnlyList<PruningResult>>? finished = null,
+        CancellationToken stop = default
+    )
     {
         var settings = new Dictionary<PruningJob, PruningConfig>();
         foreach (PruningJob job in Remaining)
@@ -64,20 +69,24 @@ public sealed class PruningRun : IDisposable
 
         var jobs = new Queue<PruningJob>(Remaining);
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        Worker.RunAll(subjects, failed, subject =>
-        {
-            while (Next() is { } job)
+        Worker.RunAll(
+            subjects,
+            failed,
+            subject =>
             {
-                failed.Token.ThrowIfCancellationRequested();
-                IReadOnlyList<PruningResult> results = Do(subject, job, settings[job], failed.Token);
-                lock (_lock)
+                while (Next() is { } job)
                 {
-                    _finished[job] = results;
-                    AtomicFile.WriteText(ResultsPath, JsonText.Write(Results));
-                    finished?.Invoke(results);
+                    failed.Token.ThrowIfCancellationRequested();
+                    IReadOnlyList<PruningResult> results = Do(subject, job, settings[job], failed.Token);
+                    lock (_lock)
+                    {
+                        _finished[job] = results;
+                        AtomicFile.WriteText(ResultsPath, JsonText.Write(Results));
+                        finished?.Invoke(results);
+                    }
                 }
             }
-        });
+        );
 
         PruningJob? Next()
         {
@@ -93,24 +102,45 @@ public sealed class PruningRun : IDisposable
             using TaskPruning? pruning = TaskPruning.TryCreate(subject, task, config, out string reason);
             if (pruning is null)
             {
-                return [.. _plan.TargetLosses.Select(target => new PruningResult(job.Task, job.Seed, target, PruningStatus.Skipped, reason))];
+                return
+                [
+                    .. _plan.TargetLosses.Select(target => new PruningResult(job.Task, job.Seed, target, PruningStatus.Skipped, reason)),
+                ];
             }
 
             double full = pruning.LossFullModel;
             double[] targets = [.. _plan.TargetLosses.Where(target => _plan.PruneUnsolved || full <= target)];
-            string checkpointPath = Path.Combine(Folder(_plan.FolderOf(task.Name, job.Seed, 0), _plan.TargetLosses.Count > 1), "mask_state.json");
-            IReadOnlyList<PrunedTask> found = targets.Length == 0 ? [] : pruning.Find(
-                targets,
-                new MaskCheckpoint(checkpointPath, $"{task.Name}, seed {job.Seed}, model {_plan.ModelFingerprint}"),
-                step => Report(task.Name, step),
-                cancel);
-            List<PruningResult> results = [.. _plan.TargetLosses.Except(targets).Select(target => new PruningResult(job.Task, job.Seed, target, PruningStatus.Unsolved, null, full))];
+            string checkpointPath = Path.Combine(
+                Folder(_plan.FolderOf(task.Name, job.Seed, 0), _plan.TargetLosses.Count > 1),
+                "mask_state.json"
+            );
+            IReadOnlyList<PrunedTask> found =
+                targets.Length == 0
+                    ? []
+                    : pruning.Find(
+                        targets,
+                        new MaskCheckpoint(checkpointPath, $"{task.Name}, seed {job.Seed}, model {_plan.ModelFingerprint}"),
+                        step => Report(task.Name, step),
+                        cancel
+                    );
+            List<PruningResult> results =
+            [
+                .. _plan
+                    .TargetLosses.Except(targets)
+                    .Select(target => new PruningResult(job.Task, job.Seed, target, PruningStatus.Unsolved, null, full)),
+            ];
             foreach ((double target, PrunedTask pruned) in targets.Zip(found))
             {
                 PruningResult result = Write(job, task, target, pruned);
                 if (_plan.Faithfulness)
                 {
-                    var faithfulness = Faithfulness.Measure(subject, task, pruned.Circuit, (control, step) => Report($"{task.Name}, {control}", step), cancel);
+                    var faithfulness = Faithfulness.Measure(
+                        subject,
+                        task,
+                        pruned.Circuit,
+                        (control, step) => Report($"{task.Name}, {control}", step),
+                        cancel
+                    );
                     faithfulness.WriteTo(Path.Combine(Directory, result.Folder!));
                     result = result with { Verdict = faithfulness.Verdict };
                 }
@@ -137,7 +167,11 @@ public sealed class PruningRun : IDisposable
     {
         if (File.Exists(ResultsPath))
         {
-            foreach (IGrouping<PruningJob, PruningResult> group in PruningResults.Load(ResultsPath).Results.GroupBy(result => new PruningJob(result.Task, result.Seed)))
+            foreach (
+                IGrouping<PruningJob, PruningResult> group in PruningResults
+                    .Load(ResultsPath)
+                    .Results.GroupBy(result => new PruningJob(result.Task, result.Seed))
+            )
             {
                 _finished[group.Key] = [.. group];
             }
@@ -146,7 +180,12 @@ public sealed class PruningRun : IDisposable
 
     /// <summary>The settings of the best trial, kept in search.jsonl; those given where the task cannot be posed.</summary>
     private PruningConfig SearchedSettings(
-        IReadOnlyList<PruningSubject> subjects, PruningJob job, PruningConfig centre, Action<string, PruningProgress>? progress, CancellationToken stop)
+        IReadOnlyList<PruningSubject> subjects,
+        PruningJob job,
+        PruningConfig centre,
+        Action<string, PruningProgress>? progress,
+        CancellationToken stop
+    )
     {
         PromptTask task = _plan.FindTask(job.Task);
         using (TaskPruning? posed = TaskPruning.TryCreate(subjects[0], task, centre, out _))
@@ -164,8 +203,13 @@ public sealed class PruningRun : IDisposable
             centre,
             _plan.Search,
             Path.Combine(folder, "search.jsonl"),
-            trial => progress?.Invoke($"{task.Name}, trial {trial.Trial}", new PruningProgress(trial.KCoef, centre.Steps, trial.SelectionLoss, trial.Nodes)),
-            stop);
+            trial =>
+                progress?.Invoke(
+                    $"{task.Name}, trial {trial.Trial}",
+                    new PruningProgress(trial.KCoef, centre.Steps, trial.SelectionLoss, trial.Nodes)
+                ),
+            stop
+        );
         return SettingsSearch.With(centre, trials.OrderBy(trial => trial.Score).ThenBy(trial => trial.Trial).First());
     }
 
@@ -176,9 +220,22 @@ public sealed class PruningRun : IDisposable
         pruned.WriteTo(folder);
         CircuitMeasurements m = pruned.Circuit.Measurements;
         return new PruningResult(
-            job.Task, job.Seed, target,
-            pruned.Circuit.Solved == true ? PruningStatus.Solved : !(m.LossFullModel <= target) ? PruningStatus.Unsolved : PruningStatus.Missed, null,
-            m.LossFullModel, pruned.Circuit.Nodes.Count, pruned.Circuit.Edges.Count, m.Loss, m.LossWithoutCircuit, m.LossEmpty, m.LossRandomBest, below);
+            job.Task,
+            job.Seed,
+            target,
+            pruned.Circuit.Solved == true ? PruningStatus.Solved
+                : !(m.LossFullModel <= target) ? PruningStatus.Unsolved
+                : PruningStatus.Missed,
+            null,
+            m.LossFullModel,
+            pruned.Circuit.Nodes.Count,
+            pruned.Circuit.Edges.Count,
+            m.Loss,
+            m.LossWithoutCircuit,
+            m.LossEmpty,
+            m.LossRandomBest,
+            below
+        );
     }
 
     /// <summary>Makes a folder below the run's; <paramref name="parent"/>: the one above it.</summary>

@@ -17,7 +17,14 @@ internal sealed class RecordedText
     public IReadOnlyList<List<float>> Values { get; }
 
     /// <summary>Windows of pretraining text, in the whole model: the same windows that the mean activations come from.</summary>
-    public static RecordedText OfPretraining(Transformer model, IReadOnlyList<Node> nodes, ReadOnlyMemory<ushort> tokens, int contextTokens, int batches, ulong seed)
+    public static RecordedText OfPretraining(
+        Transformer model,
+        IReadOnlyList<Node> nodes,
+        ReadOnlyMemory<ushort> tokens,
+        int contextTokens,
+        int batches,
+        ulong seed
+    )
     {
         IComputeEngine engine = model.Parameters.Engine;
         using ForwardState state = model.CreateForwardState(MeanActivations.Sequences, contextTokens);

@@ -9,19 +9,34 @@ namespace Sparsity.Core.Pruning;
 /// <param name="Trial">0-based; the first are the centre itself, one for each of its penalties.</param>
 /// <param name="MeetsTarget">On the selection prompts.</param>
 /// <param name="LossWithoutCircuit">On the selection prompts.</param>
-/// <param name="Score">Lower is better: the edges of a circuit that meets the target and is necessary; others come after all of these.</param>
+/// <param name="Score">Lower is better: the edges of a circuit that meets the target and is necessary; others come after all of
+/// these.</param>
 public sealed record SearchTrial(
-    int Trial, double KCoef, double Lr, double Beta2, double Temperature, double InitialBias, double WeightDecay, double LrWarmupFrac, double GradientClipNorm,
-    int Nodes, int Edges, double SelectionLoss, bool MeetsTarget, double LossWithoutCircuit, double Score)
+    int Trial,
+    double KCoef,
+    double Lr,
+    double Beta2,
+    double Temperature,
+    double InitialBias,
+    double WeightDecay,
+    double LrWarmupFrac,
+    double GradientClipNorm,
+    int Nodes,
+    int Edges,
+    double SelectionLoss,
+    bool MeetsTarget,
+    double LossWithoutCircuit,
+    double Score
+)
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
 }
 
 /// <summary>
-/// An evolutionary search for pruning settings around a centre (docs/method.md section 4: all of them are centres of a search). Rounds of 8 prunings that may run at the
-/// same time. The first trials are what pruning without a search would choose among, so that the best trial is never worse than that on the selection prompts;
-/// the rest of the first round varies the centre, and each later trial one of the four best of all rounds before. What a trial tries depends on the seed and
-/// the earlier rounds only.
+/// An evolutionary search for pruning settings around a centre (docs/method.md section 4: all of them are centres of a search). Rounds of 8
+/// prunings that may run at the same time. The first trials are what pruning without a search would choose among, so that the best trial is
+/// never worse than that on the selection prompts; the rest of the first round varies the centre, and each later trial one of the four best
+/// of all rounds before. What a trial tries depends on the seed and the earlier rounds only.
 /// </summary>
 public static class SettingsSearch
 {
@@ -45,7 +60,14 @@ public static class SettingsSearch
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>; finished trials are kept.</param>
     /// <returns>All trials, in their order.</returns>
     public static IReadOnlyList<SearchTrial> Run(
-        IReadOnlyList<PruningSubject> subjects, PromptTask task, PruningConfig centre, int trials, string tablePath, Action<SearchTrial>? finished = null, CancellationToken stop = default)
+        IReadOnlyList<PruningSubject> subjects,
+        PromptTask task,
+        PruningConfig centre,
+        int trials,
+        string tablePath,
+        Action<SearchTrial>? finished = null,
+        CancellationToken stop = default
+    )
     {
         var done = new SortedDictionary<int, SearchTrial>();
         if (File.Exists(tablePath))
@@ -61,22 +83,37 @@ public static class SettingsSearch
 
         for (int round = 0; round * RoundTrials < trials; round++)
         {
-            SearchTrial[] best = [.. done.Values.Where(trial => trial.Trial < round * RoundTrials).OrderBy(trial => trial.Score).ThenBy(trial => trial.Trial).Take(Parents)];
-            var open = new Queue<int>(Enumerable.Range(round * RoundTrials, Math.Min(RoundTrials, trials - (round * RoundTrials))).Where(trial => !done.ContainsKey(trial)));
+            SearchTrial[] best =
+            [
+                .. done
+                    .Values.Where(trial => trial.Trial < round * RoundTrials)
+                    .OrderBy(trial => trial.Score)
+                    .ThenBy(trial => trial.Trial)
+                    .Take(Parents),
+            ];
+            var open = new Queue<int>(
+                Enumerable
+                    .Range(round * RoundTrials, Math.Min(RoundTrials, trials - (round * RoundTrials)))
+                    .Where(trial => !done.ContainsKey(trial))
+            );
             using var failed = CancellationTokenSource.CreateLinkedTokenSource(stop);
-            Worker.RunAll(subjects, failed, subject =>
-            {
-                while (Next() is { } trial)
+            Worker.RunAll(
+                subjects,
+                failed,
+                subject =>
                 {
-                    SearchTrial result = Try(subject, trial, Propose(trial, best), failed.Token);
-                    lock (done)
+                    while (Next() is { } trial)
                     {
-                        done[trial] = result;
-                        AtomicFile.WriteText(tablePath, string.Concat(done.Values.Select(JsonText.WriteLine)));
-                        finished?.Invoke(result);
+                        SearchTrial result = Try(subject, trial, Propose(trial, best), failed.Token);
+                        lock (done)
+                        {
+                            done[trial] = result;
+                            AtomicFile.WriteText(tablePath, string.Concat(done.Values.Select(JsonText.WriteLine)));
+                            finished?.Invoke(result);
+                        }
                     }
                 }
-            });
+            );
 
             int? Next()
             {
@@ -93,13 +130,34 @@ public static class SettingsSearch
         {
             using TaskPruning pruning = TaskPruning.Create(subject, task, config);
             using var search = new CircuitSearch(pruning.Evaluator);
-            ChosenNodes chosen = search.Choose(search.TrainMasks(pruning.Prompts.Training, stop: cancel), pruning.Prompts.Selection, config.TargetLoss);
+            ChosenNodes chosen = search.Choose(
+                search.TrainMasks(pruning.Prompts.Training, stop: cancel),
+                pruning.Prompts.Selection,
+                config.TargetLoss
+            );
             double without = pruning.Evaluator.Loss([.. chosen.Nodes.Select(kept => !kept)], pruning.Prompts.Selection);
             int edges = pruning.Evaluator.Graph.Edges(chosen.Nodes).Count();
-            double score = !chosen.PassesSelection ? (2 * Failed) + chosen.SelectionLoss : without < config.NecessityLoss ? Failed + edges : edges;
+            double score =
+                !chosen.PassesSelection ? (2 * Failed) + chosen.SelectionLoss
+                : without < config.NecessityLoss ? Failed + edges
+                : edges;
             return new SearchTrial(
-                trial, config.KCoef[0], config.Lr, config.Beta2, config.Temperature, config.InitialBias, config.WeightDecay, config.LrWarmupFrac, config.GradientClipNorm,
-                chosen.Nodes.Count(kept => kept), edges, chosen.SelectionLoss, chosen.PassesSelection, without, score);
+                trial,
+                config.KCoef[0],
+                config.Lr,
+                config.Beta2,
+                config.Temperature,
+                config.InitialBias,
+                config.WeightDecay,
+                config.LrWarmupFrac,
+                config.GradientClipNorm,
+                chosen.Nodes.Count(kept => kept),
+                edges,
+                chosen.SelectionLoss,
+                chosen.PassesSelection,
+                without,
+                score
+            );
         }
 
         PruningConfig Propose(int trial, SearchTrial[] best)
@@ -129,15 +187,16 @@ public static class SettingsSearch
     }
 
     /// <summary>The settings of a trial.</summary>
-    public static PruningConfig With(PruningConfig centre, SearchTrial trial) => centre with
-    {
-        KCoef = [trial.KCoef],
-        Lr = trial.Lr,
-        Beta2 = trial.Beta2,
-        Temperature = trial.Temperature,
-        InitialBias = trial.InitialBias,
-        WeightDecay = trial.WeightDecay,
-        LrWarmupFrac = trial.LrWarmupFrac,
-        GradientClipNorm = trial.GradientClipNorm,
-    };
+    public static PruningConfig With(PruningConfig centre, SearchTrial trial) =>
+        centre with
+        {
+            KCoef = [trial.KCoef],
+            Lr = trial.Lr,
+            Beta2 = trial.Beta2,
+            Temperature = trial.Temperature,
+            InitialBias = trial.InitialBias,
+            WeightDecay = trial.WeightDecay,
+            LrWarmupFrac = trial.LrWarmupFrac,
+            GradientClipNorm = trial.GradientClipNorm,
+        };
 }

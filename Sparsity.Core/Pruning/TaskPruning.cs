@@ -13,7 +13,13 @@ namespace Sparsity.Core.Pruning;
 /// <param name="Tokenizer">The model's.</param>
 /// <param name="Pretraining">Tokens behind the mean activations.</param>
 /// <param name="ContextTokens">T of the windows of pretraining text.</param>
-public sealed record PruningSubject(string Name, Transformer Model, TextTokenizer Tokenizer, ReadOnlyMemory<ushort> Pretraining, int ContextTokens)
+public sealed record PruningSubject(
+    string Name,
+    Transformer Model,
+    TextTokenizer Tokenizer,
+    ReadOnlyMemory<ushort> Pretraining,
+    int ContextTokens
+)
 {
     private readonly Dictionary<(ulong, int, bool), float[]> _means = [];
 
@@ -34,7 +40,14 @@ public sealed record PruningSubject(string Name, Transformer Model, TextTokenize
         (ulong, int, bool) key = (config.Seed, config.MeanBatches, config.FinalResid);
         if (!_means.TryGetValue(key, out float[]? means))
         {
-            means = MeanActivations.Measure(Model, new NodeLayout(Model.Config, config.FinalResid), Pretraining, ContextTokens, config.MeanBatches, config.Seed);
+            means = MeanActivations.Measure(
+                Model,
+                new NodeLayout(Model.Config, config.FinalResid),
+                Pretraining,
+                ContextTokens,
+                config.MeanBatches,
+                config.Seed
+            );
             _means[key] = means;
         }
 
@@ -80,7 +93,14 @@ public sealed class TaskPruning : IDisposable
     public static TaskPruning? TryCreate(PruningSubject subject, PromptTask task, PruningConfig config, out string reason)
     {
         config = subject.Fitted(config);
-        bool posed = TokenizedTask.TryCreate(task, subject.Tokenizer, config.MaxTokens, out TokenizedTask? tokenized, out string? why, config.DistractorLines);
+        bool posed = TokenizedTask.TryCreate(
+            task,
+            subject.Tokenizer,
+            config.MaxTokens,
+            out TokenizedTask? tokenized,
+            out string? why,
+            config.DistractorLines
+        );
         reason = why ?? "";
         return posed ? new TaskPruning(subject, tokenized!, config, TaskPrompts.Draw(tokenized!, config)) : null;
     }
@@ -107,12 +127,17 @@ public sealed class TaskPruning : IDisposable
     /// <param name="progress">Called now and then.</param>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
     public IReadOnlyList<PrunedTask> Find(
-        IReadOnlyList<double> targets, MaskCheckpoint? checkpoint = null, Action<PruningProgress>? progress = null, CancellationToken stop = default)
+        IReadOnlyList<double> targets,
+        MaskCheckpoint? checkpoint = null,
+        Action<PruningProgress>? progress = null,
+        CancellationToken stop = default
+    )
     {
         using var search = new CircuitSearch(Evaluator);
-        IReadOnlyList<ChosenNodes> all = _config.Method == PruningMethod.Attribution
-            ? Attribution.Choose(Evaluator, Prompts.Selection, targets)
-            : search.Choose(search.TrainMasks(Prompts.Training, checkpoint, progress, stop), Prompts.Selection, targets);
+        IReadOnlyList<ChosenNodes> all =
+            _config.Method == PruningMethod.Attribution
+                ? Attribution.Choose(Evaluator, Prompts.Selection, targets)
+                : search.Choose(search.TrainMasks(Prompts.Training, checkpoint, progress, stop), Prompts.Selection, targets);
         var found = new List<PrunedTask>();
         foreach ((ChosenNodes chosen, double target) in all.Zip(targets))
         {
@@ -135,7 +160,8 @@ public sealed class TaskPruning : IDisposable
             circuit,
             !Evaluator.HasDetails(circuit.Nodes.Count)
                 ? null
-                : ActivationSurvey.Measure(Evaluator, circuit, Prompts, _subject.Tokenizer, _subject.Pretraining, _subject.ContextTokens));
+                : ActivationSurvey.Measure(Evaluator, circuit, Prompts, _subject.Tokenizer, _subject.Pretraining, _subject.ContextTokens)
+        );
     }
 
     /// <summary>A circuit after some of its nodes were taken out by hand, and with them what fed only them; measured anew.</summary>
@@ -153,14 +179,26 @@ public sealed class TaskPruning : IDisposable
         }
 
         double loss = Evaluator.Loss(nodes, Prompts.Selection);
-        PrunedTask pruned = Describe(new ChosenNodes(nodes, scores, circuit.KCoef ?? 0, loss, loss <= target * _config.SelectionMargin), target);
+        PrunedTask pruned = Describe(
+            new ChosenNodes(nodes, scores, circuit.KCoef ?? 0, loss, loss <= target * _config.SelectionMargin),
+            target
+        );
         return pruned with { Circuit = pruned.Circuit with { RemovedByHand = [.. circuit.RemovedByHand, .. names] } };
     }
 
     /// <summary>The same prompts, with the two answers exchanged in a random half of the pairs: nothing is left to find.</summary>
     public TaskPruning WithShuffledLabels()
     {
-        return new TaskPruning(_subject, _task, _config, new TaskPrompts(Shuffled(Prompts.Training, "training"), Shuffled(Prompts.Selection, "selection"), Shuffled(Prompts.Test, "test")));
+        return new TaskPruning(
+            _subject,
+            _task,
+            _config,
+            new TaskPrompts(
+                Shuffled(Prompts.Training, "training"),
+                Shuffled(Prompts.Selection, "selection"),
+                Shuffled(Prompts.Test, "test")
+            )
+        );
 
         List<TokenizedPair> Shuffled(IReadOnlyList<TokenizedPair> pairs, string purpose)
         {

@@ -9,22 +9,30 @@ internal static class Worker
     public static void RunAll(IReadOnlyList<PruningSubject> subjects, CancellationTokenSource failed, Action<PruningSubject> work)
     {
         var failures = new Exception?[subjects.Count];
-        Thread[] threads = [.. subjects.Select((subject, i) => new Thread(() =>
-        {
-            try
-            {
-                work(subject);
-            }
-            catch (Exception e)
-            {
-                // Thrown again below, on the caller's thread.
-                failures[i] = e;
-                failed.Cancel();
-            }
-        }))];
+        Thread[] threads =
+        [
+            .. subjects.Select(
+                (subject, i) =>
+                    new Thread(() =>
+                    {
+                        try
+                        {
+                            work(subject);
+                        }
+                        catch (Exception e)
+                        {
+                            // Thrown again below, on the caller's thread.
+                            failures[i] = e;
+                            failed.Cancel();
+                        }
+                    })
+            ),
+        ];
         Array.ForEach(threads, thread => thread.Start());
         Array.ForEach(threads, thread => thread.Join());
-        Exception? first = failures.FirstOrDefault(failure => failure is not null and not OperationCanceledException) ?? failures.FirstOrDefault(failure => failure is not null);
+        Exception? first =
+            failures.FirstOrDefault(failure => failure is not null and not OperationCanceledException)
+            ?? failures.FirstOrDefault(failure => failure is not null);
         if (first is not null)
         {
             ExceptionDispatchInfo.Throw(first);

@@ -81,8 +81,11 @@ public sealed class AnswerSearch
         return (Most(_first), Most(_second));
 
         static int Most(float[][] rows) =>
-            rows.GroupBy(row => Array.IndexOf(row, row.Max())).OrderByDescending(group => group.Count()).ThenBy(group =>
-            group.Key).First().Key;
+            rows.GroupBy(row => Array.IndexOf(row, row.Max()))
+                .OrderByDescending(group => group.Count())
+                .ThenBy(group => group.Key)
+                .First()
+                .Key;
     }
 
     /// <summary>By mean log probability, most probable first; ties go to the lower token.</summary>
@@ -99,7 +102,12 @@ public sealed class AnswerSearch
             }
         }
 
-        return [.. sums.Select((sum, token) => (token, sum)).OrderByDescending(entry => entry.sum).ThenBy(entry =>
-            entry.token).Take(MostCandidates)];
+        return
+        [
+            .. sums.Select((sum, token) => (token, sum))
+                .OrderByDescending(entry => entry.sum)
+                .ThenBy(entry => entry.token)
+                .Take(MostCandidates),
+        ];
     }
 }

@@ -50,8 +50,11 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
     {
         var options = new EnumerationOptions { RecurseSubdirectories = true, IgnoreInaccessible = true };
         string[] files = [.. Directory.EnumerateFiles(directory, FileName, options).Order(StringComparer.Ordinal)];
-        return files.Length > 0 ? files
-            : throw new BadInputException($"{directory}: holds no {FileName}, in it or below. Give the folder of a task, of a sweep, or one file.");
+        return files.Length > 0
+            ? files
+            : throw new BadInputException(
+                $"{directory}: holds no {FileName}, in it or below. Give the folder of a task, of a sweep, or one file."
+            );
     }
 
     /// <summary>
@@ -70,8 +73,10 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
         var logits = new AnswerSearch(model, released.Prompts);
         (int a, int b, string answers) = FindAnswers(released, task, logits);
         (float[] means, string meansFrom) = FindMeans(path, released);
-        var inputs = new CircuitInputs([.. Enumerable.Range(0, half).Select(i =>
-            new TokenizedPair(released.Prompts[i], released.Prompts[i + half], a, b))], means);
+        var inputs = new CircuitInputs(
+            [.. Enumerable.Range(0, half).Select(i => new TokenizedPair(released.Prompts[i], released.Prompts[i + half], a, b))],
+            means
+        );
         var imported = new ImportedCircuit
         {
             Source = path,
@@ -102,17 +107,28 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
     public Circuit WithoutNodes(Circuit circuit, CircuitInputs inputs, IReadOnlyList<string> names)
     {
         ImportedCircuit imported = circuit.Imported ?? throw new BadInputException($"the circuit of {circuit.Task} was not imported.");
-        Circuit edited = Measure(circuit.Task, imported with { StoredLoss = null }, inputs,
-            [.. circuit.Nodes.Select(node => node.Name).Except(names)], withDetails: true);
+        Circuit edited = Measure(
+            circuit.Task,
+            imported with
+            {
+                StoredLoss = null,
+            },
+            inputs,
+            [.. circuit.Nodes.Select(node => node.Name).Except(names)],
+            withDetails: true
+        );
         return edited with { RemovedByHand = [.. circuit.RemovedByHand, .. names] };
     }
 
     /// <summary>Task, sweep and k by the folders: TASK/SWEEP/K/viz_data.pt, where K is a number or k_optim.</summary>
     private static (string Task, string? Sweep, string? K) PlaceOf(string path)
     {
-        string[] folders = [.. Path.GetFullPath(path).Split(Path.DirectorySeparatorChar,
-            StringSplitOptions.RemoveEmptyEntries).SkipLast(1).TakeLast(3)];
-        return folders is [var task, var sweep, var k] && (k == "k_optim" || k.All(char.IsAsciiDigit)) ? (task, sweep, k)
+        string[] folders =
+        [
+            .. Path.GetFullPath(path).Split(Path.DirectorySeparatorChar, StringSplitOptions.RemoveEmptyEntries).SkipLast(1).TakeLast(3),
+        ];
+        return folders is [var task, var sweep, var k] && (k == "k_optim" || k.All(char.IsAsciiDigit))
+            ? (task, sweep, k)
             : (folders.LastOrDefault() ?? "unknown", null, null);
     }
 
@@ -142,19 +158,25 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
         {
             Nodes =
             [
-                .. circuit.Nodes.Select(node => node with
-                {
-                    AblationEffect = released.NodeLosses.TryGetValue(layout.Parse(node.Name), out double loss)
-                        ? (loss - released.CircuitLoss) / ReleasedCircuit.LossUnit : null,
-                }),
+                .. circuit.Nodes.Select(node =>
+                    node with
+                    {
+                        AblationEffect = released.NodeLosses.TryGetValue(layout.Parse(node.Name), out double loss)
+                            ? (loss - released.CircuitLoss) / ReleasedCircuit.LossUnit
+                            : null,
+                    }
+                ),
             ],
             Edges =
             [
-                .. circuit.Edges.Select(edge => edge with
-                {
-                    Effect = released.EdgeEffects.TryGetValue((layout.Parse(edge.From), layout.Parse(edge.To)), out double effect)
-                        ? effect / ReleasedCircuit.LossUnit : null,
-                }),
+                .. circuit.Edges.Select(edge =>
+                    edge with
+                    {
+                        Effect = released.EdgeEffects.TryGetValue((layout.Parse(edge.From), layout.Parse(edge.To)), out double effect)
+                            ? effect / ReleasedCircuit.LossUnit
+                            : null,
+                    }
+                ),
             ],
         };
     }
@@ -180,14 +202,22 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
 
         if (named is { } unfit)
         {
-            return (unfit.A, unfit.B, $"{Pair(unfit)}, those of the task {task}; with no answers the whole model has the loss that the file says");
+            return (
+                unfit.A,
+                unfit.B,
+                $"{Pair(unfit)}, those of the task {task}; with no answers the whole model has the loss that the file says"
+            );
         }
 
         (int a, int b) = logits.Likeliest();
-        throw new BadInputException(string.Create(
-            CultureInfo.InvariantCulture,
-            $"{released.Path}: its answers are not known: {task} is no task of this program, and with no pair of tokens the whole model's loss is the file's {stored:0.000000}. "
-            + $"Give its two answers; the model's own most common answers are {a},{b}."));
+        throw new BadInputException(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"{released.Path}: its answers are not known: {task} is no task of this program, and with no pair of tokens the whole "
+                    + $"model's loss is the file's {stored:0.000000}. "
+                    + $"Give its two answers; the model's own most common answers are {a},{b}."
+            )
+        );
 
         bool Fits((int A, int B) pair) => Math.Abs(logits.Loss(pair.A, pair.B) - stored) <= AnswerSearch.Tolerance(stored);
 
@@ -201,14 +231,20 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
     /// </summary>
     private (int A, int B)? AnswersByName(string name, AnswerSearch logits, double stored)
     {
-        if (tokenizer is null || TaskCatalogue.All.FirstOrDefault(task => task.Name == name) is not { } task
-            || !TokenizedTask.TryCreate(task, tokenizer, model.Config.BlockSize, out TokenizedTask? tokenized, out _))
+        if (
+            tokenizer is null
+            || TaskCatalogue.All.FirstOrDefault(task => task.Name == name) is not { } task
+            || !TokenizedTask.TryCreate(task, tokenizer, model.Config.BlockSize, out TokenizedTask? tokenized, out _)
+        )
         {
             return null;
         }
 
-        (int a, int b) = tokenized.Sample(TaskSplit.Train, Seed, PairsForAnswers).Pairs.GroupBy(pair =>
-            (pair.AnswerA, pair.AnswerB)).MaxBy(group => group.Count())!.Key;
+        (int a, int b) = tokenized
+            .Sample(TaskSplit.Train, Seed, PairsForAnswers)
+            .Pairs.GroupBy(pair => (pair.AnswerA, pair.AnswerB))
+            .MaxBy(group => group.Count())!
+            .Key;
         return Math.Abs(logits.Loss(a, b) - stored) <= Math.Abs(logits.Loss(b, a) - stored) ? (a, b) : (b, a);
     }
 
@@ -228,7 +264,11 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
 
         return (Means ?? ReleasedMeans.FindAbove(path)) is { } file
             ? (ReleasedMeans.Read(file, layout), $"means from {file}")
-            : (new float[layout.Count], $"zero: there is no {ReleasedMeans.FileName} above the file and no data folder; the release freezes at means, so losses will differ");
+            : (
+                new float[layout.Count],
+                $"zero: there is no {ReleasedMeans.FileName} above the file and no data folder; the release freezes at means, so "
+                    + $"losses will differ"
+            );
     }
 
     [GeneratedRegex(@"(_beeg\d*)+$")]

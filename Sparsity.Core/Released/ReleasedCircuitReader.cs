@@ -71,7 +71,10 @@ public sealed class ReleasedCircuitReader
         {
             if (config.TryField(name) is { IsNull: false } value && value.Integer() is var given && given != expected)
             {
-                throw value.Wrong($"is {given}, but the model's is {expected}: the circuit belongs to another model. Give the folder of the model it was found in");
+                throw value.Wrong(
+                    $"is {given}, but the model's is {expected}: the circuit belongs to another model. Give the folder of the model "
+                        + $"it was found in"
+                );
             }
         }
     }
@@ -195,7 +198,8 @@ public sealed class ReleasedCircuitReader
         // A bias may have a row of its own, at the end. It is no edge.
         if (shape.Count != 2 || (shape[0] != sources.Length && shape[0] != rows) || shape[1] != targets.Length)
         {
-            throw parts[0].Wrong($"has shape [{string.Join(", ", shape)}], but there are {sources.Length} sources and {targets.Length} targets");
+            throw parts[0]
+                .Wrong($"has shape [{string.Join(", ", shape)}], but there are {sources.Length} sources and {targets.Length} targets");
         }
 
         IReadOnlyList<double> numbers = Finite(parts[0]);
@@ -207,8 +211,13 @@ public sealed class ReleasedCircuitReader
                 double effect = numbers[(from * targets.Length) + to];
                 if (!effects.TryAdd(edge, effect) && effects[edge] != effect)
                 {
-                    throw block.Wrong(string.Create(CultureInfo.InvariantCulture,
-                        $"says {effect} of the edge from {edge.Item1} to {edge.Item2}, of which another part of the file says {effects[edge]}"));
+                    throw block.Wrong(
+                        string.Create(
+                            CultureInfo.InvariantCulture,
+                            $"says {effect} of the edge from {edge.Item1} to {edge.Item2}, of which another part of the file says "
+                                + $"{effects[edge]}"
+                        )
+                    );
                 }
             }
         }
@@ -231,7 +240,9 @@ public sealed class ReleasedCircuitReader
 
         RequireChannels(list, site, channels);
         return channels.Except(kept.GetValueOrDefault(site) ?? []).Any()
-            ? throw list.Wrong($"has channel {channels.Except(kept.GetValueOrDefault(site) ?? []).First()} of {site}, which circuit_data does not have")
+            ? throw list.Wrong(
+                $"has channel {channels.Except(kept.GetValueOrDefault(site) ?? []).First()} of {site}, which circuit_data does not have"
+            )
             : (channels, hasBias);
     }
 
@@ -252,12 +263,16 @@ public sealed class ReleasedCircuitReader
     /// <summary>The prompts without their padding: zeros at the end, as the official page cuts them.</summary>
     private List<int[]> Prompts()
     {
-        PickledValue tokens = _importances.Field("task_samples").Items() is [var first, ..] ? first
+        PickledValue tokens = _importances.Field("task_samples").Items() is [var first, ..]
+            ? first
             : throw _importances.Field("task_samples").Wrong("is empty");
         IReadOnlyList<int> shape = tokens.Tensor().Shape;
         if (shape.Count != 2 || shape[0] == 0 || shape[0] % 2 != 0)
         {
-            throw tokens.Wrong($"has shape [{string.Join(", ", shape)}], but must have an even number of rows of tokens: first all prompts of one answer, then all of the other");
+            throw tokens.Wrong(
+                $"has shape [{string.Join(", ", shape)}], but must have an even number of rows of tokens: first all prompts of one "
+                    + $"answer, then all of the other"
+            );
         }
 
         int[] all = [.. tokens.Integers()];
@@ -319,7 +334,9 @@ public sealed class ReleasedCircuitReader
 
         return value.IsSequence ? new JsonArray([.. value.Items().Select(Json)])
             : value.IsText ? value.Text()
-            : value.IsNumber && value.Number() is var number && double.IsFinite(number) ? value.IsFlag ? number != 0 : number
+            : value.IsNumber && value.Number() is var number && double.IsFinite(number)
+                ? value.IsFlag ? number != 0
+                    : number
             : null;
     }
 }

@@ -34,35 +34,50 @@ public static class ReleasedMeans
 
     /// <returns>One per node of the layout.</returns>
     /// <exception cref="BadInputException">The file is damaged, or lacks a location.</exception>
-    public static float[] Read(string path, NodeLayout layout) => ReleasedFile.Read(path, "mean activations", root =>
-    {
-        var means = new float[layout.Count];
-        string[] missing = [.. layout.Sites.Select(site => site.Name).Where(name => root.TryField(name) is null)];
-        if (missing.Length > 0)
-        {
-            throw new BadInputException(
-                $"{path}: has no means of {string.Join(", ", missing.Take(4))}{(missing.Length > 4 ? $" and {missing.Length - 4} more locations" : "")}. Give a data folder to measure them.");
-        }
-
-        for (int i = 0; i < layout.Sites.Count; i++)
-        {
-            Site site = layout.Sites[i];
-            PickledValue value = root.Field(site.Name);
-            IReadOnlyList<double> numbers = value.Numbers();
-            Span<float> target = means.AsSpan(layout.RangeOf(i));
-            if (numbers.Count != target.Length)
+    public static float[] Read(string path, NodeLayout layout) =>
+        ReleasedFile.Read(
+            path,
+            "mean activations",
+            root =>
             {
-                throw new BadInputException($"{path}: {site} has {numbers.Count} means, but the model {target.Length} channels. Give a data folder to measure them.");
-            }
+                var means = new float[layout.Count];
+                string[] missing = [.. layout.Sites.Select(site => site.Name).Where(name => root.TryField(name) is null)];
+                if (missing.Length > 0)
+                {
+                    string more = missing.Length > 4 ? $" and {missing.Length - 4} more locations" : "";
+                    throw new BadInputException(
+                        $"{path}: has no means of {string.Join(", ", missing.Take(4))}{more}. Give a data folder to measure them."
+                    );
+                }
 
-            for (int channel = 0; channel < target.Length; channel++)
-            {
-                target[channel] = double.IsFinite(numbers[channel]) ? (float)numbers[channel]
-                    : throw value.Wrong(string.Create(CultureInfo.InvariantCulture,
-                    $"has {numbers[channel]} for channel {channel}, but must have finite numbers"));
-            }
-        }
+                for (int i = 0; i < layout.Sites.Count; i++)
+                {
+                    Site site = layout.Sites[i];
+                    PickledValue value = root.Field(site.Name);
+                    IReadOnlyList<double> numbers = value.Numbers();
+                    Span<float> target = means.AsSpan(layout.RangeOf(i));
+                    if (numbers.Count != target.Length)
+                    {
+                        throw new BadInputException(
+                            $"{path}: {site} has {numbers.Count} means, but the model {target.Length} channels. Give a data folder to "
+                                + $"measure them."
+                        );
+                    }
 
-        return means;
-    });
+                    for (int channel = 0; channel < target.Length; channel++)
+                    {
+                        target[channel] = double.IsFinite(numbers[channel])
+                            ? (float)numbers[channel]
+                            : throw value.Wrong(
+                                string.Create(
+                                    CultureInfo.InvariantCulture,
+                                    $"has {numbers[channel]} for channel {channel}, but must have finite numbers"
+                                )
+                            );
+                    }
+                }
+
+                return means;
+            }
+        );
 }

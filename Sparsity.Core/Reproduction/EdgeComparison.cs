@@ -21,8 +21,17 @@ public enum ComparisonStatus
     NothingToFind,
 }
 
-/// <summary>Two circuits of one task: the subject's (of the sparse model; by trained masks) and the baseline's (of the dense model; by attribution).</summary>
-public sealed record EdgePair(ulong Seed, string Task, double TargetLoss, ComparisonStatus Status, CircuitSize Subject, CircuitSize Baseline);
+/// <summary>
+/// Two circuits of one task: the subject's (of the sparse model; by trained masks) and the baseline's (of the dense model; by attribution).
+/// </summary>
+public sealed record EdgePair(
+    ulong Seed,
+    string Task,
+    double TargetLoss,
+    ComparisonStatus Status,
+    CircuitSize Subject,
+    CircuitSize Baseline
+);
 
 /// <summary>Sizes at one target, or over all of them.</summary>
 /// <param name="TargetLoss">Null for all.</param>
@@ -35,35 +44,64 @@ public sealed record EdgeRatio(double? TargetLoss, int Tasks, double SubjectEdge
 /// <summary>Circuits of a subject and a baseline side by side over tasks, targets and seeds.</summary>
 /// <param name="Pairs">All of them, those that cannot be compared too.</param>
 /// <param name="Targets">Of each target at which some are compared, in the plan's order.</param>
-/// <param name="Overall">Each task and seed counts once: its ratios are averaged over the targets first. Null where nothing is compared.</param>
+/// <param name="Overall">Each task and seed counts once: its ratios are averaged over the targets first. Null where nothing is
+/// compared.</param>
 public sealed record EdgeComparison(IReadOnlyList<EdgePair> Pairs, IReadOnlyList<EdgeRatio> Targets, EdgeRatio? Overall)
 {
     /// <param name="seeds">For each seed, both sides with the same tasks and targets in the same order.</param>
     /// <param name="resamples">Of the bootstrap.</param>
     /// <param name="bootstrapSeed">Of the bootstrap.</param>
     public static EdgeComparison Of(
-        IEnumerable<(ulong Seed, IReadOnlyList<CircuitSize> Subject, IReadOnlyList<CircuitSize> Baseline)> seeds, int resamples, ulong bootstrapSeed)
+        IEnumerable<(ulong Seed, IReadOnlyList<CircuitSize> Subject, IReadOnlyList<CircuitSize> Baseline)> seeds,
+        int resamples,
+        ulong bootstrapSeed
+    )
     {
-        EdgePair[] pairs = [.. seeds.SelectMany(entry => entry.Subject.Zip(entry.Baseline, (subject, baseline) =>
-            new EdgePair(entry.Seed, subject.Task, subject.TargetLoss, StatusOf(subject, baseline), subject, baseline)))];
+        EdgePair[] pairs =
+        [
+            .. seeds.SelectMany(entry =>
+                entry.Subject.Zip(
+                    entry.Baseline,
+                    (subject, baseline) =>
+                        new EdgePair(entry.Seed, subject.Task, subject.TargetLoss, StatusOf(subject, baseline), subject, baseline)
+                )
+            ),
+        ];
         EdgePair[] compared = [.. pairs.Where(pair => pair.Status == ComparisonStatus.Compared)];
         return new EdgeComparison(
             pairs,
-            [.. compared.Select(pair => pair.TargetLoss).Distinct().OrderDescending().Select(target => Ratio(target, [.. compared.Where(pair => pair.TargetLoss == target)]))],
-            compared.Length == 0 ? null : Ratio(null, compared));
+            [
+                .. compared
+                    .Select(pair => pair.TargetLoss)
+                    .Distinct()
+                    .OrderDescending()
+                    .Select(target => Ratio(target, [.. compared.Where(pair => pair.TargetLoss == target)])),
+            ],
+            compared.Length == 0 ? null : Ratio(null, compared)
+        );
 
         EdgeRatio Ratio(double? target, EdgePair[] of)
         {
-            var cells = of.GroupBy(pair => (pair.Task, pair.Seed)).Select(group => (
-                group.Key,
-                Subject: group.Average(pair => Math.Log(pair.Subject.CountedEdges())),
-                Baseline: group.Average(pair => Math.Log(pair.Baseline.CountedEdges())))).ToArray();
+            var cells = of.GroupBy(pair => (pair.Task, pair.Seed))
+                .Select(group =>
+                    (
+                        group.Key,
+                        Subject: group.Average(pair => Math.Log(pair.Subject.CountedEdges())),
+                        Baseline: group.Average(pair => Math.Log(pair.Baseline.CountedEdges()))
+                    )
+                )
+                .ToArray();
             return new EdgeRatio(
                 target,
                 of.Select(pair => pair.Task).Distinct().Count(),
                 Math.Exp(cells.Average(cell => cell.Subject)),
                 Math.Exp(cells.Average(cell => cell.Baseline)),
-                RatioBootstrap.Estimate([.. cells.Select(cell => new RatioCell(cell.Key.Task, cell.Key.Seed, cell.Baseline - cell.Subject))], resamples, bootstrapSeed)!);
+                RatioBootstrap.Estimate(
+                    [.. cells.Select(cell => new RatioCell(cell.Key.Task, cell.Key.Seed, cell.Baseline - cell.Subject))],
+                    resamples,
+                    bootstrapSeed
+                )!
+            );
         }
     }
 

@@ -3,7 +3,9 @@ namespace Sparsity.Core.Reproduction;
 /// <summary>A result of the paper that can be obtained anew at any scale.</summary>
 public enum Figure
 {
-    /// <summary>Figure 2: edges of circuits in a sparse and a dense model of equal validation loss, against the task loss they reach.</summary>
+    /// <summary>
+    /// Figure 2: edges of circuits in a sparse and a dense model of equal validation loss, against the task loss they reach.
+    /// </summary>
     SizeVsLoss,
 
     /// <summary>Figure 3: validation loss against circuit size over widths and nonzero budgets.</summary>
@@ -25,26 +27,29 @@ public static class Figures
     public static IReadOnlyList<Figure> All { get; } = Enum.GetValues<Figure>();
 
     /// <summary>As the command line and folders have it, such as size-vs-loss.</summary>
-    public static string Name(this Figure figure) => figure switch
-    {
-        Figure.SizeVsLoss => "size-vs-loss",
-        Figure.Frontier => "frontier",
-        Figure.Kurtosis => "kurtosis",
-        Figure.Necessity => "necessity",
-        _ => "pruning-baseline",
-    };
+    public static string Name(this Figure figure) =>
+        figure switch
+        {
+            Figure.SizeVsLoss => "size-vs-loss",
+            Figure.Frontier => "frontier",
+            Figure.Kurtosis => "kurtosis",
+            Figure.Necessity => "necessity",
+            _ => "pruning-baseline",
+        };
 
     /// <summary>What it shows, in a few words.</summary>
-    public static string Description(this Figure figure) => figure switch
-    {
-        Figure.SizeVsLoss => "figure 2: circuits of sparse and dense models of equal loss",
-        Figure.Frontier => "figure 3: loss against circuit size over widths and nonzero budgets",
-        Figure.Kurtosis => "figure 10: kurtosis of the residual against density",
-        Figure.Necessity => "figure 32: what the model does without its circuit",
-        _ => "figure 31: trained masks against attribution",
-    };
+    public static string Description(this Figure figure) =>
+        figure switch
+        {
+            Figure.SizeVsLoss => "figure 2: circuits of sparse and dense models of equal loss",
+            Figure.Frontier => "figure 3: loss against circuit size over widths and nonzero budgets",
+            Figure.Kurtosis => "figure 10: kurtosis of the residual against density",
+            Figure.Necessity => "figure 32: what the model does without its circuit",
+            _ => "figure 31: trained masks against attribution",
+        };
 
     /// <exception cref="BadInputException">There is no such figure.</exception>
-    public static Figure Parse(string name) => All.Cast<Figure?>().FirstOrDefault(figure => figure!.Value.Name() == name)
+    public static Figure Parse(string name) =>
+        All.Cast<Figure?>().FirstOrDefault(figure => figure!.Value.Name() == name)
         ?? throw new BadInputException($"the figure '{name}' is none of {string.Join(", ", All.Select(Name))}.");
 }

@@ -7,7 +7,15 @@ namespace Sparsity.Core.Reproduction;
 /// <param name="Dense">Names: one, or the two neighbours between which circuits are interpolated.</param>
 /// <param name="Tried">All dense models that were trained to find them, in order.</param>
 /// <param name="RelativeLoss">Loss of the dense model, or what it is interpolated at, over the sparse model's.</param>
-public sealed record DenseMatch(ulong Seed, string Sparse, MatchKind Kind, IReadOnlyList<string> Dense, double Share, double RelativeLoss, IReadOnlyList<string> Tried)
+public sealed record DenseMatch(
+    ulong Seed,
+    string Sparse,
+    MatchKind Kind,
+    IReadOnlyList<string> Dense,
+    double Share,
+    double RelativeLoss,
+    IReadOnlyList<string> Tried
+)
 {
     /// <param name="sparse">The sparse model.</param>
     /// <param name="match">What the search for it came to.</param>
@@ -17,7 +25,15 @@ public sealed record DenseMatch(ulong Seed, string Sparse, MatchKind Kind, IRead
     {
         double first = dense[0].ValidationLoss;
         double loss = first + (match.Share * (dense[^1].ValidationLoss - first));
-        return new DenseMatch(sparse.Model.Seed, sparse.Name, match.Kind, [.. dense.Select(model => model.Name)], match.Share, loss / sparse.ValidationLoss, tried);
+        return new DenseMatch(
+            sparse.Model.Seed,
+            sparse.Name,
+            match.Kind,
+            [.. dense.Select(model => model.Name)],
+            match.Share,
+            loss / sparse.ValidationLoss,
+            tried
+        );
     }
 }
 
@@ -29,7 +45,15 @@ public sealed record KurtosisPoint(double? Density, double Mean, double Smallest
 /// <param name="Nonzero">Entries of attention and MLP matrices that are not zero.</param>
 /// <param name="Tasks">That every model of the figure does with a circuit at <paramref name="TargetLoss"/>; the mean is over these.</param>
 /// <param name="Edges">Geometric mean over tasks and seeds; null where there are no such tasks.</param>
-public sealed record FrontierPoint(int Width, double Density, long Nonzero, double ValidationLoss, double TargetLoss, int Tasks, double? Edges);
+public sealed record FrontierPoint(
+    int Width,
+    double Density,
+    long Nonzero,
+    double ValidationLoss,
+    double TargetLoss,
+    int Tasks,
+    double? Edges
+);
 
 /// <summary>The model with only its circuits frozen, over the circuits that meet one target.</summary>
 /// <param name="Circuits">How many meet it.</param>
@@ -37,9 +61,19 @@ public sealed record FrontierPoint(int Width, double Density, long Nonzero, doub
 /// <param name="MeanLossWithout">Of the model without them.</param>
 /// <param name="LowestLossWithout">Of the model without the one that it needs least.</param>
 /// <param name="Necessary">Share of circuits without which the model is no better than guessing (ln 2).</param>
-public sealed record NecessityPoint(double TargetLoss, int Circuits, double MeanLoss, double MeanLossWithout, double LowestLossWithout, double Necessary);
+public sealed record NecessityPoint(
+    double TargetLoss,
+    int Circuits,
+    double MeanLoss,
+    double MeanLossWithout,
+    double LowestLossWithout,
+    double Necessary
+);
 
-/// <summary>result.json: a figure in numbers, with all that they follow from. Holds no times and no paths, so that two runs of a plan give the same bytes.</summary>
+/// <summary>
+/// result.json: a figure in numbers, with all that they follow from. Holds no times and no paths, so that two runs of a plan give the same
+/// bytes.
+/// </summary>
 public sealed record FigureResult
 {
     public int FormatVersion { get; init; } = FileFormat.Version;

@@ -14,16 +14,33 @@ public static class FigureSummary
     /// <param name="models">All that were trained.</param>
     /// <param name="circuits">Of the sparse models and of those dense ones that are in <paramref name="matches"/>.</param>
     /// <param name="matches">One for each sparse model.</param>
-    public static FigureResult SizeVsLoss(ReproductionPlan plan, IReadOnlyList<MeasuredModel> models, IReadOnlyList<ModelCircuits> circuits, IReadOnlyList<DenseMatch> matches)
+    public static FigureResult SizeVsLoss(
+        ReproductionPlan plan,
+        IReadOnlyList<MeasuredModel> models,
+        IReadOnlyList<ModelCircuits> circuits,
+        IReadOnlyList<DenseMatch> matches
+    )
     {
         var comparison = EdgeComparison.Of(
-            matches.Select(match => (match.Seed, Of(match.Sparse), match.Dense.Count == 1 ? Of(match.Dense[0]) : CircuitSize.Between(Of(match.Dense[0]), Of(match.Dense[1]), match.Share))),
+            matches.Select(match =>
+                (
+                    match.Seed,
+                    Of(match.Sparse),
+                    match.Dense.Count == 1 ? Of(match.Dense[0]) : CircuitSize.Between(Of(match.Dense[0]), Of(match.Dense[1]), match.Share)
+                )
+            ),
             plan.Resamples,
-            plan.Seed);
-        string how = string.Join(", ", matches.GroupBy(match => match.Kind).OrderBy(group => group.Key).Select(group => Line($"{group.Count()} {Describe(group.Key)}")));
+            plan.Seed
+        );
+        string how = string.Join(
+            ", ",
+            matches.GroupBy(match => match.Kind).OrderBy(group => group.Key).Select(group => Line($"{group.Count()} {Describe(group.Key)}"))
+        );
         return new FigureResult
         {
-            Headline = RatioSentence(comparison, "Circuits of dense models have", "those of sparse models of equal validation loss") + Line($" Dense models, for {matches.Count} sparse ones: {how}."),
+            Headline =
+                RatioSentence(comparison, "Circuits of dense models have", "those of sparse models of equal validation loss")
+                + Line($" Dense models, for {matches.Count} sparse ones: {how}."),
             Plan = plan,
             Models = models,
             Circuits = circuits,
@@ -37,13 +54,25 @@ public static class FigureSummary
     /// <param name="plan">Of <see cref="Figure.PruningBaseline"/>.</param>
     /// <param name="models">All that were trained.</param>
     /// <param name="circuits">Of each model by trained masks and by attribution.</param>
-    public static FigureResult PruningBaseline(ReproductionPlan plan, IReadOnlyList<MeasuredModel> models, IReadOnlyList<ModelCircuits> circuits)
+    public static FigureResult PruningBaseline(
+        ReproductionPlan plan,
+        IReadOnlyList<MeasuredModel> models,
+        IReadOnlyList<ModelCircuits> circuits
+    )
     {
         var comparison = EdgeComparison.Of(
-            circuits.Where(entry => entry.Method == PruningMethod.Mask).Select(entry =>
-                (entry.Seed, entry.Circuits, circuits.First(other => other.Model == entry.Model && other.Method == PruningMethod.Attribution).Circuits)),
+            circuits
+                .Where(entry => entry.Method == PruningMethod.Mask)
+                .Select(entry =>
+                    (
+                        entry.Seed,
+                        entry.Circuits,
+                        circuits.First(other => other.Model == entry.Model && other.Method == PruningMethod.Attribution).Circuits
+                    )
+                ),
             plan.Resamples,
-            plan.Seed);
+            plan.Seed
+        );
         return new FigureResult
         {
             Headline = RatioSentence(comparison, "Circuits chosen by attribution have", "those found by trained masks"),
@@ -61,20 +90,28 @@ public static class FigureSummary
         // Ordinary models first, then from all weights to few.
         KurtosisPoint[] points =
         [
-            .. models.GroupBy(model => model.Model.Density).OrderByDescending(group => group.Key ?? double.MaxValue).Select(group => new KurtosisPoint(
-                group.Key,
-                group.Average(model => model.FinalResidualKurtosis),
-                group.Min(model => model.FinalResidualKurtosis),
-                group.Max(model => model.FinalResidualKurtosis),
-                group.Average(model => model.ValidationLoss),
-                group.Count())),
+            .. models
+                .GroupBy(model => model.Model.Density)
+                .OrderByDescending(group => group.Key ?? double.MaxValue)
+                .Select(group => new KurtosisPoint(
+                    group.Key,
+                    group.Average(model => model.FinalResidualKurtosis),
+                    group.Min(model => model.FinalResidualKurtosis),
+                    group.Max(model => model.FinalResidualKurtosis),
+                    group.Average(model => model.ValidationLoss),
+                    group.Count()
+                )),
         ];
         KurtosisPoint[] sparse = [.. points.Where(point => point.Density is not null)];
         bool rises = sparse.Zip(sparse.Skip(1)).All(pair => pair.Second.Mean > pair.First.Mean);
         return new FigureResult
         {
-            Headline = Line($"Kurtosis of the final residual is {sparse[0].Mean:0.0} with all weights and {sparse[^1].Mean:0.0} with 1/{1 / sparse[^1].Density:0} of them")
-                + (rises ? ", and rises at every step between." : "; it does not rise at every step between."),
+            Headline =
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Kurtosis of the final residual is {sparse[0].Mean:0.0} with all weights and {sparse[^1].Mean:0.0} with "
+                        + $"1/{1 / sparse[^1].Density:0} of them"
+                ) + (rises ? ", and rises at every step between." : "; it does not rise at every step between."),
             Plan = plan,
             Models = models,
             Kurtosis = points,
@@ -91,31 +128,58 @@ public static class FigureSummary
         {
             string[] common =
             [
-                .. plan.Tasks.Where(task => circuits.All(entry => entry.Circuits.Any(circuit =>
-                    circuit.Task == task && circuit.TargetLoss == target && circuit.Status == PruningStatus.Solved && !circuit.NothingToFind()))),
+                .. plan.Tasks.Where(task =>
+                    circuits.All(entry =>
+                        entry.Circuits.Any(circuit =>
+                            circuit.Task == task
+                            && circuit.TargetLoss == target
+                            && circuit.Status == PruningStatus.Solved
+                            && !circuit.NothingToFind()
+                        )
+                    )
+                ),
             ];
             foreach (var group in models.GroupBy(model => (model.Model.Width, model.Model.Density)))
             {
                 HashSet<string> names = [.. group.Select(model => model.Name)];
                 double[] edges =
                 [
-                    .. circuits.Where(entry => names.Contains(entry.Model)).SelectMany(entry => entry.Circuits)
-                        .Where(circuit => circuit.TargetLoss == target && common.Contains(circuit.Task)).Select(circuit => circuit.Edges!.Value),
+                    .. circuits
+                        .Where(entry => names.Contains(entry.Model))
+                        .SelectMany(entry => entry.Circuits)
+                        .Where(circuit => circuit.TargetLoss == target && common.Contains(circuit.Task))
+                        .Select(circuit => circuit.Edges!.Value),
                 ];
                 MeasuredModel first = group.First();
-                points.Add(new FrontierPoint(
-                    first.Model.Width, first.Model.Density!.Value, (long)Math.Round(first.NonzeroFraction * first.Model.MatrixEntries), group.Average(model => model.ValidationLoss), target,
-                    common.Length, edges.Length == 0 ? null : EdgeCount.GeometricMean(edges)));
+                points.Add(
+                    new FrontierPoint(
+                        first.Model.Width,
+                        first.Model.Density!.Value,
+                        (long)Math.Round(first.NonzeroFraction * first.Model.MatrixEntries),
+                        group.Average(model => model.ValidationLoss),
+                        target,
+                        common.Length,
+                        edges.Length == 0 ? null : EdgeCount.GeometricMean(edges)
+                    )
+                );
             }
         }
 
-        FrontierPoint[] shown = [.. points.GroupBy(point => point.TargetLoss).MaxBy(group => group.First().Tasks)!.Where(point => point.Edges is not null)];
+        FrontierPoint[] shown =
+        [
+            .. points.GroupBy(point => point.TargetLoss).MaxBy(group => group.First().Tasks)!.Where(point => point.Edges is not null),
+        ];
         FrontierPoint? smallest = shown.MinBy(point => point.Edges);
         return new FigureResult
         {
             Headline = smallest is null
                 ? "No task is done by a circuit of every model, so their circuits cannot be compared."
-                : Line($"At target {smallest.TargetLoss}, over the {smallest.Tasks} tasks that every model does, circuits have {smallest.Edges:0.0} (width {smallest.Width}, {smallest.Nonzero} nonzero weights) to {shown.Max(point => point.Edges):0.0} edges."),
+                : string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"At target {smallest.TargetLoss}, over the {smallest.Tasks} tasks that every model does, circuits have "
+                        + $"{smallest.Edges:0.0} (width {smallest.Width}, {smallest.Nonzero} nonzero weights) to "
+                        + $"{shown.Max(point => point.Edges):0.0} edges."
+                ),
             Plan = plan,
             Models = models,
             Circuits = circuits,
@@ -130,21 +194,32 @@ public static class FigureSummary
     {
         NecessityPoint[] points =
         [
-            .. circuits.SelectMany(entry => entry.Circuits).Where(circuit => circuit.Status == PruningStatus.Solved && !circuit.NothingToFind())
-                .GroupBy(circuit => circuit.TargetLoss).OrderByDescending(group => group.Key).Select(group => new NecessityPoint(
+            .. circuits
+                .SelectMany(entry => entry.Circuits)
+                .Where(circuit => circuit.Status == PruningStatus.Solved && !circuit.NothingToFind())
+                .GroupBy(circuit => circuit.TargetLoss)
+                .OrderByDescending(group => group.Key)
+                .Select(group => new NecessityPoint(
                     group.Key,
                     group.Count(),
                     group.Average(circuit => circuit.Loss!.Value),
                     group.Average(circuit => circuit.LossWithoutCircuit!.Value),
                     group.Min(circuit => circuit.LossWithoutCircuit!.Value),
-                    group.Average(circuit => circuit.LossWithoutCircuit >= GuessingLoss ? 1.0 : 0.0))),
+                    group.Average(circuit => circuit.LossWithoutCircuit >= GuessingLoss ? 1.0 : 0.0)
+                )),
         ];
         int all = points.Sum(point => point.Circuits);
         return new FigureResult
         {
-            Headline = all == 0
-                ? "No circuit met its target."
-                : Line($"Without its circuit the model is no better than guessing for {100 * points.Sum(point => point.Necessary * point.Circuits) / all:0} % of {all} circuits; mean loss without it {points.Sum(point => point.MeanLossWithout * point.Circuits) / all:0.00} nats."),
+            Headline =
+                all == 0
+                    ? "No circuit met its target."
+                    : string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"Without its circuit the model is no better than guessing for "
+                            + $"{100 * points.Sum(point => point.Necessary * point.Circuits) / all:0} % of {all} circuits; mean loss "
+                            + $"without it {points.Sum(point => point.MeanLossWithout * point.Circuits) / all:0.00} nats."
+                    ),
             Plan = plan,
             Models = models,
             Circuits = circuits,
@@ -152,16 +227,22 @@ public static class FigureSummary
         };
     }
 
-    private static string RatioSentence(EdgeComparison comparison, string subject, string other) => comparison.Overall is { } overall
-        ? Line($"{subject} {overall.Ratio.Ratio:0.0} times as many edges as {other} (95 % interval {overall.Ratio.Low:0.0} to {overall.Ratio.High:0.0}; {overall.Tasks} tasks, {overall.Ratio.Cells} pairs of task and seed, all targets).")
-        : "No task has a circuit on both sides that meets a target, so nothing can be compared.";
+    private static string RatioSentence(EdgeComparison comparison, string subject, string other) =>
+        comparison.Overall is { } overall
+            ? string.Create(
+                CultureInfo.InvariantCulture,
+                $"{subject} {overall.Ratio.Ratio:0.0} times as many edges as {other} (95 % interval {overall.Ratio.Low:0.0} to "
+                    + $"{overall.Ratio.High:0.0}; {overall.Tasks} tasks, {overall.Ratio.Cells} pairs of task and seed, all targets)."
+            )
+            : "No task has a circuit on both sides that meets a target, so nothing can be compared.";
 
-    private static string Describe(MatchKind kind) => kind switch
-    {
-        MatchKind.Matched => "matched",
-        MatchKind.Interpolated => "interpolated between two widths",
-        _ => "out of the range of widths, so not equal in loss",
-    };
+    private static string Describe(MatchKind kind) =>
+        kind switch
+        {
+            MatchKind.Matched => "matched",
+            MatchKind.Interpolated => "interpolated between two widths",
+            _ => "out of the range of widths, so not equal in loss",
+        };
 
     private static string Line(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

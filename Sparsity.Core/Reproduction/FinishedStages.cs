@@ -18,7 +18,9 @@ public sealed record FinishedStages(IReadOnlyList<string> Models, IReadOnlyList<
     public static FinishedStages Load(string path)
     {
         FinishedStages read = JsonText.ReadFile<FinishedStages>(path);
-        string? other = read.Models.Concat(read.Circuits).FirstOrDefault(name => name.Length == 0 || name[0] == '.' || name.IndexOfAny(['/', '\\', ':', '\0']) >= 0);
+        string? other = read
+            .Models.Concat(read.Circuits)
+            .FirstOrDefault(name => name.Length == 0 || name[0] == '.' || name.IndexOfAny(['/', '\\', ':', '\0']) >= 0);
         return other is null ? read : throw new BadInputException($"{path}: '{other}' is no name of a stage. Run the shard again.");
     }
 
@@ -26,9 +28,9 @@ public sealed record FinishedStages(IReadOnlyList<string> Models, IReadOnlyList<
     /// <param name="shard">The shard's folder.</param>
     /// <param name="plan">Of the figure.</param>
     internal IEnumerable<StageFolder> In(string shard, ReproductionPlan plan) =>
-    [
-        .. plan.DataName is { } data ? (StageFolder[])[new StageFolder(shard, data, "train.bin", data)] : [],
-        .. Models.Select(name => new StageFolder(shard, Path.Combine("models", name), "model.safetensors", plan.DataName)),
-        .. Circuits.Select(name => new StageFolder(shard, Path.Combine("circuits", name), "results.json", plan.DataName)),
-    ];
+        [
+            .. plan.DataName is { } data ? (StageFolder[])[new StageFolder(shard, data, "train.bin", data)] : [],
+            .. Models.Select(name => new StageFolder(shard, Path.Combine("models", name), "model.safetensors", plan.DataName)),
+            .. Circuits.Select(name => new StageFolder(shard, Path.Combine("circuits", name), "results.json", plan.DataName)),
+        ];
 }

@@ -14,7 +14,15 @@ namespace Sparsity.Core.Reproduction;
 /// <param name="NonzeroFraction">Share of nonzero entries of the attention and MLP matrices.</param>
 /// <param name="FinalResidualKurtosis">Mean over channels, on the last validation batch; 3 for a normal distribution.</param>
 public sealed record MeasuredModel(
-    string Name, PlannedModel Model, string Fingerprint, double ValidationLoss, double BigramLoss, long Nonzero, double NonzeroFraction, double FinalResidualKurtosis)
+    string Name,
+    PlannedModel Model,
+    string Fingerprint,
+    double ValidationLoss,
+    double BigramLoss,
+    long Nonzero,
+    double NonzeroFraction,
+    double FinalResidualKurtosis
+)
 {
     /// <summary>Reads what a finished run says of itself.</summary>
     /// <param name="model">That was trained.</param>
@@ -27,8 +35,19 @@ public sealed record MeasuredModel(
         TrainingMetrics metrics = JsonText.Read<TrainingMetrics>(JsonText.ParseObject(last, folder.MetricsPath), folder.MetricsPath);
         return metrics is { ValidationLoss: { } loss, Statistics: { } statistics, FinalResidualKurtosis: { } kurtosis }
             ? new MeasuredModel(
-                model.Name, model, fingerprint, loss, folder.ReadRecord().BigramLoss, statistics.NonzeroWithoutEmbeddings, statistics.NonzeroFraction, kurtosis)
-            : throw new BadInputException($"{folder.MetricsPath}: the last line has no validation_loss, statistics or final_residual_kurtosis. Remove {folder.Directory} to train the model again.");
+                model.Name,
+                model,
+                fingerprint,
+                loss,
+                folder.ReadRecord().BigramLoss,
+                statistics.NonzeroWithoutEmbeddings,
+                statistics.NonzeroFraction,
+                kurtosis
+            )
+            : throw new BadInputException(
+                $"{folder.MetricsPath}: the last line has no validation_loss, statistics or final_residual_kurtosis. Remove "
+                    + $"{folder.Directory} to train the model again."
+            );
     }
 }
 

@@ -3,10 +3,13 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Reproduction;
 
-/// <summary>A model to train: all that tells it from the small model of <see cref="ModelConfig.Small"/>, trained with default settings.</summary>
+/// <summary>
+/// A model to train: all that tells it from the small model of <see cref="ModelConfig.Small"/>, trained with default settings.
+/// </summary>
 /// <param name="Layers">L.</param>
 /// <param name="Width">D; the MLP has four times as many neurons.</param>
-/// <param name="Density">Share of nonzero entries of attention and MLP matrices, 1 for all; null for an ordinary model, which has no AbsTopK either.</param>
+/// <param name="Density">Share of nonzero entries of attention and MLP matrices, 1 for all; null for an ordinary model, which has no
+/// AbsTopK either.</param>
 /// <param name="Tokens">To train on.</param>
 /// <param name="Seed">Of weights and data order.</param>
 public sealed record PlannedModel(int Layers, int Width, double? Density, long Tokens, ulong Seed)
@@ -22,31 +25,43 @@ public sealed record PlannedModel(int Layers, int Width, double? Density, long T
 
     /// <summary>Of its folder: models that differ have names that differ.</summary>
     [System.Text.Json.Serialization.JsonIgnore]
-    public string Name => FormattableString.Invariant($"{Layers}x{Width}-{(Density is { } density ? $"density-{density:0.######}" : "dense")}-tokens-{Tokens}-seed-{Seed}");
+    public string Name =>
+        FormattableString.Invariant(
+            $"{Layers}x{Width}-{(Density is { } density ? $"density-{density:0.######}" : "dense")}-tokens-{Tokens}-seed-{Seed}"
+        );
 
     /// <summary>The model's shape.</summary>
     public ModelConfig Shape(int vocabulary)
     {
         ModelConfig small = ModelConfig.Small(vocabulary);
-        return (small with
-        {
-            NLayer = Layers,
-            DModel = Width,
-            DMlpField = 4 * Width,
-            DHeadField = HeadChannels,
-            NHead = Math.Max(1, (int)Math.Round((double)Width / HeadChannels, MidpointRounding.AwayFromZero)),
-            Afrac = Density is null ? null : small.Afrac,
-        }).Validated();
+        return (
+            small with
+            {
+                NLayer = Layers,
+                DModel = Width,
+                DMlpField = 4 * Width,
+                DHeadField = HeadChannels,
+                NHead = Math.Max(1, (int)Math.Round((double)Width / HeadChannels, MidpointRounding.AwayFromZero)),
+                Afrac = Density is null ? null : small.Afrac,
+            }
+        ).Validated();
     }
 
     /// <summary>How it is trained, resolved for its shape.</summary>
     public TrainingConfig Training(ModelConfig shape)
     {
-        // The rate while all weights are there still is one for all densities: sharkfin makes it grow as they become fewer. An ordinary model's rate falls
-        // as the root of its width grows.
+        // The rate while all weights are there still is one for all densities: sharkfin makes it grow as they become fewer. An ordinary
+        // model's rate falls as the root of its width grows.
         TrainingConfig config = Density is { } density
-            ? TrainingConfig.Small with { Density = density, Lr = TrainingConfig.Small.Lr * Math.Sqrt(TrainingConfig.Small.Density!.Value / density) }
-            : TrainingConfig.SmallDense with { Lr = TrainingConfig.SmallDense.Lr * Math.Sqrt((double)ModelConfig.Small(2).DModel / Width) };
+            ? TrainingConfig.Small with
+            {
+                Density = density,
+                Lr = TrainingConfig.Small.Lr * Math.Sqrt(TrainingConfig.Small.Density!.Value / density),
+            }
+            : TrainingConfig.SmallDense with
+            {
+                Lr = TrainingConfig.SmallDense.Lr * Math.Sqrt((double)ModelConfig.Small(2).DModel / Width),
+            };
         config = config with { Seed = Seed, TotalTokens = Tokens };
         return (config with { EvaluateEvery = Math.Max(config.EvaluateEvery, config.LastStep() / 4) }).Resolved(shape);
     }

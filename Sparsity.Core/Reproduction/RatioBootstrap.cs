@@ -9,8 +9,8 @@ public readonly record struct RatioCell(string Task, ulong Seed, double LogRatio
 public sealed record RatioEstimate(double Ratio, double Low, double High, int Cells);
 
 /// <summary>
-/// Resamples tasks and seeds, each with replacement and independently of the other, as new tasks and new seeds would be drawn: cells of one task or one seed
-/// come and go together, so that many tasks measured with few seeds do not pass for many seeds.
+/// Resamples tasks and seeds, each with replacement and independently of the other, as new tasks and new seeds would be drawn: cells of one
+/// task or one seed come and go together, so that many tasks measured with few seeds do not pass for many seeds.
 /// </summary>
 public static class RatioBootstrap
 {
@@ -30,7 +30,9 @@ public static class RatioBootstrap
         string[] tasks = [.. cells.Select(cell => cell.Task).Distinct().Order(StringComparer.Ordinal)];
         ulong[] seeds = [.. cells.Select(cell => cell.Seed).Distinct().Order()];
         (int Task, int Seed, double LogRatio)[] indexed =
-            [.. cells.Select(cell => (Array.IndexOf(tasks, cell.Task), Array.IndexOf(seeds, cell.Seed), cell.LogRatio))];
+        [
+            .. cells.Select(cell => (Array.IndexOf(tasks, cell.Task), Array.IndexOf(seeds, cell.Seed), cell.LogRatio)),
+        ];
         var random = RandomSource.For(seed, "bootstrap of edge ratios");
         var taskCounts = new int[tasks.Length];
         var seedCounts = new int[seeds.Length];
@@ -50,7 +52,12 @@ public static class RatioBootstrap
         means.Sort();
         return means.Count == 0
             ? new RatioEstimate(Math.Exp(mean), Math.Exp(mean), Math.Exp(mean), cells.Count)
-            : new RatioEstimate(Math.Exp(mean), Math.Exp(means[(int)(Tail * means.Count)]), Math.Exp(means[means.Count - 1 - (int)(Tail * means.Count)]), cells.Count);
+            : new RatioEstimate(
+                Math.Exp(mean),
+                Math.Exp(means[(int)(Tail * means.Count)]),
+                Math.Exp(means[means.Count - 1 - (int)(Tail * means.Count)]),
+                cells.Count
+            );
     }
 
     /// <summary>Overwrites <paramref name="counts"/> with how often each was drawn in as many draws as there are.</summary>

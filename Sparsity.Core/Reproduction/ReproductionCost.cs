@@ -1,8 +1,8 @@
 namespace Sparsity.Core.Reproduction;
 
 /// <summary>
-/// What work takes, in minutes of two cores of the machine that the numbers of docs/results.md come from. Only the choice of a plan follows from it: how long
-/// a plan takes elsewhere, on a GPU say, changes nothing of what is done.
+/// What work takes, in minutes of two cores of the machine that the numbers of docs/results.md come from. Only the choice of a plan follows
+/// from it: how long a plan takes elsewhere, on a GPU say, changes nothing of what is done.
 /// </summary>
 public static class ReproductionCost
 {
@@ -16,7 +16,9 @@ public static class ReproductionCost
     /// <summary>Forward passes that a pair of prompts of mask training stands for: two prompts, with their way back.</summary>
     private const double PassesPerTrainingPair = 6;
 
-    /// <summary>The same for choosing and describing the circuit of one target, for each pair chosen on: bisection, controls, single nodes.</summary>
+    /// <summary>
+    /// The same for choosing and describing the circuit of one target, for each pair chosen on: bisection, controls, single nodes.
+    /// </summary>
     private const double PassesPerSelectionPair = 60;
 
     private const double TokensPerPrompt = 40;
@@ -28,12 +30,14 @@ public static class ReproductionCost
     internal const double DensePruned = 1.5;
 
     /// <summary>Training of one model.</summary>
-    public static double TrainingMinutes(PlannedModel model) => model.Tokens * MicrosecondsPerPass(model, model.Density < 1 ? ShareWhileAnnealed : 1) / 60e6;
+    public static double TrainingMinutes(PlannedModel model) =>
+        model.Tokens * MicrosecondsPerPass(model, model.Density < 1 ? ShareWhileAnnealed : 1) / 60e6;
 
     /// <summary>Pruning one model to all tasks of a plan with one seed.</summary>
     public static double PruningMinutes(PlannedModel model, ReproductionPlan plan)
     {
-        double passes = (PassesPerTrainingPair * plan.Pruning.Steps * plan.Pruning.BatchPairs * plan.Pruning.KCoef.Count)
+        double passes =
+            (PassesPerTrainingPair * plan.Pruning.Steps * plan.Pruning.BatchPairs * plan.Pruning.KCoef.Count)
             + (PassesPerSelectionPair * plan.Pruning.SelectionPairs * plan.TargetLosses.Count);
 
         // A way forward is a third of a training step.

@@ -4,8 +4,8 @@ using Sparsity.Core.Files;
 namespace Sparsity.Core.Reproduction;
 
 /// <summary>
-/// Joins the folders of a figure's shards into one that holds the stages of all of them, as if one run had made them there: what is left to do is to draw the
-/// figure. Figures that share the folders of shards are joined together. Doing it again changes nothing.
+/// Joins the folders of a figure's shards into one that holds the stages of all of them, as if one run had made them there: what is left to
+/// do is to draw the figure. Figures that share the folders of shards are joined together. Doing it again changes nothing.
 /// </summary>
 public static class ReproductionMerge
 {
@@ -47,7 +47,9 @@ public static class ReproductionMerge
         bool isBegun = plans.Any(plan => TextOfPlan(directory, plan.Figure) == JsonText.Write(plan));
         if (isBegun && plans.Find(plan => TextOfPlan(directory, plan.Figure) is { } text && text != JsonText.Write(plan)) is { } other)
         {
-            throw new BadInputException($"{PlanPath(directory, other.Figure)}: is another plan than that of the shards. Give another output folder.");
+            throw new BadInputException(
+                $"{PlanPath(directory, other.Figure)}: is another plan than that of the shards. Give another output folder."
+            );
         }
 
         foreach (StageFolder stage in stages.Values)
@@ -76,10 +78,14 @@ public static class ReproductionMerge
         foreach (string folder in shards)
         {
             string path = PlanPath(folder, figure);
-            plans[folder] = File.Exists(path) ? ReproductionPlan.Load(path) : throw new BadInputException($"{folder}: {figure.Name()} is begun in other shards, but not there. Run the shard.");
+            plans[folder] = File.Exists(path)
+                ? ReproductionPlan.Load(path)
+                : throw new BadInputException($"{folder}: {figure.Name()} is begun in other shards, but not there. Run the shard.");
             if (plans[folder].Shard is null)
             {
-                throw new BadInputException($"{folder}: {figure.Name()} was made as a whole there, and not as a shard. There is nothing to join it with.");
+                throw new BadInputException(
+                    $"{folder}: {figure.Name()} was made as a whole there, and not as a shard. There is nothing to join it with."
+                );
             }
         }
 
@@ -88,7 +94,10 @@ public static class ReproductionMerge
         string? other = inOrder.FirstOrDefault(folder => JsonText.Write(plans[folder] with { Shard = null }) != JsonText.Write(plan));
         return other is null
             ? (plan, inOrder)
-            : throw new BadInputException($"{other}: is a shard of another plan than {inOrder[0]}: their {figure.Name()}/{PlanName} differ in more than the shard. Give shards of one plan.");
+            : throw new BadInputException(
+                $"{other}: is a shard of another plan than {inOrder[0]}: their {figure.Name()}/{PlanName} differ in more than the "
+                    + $"shard. Give shards of one plan."
+            );
     }
 
     private static IEnumerable<StageFolder> StagesIn(string folder, ReproductionPlan plan)
@@ -107,5 +116,6 @@ public static class ReproductionMerge
     private static string PlanPath(string folder, Figure figure) => Path.Combine(folder, figure.Name(), PlanName);
 
     /// <summary>Null where there is none.</summary>
-    private static string? TextOfPlan(string folder, Figure figure) => File.Exists(PlanPath(folder, figure)) ? JsonText.ReadAllText(PlanPath(folder, figure)) : null;
+    private static string? TextOfPlan(string folder, Figure figure) =>
+        File.Exists(PlanPath(folder, figure)) ? JsonText.ReadAllText(PlanPath(folder, figure)) : null;
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Serialization;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Distributed;
@@ -6,7 +7,9 @@ using Sparsity.Core.Pruning;
 
 namespace Sparsity.Core.Reproduction;
 
-/// <summary>plan.json: everything a figure is made from. Two machines with one plan do the same work; a run that was stopped goes on by it.</summary>
+/// <summary>
+/// plan.json: everything a figure is made from. Two machines with one plan do the same work; a run that was stopped goes on by it.
+/// </summary>
 public sealed record ReproductionPlan
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
@@ -31,7 +34,10 @@ public sealed record ReproductionPlan
     /// <summary>Data folder that was given, as an absolute path; null for synthetic text.</summary>
     public string? Data { get; init; }
 
-    /// <summary><see cref="Sparsity.Core.Data.DataFolder.Fingerprint"/> of the data that were given; null for synthetic text, and in files of earlier versions.</summary>
+    /// <summary>
+    /// <see cref="Sparsity.Core.Data.DataFolder.Fingerprint"/> of the data that were given; null for synthetic text, and in files of
+    /// earlier versions.
+    /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? DataFingerprint { get; init; }
 
@@ -79,7 +85,12 @@ public sealed record ReproductionPlan
 
     /// <summary>The options of <c>reproduce</c> that ask for it, but for <c>--out</c>.</summary>
     [JsonIgnore]
-    public string Options => FormattableString.Invariant($"--figure {Figure.Name()} --budget {BudgetMinutes} --seed {Seed}{(Data is null ? "" : $" --data {Data}")}{(Shard is null ? "" : $" --shard {Shard}")}");
+    public string Options =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"--figure {Figure.Name()} --budget {BudgetMinutes} --seed "
+                + $"{Seed}{(Data is null ? "" : $" --data {Data}")}{(Shard is null ? "" : $" --shard {Shard}")}"
+        );
 
     /// <summary>The dense model of a width that is compared with a sparse one: the same but for width and sparsity.</summary>
     public PlannedModel Dense(PlannedModel sparse, int width) => sparse with { Width = width, Density = null };
@@ -89,17 +100,18 @@ public sealed record ReproductionPlan
     /// <param name="fingerprint">Of its weights.</param>
     /// <param name="seed">Of masks and prompts.</param>
     /// <param name="method">How nodes are ranked.</param>
-    public PruningPlan PruningOf(string model, string fingerprint, ulong seed, PruningMethod method) => new()
-    {
-        Version = Version,
-        Model = model,
-        ModelFingerprint = fingerprint,
-        Tasks = Tasks,
-        PruneUnsolved = false,
-        TargetLosses = TargetLosses,
-        Seeds = [seed],
-        Settings = Pruning with { Seed = seed, Method = method, TargetLoss = TargetLosses[0] },
-    };
+    public PruningPlan PruningOf(string model, string fingerprint, ulong seed, PruningMethod method) =>
+        new()
+        {
+            Version = Version,
+            Model = model,
+            ModelFingerprint = fingerprint,
+            Tasks = Tasks,
+            PruneUnsolved = false,
+            TargetLosses = TargetLosses,
+            Seeds = [seed],
+            Settings = Pruning with { Seed = seed, Method = method, TargetLoss = TargetLosses[0] },
+        };
 
     /// <summary>Reads plan.json.</summary>
     /// <exception cref="BadInputException">It is missing or damaged.</exception>
@@ -107,16 +119,26 @@ public sealed record ReproductionPlan
     {
         ReproductionPlan plan = JsonText.ReadFile<ReproductionPlan>(path);
         bool prunes = plan.Figure != Figure.Kurtosis;
-        bool holds = plan.Models.Count > 0
+        bool holds =
+            plan.Models.Count > 0
             && plan.Models.All(model => model is { Layers: >= 1, Width: >= 1, Tokens: >= 1 } && (model.Density is null or (> 0 and <= 1)))
             && (plan.Figure != Figure.SizeVsLoss || plan.DenseWidths.Contains(plan.FirstDenseWidth))
             && plan.DenseWidths.Zip(plan.DenseWidths.Skip(1)).All(pair => pair.First < pair.Second)
             && (!prunes || (plan.Tasks.Count > 0 && plan.TargetLosses.Count > 0))
             && plan.TargetLosses.All(target => target > 0)
             && plan is { MatchTolerance: >= 0, Resamples: >= 1, Megabytes: > 0, Vocabulary: > 256 }
-            && (plan.Shard is null || (plan.Shard is { Index: >= 1 } shard && shard.Index <= shard.Count && shard.Count <= plan.Models.Count));
+            && (
+                plan.Shard is null
+                || (plan.Shard is { Index: >= 1 } shard && shard.Index <= shard.Count && shard.Count <= plan.Models.Count)
+            );
         return holds
-            ? plan with { Pruning = plan.Pruning.Validated(path) }
-            : throw new BadInputException($"{path}: lacks models, widths, tasks or targets, or one of its numbers is out of range. Use another copy, or begin again in another folder.");
+            ? plan with
+            {
+                Pruning = plan.Pruning.Validated(path),
+            }
+            : throw new BadInputException(
+                $"{path}: lacks models, widths, tasks or targets, or one of its numbers is out of range. Use another copy, or begin "
+                    + $"again in another folder."
+            );
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Sparsity.Core.Circuits;
 
 namespace Sparsity.Core.Reproduction;
@@ -8,8 +9,24 @@ public static class ReproductionPlanner
     /// <summary>Tokens of the tokenizer trained on synthetic text.</summary>
     private const int Vocabulary = 512;
 
-    /// <summary>Widths among which dense models are looked for, as shares of the sparse one's: with few weights in each row, the sparse model is matched by narrow ones.</summary>
-    private static readonly double[] WidthShares = [1.0 / 16, 3.0 / 32, 1.0 / 8, 5.0 / 32, 3.0 / 16, 1.0 / 4, 5.0 / 16, 3.0 / 8, 1.0 / 2, 3.0 / 4, 1];
+    /// <summary>
+    /// Widths among which dense models are looked for, as shares of the sparse one's: with few weights in each row, the sparse model is
+    /// matched by narrow ones.
+    /// </summary>
+    private static readonly double[] WidthShares =
+    [
+        1.0 / 16,
+        3.0 / 32,
+        1.0 / 8,
+        5.0 / 32,
+        3.0 / 16,
+        1.0 / 4,
+        5.0 / 16,
+        3.0 / 8,
+        1.0 / 2,
+        3.0 / 4,
+        1,
+    ];
 
     /// <summary>The search begins at one in so many channels: near it, small models matched.</summary>
     private const int FirstWidthShare = 8;
@@ -40,12 +57,24 @@ public static class ReproductionPlanner
 
         ReproductionPlan[] plans = [.. ReproductionScale.All.Select(scale => At(scale, figure, budgetMinutes, seed, data, version))];
         return plans.LastOrDefault(plan => plan.EstimatedMinutes <= budgetMinutes)
-            ?? throw new BadInputException(FormattableString.Invariant(
-                $"the budget is {budgetMinutes} minutes, but the smallest plan for {figure.Name()} takes about {plans[0].EstimatedMinutes}. Raise the budget."));
+            ?? throw new BadInputException(
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"the budget is {budgetMinutes} minutes, but the smallest plan for {figure.Name()} takes about "
+                        + $"{plans[0].EstimatedMinutes}. Raise the budget."
+                )
+            );
     }
 
     /// <summary>The plan of a scale.</summary>
-    public static ReproductionPlan At(ReproductionScale scale, Figure figure, double budgetMinutes, ulong seed, string? data, string version)
+    public static ReproductionPlan At(
+        ReproductionScale scale,
+        Figure figure,
+        double budgetMinutes,
+        ulong seed,
+        string? data,
+        string version
+    )
     {
         var plan = new ReproductionPlan
         {
@@ -58,8 +87,16 @@ public static class ReproductionPlanner
             Data = data,
             Megabytes = scale.Megabytes,
             Vocabulary = Vocabulary,
-            Models = [.. Enumerable.Range(0, figure == Figure.Frontier && scale.Level < FirstFrontierWithSeeds ? 1 : scale.Seeds).SelectMany(i => Models(scale, figure, seed + (ulong)i))],
-            DenseWidths = figure == Figure.SizeVsLoss ? [.. WidthShares.Select(share => Math.Max(4, (int)(share * scale.Width) / 4 * 4)).Distinct()] : [],
+            Models =
+            [
+                .. Enumerable
+                    .Range(0, figure == Figure.Frontier && scale.Level < FirstFrontierWithSeeds ? 1 : scale.Seeds)
+                    .SelectMany(i => Models(scale, figure, seed + (ulong)i)),
+            ],
+            DenseWidths =
+                figure == Figure.SizeVsLoss
+                    ? [.. WidthShares.Select(share => Math.Max(4, (int)(share * scale.Width) / 4 * 4)).Distinct()]
+                    : [],
             FirstDenseWidth = figure == Figure.SizeVsLoss ? scale.Width / FirstWidthShare : 0,
             Tasks = figure == Figure.Kurtosis ? [] : scale.Tasks,
             TargetLosses = figure == Figure.Kurtosis ? [] : scale.TargetLosses,
@@ -77,18 +114,23 @@ public static class ReproductionPlanner
         return plan with { EstimatedMinutes = Math.Round(Minutes(plan), 2) };
     }
 
-    private static IEnumerable<PlannedModel> Models(ReproductionScale scale, Figure figure, ulong seed) => figure switch
-    {
-        Figure.Kurtosis => KurtosisDensities.Where(density => density >= (double)PlannedModel.MinimumAlive / scale.Width).Select(density => scale.Model(density, seed))
-            .Append(scale.Model(1, seed) with { Density = null }),
-        Figure.Frontier =>
-            from width in FrontierWidths
+    private static IEnumerable<PlannedModel> Models(ReproductionScale scale, Figure figure, ulong seed) =>
+        figure switch
+        {
+            Figure.Kurtosis => KurtosisDensities
+                .Where(density => density >= (double)PlannedModel.MinimumAlive / scale.Width)
+                .Select(density => scale.Model(density, seed))
+                .Append(scale.Model(1, seed) with { Density = null }),
+            Figure.Frontier => from width in FrontierWidths
             from budget in FrontierBudgets
             let density = budget / (width * width)
             where density <= 1 && density * width * scale.Width >= PlannedModel.MinimumAlive
-            select scale.Model(density, seed) with { Width = (int)(width * scale.Width) },
-        _ => [scale.Sparse(seed)],
-    };
+            select scale.Model(density, seed) with
+            {
+                Width = (int)(width * scale.Width),
+            },
+            _ => [scale.Sparse(seed)],
+        };
 
     private static double Minutes(ReproductionPlan plan)
     {

@@ -2,7 +2,9 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Reproduction;
 
-/// <summary>A size at which figures are made. All figures of a scale train the same kind of models, so that those made in one folder share them.</summary>
+/// <summary>
+/// A size at which figures are made. All figures of a scale train the same kind of models, so that those made in one folder share them.
+/// </summary>
 /// <param name="Level">From 0; each has more training tokens than the one before.</param>
 /// <param name="Layers">L.</param>
 /// <param name="Width">D of sparse models.</param>
@@ -13,7 +15,16 @@ namespace Sparsity.Core.Reproduction;
 /// <param name="TargetLosses">Falling.</param>
 /// <param name="Megabytes">Of synthetic text.</param>
 public sealed record ReproductionScale(
-    int Level, int Layers, int Width, long Tokens, int Seeds, int MaskSteps, int Prompts, IReadOnlyList<double> TargetLosses, double Megabytes)
+    int Level,
+    int Layers,
+    int Width,
+    long Tokens,
+    int Seeds,
+    int MaskSteps,
+    int Prompts,
+    IReadOnlyList<double> TargetLosses,
+    double Megabytes
+)
 {
     private static readonly double[] FewTargets = [0.5, 0.15];
     private static readonly double[] SomeTargets = [0.5, 0.15, 0.05];
@@ -39,7 +50,8 @@ public sealed record ReproductionScale(
     private const int FirstWithAllTasks = 3;
 
     /// <summary>Names of the tasks to prune to: the first of the catalogue, or all.</summary>
-    public IReadOnlyList<string> Tasks => [.. TaskCatalogue.All.Take(Level < FirstWithAllTasks ? FewTasks : int.MaxValue).Select(task => task.Name)];
+    public IReadOnlyList<string> Tasks =>
+        [.. TaskCatalogue.All.Take(Level < FirstWithAllTasks ? FewTasks : int.MaxValue).Select(task => task.Name)];
 
     /// <summary>The sparse model of a seed.</summary>
     public PlannedModel Sparse(ulong seed) => Model((double)WeightsPerRow / Width, seed);

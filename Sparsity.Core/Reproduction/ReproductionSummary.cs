@@ -18,6 +18,11 @@ public sealed record ReproductionSummary(IReadOnlyList<SummaryRow> Figures)
         IReadOnlyList<SummaryRow> rows = File.Exists(path) ? JsonText.ReadFile<ReproductionSummary>(path).Figures : [];
         ReproductionPlan plan = result.Plan;
         var row = new SummaryRow(plan.Figure, plan.BudgetMinutes, plan.Scale, plan.Seed, result.Headline, plan.Figure.Name());
-        AtomicFile.WriteText(path, JsonText.Write(new ReproductionSummary([.. rows.Where(other => other.Figure != plan.Figure).Append(row).OrderBy(entry => entry.Figure)])));
+        AtomicFile.WriteText(
+            path,
+            JsonText.Write(
+                new ReproductionSummary([.. rows.Where(other => other.Figure != plan.Figure).Append(row).OrderBy(entry => entry.Figure)])
+            )
+        );
     }
 }

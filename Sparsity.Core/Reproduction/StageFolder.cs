@@ -28,7 +28,10 @@ internal sealed record StageFolder(string Shard, string Name, string Essence, st
 
         if (Directory.Exists(other) && Hash(Path) != Hash(other))
         {
-            throw new BadInputException($"{IO.Path.Combine(Path, Essence)}: is not the same as in {other}: made on another kind of machine, or by another version. Remove one, and make it anew.");
+            throw new BadInputException(
+                $"{IO.Path.Combine(Path, Essence)}: is not the same as in {other}: made on another kind of machine, or by another "
+                    + $"version. Remove one, and make it anew."
+            );
         }
 
         string? Hash(string folder)
@@ -90,11 +93,14 @@ internal sealed record StageFolder(string Shard, string Name, string Essence, st
                 Write(circuit with { Model = Model(circuit.Model) });
                 break;
             default:
-                AtomicFile.Write(copy, to =>
-                {
-                    using FileStream from = File.OpenRead(path);
-                    from.CopyTo(to);
-                });
+                AtomicFile.Write(
+                    copy,
+                    to =>
+                    {
+                        using FileStream from = File.OpenRead(path);
+                        from.CopyTo(to);
+                    }
+                );
                 break;
         }
 

@@ -19,8 +19,8 @@ public enum MatchKind
 public sealed record WidthMatch(MatchKind Kind, IReadOnlyList<int> Widths, double Share);
 
 /// <summary>
-/// Looks for the width at which dense models have a given validation loss; wider ones are taken to have a lower one. From a first guess it goes up or down in
-/// growing strides until the loss lies between two widths, then bisects.
+/// Looks for the width at which dense models have a given validation loss; wider ones are taken to have a lower one. From a first guess it
+/// goes up or down in growing strides until the loss lies between two widths, then bisects.
 /// </summary>
 /// <param name="widths">To choose among, ascending.</param>
 /// <param name="first">One of them: where to begin.</param>
@@ -33,7 +33,9 @@ public sealed class WidthSearch(IReadOnlyList<int> widths, int first, double los
     private int? _matched;
     private int _stride = 1;
 
-    /// <summary>The widest that is known to be worse than what is looked for, and the narrowest that is better; outside the range where none is.</summary>
+    /// <summary>
+    /// The widest that is known to be worse than what is looked for, and the narrowest that is better; outside the range where none is.
+    /// </summary>
     private int _worse = -1;
 
     private int _better = widths.Count;
@@ -53,7 +55,8 @@ public sealed class WidthSearch(IReadOnlyList<int> widths, int first, double los
         }
 
         (_worse, _better) = measured > loss ? (index, _better) : (_worse, index);
-        _next = _better - _worse <= 1 ? null
+        _next =
+            _better - _worse <= 1 ? null
             : _better == widths.Count ? Math.Min(_worse + _stride, widths.Count - 1)
             : _worse < 0 ? Math.Max(_better - _stride, 0)
             : (_worse + _better) / 2;

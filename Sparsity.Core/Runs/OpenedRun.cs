@@ -8,8 +8,8 @@ using Sparsity.Core.Training;
 namespace Sparsity.Core.Runs;
 
 /// <summary>
-/// The model of a folder of any kind, frozen, in an engine's memory, with its tokenizer, settings and data. A run's folder says where everything is; a
-/// released one takes it from what is given. Tokenizer and data are opened when first asked for.
+/// The model of a folder of any kind, frozen, in an engine's memory, with its tokenizer, settings and data. A run's folder says where
+/// everything is; a released one takes it from what is given. Tokenizer and data are opened when first asked for.
 /// </summary>
 public sealed class OpenedRun : IDisposable
 {
@@ -46,7 +46,8 @@ public sealed class OpenedRun : IDisposable
     public TextTokenizer? FindTokenizer() => _tokenizer is null && TokenizerSource is null ? null : Tokenizer;
 
     /// <summary>The data folder given, or the one the run was trained on, which may have been moved with the run.</summary>
-    /// <exception cref="BadInputException">There is none, it was made with another tokenizer, or it holds other text than the run began with.</exception>
+    /// <exception cref="BadInputException">There is none, it was made with another tokenizer, or it holds other text than the run began
+    /// with.</exception>
     public DataFolder Data => _data ??= OpenData();
 
     /// <summary>
@@ -55,9 +56,10 @@ public sealed class OpenedRun : IDisposable
     public TrainingConfig Training => TrainingOf(Folder, Model.Config);
 
     /// <inheritdoc cref="Training"/>
-    public static TrainingConfig TrainingOf(RunFolder folder, ModelConfig model) => File.Exists(folder.RunPath)
-        ? folder.ReadRecord().Training
-        : new TrainingConfig { ContextTokens = Math.Min(UsualContext, model.BlockSize) }.Resolved(model, folder.Directory);
+    public static TrainingConfig TrainingOf(RunFolder folder, ModelConfig model) =>
+        File.Exists(folder.RunPath)
+            ? folder.ReadRecord().Training
+            : new TrainingConfig { ContextTokens = Math.Min(UsualContext, model.BlockSize) }.Resolved(model, folder.Directory);
 
     /// <summary>Whether it is a run's folder, not only a model's.</summary>
     public bool IsTrainedHere => File.Exists(Folder.RunPath);
@@ -67,8 +69,7 @@ public sealed class OpenedRun : IDisposable
 
     private string? TokenizerSource => GivenTokenizer ?? TokenizerFolder.FolderOf(Folder.Directory) ?? DataDirectory;
 
-    private string? DataDirectory =>
-        _givenData ?? (IsTrainedHere ? RecordedPath.Folder(Folder.ReadRecord().Data, Folder.Directory) : null);
+    private string? DataDirectory => _givenData ?? (IsTrainedHere ? RecordedPath.Folder(Folder.ReadRecord().Data, Folder.Directory) : null);
 
     /// <summary>For what computes without data: --data may only say which tokenizer the model has.</summary>
     /// <param name="what">What is being done, such as "generate".</param>
@@ -85,26 +86,39 @@ public sealed class OpenedRun : IDisposable
 
     private DataFolder OpenData()
     {
-        var data = DataFolder.Open(DataDirectory ?? throw new BadInputException(
-            $"{Folder.Directory}: has no run.json that says which data the model belongs to. Give a data folder."));
+        var data = DataFolder.Open(
+            DataDirectory
+                ?? throw new BadInputException(
+                    $"{Folder.Directory}: has no run.json that says which data the model belongs to. Give a data folder."
+                )
+        );
         if (_givenData is null)
         {
             Folder.ReadRecord().RequireData(data, Folder.Directory); // which may be another of the same name
         }
 
-        return data.Tokenizer.Fingerprint == Tokenizer.Fingerprint ? data : throw new BadInputException(
-            $"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. "
-            + "Give a data folder made with the model's tokenizer.");
+        return data.Tokenizer.Fingerprint == Tokenizer.Fingerprint
+            ? data
+            : throw new BadInputException(
+                $"{data.Directory}: was made with another tokenizer than the model in {Folder.Directory}. "
+                    + "Give a data folder made with the model's tokenizer."
+            );
     }
 
     private TextTokenizer OpenTokenizer()
     {
-        string source = TokenizerSource
+        string source =
+            TokenizerSource
             ?? throw new BadInputException(
-                $"{Folder.Directory}: holds no tokenizer. Give a tokenizer's folder, or a data folder made with it.");
+                $"{Folder.Directory}: holds no tokenizer. Give a tokenizer's folder, or a data folder made with it."
+            );
         TextTokenizer tokenizer = source == DataDirectory ? DataFolder.Open(source).Tokenizer : TokenizerFolder.Load(source);
-        return tokenizer.VocabularySize <= Model.Config.VocabSize ? tokenizer : throw new BadInputException(
-            $"{source}: the tokenizer has {tokenizer.VocabularySize} tokens, but the model in {Folder.Directory} {Model.Config.VocabSize}. "
-            + "Check that they belong together.");
+        return tokenizer.VocabularySize <= Model.Config.VocabSize
+            ? tokenizer
+            : throw new BadInputException(
+                $"{source}: the tokenizer has {tokenizer.VocabularySize} tokens, but the model in {Folder.Directory} "
+                    + $"{Model.Config.VocabSize}. "
+                    + "Check that they belong together."
+            );
     }
 }

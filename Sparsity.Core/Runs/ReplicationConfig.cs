@@ -26,8 +26,16 @@ internal static class ReplicationConfig
     /// <summary>Their names for places of AbsTopK, and ours.</summary>
     private static readonly (string Theirs, string Ours)[] Places =
     [
-        ("attn_in", "attn_in"), ("attn_out", "attn_out"), ("mlp_in", "mlp_in"), ("mlp_out", "mlp_out"), ("mlp_neuron", "mlp_neuron"),
-        ("attn_v", "attn_v"), ("attn_k", "attn_k"), ("attn_q", "attn_q"), ("resid_pre", SiteKinds.ResidualBefore), ("resid_mid", "resid_post_attn"),
+        ("attn_in", "attn_in"),
+        ("attn_out", "attn_out"),
+        ("mlp_in", "mlp_in"),
+        ("mlp_out", "mlp_out"),
+        ("mlp_neuron", "mlp_neuron"),
+        ("attn_v", "attn_v"),
+        ("attn_k", "attn_k"),
+        ("attn_q", "attn_q"),
+        ("resid_pre", SiteKinds.ResidualBefore),
+        ("resid_mid", "resid_post_attn"),
     ];
 
     /// <summary>Whether a config.json is of this dialect.</summary>
@@ -48,8 +56,9 @@ internal static class ReplicationConfig
         recipe?.RequireSame(model.NLayer, model.DModel, sparsity.ActivationTopkFraction);
         if (model.DHead < 1 || model.DModel % model.DHead != 0)
         {
-            throw new BadInputException($"{path}: d_model is {model.DModel} and d_head {model.DHead}, but d_head must divide d_model. "
-                + "Use another copy.");
+            throw new BadInputException(
+                $"{path}: d_model is {model.DModel} and d_head {model.DHead}, but d_head must divide d_model. " + "Use another copy."
+            );
         }
 
         if (model.Dropout != 0)
@@ -98,14 +107,21 @@ internal static class ReplicationConfig
     {
         string[] ours = config.Afrac is null || config.AfracLoctypes.Length == 0 ? [] : config.AfracLoctypes.Split(',');
         bool isBefore = ours.Contains(SiteKinds.NeuronBefore);
-        RequireSame(config.AttentionChannels == config.DModel, $"n_head * d_head is {config.AttentionChannels} and d_model "
-            + $"{config.DModel}; its heads always fill d_model");
+        RequireSame(
+            config.AttentionChannels == config.DModel,
+            $"n_head * d_head is {config.AttentionChannels} and d_model " + $"{config.DModel}; its heads always fill d_model"
+        );
         RequireSame(config.ResidualActivationType == "identity", "it has no residual_activation_type relu");
         RequireSame(config.DPosEmb is null, "it has no concatenated positions (d_pos_emb)");
         RequireSame(!ours.Contains("resid_post_mlp"), "it has no AbsTopK after every MLP (resid_post_mlp)");
-        RequireSame(!(isBefore && ours.Contains("mlp_neuron")), "it has AbsTopK before or after the activation (mlp_pre_act, mlp_neuron), not both");
-        RequireSame(config.AfracAtLeastOne || Site.AllOf(config).All(site => config.KeptAt(site) is not 0), "its AbsTopK keeps at least "
-            + "one entry, where this model's keeps none (afrac_at_least_one)");
+        RequireSame(
+            !(isBefore && ours.Contains("mlp_neuron")),
+            "it has AbsTopK before or after the activation (mlp_pre_act, mlp_neuron), not both"
+        );
+        RequireSame(
+            config.AfracAtLeastOne || Site.AllOf(config).All(site => config.KeptAt(site) is not 0),
+            "its AbsTopK keeps at least " + "one entry, where this model's keeps none (afrac_at_least_one)"
+        );
         var model = new ModelFields
         {
             NLayer = config.NLayer,
@@ -124,7 +140,10 @@ internal static class ReplicationConfig
             UseFlashAttention = true,
             GradientCheckpointing = config.GradCheckpointing,
         };
-        string[] theirs = [.. ours.Select(place => place == SiteKinds.NeuronBefore ? "mlp_neuron" : Places.Single(entry => entry.Ours == place).Theirs)];
+        string[] theirs =
+        [
+            .. ours.Select(place => place == SiteKinds.NeuronBefore ? "mlp_neuron" : Places.Single(entry => entry.Ours == place).Theirs),
+        ];
         var sparsity = new SparsityFields
         {
             EnableActivationSparsity = theirs.Length > 0,
@@ -183,18 +202,22 @@ internal static class ReplicationConfig
 
         if (sparsity.ActivationTopkMode is not (null or "per_token"))
         {
-            throw new BadInputException($"{path}: activation_topk_mode is {sparsity.ActivationTopkMode}, but what it does is known of "
-                + "per_token only. Use another model.");
+            throw new BadInputException(
+                $"{path}: activation_topk_mode is {sparsity.ActivationTopkMode}, but what it does is known of "
+                    + "per_token only. Use another model."
+            );
         }
 
         string given = sparsity.ActivationSparsityLocations ?? recipe?.Locations ?? UsualLocations;
         if (sparsity.ActivationSparsityLocations is null)
         {
-            notes.Add(recipe?.Locations is null
-                ? $"{path} does not say where AbsTopK acts, and {ReplicationRecipe.FileName} is not there or does not say it either: "
-                    + $"taken for {UsualLocations}, as the replication does"
-                : $"where AbsTopK acts was read from {ReplicationRecipe.FileName}: {given} (the replication's own loader takes "
-                    + $"{UsualLocations} whatever that file says)");
+            notes.Add(
+                recipe?.Locations is null
+                    ? $"{path} does not say where AbsTopK acts, and {ReplicationRecipe.FileName} is not there or does not say it either: "
+                        + $"taken for {UsualLocations}, as the replication does"
+                    : $"where AbsTopK acts was read from {ReplicationRecipe.FileName}: {given} (the replication's own loader takes "
+                        + $"{UsualLocations} whatever that file says)"
+            );
         }
 
         // Split at commas and not trimmed: so does the replication, where a name behind a space does nothing.
@@ -202,21 +225,33 @@ internal static class ReplicationConfig
         string[] unknown = [.. names.Where(name => name.Length > 0 && !Places.Any(place => place.Theirs == name))];
         if (unknown.Length > 0)
         {
-            notes.Add($"AbsTopK does not act at {string.Join(", ", unknown.Select(name => $"'{name}'"))}: the replication knows no such places and leaves them out without a word");
+            notes.Add(
+                $"AbsTopK does not act at {string.Join(", ", unknown.Select(name => $"'{name}'"))}: the replication knows no such "
+                    + $"places and leaves them out without a word"
+            );
         }
 
         bool isBefore = sparsity.MlpNeuronPreActivation is true && names.Contains("mlp_neuron");
         if (isBefore)
         {
-            notes.Add("mlp_neuron_pre_activation is read as AbsTopK before the activation; the code behind that field is not public, so "
-                + "this is a guess");
+            notes.Add(
+                "mlp_neuron_pre_activation is read as AbsTopK before the activation; the code behind that field is not public, so "
+                    + "this is a guess"
+            );
         }
 
-        return string.Join(',', names.SelectMany(name => Places.Where(place => place.Theirs == name)).Select(place => isBefore && place.Theirs == "mlp_neuron" ? SiteKinds.NeuronBefore : place.Ours));
+        return string.Join(
+            ',',
+            names
+                .SelectMany(name => Places.Where(place => place.Theirs == name))
+                .Select(place => isBefore && place.Theirs == "mlp_neuron" ? SiteKinds.NeuronBefore : place.Ours)
+        );
     }
 
     private static string TokenizerName(JsonObject config) =>
-        (config[TrainingSection] as JsonObject)?["tokenizer_name"] is JsonValue value && value.TryGetValue(out string? name) ? name : "unknown";
+        (config[TrainingSection] as JsonObject)?["tokenizer_name"] is JsonValue value && value.TryGetValue(out string? name)
+            ? name
+            : "unknown";
 
     private static JsonObject Section(JsonObject config, string name, string path) =>
         config[name] as JsonObject ?? throw new BadInputException($"{path}: has no section {name}. Use another copy.");
@@ -228,20 +263,28 @@ internal static class ReplicationConfig
     {
         string[] unknown =
         [
-            .. config.Select(field => field.Key).Where(name => name is not (ModelSection or SparsitySection or TrainingSection or BridgesSection)),
+            .. config
+                .Select(field => field.Key)
+                .Where(name => name is not (ModelSection or SparsitySection or TrainingSection or BridgesSection)),
             .. Unknown<ModelFields>(ModelSection),
             .. Unknown<SparsityFields>(SparsitySection),
             .. Unknown<BridgeFields>(BridgesSection),
         ];
         if (unknown.Length > 0)
         {
-            throw new BadInputException($"{path}: has fields that this program does not know and that may change what the model computes: {string.Join(", ", unknown)}. Remove them if they do not.");
+            throw new BadInputException(
+                $"{path}: has fields that this program does not know and that may change what the model computes: "
+                    + $"{string.Join(", ", unknown)}. Remove them if they do not."
+            );
         }
 
         IEnumerable<string> Unknown<T>(string section)
         {
             HashSet<string> known = [.. JsonText.Options.GetTypeInfo(typeof(T)).Properties.Select(property => property.Name)];
-            return (config[section] as JsonObject ?? []).Select(field => field.Key).Where(name => !known.Contains(name)).Select(name => $"{section}.{name}");
+            return (config[section] as JsonObject ?? [])
+                .Select(field => field.Key)
+                .Where(name => !known.Contains(name))
+                .Select(name => $"{section}.{name}");
         }
     }
 

@@ -25,9 +25,12 @@ internal static class ReplicationFolder
 
     /// <summary>The file of weights.</summary>
     /// <exception cref="BadInputException">There is none.</exception>
-    public static string TensorsPath(string directory) => FindTensors(directory)
-        ?? throw new BadInputException($"{directory}: its config.json is of the public replication, but there is neither {TensorsName} "
-            + $"nor {TensorsBesideBridgesName}. Add the file.");
+    public static string TensorsPath(string directory) =>
+        FindTensors(directory)
+        ?? throw new BadInputException(
+            $"{directory}: its config.json is of the public replication, but there is neither {TensorsName} "
+                + $"nor {TensorsBesideBridgesName}. Add the file."
+        );
 
     /// <summary>The file's tensors under the names of the list of parameters.</summary>
     /// <param name="tensors">By their names in the file, without wrappers' prefixes; changed.</param>
@@ -35,7 +38,12 @@ internal static class ReplicationFolder
     /// <param name="config">What config.json says.</param>
     /// <param name="hasPositions">Whether there is a wpe.</param>
     /// <exception cref="BadInputException">Tensors are missing, of another shape, or such that config.json knows nothing of.</exception>
-    public static Dictionary<string, StoredTensor> ParametersOf(Dictionary<string, StoredTensor> tensors, string path, ModelConfig config, bool hasPositions)
+    public static Dictionary<string, StoredTensor> ParametersOf(
+        Dictionary<string, StoredTensor> tensors,
+        string path,
+        ModelConfig config,
+        bool hasPositions
+    )
     {
         for (int layer = 0; layer < config.NLayer; layer++)
         {
@@ -48,7 +56,12 @@ internal static class ReplicationFolder
 
         string embedding = TheirName(ParameterNames.Token);
         StoredModel.RemoveTied(path, config, tensors, embedding);
-        ParameterSpec[] wanted = [.. ParameterSpec.ListFor(config).Where(spec => spec.Name != ParameterNames.LogitsBias && (hasPositions || spec.Name != ParameterNames.Position))];
+        ParameterSpec[] wanted =
+        [
+            .. ParameterSpec
+                .ListFor(config)
+                .Where(spec => spec.Name != ParameterNames.LogitsBias && (hasPositions || spec.Name != ParameterNames.Position)),
+        ];
         TensorFile.RequireExactly(path, tensors, [.. wanted.Select(spec => (TheirName(spec.Name), spec.Shape))]);
         return wanted.ToDictionary(spec => spec.Name, spec => tensors[TheirName(spec.Name)]);
     }
@@ -60,14 +73,20 @@ internal static class ReplicationFolder
         IReadOnlyList<ParameterSpec> specs = ParameterSpec.ListFor(model.Config);
         if (!IsZero(ParameterNames.LogitsBias))
         {
-            throw new BadInputException($"The replication's files cannot hold this model: it has a {ParameterNames.LogitsBias} that is "
-                + "not zero. Convert to run or official instead.");
+            throw new BadInputException(
+                $"The replication's files cannot hold this model: it has a {ParameterNames.LogitsBias} that is "
+                    + "not zero. Convert to run or official instead."
+            );
         }
 
         bool hasPositions = model.Config.DPosEmb is null && !IsZero(ParameterNames.Position);
         AtomicFile.WriteText(new RunFolder(directory).ConfigPath, JsonText.Write(ReplicationConfig.Write(model.Config, hasPositions)));
         var tensors = new List<TensorToWrite>();
-        foreach (ParameterSpec spec in specs.Where(spec => spec.Name != ParameterNames.LogitsBias && (hasPositions || spec.Name != ParameterNames.Position)))
+        foreach (
+            ParameterSpec spec in specs.Where(spec =>
+                spec.Name != ParameterNames.LogitsBias && (hasPositions || spec.Name != ParameterNames.Position)
+            )
+        )
         {
             Add(spec.Name, spec);
             if (!model.Config.RmsNorm && !model.Config.LnBias && spec.Name.Contains("ln_", StringComparison.Ordinal))
@@ -90,11 +109,13 @@ internal static class ReplicationFolder
             tensors.Add(new TensorToWrite(TheirName(name), spec.Shape, ElementType.F32, () => MemoryMarshal.AsBytes(model.Values(spec))));
     }
 
-    private static string? FindTensors(string directory) => new[] { TensorsName, TensorsBesideBridgesName }.Select(name => Path.Combine(directory, name)).FirstOrDefault(File.Exists);
+    private static string? FindTensors(string directory) =>
+        new[] { TensorsName, TensorsBesideBridgesName }.Select(name => Path.Combine(directory, name)).FirstOrDefault(File.Exists);
 
     /// <summary>The replication's name of a parameter of ours.</summary>
     private static string TheirName(string ours) =>
-        ours.StartsWith(OurLayerPrefix, StringComparison.Ordinal) ? TheirLayerPrefix + ours[OurLayerPrefix.Length..].Replace(OurSink, TheirSink, StringComparison.Ordinal)
+        ours.StartsWith(OurLayerPrefix, StringComparison.Ordinal)
+            ? TheirLayerPrefix + ours[OurLayerPrefix.Length..].Replace(OurSink, TheirSink, StringComparison.Ordinal)
         : ours.StartsWith(OurPrefix, StringComparison.Ordinal) ? ours[OurPrefix.Length..]
         : ours;
 }

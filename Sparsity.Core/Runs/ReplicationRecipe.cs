@@ -28,13 +28,14 @@ internal sealed class ReplicationRecipe
     public string? Locations => Text("sparsity", "activation_sparsity_locations");
 
     /// <summary>Whether attention reads its sinks; null if not said.</summary>
-    public bool? UsesFlashAttention => Model("use_flash_attention") switch
-    {
-        null => null,
-        "true" => true,
-        "false" => false,
-        string other => throw new BadInputException($"{_path}: use_flash_attention is {other}, but must be true or false."),
-    };
+    public bool? UsesFlashAttention =>
+        Model("use_flash_attention") switch
+        {
+            null => null,
+            "true" => true,
+            "false" => false,
+            string other => throw new BadInputException($"{_path}: use_flash_attention is {other}, but must be true or false."),
+        };
 
     /// <summary>abstopk or threshold; null if not said.</summary>
     public string? BridgeEncoder => Text("bridges", "bridge_act_fn");
@@ -61,7 +62,10 @@ internal sealed class ReplicationRecipe
         }
         catch (YamlException e)
         {
-            throw new BadInputException(FormattableString.Invariant($"{path}, line {e.Start.Line}: not valid YAML ({e.Message.ReplaceLineEndings(" ")})."), e);
+            throw new BadInputException(
+                FormattableString.Invariant($"{path}, line {e.Start.Line}: not valid YAML ({e.Message.ReplaceLineEndings(" ")})."),
+                e
+            );
         }
     }
 
@@ -75,11 +79,16 @@ internal sealed class ReplicationRecipe
 
         void Require(string field, string? text, double expected)
         {
-            if (text is not null && !(double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double given) && given == expected))
+            if (
+                text is not null
+                && !(double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double given) && given == expected)
+            )
             {
                 string right = expected.ToString(CultureInfo.InvariantCulture);
                 throw new BadInputException(
-                    $"{_path}: {field} is {text}, but {right} in config.json beside it. The two files do not belong together: get both again.");
+                    $"{_path}: {field} is {text}, but {right} in config.json beside it. The two files do not belong together: get "
+                        + $"both again."
+                );
             }
         }
     }
@@ -119,5 +128,6 @@ internal sealed class ReplicationRecipe
             : throw new BadInputException($"{_path}: {section} is no section of fields. Get the file again.");
     }
 
-    private static YamlNode? Child(YamlMappingNode mapping, string name) => mapping.Children.TryGetValue(new YamlScalarNode(name), out YamlNode? child) ? child : null;
+    private static YamlNode? Child(YamlMappingNode mapping, string name) =>
+        mapping.Children.TryGetValue(new YamlScalarNode(name), out YamlNode? child) ? child : null;
 }

@@ -9,8 +9,10 @@ using Sparsity.Core.Training;
 namespace Sparsity.Core.Runs;
 
 /// <summary>
-/// A training run is a folder (docs/formats.md): begun with <see cref="Create(string, IComputeEngine, DataFolder, ModelConfig, TrainingConfig, StoredModel)"/>,
-/// gone on with by <see cref="Resume(string, IComputeEngine, string, string, IProcessGroup)"/>, and read by <see cref="Open"/>, at any time and by any program.
+/// A training run is a folder (docs/formats.md): begun with
+/// <see cref="Create(string, IComputeEngine, DataFolder, ModelConfig, TrainingConfig, StoredModel)"/>, gone on with by
+/// <see cref="Resume(string, IComputeEngine, string, string, IProcessGroup)"/>, and read by <see cref="Open"/>, at any time and by any
+/// program.
 /// </summary>
 public static class Run
 {
@@ -21,23 +23,38 @@ public static class Run
     /// <param name="model">The model's shape.</param>
     /// <param name="training">How it is trained.</param>
     /// <param name="initial">Weights to begin with; null for random ones.</param>
-    /// <exception cref="BadInputException">The folder holds files, settings are out of range, there is too little text, or the initial model has another shape.</exception>
+    /// <exception cref="BadInputException">The folder holds files, settings are out of range, there is too little text, or the initial
+    /// model has another shape.</exception>
     public static TrainingRun Create(
-        string directory, IComputeEngine engine, DataFolder data, ModelConfig model, TrainingConfig training, StoredModel? initial = null)
+        string directory,
+        IComputeEngine engine,
+        DataFolder data,
+        ModelConfig model,
+        TrainingConfig training,
+        StoredModel? initial = null
+    )
     {
         TrainingConfig resolved = training.Resolved(model.Validated());
         TrainingRun.RequireData(resolved, data.Training.Length, data.Validation.Length); // before anything is allocated
         return Create(directory, new Trainer(engine, model, resolved), data, initial);
     }
 
-    /// <summary>The same with any trainer, which the run disposes. Where several processes train together, rank 0 makes the folder.</summary>
+    /// <summary>
+    /// The same with any trainer, which the run disposes. Where several processes train together, rank 0 makes the folder.
+    /// </summary>
     /// <param name="directory">A new or empty folder.</param>
     /// <param name="trainer">Of a resolved configuration.</param>
     /// <param name="data">What it trains on.</param>
     /// <param name="initial">Weights to begin with; null for those that the trainer draws.</param>
     /// <param name="writeBeside">Writes what the folder of such a run has besides; called before the run can be resumed.</param>
     /// <inheritdoc cref="Create(string, IComputeEngine, DataFolder, ModelConfig, TrainingConfig, StoredModel)" path="/exception"/>
-    public static TrainingRun Create(string directory, Trainer trainer, DataFolder data, StoredModel? initial = null, Action<RunFolder>? writeBeside = null)
+    public static TrainingRun Create(
+        string directory,
+        Trainer trainer,
+        DataFolder data,
+        StoredModel? initial = null,
+        Action<RunFolder>? writeBeside = null
+    )
     {
         RunFolder folder = trainer.Group.IsLeader() ? RunFolder.Create(directory) : new RunFolder(directory);
         var run = new TrainingRun(trainer, folder, data.Training, data.Validation, initial: initial);
@@ -62,18 +79,27 @@ public static class Run
     /// <param name="directory">The run's folder.</param>
     /// <param name="engine">Where it trains; another kind than before gives other last bits.</param>
     /// <param name="data">Where its data are now; null for where they were, or near the run's folder.</param>
-    /// <param name="initial">Where the model that it was to begin with is now; null for where it was. Not for a run with checkpoints.</param>
+    /// <param name="initial">Where the model that it was to begin with is now; null for where it was. Not for a run with
+    /// checkpoints.</param>
     /// <param name="group">The processes that train it together; null for this one alone.</param>
     /// <exception cref="BadInputException">The folder is no run, or its data or initial model are not those that it began with.</exception>
-    public static TrainingRun Resume(string directory, IComputeEngine engine, string? data = null, string? initial = null, IProcessGroup? group = null)
+    public static TrainingRun Resume(
+        string directory,
+        IComputeEngine engine,
+        string? data = null,
+        string? initial = null,
+        IProcessGroup? group = null
+    )
     {
         var folder = new RunFolder(directory);
         RunRecord record = folder.ReadRecord();
         ModelConfig model = folder.ReadConfig();
         DataFolder opened = DataOf(folder, record, data);
         folder.RequireUsesInitial(initial, record.InitialModel);
-        using StoredModel? first = !group.IsLeader() || folder.HasState || record.InitialModel is null ? null
-            : StoredModel.Open(initial ?? RecordedPath.Folder(record.InitialModel, folder.Directory));
+        using StoredModel? first =
+            !group.IsLeader() || folder.HasState || record.InitialModel is null
+                ? null
+                : StoredModel.Open(initial ?? RecordedPath.Folder(record.InitialModel, folder.Directory));
         if (first is not null && record.InitialFingerprint is not null)
         {
             folder.RequireSameInitial(first.Directory, first.Fingerprint(), record.InitialFingerprint);
@@ -92,7 +118,8 @@ public static class Run
     /// <param name="data">Data folder; null for the one that the run was trained on.</param>
     /// <param name="tokenizer">Tokenizer folder; null for the model's own, or else that of the data.</param>
     /// <exception cref="BadInputException">The folder holds no model, or a damaged one.</exception>
-    public static OpenedRun Open(string directory, IComputeEngine engine, string? data = null, string? tokenizer = null) => new(directory, engine, data, tokenizer);
+    public static OpenedRun Open(string directory, IComputeEngine engine, string? data = null, string? tokenizer = null) =>
+        new(directory, engine, data, tokenizer);
 
     /// <summary>The data that a run began with, wherever they are now.</summary>
     internal static DataFolder DataOf(RunFolder folder, RunRecord record, string? given)

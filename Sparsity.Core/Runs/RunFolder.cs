@@ -6,7 +6,9 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Runs;
 
-/// <summary>The files of a run (see docs/formats.md): config.json and model.safetensors are enough for other tools to read the model.</summary>
+/// <summary>
+/// The files of a run (see docs/formats.md): config.json and model.safetensors are enough for other tools to read the model.
+/// </summary>
 /// <param name="directory">The run's folder.</param>
 public sealed class RunFolder(string directory)
 {
@@ -29,11 +31,23 @@ public sealed class RunFolder(string directory)
 
     public string TokenizerPath => Path.Combine(Directory, "tokenizer");
 
-    /// <summary>Creates the folder of a run, or takes an empty one, or one that a run left which was killed before it began: it writes run.json last.</summary>
+    /// <summary>
+    /// Creates the folder of a run, or takes an empty one, or one that a run left which was killed before it began: it writes run.json
+    /// last.
+    /// </summary>
     /// <exception cref="BadInputException">It holds other files already, or cannot be created.</exception>
-    internal static RunFolder Create(string directory) => new(OutputFolder.Create(directory, isLeft: names =>
-        names.Contains(FolderLock.FileName)
-            && names.All(name => name.StartsWith(FolderLock.FileName, StringComparison.Ordinal) || name is "config.json" or "tokenizer" or "bridge.json")));
+    internal static RunFolder Create(string directory) =>
+        new(
+            OutputFolder.Create(
+                directory,
+                isLeft: names =>
+                    names.Contains(FolderLock.FileName)
+                    && names.All(name =>
+                        name.StartsWith(FolderLock.FileName, StringComparison.Ordinal)
+                        || name is "config.json" or "tokenizer" or "bridge.json"
+                    )
+            )
+        );
 
     /// <summary>Checks that a run needs the model that is given for it to begin with.</summary>
     /// <param name="given">The folder that is given; null if none is.</param>
@@ -44,7 +58,9 @@ public sealed class RunFolder(string directory)
         if (given is not null && (recorded is null || HasState))
         {
             throw new BadInputException(
-                $"{Directory}: does not need an initial model: it {(recorded is null ? "began with random weights" : "has a checkpoint to go on from")}. Leave it out.");
+                $"{Directory}: does not need an initial model: it "
+                    + $"{(recorded is null ? "began with random weights" : "has a checkpoint to go on from")}. Leave it out."
+            );
         }
     }
 
@@ -53,7 +69,9 @@ public sealed class RunFolder(string directory)
     {
         if (fingerprint != recorded)
         {
-            throw new BadInputException($"{initial}: has other weights than those that the run in {Directory} was to begin with. Give the right initial model.");
+            throw new BadInputException(
+                $"{initial}: has other weights than those that the run in {Directory} was to begin with. Give the right initial model."
+            );
         }
     }
 
@@ -64,11 +82,17 @@ public sealed class RunFolder(string directory)
     public void WriteModel(ModelParameters parameters, int step)
     {
         WriteConfig(parameters.Config);
-        WriteTensors(ModelPath, [.. parameters.All.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value))], parameters.Engine, step);
+        WriteTensors(
+            ModelPath,
+            [.. parameters.All.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value))],
+            parameters.Engine,
+            step
+        );
     }
 
     /// <summary>Reads the model of a run into an engine's memory, without gradients.</summary>
-    /// <exception cref="BadInputException">A file is missing or damaged, or a tensor has another shape than the configuration says.</exception>
+    /// <exception cref="BadInputException">A file is missing or damaged, or a tensor has another shape than the configuration
+    /// says.</exception>
     public ModelParameters ReadModel(IComputeEngine engine)
     {
         using StoredModel stored = StoredModel.Open(Directory);
@@ -88,9 +112,13 @@ public sealed class RunFolder(string directory)
 
     /// <summary>Reads run.json.</summary>
     /// <exception cref="BadInputException">There is none, or it is damaged.</exception>
-    public RunRecord ReadRecord() => File.Exists(RunPath)
-        ? JsonText.ReadFile<RunRecord>(RunPath)
-        : throw new BadInputException($"{Directory}: has no run.json, so it is no run, or one that was stopped before its first step. Give another folder, or remove it and begin again.");
+    public RunRecord ReadRecord() =>
+        File.Exists(RunPath)
+            ? JsonText.ReadFile<RunRecord>(RunPath)
+            : throw new BadInputException(
+                $"{Directory}: has no run.json, so it is no run, or one that was stopped before its first step. Give another folder, "
+                    + $"or remove it and begin again."
+            );
 
     /// <summary>Whether there is a checkpoint: a run that was stopped before its first has none.</summary>
     public bool HasState => File.Exists(StatePath) || EarlierStates().Count > 0;
@@ -102,7 +130,13 @@ public sealed class RunFolder(string directory)
     /// <param name="keep">How many checkpoints there are then, this one included; earlier ones are named by their step.</param>
     /// <param name="metadata">What the run needs besides.</param>
     public void WriteState(
-        IComputeEngine engine, IReadOnlyList<Parameter> parameters, IReadOnlyList<AdamMoments> moments, int nextStep, int keep = 1, params IEnumerable<KeyValuePair<string, string>> metadata)
+        IComputeEngine engine,
+        IReadOnlyList<Parameter> parameters,
+        IReadOnlyList<AdamMoments> moments,
+        int nextStep,
+        int keep = 1,
+        params IEnumerable<KeyValuePair<string, string>> metadata
+    )
     {
         // One of the same step, written again, has no claim to stay; nor has one that cannot be read.
         string? previous = keep > 1 && StepOf(StatePath) is { } step && step != nextStep ? EarlierStatePath(step) : null;
@@ -147,7 +181,8 @@ public sealed class RunFolder(string directory)
         }
     }
 
-    private string EarlierStatePath(int step) => Path.Combine(Directory, FormattableString.Invariant($"train_state.step-{step}.safetensors"));
+    private string EarlierStatePath(int step) =>
+        Path.Combine(Directory, FormattableString.Invariant($"train_state.step-{step}.safetensors"));
 
     /// <summary>The checkpoints before the last, the newest first.</summary>
     private List<string> EarlierStates()
@@ -157,10 +192,13 @@ public sealed class RunFolder(string directory)
             return [];
         }
 
-        IEnumerable<(string Path, int? Step)> found = System.IO.Directory.EnumerateFiles(Directory, "train_state.step-*.safetensors").Select(path => (path, NumberIn(path)));
+        IEnumerable<(string Path, int? Step)> found = System
+            .IO.Directory.EnumerateFiles(Directory, "train_state.step-*.safetensors")
+            .Select(path => (path, NumberIn(path)));
         return [.. found.Where(entry => entry.Step is not null).OrderByDescending(entry => entry.Step).Select(entry => entry.Path)];
 
-        static int? NumberIn(string path) => NumberText.TryParse(Path.GetFileName(path).Split('.')[1].AsSpan("step-".Length), out int step) ? step : null;
+        static int? NumberIn(string path) =>
+            NumberText.TryParse(Path.GetFileName(path).Split('.')[1].AsSpan("step-".Length), out int step) ? step : null;
     }
 
     /// <summary>The step at which a checkpoint was written; null for one that cannot be read.</summary>
@@ -183,9 +221,14 @@ public sealed class RunFolder(string directory)
     }
 
     /// <summary>Fills tensors from a file that holds just these; returns its metadata.</summary>
-    /// <param name="requireFinite">Whether numbers that are not finite are refused here; training finds them itself, and says what they do.</param>
+    /// <param name="requireFinite">Whether numbers that are not finite are refused here; training finds them itself, and says what they
+    /// do.</param>
     internal static IReadOnlyDictionary<string, string> ReadTensors(
-        string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine, bool requireFinite = false)
+        string path,
+        IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors,
+        IComputeEngine engine,
+        bool requireFinite = false
+    )
     {
         using TensorFile file = OpenTensors(path);
         TensorFile.RequireExactly(path, file.ByName, [.. tensors.Select(entry => (entry.Name, entry.Spec.Shape))]);
@@ -223,30 +266,49 @@ public sealed class RunFolder(string directory)
     }
 
     private static List<(string Name, ParameterSpec Spec, WeightTensor Tensor)> StateTensors(
-        IReadOnlyList<Parameter> parameters, IReadOnlyList<AdamMoments> moments) =>
-    [
-        .. parameters.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value)),
-        .. moments.Select(entry => ("adam_m/" + entry.Parameter.Spec.Name, entry.Parameter.Spec, entry.First)),
-        .. moments.Select(entry => ("adam_v/" + entry.Parameter.Spec.Name, entry.Parameter.Spec, entry.Second)),
-    ];
+        IReadOnlyList<Parameter> parameters,
+        IReadOnlyList<AdamMoments> moments
+    ) =>
+        [
+            .. parameters.Select(parameter => (parameter.Spec.Name, parameter.Spec, parameter.Value)),
+            .. moments.Select(entry => ("adam_m/" + entry.Parameter.Spec.Name, entry.Parameter.Spec, entry.First)),
+            .. moments.Select(entry => ("adam_v/" + entry.Parameter.Spec.Name, entry.Parameter.Spec, entry.Second)),
+        ];
 
     /// <param name="previous">The name that a file already there gets; null to replace it.</param>
     /// <param name="metadata">Text by name, beside the format and the step.</param>
     internal static void WriteTensors(
-        string path, IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors, IComputeEngine engine, int step, string? previous = null,
-        params IEnumerable<KeyValuePair<string, string>> metadata) =>
+        string path,
+        IReadOnlyList<(string Name, ParameterSpec Spec, WeightTensor Tensor)> tensors,
+        IComputeEngine engine,
+        int step,
+        string? previous = null,
+        params IEnumerable<KeyValuePair<string, string>> metadata
+    ) =>
         Safetensors.Write(
             path,
             [
-                .. tensors.Select(entry => TensorToWrite.Of(entry.Name, entry.Spec.Shape, () =>
-                {
-                    var values = new float[entry.Tensor.Length];
-                    engine.Read(entry.Tensor, values);
-                    return values;
-                })),
+                .. tensors.Select(entry =>
+                    TensorToWrite.Of(
+                        entry.Name,
+                        entry.Spec.Shape,
+                        () =>
+                        {
+                            var values = new float[entry.Tensor.Length];
+                            engine.Read(entry.Tensor, values);
+                            return values;
+                        }
+                    )
+                ),
             ],
-            new Dictionary<string, string>(metadata) { ["format"] = "pt", ["format_version"] = $"{FileFormat.Version}", ["step"] = $"{step}" },
-            previous);
+            new Dictionary<string, string>(metadata)
+            {
+                ["format"] = "pt",
+                ["format_version"] = $"{FileFormat.Version}",
+                ["step"] = $"{step}",
+            },
+            previous
+        );
 }
 
 /// <summary>What a checkpoint says beside its tensors.</summary>

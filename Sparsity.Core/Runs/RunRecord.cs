@@ -47,12 +47,18 @@ public sealed record RunRecord
     {
         if (data.Tokenizer.Fingerprint != TokenizerFingerprint)
         {
-            throw new BadInputException($"{data.Directory}: now holds tokens of another tokenizer than the run in {run} began with. Restore the data folder, or say where the right one is.");
+            throw new BadInputException(
+                $"{data.Directory}: now holds tokens of another tokenizer than the run in {run} began with. Restore the data folder, "
+                    + $"or say where the right one is."
+            );
         }
 
         if (DataFingerprint is not null && data.Fingerprint() != DataFingerprint)
         {
-            throw new BadInputException($"{data.Directory}: holds other text than the run in {run} began with. Restore the data folder, or say where the right one is.");
+            throw new BadInputException(
+                $"{data.Directory}: holds other text than the run in {run} began with. Restore the data folder, or say where the "
+                    + $"right one is."
+            );
         }
     }
 }

@@ -26,9 +26,9 @@ public enum ModelFolderKind
 }
 
 /// <summary>
-/// A model as a folder holds it: a configuration, and a mapped file with a tensor for each entry of its list of parameters. Four kinds of folders are
-/// read: the official beeg_config.json + final_model.pt, the Hugging Face release's config.json + model.safetensors, the public replication's config.json +
-/// pytorch_model.bin, and a run's.
+/// A model as a folder holds it: a configuration, and a mapped file with a tensor for each entry of its list of parameters. Four kinds of
+/// folders are read: the official beeg_config.json + final_model.pt, the Hugging Face release's config.json + model.safetensors, the public
+/// replication's config.json + pytorch_model.bin, and a run's.
 /// </summary>
 public sealed class StoredModel : IDisposable
 {
@@ -65,7 +65,9 @@ public sealed class StoredModel : IDisposable
     /// <summary>Fields of a Hugging Face configuration that are not the model's own.</summary>
     public IReadOnlyList<string> IgnoredFields { get; private init; } = [];
 
-    /// <summary>Those of <see cref="IgnoredFields"/> that Hugging Face's programs do not write into every configuration: they may mean something.</summary>
+    /// <summary>
+    /// Those of <see cref="IgnoredFields"/> that Hugging Face's programs do not write into every configuration: they may mean something.
+    /// </summary>
     public IEnumerable<string> UnknownFields => IgnoredFields.Where(name => !HuggingFaceFields.Contains(name));
 
     /// <summary>What data-parallel training and compilation put into the tensors' names, and was left out of them.</summary>
@@ -76,11 +78,15 @@ public sealed class StoredModel : IDisposable
 
     /// <summary>What was read otherwise than it stands in the files, and what they leave open: a sentence each.</summary>
     public IEnumerable<string> Remarks =>
-    [
-        .. WrapperPrefixes.Count > 0 ? [$"{Directory}: left out of the tensors' names: {string.Join(", ", WrapperPrefixes)}"] : (string[])[],
-        .. UnknownFields.Any() ? [$"{Directory}: passed over in its configuration, as no fields of the model: {string.Join(", ", UnknownFields)}"] : (string[])[],
-        .. Notes.Select(note => $"{Directory}: {note}"),
-    ];
+        [
+            .. WrapperPrefixes.Count > 0
+                ? [$"{Directory}: left out of the tensors' names: {string.Join(", ", WrapperPrefixes)}"]
+                : (string[])[],
+            .. UnknownFields.Any()
+                ? [$"{Directory}: passed over in its configuration, as no fields of the model: {string.Join(", ", UnknownFields)}"]
+                : (string[])[],
+            .. Notes.Select(note => $"{Directory}: {note}"),
+        ];
 
     /// <summary>Whether a folder holds a model of any kind.</summary>
     public static bool IsIn(string directory) =>
@@ -88,7 +94,8 @@ public sealed class StoredModel : IDisposable
         && (FindTensors(directory, false) is not null || ReplicationFolder.IsIn(directory));
 
     /// <summary>Maps the folder's files and checks that they belong together.</summary>
-    /// <exception cref="BadInputException">A file is missing or damaged, or tensors are missing, unknown, or of other shapes than the configuration says.</exception>
+    /// <exception cref="BadInputException">A file is missing or damaged, or tensors are missing, unknown, or of other shapes than the
+    /// configuration says.</exception>
     public static StoredModel Open(string directory)
     {
         if (!System.IO.Directory.Exists(directory))
@@ -102,7 +109,10 @@ public sealed class StoredModel : IDisposable
         string configPath = isOfficial ? officialConfig : run.ConfigPath;
         if (!File.Exists(configPath))
         {
-            throw new BadInputException($"{directory}: holds no model; expected config.json or {OfficialConfigName}, and weights beside it. Give the folder of a run or of a released model.");
+            throw new BadInputException(
+                $"{directory}: holds no model; expected config.json or {OfficialConfigName}, and weights beside it. Give the folder "
+                    + $"of a run or of a released model."
+            );
         }
 
         JsonObject fields = JsonText.ParseObject(JsonText.ReadAllText(configPath), configPath);
@@ -124,8 +134,15 @@ public sealed class StoredModel : IDisposable
         try
         {
             (Dictionary<string, StoredTensor> tensors, IReadOnlyList<string> prefixes) = WithoutPrefixes(file, isReplication);
-            tensors = isReplication ? ReplicationFolder.ParametersOf(tensors, file.Path, config, hasPositions) : ParametersOf(tensors, file.Path, config);
-            return new StoredModel(directory, config, file, tensors) { IgnoredFields = ignored, WrapperPrefixes = prefixes, Notes = notes };
+            tensors = isReplication
+                ? ReplicationFolder.ParametersOf(tensors, file.Path, config, hasPositions)
+                : ParametersOf(tensors, file.Path, config);
+            return new StoredModel(directory, config, file, tensors)
+            {
+                IgnoredFields = ignored,
+                WrapperPrefixes = prefixes,
+                Notes = notes,
+            };
         }
         catch
         {
@@ -213,13 +230,20 @@ public sealed class StoredModel : IDisposable
     private static string? FindTensors(string directory, bool isOfficial)
     {
         string[] names = ["model.safetensors", ShardedSafetensors.IndexName, OfficialTensorsName, "pytorch_model.bin"];
-        return names.OrderBy(name => isOfficial && name == OfficialTensorsName ? 0 : 1).Select(name => Path.Combine(directory, name)).FirstOrDefault(File.Exists);
+        return names
+            .OrderBy(name => isOfficial && name == OfficialTensorsName ? 0 : 1)
+            .Select(name => Path.Combine(directory, name))
+            .FirstOrDefault(File.Exists);
     }
 
     private static TensorFile OpenTensors(string directory, string configPath)
     {
-        string path = FindTensors(directory, Path.GetFileName(configPath) == OfficialConfigName) ?? throw new BadInputException(
-            $"{directory}: has {Path.GetFileName(configPath)}, but no weights; expected model.safetensors (or {ShardedSafetensors.IndexName} and its parts), {OfficialTensorsName} or pytorch_model.bin. Add the file.");
+        string path =
+            FindTensors(directory, Path.GetFileName(configPath) == OfficialConfigName)
+            ?? throw new BadInputException(
+                $"{directory}: has {Path.GetFileName(configPath)}, but no weights; expected model.safetensors (or "
+                    + $"{ShardedSafetensors.IndexName} and its parts), {OfficialTensorsName} or pytorch_model.bin. Add the file."
+            );
         return Path.GetFileName(path) switch
         {
             "model.safetensors" => RunFolder.OpenTensors(path),
@@ -239,7 +263,8 @@ public sealed class StoredModel : IDisposable
 
         return tensors;
 
-        TensorToWrite Of(string name, ParameterSpec spec) => new(prefix + name, spec.Shape, ElementType.F32, () => MemoryMarshal.AsBytes(Values(spec)));
+        TensorToWrite Of(string name, ParameterSpec spec) =>
+            new(prefix + name, spec.Shape, ElementType.F32, () => MemoryMarshal.AsBytes(Values(spec)));
     }
 
     /// <summary>A configuration that names its kind of model for Hugging Face's programs may have further fields of theirs.</summary>
@@ -256,7 +281,10 @@ public sealed class StoredModel : IDisposable
     }
 
     /// <summary>The file's tensors under the official names, and the wrappers' prefixes that were left out of theirs.</summary>
-    private static (Dictionary<string, StoredTensor> Tensors, IReadOnlyList<string> Prefixes) WithoutPrefixes(TensorFile file, bool isReplication)
+    private static (Dictionary<string, StoredTensor> Tensors, IReadOnlyList<string> Prefixes) WithoutPrefixes(
+        TensorFile file,
+        bool isReplication
+    )
     {
         var prefixes = new SortedSet<string>(StringComparer.Ordinal);
         (string Name, StoredTensor Tensor)[] named = [.. file.Tensors.Select(tensor => (WithoutWrappers(tensor.Name, prefixes), tensor))];
@@ -275,10 +303,17 @@ public sealed class StoredModel : IDisposable
         return (tensors, [.. prefixes]);
     }
 
-    /// <summary>A name without what is known to stand before it; that is added to <paramref name="prefixes"/>, but for that of the release.</summary>
+    /// <summary>
+    /// A name without what is known to stand before it; that is added to <paramref name="prefixes"/>, but for that of the release.
+    /// </summary>
     private static string WithoutWrappers(string name, SortedSet<string> prefixes)
     {
-        while (new[] { HuggingFacePrefix, ParallelPrefix, CompiledPrefix }.FirstOrDefault(start => name.StartsWith(start, StringComparison.Ordinal)) is { } prefix)
+        while (
+            new[] { HuggingFacePrefix, ParallelPrefix, CompiledPrefix }.FirstOrDefault(start =>
+                name.StartsWith(start, StringComparison.Ordinal)
+            )
+                is { } prefix
+        )
         {
             name = name[prefix.Length..];
             _ = prefix == HuggingFacePrefix || prefixes.Add(prefix);
@@ -298,7 +333,11 @@ public sealed class StoredModel : IDisposable
     private static string PrefixOfAll(string[] names)
     {
         string prefix = names
-            .SelectMany(name => new[] { ParameterNames.Token, ParameterNames.Unembedding }.Where(known => name.EndsWith("." + known, StringComparison.Ordinal)).Select(known => name[..^known.Length]))
+            .SelectMany(name =>
+                new[] { ParameterNames.Token, ParameterNames.Unembedding }
+                    .Where(known => name.EndsWith("." + known, StringComparison.Ordinal))
+                    .Select(known => name[..^known.Length])
+            )
             .FirstOrDefault("");
         return names.All(name => name.StartsWith(prefix, StringComparison.Ordinal)) ? prefix : "";
     }
@@ -322,17 +361,25 @@ public sealed class StoredModel : IDisposable
         return tensors;
     }
 
-    /// <summary>Takes the unembedding out of a tied model's tensors. Some writers store the pair twice, others once under either name.</summary>
+    /// <summary>
+    /// Takes the unembedding out of a tied model's tensors. Some writers store the pair twice, others once under either name.
+    /// </summary>
     /// <param name="embeddingName">The embedding's name in this file.</param>
     /// <exception cref="BadInputException">The two differ.</exception>
     internal static void RemoveTied(string path, ModelConfig config, Dictionary<string, StoredTensor> tensors, string embeddingName)
     {
-        if (config.TiedUnembed && tensors.Remove(ParameterNames.Unembedding, out StoredTensor? unembedding)
-            && !tensors.TryAdd(embeddingName, unembedding) && tensors[embeddingName] is var embedding
-            && !(unembedding.Shape.SequenceEqual(embedding.Shape) && unembedding.Floats().SequenceEqual(embedding.Floats())))
+        if (
+            config.TiedUnembed
+            && tensors.Remove(ParameterNames.Unembedding, out StoredTensor? unembedding)
+            && !tensors.TryAdd(embeddingName, unembedding)
+            && tensors[embeddingName] is var embedding
+            && !(unembedding.Shape.SequenceEqual(embedding.Shape) && unembedding.Floats().SequenceEqual(embedding.Floats()))
+        )
         {
             throw new BadInputException(
-                $"{path}: {ParameterNames.Unembedding} differs from {embeddingName}, but the configuration says tied_unembed. Set tied_unembed to false, or use the right files.");
+                $"{path}: {ParameterNames.Unembedding} differs from {embeddingName}, but the configuration says tied_unembed. Set "
+                    + $"tied_unembed to false, or use the right files."
+            );
         }
     }
 }

@@ -6,7 +6,9 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Runs;
 
-/// <summary>A model in training: its parameters with gradients and moments, and the step of docs/method.md section 2 on a given batch.</summary>
+/// <summary>
+/// A model in training: its parameters with gradients and moments, and the step of docs/method.md section 2 on a given batch.
+/// </summary>
 public class Trainer : IDisposable
 {
     private readonly Action<int>? _finished;
@@ -19,7 +21,8 @@ public class Trainer : IDisposable
     /// <param name="model">Validated.</param>
     /// <param name="training">Resolved against the model.</param>
     /// <param name="group">The processes that train it together; null for this one alone.</param>
-    /// <exception cref="BadInputException">The sparsity target is impossible, or the batch cannot be divided among the processes.</exception>
+    /// <exception cref="BadInputException">The sparsity target is impossible, or the batch cannot be divided among the
+    /// processes.</exception>
     public Trainer(IComputeEngine engine, ModelConfig model, TrainingConfig training, IProcessGroup? group = null)
     {
         Engine = engine;
@@ -75,7 +78,8 @@ public class Trainer : IDisposable
     protected BackwardState Gradients { get; }
 
     /// <summary>Sums the gradients of a batch's parts; null where it has only one.</summary>
-    protected IGradientSum? Exchange => Share.Parts == 1 ? null : _exchange ??= CreateSum([.. AllMoments.Select(moments => moments.Parameter)]);
+    protected IGradientSum? Exchange =>
+        Share.Parts == 1 ? null : _exchange ??= CreateSum([.. AllMoments.Select(moments => moments.Parameter)]);
 
     /// <summary>What backward passes over parts of a batch call, as <see cref="Transformer.Backward"/> does.</summary>
     protected Action<int>? Finished => _finished;
@@ -86,7 +90,9 @@ public class Trainer : IDisposable
     /// <summary>Of everything that is trained.</summary>
     protected virtual IReadOnlyList<AdamMoments> AllMoments => Optimizer.Moments;
 
-    /// <summary>Draws the initial weights; where the budget does not fall from dense, makes them sparse at once (official script).</summary>
+    /// <summary>
+    /// Draws the initial weights; where the budget does not fall from dense, makes them sparse at once (official script).
+    /// </summary>
     public virtual void Initialise()
     {
         Parameters.Initialise(Config.Seed);
@@ -97,12 +103,19 @@ public class Trainer : IDisposable
     /// <exception cref="BadInputException">It has other parameters than this one.</exception>
     public void Initialise(StoredModel source)
     {
-        foreach ((ParameterSpec? own, ParameterSpec? other) in Zip(ParameterSpec.ListFor(Parameters.Config), ParameterSpec.ListFor(source.Config)))
+        foreach (
+            (ParameterSpec? own, ParameterSpec? other) in Zip(
+                ParameterSpec.ListFor(Parameters.Config),
+                ParameterSpec.ListFor(source.Config)
+            )
+        )
         {
             if (own is null || other is null || own.Name != other.Name || !own.Shape.SequenceEqual(other.Shape))
             {
                 throw new BadInputException(
-                    $"{source.Directory}: has {Describe(other)} where the model to train has {Describe(own)}. Train a model of the same shape, or begin with another.");
+                    $"{source.Directory}: has {Describe(other)} where the model to train has {Describe(own)}. Train a model of the "
+                        + $"same shape, or begin with another."
+                );
             }
         }
 
@@ -113,21 +126,21 @@ public class Trainer : IDisposable
 
         Sparsity.ApplyAtStart();
 
-        static IEnumerable<(ParameterSpec? Own, ParameterSpec? Other)> Zip(IReadOnlyList<ParameterSpec> own, IReadOnlyList<ParameterSpec> other) =>
-            Enumerable.Range(0, Math.Max(own.Count, other.Count)).Select(i => (own.ElementAtOrDefault(i), other.ElementAtOrDefault(i)));
+        static IEnumerable<(ParameterSpec? Own, ParameterSpec? Other)> Zip(
+            IReadOnlyList<ParameterSpec> own,
+            IReadOnlyList<ParameterSpec> other
+        ) => Enumerable.Range(0, Math.Max(own.Count, other.Count)).Select(i => (own.ElementAtOrDefault(i), other.ElementAtOrDefault(i)));
 
         static string Describe(ParameterSpec? spec) => spec is null ? "nothing" : $"{spec.Name} [{string.Join(", ", spec.Shape)}]";
     }
 
     /// <summary>Sets what is to begin from the text rather than from a seed; called once, between Initialise and the first step.</summary>
     /// <param name="training">The batches that steps are given.</param>
-    public virtual void Fit(BatchSource training)
-    {
-    }
+    public virtual void Fit(BatchSource training) { }
 
     /// <summary>
-    /// Loss before the update, and the root mean square of the gradient. Waits for the device once, between backward and update: what comes before was started
-    /// without knowing a number, and the update is still under way when this returns.
+    /// Loss before the update, and the root mean square of the gradient. Waits for the device once, between backward and update: what comes
+    /// before was started without knowing a number, and the update is still under way when this returns.
     /// </summary>
     /// <param name="step">0-based.</param>
     /// <param name="tokens">[B,T].</param>
@@ -178,7 +191,12 @@ public class Trainer : IDisposable
         if (Group is not null)
         {
             Replicas.Broadcast(
-                Engine, Group, AllParameters.Select(parameter => parameter.Value).Concat(AllMoments.SelectMany(moments => new[] { moments.First, moments.Second })));
+                Engine,
+                Group,
+                AllParameters
+                    .Select(parameter => parameter.Value)
+                    .Concat(AllMoments.SelectMany(moments => new[] { moments.First, moments.Second }))
+            );
         }
     }
 
@@ -200,7 +218,10 @@ public class Trainer : IDisposable
         }
     }
 
-    /// <summary>Whether the weights were finite when they were last looked at: by every step before its update, and by <see cref="RequireFiniteWeights"/>.</summary>
+    /// <summary>
+    /// Whether the weights were finite when they were last looked at: by every step before its update, and by
+    /// <see cref="RequireFiniteWeights"/>.
+    /// </summary>
     public bool HasFiniteWeights => double.IsFinite(_weightRms[0]);
 
     /// <summary>Looks at the weights as a step left them; waits for the device.</summary>
@@ -210,7 +231,10 @@ public class Trainer : IDisposable
         Engine.Fetch(MeasureWeights());
         if (!HasFiniteWeights)
         {
-            throw new NumericalException($"step {step}: a weight is not finite after the update.{FirstNonFinite(parameter => parameter.Value, "weight")} The last checkpoint stands.");
+            throw new NumericalException(
+                $"step {step}: a weight is not finite after the update.{FirstNonFinite(parameter => parameter.Value, "weight")} The "
+                    + $"last checkpoint stands."
+            );
         }
     }
 
@@ -219,7 +243,14 @@ public class Trainer : IDisposable
     public virtual void Checkpoint(RunFolder folder, int nextStep, string lossWatch)
     {
         folder.WriteModel(Parameters, nextStep);
-        folder.WriteState(Engine, AllParameters, AllMoments, nextStep, Config.KeepCheckpoints, KeyValuePair.Create(LossWatch.Key, lossWatch));
+        folder.WriteState(
+            Engine,
+            AllParameters,
+            AllMoments,
+            nextStep,
+            Config.KeepCheckpoints,
+            KeyValuePair.Create(LossWatch.Key, lossWatch)
+        );
     }
 
     /// <summary>Reads the last checkpoint.</summary>
@@ -254,17 +285,24 @@ public class Trainer : IDisposable
     {
         if (!double.IsFinite(loss))
         {
-            throw new NumericalException($"step {step}: the training loss is {loss}.{terms}{FirstNonFinite(parameter => parameter.Value, "weight")}");
+            throw new NumericalException(
+                $"step {step}: the training loss is {loss}.{terms}{FirstNonFinite(parameter => parameter.Value, "weight")}"
+            );
         }
 
         if (!double.IsFinite(gradientRms))
         {
-            throw new NumericalException($"step {step}: the gradient is not finite.{FirstNonFinite(parameter => parameter.Gradient, "gradient")}");
+            throw new NumericalException(
+                $"step {step}: the gradient is not finite.{FirstNonFinite(parameter => parameter.Gradient, "gradient")}"
+            );
         }
 
         if (!HasFiniteWeights)
         {
-            throw new NumericalException($"step {step}: a weight is not finite before the update.{FirstNonFinite(parameter => parameter.Value, "weight")} The last checkpoint stands.");
+            throw new NumericalException(
+                $"step {step}: a weight is not finite before the update.{FirstNonFinite(parameter => parameter.Value, "weight")} The "
+                    + $"last checkpoint stands."
+            );
         }
     }
 

@@ -8,7 +8,10 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Runs;
 
-/// <summary>A run from its first step to its last, or from a checkpoint on: data, metrics, validation, checkpoints. <see cref="Runs.Run"/> makes them.</summary>
+/// <summary>
+/// A run from its first step to its last, or from a checkpoint on: data, metrics, validation, checkpoints. <see cref="Runs.Run"/> makes
+/// them.
+/// </summary>
 public sealed class TrainingRun : IDisposable
 {
     private readonly RunFolder _folder;
@@ -29,16 +32,35 @@ public sealed class TrainingRun : IDisposable
     /// <param name="resume">Whether to go on from the folder's checkpoint; from the start, if it has none yet.</param>
     /// <param name="initial">Weights to begin with; null for random ones.</param>
     internal TrainingRun(
-        IComputeEngine engine, ModelConfig model, TrainingConfig training, RunFolder folder,
-        ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false, StoredModel? initial = null)
-        : this(new Trainer(engine, model, training), folder, trainingTokens, validationTokens, resume, initial)
-    {
-    }
+        IComputeEngine engine,
+        ModelConfig model,
+        TrainingConfig training,
+        RunFolder folder,
+        ReadOnlyMemory<ushort> trainingTokens,
+        ReadOnlyMemory<ushort> validationTokens,
+        bool resume = false,
+        StoredModel? initial = null
+    )
+        : this(new Trainer(engine, model, training), folder, trainingTokens, validationTokens, resume, initial) { }
 
-    /// <summary>A run of any trainer, which it disposes. Where several processes train together, only rank 0 needs the folder and the initial weights.</summary>
-    /// <inheritdoc cref="TrainingRun(IComputeEngine, ModelConfig, TrainingConfig, RunFolder, ReadOnlyMemory{ushort}, ReadOnlyMemory{ushort}, bool, StoredModel)"/>
+    /// <summary>
+    /// A run of any trainer, which it disposes. Where several processes train together, only rank 0 needs the folder and the initial
+    /// weights.
+    /// </summary>
+    /// <param name="trainer">Of a resolved configuration.</param>
+    /// <param name="folder">Where metrics and checkpoints go.</param>
+    /// <param name="trainingTokens">The training stream.</param>
+    /// <param name="validationTokens">The validation stream.</param>
+    /// <param name="resume">Whether to go on from the folder's checkpoint; from the start, if it has none yet.</param>
+    /// <param name="initial">Weights to begin with; null for random ones.</param>
     internal TrainingRun(
-        Trainer trainer, RunFolder folder, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens, bool resume = false, StoredModel? initial = null)
+        Trainer trainer,
+        RunFolder folder,
+        ReadOnlyMemory<ushort> trainingTokens,
+        ReadOnlyMemory<ushort> validationTokens,
+        bool resume = false,
+        StoredModel? initial = null
+    )
     {
         TrainingConfig training = trainer.Config;
         RequireData(training, trainingTokens.Length, validationTokens.Length);
@@ -131,7 +153,9 @@ public sealed class TrainingRun : IDisposable
                     LossSpike = spike,
                     SkippedSteps = _watch.Skipped,
                     Terms = loss is null ? null : _trainer.Terms,
-                    ExchangeShare = _trainer.Group is null ? null : Math.Round((_trainer.ExchangeWaited - waited).TotalSeconds / seconds, 3),
+                    ExchangeShare = _trainer.Group is null
+                        ? null
+                        : Math.Round((_trainer.ExchangeWaited - waited).TotalSeconds / seconds, 3),
                     TokensPerSecond = Math.Round(sinceLine * tokensPerStep / seconds, 1),
                 };
                 if (evaluate)
@@ -165,7 +189,12 @@ public sealed class TrainingRun : IDisposable
     public double ValidationLoss() => _trainer.MeanLoss(_validation, CountValidationBatches(_validation, _trainer.Config));
 
     /// <summary>The loss of the best bigram predictor on the same validation windows.</summary>
-    public static double BigramLoss(TrainingConfig training, int vocabulary, ReadOnlyMemory<ushort> trainingTokens, ReadOnlyMemory<ushort> validationTokens)
+    public static double BigramLoss(
+        TrainingConfig training,
+        int vocabulary,
+        ReadOnlyMemory<ushort> trainingTokens,
+        ReadOnlyMemory<ushort> validationTokens
+    )
     {
         var source = new BatchSource(validationTokens, training.BatchSequences, training.ContextTokens);
         var windows = new List<int>();
@@ -174,7 +203,12 @@ public sealed class TrainingRun : IDisposable
             windows.AddRange(source.Consecutive(i));
         }
 
-        return BigramBaseline.Loss(trainingTokens.Span, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(windows), training.ContextTokens, vocabulary);
+        return BigramBaseline.Loss(
+            trainingTokens.Span,
+            System.Runtime.InteropServices.CollectionsMarshal.AsSpan(windows),
+            training.ContextTokens,
+            vocabulary
+        );
     }
 
     public void Dispose()
@@ -198,7 +232,10 @@ public sealed class TrainingRun : IDisposable
         {
             if (given < needed)
             {
-                throw new BadInputException($"The {what} data has {given} tokens, but one batch of it needs {needed}. Give more text, or lower batch_sequences or context_tokens.");
+                throw new BadInputException(
+                    $"The {what} data has {given} tokens, but one batch of it needs {needed}. Give more text, or lower "
+                        + $"batch_sequences or context_tokens."
+                );
             }
         }
     }
@@ -209,7 +246,11 @@ public sealed class TrainingRun : IDisposable
         if (_trainer.Group is { } group)
         {
             Replicas.RequireSame(group, System.Text.Encoding.UTF8.GetBytes(_trainer.Settings), "settings");
-            Replicas.RequireSame(group, System.Runtime.InteropServices.MemoryMarshal.AsBytes(_training.Random(_trainer.Config.Seed, 0)), "training data");
+            Replicas.RequireSame(
+                group,
+                System.Runtime.InteropServices.MemoryMarshal.AsBytes(_training.Random(_trainer.Config.Seed, 0)),
+                "training data"
+            );
         }
     }
 
@@ -260,7 +301,8 @@ public sealed class TrainingRun : IDisposable
         {
             return _trainer.Step(step, _training.Random(_trainer.Config.Seed, step));
         }
-        catch (NumericalException e) when (_trainer.Config.OnNan == NonFinite.Skip && _trainer.HasFiniteWeights) // bad weights would have every step skipped
+        // Bad weights would have every step skipped
+        catch (NumericalException e) when (_trainer.Config.OnNan == NonFinite.Skip && _trainer.HasFiniteWeights)
         {
             _trainer.Skip();
             _watch = _watch with { Skipped = _watch.Skipped + 1 };
@@ -272,7 +314,9 @@ public sealed class TrainingRun : IDisposable
     private double FiniteValidationLoss(int step)
     {
         double loss = ValidationLoss();
-        return double.IsFinite(loss) ? loss : throw new NumericalException($"step {step}: the validation loss is {loss}. The last checkpoint stands.");
+        return double.IsFinite(loss)
+            ? loss
+            : throw new NumericalException($"step {step}: the validation loss is {loss}. The last checkpoint stands.");
     }
 
     private void WriteCheckpoint()
@@ -300,13 +344,16 @@ public sealed class TrainingRun : IDisposable
         }
     }
 
-    internal static string LinesBefore(int step, string metrics) => string.Concat(metrics.Split('\n').Where(line => StepOf(line) < step).Select(line => line + "\n"));
+    internal static string LinesBefore(int step, string metrics) =>
+        string.Concat(metrics.Split('\n').Where(line => StepOf(line) < step).Select(line => line + "\n"));
 
     private static int StepOf(string line)
     {
         try
         {
-            return JsonText.ParseObject(line, "a line of metrics")["step"] is JsonValue value && value.TryGetValue(out int step) ? step : int.MaxValue;
+            return JsonText.ParseObject(line, "a line of metrics")["step"] is JsonValue value && value.TryGetValue(out int step)
+                ? step
+                : int.MaxValue;
         }
         catch (BadInputException)
         {

@@ -1,6 +1,8 @@
 namespace Sparsity.Core.Tasks;
 
-/// <summary>The binary task loss over logit differences, entry 2i of pair i's first prompt (a is right), 2i+1 of its second (b is right).</summary>
+/// <summary>
+/// The binary task loss over logit differences, entry 2i of pair i's first prompt (a is right), 2i+1 of its second (b is right).
+/// </summary>
 public static class BinaryLoss
 {
     /// <summary>Mean over pairs, in nats, of differences after scale * d + shift.</summary>
@@ -16,7 +18,9 @@ public static class BinaryLoss
         return sum / differences.Length;
     }
 
-    /// <summary>Overwrites <paramref name="gradients"/> with the derivative of <see cref="Mean"/> with respect to each scale * d + shift.</summary>
+    /// <summary>
+    /// Overwrites <paramref name="gradients"/> with the derivative of <see cref="Mean"/> with respect to each scale * d + shift.
+    /// </summary>
     public static void Gradient(ReadOnlySpan<double> differences, Span<double> gradients, double scale = 1, double shift = 0)
     {
         for (int i = 0; i < differences.Length; i++)
@@ -33,7 +37,10 @@ public static class BinaryLoss
         for (int i = 0; i < differences.Length; i++)
         {
             double d = i % 2 == 0 ? differences[i] : -differences[i];
-            right += d > 0 ? 1 : d == 0 ? 0.5 : 0;
+            right +=
+                d > 0 ? 1
+                : d == 0 ? 0.5
+                : 0;
         }
 
         return right / differences.Length;

@@ -38,7 +38,8 @@ internal static class ContainerTasks
             self.{n} = {f}(«"¦'»{p}
             {f}(«'¦"»{w}«'¦"»)\n{n} = {n} + {f}(«"¦'»{p}
             """,
-            new AnswerPair("\")\n", "')\n")),
+            new AnswerPair("\")\n", "')\n")
+        ),
         PatternTask.Create(
             "bracket_counting",
             "a flat list closes with ], a nested one with ]]",
@@ -70,21 +71,24 @@ internal static class ContainerTasks
             while {n} != [{M}
             {n1} = {n2} = [{M}
             """,
-            new AnswerPair("]\n", "]]\n")),
+            new AnswerPair("]\n", "]]\n")
+        ),
         PatternTask.Create(
             "set_or_string",
             "a variable that began as set() goes on with .add, one that began as \"\" with +=",
             ".add",
             " +=",
             SetOrString("{n1}", "for {n2} in {n}:", "{n3} = {d}"),
-            SetOrString("{n1}", "while {n2}:", "{n3} = {f}({n2})")),
+            SetOrString("{n1}", "while {n2}:", "{n3} = {f}({n2})")
+        ),
         PatternTask.Create(
             "set_or_string_fixedvarname",
             "as set_or_string, the variable always named current",
             ".add",
             " +=",
             SetOrString("current", "for {n2} in {n}:", "{n3} = {d}"),
-            SetOrString("current", "while {n2}:", "{n3} = {f}({n2})")),
+            SetOrString("current", "while {n2}:", "{n3} = {f}({n2})")
+        ),
         PatternTask.Create(
             "bracket_brace",
             "after an entry of a list comes a comma, after a key of a dict a colon",
@@ -113,20 +117,22 @@ internal static class ContainerTasks
             if {n} == «[¦{{»{n}«, ¦: »{n}, {n}
             {n} = {n} or «[¦{{»{n}«, ¦: »{d}, {n}
             if {b}:\n    {n} = «[¦{{»{d1}«, ¦: »{d2}, {d3}
-            """),
+            """
+        ),
     ];
 
     /// <summary>Ten shapes around one kind of loop and one kind of statement between.</summary>
-    private static string SetOrString(string variable, string loop, string between) => $$"""
-        {{variable}} = «set()¦""»\n{{loop}}\n    {{variable}}
-        {{variable}} = «set()¦""»\n{{between}}\n{{loop}}\n    {{variable}}
-        {{variable}} = «set()¦""»\n{{loop}}\n    {{between}}\n    {{variable}}
-        {{variable}} = «set()¦""»\n{{loop}}\n    if {n2}:\n        {{variable}}
-        {{variable}} = «set()¦""»\n{{loop}}\n    if {n2} > {d}:\n        {{variable}}
-        {{variable}} = «set()¦""»\n{n5} = «""¦set()»\n{{loop}}\n    {{variable}}
-        {n5} = «""¦set()»\n{{variable}} = «set()¦""»\n{{loop}}\n    {{variable}}
-        {n5} = «set()¦""»\n{{variable}} = «set()¦""»\n{{loop}}\n    {{variable}}
-        {{variable}} = «set()¦""»\n# {p}\n{{loop}}\n    {{variable}}
-        def {f}({n4}):\n    {{variable}} = «set()¦""»\n    {{loop}}\n        {{variable}}
-        """;
+    private static string SetOrString(string variable, string loop, string between) =>
+        $$"""
+            {{variable}} = «set()¦""»\n{{loop}}\n    {{variable}}
+            {{variable}} = «set()¦""»\n{{between}}\n{{loop}}\n    {{variable}}
+            {{variable}} = «set()¦""»\n{{loop}}\n    {{between}}\n    {{variable}}
+            {{variable}} = «set()¦""»\n{{loop}}\n    if {n2}:\n        {{variable}}
+            {{variable}} = «set()¦""»\n{{loop}}\n    if {n2} > {d}:\n        {{variable}}
+            {{variable}} = «set()¦""»\n{n5} = «""¦set()»\n{{loop}}\n    {{variable}}
+            {n5} = «""¦set()»\n{{variable}} = «set()¦""»\n{{loop}}\n    {{variable}}
+            {n5} = «set()¦""»\n{{variable}} = «set()¦""»\n{{loop}}\n    {{variable}}
+            {{variable}} = «set()¦""»\n# {p}\n{{loop}}\n    {{variable}}
+            def {f}({n4}):\n    {{variable}} = «set()¦""»\n    {{loop}}\n        {{variable}}
+            """;
 }

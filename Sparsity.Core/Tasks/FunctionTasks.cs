@@ -33,10 +33,16 @@ internal static class FunctionTasks
             class {C}:\n    {n} = {d}\n\n    def {f}(self, {n1}«=None¦», {n2}«=None¦», {n3}
             class {C}:\n    {n} = None\n\n    def {f}(self, {n1}«=None¦», {n2}
             class {C}:\n    {n} = None\n\n    def {f}(self, {n1}«=None¦», {n2}«=None¦», {n3}
-            """),
+            """
+        ),
         PatternTask.CreateInFunctions(
-            "lambda_func", "lambda's one parameter is followed by a colon, a function's name by its parameters",
-            ":", "(", "«{n} = lambda¦def» {s1}", "if {n}:\\n        «{n} = lambda¦def» {s1}"),
+            "lambda_func",
+            "lambda's one parameter is followed by a colon, a function's name by its parameters",
+            ":",
+            "(",
+            "«{n} = lambda¦def» {s1}",
+            "if {n}:\\n        «{n} = lambda¦def» {s1}"
+        ),
         PatternTask.CreateCopying(
             "class_init",
             "after lines like self.x = x the name before the equals sign is repeated",
@@ -63,6 +69,7 @@ internal static class FunctionTasks
             class {C}({C}):\n    def __init__(self, {s1}, {s2}, {s3}):\n        self.{s1} = {s1}\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
             class {C}({C}):\n    def __init__(self, {s1}, {s3}, {s2}):\n        self.{s1} = {s1}\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
             class {C}:\n    def __init__(self, {s1}, {s4}, {s2}, {s3}):\n        self.{s4} = {s4}\n        self.«{s2}¦{s3}» =\t «{s2}¦{s3}»
-            """),
+            """
+        ),
     ];
 }

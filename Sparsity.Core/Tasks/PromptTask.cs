@@ -9,46 +9,56 @@ public delegate PromptPair PromptTemplate(RandomSource random, int distractorLin
 /// <param name="Name">The name to ask for it by, in snake_case.</param>
 /// <param name="Description">What decides, and what the answers are, in one line.</param>
 /// <param name="TrainTemplates">Each draws a pair of <see cref="TaskSplit.Train"/>.</param>
-/// <param name="TestTemplates">Each draws a pair of <see cref="TaskSplit.Test"/>: statements of other shapes than the training templates'.</param>
+/// <param name="TestTemplates">Each draws a pair of <see cref="TaskSplit.Test"/>: statements of other shapes than the training
+/// templates'.</param>
 public sealed record PromptTask(
     string Name,
     string Description,
     IReadOnlyList<PromptTemplate> TrainTemplates,
-    IReadOnlyList<PromptTemplate> TestTemplates)
+    IReadOnlyList<PromptTemplate> TestTemplates
+)
 {
     /// <summary>Most distractor lines where nothing else is asked for: prompts of the small models' length.</summary>
     public const int UsualDistractorLines = 3;
 
     /// <summary>
-    /// Answers that are as right as those of the pairs, in order of preference: taken, both together, where the pairs' own are not single tokens. Empty where
-    /// nothing else can follow.
+    /// Answers that are as right as those of the pairs, in order of preference: taken, both together, where the pairs' own are not single
+    /// tokens. Empty where nothing else can follow.
     /// </summary>
     public IReadOnlyList<AnswerPair> OtherAnswers { get; init; } = [];
 
     /// <summary>Null for the program's own tasks.</summary>
     public TaskFile? File { get; init; }
 
-    /// <summary>Whether it poses pairs whose prompts differ in what decides; false where every prompt stands alone, and two of them are only drawn together.</summary>
+    /// <summary>
+    /// Whether it poses pairs whose prompts differ in what decides; false where every prompt stands alone, and two of them are only drawn
+    /// together.
+    /// </summary>
     public bool IsPaired { get; init; } = true;
 
     /// <summary>The templates of one split.</summary>
     public IReadOnlyList<PromptTemplate> Templates(TaskSplit split) => split == TaskSplit.Train ? TrainTemplates : TestTemplates;
 
     /// <summary>A pair of the split, its template drawn too.</summary>
-    public PromptPair Draw(TaskSplit split, RandomSource random, int distractorLines = UsualDistractorLines) => random.Pick(Templates(split))(random, distractorLines);
+    public PromptPair Draw(TaskSplit split, RandomSource random, int distractorLines = UsualDistractorLines) =>
+        random.Pick(Templates(split))(random, distractorLines);
 
     /// <summary>A task of the user's own, from a JSON file.</summary>
     /// <exception cref="BadInputException">The file is missing, is not such a file, or has a prompt in both splits.</exception>
     public static PromptTask Load(string path) => PromptTaskFile.Load(path);
 
-    /// <summary>One of the program's own by its name, or that of a file: a file that is named as one of the program's own is given as ./NAME.</summary>
+    /// <summary>
+    /// One of the program's own by its name, or that of a file: a file that is named as one of the program's own is given as ./NAME.
+    /// </summary>
     /// <exception cref="BadInputException">There is neither.</exception>
     public static PromptTask Find(string nameOrPath) =>
-        TaskCatalogue.All.FirstOrDefault(task => task.Name == nameOrPath) ?? (System.IO.File.Exists(nameOrPath) ? Load(nameOrPath) : TaskCatalogue.Find(nameOrPath));
+        TaskCatalogue.All.FirstOrDefault(task => task.Name == nameOrPath)
+        ?? (System.IO.File.Exists(nameOrPath) ? Load(nameOrPath) : TaskCatalogue.Find(nameOrPath));
 
     /// <summary>The task that something was measured on before.</summary>
     /// <param name="name">Its name.</param>
-    /// <param name="recorded">The file it came from; null for one of the program's own, and in files of earlier versions, which do not say.</param>
+    /// <param name="recorded">The file it came from; null for one of the program's own, and in files of earlier versions, which do not
+    /// say.</param>
     /// <param name="given">The file or name that is given now; null to go by <paramref name="recorded"/>.</param>
     /// <exception cref="BadInputException">It is not found, or is another task than before.</exception>
     public static PromptTask FindAgain(string name, TaskFile? recorded, string? given = null)
@@ -56,7 +66,9 @@ public sealed record PromptTask(
         if (given is null && recorded is null)
         {
             return TaskCatalogue.All.FirstOrDefault(task => task.Name == name)
-                ?? throw new BadInputException($"{name} is not one of the program's own tasks, and its file is not known. Give the task's file.");
+                ?? throw new BadInputException(
+                    $"{name} is not one of the program's own tasks, and its file is not known. Give the task's file."
+                );
         }
 
         if (given is null && !System.IO.File.Exists(recorded!.Path))
@@ -72,6 +84,7 @@ public sealed record PromptTask(
 
         string why = recorded is null ? "" : ": its prompts differ";
         throw new BadInputException(
-            $"{given ?? recorded!.Path}: is another task than {name} as it was then{why}. Restore the file, or give the right one.");
+            $"{given ?? recorded!.Path}: is another task than {name} as it was then{why}. Restore the file, or give the right one."
+        );
     }
 }

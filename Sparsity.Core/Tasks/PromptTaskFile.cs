@@ -25,16 +25,20 @@ internal static class PromptTaskFile
         bool isPaired = content.Train[0].IsPair;
         if (content.Train.Concat(content.Test).Any(entry => entry.IsPair != isPaired))
         {
-            throw new BadInputException($"{path}: has pairs (first, second, answer_a, answer_b) and single prompts (prompt, right, "
-                + "wrong); expected one of the two kinds. Make two tasks of it.");
+            throw new BadInputException(
+                $"{path}: has pairs (first, second, answer_a, answer_b) and single prompts (prompt, right, "
+                    + "wrong); expected one of the two kinds. Make two tasks of it."
+            );
         }
 
         var trained = content.Train.SelectMany(entry => entry.Prompts).ToHashSet(StringComparer.Ordinal);
         int shared = content.Test.FindIndex(entry => entry.Prompts.Any(trained.Contains));
         if (shared >= 0)
         {
-            throw new BadInputException($"{path}: test[{shared}] has a prompt that is in train too; expected prompts of their own in "
-                + "each. Change or remove one of them.");
+            throw new BadInputException(
+                $"{path}: test[{shared}] has a prompt that is in train too; expected prompts of their own in "
+                    + "each. Change or remove one of them."
+            );
         }
 
         string fingerprint = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(JsonText.WriteLine(content))));
@@ -50,14 +54,16 @@ internal static class PromptTaskFile
         if (entries.Count == 0)
         {
             throw new BadInputException(
-                $"{path}: {split} has no pairs; expected at least one. Add {{\"first\", \"second\", \"answer_a\", \"answer_b\"}}, or {{\"prompt\", \"right\", \"wrong\"}}.");
+                $"{path}: {split} has no pairs; expected at least one. Add {{\"first\", \"second\", \"answer_a\", \"answer_b\"}}, or "
+                    + $"{{\"prompt\", \"right\", \"wrong\"}}."
+            );
         }
 
         for (int i = 0; i < entries.Count; i++)
         {
             Entry entry = entries[i];
-            string? wrong = entry.Fault is { } fault ? $"{fault}; expected either first, second, answer_a and answer_b, or prompt, right "
-                + "and wrong"
+            string? wrong =
+                entry.Fault is { } fault ? $"{fault}; expected either first, second, answer_a and answer_b, or prompt, right " + "and wrong"
                 : entry.Prompts.Any(prompt => prompt.Length == 0) ? "has an empty prompt; expected text before the answer"
                 : entry.Answers.Any(answer => answer.Length == 0) ? "has an empty answer; expected one token of text"
                 : entry.IsPair && entry.First == entry.Second ? "has equal prompts; expected prompts that differ in what decides"
@@ -74,7 +80,14 @@ internal static class PromptTaskFile
     /// Each entry is a template. A single prompt is drawn together with another one of the split, which has answers of its own.
     /// </summary>
     private static PromptTemplate[] Templates(List<Entry> entries) =>
-        [.. entries.Select((entry, i) => (PromptTemplate)((random, _) => entry.IsPair ? entry.Pair : entry.With(entries[(i + Other(random, entries.Count)) % entries.Count])))];
+        [
+            .. entries.Select(
+                (entry, i) =>
+                    (PromptTemplate)(
+                        (random, _) => entry.IsPair ? entry.Pair : entry.With(entries[(i + Other(random, entries.Count)) % entries.Count])
+                    )
+            ),
+        ];
 
     /// <summary>How far the other one is, round and round; 0 where there is no other.</summary>
     private static int Other(RandomSource random, int count) => count == 1 ? 0 : 1 + random.NextInt(count - 1);
@@ -84,7 +97,8 @@ internal static class PromptTaskFile
         [property: JsonRequired] string Name,
         [property: JsonRequired] string Description,
         [property: JsonRequired] List<Entry> Train,
-        [property: JsonRequired] List<Entry> Test);
+        [property: JsonRequired] List<Entry> Test
+    );
 
     /// <summary>A pair or a single prompt.</summary>
     private sealed record Entry
@@ -133,6 +147,7 @@ internal static class PromptTaskFile
             }
         }
 
-        public PromptPair With(Entry other) => new(Prompt!, other.Prompt!, Right!, Wrong!) { OwnSecond = new AnswerPair(other.Right!, other.Wrong!) };
+        public PromptPair With(Entry other) =>
+            new(Prompt!, other.Prompt!, Right!, Wrong!) { OwnSecond = new AnswerPair(other.Right!, other.Wrong!) };
     }
 }

@@ -11,25 +11,29 @@ internal static class StatementTasks
             "r",
             "w",
             "with open(«{I1}¦{O1}», '",
-            "{h1} = open(«{I1}¦{O1}», '"),
+            "{h1} = open(«{I1}¦{O1}», '"
+        ),
         PatternTask.CreateInFunctions(
             "with_as",
             "an opened file in a with statement is followed by as, in an assignment by the line's end",
             " as",
             "\n",
             "{h1} = open({n2})\\n    «with¦{h3} =» {h1}",
-            "{h1} = open({I1}, 'r')\\n    «with¦{h3} =» {h1}"),
+            "{h1} = open({I1}, 'r')\\n    «with¦{h3} =» {h1}"
+        ),
         PatternTask.CreateInFunctions(
             "fstring_brace",
             "an f-string goes on with a variable in braces, a plain string with words",
             " {",
             " not",
             "{n} = «f¦»\"the {s1} is",
-            "print(«f¦»\"the {s1} is"),
+            "print(«f¦»\"the {s1} is"
+        ),
         PatternTask.CreateCopyingInFunctions(
             "var_swap",
             "two variables are swapped: the one to come first is the second on the left",
             "«{s1}, {s2}¦{s2}, {s1}» =\\t «{s2}¦{s1}»",
-            "if {s1} > {s2}:\\n        «{s1}, {s2}¦{s2}, {s1}» =\\t «{s2}¦{s1}»"),
+            "if {s1} > {s2}:\\n        «{s1}, {s2}¦{s2}, {s1}» =\\t «{s2}¦{s1}»"
+        ),
     ];
 }

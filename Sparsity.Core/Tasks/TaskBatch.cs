@@ -24,7 +24,13 @@ public sealed record TokenizedPair(int[] First, int[] Second, int AnswerA, int A
     public int WrongAfter(int prompt) => prompt % 2 == 0 ? AnswerB : OwnSecond?.Wrong ?? AnswerA;
 
     /// <summary>The same prompts with right and wrong exchanged.</summary>
-    public TokenizedPair WithAnswersExchanged() => this with { AnswerA = AnswerB, AnswerB = AnswerA, OwnSecond = OwnSecond is { } own ? (own.Wrong, own.Right) : null };
+    public TokenizedPair WithAnswersExchanged() =>
+        this with
+        {
+            AnswerA = AnswerB,
+            AnswerB = AnswerA,
+            OwnSecond = OwnSecond is { } own ? (own.Wrong, own.Right) : null,
+        };
 }
 
 /// <summary>Pairs of one task, drawn together.</summary>

@@ -4,11 +4,16 @@ namespace Sparsity.Core.Tasks;
 public static class TaskCatalogue
 {
     /// <summary>All of them, the most studied first.</summary>
-    public static IReadOnlyList<PromptTask> All { get; } = [.. ContainerTasks.All, .. HeaderTasks.All, .. FunctionTasks.All, .. StatementTasks.All];
+    public static IReadOnlyList<PromptTask> All { get; } =
+    [.. ContainerTasks.All, .. HeaderTasks.All, .. FunctionTasks.All, .. StatementTasks.All];
 
     /// <summary>The task of that name.</summary>
     /// <exception cref="BadInputException">There is none.</exception>
     public static PromptTask Find(string name) =>
         All.FirstOrDefault(task => task.Name == name)
-        ?? throw new BadInputException($"There is no task '{name}'; expected one of {string.Join(", ", All.Select(task => task.Name).Order(StringComparer.Ordinal))}. For one of your own give the path of its JSON file.");
+        ?? throw new BadInputException(
+            $"There is no task '{name}'; expected one of "
+                + $"{string.Join(", ", All.Select(task => task.Name).Order(StringComparer.Ordinal))}. For one of your own give the "
+                + $"path of its JSON file."
+        );
 }

@@ -4,9 +4,10 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Tasks;
 
 /// <summary>
-/// Runs a model on pairs of prompts and measures the binary loss of docs/method.md section 3: with d = z[a] - z[b] at each prompt's last token, the pair's loss is
-/// (softplus(-d1) + softplus(d2)) / 2; or the cross-entropy of the right answers among all tokens. Prompts are padded on the right, which nothing to the left can see, up to the longest of their batch. Behind the last attention
-/// only last tokens count, and unless a hook wants to see them all, nothing is computed for the others.
+/// Runs a model on pairs of prompts and measures the binary loss of docs/method.md section 3: with d = z[a] - z[b] at each prompt's last
+/// token, the pair's loss is (softplus(-d1) + softplus(d2)) / 2; or the cross-entropy of the right answers among all tokens. Prompts are
+/// padded on the right, which nothing to the left can see, up to the longest of their batch. Behind the last attention only last tokens
+/// count, and unless a hook wants to see them all, nothing is computed for the others.
 /// </summary>
 public sealed class TaskRunner : IDisposable
 {
@@ -39,7 +40,8 @@ public sealed class TaskRunner : IDisposable
         _states = new(length => model.CreateForwardState(sequences, length), (state, length) => state.Shortened(length));
         _gradients = new(length => model.CreateBackwardState(sequences, length), (state, length) => state.Shortened(length));
 
-        // The last tokens of all prompts, as if of one sequence: nothing behind the last attention looks at neighbours, and engines work on neighbouring tokens together.
+        // The last tokens of all prompts, as if of one sequence: nothing behind the last attention looks at neighbours, and engines work on
+        // neighbouring tokens together.
         _head = new HeadState(_engine, model.Config, 1, sequences);
         _last = model.CreateForwardState(1, sequences);
         _lastGradients = model.CreateBackwardState(1, sequences);
@@ -54,7 +56,9 @@ public sealed class TaskRunner : IDisposable
     /// <summary>Longest prompt.</summary>
     public int Tokens { get; }
 
-    /// <summary>Whether the hooks leave the norms' scales alone: each batch first runs without hooks, and keeps the scales of that pass.</summary>
+    /// <summary>
+    /// Whether the hooks leave the norms' scales alone: each batch first runs without hooks, and keeps the scales of that pass.
+    /// </summary>
     public bool FreezesNormScale { get; init; }
 
     /// <summary>What looks at or changes activations, in the order it is called.</summary>
@@ -64,9 +68,8 @@ public sealed class TaskRunner : IDisposable
 
     /// <summary>Runs a batch; the result is valid until the next call.</summary>
     /// <param name="pairs">At most <see cref="Pairs"/>.</param>
-    /// <returns>
-    /// Logit differences z[a] - z[b] in nats: entry 2i of pair i's first prompt, where a is right, 2i+1 of its second, where b is. A second prompt with answers of its own
-    /// has its wrong one for a and its right one for b.
+    /// <returns> Logit differences z[a] - z[b] in nats: entry 2i of pair i's first prompt, where a is right, 2i+1 of its second, where b
+    /// is. A second prompt with answers of its own has its wrong one for a and its right one for b.
     /// </returns>
     public ReadOnlySpan<double> Differences(IReadOnlyList<TokenizedPair> pairs)
     {
@@ -117,7 +120,10 @@ public sealed class TaskRunner : IDisposable
         BackwardFromLogits();
     }
 
-    /// <summary>Runs any number of pairs, in batches of similar length, and sends the gradient of their mean loss back through the model and its hooks.</summary>
+    /// <summary>
+    /// Runs any number of pairs, in batches of similar length, and sends the gradient of their mean loss back through the model and its
+    /// hooks.
+    /// </summary>
     /// <param name="pairs">From 1.</param>
     /// <param name="loss">Which loss.</param>
     /// <returns>The loss in nats.</returns>
@@ -183,7 +189,12 @@ public sealed class TaskRunner : IDisposable
 
     /// <summary>Indices of pairs, as many as a batch takes; a single batch keeps their order.</summary>
     private IEnumerable<int[]> Batches(IReadOnlyList<TokenizedPair> pairs) =>
-        pairs.Count <= Pairs ? [[.. Enumerable.Range(0, pairs.Count)]] : Enumerable.Range(0, pairs.Count).OrderBy(i => LengthOf(pairs[i])).ThenBy(i => i).Chunk(Pairs);
+        pairs.Count <= Pairs
+            ?
+            [
+                [.. Enumerable.Range(0, pairs.Count)],
+            ]
+            : Enumerable.Range(0, pairs.Count).OrderBy(i => LengthOf(pairs[i])).ThenBy(i => i).Chunk(Pairs);
 
     /// <summary>This batch's part of the mean loss over <paramref name="total"/> pairs.</summary>
     private double BinaryAndBackward(TokenizedPair[] pairs, int total)

@@ -4,8 +4,8 @@ using Sparsity.Core.Tokenization;
 namespace Sparsity.Core.Tasks;
 
 /// <summary>
-/// A task in the tokens of one tokenizer. Each pair keeps what the task means: both answers are single tokens, and they stand where the tokenizer
-/// puts a boundary, so that prompt and answer together encode to the prompt's tokens and then the answer's.
+/// A task in the tokens of one tokenizer. Each pair keeps what the task means: both answers are single tokens, and they stand where the
+/// tokenizer puts a boundary, so that prompt and answer together encode to the prompt's tokens and then the answer's.
 /// </summary>
 public sealed class TokenizedTask
 {
@@ -26,16 +26,28 @@ public sealed class TokenizedTask
 
     public PromptTask Task { get; }
 
-    /// <summary>Which of <see cref="PromptTask.OtherAnswers"/> stands for the pairs' own answers, in every pair; null if those are single tokens themselves.</summary>
+    /// <summary>
+    /// Which of <see cref="PromptTask.OtherAnswers"/> stands for the pairs' own answers, in every pair; null if those are single tokens
+    /// themselves.
+    /// </summary>
     public AnswerPair? OtherAnswers { get; }
 
-    /// <summary>Puts <paramref name="task"/> into tokens, if every template of it can give pairs that fit: with the pairs' own answers, or else with the first others that do.</summary>
+    /// <summary>
+    /// Puts <paramref name="task"/> into tokens, if every template of it can give pairs that fit: with the pairs' own answers, or else with
+    /// the first others that do.
+    /// </summary>
     /// <param name="maxTokens">The longest prompt the model reads, in tokens.</param>
     /// <param name="reason">If not: why, in one line that begins with the task's name.</param>
-    /// <param name="distractorLines">Most lines of other code before the statement that matters; pairs longer than <paramref name="maxTokens"/> are drawn again.</param>
+    /// <param name="distractorLines">Most lines of other code before the statement that matters; pairs longer than
+    /// <paramref name="maxTokens"/> are drawn again.</param>
     public static bool TryCreate(
-        PromptTask task, TextTokenizer tokenizer, int maxTokens, [NotNullWhen(true)] out TokenizedTask? tokenized, [NotNullWhen(false)] out string? reason,
-        int distractorLines = PromptTask.UsualDistractorLines)
+        PromptTask task,
+        TextTokenizer tokenizer,
+        int maxTokens,
+        [NotNullWhen(true)] out TokenizedTask? tokenized,
+        [NotNullWhen(false)] out string? reason,
+        int distractorLines = PromptTask.UsualDistractorLines
+    )
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(maxTokens);
         string? firstReason = null;
@@ -56,7 +68,9 @@ public sealed class TokenizedTask
         return false;
     }
 
-    /// <summary>Draws pairs. The i-th pair depends on the split, the seed and i only, so that a smaller sample is the start of a larger one.</summary>
+    /// <summary>
+    /// Draws pairs. The i-th pair depends on the split, the seed and i only, so that a smaller sample is the start of a larger one.
+    /// </summary>
     /// <exception cref="BadInputException">A template gave no pair that fits in many draws.</exception>
     public TaskBatch Sample(TaskSplit split, ulong seed, int count)
     {
@@ -66,8 +80,11 @@ public sealed class TokenizedTask
         {
             RandomSource random = RandomSource.For(seed, $"task {Task.Name} {split}", i);
             PromptTemplate template = random.Pick(Task.Templates(split));
-            pairs[i] = Draw(template, random, out string problem)
-                ?? throw new BadInputException($"Task {Task.Name}: no usable pair in {MostDraws} draws ({problem}). Use a longer context or another tokenizer.");
+            pairs[i] =
+                Draw(template, random, out string problem)
+                ?? throw new BadInputException(
+                    $"Task {Task.Name}: no usable pair in {MostDraws} draws ({problem}). Use a longer context or another tokenizer."
+                );
         }
 
         return new TaskBatch(pairs);
@@ -83,7 +100,8 @@ public sealed class TokenizedTask
             {
                 if (Draw(templates[i], RandomSource.For(0, $"fit of {Task.Name} {split}", i), out string problem) is null)
                 {
-                    return $"{Task.Name}: {split.ToString().ToLowerInvariant()} template {i + 1} of {templates.Count} gave no usable pair in {MostDraws} draws: {problem}";
+                    return $"{Task.Name}: {split.ToString().ToLowerInvariant()} template {i + 1} of {templates.Count} gave no usable "
+                        + $"pair in {MostDraws} draws: {problem}";
                 }
             }
         }
@@ -100,7 +118,12 @@ public sealed class TokenizedTask
         }
 
         AnswerPair second = pair.OwnSecond ?? new AnswerPair(pair.AnswerB, pair.AnswerA);
-        if (new[] { pair.AnswerA, pair.AnswerB, second.A, second.B }.FirstOrDefault(answer => !_tokenizer.TryGetSingleToken(answer, out _)) is { } several)
+        if (
+            new[] { pair.AnswerA, pair.AnswerB, second.A, second.B }.FirstOrDefault(answer =>
+                !_tokenizer.TryGetSingleToken(answer, out _)
+            ) is
+            { } several
+        )
         {
             problem = $"the answer {Shown(several)} is not a single token of the tokenizer";
             return null;
@@ -112,18 +135,27 @@ public sealed class TokenizedTask
         int Token(string answer) => _tokenizer.TryGetSingleToken(answer, out int token) ? token : -1;
     }
 
-    private TokenizedPair? Tokenize(PromptPair pair, AnswerPair ofSecond, (int A, int B) answers, (int Right, int Wrong) answersOfSecond, out string problem)
+    private TokenizedPair? Tokenize(
+        PromptPair pair,
+        AnswerPair ofSecond,
+        (int A, int B) answers,
+        (int Right, int Wrong) answersOfSecond,
+        out string problem
+    )
     {
         int[] first = _tokenizer.Encode(pair.First);
         int[] second = _tokenizer.Encode(pair.Second);
         int longest = Math.Max(first.Length, second.Length);
-        problem = answers.A == answers.B || answersOfSecond.Right == answersOfSecond.Wrong ? $"both answers are the token {Shown(pair.AnswerA)}"
+        problem =
+            answers.A == answers.B || answersOfSecond.Right == answersOfSecond.Wrong ? $"both answers are the token {Shown(pair.AnswerA)}"
             : Math.Min(first.Length, second.Length) == 0 ? "a prompt is empty"
             : longest > _maxTokens ? $"a prompt has {longest} tokens and at most {_maxTokens} are read"
             : !EndsAtBoundary(pair.First, first, pair.AnswerA, answers.A) ? NoBoundary(pair.AnswerA)
             : !EndsAtBoundary(pair.Second, second, ofSecond.A, answersOfSecond.Right) ? NoBoundary(ofSecond.A)
             : "";
-        return problem.Length > 0 ? null : new TokenizedPair(first, second, answers.A, answers.B) { OwnSecond = pair.OwnSecond is null ? null : answersOfSecond };
+        return problem.Length > 0
+            ? null
+            : new TokenizedPair(first, second, answers.A, answers.B) { OwnSecond = pair.OwnSecond is null ? null : answersOfSecond };
     }
 
     private TokenizedPair? Draw(PromptTemplate template, RandomSource random, out string problem)

@@ -1,6 +1,8 @@
 namespace Sparsity.Core.Tensors;
 
-/// <summary>What one number of a stored tensor is; the names are those of safetensors headers. All are little-endian; a BOOL is a byte.</summary>
+/// <summary>
+/// What one number of a stored tensor is; the names are those of safetensors headers. All are little-endian; a BOOL is a byte.
+/// </summary>
 public enum ElementType
 {
     BOOL,
@@ -37,20 +39,23 @@ internal static class ElementTypes
     };
 
     /// <summary>Bytes of one number.</summary>
-    public static int Size(this ElementType type) => type switch
-    {
-        ElementType.BOOL or ElementType.U8 or ElementType.I8 => 1,
-        ElementType.U16 or ElementType.I16 or ElementType.F16 or ElementType.BF16 => 2,
-        ElementType.U32 or ElementType.I32 or ElementType.F32 => 4,
-        _ => 8,
-    };
+    public static int Size(this ElementType type) =>
+        type switch
+        {
+            ElementType.BOOL or ElementType.U8 or ElementType.I8 => 1,
+            ElementType.U16 or ElementType.I16 or ElementType.F16 or ElementType.BF16 => 2,
+            ElementType.U32 or ElementType.I32 or ElementType.F32 => 4,
+            _ => 8,
+        };
 
     /// <summary>PyTorch's name for a storage of this type.</summary>
     /// <exception cref="ArgumentException">It has none.</exception>
     public static string StorageClass(this ElementType type) =>
-        ByStorageClass.FirstOrDefault(pair => pair.Value == type).Key ?? throw new ArgumentException($"PyTorch's files have no storage of {type}.");
+        ByStorageClass.FirstOrDefault(pair => pair.Value == type).Key
+        ?? throw new ArgumentException($"PyTorch's files have no storage of {type}.");
 
-    public static bool IsFloatingPoint(this ElementType type) => type is ElementType.F16 or ElementType.BF16 or ElementType.F32 or ElementType.F64;
+    public static bool IsFloatingPoint(this ElementType type) =>
+        type is ElementType.F16 or ElementType.BF16 or ElementType.F32 or ElementType.F64;
 
     /// <summary>The type behind PyTorch's <c>torch.NAME</c>, such as FloatStorage.</summary>
     public static bool TryOfStorageClass(string name, out ElementType type) => ByStorageClass.TryGetValue(name, out type);

@@ -22,7 +22,9 @@ internal sealed class PickleBudget(string file, long most)
         _spent += count;
         if (_spent > most)
         {
-            throw new BadInputException($"{File}: its lists repeat one another so often that together they have more than {most} elements. Use another copy.");
+            throw new BadInputException(
+                $"{File}: its lists repeat one another so often that together they have more than {most} elements. Use another copy."
+            );
         }
     }
 }
@@ -43,7 +45,9 @@ internal sealed class PickledValue
     {
         if (level > PickleBudget.MostLevels)
         {
-            throw new BadInputException($"{budget.File}: {place} is nested more than {PickleBudget.MostLevels} levels deep. Use another copy.");
+            throw new BadInputException(
+                $"{budget.File}: {place} is nested more than {PickleBudget.MostLevels} levels deep. Use another copy."
+            );
         }
 
         _archive = archive;
@@ -96,8 +100,11 @@ internal sealed class PickledValue
         foreach ((object key, object? value) in Dictionary.Items)
         {
             PickledValue name = Child(key, $"a key of {Shown}");
-            yield return (name, Child(value,
-                $"{Place}[{(key is PickledTensor ? name.Number().ToString(CultureInfo.InvariantCulture) : Shorten(Convert.ToString(key, CultureInfo.InvariantCulture)!))}]"));
+            string shown =
+                key is PickledTensor
+                    ? name.Number().ToString(CultureInfo.InvariantCulture)
+                    : Shorten(Convert.ToString(key, CultureInfo.InvariantCulture)!);
+            yield return (name, Child(value, $"{Place}[{shown}]"));
         }
     }
 
@@ -117,22 +124,27 @@ internal sealed class PickledValue
     public string Text() => _value as string ?? throw Wrong("is no text");
 
     /// <summary>A number, or a tensor of one.</summary>
-    public double Number() => _value switch
-    {
-        long whole => whole,
-        double number => number,
-        bool flag => flag ? 1 : 0,
-        PickledTensor when IsNumber => Tensor().Numbers()[0],
-        _ => throw Wrong("is no number"),
-    };
+    public double Number() =>
+        _value switch
+        {
+            long whole => whole,
+            double number => number,
+            bool flag => flag ? 1 : 0,
+            PickledTensor when IsNumber => Tensor().Numbers()[0],
+            _ => throw Wrong("is no number"),
+        };
 
     /// <summary>A number that is neither infinite nor NaN.</summary>
-    public double FiniteNumber() => Number() is var number && double.IsFinite(number) ? number
-        : throw Wrong(string.Create(CultureInfo.InvariantCulture, $"is {number}, but must be a finite number"));
+    public double FiniteNumber() =>
+        Number() is var number && double.IsFinite(number)
+            ? number
+            : throw Wrong(string.Create(CultureInfo.InvariantCulture, $"is {number}, but must be a finite number"));
 
     /// <summary>A whole number that fits an int.</summary>
-    public int Integer() => Number() is var number && number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue ? (int)number
-        : throw Wrong("is no whole number");
+    public int Integer() =>
+        Number() is var number && number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue
+            ? (int)number
+            : throw Wrong("is no whole number");
 
     /// <summary>A tensor of numbers.</summary>
     public StoredTensor Tensor() => _value is PickledTensor tensor ? _archive.Locate(Shown, tensor) : throw Wrong("is no tensor");
@@ -152,8 +164,14 @@ internal sealed class PickledValue
 
     /// <summary>The same for whole numbers.</summary>
     public IReadOnlyList<int> Integers() =>
-        [.. Numbers().Select(number => number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue ? (int)number
-            : throw Wrong($"has {number}, which is no whole number"))];
+        [
+            .. Numbers()
+                .Select(number =>
+                    number == Math.Floor(number) && Math.Abs(number) <= int.MaxValue
+                        ? (int)number
+                        : throw Wrong($"has {number}, which is no whole number")
+                ),
+        ];
 
     /// <summary>What is wrong here, in one line.</summary>
     public BadInputException Wrong(string what) => new($"{_budget.File}: {Shown} {what}. Use another copy.");

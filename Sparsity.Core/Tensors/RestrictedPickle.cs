@@ -149,19 +149,25 @@ internal ref struct RestrictedPickle
                     _ = TopDictionary().IsOrdered ? true : throw Damaged("something is built that is no OrderedDict");
                     break;
                 default:
-                    throw Refused($"has the opcode {(Enum.IsDefined(opcode) ? opcode : $"0x{(byte)opcode:x2}")}, which {_contents} does not need");
+                    throw Refused(
+                        $"has the opcode {(Enum.IsDefined(opcode) ? opcode : $"0x{(byte)opcode:x2}")}, which {_contents} does not need"
+                    );
             }
         }
     }
 
-    private Global Known(string name) => name switch
-    {
-        "collections.OrderedDict" => new Global(Callable.OrderedDictionary),
-        "torch._utils._rebuild_tensor_v2" => new Global(Callable.RebuildTensor),
-        _ when name.StartsWith("torch.", StringComparison.Ordinal)
-            && ElementTypes.TryOfStorageClass(name["torch.".Length..], out ElementType type) => new Global(Callable.StorageClass, type),
-        _ => throw Refused($"asks for {Shown(name)}, which {_contents} does not need"),
-    };
+    private Global Known(string name) =>
+        name switch
+        {
+            "collections.OrderedDict" => new Global(Callable.OrderedDictionary),
+            "torch._utils._rebuild_tensor_v2" => new Global(Callable.RebuildTensor),
+            _ when name.StartsWith("torch.", StringComparison.Ordinal)
+                    && ElementTypes.TryOfStorageClass(name["torch.".Length..], out ElementType type) => new Global(
+                Callable.StorageClass,
+                type
+            ),
+            _ => throw Refused($"asks for {Shown(name)}, which {_contents} does not need"),
+        };
 
     /// <summary>From the tuple ('storage', class, key, device, length).</summary>
     private PickledStorage Storage(object? id) =>
@@ -169,23 +175,28 @@ internal ref struct RestrictedPickle
             ? new PickledStorage(type.Type, key, length)
             : throw Damaged("a storage is not described as torch.save does it");
 
-    private object Built(Global? callable, object?[]? arguments) => (callable?.Callable, arguments) switch
-    {
-        (Callable.OrderedDictionary, []) => new PickledDictionary(isOrdered: true),
-        (Callable.RebuildTensor, [PickledStorage storage, long offset, object?[] shape, object?[] strides, bool, PickledDictionary or null,
-            .. var metadata]) =>
-            new PickledTensor(storage, offset, Integers(shape), Integers(strides), AttributeIn(metadata)),
-        _ => throw Damaged("a tensor is not described as torch.save does it"),
-    };
+    private object Built(Global? callable, object?[]? arguments) =>
+        (callable?.Callable, arguments) switch
+        {
+            (Callable.OrderedDictionary, []) => new PickledDictionary(isOrdered: true),
+            (
+                Callable.RebuildTensor,
+                [PickledStorage storage, long offset, object?[] shape, object?[] strides, bool, PickledDictionary or null, .. var metadata]
+            ) => new PickledTensor(storage, offset, Integers(shape), Integers(strides), AttributeIn(metadata)),
+            _ => throw Damaged("a tensor is not described as torch.save does it"),
+        };
 
     /// <summary>The first attribute that is set in the dictionary that _rebuild_tensor_v2 may get last.</summary>
-    private string? AttributeIn(object?[] metadata) => metadata switch
-    {
-        [] or [null] => null,
-        [PickledDictionary attributes] =>
-            attributes.Items.Where(item => item.Value is not false).Select(item => item.Key as string ?? "without a name").FirstOrDefault(),
-        _ => throw Damaged("a tensor is not described as torch.save does it"),
-    };
+    private string? AttributeIn(object?[] metadata) =>
+        metadata switch
+        {
+            [] or [null] => null,
+            [PickledDictionary attributes] => attributes
+                .Items.Where(item => item.Value is not false)
+                .Select(item => item.Key as string ?? "without a name")
+                .FirstOrDefault(),
+            _ => throw Damaged("a tensor is not described as torch.save does it"),
+        };
 
     private long[] Integers(object?[] tuple)
     {

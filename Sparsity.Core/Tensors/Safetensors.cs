@@ -8,9 +8,10 @@ using Sparsity.Core.Files;
 namespace Sparsity.Core.Tensors;
 
 /// <summary>
-/// The safetensors format: 8 bytes of header length, a JSON header of names, types, shapes and offsets, then the values, little-endian, which follow one
-/// another without gap or overlap. Entries are written in the given order, the header padded with spaces to 8 bytes. Among the metadata are checksums: that of
-/// each tensor's bytes as crc32c/NAME, and that of the header, with zeros in its own place, as crc32c; files of other programs have none.
+/// The safetensors format: 8 bytes of header length, a JSON header of names, types, shapes and offsets, then the values, little-endian,
+/// which follow one another without gap or overlap. Entries are written in the given order, the header padded with spaces to 8 bytes. Among
+/// the metadata are checksums: that of each tensor's bytes as crc32c/NAME, and that of the header, with zeros in its own place, as crc32c;
+/// files of other programs have none.
 /// </summary>
 public static class Safetensors
 {
@@ -23,7 +24,12 @@ public static class Safetensors
     /// <param name="path">Replaced atomically.</param>
     /// <param name="metadata">Text by name.</param>
     /// <param name="previous">The name that a file already there gets; null to replace it.</param>
-    public static void Write(string path, IReadOnlyList<TensorToWrite> tensors, IReadOnlyDictionary<string, string> metadata, string? previous = null)
+    public static void Write(
+        string path,
+        IReadOnlyList<TensorToWrite> tensors,
+        IReadOnlyDictionary<string, string> metadata,
+        string? previous = null
+    )
     {
         byte[] header = Header(tensors, metadata, null);
         AtomicFile.Write(
@@ -38,7 +44,8 @@ public static class Safetensors
                 stream.Position = LengthBytes;
                 stream.Write(Header(tensors, metadata, checksums));
             },
-            previous);
+            previous
+        );
     }
 
     /// <summary>Maps a file and reads its header; tensors come in the order of their offsets.</summary>
@@ -63,20 +70,30 @@ public static class Safetensors
         IEnumerable<KeyValuePair<string, string>> all =
         [
             .. metadata,
-            .. tensors.Select((tensor, i) => KeyValuePair.Create($"{ChecksumName}/{tensor.Name}", checksums is null ? NoChecksum : $"{checksums[i]:x8}")),
+            .. tensors.Select(
+                (tensor, i) => KeyValuePair.Create($"{ChecksumName}/{tensor.Name}", checksums is null ? NoChecksum : $"{checksums[i]:x8}")
+            ),
             KeyValuePair.Create(ChecksumName, NoChecksum),
         ];
-        var header = new JsonObject { [MetadataName] = new JsonObject(all.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value))) };
+        var header = new JsonObject
+        {
+            [MetadataName] = new JsonObject(
+                all.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => KeyValuePair.Create(pair.Key, (JsonNode?)pair.Value))
+            ),
+        };
         long offset = 0;
         foreach (TensorToWrite tensor in tensors)
         {
             long end = checked(offset + tensor.ByteLength);
-            header.Add(tensor.Name, new JsonObject
-            {
-                ["dtype"] = tensor.Type.ToString(),
-                ["shape"] = new JsonArray([.. tensor.Shape.Select(n => (JsonNode)n)]),
-                ["data_offsets"] = new JsonArray(offset, end),
-            });
+            header.Add(
+                tensor.Name,
+                new JsonObject
+                {
+                    ["dtype"] = tensor.Type.ToString(),
+                    ["shape"] = new JsonArray([.. tensor.Shape.Select(n => (JsonNode)n)]),
+                    ["data_offsets"] = new JsonArray(offset, end),
+                }
+            );
             offset = end;
         }
 
@@ -126,7 +143,8 @@ public static class Safetensors
 
         long dataStart = LengthBytes + (long)headerLength;
         JsonObject header = JsonText.ParseObject(Encoding.UTF8.GetString(file.Span<byte>(LengthBytes, (int)headerLength)), file.Path);
-        Dictionary<string, string> metadata = header.Remove(MetadataName, out JsonNode? given) && given is not null ? Metadata(file, given) : [];
+        Dictionary<string, string> metadata =
+            header.Remove(MetadataName, out JsonNode? given) && given is not null ? Metadata(file, given) : [];
         if (metadata.Remove(ChecksumName, out string? written))
         {
             RequireUndamaged(file, file.Span<byte>(LengthBytes, (int)headerLength), written);
@@ -140,7 +158,9 @@ public static class Safetensors
         foreach ((string name, JsonNode? node) in header)
         {
             Entry entry = JsonText.Read<Entry>(node ?? throw Damaged(file, $"{name} is null"), $"{file.Path}: {name}");
-            found.Add(Locate(file, name, entry, dataStart, metadata.Remove($"{ChecksumName}/{name}", out string? checksum) ? checksum : null));
+            found.Add(
+                Locate(file, name, entry, dataStart, metadata.Remove($"{ChecksumName}/{name}", out string? checksum) ? checksum : null)
+            );
         }
 
         found.Sort((a, b) => (a.Start, a.End).CompareTo((b.Start, b.End)));
@@ -165,18 +185,30 @@ public static class Safetensors
         var metadata = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach ((string key, JsonNode? value) in node as JsonObject ?? throw Damaged(file, "its metadata is no object"))
         {
-            metadata[key] = value?.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : throw Damaged(file, $"metadata {key} is no text");
+            metadata[key] =
+                value?.GetValueKind() == JsonValueKind.String
+                    ? value.GetValue<string>()
+                    : throw Damaged(file, $"metadata {key} is no text");
         }
 
         return metadata;
     }
 
     /// <summary>Start and end are counted from the file's beginning.</summary>
-    private static (long Start, long End, StoredTensor Tensor) Locate(MappedFile file, string name, Entry entry, long dataStart, string? checksum)
+    private static (long Start, long End, StoredTensor Tensor) Locate(
+        MappedFile file,
+        string name,
+        Entry entry,
+        long dataStart,
+        string? checksum
+    )
     {
         if (!Enum.IsDefined(typeof(ElementType), entry.Dtype) || !Enum.TryParse(entry.Dtype, out ElementType type))
         {
-            throw new BadInputException($"{file.Path}: {name} has numbers of type {entry.Dtype}; read are {string.Join(", ", Enum.GetNames<ElementType>())}. Convert the file.");
+            throw new BadInputException(
+                $"{file.Path}: {name} has numbers of type {entry.Dtype}; read are {string.Join(", ", Enum.GetNames<ElementType>())}. "
+                    + $"Convert the file."
+            );
         }
 
         if (entry.DataOffsets is not [long start, long end] || start < 0 || end < start || end > file.Length - dataStart)
@@ -195,7 +227,11 @@ public static class Safetensors
             throw Damaged(file, $"the checksum of {name} is no hexadecimal number");
         }
 
-        return (dataStart + start, dataStart + end, new StoredTensor(file, name, type, entry.Shape, dataStart + start, checksum: checksum is null ? null : written));
+        return (
+            dataStart + start,
+            dataStart + end,
+            new StoredTensor(file, name, type, entry.Shape, dataStart + start, checksum: checksum is null ? null : written)
+        );
     }
 
     private static BadInputException Damaged(MappedFile file, string why) =>

@@ -5,7 +5,8 @@ using Sparsity.Core.Files;
 namespace Sparsity.Core.Tensors;
 
 /// <summary>
-/// A model that Hugging Face's programs wrote in several safetensors files, with an index beside them: {"metadata": ..., "weight_map": {tensor: file}}.
+/// A model that Hugging Face's programs wrote in several safetensors files, with an index beside them: {"metadata": ..., "weight_map":
+/// {tensor: file}}.
 /// </summary>
 internal static class ShardedSafetensors
 {
@@ -24,8 +25,10 @@ internal static class ShardedSafetensors
         foreach ((string tensor, JsonNode? value) in map)
         {
             string file = value?.GetValueKind() == JsonValueKind.String ? value.GetValue<string>() : "";
-            files[tensor] = file.Length > 0 && file == Path.GetFileName(file) ? file
-                : throw new BadInputException($"{indexPath}: weight_map has no file name for {tensor}. Get the file again.");
+            files[tensor] =
+                file.Length > 0 && file == Path.GetFileName(file)
+                    ? file
+                    : throw new BadInputException($"{indexPath}: weight_map has no file name for {tensor}. Get the file again.");
         }
 
         var parts = new List<TensorFile>();
@@ -38,7 +41,10 @@ internal static class ShardedSafetensors
                 string[] wanted = [.. files.Where(entry => entry.Value == file).Select(entry => entry.Key)];
                 if (wanted.Except(part.ByName.Keys).Concat(part.ByName.Keys.Except(wanted)).FirstOrDefault() is { } odd)
                 {
-                    throw new BadInputException($"{part.Path}: {(part.ByName.ContainsKey(odd) ? "has" : "lacks")} {odd}, otherwise than {IndexName} says. Get the files again.");
+                    throw new BadInputException(
+                        $"{part.Path}: {(part.ByName.ContainsKey(odd) ? "has" : "lacks")} {odd}, otherwise than {IndexName} says. Get "
+                            + $"the files again."
+                    );
                 }
             }
 

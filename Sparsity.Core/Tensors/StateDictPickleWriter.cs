@@ -11,9 +11,7 @@ internal sealed class StateDictPickleWriter
 {
     private readonly MemoryStream _pickle = new();
 
-    private StateDictPickleWriter()
-    {
-    }
+    private StateDictPickleWriter() { }
 
     public static byte[] Write(IReadOnlyList<TensorToWrite> tensors)
     {

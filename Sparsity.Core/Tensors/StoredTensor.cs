@@ -14,9 +14,18 @@ public sealed class StoredTensor
 
     /// <param name="file">Where it lies; the caller has checked that all of it does.</param>
     /// <param name="offset">Byte of the first number.</param>
-    /// <param name="strides">Numbers from one index of each dimension to the next, not negative; none for row-major order without gaps.</param>
+    /// <param name="strides">Numbers from one index of each dimension to the next, not negative; none for row-major order without
+    /// gaps.</param>
     /// <param name="checksum"><see cref="Crc32C"/> of the bytes of a tensor without gaps, where the file states it.</param>
-    internal StoredTensor(MappedFile file, string name, ElementType type, ReadOnlySpan<long> shape, long offset, ReadOnlySpan<long> strides = default, uint? checksum = null)
+    internal StoredTensor(
+        MappedFile file,
+        string name,
+        ElementType type,
+        ReadOnlySpan<long> shape,
+        long offset,
+        ReadOnlySpan<long> strides = default,
+        uint? checksum = null
+    )
     {
         _file = file;
         _checksum = checksum;
@@ -97,7 +106,9 @@ public sealed class StoredTensor
         };
     }
 
-    /// <summary>The number of numbers in a shape as a file states it; false if a size is negative or the whole is more than one tensor holds.</summary>
+    /// <summary>
+    /// The number of numbers in a shape as a file states it; false if a size is negative or the whole is more than one tensor holds.
+    /// </summary>
     internal static bool TryCount(ReadOnlySpan<long> shape, out int count)
     {
         long product = 1;
@@ -133,7 +144,10 @@ public sealed class StoredTensor
 
         if (found != written)
         {
-            throw new BadInputException($"{_file.Path}: {Name} is damaged: the checksum of its numbers is {found:x8}, but was {written:x8} when they were written. Use another copy or checkpoint.");
+            throw new BadInputException(
+                $"{_file.Path}: {Name} is damaged: the checksum of its numbers is {found:x8}, but was {written:x8} when they were "
+                    + $"written. Use another copy or checkpoint."
+            );
         }
 
         _checksum = null;

@@ -8,18 +8,19 @@ public sealed class TensorFile : IDisposable
     private readonly IReadOnlyList<IDisposable> _files;
 
     internal TensorFile(MappedFile file, IReadOnlyList<StoredTensor> tensors, IReadOnlyDictionary<string, string> metadata)
-        : this(file.Path, [file], tensors, metadata)
-    {
-    }
+        : this(file.Path, [file], tensors, metadata) { }
 
     /// <param name="path">For messages.</param>
     /// <param name="parts">No two have a tensor of one name; they are disposed with this.</param>
     internal TensorFile(string path, IReadOnlyList<TensorFile> parts)
-        : this(path, parts, [.. parts.SelectMany(part => part.Tensors)], new Dictionary<string, string>())
-    {
-    }
+        : this(path, parts, [.. parts.SelectMany(part => part.Tensors)], new Dictionary<string, string>()) { }
 
-    private TensorFile(string path, IReadOnlyList<IDisposable> files, IReadOnlyList<StoredTensor> tensors, IReadOnlyDictionary<string, string> metadata)
+    private TensorFile(
+        string path,
+        IReadOnlyList<IDisposable> files,
+        IReadOnlyList<StoredTensor> tensors,
+        IReadOnlyDictionary<string, string> metadata
+    )
     {
         _files = files;
         Path = path;
@@ -39,17 +40,28 @@ public sealed class TensorFile : IDisposable
 
     /// <summary>Checks that there is a tensor of each name and shape wanted, and no other.</summary>
     /// <exception cref="BadInputException">Names those missing, of other shape, or not known.</exception>
-    internal static void RequireExactly(string path, IReadOnlyDictionary<string, StoredTensor> tensors, IReadOnlyList<(string Name, IReadOnlyList<int> Shape)> wanted)
+    internal static void RequireExactly(
+        string path,
+        IReadOnlyDictionary<string, StoredTensor> tensors,
+        IReadOnlyList<(string Name, IReadOnlyList<int> Shape)> wanted
+    )
     {
         const string Advice = "Check that the files belong together.";
-        RequireNone("lacks", wanted.Select(entry => entry.Name).Where(name => !tensors.ContainsKey(name)), "which the configuration asks for");
+        RequireNone(
+            "lacks",
+            wanted.Select(entry => entry.Name).Where(name => !tensors.ContainsKey(name)),
+            "which the configuration asks for"
+        );
         RequireNone("has", tensors.Keys.Except(wanted.Select(entry => entry.Name)), "which the configuration knows nothing of");
         foreach ((string name, IReadOnlyList<int> shape) in wanted)
         {
             StoredTensor tensor = tensors[name];
             if (!tensor.Shape.SequenceEqual(shape))
             {
-                throw new BadInputException($"{path}: {name} has shape [{string.Join(", ", tensor.Shape)}], but the configuration asks for [{string.Join(", ", shape)}]. {Advice}");
+                throw new BadInputException(
+                    $"{path}: {name} has shape [{string.Join(", ", tensor.Shape)}], but the configuration asks for "
+                        + $"[{string.Join(", ", shape)}]. {Advice}"
+                );
             }
 
             if (!tensor.Type.IsFloatingPoint())

@@ -9,10 +9,12 @@ namespace Sparsity.Core.Tensors;
 public sealed record TensorToWrite(string Name, IReadOnlyList<int> Shape, ElementType Type, TensorBytes Bytes)
 {
     /// <summary>float32, in row-major order.</summary>
-    public static TensorToWrite Of(string name, IReadOnlyList<int> shape, Func<float[]> values) => new(name, shape, ElementType.F32, () => MemoryMarshal.AsBytes<float>(values()));
+    public static TensorToWrite Of(string name, IReadOnlyList<int> shape, Func<float[]> values) =>
+        new(name, shape, ElementType.F32, () => MemoryMarshal.AsBytes<float>(values()));
 
     /// <summary>int32, in row-major order.</summary>
-    public static TensorToWrite Of(string name, IReadOnlyList<int> shape, Func<int[]> values) => new(name, shape, ElementType.I32, () => MemoryMarshal.AsBytes<int>(values()));
+    public static TensorToWrite Of(string name, IReadOnlyList<int> shape, Func<int[]> values) =>
+        new(name, shape, ElementType.I32, () => MemoryMarshal.AsBytes<int>(values()));
 
     /// <summary>How many numbers the shape asks for.</summary>
     internal long Length => Shape.Aggregate(1L, (product, n) => checked(product * n));

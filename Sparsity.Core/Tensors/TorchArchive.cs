@@ -26,28 +26,40 @@ internal sealed class TorchArchive
         _file = file;
         if (file.Span<byte>(0, (int)Math.Min(file.Length, MagicOfOldFormat.Length)).SequenceEqual(MagicOfOldFormat))
         {
-            throw new BadInputException($"{file.Path}: is in the format of PyTorch before 1.6. Load and save it again with a newer PyTorch.");
+            throw new BadInputException(
+                $"{file.Path}: is in the format of PyTorch before 1.6. Load and save it again with a newer PyTorch."
+            );
         }
 
         _entries = new ZipDirectory(file).Entries;
-        string[] pickles = [.. _entries.Keys.Where(name =>
-            name == PickleName || name.EndsWith("/" + PickleName, StringComparison.Ordinal))];
+        string[] pickles =
+        [
+            .. _entries.Keys.Where(name => name == PickleName || name.EndsWith("/" + PickleName, StringComparison.Ordinal)),
+        ];
         if (pickles.Length != 1)
         {
-            throw new BadInputException($"{file.Path}: has {pickles.Length} entries called {PickleName}, expected one. Save {contents} with torch.save.");
+            throw new BadInputException(
+                $"{file.Path}: has {pickles.Length} entries called {PickleName}, expected one. Save {contents} with torch.save."
+            );
         }
 
         _root = pickles[0][..^PickleName.Length];
-        if (_entries.TryGetValue(_root + "byteorder", out (long Offset, long Length) order)
-            && !file.Span<byte>(order.Offset, (int)Math.Min(order.Length, 16)).SequenceEqual("little"u8))
+        if (
+            _entries.TryGetValue(_root + "byteorder", out (long Offset, long Length) order)
+            && !file.Span<byte>(order.Offset, (int)Math.Min(order.Length, 16)).SequenceEqual("little"u8)
+        )
         {
-            throw new BadInputException($"{file.Path}: was written with another byte order than little-endian. Save it again on another machine.");
+            throw new BadInputException(
+                $"{file.Path}: was written with another byte order than little-endian. Save it again on another machine."
+            );
         }
 
         (long offset, PickleLength) = _entries[pickles[0]];
         if (PickleLength > int.MaxValue)
         {
-            throw new BadInputException($"{file.Path}: its {PickleName} has {PickleLength} bytes, far more than {contents} needs. Use another copy.");
+            throw new BadInputException(
+                $"{file.Path}: its {PickleName} has {PickleLength} bytes, far more than {contents} needs. Use another copy."
+            );
         }
 
         Content = RestrictedPickle.Read(file.Span<byte>(offset, (int)PickleLength), file.Path, contents);
@@ -69,7 +81,9 @@ internal sealed class TorchArchive
         if (tensor.Attribute is not null)
         {
             throw new BadInputException(
-                $"{_file.Path}: {name} has the attribute {tensor.Attribute}, a change of its numbers that is still to be made. Save it with .resolve_neg().resolve_conj().");
+                $"{_file.Path}: {name} has the attribute {tensor.Attribute}, a change of its numbers that is still to be made. Save "
+                    + $"it with .resolve_neg().resolve_conj()."
+            );
         }
 
         PickledStorage storage = tensor.Storage;
@@ -81,7 +95,10 @@ internal sealed class TorchArchive
         int size = storage.Type.Size();
         if (storage.Length != data.Length / size || data.Length % size != 0)
         {
-            throw new BadInputException($"{_file.Path}: {name} should have {storage.Length} numbers of type {storage.Type}, but there are {data.Length} bytes. Use another copy.");
+            throw new BadInputException(
+                $"{_file.Path}: {name} should have {storage.Length} numbers of type {storage.Type}, but there are {data.Length} "
+                    + $"bytes. Use another copy."
+            );
         }
 
         // The last number's index; in 128 bits, because a damaged file may say anything.
@@ -91,13 +108,20 @@ internal sealed class TorchArchive
             last += (Int128)Math.Max(0, tensor.Shape[i] - 1) * tensor.Strides[i];
         }
 
-        if (tensor.Shape.Length != tensor.Strides.Length || tensor.Strides.Any(stride => stride < 0) || tensor.Offset < 0
+        if (
+            tensor.Shape.Length != tensor.Strides.Length
+            || tensor.Strides.Any(stride => stride < 0)
+            || tensor.Offset < 0
             || tensor.Offset > storage.Length
-            || !StoredTensor.TryCount(tensor.Shape, out int count) || count > Math.Max(storage.Length, LargestExpansion)
-                || (count > 0 && last >= storage.Length))
+            || !StoredTensor.TryCount(tensor.Shape, out int count)
+            || count > Math.Max(storage.Length, LargestExpansion)
+            || (count > 0 && last >= storage.Length)
+        )
         {
             throw new BadInputException(
-                $"{_file.Path}: {name}, shape [{string.Join(", ", tensor.Shape)}], does not fit its storage of {storage.Length} numbers. Use another copy.");
+                $"{_file.Path}: {name}, shape [{string.Join(", ", tensor.Shape)}], does not fit its storage of {storage.Length} "
+                    + $"numbers. Use another copy."
+            );
         }
 
         return new StoredTensor(_file, name, storage.Type, tensor.Shape, data.Offset + (tensor.Offset * size), tensor.Strides);

@@ -4,8 +4,9 @@ using Sparsity.Core.Files;
 namespace Sparsity.Core.Tensors;
 
 /// <summary>
-/// PyTorch's file of a state dict, as torch.save has written it since version 1.6: a zip archive of stored entries under one folder of any name, with the
-/// dictionary as a pickle in <c>data.pkl</c> and each storage's numbers in <c>data/KEY</c>. Several tensors may be views of one storage.
+/// PyTorch's file of a state dict, as torch.save has written it since version 1.6: a zip archive of stored entries under one folder of any
+/// name, with the dictionary as a pickle in <c>data.pkl</c> and each storage's numbers in <c>data/KEY</c>. Several tensors may be views of
+/// one storage.
 /// </summary>
 public static class TorchFile
 {
@@ -32,26 +33,29 @@ public static class TorchFile
     public static void Write(string path, IReadOnlyList<TensorToWrite> tensors)
     {
         string root = Path.GetFileNameWithoutExtension(path) + "/";
-        AtomicFile.Write(path, stream =>
-        {
-            using var archive = new ZipArchive(stream, ZipArchiveMode.Create, leaveOpen: true);
-            Add(TorchArchive.PickleName, entry => entry.Write(StateDictPickleWriter.Write(tensors)));
-            Add("byteorder", entry => entry.Write("little"u8));
-            for (int i = 0; i < tensors.Count; i++)
+        AtomicFile.Write(
+            path,
+            stream =>
             {
-                Add($"data/{i}", entry => tensors[i].CopyTo(entry));
-            }
+                using var archive = new ZipArchive(stream, ZipArchiveMode.Create, leaveOpen: true);
+                Add(TorchArchive.PickleName, entry => entry.Write(StateDictPickleWriter.Write(tensors)));
+                Add("byteorder", entry => entry.Write("little"u8));
+                for (int i = 0; i < tensors.Count; i++)
+                {
+                    Add($"data/{i}", entry => tensors[i].CopyTo(entry));
+                }
 
-            Add("version", entry => entry.Write("3\n"u8));
+                Add("version", entry => entry.Write("3\n"u8));
 
-            void Add(string name, Action<Stream> write)
-            {
-                ZipArchiveEntry entry = archive.CreateEntry(root + name, CompressionLevel.NoCompression);
-                entry.LastWriteTime = new DateTimeOffset(1980, 1, 1, 0, 0, 0, TimeSpan.Zero);
-                using Stream content = entry.Open();
-                write(content);
+                void Add(string name, Action<Stream> write)
+                {
+                    ZipArchiveEntry entry = archive.CreateEntry(root + name, CompressionLevel.NoCompression);
+                    entry.LastWriteTime = new DateTimeOffset(1980, 1, 1, 0, 0, 0, TimeSpan.Zero);
+                    using Stream content = entry.Open();
+                    write(content);
+                }
             }
-        });
+        );
     }
 
     private static TensorFile Read(MappedFile file)
@@ -65,9 +69,15 @@ public static class TorchFile
         var tensors = new List<StoredTensor>();
         foreach ((object key, object? value) in dictionary.Items)
         {
-            string name = key as string ?? throw new BadInputException($"{file.Path}: has a key that is no text. Save only the model's state dict.");
-            tensors.Add(archive.Locate(name, value as PickledTensor
-                ?? throw new BadInputException($"{file.Path}: {name} is no tensor. Save only the model's state dict.")));
+            string name =
+                key as string ?? throw new BadInputException($"{file.Path}: has a key that is no text. Save only the model's state dict.");
+            tensors.Add(
+                archive.Locate(
+                    name,
+                    value as PickledTensor
+                        ?? throw new BadInputException($"{file.Path}: {name} is no tensor. Save only the model's state dict.")
+                )
+            );
         }
 
         return new TensorFile(file, tensors, new Dictionary<string, string>());

@@ -5,8 +5,8 @@ using Sparsity.Core.Files;
 namespace Sparsity.Core.Tensors;
 
 /// <summary>
-/// Where the entries of a zip archive lie in a mapped file, so that their bytes can be used in place. Entries must be stored, not compressed, as
-/// torch.save writes them. Archives and entries beyond 4 GB (zip64) are read too.
+/// Where the entries of a zip archive lie in a mapped file, so that their bytes can be used in place. Entries must be stored, not
+/// compressed, as torch.save writes them. Archives and entries beyond 4 GB (zip64) are read too.
 /// </summary>
 internal sealed class ZipDirectory
 {
@@ -28,7 +28,7 @@ internal sealed class ZipDirectory
     {
         _file = file;
         (long at, long length) = FindDirectory();
-        for (long end = at + length; at < end;)
+        for (long end = at + length; at < end; )
         {
             if (end - at < EntryBytes)
             {
@@ -39,7 +39,10 @@ internal sealed class ZipDirectory
             int nameLength = BinaryPrimitives.ReadUInt16LittleEndian(entry[28..]);
             int extraLength = BinaryPrimitives.ReadUInt16LittleEndian(entry[30..]);
             int commentLength = BinaryPrimitives.ReadUInt16LittleEndian(entry[32..]);
-            if (BinaryPrimitives.ReadUInt32LittleEndian(entry) != EntrySignature || end - at - EntryBytes < nameLength + extraLength + commentLength)
+            if (
+                BinaryPrimitives.ReadUInt32LittleEndian(entry) != EntrySignature
+                || end - at - EntryBytes < nameLength + extraLength + commentLength
+            )
             {
                 throw Damaged("its directory is broken");
             }
@@ -61,7 +64,10 @@ internal sealed class ZipDirectory
         for (int at = searched - EndBytes; at >= 0; at--)
         {
             ReadOnlySpan<byte> end = tail[at..];
-            if (BinaryPrimitives.ReadUInt32LittleEndian(end) != EndSignature || BinaryPrimitives.ReadUInt16LittleEndian(end[20..]) != end.Length - EndBytes)
+            if (
+                BinaryPrimitives.ReadUInt32LittleEndian(end) != EndSignature
+                || BinaryPrimitives.ReadUInt16LittleEndian(end[20..]) != end.Length - EndBytes
+            )
             {
                 continue;
             }
@@ -74,7 +80,9 @@ internal sealed class ZipDirectory
                 (start, length, endsAt) = FindDirectory64(endsAt);
             }
 
-            return start >= 0 && length >= 0 && start <= endsAt && length <= endsAt - start ? (start, length) : throw Damaged("its directory lies outside the file");
+            return start >= 0 && length >= 0 && start <= endsAt && length <= endsAt - start
+                ? (start, length)
+                : throw Damaged("its directory lies outside the file");
         }
 
         throw Damaged("it has no end");
@@ -86,7 +94,11 @@ internal sealed class ZipDirectory
         {
             ReadOnlySpan<byte> locator = _file.Span<byte>(endsAt - Locator64Bytes, Locator64Bytes);
             long at = BinaryPrimitives.ReadInt64LittleEndian(locator[8..]);
-            if (BinaryPrimitives.ReadUInt32LittleEndian(locator) == Locator64Signature && at >= 0 && at <= endsAt - Locator64Bytes - End64Bytes)
+            if (
+                BinaryPrimitives.ReadUInt32LittleEndian(locator) == Locator64Signature
+                && at >= 0
+                && at <= endsAt - Locator64Bytes - End64Bytes
+            )
             {
                 ReadOnlySpan<byte> end = _file.Span<byte>(at, End64Bytes);
                 if (BinaryPrimitives.ReadUInt32LittleEndian(end) == End64Signature)
@@ -105,21 +117,33 @@ internal sealed class ZipDirectory
         int method = BinaryPrimitives.ReadUInt16LittleEndian(entry[10..]);
         if (isEncrypted || method != 0)
         {
-            throw new BadInputException($"{_file.Path}: {name} in it is {(isEncrypted ? "encrypted" : "compressed")}, but torch.save stores without that. Save the model again with torch.save.");
+            throw new BadInputException(
+                $"{_file.Path}: {name} in it is {(isEncrypted ? "encrypted" : "compressed")}, but torch.save stores without that. "
+                    + $"Save the model again with torch.save."
+            );
         }
 
         long compressed = BinaryPrimitives.ReadUInt32LittleEndian(entry[20..]);
         long length = BinaryPrimitives.ReadUInt32LittleEndian(entry[24..]);
         long local = BinaryPrimitives.ReadUInt32LittleEndian(entry[42..]);
         Widen(name, extra, ref length, ref compressed, ref local);
-        if (length != compressed || length < 0 || local < 0 || local > _file.Length - LocalBytes
-            || BinaryPrimitives.ReadUInt32LittleEndian(_file.Span<byte>(local, LocalBytes)) != LocalSignature)
+        if (
+            length != compressed
+            || length < 0
+            || local < 0
+            || local > _file.Length - LocalBytes
+            || BinaryPrimitives.ReadUInt32LittleEndian(_file.Span<byte>(local, LocalBytes)) != LocalSignature
+        )
         {
             throw Damaged($"{name} in it has no header");
         }
 
         ReadOnlySpan<byte> header = _file.Span<byte>(local, LocalBytes);
-        long offset = local + LocalBytes + BinaryPrimitives.ReadUInt16LittleEndian(header[26..]) + BinaryPrimitives.ReadUInt16LittleEndian(header[28..]);
+        long offset =
+            local
+            + LocalBytes
+            + BinaryPrimitives.ReadUInt16LittleEndian(header[26..])
+            + BinaryPrimitives.ReadUInt16LittleEndian(header[28..]);
         if (offset > _file.Length || length > _file.Length - offset)
         {
             throw Damaged($"{name} in it lies outside the file");
@@ -181,5 +205,6 @@ internal sealed class ZipDirectory
         }
     }
 
-    private BadInputException Damaged(string why) => new($"{_file.Path}: not a whole zip archive as torch.save writes it: {why}. Use another copy.");
+    private BadInputException Damaged(string why) =>
+        new($"{_file.Path}: not a whole zip archive as torch.save writes it: {why}. Use another copy.");
 }

@@ -20,7 +20,11 @@ internal static class BytePairFiles
         var merges = new StringBuilder(VersionLine).Append('\n');
         foreach ((int left, int right) in tokenizer.Merges)
         {
-            merges.Append(ByteSymbols.ToText(tokenizer.BytesOf(left))).Append(' ').Append(ByteSymbols.ToText(tokenizer.BytesOf(right))).Append('\n');
+            merges
+                .Append(ByteSymbols.ToText(tokenizer.BytesOf(left)))
+                .Append(' ')
+                .Append(ByteSymbols.ToText(tokenizer.BytesOf(right)))
+                .Append('\n');
         }
 
         AtomicFile.WriteText(Path.Combine(directory, MergesName), merges.ToString());
@@ -70,7 +74,9 @@ internal static class BytePairFiles
             string[] parts = lines[line].TrimEnd('\r').Split(' ');
             if (parts.Length != 2)
             {
-                throw new BadInputException($"{where}: has {parts.Length} parts, expected two with one space between. The file is damaged: get it again.");
+                throw new BadInputException(
+                    $"{where}: has {parts.Length} parts, expected two with one space between. The file is damaged: get it again."
+                );
             }
 
             builder.Merge(parts[0], parts[1], where);

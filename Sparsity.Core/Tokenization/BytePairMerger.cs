@@ -1,8 +1,9 @@
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// Turns one piece of text into ids: as long as two neighbours together are a token, the pair with the lowest such token is merged, the leftmost
-/// first. As in tiktoken, any two neighbours whose bytes together are a token merge, not only the two the token was first made of. Safe for several threads.
+/// Turns one piece of text into ids: as long as two neighbours together are a token, the pair with the lowest such token is merged, the
+/// leftmost first. As in tiktoken, any two neighbours whose bytes together are a token merge, not only the two the token was first made of.
+/// Safe for several threads.
 /// </summary>
 internal sealed class BytePairMerger
 {

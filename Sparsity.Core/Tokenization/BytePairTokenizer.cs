@@ -16,8 +16,9 @@ public enum TokenizerFormat
 }
 
 /// <summary>
-/// Byte-level byte-pair encoding as in GPT-2: ids 0 to 255 are the single bytes in the order of GPT-2's files, then one id for each merge in the order
-/// of its rank, then, with gaps or without, the special tokens. Every sequence of bytes, valid UTF-8 or not, comes back from its ids exactly. Immutable; safe for several threads.
+/// Byte-level byte-pair encoding as in GPT-2: ids 0 to 255 are the single bytes in the order of GPT-2's files, then one id for each merge
+/// in the order of its rank, then, with gaps or without, the special tokens. Every sequence of bytes, valid UTF-8 or not, comes back from
+/// its ids exactly. Immutable; safe for several threads.
 /// </summary>
 public sealed class BytePairTokenizer : TextTokenizer
 {
@@ -37,9 +38,11 @@ public sealed class BytePairTokenizer : TextTokenizer
     // Each slot holds the latest piece whose hash fell there. Entries are immutable and replaced whole, so threads need no lock.
     private readonly CacheEntry?[] _cache = new CacheEntry?[CacheSlots];
 
-    /// <param name="tokens">The bytes of every token that is not special, no two equal; the first 256 in the order of <see cref="ByteSymbols"/>.</param>
+    /// <param name="tokens">The bytes of every token that is not special, no two equal; the first 256 in the order of
+    /// <see cref="ByteSymbols"/>.</param>
     /// <param name="merges">The two ids that token 256 + i was made of, both lower than it.</param>
-    /// <param name="specials">Names of special tokens by id, above all others. The end of text gets the next id where it is not among them.</param>
+    /// <param name="specials">Names of special tokens by id, above all others. The end of text gets the next id where it is not among
+    /// them.</param>
     internal BytePairTokenizer(byte[][] tokens, (int Left, int Right)[] merges, IReadOnlyDictionary<int, string>? specials = null)
     {
         _tokens = tokens;
@@ -95,7 +98,9 @@ public sealed class BytePairTokenizer : TextTokenizer
         return [.. ids];
     }
 
-    /// <summary>Adds the ids of <paramref name="utf8"/> to <paramref name="into"/>. Bytes that are no valid UTF-8 are kept as they are.</summary>
+    /// <summary>
+    /// Adds the ids of <paramref name="utf8"/> to <paramref name="into"/>. Bytes that are no valid UTF-8 are kept as they are.
+    /// </summary>
     public override void Encode(ReadOnlySpan<byte> utf8, List<int> into)
     {
         ArgumentNullException.ThrowIfNull(into);
@@ -130,7 +135,10 @@ public sealed class BytePairTokenizer : TextTokenizer
         : _specials.TryGetValue(id, out string? name) ? name
         : Unknown(id);
 
-    /// <summary>Writes <c>encoder.json</c> and <c>vocab.bpe</c>, as GPT-2 has them, or <c>tokenizer.json</c>, as Hugging Face has it, into <paramref name="directory"/>, which is made if missing.</summary>
+    /// <summary>
+    /// Writes <c>encoder.json</c> and <c>vocab.bpe</c>, as GPT-2 has them, or <c>tokenizer.json</c>, as Hugging Face has it, into
+    /// <paramref name="directory"/>, which is made if missing.
+    /// </summary>
     /// <exception cref="BadInputException">The files cannot be written.</exception>
     public override void Save(string directory, TokenizerFormat format = TokenizerFormat.Gpt2)
     {
@@ -159,13 +167,17 @@ public sealed class BytePairTokenizer : TextTokenizer
         File.Exists(Path.Combine(directory, BytePairFiles.MergesName)) ? BytePairFiles.Load(directory)
         : File.Exists(Path.Combine(directory, TokenizerJson.FileName)) ? TokenizerJson.Load(directory)
         : throw new BadInputException(
-            $"{directory}: holds no tokenizer; expected {BytePairFiles.EncoderName} and {BytePairFiles.MergesName}, or {TokenizerJson.FileName}. Check the path.");
+            $"{directory}: holds no tokenizer; expected {BytePairFiles.EncoderName} and {BytePairFiles.MergesName}, or "
+                + $"{TokenizerJson.FileName}. Check the path."
+        );
 
     /// <exception cref="BadInputException">The id is not of this vocabulary.</exception>
     internal ReadOnlySpan<byte> BytesOf(int id) =>
         (uint)id < (uint)_tokens.Length ? _tokens[id]
         : _specials.TryGetValue(id, out string? name) ? Encoding.UTF8.GetBytes(name)
-        : throw new BadInputException($"Token id {id} is not in the vocabulary; expected 0 to {VocabularySize - 1}. Use the tokenizer the ids were made with.");
+        : throw new BadInputException(
+            $"Token id {id} is not in the vocabulary; expected 0 to {VocabularySize - 1}. Use the tokenizer the ids were made with."
+        );
 
     private int[] IdsOfPiece(ReadOnlySpan<byte> piece)
     {
@@ -196,7 +208,10 @@ public sealed class BytePairTokenizer : TextTokenizer
         // No token has a space as the files write it, so lines with one cannot be mistaken for tokens.
         foreach ((int id, string name) in _specials)
         {
-            _ = _specials.Count == 1 && id == _tokens.Length ? text.Append(name).Append('\n') : text.Append(CultureInfo.InvariantCulture, $"{id} {name}\n");
+            _ =
+                _specials.Count == 1 && id == _tokens.Length
+                    ? text.Append(name).Append('\n')
+                    : text.Append(CultureInfo.InvariantCulture, $"{id} {name}\n");
         }
 
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())));

@@ -4,9 +4,10 @@ using System.Text;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// Learns the merges of a <see cref="BytePairTokenizer"/>: the most frequent pair of neighbours becomes a token, again and again. Pairs are counted within the
-/// pieces of the pre-split only, overlapping ones too ("aaa" has two). Of equally frequent pairs the one with the lower left id comes first, then the lower right id.
-/// A pair whose bytes are a token already merges into that token without making another. The result depends on the texts alone, not on their order.
+/// Learns the merges of a <see cref="BytePairTokenizer"/>: the most frequent pair of neighbours becomes a token, again and again. Pairs are
+/// counted within the pieces of the pre-split only, overlapping ones too ("aaa" has two). Of equally frequent pairs the one with the lower
+/// left id comes first, then the lower right id. A pair whose bytes are a token already merges into that token without making another. The
+/// result depends on the texts alone, not on their order.
 /// </summary>
 public static class BytePairTrainer
 {
@@ -25,7 +26,9 @@ public static class BytePairTrainer
         ArgumentNullException.ThrowIfNull(documents);
         if (vocabularySize is < MinimumVocabulary or > MaximumVocabulary)
         {
-            throw new BadInputException($"A vocabulary of {vocabularySize} tokens is not possible; choose {MinimumVocabulary} to {MaximumVocabulary}.");
+            throw new BadInputException(
+                $"A vocabulary of {vocabularySize} tokens is not possible; choose {MinimumVocabulary} to {MaximumVocabulary}."
+            );
         }
 
         var tokens = new List<byte[]>(vocabularySize);
@@ -44,7 +47,9 @@ public static class BytePairTrainer
             {
                 int possible = tokens.Count + 1;
                 throw new BadInputException(
-                    $"The texts support a vocabulary of at most {possible} tokens, not {vocabularySize}: no further pair occurs twice. Give more text or ask for at most {possible}.");
+                    $"The texts support a vocabulary of at most {possible} tokens, not {vocabularySize}: no further pair occurs "
+                        + $"twice. Give more text or ask for at most {possible}."
+                );
             }
 
             byte[] whole = [.. tokens[left], .. tokens[right]];
@@ -67,7 +72,10 @@ public static class BytePairTrainer
         return new BytePairTokenizer([.. tokens], [.. merges]);
     }
 
-    /// <summary>Every distinct piece of the texts, as ids of single bytes, and how often it occurs. Pieces of one byte have no pairs and are left out.</summary>
+    /// <summary>
+    /// Every distinct piece of the texts, as ids of single bytes, and how often it occurs. Pieces of one byte have no pairs and are left
+    /// out.
+    /// </summary>
     private static List<(int[] Ids, long Count)> CountPieces(IEnumerable<string> documents)
     {
         var counts = new Dictionary<byte[], long>(ByteSequenceComparer.Instance);

@@ -3,15 +3,18 @@ using System.Diagnostics.CodeAnalysis;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// GPT-2's table of one printable character for each of the 256 bytes, with which its files write tokens as text. Printable Latin-1 bytes stand
-/// for themselves and come first, in order; the others follow as U+0100, U+0101, ... (so a space is 'Ġ'). This order is also that of the ids 0 to 255.
+/// GPT-2's table of one printable character for each of the 256 bytes, with which its files write tokens as text. Printable Latin-1 bytes
+/// stand for themselves and come first, in order; the others follow as U+0100, U+0101, ... (so a space is 'Ġ'). This order is also that of
+/// the ids 0 to 255.
 /// </summary>
 internal static class ByteSymbols
 {
     private static readonly byte[] IdToByte = Order();
     private static readonly byte[] ByteToIdTable = Invert(IdToByte);
     private static readonly char[] ByteToChar = Symbols();
-    private static readonly Dictionary<char, byte> CharToByte = ByteToChar.Select((symbol, value) => (symbol, value)).ToDictionary(p => p.symbol, p => (byte)p.value);
+    private static readonly Dictionary<char, byte> CharToByte = ByteToChar
+        .Select((symbol, value) => (symbol, value))
+        .ToDictionary(p => p.symbol, p => (byte)p.value);
 
     /// <summary>Id (0 to 255) of each byte.</summary>
     public static ReadOnlySpan<byte> ByteToId => ByteToIdTable;
@@ -50,7 +53,13 @@ internal static class ByteSymbols
     private static bool StandsForItself(int value) => value is (>= 33 and <= 126) or (>= 161 and <= 172) or >= 174;
 
     private static byte[] Order() =>
-        [.. Enumerable.Range(0, 256).Where(StandsForItself).Concat(Enumerable.Range(0, 256).Where(b => !StandsForItself(b))).Select(b => (byte)b)];
+        [
+            .. Enumerable
+                .Range(0, 256)
+                .Where(StandsForItself)
+                .Concat(Enumerable.Range(0, 256).Where(b => !StandsForItself(b)))
+                .Select(b => (byte)b),
+        ];
 
     private static byte[] Invert(byte[] order)
     {

@@ -2,7 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace Sparsity.Core.Tokenization;
 
-/// <summary>How often each pair of neighbours occurs and in which pieces, kept up to date as pairs are merged, so that a merge only visits the pieces it changes.</summary>
+/// <summary>
+/// How often each pair of neighbours occurs and in which pieces, kept up to date as pairs are merged, so that a merge only visits the
+/// pieces it changes.
+/// </summary>
 internal sealed class PairCounts
 {
     private readonly List<(int[] Ids, long Count)> _pieces;
@@ -11,9 +14,11 @@ internal sealed class PairCounts
     private readonly Dictionary<ulong, List<int>> _piecesOfPair = [];
     private readonly HashSet<ulong> _grown = [];
 
-    // Entries may be out of date: one that promises too much is corrected when it comes up, one that promises too little has a better one before it.
-    private readonly PriorityQueue<ulong, (long Count, ulong Pair)> _queue =
-        new(Comparer<(long Count, ulong Pair)>.Create((x, y) => x.Count != y.Count ? y.Count.CompareTo(x.Count) : x.Pair.CompareTo(y.Pair)));
+    // Entries may be out of date: one that promises too much is corrected when it comes up, one that promises too little has a better one
+    // before it.
+    private readonly PriorityQueue<ulong, (long Count, ulong Pair)> _queue = new(
+        Comparer<(long Count, ulong Pair)>.Create((x, y) => x.Count != y.Count ? y.Count.CompareTo(x.Count) : x.Pair.CompareTo(y.Pair))
+    );
 
     /// <param name="pieces">Distinct pieces with their frequencies; their ids are overwritten.</param>
     public PairCounts(List<(int[] Ids, long Count)> pieces)
@@ -77,7 +82,8 @@ internal sealed class PairCounts
     private void MergePiece(int piece, int left, int right, int whole)
     {
         (int[] ids, long count) = _pieces[piece];
-        int length = _lengths[piece], to = 0;
+        int length = _lengths[piece],
+            to = 0;
         for (int from = 0; from < length; to++)
         {
             if (ids[from] != left || from + 1 >= length || ids[from + 1] != right)

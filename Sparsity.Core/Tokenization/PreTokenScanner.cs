@@ -4,8 +4,9 @@ using System.Text;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// Splits UTF-8 text into the pieces within which tokens are merged, as <see cref="Pattern"/> does. Characters outside the basic plane count as the
-/// one character they are (the .NET Regex sees two surrogates); a byte that is not valid UTF-8 counts as a symbol: no letter, digit or white space.
+/// Splits UTF-8 text into the pieces within which tokens are merged, as <see cref="Pattern"/> does. Characters outside the basic plane
+/// count as the one character they are (the .NET Regex sees two surrogates); a byte that is not valid UTF-8 counts as a symbol: no letter,
+/// digit or white space.
 /// </summary>
 internal static class PreTokenScanner
 {
@@ -97,13 +98,17 @@ internal static class PreTokenScanner
     /// </summary>
     private static int EndOfWhiteSpace(ReadOnlySpan<byte> text)
     {
-        int end = 0, afterNewline = 0, beforeLast = 0;
+        int end = 0,
+            afterNewline = 0,
+            beforeLast = 0;
         while (true)
         {
             Kind kind = KindAt(text, end, out int size);
             if (kind is not (Kind.Newline or Kind.Space))
             {
-                return afterNewline > 0 ? afterNewline : kind == Kind.None || beforeLast == 0 ? end : beforeLast;
+                return afterNewline > 0 ? afterNewline
+                    : kind == Kind.None || beforeLast == 0 ? end
+                    : beforeLast;
             }
 
             beforeLast = end;

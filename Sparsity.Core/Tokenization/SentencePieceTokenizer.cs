@@ -20,12 +20,19 @@ public sealed class SentencePieceTokenizer : TextTokenizer
         _file = file;
         try
         {
-            _pieces = MicrosoftTokenizers.SentencePieceTokenizer.Create(new MemoryStream(file), addBeginningOfSentence: false, addEndOfSentence: false);
+            _pieces = MicrosoftTokenizers.SentencePieceTokenizer.Create(
+                new MemoryStream(file),
+                addBeginningOfSentence: false,
+                addEndOfSentence: false
+            );
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
             // The library's protobuf reader says of a damaged file whatever it happens to trip over.
-            throw new BadInputException($"{path}: is no SentencePiece model that can be read ({e.Message.ReplaceLineEndings(" ")}). Get it again.", e);
+            throw new BadInputException(
+                $"{path}: is no SentencePiece model that can be read ({e.Message.ReplaceLineEndings(" ")}). Get it again.",
+                e
+            );
         }
 
         int size = _pieces.Vocabulary.Count == 0 ? 0 : _pieces.Vocabulary.Values.Max() + 1;
@@ -39,8 +46,9 @@ public sealed class SentencePieceTokenizer : TextTokenizer
         EndOfText = _pieces.EndOfSentenceId;
         if ((uint)EndOfText >= (uint)size)
         {
-            throw new BadInputException($"{path}: has no token for the end of a sentence, which separates documents. Use a model with "
-                + "eos_id.");
+            throw new BadInputException(
+                $"{path}: has no token for the end of a sentence, which separates documents. Use a model with " + "eos_id."
+            );
         }
 
         Fingerprint = Convert.ToHexStringLower(SHA256.HashData(file));
@@ -100,8 +108,11 @@ public sealed class SentencePieceTokenizer : TextTokenizer
         }
 
         string token = _tokens[id];
-        return id == EndOfText || id == _pieces.BeginningOfSentenceId || id == _pieces.UnknownId ? token : Quoted(token.Replace(Space, ' '));
+        return id == EndOfText || id == _pieces.BeginningOfSentenceId || id == _pieces.UnknownId
+            ? token
+            : Quoted(token.Replace(Space, ' '));
     }
 
-    public override void Save(string directory, TokenizerFormat format = TokenizerFormat.Gpt2) => TokenizerFolder.Write(directory, FileName, _file);
+    public override void Save(string directory, TokenizerFormat format = TokenizerFormat.Gpt2) =>
+        TokenizerFolder.Write(directory, FileName, _file);
 }

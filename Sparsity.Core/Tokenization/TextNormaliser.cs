@@ -42,13 +42,22 @@ internal static class TextNormaliser
             case "BertNormalizer" when (node["strip_accents"] ?? node["lowercase"])?.GetValueKind() == JsonValueKind.False:
                 return Bert(node);
             default:
-                throw Unknown(kind switch { "Replace" => "Replace by a regular expression", "BertNormalizer" => "BertNormalizer with strip_accents", _ => kind });
+                throw Unknown(
+                    kind switch
+                    {
+                        "Replace" => "Replace by a regular expression",
+                        "BertNormalizer" => "BertNormalizer with strip_accents",
+                        _ => kind,
+                    }
+                );
         }
 
-        BadInputException Unknown(string what) => new(
-            $"{path}: normalizes text by {what}, which this program does not know; expected a sequence of Lowercase, Replace (of a "
-                + "text), StripAccents and BertNormalizer (with strip_accents false). "
-            + "Use another tokenizer.");
+        BadInputException Unknown(string what) =>
+            new(
+                $"{path}: normalizes text by {what}, which this program does not know; expected a sequence of Lowercase, Replace (of a "
+                    + "text), StripAccents and BertNormalizer (with strip_accents false). "
+                    + "Use another tokenizer."
+            );
     }
 
     private static string? Text(JsonNode node, params ReadOnlySpan<string> path)
@@ -91,11 +100,29 @@ internal static class TextNormaliser
     private static string Lower(string text) => text.ToLowerInvariant().Replace("\u0130", "i\u0307", StringComparison.Ordinal);
 
     private static string WithoutMarks(string text) =>
-        string.Concat(text.EnumerateRunes().Where(rune => Rune.GetUnicodeCategory(rune) != UnicodeCategory.NonSpacingMark).Select(rune => rune.ToString()));
+        string.Concat(
+            text.EnumerateRunes()
+                .Where(rune => Rune.GetUnicodeCategory(rune) != UnicodeCategory.NonSpacingMark)
+                .Select(rune => rune.ToString())
+        );
 
-    private static bool IsControl(Rune rune) => rune.Value is not ('\t' or '\n' or '\r') && Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control
-        or UnicodeCategory.Format or UnicodeCategory.OtherNotAssigned or UnicodeCategory.PrivateUse or UnicodeCategory.Surrogate;
+    private static bool IsControl(Rune rune) =>
+        rune.Value is not ('\t' or '\n' or '\r')
+        && Rune.GetUnicodeCategory(rune)
+            is UnicodeCategory.Control
+                or UnicodeCategory.Format
+                or UnicodeCategory.OtherNotAssigned
+                or UnicodeCategory.PrivateUse
+                or UnicodeCategory.Surrogate;
 
-    private static bool IsChinese(int character) => character is (>= 0x4e00 and <= 0x9fff) or (>= 0x3400 and <= 0x4dbf) or (>= 0x20000 and <= 0x2a6df)
-        or (>= 0x2a700 and <= 0x2b73f) or (>= 0x2b740 and <= 0x2b81f) or (>= 0x2b920 and <= 0x2ceaf) or (>= 0xf900 and <= 0xfaff) or (>= 0x2f800 and <= 0x2fa1f);
+    private static bool IsChinese(int character) =>
+        character
+            is (>= 0x4e00 and <= 0x9fff)
+                or (>= 0x3400 and <= 0x4dbf)
+                or (>= 0x20000 and <= 0x2a6df)
+                or (>= 0x2a700 and <= 0x2b73f)
+                or (>= 0x2b740 and <= 0x2b81f)
+                or (>= 0x2b920 and <= 0x2ceaf)
+                or (>= 0xf900 and <= 0xfaff)
+                or (>= 0x2f800 and <= 0x2fa1f);
 }

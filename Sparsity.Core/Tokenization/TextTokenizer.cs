@@ -71,8 +71,10 @@ public abstract class TextTokenizer
     {
         if (!IsToken(id))
         {
-            throw new BadInputException($"Token id {id} is not in the vocabulary; expected 0 to {VocabularySize - 1}. Use the tokenizer "
-                + "the ids were made with.");
+            throw new BadInputException(
+                $"Token id {id} is not in the vocabulary; expected 0 to {VocabularySize - 1}. Use the tokenizer "
+                    + "the ids were made with."
+            );
         }
     }
 
@@ -124,9 +126,19 @@ public abstract class TextTokenizer
                 text.Append(' ');
                 break;
             default:
-                bool prints = Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.OtherNotAssigned
-                    or UnicodeCategory.PrivateUse or UnicodeCategory.SpaceSeparator or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
-                    or UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark);
+                bool prints =
+                    Rune.GetUnicodeCategory(rune)
+                    is not (
+                        UnicodeCategory.Control
+                        or UnicodeCategory.Format
+                        or UnicodeCategory.OtherNotAssigned
+                        or UnicodeCategory.PrivateUse
+                        or UnicodeCategory.SpaceSeparator
+                        or UnicodeCategory.LineSeparator
+                        or UnicodeCategory.ParagraphSeparator
+                        or UnicodeCategory.NonSpacingMark
+                        or UnicodeCategory.EnclosingMark
+                    );
                 _ = prints ? text.Append(rune.ToString()) : text.Append(CultureInfo.InvariantCulture, $"\\u{{{rune.Value:x}}}");
                 break;
         }

@@ -34,8 +34,10 @@ public sealed class TiktokenTokenizer : TextTokenizer
         if (!KnownNames.Contains(Path.GetFileNameWithoutExtension(path)))
         {
             throw new BadInputException(
-                $"{path}: a tiktoken file does not say how text is split, and files of this name are not known; expected one of {string.Join(", ", KnownNames.Select(name => name + Extension))}. "
-                + "Rename it if it splits text as those do, or use the tokenizer's tokenizer.json.");
+                $"{path}: a tiktoken file does not say how text is split, and files of this name are not known; expected one of "
+                    + $"{string.Join(", ", KnownNames.Select(name => name + Extension))}. "
+                    + "Rename it if it splits text as those do, or use the tokenizer's tokenizer.json."
+            );
         }
 
         Dictionary<int, byte[]> ranks = Ranks(path, file);
@@ -48,7 +50,10 @@ public sealed class TiktokenTokenizer : TextTokenizer
             _tokens[rank] = bytes;
         }
 
-        var split = new MicrosoftTokenizers.RegexPreTokenizer(new Regex(Gpt2Pattern, RegexOptions.Compiled | RegexOptions.CultureInvariant), null);
+        var split = new MicrosoftTokenizers.RegexPreTokenizer(
+            new Regex(Gpt2Pattern, RegexOptions.Compiled | RegexOptions.CultureInvariant),
+            null
+        );
         _merger = MicrosoftTokenizers.TiktokenTokenizer.Create(new MemoryStream(file), split, normalizer: null);
         Fingerprint = Convert.ToHexStringLower(SHA256.HashData(file));
     }
@@ -78,9 +83,13 @@ public sealed class TiktokenTokenizer : TextTokenizer
         return Encoding.UTF8.GetString(bytes.WrittenSpan);
     }
 
-    public override string Describe(int id) => id == EndOfText ? BytePairTokenizer.EndOfTextName : IsToken(id) ? Quoted(_tokens[id]) : Unknown(id);
+    public override string Describe(int id) =>
+        id == EndOfText ? BytePairTokenizer.EndOfTextName
+        : IsToken(id) ? Quoted(_tokens[id])
+        : Unknown(id);
 
-    public override void Save(string directory, TokenizerFormat format = TokenizerFormat.Gpt2) => TokenizerFolder.Write(directory, _name, _file);
+    public override void Save(string directory, TokenizerFormat format = TokenizerFormat.Gpt2) =>
+        TokenizerFolder.Write(directory, _name, _file);
 
     private static Dictionary<int, byte[]> Ranks(string path, byte[] file)
     {
@@ -96,11 +105,18 @@ public sealed class TiktokenTokenizer : TextTokenizer
             }
 
             byte[] bytes = new byte[parts[0].Length];
-            if (parts.Length != 2 || !Convert.TryFromBase64String(parts[0], bytes, out int length) || length == 0
-                || !int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int rank) || !ranks.TryAdd(rank, bytes[..length]))
+            if (
+                parts.Length != 2
+                || !Convert.TryFromBase64String(parts[0], bytes, out int length)
+                || length == 0
+                || !int.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out int rank)
+                || !ranks.TryAdd(rank, bytes[..length])
+            )
             {
-                throw new BadInputException($"{path}, line {number}: expected a token in base64, a space, and a rank that no other line "
-                    + "has. The file is damaged: get it again.");
+                throw new BadInputException(
+                    $"{path}, line {number}: expected a token in base64, a space, and a rank that no other line "
+                        + "has. The file is damaged: get it again."
+                );
             }
         }
 

@@ -7,7 +7,15 @@ public static class TokenizerFolder
 {
     /// <summary>What a folder of a tokenizer may hold, for messages.</summary>
     private const string Kinds =
-        BytePairFiles.EncoderName + " and " + BytePairFiles.MergesName + ", " + TokenizerJson.FileName + ", " + SentencePieceTokenizer.FileName + ", or a file *" + TiktokenTokenizer.Extension;
+        BytePairFiles.EncoderName
+        + " and "
+        + BytePairFiles.MergesName
+        + ", "
+        + TokenizerJson.FileName
+        + ", "
+        + SentencePieceTokenizer.FileName
+        + ", or a file *"
+        + TiktokenTokenizer.Extension;
 
     /// <summary>Opens the tokenizer of a folder.</summary>
     /// <exception cref="BadInputException">There is none, a file is damaged, or it is of a kind that is not known to give the right ids
@@ -38,7 +46,8 @@ public static class TokenizerFolder
     /// </summary>
     public static string? FolderOf(string modelDirectory)
     {
-        const string ReleasedModels = "models", ReleasedTokenizer = "tinypython";
+        const string ReleasedModels = "models",
+            ReleasedTokenizer = "tinypython";
         string own = Path.Combine(modelDirectory, "tokenizer");
         if (Directory.Exists(own))
         {
@@ -47,11 +56,15 @@ public static class TokenizerFolder
 
         string? above = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(modelDirectory)));
         string released = Path.Combine(Path.GetDirectoryName(above) ?? "", ReleasedTokenizer);
-        return IsIn(modelDirectory) ? modelDirectory : Path.GetFileName(above) == ReleasedModels && IsIn(released) ? released : null;
+        return IsIn(modelDirectory) ? modelDirectory
+            : Path.GetFileName(above) == ReleasedModels && IsIn(released) ? released
+            : null;
     }
 
     private static bool IsIn(string directory) =>
-        new[] { BytePairFiles.MergesName, TokenizerJson.FileName, SentencePieceTokenizer.FileName }.Any(name => File.Exists(Path.Combine(directory, name))) || TiktokenFile(directory) is not null;
+        new[] { BytePairFiles.MergesName, TokenizerJson.FileName, SentencePieceTokenizer.FileName }.Any(name =>
+            File.Exists(Path.Combine(directory, name))
+        ) || TiktokenFile(directory) is not null;
 
     /// <summary>Writes a tokenizer's one file.</summary>
     /// <exception cref="BadInputException">The folder cannot be made, or the file not written.</exception>
@@ -76,8 +89,10 @@ public static class TokenizerFolder
         const long LargestFile = 1 << 28;
         try
         {
-            byte[] bytes = new FileInfo(path).Length <= LargestFile ? File.ReadAllBytes(path)
-                : throw new BadInputException($"{path}: has more than {LargestFile} bytes, far more than a tokenizer. Check the path.");
+            byte[] bytes =
+                new FileInfo(path).Length <= LargestFile
+                    ? File.ReadAllBytes(path)
+                    : throw new BadInputException($"{path}: has more than {LargestFile} bytes, far more than a tokenizer. Check the path.");
             GitLfsPointer.Refuse(path, bytes);
             return bytes;
         }
@@ -93,8 +108,10 @@ public static class TokenizerFolder
     {
         if (tokens > BytePairTrainer.MaximumVocabulary)
         {
-            throw new BadInputException($"{path}: has {tokens} tokens, but token files and models hold at most "
-                + $"{BytePairTrainer.MaximumVocabulary}. Use a smaller tokenizer.");
+            throw new BadInputException(
+                $"{path}: has {tokens} tokens, but token files and models hold at most "
+                    + $"{BytePairTrainer.MaximumVocabulary}. Use a smaller tokenizer."
+            );
         }
     }
 
@@ -106,7 +123,8 @@ public static class TokenizerFolder
         }
 
         string[] files = Directory.GetFiles(directory, "*" + TiktokenTokenizer.Extension);
-        return files.Length <= 1 ? files.FirstOrDefault()
+        return files.Length <= 1
+            ? files.FirstOrDefault()
             : throw new BadInputException($"{directory}: has {files.Length} files *{TiktokenTokenizer.Extension}. Keep one.");
     }
 }

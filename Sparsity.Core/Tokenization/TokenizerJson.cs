@@ -5,8 +5,9 @@ using Sparsity.Core.Files;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// Hugging Face's <c>tokenizer.json</c> of a byte-level BPE. That format merges only the pairs it lists, while here, as in tiktoken, any two neighbours whose
-/// bytes together are a token merge: so all pairs are listed on writing, and on reading the first counts whose parts have lower ids.
+/// Hugging Face's <c>tokenizer.json</c> of a byte-level BPE. That format merges only the pairs it lists, while here, as in tiktoken, any
+/// two neighbours whose bytes together are a token merge: so all pairs are listed on writing, and on reading the first counts whose parts
+/// have lower ids.
 /// </summary>
 internal static class TokenizerJson
 {
@@ -22,23 +23,32 @@ internal static class TokenizerJson
             ["version"] = "1.0",
             ["truncation"] = null,
             ["padding"] = null,
-            ["added_tokens"] = new JsonArray([.. tokenizer.Specials.Select(special => new JsonObject
-            {
-                ["id"] = special.Key,
-                ["content"] = special.Value,
-                ["single_word"] = false,
-                ["lstrip"] = false,
-                ["rstrip"] = false,
-                ["normalized"] = false,
-                ["special"] = true,
-            })]),
+            ["added_tokens"] = new JsonArray([
+                .. tokenizer.Specials.Select(special => new JsonObject
+                {
+                    ["id"] = special.Key,
+                    ["content"] = special.Value,
+                    ["single_word"] = false,
+                    ["lstrip"] = false,
+                    ["rstrip"] = false,
+                    ["normalized"] = false,
+                    ["special"] = true,
+                }),
+            ]),
             ["normalizer"] = null,
             ["pre_tokenizer"] = new JsonObject
             {
                 ["type"] = "Sequence",
                 ["pretokenizers"] = new JsonArray(
-                    new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = PreTokenScanner.Pattern }, ["behavior"] = "Isolated", ["invert"] = false },
-                    ByteLevelStep()),
+                    new JsonObject
+                    {
+                        ["type"] = "Split",
+                        ["pattern"] = new JsonObject { ["Regex"] = PreTokenScanner.Pattern },
+                        ["behavior"] = "Isolated",
+                        ["invert"] = false,
+                    },
+                    ByteLevelStep()
+                ),
             },
             ["post_processor"] = null,
             ["decoder"] = ByteLevelStep(),
@@ -70,14 +80,20 @@ internal static class TokenizerJson
         for (int i = 0; i < merges.Count; i++)
         {
             string where = $"{path}: merge {i}";
-            (string left, string right) = Pair(merges[i]) ?? throw new BadInputException($"{where}: is no pair of tokens. The file is damaged: get it again.");
+            (string left, string right) =
+                Pair(merges[i]) ?? throw new BadInputException($"{where}: is no pair of tokens. The file is damaged: get it again.");
             builder.Merge(left, right, where, isOneOfSeveral: true);
         }
 
         builder.CheckIds(model["vocab"] as JsonObject ?? throw Unsupported(path, "has no vocabulary"), path, "its merges");
         foreach (JsonNode? added in root["added_tokens"] as JsonArray ?? [])
         {
-            if (added is not JsonObject token || Text(token["content"]) is not { } content || token["id"] is not JsonValue number || !number.TryGetValue(out int id))
+            if (
+                added is not JsonObject token
+                || Text(token["content"]) is not { } content
+                || token["id"] is not JsonValue number
+                || !number.TryGetValue(out int id)
+            )
             {
                 throw new BadInputException($"{path}: adds a token without a content and an id. The file is damaged: get it again.");
             }
@@ -96,7 +112,10 @@ internal static class TokenizerJson
         return tokenizer;
     }
 
-    /// <summary>With ignore_merges a piece of text that is in the vocabulary is that token, also where no merge makes it: here it would be other tokens.</summary>
+    /// <summary>
+    /// With ignore_merges a piece of text that is in the vocabulary is that token, also where no merge makes it: here it would be other
+    /// tokens.
+    /// </summary>
     private static void RequireNoWholePieces(BytePairTokenizer tokenizer, JsonObject root, JsonObject model, string path)
     {
         if (model["ignore_merges"]?.GetValueKind() != JsonValueKind.True)
@@ -104,17 +123,31 @@ internal static class TokenizerJson
             return;
         }
 
-        HashSet<string> added = [.. (root["added_tokens"] as JsonArray ?? []).OfType<JsonObject>().Select(token => Text(token["content"]) ?? "")];
+        HashSet<string> added =
+        [
+            .. (root["added_tokens"] as JsonArray ?? []).OfType<JsonObject>().Select(token => Text(token["content"]) ?? ""),
+        ];
         foreach ((int id, string name) in tokenizer.Specials)
         {
-            if (!added.Contains(name) && ByteSymbols.TryToBytes(name, out byte[]? bytes) && PreTokenScanner.NextLength(bytes) == bytes.Length)
+            if (
+                !added.Contains(name)
+                && ByteSymbols.TryToBytes(name, out byte[]? bytes)
+                && PreTokenScanner.NextLength(bytes) == bytes.Length
+            )
             {
                 throw Unsupported(path, $"has a token that no merge makes and that is not among its added_tokens, id {id}");
             }
         }
     }
 
-    private static JsonObject ByteLevelStep() => new() { ["type"] = ByteLevel, ["add_prefix_space"] = false, ["trim_offsets"] = false, ["use_regex"] = false };
+    private static JsonObject ByteLevelStep() =>
+        new()
+        {
+            ["type"] = ByteLevel,
+            ["add_prefix_space"] = false,
+            ["trim_offsets"] = false,
+            ["use_regex"] = false,
+        };
 
     private static IEnumerable<string> Merges(BytePairTokenizer tokenizer, JsonObject vocabulary)
     {
@@ -134,12 +167,13 @@ internal static class TokenizerJson
     }
 
     /// <summary>Older files have "LEFT RIGHT", newer ones ["LEFT", "RIGHT"].</summary>
-    private static (string Left, string Right)? Pair(JsonNode? merge) => merge switch
-    {
-        JsonArray { Count: 2 } pair when Text(pair[0]) is { } left && Text(pair[1]) is { } right => (left, right),
-        JsonValue when Text(merge)?.Split(' ') is [var left, var right] => (left, right),
-        _ => null,
-    };
+    private static (string Left, string Right)? Pair(JsonNode? merge) =>
+        merge switch
+        {
+            JsonArray { Count: 2 } pair when Text(pair[0]) is { } left && Text(pair[1]) is { } right => (left, right),
+            JsonValue when Text(merge)?.Split(' ') is [var left, var right] => (left, right),
+            _ => null,
+        };
 
     /// <summary>Checks every step from text to ids: what is not known to give the same ids as here is refused by its name.</summary>
     private static void RequireOurSteps(JsonObject root, JsonObject model, string path)
@@ -172,7 +206,10 @@ internal static class TokenizerJson
             throw Unsupported(path, "cuts off long text (truncation)");
         }
 
-        if (root["padding"] is { } padding && (Text((padding as JsonObject)?["strategy"]) != "BatchLongest" || (padding as JsonObject)?["pad_to_multiple_of"] is not null))
+        if (
+            root["padding"] is { } padding
+            && (Text((padding as JsonObject)?["strategy"]) != "BatchLongest" || (padding as JsonObject)?["pad_to_multiple_of"] is not null)
+        )
         {
             throw Unsupported(path, "adds tokens to short text (padding)");
         }
@@ -199,7 +236,12 @@ internal static class TokenizerJson
             case []:
                 throw Unsupported(path, "does not split text (no pre_tokenizer)" + Advice);
             case [{ } split, { } bytes] when KindOf(split) == "Split" && KindOf(bytes) == ByteLevel:
-                bool isEach = (Text(split["behavior"]), split["invert"]?.GetValueKind() == JsonValueKind.True) is ("Isolated", _) or ("Removed", true);
+                bool isEach =
+                    (Text(split["behavior"]), split["invert"]?.GetValueKind() == JsonValueKind.True)
+                    is
+                        ("Isolated", _)
+                        or
+                        ("Removed", true);
                 if (Text((split["pattern"] as JsonObject)?["Regex"]) != PreTokenScanner.Pattern || !isEach)
                 {
                     string step = split.ToJsonString(JsonText.OneLine);
@@ -218,7 +260,13 @@ internal static class TokenizerJson
         // A field that is left out counts as true for the programs that read these files.
         void RequireBytesOnly(JsonNode step)
         {
-            foreach ((string field, string what) in new[] { ("use_regex", "splits text in another way, by GPT-2's rule"), ("add_prefix_space", "adds a space before text") })
+            foreach (
+                (string field, string what) in new[]
+                {
+                    ("use_regex", "splits text in another way, by GPT-2's rule"),
+                    ("add_prefix_space", "adds a space before text"),
+                }
+            )
             {
                 if (step[field]?.GetValueKind() != JsonValueKind.False)
                 {
@@ -229,22 +277,29 @@ internal static class TokenizerJson
     }
 
     /// <summary>ByteLevel changes only where tokens are said to lie; a template may do without special tokens.</summary>
-    private static bool AddsNothing(JsonNode processor) => KindOf(processor) switch
-    {
-        ByteLevel => true,
-        "Sequence" => Steps(processor, "processors").All(step => step is not null && AddsNothing(step)),
-        "TemplateProcessing" => processor["single"] is JsonArray { Count: 1 } single && (single[0] as JsonObject)?.ContainsKey("Sequence") == true,
-        _ => false,
-    };
+    private static bool AddsNothing(JsonNode processor) =>
+        KindOf(processor) switch
+        {
+            ByteLevel => true,
+            "Sequence" => Steps(processor, "processors").All(step => step is not null && AddsNothing(step)),
+            "TemplateProcessing" => processor["single"] is JsonArray { Count: 1 } single
+                && (single[0] as JsonObject)?.ContainsKey("Sequence") == true,
+            _ => false,
+        };
 
     /// <summary>The steps of a sequence, or the one step that it is; none for null.</summary>
     private static JsonNode?[] Steps(JsonNode? node, string listName) =>
-        node is null ? [] : KindOf(node) == "Sequence" ? [.. (node as JsonObject)?[listName] as JsonArray ?? []] : [node];
+        node is null ? []
+        : KindOf(node) == "Sequence" ? [.. (node as JsonObject)?[listName] as JsonArray ?? []]
+        : [node];
 
     private static string KindOf(JsonNode? step) => Text((step as JsonObject)?["type"]) ?? "without a type";
 
     private static string? Text(JsonNode? node) => node?.GetValueKind() == JsonValueKind.String ? node.GetValue<string>() : null;
 
     private static BadInputException Unsupported(string path, string what) =>
-        new($"{path}: {what}. Give the {FileName} of a byte-level BPE like tinypython_2k, or its {BytePairFiles.EncoderName} and {BytePairFiles.MergesName}.");
+        new(
+            $"{path}: {what}. Give the {FileName} of a byte-level BPE like tinypython_2k, or its {BytePairFiles.EncoderName} and "
+                + $"{BytePairFiles.MergesName}."
+        );
 }

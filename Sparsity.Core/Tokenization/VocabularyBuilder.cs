@@ -3,8 +3,8 @@ using System.Text.Json.Nodes;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>
-/// Makes a <see cref="BytePairTokenizer"/> from the merges of a file: ids 0 to 255 are the bytes, each merge of a new token has the next id. The ids that a
-/// file states besides follow from that, and are checked against it; those above are of special tokens.
+/// Makes a <see cref="BytePairTokenizer"/> from the merges of a file: ids 0 to 255 are the bytes, each merge of a new token has the next
+/// id. The ids that a file states besides follow from that, and are checked against it; those above are of special tokens.
 /// </summary>
 internal sealed class VocabularyBuilder
 {
@@ -24,13 +24,16 @@ internal sealed class VocabularyBuilder
 
     /// <summary>Adds the token made of two earlier ones.</summary>
     /// <param name="where">For messages.</param>
-    /// <param name="isOneOfSeveral">Whether the file lists all pairs that make a token. Pairs that make one again, or of tokens that come later, add nothing then.</param>
+    /// <param name="isOneOfSeveral">Whether the file lists all pairs that make a token. Pairs that make one again, or of tokens that come
+    /// later, add nothing then.</param>
     public void Merge(string left, string right, string where, bool isOneOfSeveral = false)
     {
         string whole = left + right;
         if (whole.Length > BytePairTokenizer.MaximumTokenBytes)
         {
-            throw new BadInputException($"{where}: a token of {whole.Length} bytes; at most {BytePairTokenizer.MaximumTokenBytes} are supported.");
+            throw new BadInputException(
+                $"{where}: a token of {whole.Length} bytes; at most {BytePairTokenizer.MaximumTokenBytes} are supported."
+            );
         }
 
         if (isOneOfSeveral && (_ids.ContainsKey(whole) || !_ids.ContainsKey(left) || !_ids.ContainsKey(right)))
@@ -39,7 +42,11 @@ internal sealed class VocabularyBuilder
         }
 
         (int Left, int Right) merge = (Part(left, where), Part(right, where));
-        if (whole == BytePairTokenizer.EndOfTextName || !ByteSymbols.TryToBytes(whole, out byte[]? bytes) || !_ids.TryAdd(whole, _tokens.Count))
+        if (
+            whole == BytePairTokenizer.EndOfTextName
+            || !ByteSymbols.TryToBytes(whole, out byte[]? bytes)
+            || !_ids.TryAdd(whole, _tokens.Count)
+        )
         {
             throw new BadInputException($"{where}: makes a token that exists already. The file is damaged: get it again.");
         }
@@ -64,7 +71,9 @@ internal sealed class VocabularyBuilder
 
             if (!tokenOfId.TryAdd(id, token))
             {
-                throw new BadInputException($"{where} has id {id}, which '{Shorten(tokenOfId[id])}' has too. The file is damaged: get it again.");
+                throw new BadInputException(
+                    $"{where} has id {id}, which '{Shorten(tokenOfId[id])}' has too. The file is damaged: get it again."
+                );
             }
 
             if (!_ids.TryGetValue(token, out int right))
@@ -75,7 +84,8 @@ internal sealed class VocabularyBuilder
             {
                 throw new BadInputException(
                     $"{where} has id {id}, but by {merges} it is {right}: first the 256 bytes, then the merges, then the special tokens. "
-                    + "Take both from the same tokenizer.");
+                        + "Take both from the same tokenizer."
+                );
             }
         }
 
@@ -83,7 +93,9 @@ internal sealed class VocabularyBuilder
         {
             if (!tokenOfId.ContainsKey(id))
             {
-                throw new BadInputException($"{path}: no token has id {id}; by {merges} it is '{Shorten(token)}'. Take both from the same tokenizer.");
+                throw new BadInputException(
+                    $"{path}: no token has id {id}; by {merges} it is '{Shorten(token)}'. Take both from the same tokenizer."
+                );
             }
         }
     }
@@ -97,7 +109,9 @@ internal sealed class VocabularyBuilder
         string where = $"{path}: '{Shorten(name)}'";
         if (name.Length is 0 or > BytePairTokenizer.MaximumTokenBytes)
         {
-            throw new BadInputException($"{where}: a special token has 1 to {BytePairTokenizer.MaximumTokenBytes} characters. The file is damaged: get it again.");
+            throw new BadInputException(
+                $"{where}: a special token has 1 to {BytePairTokenizer.MaximumTokenBytes} characters. The file is damaged: get it again."
+            );
         }
 
         if (_ids.ContainsKey(name) || !LooksSpecial(name))
@@ -110,12 +124,15 @@ internal sealed class VocabularyBuilder
         {
             throw new BadInputException(
                 $"{where} has id {id}, but special tokens come after the 256 bytes and the merges: {_tokens.Count} to "
-                + $"{BytePairTrainer.MaximumVocabulary - 1}. Take both from the same tokenizer.");
+                    + $"{BytePairTrainer.MaximumVocabulary - 1}. Take both from the same tokenizer."
+            );
         }
 
         if (!_specials.TryAdd(id, name) && _specials[id] != name)
         {
-            throw new BadInputException($"{where} has id {id}, which '{Shorten(_specials[id])}' has too. The file is damaged: get it again.");
+            throw new BadInputException(
+                $"{where} has id {id}, which '{Shorten(_specials[id])}' has too. The file is damaged: get it again."
+            );
         }
 
         if (_specials.Any(special => special.Value == name && special.Key != id))
@@ -132,9 +149,16 @@ internal sealed class VocabularyBuilder
         || !Enumerable.Range(1, name.Length - 1).Any(cut => _ids.ContainsKey(name[..cut]) && _ids.ContainsKey(name[cut..]));
 
     private int Part(string part, string where) =>
-        _ids.TryGetValue(part, out int id) ? id
-            : throw new BadInputException($"{where}: '{Shorten(part)}' is no single byte and nothing before makes it. The file is damaged: get it again.");
+        _ids.TryGetValue(part, out int id)
+            ? id
+            : throw new BadInputException(
+                $"{where}: '{Shorten(part)}' is no single byte and nothing before makes it. The file is damaged: get it again."
+            );
 
     private static string Shorten(string text) =>
-        string.Concat((text.Length <= 40 ? text : text[..40] + "...").Select(c => char.IsControl(c) || char.IsSurrogate(c) || c is '\u2028' or '\u2029' ? '?' : c));
+        string.Concat(
+            (text.Length <= 40 ? text : text[..40] + "...").Select(c =>
+                char.IsControl(c) || char.IsSurrogate(c) || c is '\u2028' or '\u2029' ? '?' : c
+            )
+        );
 }

@@ -40,9 +40,10 @@ public sealed class WordPieceTokenizer : TextTokenizer
         _normalise = TextNormaliser.Read(root["normalizer"], path);
         _prefix = Text(model["continuing_subword_prefix"]) ?? throw Unsupported(path, "has no continuing_subword_prefix");
         string unknown = Text(model["unk_token"]) ?? "";
-        int longest = model["max_input_chars_per_word"] is JsonValue number && number.TryGetValue(out int value) && value > 0
-            ? value
-            : throw Unsupported(path, "has no max_input_chars_per_word");
+        int longest =
+            model["max_input_chars_per_word"] is JsonValue number && number.TryGetValue(out int value) && value > 0
+                ? value
+                : throw Unsupported(path, "has no max_input_chars_per_word");
         EndOfText = EndId(root, path);
         var lines = new MemoryStream(Encoding.UTF8.GetBytes(string.Join('\n', _tokens)));
         if (!_tokens.Contains(unknown) || Array.Exists(_tokens, token => token.AsSpan().ContainsAny('\r', '\n') || token.Length == 0))
@@ -50,15 +51,20 @@ public sealed class WordPieceTokenizer : TextTokenizer
             throw Unsupported(path, $"has no token for its unk_token '{unknown}', or a token with a line break in it");
         }
 
-        _words = MicrosoftTokenizers.WordPieceTokenizer.Create(lines, new MicrosoftTokenizers.WordPieceOptions
-        {
-            PreTokenizer = new WordSplit(root["pre_tokenizer"], path),
-            UnknownToken = unknown,
-            ContinuingSubwordPrefix = _prefix,
-            MaxInputCharsPerWord = longest,
-        });
+        _words = MicrosoftTokenizers.WordPieceTokenizer.Create(
+            lines,
+            new MicrosoftTokenizers.WordPieceOptions
+            {
+                PreTokenizer = new WordSplit(root["pre_tokenizer"], path),
+                UnknownToken = unknown,
+                ContinuingSubwordPrefix = _prefix,
+                MaxInputCharsPerWord = longest,
+            }
+        );
         _cleansUp = root["decoder"]?["cleanup"]?.GetValueKind() != JsonValueKind.False;
-        var decisive = new JsonArray(new[] { "added_tokens", "normalizer", "pre_tokenizer", "model" }.Select(name => root[name]?.DeepClone()).ToArray());
+        var decisive = new JsonArray(
+            new[] { "added_tokens", "normalizer", "pre_tokenizer", "model" }.Select(name => root[name]?.DeepClone()).ToArray()
+        );
         Fingerprint = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(decisive.ToJsonString(JsonText.OneLine))));
     }
 
@@ -69,7 +75,8 @@ public sealed class WordPieceTokenizer : TextTokenizer
     public override string Fingerprint { get; }
 
     /// <summary>Whether a tokenizer.json is of this kind.</summary>
-    public static bool IsOne(string path) => Text((JsonText.ParseObject(JsonText.ReadAllText(path), path)["model"] as JsonObject)?["type"]) == ModelKind;
+    public static bool IsOne(string path) =>
+        Text((JsonText.ParseObject(JsonText.ReadAllText(path), path)["model"] as JsonObject)?["type"]) == ModelKind;
 
     /// <summary>Reads tokenizer.json.</summary>
     /// <exception cref="BadInputException">It is damaged, or has a step that this program does not know to do right; the step is
@@ -119,16 +126,23 @@ public sealed class WordPieceTokenizer : TextTokenizer
         {
             RequireKnown(id);
             string token = _tokens[id];
-            string piece = text.Length == 0 ? token : token.StartsWith(_prefix, StringComparison.Ordinal) ? token[_prefix.Length..] : " " + token;
+            string piece =
+                text.Length == 0 ? token
+                : token.StartsWith(_prefix, StringComparison.Ordinal) ? token[_prefix.Length..]
+                : " " + token;
             text.Append(_cleansUp && piece is [' ', '.' or '?' or '!' or ',', ..] ? piece[1..] : piece);
         }
 
         return text.ToString();
     }
 
-    public override string Describe(int id) => !IsToken(id) ? Unknown(id) : Array.Exists(_added, token => token.Id == id) ? _tokens[id] : Quoted(_tokens[id]);
+    public override string Describe(int id) =>
+        !IsToken(id) ? Unknown(id)
+        : Array.Exists(_added, token => token.Id == id) ? _tokens[id]
+        : Quoted(_tokens[id]);
 
-    public override void Save(string directory, TokenizerFormat format = TokenizerFormat.Gpt2) => TokenizerFolder.Write(directory, TokenizerJson.FileName, _file);
+    public override void Save(string directory, TokenizerFormat format = TokenizerFormat.Gpt2) =>
+        TokenizerFolder.Write(directory, TokenizerJson.FileName, _file);
 
     private static string[] Vocabulary(JsonObject model, string path)
     {
@@ -136,7 +150,12 @@ public sealed class WordPieceTokenizer : TextTokenizer
         var tokens = new string[vocabulary.Count];
         foreach ((string token, JsonNode? value) in vocabulary)
         {
-            if (value is not JsonValue number || !number.TryGetValue(out int id) || (uint)id >= (uint)tokens.Length || tokens[id] is not null)
+            if (
+                value is not JsonValue number
+                || !number.TryGetValue(out int id)
+                || (uint)id >= (uint)tokens.Length
+                || tokens[id] is not null
+            )
             {
                 throw Unsupported(path, $"gives '{token}' an id that is not 0 to {tokens.Length - 1}, or that another token has too");
             }
@@ -178,15 +197,23 @@ public sealed class WordPieceTokenizer : TextTokenizer
     private int EndId(JsonObject root, string path)
     {
         string? last = Text(((root["post_processor"]?["single"] as JsonArray)?.LastOrDefault() as JsonObject)?["SpecialToken"]?["id"]);
-        string name = EndNames.Prepend(last).FirstOrDefault(candidate => candidate is not null && Array.Exists(_added, token => token.Name == candidate))
-            ?? throw Unsupported(path, $"names no token for the end of a text; expected a post_processor that adds one, or one of {string.Join(", ", EndNames)} among added_tokens");
+        string name =
+            EndNames
+                .Prepend(last)
+                .FirstOrDefault(candidate => candidate is not null && Array.Exists(_added, token => token.Name == candidate))
+            ?? throw Unsupported(
+                path,
+                $"names no token for the end of a text; expected a post_processor that adds one, or one of "
+                    + $"{string.Join(", ", EndNames)} among added_tokens"
+            );
         return Array.Find(_added, token => token.Name == name).Id;
     }
 
-    private static JsonObject Object(JsonNode? node, string path, string name) => node as JsonObject ?? throw Unsupported(path, $"has no {name}");
+    private static JsonObject Object(JsonNode? node, string path, string name) =>
+        node as JsonObject ?? throw Unsupported(path, $"has no {name}");
 
     private static string? Text(JsonNode? node) => node?.GetValueKind() == JsonValueKind.String ? node.GetValue<string>() : null;
 
-    private static BadInputException Unsupported(string path, string what) => new($"{path}: {what}. Use a WordPiece tokenizer of another "
-        + "file, or report this one.");
+    private static BadInputException Unsupported(string path, string what) =>
+        new($"{path}: {what}. Use a WordPiece tokenizer of another " + "file, or report this one.");
 }

@@ -74,30 +74,62 @@ internal sealed class WordSplit : MicrosoftTokenizers.PreTokenizer
         return kind switch
         {
             "Sequence" when step!["pretokenizers"] is JsonArray steps => steps.SelectMany(inner => Steps(inner, path)),
-            "Whitespace" => [rune => IsWord(rune) ? Word : Rune.IsWhiteSpace(rune) ? Dropped : Other],
+            "Whitespace" =>
+            [
+                rune =>
+                    IsWord(rune) ? Word
+                    : Rune.IsWhiteSpace(rune) ? Dropped
+                    : Other,
+            ],
             "WhitespaceSplit" => [rune => Rune.IsWhiteSpace(rune) ? Dropped : Word],
-            "BertPreTokenizer" => [rune => Rune.IsWhiteSpace(rune) ? Dropped : IsPunctuation(rune) ? Alone : Word],
+            "BertPreTokenizer" =>
+            [
+                rune =>
+                    Rune.IsWhiteSpace(rune) ? Dropped
+                    : IsPunctuation(rune) ? Alone
+                    : Word,
+            ],
             "Punctuation" when Behaviour(step!) is "Isolated" => [rune => IsPunctuation(rune) ? Alone : Word],
-            "Digits" => step!["individual_digits"]?.GetValueKind() == JsonValueKind.True ? [rune => IsNumeric(rune) ? Alone : Word] : [rune => IsNumeric(rune) ? Other : Word],
+            "Digits" => step!["individual_digits"]?.GetValueKind() == JsonValueKind.True
+                ? [rune => IsNumeric(rune) ? Alone : Word]
+                : [rune => IsNumeric(rune) ? Other : Word],
             _ => throw new BadInputException(
-                $"{path}: splits text by {kind}{(kind == "Punctuation" ? $" with behavior {Behaviour(step!)}" : "")}, which this program does not know for WordPiece; "
-                + "expected a sequence of Whitespace, WhitespaceSplit, BertPreTokenizer, Punctuation (Isolated) and Digits. Use another "
-                    + "tokenizer."),
+                $"{path}: splits text by {kind}{(kind == "Punctuation" ? $" with behavior {Behaviour(step!)}" : "")}, which this "
+                    + $"program does not know for WordPiece; "
+                    + "expected a sequence of Whitespace, WhitespaceSplit, BertPreTokenizer, Punctuation (Isolated) and Digits. Use "
+                    + "another "
+                    + "tokenizer."
+            ),
         };
     }
 
-    private static string Behaviour(JsonNode step) => step["behavior"]?.GetValueKind() == JsonValueKind.String ? step["behavior"]!.GetValue<string>() : "Isolated";
+    private static string Behaviour(JsonNode step) =>
+        step["behavior"]?.GetValueKind() == JsonValueKind.String ? step["behavior"]!.GetValue<string>() : "Isolated";
 
     /// <summary>
     /// \w of Unicode's regular expressions: letters and letter-like symbols, marks, decimal digits, connectors, and the two joiners.
     /// </summary>
-    private static bool IsWord(Rune rune) => Rune.IsLetter(rune) || Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark
-        or UnicodeCategory.EnclosingMark or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.ConnectorPunctuation
-        || rune.Value is 0x200c or 0x200d or (>= 0x24b6 and <= 0x24e9) or (>= 0x1f130 and <= 0x1f149) or (>= 0x1f150 and <= 0x1f169) or (>= 0x1f170 and <= 0x1f189);
+    private static bool IsWord(Rune rune) =>
+        Rune.IsLetter(rune)
+        || Rune.GetUnicodeCategory(rune)
+            is UnicodeCategory.NonSpacingMark
+                or UnicodeCategory.SpacingCombiningMark
+                or UnicodeCategory.EnclosingMark
+                or UnicodeCategory.DecimalDigitNumber
+                or UnicodeCategory.LetterNumber
+                or UnicodeCategory.ConnectorPunctuation
+        || rune.Value
+            is 0x200c
+                or 0x200d
+                or (>= 0x24b6 and <= 0x24e9)
+                or (>= 0x1f130 and <= 0x1f149)
+                or (>= 0x1f150 and <= 0x1f169)
+                or (>= 0x1f170 and <= 0x1f189);
 
     private static bool IsNumeric(Rune rune) =>
         Rune.GetUnicodeCategory(rune) is UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber;
 
     /// <summary>Unicode's punctuation, and ASCII's symbols.</summary>
-    private static bool IsPunctuation(Rune rune) => Rune.IsPunctuation(rune) || rune.Value is '$' or '+' or '<' or '=' or '>' or '^' or '`' or '|' or '~';
+    private static bool IsPunctuation(Rune rune) =>
+        Rune.IsPunctuation(rune) || rune.Value is '$' or '+' or '<' or '=' or '>' or '^' or '`' or '|' or '~';
 }

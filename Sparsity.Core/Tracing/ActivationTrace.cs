@@ -5,7 +5,9 @@ using Sparsity.Core.Tensors;
 
 namespace Sparsity.Core.Tracing;
 
-/// <summary>What a model computes for a batch of tokens: activations under their official hook names, logits, loss, and the loss's gradients.</summary>
+/// <summary>
+/// What a model computes for a batch of tokens: activations under their official hook names, logits, loss, and the loss's gradients.
+/// </summary>
 public sealed class ActivationTrace
 {
     private const string GradientPrefix = "grad/";
@@ -55,7 +57,13 @@ public sealed class ActivationTrace
     /// <param name="interventions">What to change, if anything.</param>
     /// <param name="withGradients">Whether to record gradients too; T must be at least 2.</param>
     public static ActivationTrace Run(
-        Transformer model, int[] tokens, int sequences = 1, Func<Site, bool>? isWanted = null, ISiteHook? interventions = null, bool withGradients = false)
+        Transformer model,
+        int[] tokens,
+        int sequences = 1,
+        Func<Site, bool>? isWanted = null,
+        ISiteHook? interventions = null,
+        bool withGradients = false
+    )
     {
         IComputeEngine engine = model.Parameters.Engine;
         int length = tokens.Length / sequences;
@@ -97,7 +105,9 @@ public sealed class ActivationTrace
         return new ActivationTrace(model.Config, tokens, sequences, logits, loss, recorder);
     }
 
-    /// <summary>Writes safetensors: tokens, logits, loss, each activation under its hook name and each gradient under "grad/" and that name.</summary>
+    /// <summary>
+    /// Writes safetensors: tokens, logits, loss, each activation under its hook name and each gradient under "grad/" and that name.
+    /// </summary>
     public void Write(string path)
     {
         int length = _tokens.Length / _sequences;
@@ -125,7 +135,11 @@ public sealed class ActivationTrace
             }
         }
 
-        Safetensors.Write(path, tensors, new Dictionary<string, string> { ["format"] = "pt", ["format_version"] = $"{FileFormat.Version}" });
+        Safetensors.Write(
+            path,
+            tensors,
+            new Dictionary<string, string> { ["format"] = "pt", ["format_version"] = $"{FileFormat.Version}" }
+        );
     }
 
     private ReadOnlySpan<float> Row(float[] rows, int width, int position, int sequence)

@@ -4,8 +4,8 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Tracing;
 
 /// <summary>
-/// Changes of single channels at all tokens of a pass, after AbsTopK: x * factor + value * (1 - factor), so that a factor of 0 sets a value, and a value of 0
-/// scales. What the model computes afterwards, and the gradients that come back, are those of the changed model.
+/// Changes of single channels at all tokens of a pass, after AbsTopK: x * factor + value * (1 - factor), so that a factor of 0 sets a
+/// value, and a value of 0 scales. What the model computes afterwards, and the gradients that come back, are those of the changed model.
 /// </summary>
 public sealed class Interventions : ISiteHook, IDisposable
 {
@@ -26,7 +26,9 @@ public sealed class Interventions : ISiteHook, IDisposable
         int equals = text.IndexOf('=', StringComparison.Ordinal);
         if (equals < 0 || !NumberText.TryParse(text.AsSpan(equals + 1), out float number))
         {
-            throw new BadInputException($"'{text}' is no intervention. Write SITE:CHANNEL=NUMBER, such as 0.mlp.post_act:12=0.5; CHANNEL may be * for all.");
+            throw new BadInputException(
+                $"'{text}' is no intervention. Write SITE:CHANNEL=NUMBER, such as 0.mlp.post_act:12=0.5; CHANNEL may be * for all."
+            );
         }
 
         (Site site, IReadOnlyList<int> channels) = ParseChannels(text[..equals], config);
@@ -40,7 +42,9 @@ public sealed class Interventions : ISiteHook, IDisposable
         int colon = text.LastIndexOf(':');
         if (colon < 0)
         {
-            throw new BadInputException($"'{text}' names no channel. Write SITE:CHANNEL, such as 0.mlp.post_act:12; CHANNEL may be * for all.");
+            throw new BadInputException(
+                $"'{text}' names no channel. Write SITE:CHANNEL, such as 0.mlp.post_act:12; CHANNEL may be * for all."
+            );
         }
 
         Site site = Site.Parse(text[..colon], config);
@@ -101,7 +105,14 @@ public sealed class Interventions : ISiteHook, IDisposable
         if (!_changes.TryGetValue(site, out Change? change))
         {
             int count = _config.ChannelsAt(site.Kind);
-            _changes[site] = change = new Change(Allocate("factor"), Allocate("value"), Allocate("zero"), new float[count], new float[count], new bool[count]);
+            _changes[site] = change = new Change(
+                Allocate("factor"),
+                Allocate("value"),
+                Allocate("zero"),
+                new float[count],
+                new float[count],
+                new bool[count]
+            );
             change.Factors.AsSpan().Fill(1);
 
             WeightTensor Allocate(string what) => _engine.AllocateWeights($"{what} of {site}", 1, count);
@@ -123,5 +134,12 @@ public sealed class Interventions : ISiteHook, IDisposable
         _engine.Write(change.Value, change.Values);
     }
 
-    private sealed record Change(WeightTensor Factor, WeightTensor Value, WeightTensor Zero, float[] Factors, float[] Values, bool[] IsChanged);
+    private sealed record Change(
+        WeightTensor Factor,
+        WeightTensor Value,
+        WeightTensor Zero,
+        float[] Factors,
+        float[] Values,
+        bool[] IsChanged
+    );
 }

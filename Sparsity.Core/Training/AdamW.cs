@@ -3,7 +3,10 @@ using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Training;
 
-/// <summary>Steps 3 to 6 of a training step (docs/method.md section 2): scale the gradient, Adam with dense moments, top-k where there is any, decoupled weight decay of the matrices.</summary>
+/// <summary>
+/// Steps 3 to 6 of a training step (docs/method.md section 2): scale the gradient, Adam with dense moments, top-k where there is any,
+/// decoupled weight decay of the matrices.
+/// </summary>
 public sealed class AdamW : IDisposable
 {
     private readonly IComputeEngine _engine;
@@ -18,7 +21,13 @@ public sealed class AdamW : IDisposable
     /// <param name="config">Resolved.</param>
     /// <param name="schedule">The learning rate.</param>
     /// <param name="sparsity">The nonzero budgets; null for parameters that have none.</param>
-    public AdamW(IComputeEngine engine, IEnumerable<Parameter> trained, TrainingConfig config, Schedule schedule, WeightSparsity? sparsity = null)
+    public AdamW(
+        IComputeEngine engine,
+        IEnumerable<Parameter> trained,
+        TrainingConfig config,
+        Schedule schedule,
+        WeightSparsity? sparsity = null
+    )
     {
         _engine = engine;
         _config = config;
@@ -53,8 +62,17 @@ public sealed class AdamW : IDisposable
         foreach (AdamMoments moments in _moments)
         {
             _engine.AdamStep(
-                moments.Parameter.Value, moments.Parameter.Gradient!, moments.First, moments.Second,
-                (float)scale, (float)rate, (float)_config.AdamBeta1, (float)_config.AdamBeta2, (float)_config.Eps, step + 1);
+                moments.Parameter.Value,
+                moments.Parameter.Gradient!,
+                moments.First,
+                moments.Second,
+                (float)scale,
+                (float)rate,
+                (float)_config.AdamBeta1,
+                (float)_config.AdamBeta2,
+                (float)_config.Eps,
+                step + 1
+            );
         }
 
         _sparsity?.Apply(step);
@@ -82,10 +100,12 @@ public sealed class AdamW : IDisposable
 public sealed record AdamMoments(Parameter Parameter, WeightTensor First, WeightTensor Second) : IDisposable
 {
     /// <summary>Both means, zero.</summary>
-    public static AdamMoments Allocate(IComputeEngine engine, Parameter parameter) => new(
-        parameter,
-        engine.AllocateWeights("first moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns),
-        engine.AllocateWeights("second moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns));
+    public static AdamMoments Allocate(IComputeEngine engine, Parameter parameter) =>
+        new(
+            parameter,
+            engine.AllocateWeights("first moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns),
+            engine.AllocateWeights("second moment of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns)
+        );
 
     public void Dispose()
     {

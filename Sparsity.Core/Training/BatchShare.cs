@@ -4,8 +4,8 @@ using Sparsity.Core.Distributed;
 namespace Sparsity.Core.Training;
 
 /// <summary>
-/// How a batch [B,T] is divided: into P equal parts, which the ranks take in turn. Whatever is summed over a batch is summed over its parts in their order, so that
-/// its bits depend on P and not on the number of ranks.
+/// How a batch [B,T] is divided: into P equal parts, which the ranks take in turn. Whatever is summed over a batch is summed over its parts
+/// in their order, so that its bits depend on P and not on the number of ranks.
 /// </summary>
 public sealed class BatchShare
 {
@@ -23,13 +23,18 @@ public sealed class BatchShare
         Parts = training.BatchParts ?? Ranks;
         if (Parts % Ranks != 0)
         {
-            throw new BadInputException($"batch_parts is {Parts}, but must be a multiple of the number of processes, {Ranks}. Start another number of processes, or another run.");
+            throw new BadInputException(
+                $"batch_parts is {Parts}, but must be a multiple of the number of processes, {Ranks}. Start another number of "
+                    + $"processes, or another run."
+            );
         }
 
         if (training.BatchSequences % Parts != 0)
         {
             throw new BadInputException(
-                $"batch_sequences is {training.BatchSequences}, but must be a multiple of the number of its parts, {Parts}. Start another number of processes, or change the batch.");
+                $"batch_sequences is {training.BatchSequences}, but must be a multiple of the number of its parts, {Parts}. Start "
+                    + $"another number of processes, or change the batch."
+            );
         }
 
         Sequences = training.BatchSequences / Parts;

@@ -1,7 +1,8 @@
 namespace Sparsity.Core.Training;
 
 /// <summary>
-/// Batches from a stream of tokens. The windows of step i depend on the seed and on i alone, so a resumed run sees the same data as one never stopped.
+/// Batches from a stream of tokens. The windows of step i depend on the seed and on i alone, so a resumed run sees the same data as one
+/// never stopped.
 /// </summary>
 /// <param name="tokens">The whole stream, at least <paramref name="contextTokens"/> long.</param>
 /// <param name="sequences">B.</param>
@@ -25,7 +26,9 @@ public sealed class BatchSource(ReadOnlyMemory<ushort> tokens, int sequences, in
         return _batch;
     }
 
-    /// <summary>[B,T]: the <paramref name="index"/>-th batch of windows that follow one another without overlap. Valid until the next call.</summary>
+    /// <summary>
+    /// [B,T]: the <paramref name="index"/>-th batch of windows that follow one another without overlap. Valid until the next call.
+    /// </summary>
     public ReadOnlySpan<int> Consecutive(int index)
     {
         for (int sequence = 0; sequence < sequences; sequence++)

@@ -1,8 +1,9 @@
 namespace Sparsity.Core.Training;
 
 /// <summary>
-/// The loss of the best predictor that sees only the current token: P(b|a) = (count(a,b) + w * P(b)) / (count(a) + w), counted on the training tokens, with
-/// the unigram P(b) = (count(b) + 1) / (N + V), and the weight w chosen among powers of two as the best on the validation tokens. What a model must beat.
+/// The loss of the best predictor that sees only the current token: P(b|a) = (count(a,b) + w * P(b)) / (count(a) + w), counted on the
+/// training tokens, with the unigram P(b) = (count(b) + 1) / (N + V), and the weight w chosen among powers of two as the best on the
+/// validation tokens. What a model must beat.
 /// </summary>
 public static class BigramBaseline
 {

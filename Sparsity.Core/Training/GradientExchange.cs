@@ -8,14 +8,18 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Training;
 
 /// <summary>
-/// Sums gradients over the parts of a batch that several ranks compute, while the backward passes go on. Gradients leave in buckets, as the sublayers
-/// finish them; a thread sends each piece of a bucket to the rank that adds it up, and after the last part collects the sums. So the bits depend on nothing but the
-/// parts: not on the number of ranks, the MPI library, its choice of algorithm, or who comes first. Each rank sends (N-1)/N of the gradient's bytes for each of its
-/// parts and once more for the sums: with one part, as much as the ring algorithm does.
+/// Sums gradients over the parts of a batch that several ranks compute, while the backward passes go on. Gradients leave in buckets, as the
+/// sublayers finish them; a thread sends each piece of a bucket to the rank that adds it up, and after the last part collects the sums. So
+/// the bits depend on nothing but the parts: not on the number of ranks, the MPI library, its choice of algorithm, or who comes first. Each
+/// rank sends (N-1)/N of the gradient's bytes for each of its parts and once more for the sums: with one part, as much as the ring
+/// algorithm does.
 /// </summary>
 public sealed class GradientExchange : IGradientSum
 {
-    /// <summary>A bucket is closed at so many numbers, 4 MiB: large enough that the latency of a network does not count, small enough that the first leave early.</summary>
+    /// <summary>
+    /// A bucket is closed at so many numbers, 4 MiB: large enough that the latency of a network does not count, small enough that the first
+    /// leave early.
+    /// </summary>
     private const int FullBucket = 1 << 20;
 
     private readonly IComputeEngine _engine;

@@ -3,8 +3,8 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Training;
 
 /// <summary>
-/// Sums gradients over the parts of a batch (see <see cref="BatchShare"/>). Each part's gradient is complete by itself before it is added, and the parts are added in their
-/// order: so the bits are the same wherever the parts are computed.
+/// Sums gradients over the parts of a batch (see <see cref="BatchShare"/>). Each part's gradient is complete by itself before it is added,
+/// and the parts are added in their order: so the bits are the same wherever the parts are computed.
 /// </summary>
 public interface IGradientSum : IDisposable
 {

@@ -14,7 +14,8 @@ public sealed class LanguageModelLoss : IDisposable
     /// <param name="model">The model.</param>
     /// <param name="sequences">B.</param>
     /// <param name="contextTokens">T.</param>
-    /// <param name="parts">Equal parts that make up a batch, of which this computes one at a time: gradients are of the mean over the whole batch.</param>
+    /// <param name="parts">Equal parts that make up a batch, of which this computes one at a time: gradients are of the mean over the whole
+    /// batch.</param>
     public LanguageModelLoss(Transformer model, int sequences, int contextTokens, int parts = 1)
     {
         Model = model;
@@ -44,7 +45,10 @@ public sealed class LanguageModelLoss : IDisposable
     /// <summary>Its logits, or their gradient.</summary>
     internal HeadState Head => _head;
 
-    /// <summary>Mean loss in nats over the T-1 predicted positions of each sequence, as of the last <see cref="IComputeEngine.Fetch"/> of <see cref="Sum"/>.</summary>
+    /// <summary>
+    /// Mean loss in nats over the T-1 predicted positions of each sequence, as of the last <see cref="IComputeEngine.Fetch"/> of
+    /// <see cref="Sum"/>.
+    /// </summary>
     public double Mean => Sum[0] / Counted;
 
     /// <summary>The loss of all predicted positions together.</summary>
@@ -113,8 +117,8 @@ public sealed class LanguageModelLoss : IDisposable
     }
 
     /// <summary>
-    /// Kurtosis of the last batch's final residual: the mean over channels of E[(x - mu)^4] / sigma^4 over tokens; 3 for a normal distribution.
-    /// The paper's figure 10 shows it rising with sparsity.
+    /// Kurtosis of the last batch's final residual: the mean over channels of E[(x - mu)^4] / sigma^4 over tokens; 3 for a normal
+    /// distribution. The paper's figure 10 shows it rising with sparsity.
     /// </summary>
     public double FinalResidualKurtosis()
     {

@@ -1,6 +1,9 @@
 namespace Sparsity.Core.Training;
 
-/// <summary>What a run has seen of its losses: their running mean and deviation, against which spikes stand out, and the steps it skipped. Kept in checkpoints.</summary>
+/// <summary>
+/// What a run has seen of its losses: their running mean and deviation, against which spikes stand out, and the steps it skipped. Kept in
+/// checkpoints.
+/// </summary>
 /// <param name="Steps">Losses seen.</param>
 /// <param name="Mean">Running mean in nats.</param>
 /// <param name="Variance">Running mean of the squared distance from it.</param>
@@ -26,7 +29,12 @@ public sealed record LossWatch(long Steps = 0, double Mean = 0, double Variance 
         double weight = 1 / (double)Math.Min(Steps + 1, Window);
         double distance = loss - Mean;
         double deviations = distance / Math.Max(Math.Sqrt(Variance), LeastDeviation * Math.Abs(Mean));
-        var after = this with { Steps = Steps + 1, Mean = Mean + (weight * distance), Variance = (1 - weight) * (Variance + (weight * distance * distance)) };
+        var after = this with
+        {
+            Steps = Steps + 1,
+            Mean = Mean + (weight * distance),
+            Variance = (1 - weight) * (Variance + (weight * distance * distance)),
+        };
         return (after, Steps >= Window && deviations > LeastDeviations ? Math.Round(deviations, 1) : null);
     }
 }

@@ -28,7 +28,11 @@ public sealed record ModelStatistics(long Nonzero, long NonzeroWithoutEmbeddings
         }
 
         return new ModelStatistics(
-            nonzero, withoutEmbeddings, (double)inMatrices / matrixEntries, [.. Enumerable.Range(0, parameters.Config.NLayer).Select(layer => AliveNeuronsOf(parameters, layer))]);
+            nonzero,
+            withoutEmbeddings,
+            (double)inMatrices / matrixEntries,
+            [.. Enumerable.Range(0, parameters.Config.NLayer).Select(layer => AliveNeuronsOf(parameters, layer))]
+        );
     }
 
     private static int AliveNeuronsOf(ModelParameters parameters, int layer)

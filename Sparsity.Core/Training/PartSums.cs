@@ -4,8 +4,9 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Training;
 
 /// <summary>
-/// Sums the gradients of a batch's parts in the engine's memory, where one process computes all of them. It takes a second set of gradients there. Adding to the
-/// gradients in place would save that, but kernels add in an order of their own: the bits would be others than those of <see cref="GradientExchange"/>.
+/// Sums the gradients of a batch's parts in the engine's memory, where one process computes all of them. It takes a second set of gradients
+/// there. Adding to the gradients in place would save that, but kernels add in an order of their own: the bits would be others than those
+/// of <see cref="GradientExchange"/>.
 /// </summary>
 public sealed class PartSums : IGradientSum
 {
@@ -23,8 +24,12 @@ public sealed class PartSums : IGradientSum
         _parts = parts;
         _pairs =
         [
-            .. trained.Select(parameter => (
-                parameter.Gradient!, engine.AllocateWeights("sum of the gradients of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns))),
+            .. trained.Select(parameter =>
+                (
+                    parameter.Gradient!,
+                    engine.AllocateWeights("sum of the gradients of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns)
+                )
+            ),
         ];
     }
 

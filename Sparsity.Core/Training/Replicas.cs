@@ -41,7 +41,8 @@ public static class Replicas
             {
                 throw new NumericalException(
                     $"step {step}: {parameters[i % own.Length].Spec.Name} of rank {i / own.Length} is no longer the same as rank 0's. "
-                    + "The last checkpoint stands; if it happens again when the run is resumed, suspect that rank's device or memory.");
+                        + "The last checkpoint stands; if it happens again when the run is resumed, suspect that rank's device or memory."
+                );
             }
         }
     }
@@ -53,7 +54,9 @@ public static class Replicas
         int other = Array.FindIndex(all, hash => hash != all[0]);
         if (other >= 0)
         {
-            throw new BadInputException($"Rank {other} has {what} other than rank 0's. Start all ranks with the same arguments, and let them see the same files.");
+            throw new BadInputException(
+                $"Rank {other} has {what} other than rank 0's. Start all ranks with the same arguments, and let them see the same files."
+            );
         }
     }
 

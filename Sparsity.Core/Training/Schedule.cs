@@ -22,7 +22,9 @@ public sealed class Schedule(TrainingConfig config, int lastStep)
             rate *= Math.Min(1, 1 - ((double)(step - warmup) / (lastStep - warmup)));
         }
 
-        return config.Pfrac is { } target && config.PfracAnneal && config.PfracAnnealScheduleLrWithL0 ? rate * Math.Sqrt(target / Pfrac(step)) : rate;
+        return config.Pfrac is { } target && config.PfracAnneal && config.PfracAnnealScheduleLrWithL0
+            ? rate * Math.Sqrt(target / Pfrac(step))
+            : rate;
     }
 
     /// <summary>The nonzero budget at a step, relative to the base model; infinite for a dense model.</summary>
@@ -58,7 +60,10 @@ public sealed class Schedule(TrainingConfig config, int lastStep)
     /// <summary>Share of nonzero entries of attention and MLP matrices at a step, at most 1.</summary>
     public double MatrixFraction(int step) => Math.Min(1, Pfrac(step) / (_e * _eMlp));
 
-    /// <summary>Share of nonzero entries of embeddings and biases at a step, at most 1: pfrac' / E, dense when pfrac is, and at its own target together with it.</summary>
+    /// <summary>
+    /// Share of nonzero entries of embeddings and biases at a step, at most 1: pfrac' / E, dense when pfrac is, and at its own target
+    /// together with it.
+    /// </summary>
     public double EmbeddingFraction(int step)
     {
         double dense = _e * _eMlp;

@@ -53,15 +53,18 @@ public sealed record TrainingConfig
     /// <summary>Seed of initial weights and of the order of the data.</summary>
     public ulong Seed { get; init; } = 1;
 
-    /// <summary>Tokens to train on; the run takes total_tokens / batch_sequences / context_tokens + 1 steps, the first and last of them at rate 0.</summary>
+    /// <summary>
+    /// Tokens to train on; the run takes total_tokens / batch_sequences / context_tokens + 1 steps, the first and last of them at rate 0.
+    /// </summary>
     public long TotalTokens { get; init; } = 1_500_000;
 
     /// <summary>B, sequences of a batch, from 1. The paper: 512.</summary>
     public int BatchSequences { get; init; } = 16;
 
     /// <summary>
-    /// P: equal parts of a batch that are computed one after the other, or by several processes at once, and summed in their order. More parts need less memory each.
-    /// Results depend on P (in their last bits), not on how many processes share the parts; null for one part for each process.
+    /// P: equal parts of a batch that are computed one after the other, or by several processes at once, and summed in their order. More
+    /// parts need less memory each. Results depend on P (in their last bits), not on how many processes share the parts; null for one part
+    /// for each process.
     /// </summary>
     public int? BatchParts { get; init; }
 
@@ -95,10 +98,14 @@ public sealed record TrainingConfig
     /// <summary>For <see cref="GradientScaling.Clip"/>: largest root mean square of the gradient.</summary>
     public double GradientClipRms { get; init; } = 1;
 
-    /// <summary>Nonzero budget relative to the base model (256 channels, 1024 neurons); null together with <see cref="Density"/> for a dense model.</summary>
+    /// <summary>
+    /// Nonzero budget relative to the base model (256 channels, 1024 neurons); null together with <see cref="Density"/> for a dense model.
+    /// </summary>
     public double? Pfrac { get; init; }
 
-    /// <summary>The same budget as the share of nonzero entries of attention and MLP matrices, in (0, 1]: pfrac / (E * E_mlp). Give this or pfrac.</summary>
+    /// <summary>
+    /// The same budget as the share of nonzero entries of attention and MLP matrices, in (0, 1]: pfrac / (E * E_mlp). Give this or pfrac.
+    /// </summary>
     public double? Density { get; init; }
 
     /// <summary>E: d_model relative to the base model's 256; null takes it from the model.</summary>
@@ -159,20 +166,35 @@ public sealed record TrainingConfig
     public NonFinite OnNan { get; init; } = NonFinite.Stop;
 
     /// <summary>
-    /// How <see cref="ModelConfig.Small"/> is trained: what 'train' does unless told otherwise. One weight of sixteen is kept, and positions are learned as
-    /// in the official script.
+    /// How <see cref="ModelConfig.Small"/> is trained: what 'train' does unless told otherwise. One weight of sixteen is kept, and
+    /// positions are learned as in the official script.
     /// </summary>
-    public static TrainingConfig Small { get; } = new() { Lr = 0.03, Density = 1.0 / 16, PositionEmbeddings = PositionEmbeddings.Learned };
+    public static TrainingConfig Small { get; } =
+        new()
+        {
+            Lr = 0.03,
+            Density = 1.0 / 16,
+            PositionEmbeddings = PositionEmbeddings.Learned,
+        };
 
-    /// <summary>How an ordinary model of that size is trained: no weight sparsity, and a lower rate, as no weights go for which sharkfin would raise it.</summary>
+    /// <summary>
+    /// How an ordinary model of that size is trained: no weight sparsity, and a lower rate, as no weights go for which sharkfin would raise
+    /// it.
+    /// </summary>
     public static TrainingConfig SmallDense { get; } = Small with { Lr = 0.01, Density = null };
 
-    /// <summary>These settings with the fields that a user gives; all others keep their values. Either of pfrac and density replaces both.</summary>
+    /// <summary>
+    /// These settings with the fields that a user gives; all others keep their values. Either of pfrac and density replaces both.
+    /// </summary>
     /// <param name="fields">By their names in JSON.</param>
     /// <param name="source">Where they come from, for messages.</param>
     /// <exception cref="BadInputException">A field is unknown or of another type.</exception>
-    public TrainingConfig With(JsonObject fields, string source) => JsonText.Over(
-        fields.ContainsKey("pfrac") || fields.ContainsKey("density") ? this with { Pfrac = null, Density = null } : this, fields, source);
+    public TrainingConfig With(JsonObject fields, string source) =>
+        JsonText.Over(
+            fields.ContainsKey("pfrac") || fields.ContainsKey("density") ? this with { Pfrac = null, Density = null } : this,
+            fields,
+            source
+        );
 
     /// <summary>Whether the model is made sparse.</summary>
     public bool IsSparse() => Pfrac is not null || Density is not null;
@@ -185,10 +207,30 @@ public sealed record TrainingConfig
     public TrainingConfig Resolved(ModelConfig model, string source = "training configuration")
     {
         Require(BatchSequences >= 1, "batch_sequences", BatchSequences, "at least 1");
-        Require((long)BatchSequences * Math.Max(2, ContextTokens) <= int.MaxValue, "batch_sequences * context_tokens", (long)BatchSequences * ContextTokens, "at most 2147483647");
-        Require(BatchParts is null || (BatchParts >= 1 && BatchSequences % BatchParts == 0), "batch_parts", BatchParts, $"null or a divisor of batch_sequences ({BatchSequences})");
-        Require(ContextTokens >= 2 && ContextTokens <= model.BlockSize, "context_tokens", ContextTokens, $"2 to block_size ({model.BlockSize})");
-        Require(TotalTokens >= (long)BatchSequences * ContextTokens, "total_tokens", TotalTokens, $"at least one batch ({(long)BatchSequences * ContextTokens})");
+        Require(
+            (long)BatchSequences * Math.Max(2, ContextTokens) <= int.MaxValue,
+            "batch_sequences * context_tokens",
+            (long)BatchSequences * ContextTokens,
+            "at most 2147483647"
+        );
+        Require(
+            BatchParts is null || (BatchParts >= 1 && BatchSequences % BatchParts == 0),
+            "batch_parts",
+            BatchParts,
+            $"null or a divisor of batch_sequences ({BatchSequences})"
+        );
+        Require(
+            ContextTokens >= 2 && ContextTokens <= model.BlockSize,
+            "context_tokens",
+            ContextTokens,
+            $"2 to block_size ({model.BlockSize})"
+        );
+        Require(
+            TotalTokens >= (long)BatchSequences * ContextTokens,
+            "total_tokens",
+            TotalTokens,
+            $"at least one batch ({(long)BatchSequences * ContextTokens})"
+        );
         Require(TotalTokens / BatchSequences / ContextTokens < int.MaxValue, "total_tokens", TotalTokens, "fewer than 2^31 batches");
         Require(Lr is >= 0 and < 1e6, "lr", Lr, "from 0 to below 1000000");
         Require(LrWarmupFrac is null or (>= 0 and < 1), "lr_warmup_frac", LrWarmupFrac, "null or in [0, 1)");
@@ -204,10 +246,24 @@ public sealed record TrainingConfig
         Require(ExpansionFactorMlp is null or (> 0 and <= 1e6), "expansion_factor_mlp", ExpansionFactorMlp, "above 0 and at most 1000000");
         Require(PfracAnnealExponent is > 0 and <= 1e6, "pfrac_anneal_exponent", PfracAnnealExponent, "above 0 and at most 1000000");
         Require(PfracAnnealStartFrac is >= 0 and <= 1, "pfrac_anneal_start_frac", PfracAnnealStartFrac, "in [0, 1]");
-        Require(PfracAnnealStopFrac >= PfracAnnealStartFrac && PfracAnnealStopFrac <= 1, "pfrac_anneal_stop_frac", PfracAnnealStopFrac, "from pfrac_anneal_start_frac to 1");
         Require(
-            PfracAnnealMode == AnnealMode.Linear || PfracAnnealStartFrac > 0, "pfrac_anneal_start_frac", PfracAnnealStartFrac, "above 0 for power_law, which starts from log(start)");
-        Require(PfracAnnealInitial is null or (> 0 and <= 1e12), "pfrac_anneal_initial", PfracAnnealInitial, "null, or above 0 and at most 1e12");
+            PfracAnnealStopFrac >= PfracAnnealStartFrac && PfracAnnealStopFrac <= 1,
+            "pfrac_anneal_stop_frac",
+            PfracAnnealStopFrac,
+            "from pfrac_anneal_start_frac to 1"
+        );
+        Require(
+            PfracAnnealMode == AnnealMode.Linear || PfracAnnealStartFrac > 0,
+            "pfrac_anneal_start_frac",
+            PfracAnnealStartFrac,
+            "above 0 for power_law, which starts from log(start)"
+        );
+        Require(
+            PfracAnnealInitial is null or (> 0 and <= 1e12),
+            "pfrac_anneal_initial",
+            PfracAnnealInitial,
+            "null, or above 0 and at most 1e12"
+        );
         Require(MinimumAlivePerNeuron >= 0, "minimum_alive_per_neuron", MinimumAlivePerNeuron, "at least 0");
         Require(LogEvery >= 1, "log_every", LogEvery, "at least 1");
         Require(EvaluateEvery >= 1, "evaluate_every", EvaluateEvery, "at least 1");
@@ -223,7 +279,9 @@ public sealed record TrainingConfig
         {
             if (!holds)
             {
-                throw new BadInputException(FormattableString.Invariant($"{source}: {field} is {given ?? "null"}, but must be {expected}."));
+                throw new BadInputException(
+                    FormattableString.Invariant($"{source}: {field} is {given ?? "null"}, but must be {expected}.")
+                );
             }
         }
     }

@@ -15,7 +15,10 @@ public sealed record TrainingMetrics
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public required double? Loss { get; init; }
 
-    /// <summary>Standard deviations by which the loss lies above its running mean, where they are so many that it is a spike; such a step always has a line.</summary>
+    /// <summary>
+    /// Standard deviations by which the loss lies above its running mean, where they are so many that it is a spike; such a step always has
+    /// a line.
+    /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? LossSpike { get; init; }
 
@@ -35,7 +38,10 @@ public sealed record TrainingMetrics
     /// <summary>Since the last line.</summary>
     public required double TokensPerSecond { get; init; }
 
-    /// <summary>With several processes, the share of the time since the last line in which rank 0 waited for the others' gradients after its own were done.</summary>
+    /// <summary>
+    /// With several processes, the share of the time since the last line in which rank 0 waited for the others' gradients after its own
+    /// were done.
+    /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? ExchangeShare { get; init; }
 

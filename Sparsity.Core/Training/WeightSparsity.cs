@@ -1,9 +1,12 @@
+using System.Globalization;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Training;
 
-/// <summary>Keeps each parameter within its nonzero budget after every step (docs/method.md section 2, step 5; official apply_topk_).</summary>
+/// <summary>
+/// Keeps each parameter within its nonzero budget after every step (docs/method.md section 2, step 5; official apply_topk_).
+/// </summary>
 public sealed class WeightSparsity
 {
     private readonly IComputeEngine _engine;
@@ -36,8 +39,10 @@ public sealed class WeightSparsity
             if (Protected(spec) > kept)
             {
                 throw new BadInputException(
-                    $"{spec.Name}: {_config.MinimumAlivePerNeuron} entries alive for each of {Lines(spec)} neurons make {Protected(spec)}, but the sparsity target keeps {kept} of {spec.Length}. "
-                    + WayOut(lastStep));
+                    $"{spec.Name}: {_config.MinimumAlivePerNeuron} entries alive for each of {Lines(spec)} neurons make "
+                        + $"{Protected(spec)}, but the sparsity target keeps {kept} of {spec.Length}. "
+                        + WayOut(lastStep)
+                );
             }
         }
     }
@@ -59,12 +64,20 @@ public sealed class WeightSparsity
         double inverse = 1 / exact;
         string fraction = Math.Abs(inverse - Math.Round(inverse)) < 1e-9 ? FormattableString.Invariant($"1/{inverse:0}, ") : "";
         int minimum = lined.Min(spec => Math.Min(Kept(spec, 0), Kept(spec, lastStep)) / Lines(spec));
-        string which = lined.Any(spec => Protected(spec) > Kept(spec, lastStep)) ? "density" : "the budget at the start (pfrac_anneal_initial)";
-        return FormattableString.Invariant(
-            $"Raise {which} to at least {density:0.#########} ({fraction}pfrac {density * units:0.#########}), or lower minimum_alive_per_neuron to at most {minimum}.");
+        string which = lined.Any(spec => Protected(spec) > Kept(spec, lastStep))
+            ? "density"
+            : "the budget at the start (pfrac_anneal_initial)";
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"Raise {which} to at least {density:0.#########} ({fraction}pfrac {density * units:0.#########}), or lower "
+                + $"minimum_alive_per_neuron to at most {minimum}."
+        );
     }
 
-    private static int Lines(ParameterSpec spec) => spec.AliveAxis is null ? 0 : spec.AliveAxis == 1 ? spec.Rows : spec.Columns;
+    private static int Lines(ParameterSpec spec) =>
+        spec.AliveAxis is null ? 0
+        : spec.AliveAxis == 1 ? spec.Rows
+        : spec.Columns;
 
     private long Protected(ParameterSpec spec) => (long)Lines(spec) * _config.MinimumAlivePerNeuron;
 
@@ -78,12 +91,13 @@ public sealed class WeightSparsity
     }
 
     /// <summary>Entries of a parameter that may be nonzero at a step; its length where it is not selected.</summary>
-    public int Kept(ParameterSpec spec, int step) => spec.Sparsity switch
-    {
-        SparsityGroup.Matrix => (int)(Schedule.MatrixFraction(step) * spec.Length),
-        SparsityGroup.Embedding or SparsityGroup.Bias => (int)(Schedule.EmbeddingFraction(step) * spec.Length),
-        _ => spec.Length,
-    };
+    public int Kept(ParameterSpec spec, int step) =>
+        spec.Sparsity switch
+        {
+            SparsityGroup.Matrix => (int)(Schedule.MatrixFraction(step) * spec.Length),
+            SparsityGroup.Embedding or SparsityGroup.Bias => (int)(Schedule.EmbeddingFraction(step) * spec.Length),
+            _ => spec.Length,
+        };
 
     /// <summary>Zeroes, in every selected parameter, all but the largest entries.</summary>
     public void Apply(int step)

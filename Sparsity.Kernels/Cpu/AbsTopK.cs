@@ -3,9 +3,10 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// Keeps each token's k entries of largest magnitude (docs/method.md section 1). The bits of |x|, read as an integer, order as |x| does, so each of 16 tokens
-/// in a vector closes in on its own threshold by counting what reaches a guess: the first as for normally distributed entries, the next by interpolation between
-/// the nearest counts on both sides. A token is done as soon as exactly k entries reach its threshold; the guesses decide only how soon that is.
+/// Keeps each token's k entries of largest magnitude (docs/method.md section 1). The bits of |x|, read as an integer, order as |x| does, so
+/// each of 16 tokens in a vector closes in on its own threshold by counting what reaches a guess: the first as for normally distributed
+/// entries, the next by interpolation between the nearest counts on both sides. A token is done as soon as exactly k entries reach its
+/// threshold; the guesses decide only how soon that is.
 /// </summary>
 internal static unsafe class AbsTopK
 {
@@ -32,7 +33,8 @@ internal static unsafe class AbsTopK
     }
 
     /// <summary>In place on gradient [B,T,C]: zero where not kept.</summary>
-    public static void Backward(WorkerPool pool, CpuSelection selection, CpuActivations gradient) => pool.Run(gradient.Tiles, new BackwardJob(selection, gradient));
+    public static void Backward(WorkerPool pool, CpuSelection selection, CpuActivations gradient) =>
+        pool.Run(gradient.Tiles, new BackwardJob(selection, gradient));
 
     /// <summary>What a share of normally distributed entries of this mean magnitude exceeds in magnitude.</summary>
     public static float NormalThreshold(float meanMagnitude, double share) => meanMagnitude / MeanMagnitudeOfNormal * NormalQuantile(share);
@@ -50,7 +52,23 @@ internal static unsafe class AbsTopK
     public static Vector512<float> LaneMask(ulong bits)
     {
         Vector512<int> laneBit = Vector512.Create(
-            1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000, 0x2000, 0x4000, 0x8000);
+            1,
+            2,
+            4,
+            8,
+            0x10,
+            0x20,
+            0x40,
+            0x80,
+            0x100,
+            0x200,
+            0x400,
+            0x800,
+            0x1000,
+            0x2000,
+            0x4000,
+            0x8000
+        );
         return Vector512.Equals(Vector512.Create((int)(bits & 0xFFFF)) & laneBit, laneBit).AsSingle();
     }
 
@@ -83,17 +101,28 @@ internal static unsafe class AbsTopK
             }
         }
 
-        /// <summary>For each lane the bits of a magnitude that at least k entries reach, with fewer than k strictly above it or exactly k reaching it.</summary>
+        /// <summary>
+        /// For each lane the bits of a magnitude that at least k entries reach, with fewer than k strictly above it or exactly k reaching
+        /// it.
+        /// </summary>
         /// <param name="magnitudes">The bits of |x|, 16 tokens for each channel.</param>
         /// <param name="deviation">Of the tokens' entries.</param>
         /// <param name="nonzero">How many of them are not zero.</param>
         /// <param name="quantile">The first guess, in deviations.</param>
-        /// <param name="above">How many entries are kept for being above the threshold; the rest of the k are those equal to it, lowest channel first.</param>
-        private Vector512<int> Threshold(int* magnitudes, Vector512<float> deviation, Vector512<int> nonzero, float quantile, out Vector512<int> above)
+        /// <param name="above">How many entries are kept for being above the threshold; the rest of the k are those equal to it, lowest
+        /// channel first.</param>
+        private Vector512<int> Threshold(
+            int* magnitudes,
+            Vector512<float> deviation,
+            Vector512<int> nonzero,
+            float quantile,
+            out Vector512<int> above
+        )
         {
             Vector512<int> target = Vector512.Create(keep);
 
-            // At least k entries reach low, fewer than k reach high (|NaN| is below it); where not even k are other than zero, that is all there is to know.
+            // At least k entries reach low, fewer than k reach high (|NaN| is below it); where not even k are other than zero, that is all
+            // there is to know.
             Vector512<int> low = default;
             Vector512<int> reachLow = Vector512.Create(values.Channels);
             Vector512<int> scarce = Vector512.LessThanOrEqual(nonzero, target);
@@ -123,7 +152,10 @@ internal static unsafe class AbsTopK
 
                 // A bisection now and then bounds the number of passes whatever the distribution.
                 Vector512<int> middle = low + ((high - low) >>> 1);
-                Vector512<int> tried = pass % 8 == 7 ? middle : Vector512.Min(Vector512.Max(guess.AsInt32(), low + Vector512<int>.One), high - Vector512<int>.One);
+                Vector512<int> tried =
+                    pass % 8 == 7
+                        ? middle
+                        : Vector512.Min(Vector512.Max(guess.AsInt32(), low + Vector512<int>.One), high - Vector512<int>.One);
                 tried = Vector512.ConditionalSelect(open, tried, middle);
                 Vector512<int> count = CountReaching(magnitudes, tried);
                 Vector512<int> exact = Vector512.Equals(count, target) & open;
@@ -133,9 +165,10 @@ internal static unsafe class AbsTopK
                 reachLow = Vector512.ConditionalSelect(enough, count, reachLow);
                 high = Vector512.ConditionalSelect(few, tried, high);
                 reachHigh = Vector512.ConditionalSelect(few, count, reachHigh);
-                guess = pass == 0
-                    ? Newton(tried.AsSingle(), count, deviation)
-                    : Interpolation(low, reachLow, high, reachHigh, enough & wasEnough, Vector512.AndNot(few, wasEnough));
+                guess =
+                    pass == 0
+                        ? Newton(tried.AsSingle(), count, deviation)
+                        : Interpolation(low, reachLow, high, reachHigh, enough & wasEnough, Vector512.AndNot(few, wasEnough));
                 wasEnough = enough;
 
                 // Exactly k reach the guess: close the lane so that "above or equal" is those k.
@@ -149,16 +182,26 @@ internal static unsafe class AbsTopK
         }
 
         /// <summary>
-        /// Closes open lanes that are one or two entries short of k on either side: looks for the three entries next to that side, and puts the threshold on the one
-        /// behind which exactly k lie above. Lanes where it has an equal stay open.
+        /// Closes open lanes that are one or two entries short of k on either side: looks for the three entries next to that side, and puts
+        /// the threshold on the one behind which exactly k lie above. Lanes where it has an equal stay open.
         /// </summary>
         private void Peel(
-            int* magnitudes, Vector512<int> open, Vector512<int> surplus, Vector512<int> missing, ref Vector512<int> low, ref Vector512<int> high, ref Vector512<int> reachHigh)
+            int* magnitudes,
+            Vector512<int> open,
+            Vector512<int> surplus,
+            Vector512<int> missing,
+            ref Vector512<int> low,
+            ref Vector512<int> high,
+            ref Vector512<int> reachHigh
+        )
         {
-            // A key is an entry's distance from low upwards, or from high - 1 downwards: (bits ^ turn) + shift. What lies beyond is negative, which is far away unsigned.
+            // A key is an entry's distance from low upwards, or from high - 1 downwards: (bits ^ turn) + shift. What lies beyond is
+            // negative, which is far away unsigned.
             Vector512<int> down = Vector512.LessThan(missing, surplus);
             Vector512<int> shift = Vector512.ConditionalSelect(down, high, -low);
-            Vector512<uint> first = Vector512<uint>.AllBitsSet, second = Vector512<uint>.AllBitsSet, third = Vector512<uint>.AllBitsSet;
+            Vector512<uint> first = Vector512<uint>.AllBitsSet,
+                second = Vector512<uint>.AllBitsSet,
+                third = Vector512<uint>.AllBitsSet;
             for (int channel = 0; channel < values.Channels; channel++)
             {
                 Vector512<uint> key = ((Vector512.Load(magnitudes + (channel * CpuActivations.VectorLanes)) ^ down) + shift).AsUInt32();
@@ -203,7 +246,10 @@ internal static unsafe class AbsTopK
             return sum / Vector512.Create(values.Channels * MeanMagnitudeOfNormal);
         }
 
-        /// <summary>From a guess and its count to where the normal density would put k; a little further, so that the threshold lies between the two.</summary>
+        /// <summary>
+        /// From a guess and its count to where the normal density would put k; a little further, so that the threshold lies between the
+        /// two.
+        /// </summary>
         private Vector512<float> Newton(Vector512<float> guess, Vector512<int> count, Vector512<float> deviation)
         {
             const float Further = 1.3f;
@@ -212,11 +258,17 @@ internal static unsafe class AbsTopK
         }
 
         /// <summary>
-        /// Between the nearest counts on both sides, and half as far again from a side that has moved twice running; a quarter further up where all guesses so far were
-        /// too low.
+        /// Between the nearest counts on both sides, and half as far again from a side that has moved twice running; a quarter further up
+        /// where all guesses so far were too low.
         /// </summary>
         private Vector512<float> Interpolation(
-            Vector512<int> low, Vector512<int> reachLow, Vector512<int> high, Vector512<int> reachHigh, Vector512<int> lowAgain, Vector512<int> highAgain)
+            Vector512<int> low,
+            Vector512<int> reachLow,
+            Vector512<int> high,
+            Vector512<int> reachHigh,
+            Vector512<int> lowAgain,
+            Vector512<int> highAgain
+        )
         {
             const float Further = 1.5f;
             Vector512<int> above = Vector512.Equals(high, Vector512.Create(int.MaxValue));
@@ -228,7 +280,11 @@ internal static unsafe class AbsTopK
             Vector512<float> share = toHigh / Vector512.ConvertToSingle(reachLow - reachHigh);
             Vector512<float> further = Vector512.Create(Further);
             share = Vector512.ConditionalSelect(lowAgain.AsSingle(), share * further, share);
-            share = Vector512.ConditionalSelect(highAgain.AsSingle(), Vector512<float>.One - ((Vector512<float>.One - share) * further), share);
+            share = Vector512.ConditionalSelect(
+                highAgain.AsSingle(),
+                Vector512<float>.One - ((Vector512<float>.One - share) * further),
+                share
+            );
             share = Vector512.Min(Vector512.Max(share, Vector512.Create(0.02f)), Vector512.Create(0.98f));
             return Vector512.MultiplyAddEstimate(high.AsSingle() - low.AsSingle(), share, low.AsSingle());
         }
@@ -236,7 +292,10 @@ internal static unsafe class AbsTopK
         private Vector512<int> CountReaching(int* magnitudes, Vector512<int> bits)
         {
             // Four counts, so that the subtractions do not wait for one another; a true comparison is -1.
-            Vector512<int> c0 = default, c1 = default, c2 = default, c3 = default;
+            Vector512<int> c0 = default,
+                c1 = default,
+                c2 = default,
+                c3 = default;
             int channel = 0;
             for (; channel + 4 <= values.Channels; channel += 4, magnitudes += 4 * CpuActivations.VectorLanes)
             {

@@ -34,9 +34,10 @@ internal static unsafe class Activation
     public static void Backward(WorkerPool pool, CpuKeptActivations derivatives, CpuActivations gradient) =>
         pool.Run(gradient.Tiles, new KeptBackwardJob(derivatives, gradient));
 
-    internal static Vector512<float> Value(ActivationKind kind, Vector512<float> x) => kind == ActivationKind.Gelu
-        ? x * NormalDistribution(x, out _)
-        : Vector512.ConditionalSelect(Vector512.LessThanOrEqual(x, Vector512<float>.Zero), Vector512<float>.Zero, x); // NaN stays NaN
+    internal static Vector512<float> Value(ActivationKind kind, Vector512<float> x) =>
+        kind == ActivationKind.Gelu
+            ? x * NormalDistribution(x, out _)
+            : Vector512.ConditionalSelect(Vector512.LessThanOrEqual(x, Vector512<float>.Zero), Vector512<float>.Zero, x); // NaN stays NaN
 
     private static Vector512<float> Derivative(ActivationKind kind, Vector512<float> x)
     {
@@ -50,15 +51,20 @@ internal static unsafe class Activation
     }
 
     /// <summary>
-    /// Phi(x), within 1.7e-7 absolutely, and exp(-x^2 / 2), which both it and the density are made of: Phi(-|x|) = exp(-x^2 / 2) * t * P(t) with t = 1 / (1 + 0.35 |x|)
-    /// (the form of Abramowitz and Stegun's 26.2.17), P being fitted to 4e-8 for |x| up to 13.3.
+    /// Phi(x), within 1.7e-7 absolutely, and exp(-x^2 / 2), which both it and the density are made of: Phi(-|x|) = exp(-x^2 / 2) * t * P(t)
+    /// with t = 1 / (1 + 0.35 |x|) (the form of Abramowitz and Stegun's 26.2.17), P being fitted to 4e-8 for |x| up to 13.3.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector512<float> NormalDistribution(Vector512<float> x, out Vector512<float> bell)
     {
         bell = VectorMath.Exp(Vector512.Create(-0.5f) * x * x);
-        Vector512<float> t = Vector512<float>.One / Vector512.MultiplyAddEstimate(Vector512.Abs(x), Vector512.Create(0.35f), Vector512<float>.One);
-        Vector512<float> p = Vector512.MultiplyAddEstimate(Vector512.Create(0.04464900866150856f), t, Vector512.Create(-0.18455250561237335f));
+        Vector512<float> t =
+            Vector512<float>.One / Vector512.MultiplyAddEstimate(Vector512.Abs(x), Vector512.Create(0.35f), Vector512<float>.One);
+        Vector512<float> p = Vector512.MultiplyAddEstimate(
+            Vector512.Create(0.04464900866150856f),
+            t,
+            Vector512.Create(-0.18455250561237335f)
+        );
         p = Vector512.MultiplyAddEstimate(p, t, Vector512.Create(0.21125945448875427f));
         p = Vector512.MultiplyAddEstimate(p, t, Vector512.Create(0.008803281001746655f));
         p = Vector512.MultiplyAddEstimate(p, t, Vector512.Create(0.1431991308927536f));
@@ -96,8 +102,11 @@ internal static unsafe class Activation
         }
     }
 
-    /// <summary>Of what goes back only the derivative is kept, and only where it is asked for: a quarter of the exponentials behind AbsTopK.</summary>
-    private readonly struct KeepJob(ActivationKind kind, CpuActivations input, CpuSelection? selection, CpuKeptActivations kept) : IParallelJob
+    /// <summary>
+    /// Of what goes back only the derivative is kept, and only where it is asked for: a quarter of the exponentials behind AbsTopK.
+    /// </summary>
+    private readonly struct KeepJob(ActivationKind kind, CpuActivations input, CpuSelection? selection, CpuKeptActivations kept)
+        : IParallelJob
     {
         public void Execute(int tile, int worker)
         {

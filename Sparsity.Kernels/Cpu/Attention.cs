@@ -4,9 +4,10 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// Causal attention, optionally with a sink. With s_ij = q_i . k_j / sqrt(Dh), p_ij = exp(s_ij - lse_i), y_i = sum_j p_ij v_j, and the backward
-/// dv_j = sum_i p_ij dy_i; ds_ij = p_ij (dy_i . v_j - dy_i . y_i); dq_i = sum_j ds_ij k_j / sqrt(Dh); dk_j = sum_i ds_ij q_i / sqrt(Dh);
-/// dsink = -sum_i exp(sink - lse_i) (dy_i . y_i). The work goes in blocks of 16 queries by 16 keys, the queries in the lanes; memory is linear in T.
+/// Causal attention, optionally with a sink. With s_ij = q_i . k_j / sqrt(Dh), p_ij = exp(s_ij - lse_i), y_i = sum_j p_ij v_j, and the
+/// backward dv_j = sum_i p_ij dy_i; ds_ij = p_ij (dy_i . v_j - dy_i . y_i); dq_i = sum_j ds_ij k_j / sqrt(Dh); dk_j = sum_i ds_ij q_i /
+/// sqrt(Dh); dsink = -sum_i exp(sink - lse_i) (dy_i . y_i). The work goes in blocks of 16 queries by 16 keys, the queries in the lanes;
+/// memory is linear in T.
 /// </summary>
 internal static unsafe class Attention
 {
@@ -15,17 +16,41 @@ internal static unsafe class Attention
 
     /// <summary>Overwrites output [B,T,H*Dh] and logSumExp [B,T,H].</summary>
     public static void Forward(
-        WorkerPool pool, CpuActivations query, CpuActivations key, CpuActivations value, int heads, CpuWeights? sink, CpuActivations output, CpuActivations logSumExp) =>
-        pool.Run(query.Sequences * heads, new ForwardJob(pool, query, key, value, heads, sink is null ? null : sink.Data, output, logSumExp));
+        WorkerPool pool,
+        CpuActivations query,
+        CpuActivations key,
+        CpuActivations value,
+        int heads,
+        CpuWeights? sink,
+        CpuActivations output,
+        CpuActivations logSumExp
+    ) =>
+        pool.Run(
+            query.Sequences * heads,
+            new ForwardJob(pool, query, key, value, heads, sink is null ? null : sink.Data, output, logSumExp)
+        );
 
     /// <summary>Overwrites the gradients of query, key and value; accumulates into sinkGradient [H].</summary>
     public static void Backward(
-        WorkerPool pool, CpuActivations query, CpuActivations key, CpuActivations value, int heads, CpuWeights? sink, CpuActivations output, CpuActivations logSumExp,
-        CpuActivations outputGradient, CpuActivations queryGradient, CpuActivations keyGradient, CpuActivations valueGradient, CpuWeights? sinkGradient)
+        WorkerPool pool,
+        CpuActivations query,
+        CpuActivations key,
+        CpuActivations value,
+        int heads,
+        CpuWeights? sink,
+        CpuActivations output,
+        CpuActivations logSumExp,
+        CpuActivations outputGradient,
+        CpuActivations queryGradient,
+        CpuActivations keyGradient,
+        CpuActivations valueGradient,
+        CpuWeights? sinkGradient
+    )
     {
         pool.Run(
             query.Sequences * heads,
-            new BackwardJob(pool, query, key, value, heads, output, logSumExp, outputGradient, queryGradient, keyGradient, valueGradient));
+            new BackwardJob(pool, query, key, value, heads, output, logSumExp, outputGradient, queryGradient, keyGradient, valueGradient)
+        );
         if (sink is not null && sinkGradient is not null)
         {
             pool.Run(heads, new SinkGradientJob(query.Channels / heads, sink.Data, output, logSumExp, outputGradient, sinkGradient.Data));
@@ -34,7 +59,9 @@ internal static unsafe class Attention
 
     public static float Scale(int headChannels) => 1f / MathF.Sqrt(headChannels);
 
-    /// <summary>Overwrites products[j] with the sum over d of rows[d][j] * columns[d], for 16 j: 16 rows' scores against 16 lanes.</summary>
+    /// <summary>
+    /// Overwrites products[j] with the sum over d of rows[d][j] * columns[d], for 16 j: 16 rows' scores against 16 lanes.
+    /// </summary>
     /// <param name="rows">Lane j of channel d is the j-th row's number.</param>
     /// <param name="columns">Sixteen lanes of each channel.</param>
     /// <param name="stride">Numbers from one channel to the next, of both.</param>
@@ -42,8 +69,22 @@ internal static unsafe class Attention
     /// <param name="products">16 vectors.</param>
     private static void Products(float* rows, float* columns, int stride, int channels, float* products)
     {
-        Vector512<float> s0 = default, s1 = default, s2 = default, s3 = default, s4 = default, s5 = default, s6 = default, s7 = default;
-        Vector512<float> s8 = default, s9 = default, s10 = default, s11 = default, s12 = default, s13 = default, s14 = default, s15 = default;
+        Vector512<float> s0 = default,
+            s1 = default,
+            s2 = default,
+            s3 = default,
+            s4 = default,
+            s5 = default,
+            s6 = default,
+            s7 = default;
+        Vector512<float> s8 = default,
+            s9 = default,
+            s10 = default,
+            s11 = default,
+            s12 = default,
+            s13 = default,
+            s14 = default,
+            s15 = default;
         for (int d = 0; d < channels; d++, rows += stride, columns += stride)
         {
             Vector512<float> column = Vector512.Load(columns);
@@ -92,10 +133,22 @@ internal static unsafe class Attention
     /// <param name="sumStride">Numbers from one of them to the next.</param>
     private static void Combine(float* weights, float* rows, int rowStride, int channels, float* sums, int sumStride)
     {
-        Vector512<float> w0 = Vector512.Load(weights), w1 = Vector512.Load(weights + 16), w2 = Vector512.Load(weights + 32), w3 = Vector512.Load(weights + 48);
-        Vector512<float> w4 = Vector512.Load(weights + 64), w5 = Vector512.Load(weights + 80), w6 = Vector512.Load(weights + 96), w7 = Vector512.Load(weights + 112);
-        Vector512<float> w8 = Vector512.Load(weights + 128), w9 = Vector512.Load(weights + 144), w10 = Vector512.Load(weights + 160), w11 = Vector512.Load(weights + 176);
-        Vector512<float> w12 = Vector512.Load(weights + 192), w13 = Vector512.Load(weights + 208), w14 = Vector512.Load(weights + 224), w15 = Vector512.Load(weights + 240);
+        Vector512<float> w0 = Vector512.Load(weights),
+            w1 = Vector512.Load(weights + 16),
+            w2 = Vector512.Load(weights + 32),
+            w3 = Vector512.Load(weights + 48);
+        Vector512<float> w4 = Vector512.Load(weights + 64),
+            w5 = Vector512.Load(weights + 80),
+            w6 = Vector512.Load(weights + 96),
+            w7 = Vector512.Load(weights + 112);
+        Vector512<float> w8 = Vector512.Load(weights + 128),
+            w9 = Vector512.Load(weights + 144),
+            w10 = Vector512.Load(weights + 160),
+            w11 = Vector512.Load(weights + 176);
+        Vector512<float> w12 = Vector512.Load(weights + 192),
+            w13 = Vector512.Load(weights + 208),
+            w14 = Vector512.Load(weights + 224),
+            w15 = Vector512.Load(weights + 240);
         for (int d = 0; d < channels; d++, rows += rowStride, sums += sumStride)
         {
             Vector512<float> a = Vector512.MultiplyAddEstimate(Vector512.Create(rows[0]), w0, Vector512.Load(sums));
@@ -124,7 +177,15 @@ internal static unsafe class Attention
 
     /// <summary>An item is one head of one sequence.</summary>
     private readonly struct ForwardJob(
-        WorkerPool pool, CpuActivations query, CpuActivations key, CpuActivations value, int heads, float* sink, CpuActivations output, CpuActivations logSumExp) : IParallelJob
+        WorkerPool pool,
+        CpuActivations query,
+        CpuActivations key,
+        CpuActivations value,
+        int heads,
+        float* sink,
+        CpuActivations output,
+        CpuActivations logSumExp
+    ) : IParallelJob
     {
         public void Execute(int item, int worker)
         {
@@ -188,12 +249,22 @@ internal static unsafe class Attention
     }
 
     /// <summary>
-    /// An item is one head of one sequence. A block's p and ds are computed once, with queries in the lanes as dq needs them; turned, they have the keys in the lanes,
-    /// as dk and dv need them.
+    /// An item is one head of one sequence. A block's p and ds are computed once, with queries in the lanes as dq needs them; turned, they
+    /// have the keys in the lanes, as dk and dv need them.
     /// </summary>
     private readonly struct BackwardJob(
-        WorkerPool pool, CpuActivations query, CpuActivations key, CpuActivations value, int heads, CpuActivations output, CpuActivations logSumExp,
-        CpuActivations outputGradient, CpuActivations queryGradient, CpuActivations keyGradient, CpuActivations valueGradient) : IParallelJob
+        WorkerPool pool,
+        CpuActivations query,
+        CpuActivations key,
+        CpuActivations value,
+        int heads,
+        CpuActivations output,
+        CpuActivations logSumExp,
+        CpuActivations outputGradient,
+        CpuActivations queryGradient,
+        CpuActivations keyGradient,
+        CpuActivations valueGradient
+    ) : IParallelJob
     {
         public void Execute(int item, int worker)
         {
@@ -253,7 +324,14 @@ internal static unsafe class Attention
         }
 
         /// <summary>Turns q.k into p and dy.v into ds, both scaled for what follows.</summary>
-        private static void Probabilities(float* p, float* ds, Vector512<float> lse, Vector512<float> product, float scaleFactor, bool diagonal)
+        private static void Probabilities(
+            float* p,
+            float* ds,
+            Vector512<float> lse,
+            Vector512<float> product,
+            float scaleFactor,
+            bool diagonal
+        )
         {
             Vector512<float> scale = Vector512.Create(scaleFactor);
             for (int j = 0; j < Lanes; j++)
@@ -271,7 +349,13 @@ internal static unsafe class Attention
     }
 
     private readonly struct SinkGradientJob(
-        int channels, float* sink, CpuActivations output, CpuActivations logSumExp, CpuActivations outputGradient, float* sinkGradient) : IParallelJob
+        int channels,
+        float* sink,
+        CpuActivations output,
+        CpuActivations logSumExp,
+        CpuActivations outputGradient,
+        float* sinkGradient
+    ) : IParallelJob
     {
         public void Execute(int head, int worker)
         {
@@ -283,7 +367,11 @@ internal static unsafe class Attention
                     Vector512<float> product = default;
                     for (int d = head * channels; d < (head + 1) * channels; d++)
                     {
-                        product = Vector512.MultiplyAddEstimate(Vector512.Load(outputGradient.Lanes(tile, d) + lane), Vector512.Load(output.Lanes(tile, d) + lane), product);
+                        product = Vector512.MultiplyAddEstimate(
+                            Vector512.Load(outputGradient.Lanes(tile, d) + lane),
+                            Vector512.Load(output.Lanes(tile, d) + lane),
+                            product
+                        );
                     }
 
                     total += VectorMath.Exp(Vector512.Create(sink[head]) - Vector512.Load(logSumExp.Lanes(tile, head) + lane)) * product;

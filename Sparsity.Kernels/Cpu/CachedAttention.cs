@@ -4,8 +4,9 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// <see cref="Attention"/> for the tokens of generation, whose predecessors' keys and values are remembered. A query is one token, so sixteen keys share a
-/// vector in the scores and sixteen channels in the sum of values. Sums run in the order of <see cref="Attention"/>: both give the same bits.
+/// <see cref="Attention"/> for the tokens of generation, whose predecessors' keys and values are remembered. A query is one token, so
+/// sixteen keys share a vector in the scores and sixteen channels in the sum of values. Sums run in the order of <see cref="Attention"/>:
+/// both give the same bits.
 /// </summary>
 internal static unsafe class CachedAttention
 {
@@ -18,7 +19,16 @@ internal static unsafe class CachedAttention
 
     /// <summary>Overwrites the cache's places position .. position + T - 1, and output [B,T,H*Dh].</summary>
     public static void Forward(
-        WorkerPool pool, CpuActivations query, CpuActivations key, CpuActivations value, int heads, CpuWeights? sink, CpuKeyValueCache cache, int position, CpuActivations output)
+        WorkerPool pool,
+        CpuActivations query,
+        CpuActivations key,
+        CpuActivations value,
+        int heads,
+        CpuWeights? sink,
+        CpuKeyValueCache cache,
+        int position,
+        CpuActivations output
+    )
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(position + query.Tokens, cache.Tokens);
@@ -43,8 +53,16 @@ internal static unsafe class CachedAttention
 
     /// <summary>An item is four heads of one sequence.</summary>
     private readonly struct ForwardJob(
-        WorkerPool pool, CpuActivations query, CpuActivations key, CpuActivations value, int heads, float* sink, CpuKeyValueCache cache, int position, CpuActivations output)
-        : IParallelJob
+        WorkerPool pool,
+        CpuActivations query,
+        CpuActivations key,
+        CpuActivations value,
+        int heads,
+        float* sink,
+        CpuKeyValueCache cache,
+        int position,
+        CpuActivations output
+    ) : IParallelJob
     {
         /// <summary>Scores of one head.</summary>
         private readonly int _room = (cache.Tokens + Lanes - 1) / Lanes * Lanes;
@@ -83,14 +101,34 @@ internal static unsafe class CachedAttention
                         }
                     }
 
-                    sums[head] = Exponentials(sequence, firstHead + head, channels, place + 1, scores + (head * _room), q, channelOf, taking);
+                    sums[head] = Exponentials(
+                        sequence,
+                        firstHead + head,
+                        channels,
+                        place + 1,
+                        scores + (head * _room),
+                        q,
+                        channelOf,
+                        taking
+                    );
                 }
 
                 AddUp(scores, place + 1, sums);
                 int chunks = (channels + Lanes - 1) / Lanes;
                 for (int chain = 0; chain < count * chunks; chain += Chains)
                 {
-                    WeighValues(sequence, firstHead, chain, count * chunks, channels, place + 1, scores, sums, output.Token(tile, lane, out _), stride);
+                    WeighValues(
+                        sequence,
+                        firstHead,
+                        chain,
+                        count * chunks,
+                        channels,
+                        place + 1,
+                        scores,
+                        sums,
+                        output.Token(tile, lane, out _),
+                        stride
+                    );
                 }
             }
         }
@@ -126,7 +164,11 @@ internal static unsafe class CachedAttention
                 if (j + Lanes > keys)
                 {
                     Vector512<int> place = Vector512.Create(j) + Vector512<int>.Indices;
-                    s = Vector512.ConditionalSelect(Vector512.LessThan(place, Vector512.Create(keys)).AsSingle(), s, Vector512.Create(float.NegativeInfinity));
+                    s = Vector512.ConditionalSelect(
+                        Vector512.LessThan(place, Vector512.Create(keys)).AsSingle(),
+                        s,
+                        Vector512.Create(float.NegativeInfinity)
+                    );
                 }
 
                 maxima = Vector512.Max(maxima, s);
@@ -147,7 +189,9 @@ internal static unsafe class CachedAttention
             return sink == null ? 0 : VectorMath.Exp(Vector512.Create(sink[head]) - Vector512.Create(maximum))[0];
         }
 
-        /// <summary>Adds the keys' exponentials of each head, in order, to its sum; heads side by side, as each addition waits for the one before.</summary>
+        /// <summary>
+        /// Adds the keys' exponentials of each head, in order, to its sum; heads side by side, as each addition waits for the one before.
+        /// </summary>
         private void AddUp(float* scores, int keys, float* sums)
         {
             (float s0, float s1, float s2, float s3) = (sums[0], sums[1], sums[2], sums[3]);
@@ -163,13 +207,24 @@ internal static unsafe class CachedAttention
         }
 
         /// <summary>
-        /// Overwrites up to four vectors of the token's output, each of a head, side by side; keys come in blocks of 16, the even and the odd ones of a block in sums of
-        /// their own.
+        /// Overwrites up to four vectors of the token's output, each of a head, side by side; keys come in blocks of 16, the even and the
+        /// odd ones of a block in sums of their own.
         /// </summary>
         private void WeighValues(
-            int sequence, int firstHead, int firstChain, int chains, int channels, int keys, float* scores, float* sums, float* outputs, int stride)
+            int sequence,
+            int firstHead,
+            int firstChain,
+            int chains,
+            int channels,
+            int keys,
+            float* scores,
+            float* sums,
+            float* outputs,
+            int stride
+        )
         {
-            // A missing chain repeats the last. The last vector of a head reads into what follows it, or the padding behind the last: lanes that are not stored.
+            // A missing chain repeats the last. The last vector of a head reads into what follows it, or the padding behind the last: lanes
+            // that are not stored.
             int chunks = (channels + Lanes - 1) / Lanes;
             float** v = stackalloc float*[Chains];
             float** weights = stackalloc float*[Chains];
@@ -180,12 +235,24 @@ internal static unsafe class CachedAttention
                 weights[i] = scores + (chain / chunks * _room);
             }
 
-            float* v0 = v[0], v1 = v[1], v2 = v[2], v3 = v[3];
-            float* w0 = weights[0], w1 = weights[1], w2 = weights[2], w3 = weights[3];
-            Vector512<float> y0 = default, y1 = default, y2 = default, y3 = default;
+            float* v0 = v[0],
+                v1 = v[1],
+                v2 = v[2],
+                v3 = v[3];
+            float* w0 = weights[0],
+                w1 = weights[1],
+                w2 = weights[2],
+                w3 = weights[3];
+            Vector512<float> y0 = default,
+                y1 = default,
+                y2 = default,
+                y3 = default;
             for (int block = 0; block < keys; block += Lanes)
             {
-                Vector512<float> odd0 = default, odd1 = default, odd2 = default, odd3 = default;
+                Vector512<float> odd0 = default,
+                    odd1 = default,
+                    odd2 = default,
+                    odd3 = default;
                 int end = Math.Min(block + Lanes, keys);
                 for (int j = block; j < end; j += 2)
                 {
@@ -214,7 +281,16 @@ internal static unsafe class CachedAttention
             {
                 int head = (firstChain + i) / chunks;
                 int start = (firstChain + i) % chunks * Lanes;
-                Vector512<float> y = (i switch { 0 => y0, 1 => y1, 2 => y2, _ => y3 }) * Vector512.Create(1f / sums[head]);
+                Vector512<float> y =
+                    (
+                        i switch
+                        {
+                            0 => y0,
+                            1 => y1,
+                            2 => y2,
+                            _ => y3,
+                        }
+                    ) * Vector512.Create(1f / sums[head]);
                 float* target = outputs + ((long)(((firstHead + head) * channels) + start) * stride);
                 for (int d = 0; d < Math.Min(Lanes, channels - start); d++)
                 {
@@ -225,7 +301,10 @@ internal static unsafe class CachedAttention
     }
 }
 
-/// <summary>Keys in tiles of 16 tokens, [sequence][tile][channel][lane], for the scores; values in rows, [sequence][token][channel], for their weighted sum.</summary>
+/// <summary>
+/// Keys in tiles of 16 tokens, [sequence][tile][channel][lane], for the scores; values in rows, [sequence][token][channel], for their
+/// weighted sum.
+/// </summary>
 internal sealed unsafe class CpuKeyValueCache : KeyValueCache
 {
     private const int Lanes = CpuActivations.VectorLanes;
@@ -243,7 +322,8 @@ internal sealed unsafe class CpuKeyValueCache : KeyValueCache
     }
 
     /// <summary>A channel's keys of 16 tokens.</summary>
-    public float* Keys(int sequence, int tile, int channel) => (float*)_keys.Pointer + (((((long)sequence * _tiles) + tile) * Channels) + channel) * Lanes;
+    public float* Keys(int sequence, int tile, int channel) =>
+        (float*)_keys.Pointer + (((((long)sequence * _tiles) + tile) * Channels) + channel) * Lanes;
 
     /// <summary>A token's values, channel by channel.</summary>
     public float* Value(int sequence, int token) => (float*)_values.Pointer + ((((long)sequence * Tokens) + token) * Channels);

@@ -25,7 +25,8 @@ public sealed unsafe class CpuEngine : IMeasuredEngine
     public IDeviceMemory? Memory => null;
 
     public string Description =>
-        $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, {(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
+        $"CPU, {Threads} thread{(Threads == 1 ? "" : "s")}, "
+        + $"{(Vector512.IsHardwareAccelerated ? "512" : Vector256.IsHardwareAccelerated ? "256" : "128")}-bit vectors"
         + (Fma.IsSupported || System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported ? "" : " without fused multiply-add");
 
     /// <inheritdoc/>
@@ -36,25 +37,27 @@ public sealed unsafe class CpuEngine : IMeasuredEngine
     }
 
     /// <summary>Nothing is ever under way: operations return when they are done.</summary>
-    public void Wait()
-    {
-    }
+    public void Wait() { }
 
     public void Dispose() => _pool.Dispose();
 
     public WeightTensor AllocateWeights(string name, int rows, int columns) => new CpuWeights(name, rows, columns);
 
-    public ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels) => new CpuActivations(name, sequences, tokens, channels);
+    public ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels) =>
+        new CpuActivations(name, sequences, tokens, channels);
 
-    public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new CpuSelection(name, sequences, tokens, channels);
+    public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) =>
+        new CpuSelection(name, sequences, tokens, channels);
 
-    public KeptActivations AllocateKept(string name, int sequences, int tokens, int channels) => new CpuKeptActivations(name, sequences, tokens, channels);
+    public KeptActivations AllocateKept(string name, int sequences, int tokens, int channels) =>
+        new CpuKeptActivations(name, sequences, tokens, channels);
 
     public ScalarTensor AllocateScalars(string name, int count) => new CpuScalars(name, count);
 
     public TokenTensor AllocateTokens(string name, int sequences, int tokens) => new CpuTokens(name, sequences, tokens);
 
-    public KeyValueCache AllocateKeyValueCache(string name, int sequences, int tokens, int channels) => new CpuKeyValueCache(name, sequences, tokens, channels);
+    public KeyValueCache AllocateKeyValueCache(string name, int sequences, int tokens, int channels) =>
+        new CpuKeyValueCache(name, sequences, tokens, channels);
 
     public void Write(WeightTensor target, ReadOnlySpan<float> values)
     {
@@ -141,13 +144,30 @@ public sealed unsafe class CpuEngine : IMeasuredEngine
 
     public void Copy(ActivationTensor source, ActivationTensor target) => Elementwise.Copy(_pool, RowOrLanes(source), RowOrLanes(target));
 
-    public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_pool, RowOrLanes(a), RowOrLanes(b), RowOrLanes(sum));
+    public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) =>
+        Elementwise.Add(_pool, RowOrLanes(a), RowOrLanes(b), RowOrLanes(sum));
 
-    public void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output, int firstPosition) =>
-        Embedding.Forward(_pool, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), RowOrLanes(output), firstPosition);
+    public void EmbeddingForward(
+        TokenTensor tokens,
+        WeightTensor tokenEmbedding,
+        WeightTensor? positionEmbedding,
+        ActivationTensor output,
+        int firstPosition
+    ) => Embedding.Forward(_pool, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), RowOrLanes(output), firstPosition);
 
-    public void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient) =>
-        Embedding.Backward(_pool, Of(tokens), Of(outputGradient), Changed(tokenEmbeddingGradient), ChangedOptional(positionEmbeddingGradient));
+    public void EmbeddingBackward(
+        TokenTensor tokens,
+        ActivationTensor outputGradient,
+        WeightTensor tokenEmbeddingGradient,
+        WeightTensor? positionEmbeddingGradient
+    ) =>
+        Embedding.Backward(
+            _pool,
+            Of(tokens),
+            Of(outputGradient),
+            Changed(tokenEmbeddingGradient),
+            ChangedOptional(positionEmbeddingGradient)
+        );
 
     public void PositionForward(WeightTensor positionEmbedding, ActivationTensor output, int firstPosition) =>
         Embedding.PositionForward(_pool, Of(positionEmbedding), RowOrLanes(output), firstPosition);
@@ -156,14 +176,48 @@ public sealed unsafe class CpuEngine : IMeasuredEngine
         Embedding.PositionBackward(_pool, Of(outputGradient), Changed(positionEmbeddingGradient));
 
     public void NormForward(
-        NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics, bool isScaleFrozen) =>
-        Norm.Forward(_pool, kind, RowOrLanes(input), Of(weight), OfOptional(bias), RowOrLanes(output), RowOrLanes(statistics), isScaleFrozen);
+        NormKind kind,
+        ActivationTensor input,
+        WeightTensor weight,
+        WeightTensor? bias,
+        ActivationTensor output,
+        ActivationTensor statistics,
+        bool isScaleFrozen
+    ) =>
+        Norm.Forward(
+            _pool,
+            kind,
+            RowOrLanes(input),
+            Of(weight),
+            OfOptional(bias),
+            RowOrLanes(output),
+            RowOrLanes(statistics),
+            isScaleFrozen
+        );
 
     public void NormBackward(
-        NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
-        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient, bool isScaleFrozen) =>
+        NormKind kind,
+        ActivationTensor input,
+        ActivationTensor statistics,
+        WeightTensor weight,
+        ActivationTensor outputGradient,
+        ActivationTensor inputGradient,
+        WeightTensor? weightGradient,
+        WeightTensor? biasGradient,
+        bool isScaleFrozen
+    ) =>
         Norm.Backward(
-            _pool, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), ChangedOptional(weightGradient), ChangedOptional(biasGradient), isScaleFrozen);
+            _pool,
+            kind,
+            Of(input),
+            Of(statistics),
+            Of(weight),
+            Of(outputGradient),
+            Of(inputGradient),
+            ChangedOptional(weightGradient),
+            ChangedOptional(biasGradient),
+            isScaleFrozen
+        );
 
     public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
         Linear.Forward(_pool, RowOrLanes(input), Of(weight), OfOptional(bias), RowOrLanes(output));
@@ -171,16 +225,24 @@ public sealed unsafe class CpuEngine : IMeasuredEngine
     public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
         Linear.BackwardInput(_pool, Of(weight), Of(outputGradient), Of(inputGradient));
 
-    public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient, WeightTensor? biasGradient) =>
-        Linear.BackwardWeight(_pool, Of(input), Of(outputGradient), Changed(weightGradient), ChangedOptional(biasGradient));
+    public void LinearBackwardWeight(
+        ActivationTensor input,
+        ActivationTensor outputGradient,
+        WeightTensor weightGradient,
+        WeightTensor? biasGradient
+    ) => Linear.BackwardWeight(_pool, Of(input), Of(outputGradient), Changed(weightGradient), ChangedOptional(biasGradient));
 
-    public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) => AbsTopK.Forward(_pool, RowOrLanes(values), keep, (CpuSelection)selection);
+    public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) =>
+        AbsTopK.Forward(_pool, RowOrLanes(values), keep, (CpuSelection)selection);
 
-    public void AbsTopKBackward(SelectionTensor selection, ActivationTensor gradient) => AbsTopK.Backward(_pool, (CpuSelection)selection, Of(gradient));
+    public void AbsTopKBackward(SelectionTensor selection, ActivationTensor gradient) =>
+        AbsTopK.Backward(_pool, (CpuSelection)selection, Of(gradient));
 
-    public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) => Activation.Forward(_pool, kind, RowOrLanes(input), RowOrLanes(output));
+    public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) =>
+        Activation.Forward(_pool, kind, RowOrLanes(input), RowOrLanes(output));
 
-    public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) => Activation.Backward(_pool, kind, Of(input), Of(gradient));
+    public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) =>
+        Activation.Backward(_pool, kind, Of(input), Of(gradient));
 
     public void KeepForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, KeptActivations kept) =>
         Activation.Keep(_pool, kind, Of(input), (CpuSelection?)selection, (CpuKeptActivations)kept);
@@ -189,52 +251,134 @@ public sealed unsafe class CpuEngine : IMeasuredEngine
         Activation.Backward(_pool, (CpuKeptActivations)input, Of(gradient));
 
     public void AttentionForward(
-        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp) =>
-        Attention.Forward(_pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp));
+        ActivationTensor query,
+        ActivationTensor key,
+        ActivationTensor value,
+        int heads,
+        WeightTensor? sinkLogits,
+        ActivationTensor output,
+        ActivationTensor logSumExp
+    ) => Attention.Forward(_pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp));
 
     public void AttentionBackward(
-        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp,
-        ActivationTensor outputGradient, ActivationTensor queryGradient, ActivationTensor keyGradient, ActivationTensor valueGradient, WeightTensor? sinkGradient) =>
+        ActivationTensor query,
+        ActivationTensor key,
+        ActivationTensor value,
+        int heads,
+        WeightTensor? sinkLogits,
+        ActivationTensor output,
+        ActivationTensor logSumExp,
+        ActivationTensor outputGradient,
+        ActivationTensor queryGradient,
+        ActivationTensor keyGradient,
+        ActivationTensor valueGradient,
+        WeightTensor? sinkGradient
+    ) =>
         Attention.Backward(
-            _pool, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp),
-            Of(outputGradient), Of(queryGradient), Of(keyGradient), Of(valueGradient), ChangedOptional(sinkGradient));
+            _pool,
+            Of(query),
+            Of(key),
+            Of(value),
+            heads,
+            OfOptional(sinkLogits),
+            Of(output),
+            Of(logSumExp),
+            Of(outputGradient),
+            Of(queryGradient),
+            Of(keyGradient),
+            Of(valueGradient),
+            ChangedOptional(sinkGradient)
+        );
 
     public void CachedAttentionForward(
-        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, KeyValueCache cache, int position, ActivationTensor output) =>
+        ActivationTensor query,
+        ActivationTensor key,
+        ActivationTensor value,
+        int heads,
+        WeightTensor? sinkLogits,
+        KeyValueCache cache,
+        int position,
+        ActivationTensor output
+    ) =>
         CachedAttention.Forward(
-            _pool, RowOrLanes(query), RowOrLanes(key), RowOrLanes(value), heads, OfOptional(sinkLogits), (CpuKeyValueCache)cache, position, RowOrLanes(output));
+            _pool,
+            RowOrLanes(query),
+            RowOrLanes(key),
+            RowOrLanes(value),
+            heads,
+            OfOptional(sinkLogits),
+            (CpuKeyValueCache)cache,
+            position,
+            RowOrLanes(output)
+        );
 
-    public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) => Loss.BigramForward(_pool, Of(tokens), Of(table), RowOrLanes(logits));
+    public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) =>
+        Loss.BigramForward(_pool, Of(tokens), Of(table), RowOrLanes(logits));
 
     public void BigramBackward(TokenTensor tokens, ActivationTensor logitsGradient, WeightTensor tableGradient) =>
         Loss.BigramBackward(_pool, Of(tokens), Of(logitsGradient), Changed(tableGradient));
 
-    public void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
-        Loss.CrossEntropy(_pool, Of(logits), Of(targets), Of(losses), OfOptional(logitsGradient), gradientScale);
+    public void CrossEntropy(
+        ActivationTensor logits,
+        TokenTensor targets,
+        ActivationTensor losses,
+        ActivationTensor? logitsGradient,
+        float gradientScale
+    ) => Loss.CrossEntropy(_pool, Of(logits), Of(targets), Of(losses), OfOptional(logitsGradient), gradientScale);
 
     public void Sum(ActivationTensor values, ScalarTensor sums, int index) => Of(sums).Values[index] = Loss.Sum(Of(values));
 
-    public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_pool, RowOrLanes(input), Of(positions), RowOrLanes(output));
+    public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) =>
+        Embedding.Gather(_pool, RowOrLanes(input), Of(positions), RowOrLanes(output));
 
     public void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient) =>
         Embedding.ScatterGradient(_pool, Of(outputGradient), Of(positions), Of(inputGradient));
 
-    public void KullbackLeibler(ActivationTensor targetLogits, ActivationTensor logits, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
-        Cpu.KullbackLeibler.Run(_pool, Of(targetLogits), Of(logits), Of(losses), OfOptional(logitsGradient), gradientScale);
+    public void KullbackLeibler(
+        ActivationTensor targetLogits,
+        ActivationTensor logits,
+        ActivationTensor losses,
+        ActivationTensor? logitsGradient,
+        float gradientScale
+    ) => Cpu.KullbackLeibler.Run(_pool, Of(targetLogits), Of(logits), Of(losses), OfOptional(logitsGradient), gradientScale);
 
     public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index) =>
         NormalisedError.Forward(_pool, Of(prediction), Of(target), Of(sums).Values.AsSpan(index, 2));
 
     public void NormalisedErrorBackward(
-        ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index, float gradientScale,
-        ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
-        NormalisedError.Backward(_pool, Of(prediction), Of(target), (float)Of(sums).Values[index + 1], gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
+        ActivationTensor prediction,
+        ActivationTensor target,
+        ScalarTensor sums,
+        int index,
+        float gradientScale,
+        ActivationTensor? predictionGradient,
+        ActivationTensor? targetGradient
+    ) =>
+        NormalisedError.Backward(
+            _pool,
+            Of(prediction),
+            Of(target),
+            (float)Of(sums).Values[index + 1],
+            gradientScale,
+            OfOptional(predictionGradient),
+            OfOptional(targetGradient)
+        );
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, KeptActivations? kept = null) =>
-        Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), (CpuKeptActivations?)kept);
+    public void GateForward(
+        ActivationTensor input,
+        WeightTensor mask,
+        WeightTensor mean,
+        ActivationTensor output,
+        KeptActivations? kept = null
+    ) => Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), (CpuKeptActivations?)kept);
 
-    public void GateBackward(KeptActivations input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
-        Gate.Backward(_pool, (CpuKeptActivations)input, Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
+    public void GateBackward(
+        KeptActivations input,
+        WeightTensor mask,
+        WeightTensor mean,
+        ActivationTensor gradient,
+        WeightTensor maskGradient
+    ) => Gate.Backward(_pool, (CpuKeptActivations)input, Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
 
     public void ChannelSums(ActivationTensor input, Span<double> sums)
     {
@@ -246,10 +390,30 @@ public sealed unsafe class CpuEngine : IMeasuredEngine
         Of(results).Values[index] = AdamW.RootMeanSquare(_pool, tensors);
 
     public void AdamStep(
-        WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
-        float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step) =>
+        WeightTensor weights,
+        WeightTensor gradient,
+        WeightTensor firstMoment,
+        WeightTensor secondMoment,
+        float gradientScale,
+        float learningRate,
+        float beta1,
+        float beta2,
+        float epsilon,
+        int step
+    ) =>
         AdamW.Step(
-            _pool, Changed(weights), Changed(gradient), Changed(firstMoment), Changed(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
+            _pool,
+            Changed(weights),
+            Changed(gradient),
+            Changed(firstMoment),
+            Changed(secondMoment),
+            gradientScale,
+            learningRate,
+            beta1,
+            beta2,
+            epsilon,
+            step
+        );
 
     public void MoveInto(WeightTensor source, WeightTensor target) => Elementwise.MoveInto(_pool, Changed(source), Changed(target));
 

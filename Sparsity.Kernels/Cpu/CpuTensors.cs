@@ -42,9 +42,7 @@ internal sealed class CpuScalars(string name, int count) : ScalarTensor(name, co
 
     public void Fetch() => Values.CopyTo(Fetched);
 
-    protected override void Dispose(bool disposing)
-    {
-    }
+    protected override void Dispose(bool disposing) { }
 }
 
 /// <summary>Row-major parameters, with the lists of their nonzero entries where they are sparse.</summary>
@@ -59,13 +57,18 @@ internal sealed unsafe class CpuWeights(string name, int rows, int columns) : We
     /// <summary>The nonzero entries; made anew on first use after <see cref="Changed"/>.</summary>
     public SparseWeights Sparse { get; } = new();
 
-    /// <summary>Where <see cref="WeightTopK"/> found its threshold last, as bits; 0 before the first time. Only speed depends on it.</summary>
+    /// <summary>
+    /// Where <see cref="WeightTopK"/> found its threshold last, as bits; 0 before the first time. Only speed depends on it.
+    /// </summary>
     public int Threshold { get; set; }
 
     /// <summary>How far from <see cref="Threshold"/> it looks first.</summary>
     public int ThresholdWindow { get; set; }
 
-    /// <summary>A little below where <see cref="MinimumAlive"/> found each line's threshold last, as bits, or -1; empty before the first time. Only speed depends on it.</summary>
+    /// <summary>
+    /// A little below where <see cref="MinimumAlive"/> found each line's threshold last, as bits, or -1; empty before the first time. Only
+    /// speed depends on it.
+    /// </summary>
     public int[] LineGuesses { get; set; } = [];
 
     /// <summary>To be called by every operation that writes the values.</summary>
@@ -79,10 +82,11 @@ internal sealed unsafe class CpuWeights(string name, int rows, int columns) : We
 }
 
 /// <summary>
-/// Activations in tiles: [tile][channel][lane], the lanes of a tile being up to 64 neighbouring tokens of one sequence. So a channel of a tile is
-/// 1 to 4 vectors of 16 tokens, a weight multiplies all of them, and reductions over channels need no shuffles. A sequence whose length is no multiple of
-/// the width ends in padding lanes: finite in activations, zero in gradients. A single token [1,1,C], which would take a cache line for each number, also has a row
-/// where they lie side by side; whichever of the two the last operation used holds them, and <see cref="InLanes"/> and <see cref="Row"/> move them when needed.
+/// Activations in tiles: [tile][channel][lane], the lanes of a tile being up to 64 neighbouring tokens of one sequence. So a channel of a
+/// tile is 1 to 4 vectors of 16 tokens, a weight multiplies all of them, and reductions over channels need no shuffles. A sequence whose
+/// length is no multiple of the width ends in padding lanes: finite in activations, zero in gradients. A single token [1,1,C], which would
+/// take a cache line for each number, also has a row where they lie side by side; whichever of the two the last operation used holds them,
+/// and <see cref="InLanes"/> and <see cref="Row"/> move them when needed.
 /// </summary>
 internal sealed unsafe class CpuActivations : ActivationTensor
 {
@@ -134,8 +138,7 @@ internal sealed unsafe class CpuActivations : ActivationTensor
     /// <summary>Floats from one tile to the next.</summary>
     public long TileStride { get; }
 
-    public static int TileWidth(int tokens) =>
-        Math.Min(MaximumWidth, (tokens + VectorLanes - 1) / VectorLanes * VectorLanes);
+    public static int TileWidth(int tokens) => Math.Min(MaximumWidth, (tokens + VectorLanes - 1) / VectorLanes * VectorLanes);
 
     /// <summary>The lanes of one channel of one tile: Width floats.</summary>
     public float* Lanes(int tile, int channel) => _data + (tile * TileStride) + ((long)channel * Width);
@@ -246,8 +249,8 @@ internal sealed unsafe class CpuSelection : SelectionTensor
 }
 
 /// <summary>
-/// For each tile and channel a word whose bit i says whether lane i is kept, and behind one another the numbers that are: behind AbsTopK few, and mask training waits for
-/// memory more than for anything else. There is room for all.
+/// For each tile and channel a word whose bit i says whether lane i is kept, and behind one another the numbers that are: behind AbsTopK
+/// few, and mask training waits for memory more than for anything else. There is room for all.
 /// </summary>
 internal sealed unsafe class CpuKeptActivations : KeptActivations
 {

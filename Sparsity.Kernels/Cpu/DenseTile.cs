@@ -21,12 +21,30 @@ internal static unsafe class DenseTile
         float* d = c + stride;
         float* e = d + stride;
         float* f = e + stride;
-        Vector512<float> a0 = Vector512.Load(sums), a1 = Vector512.Load(sums + 16), a2 = Vector512.Load(sums + 32), a3 = Vector512.Load(sums + 48);
-        Vector512<float> b0 = Vector512.Load(sums + 64), b1 = Vector512.Load(sums + 80), b2 = Vector512.Load(sums + 96), b3 = Vector512.Load(sums + 112);
-        Vector512<float> c0 = Vector512.Load(sums + 128), c1 = Vector512.Load(sums + 144), c2 = Vector512.Load(sums + 160), c3 = Vector512.Load(sums + 176);
-        Vector512<float> d0 = Vector512.Load(sums + 192), d1 = Vector512.Load(sums + 208), d2 = Vector512.Load(sums + 224), d3 = Vector512.Load(sums + 240);
-        Vector512<float> e0 = Vector512.Load(sums + 256), e1 = Vector512.Load(sums + 272), e2 = Vector512.Load(sums + 288), e3 = Vector512.Load(sums + 304);
-        Vector512<float> f0 = Vector512.Load(sums + 320), f1 = Vector512.Load(sums + 336), f2 = Vector512.Load(sums + 352), f3 = Vector512.Load(sums + 368);
+        Vector512<float> a0 = Vector512.Load(sums),
+            a1 = Vector512.Load(sums + 16),
+            a2 = Vector512.Load(sums + 32),
+            a3 = Vector512.Load(sums + 48);
+        Vector512<float> b0 = Vector512.Load(sums + 64),
+            b1 = Vector512.Load(sums + 80),
+            b2 = Vector512.Load(sums + 96),
+            b3 = Vector512.Load(sums + 112);
+        Vector512<float> c0 = Vector512.Load(sums + 128),
+            c1 = Vector512.Load(sums + 144),
+            c2 = Vector512.Load(sums + 160),
+            c3 = Vector512.Load(sums + 176);
+        Vector512<float> d0 = Vector512.Load(sums + 192),
+            d1 = Vector512.Load(sums + 208),
+            d2 = Vector512.Load(sums + 224),
+            d3 = Vector512.Load(sums + 240);
+        Vector512<float> e0 = Vector512.Load(sums + 256),
+            e1 = Vector512.Load(sums + 272),
+            e2 = Vector512.Load(sums + 288),
+            e3 = Vector512.Load(sums + 304);
+        Vector512<float> f0 = Vector512.Load(sums + 320),
+            f1 = Vector512.Load(sums + 336),
+            f2 = Vector512.Load(sums + 352),
+            f3 = Vector512.Load(sums + 368);
         for (int i = 0; i < count; i++, x += Columns)
         {
             Vector512<float> x0 = Vector512.Load(x);

@@ -34,7 +34,8 @@ internal static unsafe class Elementwise
 
     public static void Zero(WorkerPool pool, CpuActivations target) => pool.Run(target.Tiles, new ZeroJob(target));
 
-    public static void Zero(WorkerPool pool, CpuWeights target) => pool.Run((target.Length + EntriesOfItem - 1) / EntriesOfItem, new ZeroWeightsJob(target));
+    public static void Zero(WorkerPool pool, CpuWeights target) =>
+        pool.Run((target.Length + EntriesOfItem - 1) / EntriesOfItem, new ZeroWeightsJob(target));
 
     /// <summary>Adds source to target, weights of equal shape, and clears it.</summary>
     public static void MoveInto(WorkerPool pool, CpuWeights source, CpuWeights target) =>
@@ -48,7 +49,9 @@ internal static unsafe class Elementwise
         {
             for (; i <= values.Length - Vector512<float>.Count; i += Vector512<float>.Count)
             {
-                zeros += System.Numerics.BitOperations.PopCount(Vector512.Equals(Vector512.Load(data + i), Vector512<float>.Zero).ExtractMostSignificantBits());
+                zeros += System.Numerics.BitOperations.PopCount(
+                    Vector512.Equals(Vector512.Load(data + i), Vector512<float>.Zero).ExtractMostSignificantBits()
+                );
             }
         }
 
@@ -66,7 +69,10 @@ internal static unsafe class Elementwise
         {
             int count = a.Channels * a.Width;
             TensorPrimitives.Add(
-                new ReadOnlySpan<float>(a.Lanes(tile, 0), count), new ReadOnlySpan<float>(b.Lanes(tile, 0), count), new Span<float>(sum.Lanes(tile, 0), count));
+                new ReadOnlySpan<float>(a.Lanes(tile, 0), count),
+                new ReadOnlySpan<float>(b.Lanes(tile, 0), count),
+                new Span<float>(sum.Lanes(tile, 0), count)
+            );
         }
     }
 

@@ -6,7 +6,14 @@ internal static unsafe class Embedding
     private const int ChannelsOfItem = 64;
 
     /// <summary>Overwrites output [B,T,D]: tokenEmbedding[token] (+ positionEmbedding[firstPosition + t]).</summary>
-    public static void Forward(WorkerPool pool, CpuTokens tokens, CpuWeights tokenEmbedding, CpuWeights? positionEmbedding, CpuActivations output, int firstPosition)
+    public static void Forward(
+        WorkerPool pool,
+        CpuTokens tokens,
+        CpuWeights tokenEmbedding,
+        CpuWeights? positionEmbedding,
+        CpuActivations output,
+        int firstPosition
+    )
     {
         float* position = positionEmbedding is null ? null : Row(positionEmbedding, firstPosition, output);
         if (output.IsSingleToken)
@@ -19,7 +26,13 @@ internal static unsafe class Embedding
     }
 
     /// <summary>Accumulates into the gradients of both embeddings.</summary>
-    public static void Backward(WorkerPool pool, CpuTokens tokens, CpuActivations outputGradient, CpuWeights tokenGradient, CpuWeights? positionGradient)
+    public static void Backward(
+        WorkerPool pool,
+        CpuTokens tokens,
+        CpuActivations outputGradient,
+        CpuWeights tokenGradient,
+        CpuWeights? positionGradient
+    )
     {
         pool.Run(Blocks(outputGradient), new BackwardJob(tokens.Data, outputGradient, tokenGradient.Data));
         if (positionGradient is not null)
@@ -121,7 +134,13 @@ internal static unsafe class Embedding
                     rows[lane] = gradient + ((long)(tokens == null ? position + lane : tokens[token + lane]) * channels) + first;
                 }
 
-                TokenRows.AddToRows(outputGradient.Lanes(tile, first), outputGradient.Width, Math.Min(ChannelsOfItem, channels - first), rows, valid);
+                TokenRows.AddToRows(
+                    outputGradient.Lanes(tile, first),
+                    outputGradient.Width,
+                    Math.Min(ChannelsOfItem, channels - first),
+                    rows,
+                    valid
+                );
             }
         }
     }

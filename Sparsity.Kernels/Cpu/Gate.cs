@@ -5,28 +5,47 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// Node masks with mean ablation (docs/method.md section 4): y = x * mask + mean * (1 - mask), dmask = sum over tokens of dy * (x - mean), dx = dy * mask. Masks are mostly 1 or 0:
-/// in place, what a mask of 1 keeps as it is need not be written.
+/// Node masks with mean ablation (docs/method.md section 4): y = x * mask + mean * (1 - mask), dmask = sum over tokens of dy * (x - mean),
+/// dx = dy * mask. Masks are mostly 1 or 0: in place, what a mask of 1 keeps as it is need not be written.
 /// </summary>
 internal static unsafe class Gate
 {
     /// <summary>Overwrites output [B,T,C], which may be the input, and kept, where given, with the input.</summary>
-    public static void Forward(WorkerPool pool, CpuActivations input, CpuWeights mask, CpuWeights mean, CpuActivations output, CpuKeptActivations? kept) =>
-        pool.Run(input.Tiles, new ForwardJob(input, mask.Data, mean.Data, output, kept));
+    public static void Forward(
+        WorkerPool pool,
+        CpuActivations input,
+        CpuWeights mask,
+        CpuWeights mean,
+        CpuActivations output,
+        CpuKeptActivations? kept
+    ) => pool.Run(input.Tiles, new ForwardJob(input, mask.Data, mean.Data, output, kept));
 
     /// <summary>In place on gradient [B,T,C]; accumulates into maskGradient [C].</summary>
-    public static void Backward(WorkerPool pool, CpuKeptActivations input, CpuWeights mask, CpuWeights mean, CpuActivations gradient, CpuWeights maskGradient)
+    public static void Backward(
+        WorkerPool pool,
+        CpuKeptActivations input,
+        CpuWeights mask,
+        CpuWeights mean,
+        CpuActivations gradient,
+        CpuWeights maskGradient
+    )
     {
-        // Sums of each tile, then those of the tiles in order: the same whatever the number of threads, and each tile is passed from end to end.
+        // Sums of each tile, then those of the tiles in order: the same whatever the number of threads, and each tile is passed from end to
+        // end.
         float* sums = pool.Shared(gradient.Tiles * gradient.Channels);
         pool.Run(gradient.Tiles, new BackwardJob(input, mask.Data, mean.Data, gradient, sums));
         for (int tile = 0; tile < gradient.Tiles; tile++)
         {
-            TensorPrimitives.Add(maskGradient.Values, new ReadOnlySpan<float>(sums + ((long)tile * gradient.Channels), gradient.Channels), maskGradient.Values);
+            TensorPrimitives.Add(
+                maskGradient.Values,
+                new ReadOnlySpan<float>(sums + ((long)tile * gradient.Channels), gradient.Channels),
+                maskGradient.Values
+            );
         }
     }
 
-    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output, CpuKeptActivations? kept) : IParallelJob
+    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output, CpuKeptActivations? kept)
+        : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -58,7 +77,8 @@ internal static unsafe class Gate
         }
     }
 
-    private readonly struct BackwardJob(CpuKeptActivations input, float* mask, float* mean, CpuActivations gradient, float* sums) : IParallelJob
+    private readonly struct BackwardJob(CpuKeptActivations input, float* mask, float* mean, CpuActivations gradient, float* sums)
+        : IParallelJob
     {
         public void Execute(int tile, int worker)
         {

@@ -3,16 +3,28 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// KL(q || p) of each token, q = softmax(target), p = softmax(logits), both [B,T,V] (docs/method.md section 5): the sum over v of q (log q - log p), and d/dlogits = p - q.
+/// KL(q || p) of each token, q = softmax(target), p = softmax(logits), both [B,T,V] (docs/method.md section 5): the sum over v of q (log q
+/// - log p), and d/dlogits = p - q.
 /// </summary>
 internal static unsafe class KullbackLeibler
 {
     /// <summary>Overwrites losses [B,T,1] and, where given, logitsGradient [B,T,V] (may be the logits).</summary>
     public static void Run(
-        WorkerPool pool, CpuActivations target, CpuActivations logits, CpuActivations losses, CpuActivations? logitsGradient, float gradientScale) =>
-        pool.Run(logits.Tiles, new DivergenceJob(target, logits, losses, logitsGradient, gradientScale));
+        WorkerPool pool,
+        CpuActivations target,
+        CpuActivations logits,
+        CpuActivations losses,
+        CpuActivations? logitsGradient,
+        float gradientScale
+    ) => pool.Run(logits.Tiles, new DivergenceJob(target, logits, losses, logitsGradient, gradientScale));
 
-    private readonly struct DivergenceJob(CpuActivations target, CpuActivations logits, CpuActivations losses, CpuActivations? logitsGradient, float scale) : IParallelJob
+    private readonly struct DivergenceJob(
+        CpuActivations target,
+        CpuActivations logits,
+        CpuActivations losses,
+        CpuActivations? logitsGradient,
+        float scale
+    ) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -51,7 +63,9 @@ internal static unsafe class KullbackLeibler
             Vector512<float> scales = Vector512.Create(scale);
             for (int v = 0; v < vocabulary; v++)
             {
-                Vector512<float> difference = Vector512.Exp(Vector512.Load(p + (v * width)) - maximumP - logSumP) - Vector512.Exp(Vector512.Load(q + (v * width)) - maximumQ - logSumQ);
+                Vector512<float> difference =
+                    Vector512.Exp(Vector512.Load(p + (v * width)) - maximumP - logSumP)
+                    - Vector512.Exp(Vector512.Load(q + (v * width)) - maximumQ - logSumQ);
                 ((difference * scales) & valid).Store(gradient + (v * width));
             }
         }

@@ -50,9 +50,10 @@ internal static unsafe class LanePacking
     /// <summary>The lanes that <see cref="Pack"/> wrote to <paramref name="source"/>, the others zero.</summary>
     /// <param name="source">Side by side.</param>
     /// <param name="bits">Which they are; only the lowest 16 count.</param>
-    public static Vector512<float> Unpack(float* source, uint bits) => Avx512F.IsSupported
-        ? Avx512F.Expand(Vector512<float>.Zero, AbsTopK.LaneMask(bits), Vector512.Load(source))
-        : UnpackOneByOne(source, bits);
+    public static Vector512<float> Unpack(float* source, uint bits) =>
+        Avx512F.IsSupported
+            ? Avx512F.Expand(Vector512<float>.Zero, AbsTopK.LaneMask(bits), Vector512.Load(source))
+            : UnpackOneByOne(source, bits);
 
     /// <summary>By itself, as a method with memory on the stack is not inlined.</summary>
     private static Vector512<float> UnpackOneByOne(float* source, uint bits)

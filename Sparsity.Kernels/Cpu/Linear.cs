@@ -3,8 +3,8 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// output [O] = weight [O,I] * input [I] + bias, for every token. Sparse weights go over their nonzero entries, one multiply-add for a vector
-/// of 16 tokens each; dense weights through register tiles of 6 rows by 64 tokens.
+/// output [O] = weight [O,I] * input [I] + bias, for every token. Sparse weights go over their nonzero entries, one multiply-add for a
+/// vector of 16 tokens each; dense weights through register tiles of 6 rows by 64 tokens.
 /// </summary>
 internal static unsafe class Linear
 {
@@ -48,8 +48,16 @@ internal static unsafe class Linear
         RunDense(pool, transposed, outputGradient, inputGradient, null);
     }
 
-    /// <summary>Accumulates outputGradient * input^T over tokens into weightGradient [O,I], and outputGradient over tokens into biasGradient [O].</summary>
-    public static void BackwardWeight(WorkerPool pool, CpuActivations input, CpuActivations outputGradient, CpuWeights weightGradient, CpuWeights? biasGradient)
+    /// <summary>
+    /// Accumulates outputGradient * input^T over tokens into weightGradient [O,I], and outputGradient over tokens into biasGradient [O].
+    /// </summary>
+    public static void BackwardWeight(
+        WorkerPool pool,
+        CpuActivations input,
+        CpuActivations outputGradient,
+        CpuWeights weightGradient,
+        CpuWeights? biasGradient
+    )
     {
         LinearWeightGradient.Run(pool, input, outputGradient, weightGradient);
         if (biasGradient is not null)
@@ -92,7 +100,10 @@ internal static unsafe class Linear
                 float* y = output.Lanes(tile, row);
                 if (width == CpuActivations.MaximumWidth)
                 {
-                    Vector512<float> s0 = initial, s1 = initial, s2 = initial, s3 = initial;
+                    Vector512<float> s0 = initial,
+                        s1 = initial,
+                        s2 = initial,
+                        s3 = initial;
                     for (int i = start; i < stop; i++)
                     {
                         float* lanes = x + ((long)indices[i] * CpuActivations.MaximumWidth);
@@ -115,7 +126,11 @@ internal static unsafe class Linear
                     Vector512<float> sum = initial;
                     for (int i = start; i < stop; i++)
                     {
-                        sum = Vector512.MultiplyAddEstimate(Vector512.Create(values[i]), Vector512.Load(x + ((long)indices[i] * width) + lane), sum);
+                        sum = Vector512.MultiplyAddEstimate(
+                            Vector512.Create(values[i]),
+                            Vector512.Load(x + ((long)indices[i] * width) + lane),
+                            sum
+                        );
                     }
 
                     sum.Store(y + lane);
@@ -147,7 +162,8 @@ internal static unsafe class Linear
             {
                 for (int lane = 0; lane < width; lane += CpuActivations.VectorLanes)
                 {
-                    OneRow(weight + ((long)row * inner), inner, x + lane, width, bias == null ? 0f : bias[row]).Store(output.Lanes(tile, row) + lane);
+                    OneRow(weight + ((long)row * inner), inner, x + lane, width, bias == null ? 0f : bias[row])
+                        .Store(output.Lanes(tile, row) + lane);
                 }
             }
         }
@@ -155,7 +171,10 @@ internal static unsafe class Linear
         private static Vector512<float> OneRow(float* w, int inner, float* x, int width, float bias)
         {
             // Four sums, so that the multiply-adds do not wait for one another.
-            Vector512<float> s0 = Vector512.Create(bias), s1 = default, s2 = default, s3 = default;
+            Vector512<float> s0 = Vector512.Create(bias),
+                s1 = default,
+                s2 = default,
+                s3 = default;
             int i = 0;
             for (; i + 4 <= inner; i += 4, x += 4 * width)
             {
@@ -195,7 +214,12 @@ internal static unsafe class Linear
             int row = 0;
             for (; end - first == 16 && row + 16 <= weight.Rows; row += 16)
             {
-                Transposition.Sixteen(weight.Data + ((long)row * weight.Columns) + first, weight.Columns, transposed + ((long)first * weight.Rows) + row, weight.Rows);
+                Transposition.Sixteen(
+                    weight.Data + ((long)row * weight.Columns) + first,
+                    weight.Columns,
+                    transposed + ((long)first * weight.Rows) + row,
+                    weight.Rows
+                );
             }
 
             for (; row < weight.Rows; row++)

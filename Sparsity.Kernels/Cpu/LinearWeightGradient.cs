@@ -4,8 +4,9 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// weightGradient [O,I] += outputGradient^T [O,N] * input [N,I], summed over all N tokens. One of the two is packed token by token, 64 or 128 channels side by side;
-/// the other gives the rows, a broadcast number at a time. Where the rows are mostly zeros, as behind AbsTopK, only their nonzero entries are visited.
+/// weightGradient [O,I] += outputGradient^T [O,N] * input [N,I], summed over all N tokens. One of the two is packed token by token, 64 or
+/// 128 channels side by side; the other gives the rows, a broadcast number at a time. Where the rows are mostly zeros, as behind AbsTopK,
+/// only their nonzero entries are visited.
 /// </summary>
 internal static unsafe class LinearWeightGradient
 {
@@ -15,7 +16,10 @@ internal static unsafe class LinearWeightGradient
     private const int RowsOfBlock = 24;
     private const int SampledEvery = 8;
 
-    /// <summary>Four vectors of sums for each of six rows in the dense tiles; eight vectors for one row where zeros are skipped, so that no sum waits for itself.</summary>
+    /// <summary>
+    /// Four vectors of sums for each of six rows in the dense tiles; eight vectors for one row where zeros are skipped, so that no sum
+    /// waits for itself.
+    /// </summary>
     private const int DenseColumns = 64;
     private const int SparseColumns = 128;
     private const int Width = CpuActivations.MaximumWidth;
@@ -81,7 +85,9 @@ internal static unsafe class LinearWeightGradient
         }
     }
 
-    /// <summary>Overwrites packed[block][tile][lane][width] with the tile's channels of that block; absent lanes and channels are zero.</summary>
+    /// <summary>
+    /// Overwrites packed[block][tile][lane][width] with the tile's channels of that block; absent lanes and channels are zero.
+    /// </summary>
     private readonly struct PackJob(CpuActivations values, float* packed, int blocks, int blockWidth) : IParallelJob
     {
         public void Execute(int item, int worker)
@@ -101,7 +107,12 @@ internal static unsafe class LinearWeightGradient
                 int channel = 0;
                 for (; channel + 16 <= count; channel += 16)
                 {
-                    Transposition.Sixteen(values.Lanes(tile, first + channel) + lane, values.Width, target + (lane * blockWidth) + channel, blockWidth);
+                    Transposition.Sixteen(
+                        values.Lanes(tile, first + channel) + lane,
+                        values.Width,
+                        target + (lane * blockWidth) + channel,
+                        blockWidth
+                    );
                 }
 
                 for (; channel < count; channel++)
@@ -117,8 +128,8 @@ internal static unsafe class LinearWeightGradient
     }
 
     /// <summary>
-    /// Overwrites compressed with the nonzero numbers of each tile, channel after channel; bits with a word for each channel of each tile, whose bit i says whether lane i is
-    /// among them; and firsts[tile][block of rows] with the place of a block's first.
+    /// Overwrites compressed with the nonzero numbers of each tile, channel after channel; bits with a word for each channel of each tile,
+    /// whose bit i says whether lane i is among them; and firsts[tile][block of rows] with the place of a block's first.
     /// </summary>
     private readonly struct CompressJob(CpuActivations values, ulong* bits, float* compressed, int* firsts) : IParallelJob
     {
@@ -151,7 +162,9 @@ internal static unsafe class LinearWeightGradient
             {
                 for (int column = 0; column < columnCount; column++)
                 {
-                    long entry = transposed ? ((long)(firstColumn + column) * columns) + firstRow + row : ((long)(firstRow + row) * columns) + firstColumn + column;
+                    long entry = transposed
+                        ? ((long)(firstColumn + column) * columns) + firstRow + row
+                        : ((long)(firstRow + row) * columns) + firstColumn + column;
                     data[entry] += sums[(row * stride) + column];
                 }
             }
@@ -159,11 +172,19 @@ internal static unsafe class LinearWeightGradient
     }
 
     /// <summary>
-    /// An item is a block of 24 rows by 128 columns of the product, kept in the first cache while all tokens pass: 128 columns are eight vectors, and a tile of 64 tokens
-    /// of them fits beside it.
+    /// An item is a block of 24 rows by 128 columns of the product, kept in the first cache while all tokens pass: 128 columns are eight
+    /// vectors, and a tile of 64 tokens of them fits beside it.
     /// </summary>
     private readonly struct SparseJob(
-        WorkerPool pool, CpuActivations rows, ulong* bits, float* compressed, int* firsts, CpuActivations columns, float* packed, Target target) : IParallelJob
+        WorkerPool pool,
+        CpuActivations rows,
+        ulong* bits,
+        float* compressed,
+        int* firsts,
+        CpuActivations columns,
+        float* packed,
+        Target target
+    ) : IParallelJob
     {
         public void Execute(int item, int worker)
         {
@@ -179,10 +200,23 @@ internal static unsafe class LinearWeightGradient
             for (int tile = 0; tile < rows.Tiles; tile++)
             {
                 float* x = packed + ((((long)block * rows.Tiles) + tile) * Width * SparseColumns);
-                NonzeroRows(compressed + firsts[((long)tile * rowBlocks) + rowBlock], bits + ((long)tile * rows.Channels) + firstRow, rowCount, x, sums);
+                NonzeroRows(
+                    compressed + firsts[((long)tile * rowBlocks) + rowBlock],
+                    bits + ((long)tile * rows.Channels) + firstRow,
+                    rowCount,
+                    x,
+                    sums
+                );
             }
 
-            target.Accumulate(sums, SparseColumns, firstRow, rowCount, firstColumn, Math.Min(SparseColumns, columns.Channels - firstColumn));
+            target.Accumulate(
+                sums,
+                SparseColumns,
+                firstRow,
+                rowCount,
+                firstColumn,
+                Math.Min(SparseColumns, columns.Channels - firstColumn)
+            );
         }
 
         private static void NonzeroRows(float* values, ulong* bits, int rowCount, float* x, float* sums)
@@ -216,8 +250,7 @@ internal static unsafe class LinearWeightGradient
                     s5 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 80), s5);
                     s6 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 96), s6);
                     s7 = Vector512.MultiplyAddEstimate(factor, Vector512.Load(token + 112), s7);
-                }
-                while (word != 0);
+                } while (word != 0);
 
                 s0.Store(sums);
                 s1.Store(sums + 16);
@@ -232,7 +265,8 @@ internal static unsafe class LinearWeightGradient
     }
 
     /// <summary>An item is a block of 24 rows by 64 columns of the product, in register tiles of six rows.</summary>
-    private readonly struct DenseJob(WorkerPool pool, CpuActivations rows, CpuActivations columns, float* packed, Target target) : IParallelJob
+    private readonly struct DenseJob(WorkerPool pool, CpuActivations rows, CpuActivations columns, float* packed, Target target)
+        : IParallelJob
     {
         public void Execute(int item, int worker)
         {

@@ -2,7 +2,9 @@ using System.Runtime.Intrinsics;
 
 namespace Sparsity.Kernels.Cpu;
 
-/// <summary>The bigram table's part of the logits, and the cross-entropy: loss = log sum exp(z) - z[target], dz = scale * (softmax(z) - onehot).</summary>
+/// <summary>
+/// The bigram table's part of the logits, and the cross-entropy: loss = log sum exp(z) - z[target], dz = scale * (softmax(z) - onehot).
+/// </summary>
 internal static unsafe class Loss
 {
     private const int VocabularyOfItem = 64;
@@ -21,11 +23,20 @@ internal static unsafe class Loss
 
     /// <summary>Accumulates into tableGradient [V,V] except its last row.</summary>
     public static void BigramBackward(WorkerPool pool, CpuTokens tokens, CpuActivations logitsGradient, CpuWeights tableGradient) =>
-        pool.Run((logitsGradient.Channels + VocabularyOfItem - 1) / VocabularyOfItem, new BigramBackwardJob(tokens.Data, logitsGradient, tableGradient.Data));
+        pool.Run(
+            (logitsGradient.Channels + VocabularyOfItem - 1) / VocabularyOfItem,
+            new BigramBackwardJob(tokens.Data, logitsGradient, tableGradient.Data)
+        );
 
     /// <summary>Overwrites losses [B,T,1] and, where given, logitsGradient [B,T,V] (may be the logits).</summary>
-    public static void CrossEntropy(WorkerPool pool, CpuActivations logits, CpuTokens targets, CpuActivations losses, CpuActivations? logitsGradient, float gradientScale) =>
-        pool.Run(logits.Tiles, new CrossEntropyJob(logits, targets.Data, losses, logitsGradient, gradientScale));
+    public static void CrossEntropy(
+        WorkerPool pool,
+        CpuActivations logits,
+        CpuTokens targets,
+        CpuActivations losses,
+        CpuActivations? logitsGradient,
+        float gradientScale
+    ) => pool.Run(logits.Tiles, new CrossEntropyJob(logits, targets.Data, losses, logitsGradient, gradientScale));
 
     /// <summary>The sum of values [B,T,1], token after token in double.</summary>
     public static double Sum(CpuActivations values)
@@ -70,19 +81,32 @@ internal static unsafe class Loss
             for (int tile = 0; tile < gradient.Tiles; tile++)
             {
                 int valid = gradient.ValidLanes(tile);
-                int* ids = tokens + (tile / gradient.TilesPerSequence * gradient.Tokens) + (tile % gradient.TilesPerSequence * gradient.Width);
+                int* ids =
+                    tokens + (tile / gradient.TilesPerSequence * gradient.Tokens) + (tile % gradient.TilesPerSequence * gradient.Width);
                 for (int lane = 0; lane < valid; lane++)
                 {
                     // The last row is the padding index -1 of the official code.
                     rows[lane] = ids[lane] == vocabulary - 1 ? null : tableGradient + ((long)ids[lane] * vocabulary) + first;
                 }
 
-                TokenRows.AddToRows(gradient.Lanes(tile, first), gradient.Width, Math.Min(VocabularyOfItem, vocabulary - first), rows, valid);
+                TokenRows.AddToRows(
+                    gradient.Lanes(tile, first),
+                    gradient.Width,
+                    Math.Min(VocabularyOfItem, vocabulary - first),
+                    rows,
+                    valid
+                );
             }
         }
     }
 
-    private readonly struct CrossEntropyJob(CpuActivations logits, int* targets, CpuActivations losses, CpuActivations? logitsGradient, float scale) : IParallelJob
+    private readonly struct CrossEntropyJob(
+        CpuActivations logits,
+        int* targets,
+        CpuActivations losses,
+        CpuActivations? logitsGradient,
+        float scale
+    ) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -104,7 +128,10 @@ internal static unsafe class Loss
             {
                 for (int group = 0; group < groups; group++)
                 {
-                    maximum[group] = Vector512.MaxNative(maximum[group], Vector512.Load(z + (v * width) + (group * CpuActivations.VectorLanes)));
+                    maximum[group] = Vector512.MaxNative(
+                        maximum[group],
+                        Vector512.Load(z + (v * width) + (group * CpuActivations.VectorLanes))
+                    );
                 }
             }
 
@@ -138,7 +165,10 @@ internal static unsafe class Loss
             {
                 // Not max + log(sum) - target: next to large logits that would round log(sum) away.
                 float* own = loss + (group * CpuActivations.VectorLanes);
-                Vector512<float> counts = Vector512.GreaterThan(Vector512.Load(counted + (group * CpuActivations.VectorLanes)), Vector512<float>.Zero);
+                Vector512<float> counts = Vector512.GreaterThan(
+                    Vector512.Load(counted + (group * CpuActivations.VectorLanes)),
+                    Vector512<float>.Zero
+                );
                 (Vector512.Load(own) + (Vector512.Log(sum[group]) & counts)).Store(own);
                 sum[group] = Vector512.Load(counted + (group * CpuActivations.VectorLanes)) / sum[group];
             }

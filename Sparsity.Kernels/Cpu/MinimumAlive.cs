@@ -4,9 +4,9 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// Which entries every row or column of a matrix keeps whatever the others are: its largest magnitudes, ties to the lower index. What is a little below the last step's
-/// threshold of its line is passed over; where too few entries are left, the line is gone over again without that. One more entry than is kept tells whether there are
-/// ties to look for.
+/// Which entries every row or column of a matrix keeps whatever the others are: its largest magnitudes, ties to the lower index. What is a
+/// little below the last step's threshold of its line is passed over; where too few entries are left, the line is gone over again without
+/// that. One more entry than is kept tells whether there are ties to look for.
 /// </summary>
 internal static unsafe class MinimumAlive
 {
@@ -37,8 +37,12 @@ internal static unsafe class MinimumAlive
         pool.Run(items, new ThresholdJob(weights, alive, byRows: axis == 1, rowsOfItem, thresholds, lastTies));
     }
 
-    /// <summary>Of each line, the bits of its <paramref name="alive"/>-th largest magnitude, and the place of the last entry equal to it that is protected, or the largest number for all.</summary>
-    private readonly struct ThresholdJob(CpuWeights weights, int alive, bool byRows, int rowsOfItem, int* thresholds, int* lastTies) : IParallelJob
+    /// <summary>
+    /// Of each line, the bits of its <paramref name="alive"/>-th largest magnitude, and the place of the last entry equal to it that is
+    /// protected, or the largest number for all.
+    /// </summary>
+    private readonly struct ThresholdJob(CpuWeights weights, int alive, bool byRows, int rowsOfItem, int* thresholds, int* lastTies)
+        : IParallelJob
     {
         public void Execute(int item, int worker)
         {
@@ -46,7 +50,12 @@ internal static unsafe class MinimumAlive
             {
                 if (!Columns(item * ColumnsOfItem))
                 {
-                    weights.LineGuesses.AsSpan(item * ColumnsOfItem, Math.Min(ColumnsOfItem, weights.LineGuesses.Length - (item * ColumnsOfItem))).Fill(-1);
+                    weights
+                        .LineGuesses.AsSpan(
+                            item * ColumnsOfItem,
+                            Math.Min(ColumnsOfItem, weights.LineGuesses.Length - (item * ColumnsOfItem))
+                        )
+                        .Fill(-1);
                     Columns(item * ColumnsOfItem);
                 }
 
@@ -120,7 +129,9 @@ internal static unsafe class MinimumAlive
 
             for (int column = 0; column < weights.Columns; column += Lanes)
             {
-                ulong equal = Vector512.Equals(WeightTopK.LoadBits(bits + column, weights.Columns - column), Vector512.Create(threshold)).ExtractMostSignificantBits();
+                ulong equal = Vector512
+                    .Equals(WeightTopK.LoadBits(bits + column, weights.Columns - column), Vector512.Create(threshold))
+                    .ExtractMostSignificantBits();
                 for (; equal != 0 && ties > 0; equal &= equal - 1, ties--)
                 {
                     lastTies[row] = column + BitOperations.TrailingZeroCount(equal);
@@ -182,7 +193,9 @@ internal static unsafe class MinimumAlive
 
                 threshold.Store(thresholds + first + (vector * Lanes));
                 Vector512<int> further = Vector512.Equals(places[alive], threshold);
-                Vector512.ConditionalSelect(further, Vector512.Create(-1), Vector512.Create(int.MaxValue)).Store(lastTies + first + (vector * Lanes));
+                Vector512
+                    .ConditionalSelect(further, Vector512.Create(-1), Vector512.Create(int.MaxValue))
+                    .Store(lastTies + first + (vector * Lanes));
                 isOpen |= further != Vector512<int>.Zero;
                 ties[vector] = Vector512<int>.Zero;
                 for (int place = 0; place < alive; place++)
@@ -203,7 +216,10 @@ internal static unsafe class MinimumAlive
                     }
 
                     int* last = lastTies + first + (vector * Lanes);
-                    Vector512<int> equal = Vector512.Equals(WeightTopK.LoadBits(bits + (vector * Lanes), columns - (vector * Lanes)), Vector512.Load(thresholds + first + (vector * Lanes)));
+                    Vector512<int> equal = Vector512.Equals(
+                        WeightTopK.LoadBits(bits + (vector * Lanes), columns - (vector * Lanes)),
+                        Vector512.Load(thresholds + first + (vector * Lanes))
+                    );
                     Vector512<int> tie = equal & Vector512.GreaterThan(ties[vector], Vector512<int>.Zero);
                     ties[vector] += tie;
                     Vector512.ConditionalSelect(tie, Vector512.Create(row), Vector512.Load(last)).Store(last);

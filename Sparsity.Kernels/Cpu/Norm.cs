@@ -4,8 +4,8 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// RMSNorm and LayerNorm over the channels of each token. With z = (x - mean) * r: y = z * weight + bias, and
-/// dx = r * (g - [mean(g)] - z * mean(g * z)) with g = dy * weight; the bracketed term is LayerNorm's only, and the last falls away where r is frozen.
+/// RMSNorm and LayerNorm over the channels of each token. With z = (x - mean) * r: y = z * weight + bias, and dx = r * (g - [mean(g)] - z *
+/// mean(g * z)) with g = dy * weight; the bracketed term is LayerNorm's only, and the last falls away where r is frozen.
 /// </summary>
 internal static unsafe class Norm
 {
@@ -14,14 +14,33 @@ internal static unsafe class Norm
 
     private const float LayerEpsilon = 1e-5f;
 
-    /// <summary>Overwrites output [B,T,C] and statistics [B,T,2] (mean, reciprocal deviation); a frozen reciprocal deviation is read from there.</summary>
+    /// <summary>
+    /// Overwrites output [B,T,C] and statistics [B,T,2] (mean, reciprocal deviation); a frozen reciprocal deviation is read from there.
+    /// </summary>
     public static void Forward(
-        WorkerPool pool, NormKind kind, CpuActivations input, CpuWeights weight, CpuWeights? bias, CpuActivations output, CpuActivations statistics, bool isScaleFrozen)
+        WorkerPool pool,
+        NormKind kind,
+        CpuActivations input,
+        CpuWeights weight,
+        CpuWeights? bias,
+        CpuActivations output,
+        CpuActivations statistics,
+        bool isScaleFrozen
+    )
     {
         float* biases = bias is null ? null : bias.Data;
         if (input.IsSingleToken)
         {
-            SingleToken.NormForward(kind == NormKind.LayerNorm, Epsilon(kind), input, weight.Data, biases, output, statistics, isScaleFrozen);
+            SingleToken.NormForward(
+                kind == NormKind.LayerNorm,
+                Epsilon(kind),
+                input,
+                weight.Data,
+                biases,
+                output,
+                statistics,
+                isScaleFrozen
+            );
             return;
         }
 
@@ -30,8 +49,17 @@ internal static unsafe class Norm
 
     /// <summary>Accumulates into inputGradient [B,T,C], weightGradient [C] and biasGradient [C].</summary>
     public static void Backward(
-        WorkerPool pool, NormKind kind, CpuActivations input, CpuActivations statistics, CpuWeights weight, CpuActivations outputGradient,
-        CpuActivations inputGradient, CpuWeights? weightGradient, CpuWeights? biasGradient, bool isScaleFrozen)
+        WorkerPool pool,
+        NormKind kind,
+        CpuActivations input,
+        CpuActivations statistics,
+        CpuWeights weight,
+        CpuActivations outputGradient,
+        CpuActivations inputGradient,
+        CpuWeights? weightGradient,
+        CpuWeights? biasGradient,
+        bool isScaleFrozen
+    )
     {
         pool.Run(input.Tiles, new BackwardJob(kind, input, statistics, weight.Data, outputGradient, inputGradient, isScaleFrozen));
         if (weightGradient is not null)
@@ -48,7 +76,14 @@ internal static unsafe class Norm
     private static float Epsilon(NormKind kind) => kind == NormKind.RmsNorm ? RmsEpsilon : LayerEpsilon;
 
     private readonly struct ForwardJob(
-        NormKind kind, CpuActivations input, float* weight, float* bias, CpuActivations output, CpuActivations statistics, bool isScaleFrozen) : IParallelJob
+        NormKind kind,
+        CpuActivations input,
+        float* weight,
+        float* bias,
+        CpuActivations output,
+        CpuActivations statistics,
+        bool isScaleFrozen
+    ) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -96,8 +131,14 @@ internal static unsafe class Norm
     }
 
     private readonly struct BackwardJob(
-        NormKind kind, CpuActivations input, CpuActivations statistics, float* weight, CpuActivations outputGradient, CpuActivations inputGradient,
-        bool isScaleFrozen) : IParallelJob
+        NormKind kind,
+        CpuActivations input,
+        CpuActivations statistics,
+        float* weight,
+        CpuActivations outputGradient,
+        CpuActivations inputGradient,
+        bool isScaleFrozen
+    ) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -133,7 +174,12 @@ internal static unsafe class Norm
         }
     }
 
-    private readonly struct WeightGradientJob(CpuActivations input, CpuActivations statistics, CpuActivations outputGradient, float* weightGradient) : IParallelJob
+    private readonly struct WeightGradientJob(
+        CpuActivations input,
+        CpuActivations statistics,
+        CpuActivations outputGradient,
+        float* weightGradient
+    ) : IParallelJob
     {
         public void Execute(int channel, int worker)
         {
@@ -142,7 +188,8 @@ internal static unsafe class Norm
             {
                 for (int lane = 0; lane < input.Width; lane += CpuActivations.VectorLanes)
                 {
-                    Vector512<float> z = (Vector512.Load(input.Lanes(tile, channel) + lane) - Vector512.Load(statistics.Lanes(tile, 0) + lane))
+                    Vector512<float> z =
+                        (Vector512.Load(input.Lanes(tile, channel) + lane) - Vector512.Load(statistics.Lanes(tile, 0) + lane))
                         * Vector512.Load(statistics.Lanes(tile, 1) + lane);
                     sum = Vector512.MultiplyAddEstimate(Vector512.Load(outputGradient.Lanes(tile, channel) + lane), z, sum);
                 }

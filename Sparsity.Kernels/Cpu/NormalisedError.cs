@@ -3,12 +3,14 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// The normalised mean squared error of a prediction [B,T,C] (docs/method.md section 5): sum (x - t)^2 / sum t^2. Backward, with the denominator P taken as a constant:
-/// dx = 2 (x - t) / P, dt = -dx.
+/// The normalised mean squared error of a prediction [B,T,C] (docs/method.md section 5): sum (x - t)^2 / sum t^2. Backward, with the
+/// denominator P taken as a constant: dx = 2 (x - t) / P, dt = -dx.
 /// </summary>
 internal static unsafe class NormalisedError
 {
-    /// <summary>Overwrites sums with sum (x - t)^2 and sum t^2: in double, channel by channel, so that the number of threads does not matter.</summary>
+    /// <summary>
+    /// Overwrites sums with sum (x - t)^2 and sum t^2: in double, channel by channel, so that the number of threads does not matter.
+    /// </summary>
     public static void Forward(WorkerPool pool, CpuActivations prediction, CpuActivations target, Span<double> sums)
     {
         var partial = (double*)pool.Shared(4 * target.Channels);
@@ -27,8 +29,14 @@ internal static unsafe class NormalisedError
 
     /// <summary>Accumulates into predictionGradient and targetGradient [B,T,C], where given.</summary>
     public static void Backward(
-        WorkerPool pool, CpuActivations prediction, CpuActivations target, float squares, float gradientScale, CpuActivations? predictionGradient, CpuActivations? targetGradient) =>
-        pool.Run(target.Tiles, new BackwardJob(prediction, target, 2 * gradientScale / squares, predictionGradient, targetGradient));
+        WorkerPool pool,
+        CpuActivations prediction,
+        CpuActivations target,
+        float squares,
+        float gradientScale,
+        CpuActivations? predictionGradient,
+        CpuActivations? targetGradient
+    ) => pool.Run(target.Tiles, new BackwardJob(prediction, target, 2 * gradientScale / squares, predictionGradient, targetGradient));
 
     private readonly struct SumJob(CpuActivations prediction, CpuActivations target, double* partial) : IParallelJob
     {
@@ -64,7 +72,12 @@ internal static unsafe class NormalisedError
     }
 
     private readonly struct BackwardJob(
-        CpuActivations prediction, CpuActivations target, float factor, CpuActivations? predictionGradient, CpuActivations? targetGradient) : IParallelJob
+        CpuActivations prediction,
+        CpuActivations target,
+        float factor,
+        CpuActivations? predictionGradient,
+        CpuActivations? targetGradient
+    ) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {
@@ -73,7 +86,8 @@ internal static unsafe class NormalisedError
             {
                 for (int lane = 0; lane < target.Width; lane += CpuActivations.VectorLanes)
                 {
-                    Vector512<float> difference = Vector512.Load(prediction.Lanes(tile, channel) + lane) - Vector512.Load(target.Lanes(tile, channel) + lane);
+                    Vector512<float> difference =
+                        Vector512.Load(prediction.Lanes(tile, channel) + lane) - Vector512.Load(target.Lanes(tile, channel) + lane);
                     Vector512<float> gradient = difference * Vector512.Create(factor) & CpuActivations.ValidMask(lane, valid);
                     if (predictionGradient is not null)
                     {

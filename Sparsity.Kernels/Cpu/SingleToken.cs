@@ -6,8 +6,8 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// Generation's case of some operations: activations [1,1,C] as a row. Vectors run over channels, a product over the nonzero inputs alone; every sum keeps the order that
-/// it has for many tokens, and so gives the same bits.
+/// Generation's case of some operations: activations [1,1,C] as a row. Vectors run over channels, a product over the nonzero inputs alone;
+/// every sum keeps the order that it has for many tokens, and so gives the same bits.
 /// </summary>
 internal static unsafe class SingleToken
 {
@@ -40,8 +40,19 @@ internal static unsafe class SingleToken
     /// <summary>The channels of a single token.</summary>
     public static Span<float> Values(CpuActivations activations) => new(activations.Row(), activations.Channels);
 
-    /// <summary>Overwrites output [1,1,C] and statistics [1,1,2] (mean, reciprocal deviation); a frozen reciprocal deviation is read from there.</summary>
-    public static void NormForward(bool centred, float epsilon, CpuActivations input, float* weight, float* bias, CpuActivations output, CpuActivations statistics, bool isScaleFrozen)
+    /// <summary>
+    /// Overwrites output [1,1,C] and statistics [1,1,2] (mean, reciprocal deviation); a frozen reciprocal deviation is read from there.
+    /// </summary>
+    public static void NormForward(
+        bool centred,
+        float epsilon,
+        CpuActivations input,
+        float* weight,
+        float* bias,
+        CpuActivations output,
+        CpuActivations statistics,
+        bool isScaleFrozen
+    )
     {
         int channels = input.Channels;
         float* x = input.Row();
@@ -75,7 +86,9 @@ internal static unsafe class SingleToken
         }
     }
 
-    /// <summary>Overwrites output [1,1,O] with the weight's columns times the inputs that are not zero: AbsTopK has left few of them.</summary>
+    /// <summary>
+    /// Overwrites output [1,1,O] with the weight's columns times the inputs that are not zero: AbsTopK has left few of them.
+    /// </summary>
     public static void LinearForward(NonzeroList columns, CpuActivations input, float* bias, CpuActivations output)
     {
         float* x = input.Row();

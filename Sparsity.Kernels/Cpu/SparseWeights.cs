@@ -137,7 +137,8 @@ internal sealed unsafe class SparseWeights : IDisposable
                 for (; column + 16 <= columns; column += 16)
                 {
                     // Most of a sparse row is zeros: they are passed 16 at a time.
-                    ulong nonzero = ~Vector512.Equals(Vector512.Load(values + column), Vector512<float>.Zero).ExtractMostSignificantBits() & 0xFFFF;
+                    ulong nonzero =
+                        ~Vector512.Equals(Vector512.Load(values + column), Vector512<float>.Zero).ExtractMostSignificantBits() & 0xFFFF;
                     for (; nonzero != 0; nonzero &= nonzero - 1)
                     {
                         int index = column + BitOperations.TrailingZeroCount(nonzero);
@@ -159,7 +160,15 @@ internal sealed unsafe class SparseWeights : IDisposable
     }
 
     /// <summary>An item is a part of the rows, in order, so that each column's entries are in order too.</summary>
-    private readonly struct ColumnsJob(NonzeroList byRows, NonzeroList byColumns, int rows, int columns, int parts, int* places, bool countOnly) : IParallelJob
+    private readonly struct ColumnsJob(
+        NonzeroList byRows,
+        NonzeroList byColumns,
+        int rows,
+        int columns,
+        int parts,
+        int* places,
+        bool countOnly
+    ) : IParallelJob
     {
         public void Execute(int item, int worker)
         {

@@ -2,7 +2,9 @@ using System.Runtime.Intrinsics;
 
 namespace Sparsity.Kernels.Cpu;
 
-/// <summary>Between rows of a table, one for each token of a tile, and the tile, where a channel's tokens lie side by side: in blocks of 16 by 16.</summary>
+/// <summary>
+/// Between rows of a table, one for each token of a tile, and the tile, where a channel's tokens lie side by side: in blocks of 16 by 16.
+/// </summary>
 internal static unsafe class TokenRows
 {
     private const int Side = CpuActivations.VectorLanes;
@@ -10,7 +12,9 @@ internal static unsafe class TokenRows
     /// <summary>A few cache lines of each row in one go.</summary>
     private const int ChannelsAtOnce = 64;
 
-    /// <summary>lanes[channel] += rows[lane][channel] for the channels of a tile; lanes beyond <paramref name="valid"/> stay as they are.</summary>
+    /// <summary>
+    /// lanes[channel] += rows[lane][channel] for the channels of a tile; lanes beyond <paramref name="valid"/> stay as they are.
+    /// </summary>
     /// <param name="rows">A row for each lane.</param>
     /// <param name="valid">Lanes that have one.</param>
     /// <param name="lanes">The tile's first channel.</param>
@@ -27,7 +31,15 @@ internal static unsafe class TokenRows
                 new Span<float>(block, Side * Side).Clear();
                 for (int channel = first; channel < Math.Min(first + ChannelsAtOnce, channels); channel += Side)
                 {
-                    AddBlock(rows + lane, count, lanes + (channel * width) + lane, width, channel, Math.Min(Side, channels - channel), block);
+                    AddBlock(
+                        rows + lane,
+                        count,
+                        lanes + (channel * width) + lane,
+                        width,
+                        channel,
+                        Math.Min(Side, channels - channel),
+                        block
+                    );
                 }
             }
         }
@@ -56,7 +68,9 @@ internal static unsafe class TokenRows
         }
     }
 
-    /// <summary>rows[lane][channel] += lanes[channel], lane after lane, for up to <paramref name="channels"/> channels; a null row takes nothing.</summary>
+    /// <summary>
+    /// rows[lane][channel] += lanes[channel], lane after lane, for up to <paramref name="channels"/> channels; a null row takes nothing.
+    /// </summary>
     /// <param name="lanes">The first of these channels.</param>
     /// <param name="width">Lanes of a channel.</param>
     /// <param name="channels">Channels from there on.</param>

@@ -29,9 +29,30 @@ internal static unsafe class Transposition
 
         // Four rows at a time to 4 x 4 blocks inside the 128-bit quarters, then the quarters themselves.
         FourRows(source, sourceStride, out Vector512<float> a0, out Vector512<float> a1, out Vector512<float> a2, out Vector512<float> a3);
-        FourRows(source + (4 * sourceStride), sourceStride, out Vector512<float> b0, out Vector512<float> b1, out Vector512<float> b2, out Vector512<float> b3);
-        FourRows(source + (8 * sourceStride), sourceStride, out Vector512<float> c0, out Vector512<float> c1, out Vector512<float> c2, out Vector512<float> c3);
-        FourRows(source + (12 * sourceStride), sourceStride, out Vector512<float> d0, out Vector512<float> d1, out Vector512<float> d2, out Vector512<float> d3);
+        FourRows(
+            source + (4 * sourceStride),
+            sourceStride,
+            out Vector512<float> b0,
+            out Vector512<float> b1,
+            out Vector512<float> b2,
+            out Vector512<float> b3
+        );
+        FourRows(
+            source + (8 * sourceStride),
+            sourceStride,
+            out Vector512<float> c0,
+            out Vector512<float> c1,
+            out Vector512<float> c2,
+            out Vector512<float> c3
+        );
+        FourRows(
+            source + (12 * sourceStride),
+            sourceStride,
+            out Vector512<float> d0,
+            out Vector512<float> d1,
+            out Vector512<float> d2,
+            out Vector512<float> d3
+        );
         Quarters(a0, b0, c0, d0, target, 4 * targetStride);
         Quarters(a1, b1, c1, d1, target + targetStride, 4 * targetStride);
         Quarters(a2, b2, c2, d2, target + (2 * targetStride), 4 * targetStride);
@@ -39,7 +60,14 @@ internal static unsafe class Transposition
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void FourRows(float* rows, long stride, out Vector512<float> c0, out Vector512<float> c1, out Vector512<float> c2, out Vector512<float> c3)
+    private static void FourRows(
+        float* rows,
+        long stride,
+        out Vector512<float> c0,
+        out Vector512<float> c1,
+        out Vector512<float> c2,
+        out Vector512<float> c3
+    )
     {
         Vector512<float> r0 = Vector512.Load(rows);
         Vector512<float> r1 = Vector512.Load(rows + stride);

@@ -8,8 +8,9 @@ namespace Sparsity.Kernels.Cpu;
 internal static class VectorMath
 {
     /// <summary>
-    /// e^x within 2 units in the last place; 0 below -87.3 (where the result would be subnormal), infinity above 88.7, NaN for NaN. As in Cephes' expf: x = n ln 2 + r,
-    /// a polynomial of degree 5 for (e^r - 1 - r) / r^2 with |r| at most half of ln 2, and n added to the exponent's bits.
+    /// e^x within 2 units in the last place; 0 below -87.3 (where the result would be subnormal), infinity above 88.7, NaN for NaN. As in
+    /// Cephes' expf: x = n ln 2 + r, a polynomial of degree 5 for (e^r - 1 - r) / r^2 with |r| at most half of ln 2, and n added to the
+    /// exponent's bits.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Exp(Vector512<float> x)
@@ -29,9 +30,15 @@ internal static class VectorMath
         p = Vector512.MultiplyAddEstimate(p, r, Vector512.Create(5.0000001201e-1f));
         p = Vector512.MultiplyAddEstimate(p, r * r, r) + Vector512<float>.One;
 
-        Vector512<float> result = Avx512F.IsSupported ? Avx512F.Scale(p, n) : Scaled(p, shifted.AsInt32() - Vector512.Create(Rounder).AsInt32());
+        Vector512<float> result = Avx512F.IsSupported
+            ? Avx512F.Scale(p, n)
+            : Scaled(p, shifted.AsInt32() - Vector512.Create(Rounder).AsInt32());
         result = Vector512.AndNot(result, Vector512.LessThan(x, Vector512.Create(Lowest)));
-        return Vector512.ConditionalSelect(Vector512.GreaterThan(x, Vector512.Create(Highest)), Vector512.Create(float.PositiveInfinity), result);
+        return Vector512.ConditionalSelect(
+            Vector512.GreaterThan(x, Vector512.Create(Highest)),
+            Vector512.Create(float.PositiveInfinity),
+            result
+        );
     }
 
     /// <summary>p * 2^n in two factors, as n may be 128.</summary>

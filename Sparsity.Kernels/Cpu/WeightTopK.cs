@@ -5,9 +5,10 @@ using System.Runtime.Intrinsics;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>
-/// Zeroes all but the k entries of largest magnitude of a matrix (official apply_topk_), every row or column keeping its minimum. Magnitudes are compared as the
-/// integers of their bits, which order the same. Entries above a window around the last step's threshold are counted and those inside it collected, in one pass;
-/// where the threshold has left the window, a histogram of the upper 16 bits finds it. The result does not depend on where the window was.
+/// Zeroes all but the k entries of largest magnitude of a matrix (official apply_topk_), every row or column keeping its minimum.
+/// Magnitudes are compared as the integers of their bits, which order the same. Entries above a window around the last step's threshold are
+/// counted and those inside it collected, in one pass; where the threshold has left the window, a histogram of the upper 16 bits finds it.
+/// The result does not depend on where the window was.
 /// </summary>
 internal static unsafe class WeightTopK
 {
@@ -27,7 +28,9 @@ internal static unsafe class WeightTopK
         int protectedCount = alive * (aliveAxis == 1 ? weights.Rows : weights.Columns);
         if (protectedCount > keep)
         {
-            throw new ArgumentException($"{weights.Name}: the minimum alive protects {protectedCount} entries, more than the {keep} to keep.");
+            throw new ArgumentException(
+                $"{weights.Name}: the minimum alive protects {protectedCount} entries, more than the {keep} to keep."
+            );
         }
 
         int rowsOfItem = Math.Max(1, EntriesOfItem / weights.Columns);
@@ -72,7 +75,8 @@ internal static unsafe class WeightTopK
     }
 
     /// <summary>
-    /// The matrix and which of its entries are protected: of a line (row or column), those above its threshold, and those equal to it up to the place of the last tie.
+    /// The matrix and which of its entries are protected: of a line (row or column), those above its threshold, and those equal to it up to
+    /// the place of the last tie.
     /// </summary>
     private readonly struct Matrix(CpuWeights weights, int rowsOfItem, int? aliveAxis, int* lineThresholds, int* lastTies)
     {
@@ -134,7 +138,16 @@ internal static unsafe class WeightTopK
 
             int threshold;
             int ties;
-            if (last > 0 && Search(wanted, Math.Max(1, last - weights.ThresholdWindow), AtMost((long)last + weights.ThresholdWindow), out threshold, out ties))
+            if (
+                last > 0
+                && Search(
+                    wanted,
+                    Math.Max(1, last - weights.ThresholdWindow),
+                    AtMost((long)last + weights.ThresholdWindow),
+                    out threshold,
+                    out ties
+                )
+            )
             {
                 weights.ThresholdWindow = (int)Math.Clamp(4L * Math.Abs(threshold - last), NarrowestWindow, WidestWindow);
             }
@@ -192,7 +205,9 @@ internal static unsafe class WeightTopK
             return true;
         }
 
-        /// <summary>The <paramref name="rank"/>-th largest of values in [low, high); leaves in rank how many of those equal to it count.</summary>
+        /// <summary>
+        /// The <paramref name="rank"/>-th largest of values in [low, high); leaves in rank how many of those equal to it count.
+        /// </summary>
         private static int Select(Span<int> values, int low, int high, ref int rank)
         {
             Span<int> counts = stackalloc int[1024];
@@ -287,7 +302,10 @@ internal static unsafe class WeightTopK
         }
     }
 
-    /// <summary>Counts an item's unprotected entries at or above the window, and collects those inside it at the item's own place among the candidates.</summary>
+    /// <summary>
+    /// Counts an item's unprotected entries at or above the window, and collects those inside it at the item's own place among the
+    /// candidates.
+    /// </summary>
     private readonly struct WindowJob(Matrix matrix, int low, int high, int* above, int* inside, int* candidates) : IParallelJob
     {
         public void Execute(int item, int worker)
@@ -309,7 +327,9 @@ internal static unsafe class WeightTopK
                     }
 
                     reach = Vector512.AndNot(reach, matrix.Protected(magnitudes, row, column));
-                    ulong higherBits = (reach & Vector512.GreaterThanOrEqual(magnitudes, Vector512.Create(high))).ExtractMostSignificantBits();
+                    ulong higherBits = (
+                        reach & Vector512.GreaterThanOrEqual(magnitudes, Vector512.Create(high))
+                    ).ExtractMostSignificantBits();
                     higher += BitOperations.PopCount(higherBits);
                     for (ulong word = reach.ExtractMostSignificantBits() & ~higherBits; word != 0; word &= word - 1)
                     {
@@ -360,7 +380,8 @@ internal static unsafe class WeightTopK
                 {
                     int count = columns - column;
                     Vector512<int> magnitudes = LoadBits(bits + column, count);
-                    Vector512<int> kept = Vector512.GreaterThan(magnitudes, Vector512.Create(threshold)) | matrix.Protected(magnitudes, row, column);
+                    Vector512<int> kept =
+                        Vector512.GreaterThan(magnitudes, Vector512.Create(threshold)) | matrix.Protected(magnitudes, row, column);
                     Vector512<int> equal = Vector512.Equals(magnitudes, Vector512.Create(threshold));
                     if (equal != Vector512<int>.Zero)
                     {

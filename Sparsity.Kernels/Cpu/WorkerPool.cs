@@ -4,7 +4,9 @@ using System.Runtime.InteropServices;
 
 namespace Sparsity.Kernels.Cpu;
 
-/// <summary>Work that splits into items, each computed wholly by one thread, so that the result does not depend on how many threads there are.</summary>
+/// <summary>
+/// Work that splits into items, each computed wholly by one thread, so that the result does not depend on how many threads there are.
+/// </summary>
 internal interface IParallelJob
 {
     /// <param name="item">Which item, from 0.</param>
@@ -24,7 +26,7 @@ internal sealed unsafe class WorkerPool : IDisposable
     private readonly object _gate = new();
     private readonly void*[] _scratch;
     private readonly nuint[] _scratchBytes;
-    private delegate*<void*, int, int, int, void> _body;
+    private delegate* <void*, int, int, int, void> _body;
     private void* _job;
     private int _items;
     private int _generation;
@@ -106,10 +108,15 @@ internal sealed unsafe class WorkerPool : IDisposable
         }
     }
 
-    /// <summary>At least <paramref name="count"/> floats, 64-byte aligned, that belong to this worker until its item ends; contents undefined.</summary>
+    /// <summary>
+    /// At least <paramref name="count"/> floats, 64-byte aligned, that belong to this worker until its item ends; contents undefined.
+    /// </summary>
     public float* Scratch(int worker, int count) => Reserve(worker, count);
 
-    /// <summary>At least <paramref name="count"/> floats, 64-byte aligned, for the caller of <see cref="Run"/> and all items of its job; contents undefined.</summary>
+    /// <summary>
+    /// At least <paramref name="count"/> floats, 64-byte aligned, for the caller of <see cref="Run"/> and all items of its job; contents
+    /// undefined.
+    /// </summary>
     public float* Shared(int count) => Reserve(Workers, count);
 
     private float* Reserve(int worker, int count)
@@ -184,7 +191,10 @@ internal sealed unsafe class WorkerPool : IDisposable
         }
     }
 
-    /// <summary>Waits until the generation differs from <paramref name="seen"/>: briefly by spinning, as jobs follow each other closely, then asleep.</summary>
+    /// <summary>
+    /// Waits until the generation differs from <paramref name="seen"/>: briefly by spinning, as jobs follow each other closely, then
+    /// asleep.
+    /// </summary>
     private void Await(int seen)
     {
         for (int spin = 0; spin < SpinsBeforeSleep; spin++)

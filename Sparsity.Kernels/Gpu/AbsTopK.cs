@@ -3,8 +3,9 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// Keeps each token's k entries of largest magnitude (docs/method.md section 1). The bits of |x|, read as an integer, order as |x| does: the k-th is found four bits
-/// at a time, from the top, by counting how many entries other than zero have each value of them; the search ends as soon as the counts separate exactly k.
+/// Keeps each token's k entries of largest magnitude (docs/method.md section 1). The bits of |x|, read as an integer, order as |x| does:
+/// the k-th is found four bits at a time, from the top, by counting how many entries other than zero have each value of them; the search
+/// ends as soon as the counts separate exactly k.
 /// </summary>
 internal static class AbsTopK
 {
@@ -14,20 +15,31 @@ internal static class AbsTopK
         ArgumentOutOfRangeException.ThrowIfNegative(keep);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(keep, values.Channels);
         device.Launch(
-            values.Rows, 1, device.RowThreads(values.Channels),
-            new ForwardKernel(values.View, values.Stride, selection.View, values.Channels, keep));
+            values.Rows,
+            1,
+            device.RowThreads(values.Channels),
+            new ForwardKernel(values.View, values.Stride, selection.View, values.Channels, keep)
+        );
         selection.IsFew = 2 * keep <= values.Channels;
         values.IsKept = selection.IsFew;
     }
 
     /// <summary>In place on a run of values, as if they were one token's.</summary>
     public static void KeepLargest(GpuDevice device, ArrayView<float> values, int length, int keep) =>
-        device.Launch(1, 1, device.RowThreads(length), new ForwardKernel(values, length, device.Workspace<byte>("choice", length), length, keep));
+        device.Launch(
+            1,
+            1,
+            device.RowThreads(length),
+            new ForwardKernel(values, length, device.Workspace<byte>("choice", length), length, keep)
+        );
 
     /// <summary>In place on gradient [B,T,C]: zero where not kept.</summary>
     public static void Backward(GpuDevice device, GpuSelection selection, GpuActivations gradient)
     {
-        device.LaunchForEach(gradient.Length, new BackwardKernel(selection.View, gradient.View, gradient.Stride, gradient.Channels, gradient.Length));
+        device.LaunchForEach(
+            gradient.Length,
+            new BackwardKernel(selection.View, gradient.View, gradient.Stride, gradient.Channels, gradient.Length)
+        );
         gradient.IsKept = selection.IsFew;
     }
 
@@ -62,7 +74,8 @@ internal static class AbsTopK
                 threshold |= digit << shift;
                 if (threshold == 0 && totals[0] <= wanted)
                 {
-                    // No more than these differ from zero, as often under masks: all of them are kept, and as many zeros as are wanted besides.
+                    // No more than these differ from zero, as often under masks: all of them are kept, and as many zeros as are wanted
+                    // besides.
                     wanted -= totals[0];
                     shift = 0;
                 }
@@ -120,7 +133,8 @@ internal static class AbsTopK
         }
     }
 
-    internal readonly struct BackwardKernel(ArrayView<byte> selection, ArrayView<float> gradient, int stride, int channels, int length) : IKernel
+    internal readonly struct BackwardKernel(ArrayView<byte> selection, ArrayView<float> gradient, int stride, int channels, int length)
+        : IKernel
     {
         public void Execute()
         {
@@ -134,7 +148,9 @@ internal static class AbsTopK
     }
 }
 
-/// <summary>Counts of four bits of magnitudes: a column of 16 counters for each thread, so that no two threads write the same one.</summary>
+/// <summary>
+/// Counts of four bits of magnitudes: a column of 16 counters for each thread, so that no two threads write the same one.
+/// </summary>
 internal static class DigitCounts
 {
     public const int Bits = 4;
@@ -172,8 +188,8 @@ internal static class DigitCounts
     }
 
     /// <summary>
-    /// Overwrites totals [16] with the sums over threads; barriers before and after are the caller's. Each digit begins at another thread's counter: columns are a
-    /// multiple of the banks of shared memory apart.
+    /// Overwrites totals [16] with the sums over threads; barriers before and after are the caller's. Each digit begins at another thread's
+    /// counter: columns are a multiple of the banks of shared memory apart.
     /// </summary>
     public static void Total(ArrayView<int> counts, ArrayView<int> totals)
     {
@@ -190,8 +206,8 @@ internal static class DigitCounts
     }
 
     /// <summary>
-    /// The highest digit such that it and those above hold at least <paramref name="wanted"/>; reduces wanted by what those above it hold. If none are wanted
-    /// that is 15, which no magnitude has as its first digit.
+    /// The highest digit such that it and those above hold at least <paramref name="wanted"/>; reduces wanted by what those above it hold.
+    /// If none are wanted that is 15, which no magnitude has as its first digit.
     /// </summary>
     public static int DigitOfKth(ArrayView<int> totals, ref int wanted)
     {

@@ -15,7 +15,10 @@ internal static class Activation
     {
         int channels = GpuActivations.EntriesOfRow(input, output);
         int gelu = kind == ActivationKind.Gelu ? 1 : 0;
-        device.LaunchForEach(input.Length, new ForwardKernel(input.View, input.Stride, output.View, output.Stride, channels, input.Length, gelu));
+        device.LaunchForEach(
+            input.Length,
+            new ForwardKernel(input.View, input.Stride, output.View, output.Stride, channels, input.Length, gelu)
+        );
         output.IsKept = false;
     }
 
@@ -24,12 +27,15 @@ internal static class Activation
     {
         int channels = GpuActivations.EntriesOfRow(input, gradient);
         int gelu = kind == ActivationKind.Gelu ? 1 : 0;
-        device.LaunchForEach(input.Length, new BackwardKernel(input.View, input.Stride, gradient.View, gradient.Stride, channels, input.Length, gelu));
+        device.LaunchForEach(
+            input.Length,
+            new BackwardKernel(input.View, input.Stride, gradient.View, gradient.Stride, channels, input.Length, gelu)
+        );
     }
 
     /// <summary>
-    /// The error function by the polynomials of the CPU engine: below 1 in magnitude x * P(x^2), above it 1 - exp(Q(|x|)); within 1.2e-7 absolutely, and with
-    /// a device's approximate exp within 5e-7.
+    /// The error function by the polynomials of the CPU engine: below 1 in magnitude x * P(x^2), above it 1 - exp(Q(|x|)); within 1.2e-7
+    /// absolutely, and with a device's approximate exp within 5e-7.
     /// </summary>
     private static float Erf(float x)
     {
@@ -66,7 +72,14 @@ internal static class Activation
     private static float NormalDistribution(float x) => (0.5f * Erf(x * InverseSqrt2)) + 0.5f;
 
     internal readonly struct ForwardKernel(
-        ArrayView<float> input, int inputStride, ArrayView<float> output, int outputStride, int channels, int length, int gelu) : IKernel
+        ArrayView<float> input,
+        int inputStride,
+        ArrayView<float> output,
+        int outputStride,
+        int channels,
+        int length,
+        int gelu
+    ) : IKernel
     {
         public void Execute()
         {
@@ -83,7 +96,14 @@ internal static class Activation
     }
 
     internal readonly struct BackwardKernel(
-        ArrayView<float> input, int inputStride, ArrayView<float> gradient, int gradientStride, int channels, int length, int gelu) : IKernel
+        ArrayView<float> input,
+        int inputStride,
+        ArrayView<float> gradient,
+        int gradientStride,
+        int channels,
+        int length,
+        int gelu
+    ) : IKernel
     {
         public void Execute()
         {

@@ -4,7 +4,9 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Gpu;
 
-/// <summary>Adam with bias correction and dense moments, and the root mean square of the whole gradient (docs/method.md section 2, steps 3 and 4).</summary>
+/// <summary>
+/// Adam with bias correction and dense moments, and the root mean square of the whole gradient (docs/method.md section 2, steps 3 and 4).
+/// </summary>
 internal static class AdamW
 {
     /// <summary>2^-80, by which entries are multiplied whose squares might overflow.</summary>
@@ -15,8 +17,18 @@ internal static class AdamW
 
     /// <summary>Overwrites weights and both moments; clears the gradient.</summary>
     public static void Step(
-        GpuDevice device, GpuWeights weights, GpuWeights gradient, GpuWeights firstMoment, GpuWeights secondMoment,
-        float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step)
+        GpuDevice device,
+        GpuWeights weights,
+        GpuWeights gradient,
+        GpuWeights firstMoment,
+        GpuWeights secondMoment,
+        float gradientScale,
+        float learningRate,
+        float beta1,
+        float beta2,
+        float epsilon,
+        int step
+    )
     {
         // As PyTorch: w -= (rate / c1) * m / (sqrt(v) / sqrt(c2) + epsilon), the corrections in double on the host.
         var rate = (float)(learningRate / (1 - Math.Pow(beta1, step)));
@@ -24,8 +36,20 @@ internal static class AdamW
         device.LaunchForEach(
             weights.Length,
             new StepKernel(
-                weights.View, gradient.View, firstMoment.View, secondMoment.View, weights.Length,
-                gradientScale, rate, rootCorrection, 1 - beta1, beta2, 1 - beta2, epsilon));
+                weights.View,
+                gradient.View,
+                firstMoment.View,
+                secondMoment.View,
+                weights.Length,
+                gradientScale,
+                rate,
+                rootCorrection,
+                1 - beta1,
+                beta2,
+                1 - beta2,
+                epsilon
+            )
+        );
         weights.Changed(weights.Length);
         gradient.Changed(0);
         firstMoment.Changed(weights.Length);
@@ -33,8 +57,8 @@ internal static class AdamW
     }
 
     /// <summary>
-    /// Overwrites a number of results with sqrt(sum of squares / number of entries): runs of 2^14 entries, then the runs. Squares of large and of small entries are
-    /// summed scaled, so that they neither overflow nor vanish.
+    /// Overwrites a number of results with sqrt(sum of squares / number of entries): runs of 2^14 entries, then the runs. Squares of large
+    /// and of small entries are summed scaled, so that they neither overflow nor vanish.
     /// </summary>
     public static void RootMeanSquare(GpuDevice device, IReadOnlyList<WeightTensor> tensors, GpuScalars results, int index)
     {
@@ -58,7 +82,12 @@ internal static class AdamW
                 longest = Math.Max(longest, tensors[j].Length);
             }
 
-            device.Launch(own, 1, device.RowThreads(Math.Min(longest, ScalarSums.EntriesOfGroup)), new SquaresKernel(new TensorRuns(tensors, i), sums, first));
+            device.Launch(
+                own,
+                1,
+                device.RowThreads(Math.Min(longest, ScalarSums.EntriesOfGroup)),
+                new SquaresKernel(new TensorRuns(tensors, i), sums, first)
+            );
             first += own;
         }
 
@@ -66,8 +95,19 @@ internal static class AdamW
     }
 
     internal readonly struct StepKernel(
-        ArrayView<float> weights, ArrayView<float> gradient, ArrayView<float> firstMoment, ArrayView<float> secondMoment, int length,
-        float gradientScale, float rate, float rootCorrection, float oneMinusBeta1, float beta2, float oneMinusBeta2, float epsilon) : IKernel
+        ArrayView<float> weights,
+        ArrayView<float> gradient,
+        ArrayView<float> firstMoment,
+        ArrayView<float> secondMoment,
+        int length,
+        float gradientScale,
+        float rate,
+        float rootCorrection,
+        float oneMinusBeta1,
+        float beta2,
+        float oneMinusBeta2,
+        float epsilon
+    ) : IKernel
     {
         public void Execute()
         {
@@ -86,7 +126,9 @@ internal static class AdamW
         }
     }
 
-    /// <summary>A group sums the squares of a run of entries: of those of ordinary size, the large, and the small; two floats each.</summary>
+    /// <summary>
+    /// A group sums the squares of a run of entries: of those of ordinary size, the large, and the small; two floats each.
+    /// </summary>
     internal readonly struct SquaresKernel(TensorRuns tensors, ArrayView<float> sums, int firstGroup) : IKernel
     {
         private const float Large = 1e12f;

@@ -5,10 +5,11 @@ using Sparsity.Core;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// Causal attention, optionally with a sink. With s_ij = q_i . k_j / sqrt(Dh), p_ij = exp(s_ij - lse_i), y_i = sum_j p_ij v_j, and the backward
-/// dv_j = sum_i p_ij dy_i; ds_ij = p_ij (dy_i . v_j - dy_i . y_i); dq_i = sum_j ds_ij k_j / sqrt(Dh); dk_j = sum_i ds_ij q_i / sqrt(Dh);
-/// dsink = -sum_i exp(sink - lse_i) (dy_i . y_i). A thread holds one query (or, for dk and dv, one key) in registers; the others pass by in tiles of shared
-/// memory, and the softmax is taken as they do: nothing of size T * T is stored. Heads of more than 32 channels are <see cref="WideAttention"/>'s.
+/// Causal attention, optionally with a sink. With s_ij = q_i . k_j / sqrt(Dh), p_ij = exp(s_ij - lse_i), y_i = sum_j p_ij v_j, and the
+/// backward dv_j = sum_i p_ij dy_i; ds_ij = p_ij (dy_i . v_j - dy_i . y_i); dq_i = sum_j ds_ij k_j / sqrt(Dh); dk_j = sum_i ds_ij q_i /
+/// sqrt(Dh); dsink = -sum_i exp(sink - lse_i) (dy_i . y_i). A thread holds one query (or, for dk and dv, one key) in registers; the others
+/// pass by in tiles of shared memory, and the softmax is taken as they do: nothing of size T * T is stored. Heads of more than 32 channels
+/// are <see cref="WideAttention"/>'s.
 /// </summary>
 internal static class Attention
 {
@@ -21,7 +22,15 @@ internal static class Attention
 
     /// <summary>Overwrites output [B,T,H*Dh] and logSumExp [B,T,H].</summary>
     public static void Forward(
-        GpuDevice device, GpuActivations query, GpuActivations key, GpuActivations value, int heads, GpuWeights? sink, GpuActivations output, GpuActivations logSumExp)
+        GpuDevice device,
+        GpuActivations query,
+        GpuActivations key,
+        GpuActivations value,
+        int heads,
+        GpuWeights? sink,
+        GpuActivations output,
+        GpuActivations logSumExp
+    )
     {
         HeadShape shape = ShapeOf(device, query, heads);
         var q = new HeadRows(query.View, query.Stride);
@@ -50,8 +59,20 @@ internal static class Attention
 
     /// <summary>Overwrites the gradients of query, key and value; accumulates into sinkGradient [H].</summary>
     public static void Backward(
-        GpuDevice device, GpuActivations query, GpuActivations key, GpuActivations value, int heads, GpuWeights? sink, GpuActivations output, GpuActivations logSumExp,
-        GpuActivations outputGradient, GpuActivations queryGradient, GpuActivations keyGradient, GpuActivations valueGradient, GpuWeights? sinkGradient)
+        GpuDevice device,
+        GpuActivations query,
+        GpuActivations key,
+        GpuActivations value,
+        int heads,
+        GpuWeights? sink,
+        GpuActivations output,
+        GpuActivations logSumExp,
+        GpuActivations outputGradient,
+        GpuActivations queryGradient,
+        GpuActivations keyGradient,
+        GpuActivations valueGradient,
+        GpuWeights? sinkGradient
+    )
     {
         // dy_i . y_i for every query and head.
         ArrayView<float> products = device.Workspace<float>("attention", query.Rows * heads);
@@ -77,15 +98,33 @@ internal static class Attention
                 break;
             default:
                 var lanes = WideAttention.LaneShape.Of(shape);
-                WideAttention.Launch(device, query, heads, lanes, new WideAttention.QueryGradientKernel(lanes, q, k, v, y, lse, dy, dq, products));
-                WideAttention.Launch(device, query, heads, lanes, new WideAttention.KeyGradientKernel(lanes, q, k, v, lse, dy, dk, dv, products));
+                WideAttention.Launch(
+                    device,
+                    query,
+                    heads,
+                    lanes,
+                    new WideAttention.QueryGradientKernel(lanes, q, k, v, y, lse, dy, dq, products)
+                );
+                WideAttention.Launch(
+                    device,
+                    query,
+                    heads,
+                    lanes,
+                    new WideAttention.KeyGradientKernel(lanes, q, k, v, lse, dy, dk, dv, products)
+                );
                 break;
         }
 
         queryGradient.IsKept = keyGradient.IsKept = valueGradient.IsKept = false;
         if (sink is not null && sinkGradient is not null)
         {
-            ChannelReduction.Accumulate(device, query.Rows, new SinkTerm(sink.View, logSumExp.View, logSumExp.Stride, products, heads), sinkGradient, -1f);
+            ChannelReduction.Accumulate(
+                device,
+                query.Rows,
+                new SinkTerm(sink.View, logSumExp.View, logSumExp.Stride, products, heads),
+                sinkGradient,
+                -1f
+            );
         }
     }
 
@@ -98,7 +137,8 @@ internal static class Attention
         return channels;
     }
 
-    private static HeadShape ShapeOf(GpuDevice device, GpuActivations query, int heads) => new(query.Tokens, heads, HeadChannels(device, query, heads));
+    private static HeadShape ShapeOf(GpuDevice device, GpuActivations query, int heads) =>
+        new(query.Tokens, heads, HeadChannels(device, query, heads));
 
     /// <summary>Groups of up to 64 neighbouring tokens of one sequence and head.</summary>
     private static void LaunchPerToken<TKernel>(GpuDevice device, GpuActivations query, int heads, TKernel kernel)
@@ -142,7 +182,9 @@ internal static class Attention
         public void Stage<THead>(HeadShape shape, int first, ArrayView<float> tile)
             where THead : struct, IHeadVector<THead> => Stage(shape, first, tile, THead.WidthBits, TileFloats);
 
-        /// <summary>Copies the head's channels of the tokens from <paramref name="first"/> on into a tile; zero beyond tokens and channels.</summary>
+        /// <summary>
+        /// Copies the head's channels of the tokens from <paramref name="first"/> on into a tile; zero beyond tokens and channels.
+        /// </summary>
         /// <param name="widthBits">The logarithm to base 2 of the tile's channels.</param>
         /// <param name="floats">How many the tile has.</param>
         public void Stage(HeadShape shape, int first, ArrayView<float> tile, int widthBits, int floats)
@@ -163,7 +205,15 @@ internal static class Attention
     }
 
     internal readonly struct ForwardKernel<THead>(
-        HeadShape shape, HeadRows query, HeadRows key, HeadRows value, ArrayView<float> sink, int hasSink, HeadRows output, HeadRows logSumExp) : IKernel
+        HeadShape shape,
+        HeadRows query,
+        HeadRows key,
+        HeadRows value,
+        ArrayView<float> sink,
+        int hasSink,
+        HeadRows output,
+        HeadRows logSumExp
+    ) : IKernel
         where THead : struct, IHeadVector<THead>
     {
         public void Execute()
@@ -233,8 +283,16 @@ internal static class Attention
 
     /// <summary>Overwrites dq and the products dy . y.</summary>
     internal readonly struct QueryGradientKernel<THead>(
-        HeadShape shape, HeadRows query, HeadRows key, HeadRows value, HeadRows output, HeadRows logSumExp, HeadRows outputGradient, HeadRows queryGradient,
-        ArrayView<float> products) : IKernel
+        HeadShape shape,
+        HeadRows query,
+        HeadRows key,
+        HeadRows value,
+        HeadRows output,
+        HeadRows logSumExp,
+        HeadRows outputGradient,
+        HeadRows queryGradient,
+        ArrayView<float> products
+    ) : IKernel
         where THead : struct, IHeadVector<THead>
     {
         public void Execute()
@@ -284,8 +342,16 @@ internal static class Attention
 
     /// <summary>Overwrites dk and dv.</summary>
     internal readonly struct KeyGradientKernel<THead>(
-        HeadShape shape, HeadRows query, HeadRows key, HeadRows value, HeadRows logSumExp, HeadRows outputGradient, HeadRows keyGradient, HeadRows valueGradient,
-        ArrayView<float> products) : IKernel
+        HeadShape shape,
+        HeadRows query,
+        HeadRows key,
+        HeadRows value,
+        HeadRows logSumExp,
+        HeadRows outputGradient,
+        HeadRows keyGradient,
+        HeadRows valueGradient,
+        ArrayView<float> products
+    ) : IKernel
         where THead : struct, IHeadVector<THead>
     {
         public void Execute()
@@ -340,8 +406,10 @@ internal static class Attention
         }
     }
 
-    internal readonly struct SinkTerm(ArrayView<float> sink, ArrayView<float> logSumExp, int stride, ArrayView<float> products, int heads) : IChannelTerm
+    internal readonly struct SinkTerm(ArrayView<float> sink, ArrayView<float> logSumExp, int stride, ArrayView<float> products, int heads)
+        : IChannelTerm
     {
-        public float Of(int row, int channel) => XMath.Exp(sink[channel] - logSumExp[(row * stride) + channel]) * products[(row * heads) + channel];
+        public float Of(int row, int channel) =>
+            XMath.Exp(sink[channel] - logSumExp[(row * stride) + channel]) * products[(row * heads) + channel];
     }
 }

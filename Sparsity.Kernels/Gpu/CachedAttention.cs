@@ -4,8 +4,8 @@ using ILGPU.Algorithms;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// <see cref="Attention"/> for the tokens of generation, whose predecessors' keys and values are remembered. A group is one head of one new token: its threads
-/// share out the keys for the scores, and the channels for the sum of values, a chunk of 1024 keys at a time.
+/// <see cref="Attention"/> for the tokens of generation, whose predecessors' keys and values are remembered. A group is one head of one new
+/// token: its threads share out the keys for the scores, and the channels for the sum of values, a chunk of 1024 keys at a time.
 /// </summary>
 internal static class CachedAttention
 {
@@ -13,23 +13,61 @@ internal static class CachedAttention
 
     /// <summary>Overwrites the cache's places position .. position + T - 1, and output [B,T,H*Dh].</summary>
     public static void Forward(
-        GpuDevice device, GpuActivations query, GpuActivations key, GpuActivations value, int heads, GpuWeights? sink, GpuKeyValueCache cache, int position, GpuActivations output)
+        GpuDevice device,
+        GpuActivations query,
+        GpuActivations key,
+        GpuActivations value,
+        int heads,
+        GpuWeights? sink,
+        GpuKeyValueCache cache,
+        int position,
+        GpuActivations output
+    )
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(position + query.Tokens, cache.Tokens);
         int channels = Attention.HeadChannels(device, query, heads);
-        device.LaunchForEach(key.Length, new AppendKernel(key.View, key.Stride, key.Tokens, key.Channels, key.Length, cache.Keys, cache.Tokens, position));
-        device.LaunchForEach(value.Length, new AppendKernel(value.View, value.Stride, value.Tokens, value.Channels, value.Length, cache.Values, cache.Tokens, position));
+        device.LaunchForEach(
+            key.Length,
+            new AppendKernel(key.View, key.Stride, key.Tokens, key.Channels, key.Length, cache.Keys, cache.Tokens, position)
+        );
+        device.LaunchForEach(
+            value.Length,
+            new AppendKernel(value.View, value.Stride, value.Tokens, value.Channels, value.Length, cache.Values, cache.Tokens, position)
+        );
         device.Launch(
-            query.Rows * heads, 1, device.RowThreads(position + query.Tokens),
+            query.Rows * heads,
+            1,
+            device.RowThreads(position + query.Tokens),
             new ForwardKernel(
-                query.View, query.Stride, query.Tokens, heads, channels, cache.Keys, cache.Values, cache.Tokens, position, sink?.View ?? query.View, sink is null ? 0 : 1,
-                output.View, output.Stride));
+                query.View,
+                query.Stride,
+                query.Tokens,
+                heads,
+                channels,
+                cache.Keys,
+                cache.Values,
+                cache.Tokens,
+                position,
+                sink?.View ?? query.View,
+                sink is null ? 0 : 1,
+                output.View,
+                output.Stride
+            )
+        );
         output.IsKept = false;
     }
 
     internal readonly struct AppendKernel(
-        ArrayView<float> source, int stride, int tokens, int channels, int length, ArrayView<float> cache, int cacheTokens, int position) : IKernel
+        ArrayView<float> source,
+        int stride,
+        int tokens,
+        int channels,
+        int length,
+        ArrayView<float> cache,
+        int cacheTokens,
+        int position
+    ) : IKernel
     {
         public void Execute()
         {
@@ -46,8 +84,20 @@ internal static class CachedAttention
     }
 
     internal readonly struct ForwardKernel(
-        ArrayView<float> query, int queryStride, int tokens, int heads, int channels, ArrayView<float> keys, ArrayView<float> values, int cacheTokens, int position,
-        ArrayView<float> sink, int hasSink, ArrayView<float> output, int outputStride) : IKernel
+        ArrayView<float> query,
+        int queryStride,
+        int tokens,
+        int heads,
+        int channels,
+        ArrayView<float> keys,
+        ArrayView<float> values,
+        int cacheTokens,
+        int position,
+        ArrayView<float> sink,
+        int hasSink,
+        ArrayView<float> output,
+        int outputStride
+    ) : IKernel
     {
         public void Execute()
         {

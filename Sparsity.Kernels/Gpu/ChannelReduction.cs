@@ -9,7 +9,8 @@ internal interface IChannelTerm
 }
 
 /// <summary>
-/// Sums over all tokens, one per channel, in a fixed order: a thread sums a block of tokens of its channel, then the blocks are added up in order.
+/// Sums over all tokens, one per channel, in a fixed order: a thread sums a block of tokens of its channel, then the blocks are added up in
+/// order.
 /// </summary>
 internal static class ChannelReduction
 {
@@ -31,15 +32,20 @@ internal static class ChannelReduction
         target.Changed(channels);
     }
 
-    /// <summary>Adds the sum over tokens of input [B,T,C] to sums [C]: blocks in two floats, their sums in double. Waits for the device.</summary>
+    /// <summary>
+    /// Adds the sum over tokens of input [B,T,C] to sums [C]: blocks in two floats, their sums in double. Waits for the device.
+    /// </summary>
     public static void AddChannelSums(GpuDevice device, GpuActivations input, Span<double> sums)
     {
         int channels = input.Channels;
         int block = BlockOf(input.Rows, out int blocks);
         ArrayView<float> blockSums = device.Workspace<float>("reduction", 2 * blocks * channels);
         device.Launch(
-            (channels + ChannelThreads - 1) / ChannelThreads, blocks, ChannelThreads,
-            new PreciseBlockKernel(input.View, input.Stride, input.Rows, block, channels, blockSums));
+            (channels + ChannelThreads - 1) / ChannelThreads,
+            blocks,
+            ChannelThreads,
+            new PreciseBlockKernel(input.View, input.Stride, input.Rows, block, channels, blockSums)
+        );
         var values = new float[2 * blocks * channels];
         device.Read(blockSums, values.AsSpan());
         for (int i = 0; i < values.Length; i++)
@@ -54,7 +60,12 @@ internal static class ChannelReduction
     {
         int block = BlockOf(rows, out blocks);
         ArrayView<float> sums = device.Workspace<float>("reduction", blocks * channels);
-        device.Launch((channels + ChannelThreads - 1) / ChannelThreads, blocks, ChannelThreads, new BlockKernel<TTerm>(term, sums, rows, block, channels));
+        device.Launch(
+            (channels + ChannelThreads - 1) / ChannelThreads,
+            blocks,
+            ChannelThreads,
+            new BlockKernel<TTerm>(term, sums, rows, block, channels)
+        );
         return sums;
     }
 
@@ -93,7 +104,14 @@ internal static class ChannelReduction
         }
     }
 
-    internal readonly struct PreciseBlockKernel(ArrayView<float> values, int stride, int rows, int block, int channels, ArrayView<float> sums) : IKernel
+    internal readonly struct PreciseBlockKernel(
+        ArrayView<float> values,
+        int stride,
+        int rows,
+        int block,
+        int channels,
+        ArrayView<float> sums
+    ) : IKernel
     {
         public void Execute()
         {
@@ -115,7 +133,8 @@ internal static class ChannelReduction
         }
     }
 
-    internal readonly struct AddBlocksKernel(ArrayView<float> sums, int blocks, int channels, ArrayView<float> target, float factor) : IKernel
+    internal readonly struct AddBlocksKernel(ArrayView<float> sums, int blocks, int channels, ArrayView<float> target, float factor)
+        : IKernel
     {
         public void Execute()
         {

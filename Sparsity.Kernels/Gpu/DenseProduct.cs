@@ -11,8 +11,9 @@ internal readonly struct Operand(ArrayView<float> view, int lineStride, int inne
 }
 
 /// <summary>
-/// [rows, columns] = sum over inner of left (row, inner) * right (column, inner). A group of 64 threads makes a tile of 64 by 64; each thread holds four tiles of
-/// 4 by 4 in registers. Steps of 16 inner indices go through shared memory, where the padded rows keep stores and 16-byte loads free of conflicts.
+/// [rows, columns] = sum over inner of left (row, inner) * right (column, inner). A group of 64 threads makes a tile of 64 by 64; each
+/// thread holds four tiles of 4 by 4 in registers. Steps of 16 inner indices go through shared memory, where the padded rows keep stores
+/// and 16-byte loads free of conflicts.
 /// </summary>
 internal static class DenseProduct
 {
@@ -26,26 +27,77 @@ internal static class DenseProduct
 
     /// <summary>Overwrites product with the sum over all inner indices, plus a bias for each column where there is one.</summary>
     public static void Run(
-        GpuDevice device, Operand left, Operand right, ArrayView<float> product, int stride, int rows, int columns, int inner, ArrayView<float> bias, int hasBias) =>
+        GpuDevice device,
+        Operand left,
+        Operand right,
+        ArrayView<float> product,
+        int stride,
+        int rows,
+        int columns,
+        int inner,
+        ArrayView<float> bias,
+        int hasBias
+    ) =>
         device.Launch(
-            TilesAlong(rows), TilesAlong(columns), Threads,
-            new Kernel(left, right, product, stride, rows, columns, inner, inner, TilesAlong(rows), 0, bias, hasBias, 0));
+            TilesAlong(rows),
+            TilesAlong(columns),
+            Threads,
+            new Kernel(left, right, product, stride, rows, columns, inner, inner, TilesAlong(rows), 0, bias, hasBias, 0)
+        );
 
     /// <summary>
-    /// Overwrites product [splits, rows, columns] with the sums over the inner indices of each split; a single split is added to it instead.
+    /// Overwrites product [splits, rows, columns] with the sums over the inner indices of each split; a single split is added to it
+    /// instead.
     /// </summary>
     public static void RunSplit(
-        GpuDevice device, Operand left, Operand right, ArrayView<float> product, int rows, int columns, int inner, int innerOfSplit, int splits) =>
+        GpuDevice device,
+        Operand left,
+        Operand right,
+        ArrayView<float> product,
+        int rows,
+        int columns,
+        int inner,
+        int innerOfSplit,
+        int splits
+    ) =>
         device.Launch(
-            TilesAlong(rows) * splits, TilesAlong(columns), Threads,
+            TilesAlong(rows) * splits,
+            TilesAlong(columns),
+            Threads,
             new Kernel(
-                left, right, product, columns, rows, columns, inner, innerOfSplit, TilesAlong(rows), rows * columns, product, 0, splits == 1 ? 1 : 0));
+                left,
+                right,
+                product,
+                columns,
+                rows,
+                columns,
+                inner,
+                innerOfSplit,
+                TilesAlong(rows),
+                rows * columns,
+                product,
+                0,
+                splits == 1 ? 1 : 0
+            )
+        );
 
     private static int TilesAlong(int length) => (length + Tile - 1) / Tile;
 
     internal readonly struct Kernel(
-        Operand left, Operand right, ArrayView<float> product, int stride, int rows, int columns, int inner, int innerOfSplit, int rowTiles, int splitStride,
-        ArrayView<float> bias, int hasBias, int isAdded) : IKernel
+        Operand left,
+        Operand right,
+        ArrayView<float> product,
+        int stride,
+        int rows,
+        int columns,
+        int inner,
+        int innerOfSplit,
+        int rowTiles,
+        int splitStride,
+        ArrayView<float> bias,
+        int hasBias,
+        int isAdded
+    ) : IKernel
     {
         public void Execute()
         {

@@ -11,7 +11,9 @@ internal static class DeviceError
         Exception innermost = exception.GetBaseException();
         object? code = innermost.GetType().GetProperty("Error")?.GetValue(innermost);
         string message = innermost.Message.Trim();
-        return code is null ? message : message.Length == 0 ? code.ToString()! : $"{code}: {message}";
+        return code is null ? message
+            : message.Length == 0 ? code.ToString()!
+            : $"{code}: {message}";
     }
 }
 
@@ -35,11 +37,21 @@ internal sealed class TraceLog : TraceListener
         string[] lines;
         lock (_text)
         {
-            lines = [.. _text.ToString().Split('\n').Select(line => line.Trim('\0', '\r', ' ', '\t')).Where(line => line.Length > 0).Take(MostLines)];
+            lines =
+            [
+                .. _text
+                    .ToString()
+                    .Split('\n')
+                    .Select(line => line.Trim('\0', '\r', ' ', '\t'))
+                    .Where(line => line.Length > 0)
+                    .Take(MostLines),
+            ];
         }
 
         string log = string.Join(" | ", lines);
-        return log.Length == 0 ? error : $"{error}; its compiler says: {(log.Length <= MostCharacters ? log : log[..MostCharacters] + " ...")}";
+        return log.Length == 0
+            ? error
+            : $"{error}; its compiler says: {(log.Length <= MostCharacters ? log : log[..MostCharacters] + " ...")}";
     }
 
     public override void Write(string? message)

@@ -19,20 +19,29 @@ internal static class Elementwise
     public static void Copy(GpuDevice device, GpuActivations source, GpuActivations target)
     {
         int channels = GpuActivations.EntriesOfRow(source, target);
-        device.LaunchForEach(target.Length, new CopyKernel(source.View, source.Stride, target.View, target.Stride, channels, target.Length));
+        device.LaunchForEach(
+            target.Length,
+            new CopyKernel(source.View, source.Stride, target.View, target.Stride, channels, target.Length)
+        );
         target.IsKept = source.IsKept;
     }
 
     /// <summary>Overwrites target with numbers that lie without gaps.</summary>
     public static void Copy(GpuDevice device, ArrayView<float> source, GpuActivations target)
     {
-        device.LaunchForEach(target.Length, new CopyKernel(source, target.Channels, target.View, target.Stride, target.Channels, target.Length));
+        device.LaunchForEach(
+            target.Length,
+            new CopyKernel(source, target.Channels, target.View, target.Stride, target.Channels, target.Length)
+        );
         target.IsKept = false;
     }
 
     /// <summary>Overwrites numbers that lie without gaps with source.</summary>
     public static void Copy(GpuDevice device, GpuActivations source, ArrayView<float> target) =>
-        device.LaunchForEach(source.Length, new CopyKernel(source.View, source.Stride, target, source.Channels, source.Channels, source.Length));
+        device.LaunchForEach(
+            source.Length,
+            new CopyKernel(source.View, source.Stride, target, source.Channels, source.Channels, source.Length)
+        );
 
     public static void Zero(GpuDevice device, GpuActivations target)
     {
@@ -60,14 +69,27 @@ internal static class Elementwise
     {
         int groups = (weights.Length + EntriesOfGroup - 1) / EntriesOfGroup;
         ArrayView<float> counts = device.Workspace<float>("reduction", groups);
-        device.Launch(groups, 1, device.RowThreads(Math.Min(weights.Length, EntriesOfGroup)), new CountKernel(weights.View, counts, weights.Length));
+        device.Launch(
+            groups,
+            1,
+            device.RowThreads(Math.Min(weights.Length, EntriesOfGroup)),
+            new CountKernel(weights.View, counts, weights.Length)
+        );
         var perGroup = new float[groups];
         device.Read(counts, perGroup.AsSpan());
         return (int)perGroup.Sum(count => (long)count);
     }
 
     internal readonly struct AddKernel(
-        ArrayView<float> a, int strideA, ArrayView<float> b, int strideB, ArrayView<float> sum, int strideSum, int channels, int length) : IKernel
+        ArrayView<float> a,
+        int strideA,
+        ArrayView<float> b,
+        int strideB,
+        ArrayView<float> sum,
+        int strideSum,
+        int channels,
+        int length
+    ) : IKernel
     {
         public void Execute()
         {
@@ -81,7 +103,14 @@ internal static class Elementwise
         }
     }
 
-    internal readonly struct CopyKernel(ArrayView<float> source, int sourceStride, ArrayView<float> target, int targetStride, int channels, int length) : IKernel
+    internal readonly struct CopyKernel(
+        ArrayView<float> source,
+        int sourceStride,
+        ArrayView<float> target,
+        int targetStride,
+        int channels,
+        int length
+    ) : IKernel
     {
         public void Execute()
         {

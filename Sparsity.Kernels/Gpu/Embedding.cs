@@ -8,13 +8,32 @@ internal static class Embedding
     private const int ChannelThreads = 64;
 
     /// <summary>Overwrites output [B,T,D]: tokenEmbedding[token] (+ positionEmbedding[firstPosition + t]).</summary>
-    public static void Forward(GpuDevice device, GpuTokens tokens, GpuWeights tokenEmbedding, GpuWeights? positionEmbedding, GpuActivations output, int firstPosition) =>
+    public static void Forward(
+        GpuDevice device,
+        GpuTokens tokens,
+        GpuWeights tokenEmbedding,
+        GpuWeights? positionEmbedding,
+        GpuActivations output,
+        int firstPosition
+    ) =>
         Forward(
-            device, tokens.View, tokenEmbedding.View, positionEmbedding is null ? tokenEmbedding.View : RowsFrom(positionEmbedding, firstPosition, output), 1,
-            positionEmbedding is null ? 0 : 1, output);
+            device,
+            tokens.View,
+            tokenEmbedding.View,
+            positionEmbedding is null ? tokenEmbedding.View : RowsFrom(positionEmbedding, firstPosition, output),
+            1,
+            positionEmbedding is null ? 0 : 1,
+            output
+        );
 
     /// <summary>Accumulates into the gradients of both embeddings.</summary>
-    public static void Backward(GpuDevice device, GpuTokens tokens, GpuActivations outputGradient, GpuWeights tokenGradient, GpuWeights? positionGradient)
+    public static void Backward(
+        GpuDevice device,
+        GpuTokens tokens,
+        GpuActivations outputGradient,
+        GpuWeights tokenGradient,
+        GpuWeights? positionGradient
+    )
     {
         AddRows(device, tokens.Places(tokenGradient.Rows), tokenGradient.Rows, outputGradient, tokenGradient);
         if (positionGradient is not null)
@@ -37,19 +56,31 @@ internal static class Embedding
         device.LaunchForEach(
             entries,
             new PositionBackwardKernel(
-                outputGradient.View, outputGradient.Stride, outputGradient.Sequences, outputGradient.Tokens, outputGradient.Channels, positionGradient.View));
+                outputGradient.View,
+                outputGradient.Stride,
+                outputGradient.Sequences,
+                outputGradient.Tokens,
+                outputGradient.Channels,
+                positionGradient.View
+            )
+        );
         positionGradient.Changed(positionGradient.Length);
     }
 
-    /// <summary>Accumulates for each id the rows of gradient [B,T,C] where it occurs into that row of target; <paramref name="ids"/> rows take part.</summary>
+    /// <summary>
+    /// Accumulates for each id the rows of gradient [B,T,C] where it occurs into that row of target; <paramref name="ids"/> rows take part.
+    /// </summary>
     public static void AddRows(GpuDevice device, IndexLists places, int ids, GpuActivations gradient, GpuWeights target)
     {
         if (ids > 0)
         {
             int channels = gradient.Channels;
             device.Launch(
-                (channels + ChannelThreads - 1) / ChannelThreads, ids, ChannelThreads,
-                new AddRowsKernel(places.Starts, places.Segments, places.Entries, gradient.View, gradient.Stride, channels, target.View));
+                (channels + ChannelThreads - 1) / ChannelThreads,
+                ids,
+                ChannelThreads,
+                new AddRowsKernel(places.Starts, places.Segments, places.Entries, gradient.View, gradient.Stride, channels, target.View)
+            );
             target.Changed(target.Length);
         }
     }
@@ -59,7 +90,18 @@ internal static class Embedding
     {
         device.LaunchForEach(
             output.Length,
-            new GatherKernel(input.View, input.Stride, input.Tokens, positions.View, positions.Tokens, output.View, output.Stride, output.Channels, output.Length));
+            new GatherKernel(
+                input.View,
+                input.Stride,
+                input.Tokens,
+                positions.View,
+                positions.Tokens,
+                output.View,
+                output.Stride,
+                output.Channels,
+                output.Length
+            )
+        );
         output.IsKept = false;
     }
 
@@ -70,8 +112,17 @@ internal static class Embedding
         device.LaunchForEach(
             outputGradient.Length,
             new ScatterKernel(
-                outputGradient.View, outputGradient.Stride, positions.View, positions.Tokens, inputGradient.View, inputGradient.Stride, inputGradient.Tokens,
-                outputGradient.Channels, outputGradient.Length));
+                outputGradient.View,
+                outputGradient.Stride,
+                positions.View,
+                positions.Tokens,
+                inputGradient.View,
+                inputGradient.Stride,
+                inputGradient.Tokens,
+                outputGradient.Channels,
+                outputGradient.Length
+            )
+        );
     }
 
     /// <summary>From the row of the first token on; those of all tokens of <paramref name="output"/> exist.</summary>
@@ -84,17 +135,45 @@ internal static class Embedding
     }
 
     private static void Forward(
-        GpuDevice device, ArrayView<int> tokens, ArrayView<float> tokenEmbedding, ArrayView<float> positionEmbedding, int hasTokens, int hasPositions, GpuActivations output)
+        GpuDevice device,
+        ArrayView<int> tokens,
+        ArrayView<float> tokenEmbedding,
+        ArrayView<float> positionEmbedding,
+        int hasTokens,
+        int hasPositions,
+        GpuActivations output
+    )
     {
         device.LaunchForEach(
             output.Length,
-            new ForwardKernel(tokens, tokenEmbedding, positionEmbedding, hasTokens, hasPositions, output.Tokens, output.View, output.Stride, output.Channels, output.Length));
+            new ForwardKernel(
+                tokens,
+                tokenEmbedding,
+                positionEmbedding,
+                hasTokens,
+                hasPositions,
+                output.Tokens,
+                output.View,
+                output.Stride,
+                output.Channels,
+                output.Length
+            )
+        );
         output.IsKept = false;
     }
 
     internal readonly struct ForwardKernel(
-        ArrayView<int> ids, ArrayView<float> tokenEmbedding, ArrayView<float> positionEmbedding, int hasTokens, int hasPositions,
-        int tokens, ArrayView<float> output, int stride, int channels, int length) : IKernel
+        ArrayView<int> ids,
+        ArrayView<float> tokenEmbedding,
+        ArrayView<float> positionEmbedding,
+        int hasTokens,
+        int hasPositions,
+        int tokens,
+        ArrayView<float> output,
+        int stride,
+        int channels,
+        int length
+    ) : IKernel
     {
         public void Execute()
         {
@@ -121,7 +200,14 @@ internal static class Embedding
 
     /// <summary>A thread sums one channel over the rows of one id (Grid.IdxY) in order.</summary>
     internal readonly struct AddRowsKernel(
-        ArrayView<int> starts, int segments, ArrayView<int> places, ArrayView<float> gradient, int stride, int channels, ArrayView<float> target) : IKernel
+        ArrayView<int> starts,
+        int segments,
+        ArrayView<int> places,
+        ArrayView<float> gradient,
+        int stride,
+        int channels,
+        ArrayView<float> target
+    ) : IKernel
     {
         public void Execute()
         {
@@ -143,7 +229,13 @@ internal static class Embedding
     }
 
     internal readonly struct PositionBackwardKernel(
-        ArrayView<float> gradient, int stride, int sequences, int tokens, int channels, ArrayView<float> target) : IKernel
+        ArrayView<float> gradient,
+        int stride,
+        int sequences,
+        int tokens,
+        int channels,
+        ArrayView<float> target
+    ) : IKernel
     {
         public void Execute()
         {
@@ -164,7 +256,16 @@ internal static class Embedding
     }
 
     internal readonly struct GatherKernel(
-        ArrayView<float> input, int inputStride, int inputTokens, ArrayView<int> positions, int picked, ArrayView<float> output, int outputStride, int channels, int length) : IKernel
+        ArrayView<float> input,
+        int inputStride,
+        int inputTokens,
+        ArrayView<int> positions,
+        int picked,
+        ArrayView<float> output,
+        int outputStride,
+        int channels,
+        int length
+    ) : IKernel
     {
         public void Execute()
         {
@@ -180,8 +281,16 @@ internal static class Embedding
     }
 
     internal readonly struct ScatterKernel(
-        ArrayView<float> gradient, int gradientStride, ArrayView<int> positions, int picked, ArrayView<float> target, int targetStride, int targetTokens,
-        int channels, int length) : IKernel
+        ArrayView<float> gradient,
+        int gradientStride,
+        ArrayView<int> positions,
+        int picked,
+        ArrayView<float> target,
+        int targetStride,
+        int targetTokens,
+        int channels,
+        int length
+    ) : IKernel
     {
         public void Execute()
         {

@@ -27,9 +27,10 @@ internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer? buffer, in
 }
 
 /// <summary>
-/// One accelerator: memory, kernels loaded when first launched, one stream. Launches and writes of memory run in the order of the calls and do not wait; reading does.
-/// Memory that is given back is freed when the host next waits: what was started before may still use it, and nothing says that every driver keeps it until then.
-/// Without an accelerator it only counts: it takes no memory, runs no kernels, and zeros are read from it.
+/// One accelerator: memory, kernels loaded when first launched, one stream. Launches and writes of memory run in the order of the calls and
+/// do not wait; reading does. Memory that is given back is freed when the host next waits: what was started before may still use it, and
+/// nothing says that every driver keeps it until then. Without an accelerator it only counts: it takes no memory, runs no kernels, and
+/// zeros are read from it.
 /// </summary>
 internal sealed class GpuDevice : IDisposable
 {
@@ -56,7 +57,14 @@ internal sealed class GpuDevice : IDisposable
     /// <param name="elementThreads">Threads of a group that works on single entries.</param>
     /// <param name="freeMemory">Asks the device for the bytes that nobody uses; null if it cannot tell.</param>
     public GpuDevice(
-        IDisposable? context, Accelerator? accelerator, long memorySize, int warpSize, int rowThreads, int elementThreads = 256, Func<long>? freeMemory = null)
+        IDisposable? context,
+        Accelerator? accelerator,
+        long memorySize,
+        int warpSize,
+        int rowThreads,
+        int elementThreads = 256,
+        Func<long>? freeMemory = null
+    )
     {
         _context = context;
         _accelerator = accelerator;
@@ -88,8 +96,8 @@ internal sealed class GpuDevice : IDisposable
     public long PeakBytes { get; private set; }
 
     /// <summary>
-    /// Whether a test for zero saves the multiply-adds behind it. NVIDIA's compiler turns the test into predicates, and every instruction is issued all the same
-    /// (docs/kernels.md).
+    /// Whether a test for zero saves the multiply-adds behind it. NVIDIA's compiler turns the test into predicates, and every instruction
+    /// is issued all the same (docs/kernels.md).
     /// </summary>
     public bool SkipsZeros { get; init; } = true;
 
@@ -107,12 +115,20 @@ internal sealed class GpuDevice : IDisposable
     {
         if (HasLimits && actual > limit)
         {
-            throw new BadInputException(string.Format(
-                System.Globalization.CultureInfo.InvariantCulture, what + " too wide for the GPU engine, which takes at most {1}. Use the device cpu.", actual, limit));
+            throw new BadInputException(
+                string.Format(
+                    System.Globalization.CultureInfo.InvariantCulture,
+                    what + " too wide for the GPU engine, which takes at most {1}. Use the device cpu.",
+                    actual,
+                    limit
+                )
+            );
         }
     }
 
-    /// <summary>Threads of a group that works on one row of so many entries: a power of two, at most <see cref="GroupReduction.MaximumThreads"/>.</summary>
+    /// <summary>
+    /// Threads of a group that works on one row of so many entries: a power of two, at most <see cref="GroupReduction.MaximumThreads"/>.
+    /// </summary>
     public int RowThreads(int width)
     {
         const int EntriesOfThread = 4;
@@ -150,8 +166,10 @@ internal sealed class GpuDevice : IDisposable
         catch (Exception exception) when (exception is not OutOfMemoryException || bytes > 0)
         {
             throw new BadInputException(
-                $"The device has no room for {name}: {Megabytes(bytes)} more are needed, {Megabytes(AllocatedBytes)} of {Megabytes(_memorySize)} are in use "
-                + $"({DeviceError.Describe(exception)}). Use more batch parts, or a smaller batch, context or model.");
+                $"The device has no room for {name}: {Megabytes(bytes)} more are needed, {Megabytes(AllocatedBytes)} of "
+                    + $"{Megabytes(_memorySize)} are in use "
+                    + $"({DeviceError.Describe(exception)}). Use more batch parts, or a smaller batch, context or model."
+            );
         }
 
         long taken = buffer?.LengthInBytes ?? ((long)Math.Max(length, 1) * sizeof(T));
@@ -200,7 +218,9 @@ internal sealed class GpuDevice : IDisposable
         }
     }
 
-    /// <summary>Overwrites the beginning of device memory; the values are taken before this returns, but it waits only if many are on their way.</summary>
+    /// <summary>
+    /// Overwrites the beginning of device memory; the values are taken before this returns, but it waits only if many are on their way.
+    /// </summary>
     public unsafe void Write<T>(ArrayView<T> target, ReadOnlySpan<T> values)
         where T : unmanaged
     {
@@ -318,7 +338,10 @@ internal sealed class GpuDevice : IDisposable
         }
         catch (Exception exception) when (exception is not OutOfMemoryException)
         {
-            throw new BadInputException($"Kernel {NameOf(typeof(TKernel))} cannot be compiled for this device: {log.Explain(exception)}. Use another device, or cpu.");
+            throw new BadInputException(
+                $"Kernel {NameOf(typeof(TKernel))} cannot be compiled for this device: {log.Explain(exception)}. Use another device, "
+                    + $"or cpu."
+            );
         }
     }
 
@@ -332,5 +355,6 @@ internal sealed class GpuDevice : IDisposable
         _givenBack.Clear();
     }
 
-    private static string Megabytes(long bytes) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.#} MiB");
+    private static string Megabytes(long bytes) =>
+        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.#} MiB");
 }

@@ -23,8 +23,8 @@ public sealed record GpuDeviceInfo(string Id, string Name, long MemoryBytes, str
 public static class GpuDevices
 {
     /// <summary>
-    /// Set to 1, it lets OpenCL devices be used that do not report the generic address space (PoCL, some drivers of OpenCL 3.0): ILGPU refuses them, but
-    /// the kernels here never need it.
+    /// Set to 1, it lets OpenCL devices be used that do not report the generic address space (PoCL, some drivers of OpenCL 3.0): ILGPU
+    /// refuses them, but the kernels here never need it.
     /// </summary>
     public const string OpenClOptIn = "SPARSITY_OPENCL_ANY";
 
@@ -33,8 +33,8 @@ public static class GpuDevices
 
     static GpuDevices()
     {
-        // ILGPU asks for "cuda" and "OpenCL"; Linux distributions have libcuda.so.1 and libOpenCL.so.1 only, and WSL has CUDA's in a folder of its own. This is asked
-        // where the usual search, or whatever resolver others have set for ILGPU, found nothing.
+        // ILGPU asks for "cuda" and "OpenCL"; Linux distributions have libcuda.so.1 and libOpenCL.so.1 only, and WSL has CUDA's in a folder
+        // of its own. This is asked where the usual search, or whatever resolver others have set for ILGPU, found nothing.
         AssemblyLoadContext.GetLoadContext(typeof(Context).Assembly)!.ResolvingUnmanagedDll += static (_, name) =>
         {
             string[] files = name switch
@@ -83,8 +83,13 @@ public static class GpuDevices
         try
         {
             (string Id, Device Device)[] all = [.. Numbered(context)];
-            Device device = all.FirstOrDefault(found => found.Id == id).Device ?? throw new BadInputException(
-                $"{id}: there is no such device. {(all.Length == 0 ? "No GPU was found" : "Found: " + string.Join(", ", all.Select(found => found.Id)))}; see 'sparsity devices'.");
+            Device device =
+                all.FirstOrDefault(found => found.Id == id).Device
+                ?? throw new BadInputException(
+                    $"{id}: there is no such device. "
+                        + $"{(all.Length == 0 ? "No GPU was found" : "Found: " + string.Join(", ", all.Select(found => found.Id)))}; "
+                        + $"see 'sparsity devices'."
+                );
             GpuDeviceInfo info = Describe(id, device);
             if (info.WhyNot is not null)
             {
@@ -121,20 +126,32 @@ public static class GpuDevices
     }
 
     /// <summary>
-    /// Does what ILGPU's own <c>builder.Cuda()</c> does, but under WSL: there that sets a resolver for libraries each time it is called, which .NET lets nobody do twice, so
-    /// a second context would fail.
+    /// Does what ILGPU's own <c>builder.Cuda()</c> does, but under WSL: there that sets a resolver for libraries each time it is called,
+    /// which .NET lets nobody do twice, so a second context would fail.
     /// </summary>
     private static void AddCuda(Context.Builder builder)
     {
         const BindingFlags Any = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Static | BindingFlags.Instance;
         PropertyInfo registry = CodeGeneration.Found(typeof(Context.Builder).GetProperty("DeviceRegistry", Any));
         MethodInfo add = CodeGeneration.Found(
-            typeof(CudaDevice).GetMethod("GetDevices", Any, [typeof(Action<CudaDeviceOverride>), typeof(Predicate<CudaDevice>), registry.PropertyType]));
+            typeof(CudaDevice).GetMethod(
+                "GetDevices",
+                Any,
+                [typeof(Action<CudaDeviceOverride>), typeof(Predicate<CudaDevice>), registry.PropertyType]
+            )
+        );
         add.Invoke(
-            null, BindingFlags.DoNotWrapExceptions, null, [new Action<CudaDeviceOverride>(_ => { }), new Predicate<CudaDevice>(IsSupported), registry.GetValue(builder)], null);
+            null,
+            BindingFlags.DoNotWrapExceptions,
+            null,
+            [new Action<CudaDeviceOverride>(_ => { }), new Predicate<CudaDevice>(IsSupported), registry.GetValue(builder)],
+            null
+        );
 
         static bool IsSupported(CudaDevice device) =>
-            device.Architecture is not null && device.InstructionSet is { } instructions && PTXCodeGenerator.SupportedInstructionSets.Contains(instructions);
+            device.Architecture is not null
+            && device.InstructionSet is { } instructions
+            && PTXCodeGenerator.SupportedInstructionSets.Contains(instructions);
     }
 
     private static IEnumerable<(string Id, Device Device)> Numbered(Context context)
@@ -160,12 +177,14 @@ public static class GpuDevices
             CLDevice cl => $"OpenCL {cl.DeviceVersion}",
             _ => "",
         };
-        string? whyNot = device.MaxNumThreadsPerGroup < GroupReduction.MaximumThreads
-            ? $"it runs groups of at most {device.MaxNumThreadsPerGroup} threads, and {GroupReduction.MaximumThreads} are needed"
-            : null;
+        string? whyNot =
+            device.MaxNumThreadsPerGroup < GroupReduction.MaximumThreads
+                ? $"it runs groups of at most {device.MaxNumThreadsPerGroup} threads, and {GroupReduction.MaximumThreads} are needed"
+                : null;
         if (device is CLDevice { Capabilities.GenericAddressSpace: false } && Environment.GetEnvironmentVariable(OpenClOptIn) != "1")
         {
-            whyNot = $"it does not report OpenCL's generic address space; to try it all the same, set the environment variable {OpenClOptIn}=1";
+            whyNot =
+                $"it does not report OpenCL's generic address space; to try it all the same, set the environment variable {OpenClOptIn}=1";
         }
 
         bool isProcessor = device is CLDevice { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU };
@@ -200,10 +219,17 @@ public static class GpuDevices
 
         string kind = info.Id.Split(':')[0];
         string description = string.Create(
-            System.Globalization.CultureInfo.InvariantCulture, $"{info.Name} ({info.Version}, {info.MemoryBytes / 1073741824.0:0.#} GiB), {Library}");
+            System.Globalization.CultureInfo.InvariantCulture,
+            $"{info.Name} ({info.Version}, {info.MemoryBytes / 1073741824.0:0.#} GiB), {Library}"
+        );
         Func<long>? freeMemory = accelerator is CudaAccelerator cuda ? cuda.GetFreeMemory : null;
         return new GpuEngine(
-            new GpuDevice(context, accelerator, device.MemorySize, accelerator.WarpSize, rowThreads: 0, freeMemory: freeMemory) { SkipsZeros = accelerator is not CudaAccelerator },
-            kind, description);
+            new GpuDevice(context, accelerator, device.MemorySize, accelerator.WarpSize, rowThreads: 0, freeMemory: freeMemory)
+            {
+                SkipsZeros = accelerator is not CudaAccelerator,
+            },
+            kind,
+            description
+        );
     }
 }

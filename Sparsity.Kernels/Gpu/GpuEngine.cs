@@ -59,9 +59,11 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
 
     public WeightTensor AllocateWeights(string name, int rows, int columns) => new GpuWeights(_device, name, rows, columns);
 
-    public ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels) => new GpuActivations(_device, name, sequences, tokens, channels);
+    public ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels) =>
+        new GpuActivations(_device, name, sequences, tokens, channels);
 
-    public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) => new GpuSelection(_device, name, sequences, tokens, channels);
+    public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) =>
+        new GpuSelection(_device, name, sequences, tokens, channels);
 
     public KeptActivations AllocateKept(string name, int sequences, int tokens, int channels) =>
         new GpuKeptActivations(new GpuActivations(_device, name, sequences, tokens, channels));
@@ -189,11 +191,20 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
 
     public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_device, Of(a), Of(b), Of(sum));
 
-    public void EmbeddingForward(TokenTensor tokens, WeightTensor tokenEmbedding, WeightTensor? positionEmbedding, ActivationTensor output, int firstPosition) =>
-        Embedding.Forward(_device, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Of(output), firstPosition);
+    public void EmbeddingForward(
+        TokenTensor tokens,
+        WeightTensor tokenEmbedding,
+        WeightTensor? positionEmbedding,
+        ActivationTensor output,
+        int firstPosition
+    ) => Embedding.Forward(_device, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Of(output), firstPosition);
 
-    public void EmbeddingBackward(TokenTensor tokens, ActivationTensor outputGradient, WeightTensor tokenEmbeddingGradient, WeightTensor? positionEmbeddingGradient) =>
-        Embedding.Backward(_device, Of(tokens), Of(outputGradient), Of(tokenEmbeddingGradient), OfOptional(positionEmbeddingGradient));
+    public void EmbeddingBackward(
+        TokenTensor tokens,
+        ActivationTensor outputGradient,
+        WeightTensor tokenEmbeddingGradient,
+        WeightTensor? positionEmbeddingGradient
+    ) => Embedding.Backward(_device, Of(tokens), Of(outputGradient), Of(tokenEmbeddingGradient), OfOptional(positionEmbeddingGradient));
 
     public void PositionForward(WeightTensor positionEmbedding, ActivationTensor output, int firstPosition) =>
         Embedding.PositionForward(_device, Of(positionEmbedding), Of(output), firstPosition);
@@ -202,14 +213,38 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         Embedding.PositionBackward(_device, Of(outputGradient), Of(positionEmbeddingGradient));
 
     public void NormForward(
-        NormKind kind, ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output, ActivationTensor statistics, bool isScaleFrozen) =>
-        Norm.Forward(_device, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics), isScaleFrozen);
+        NormKind kind,
+        ActivationTensor input,
+        WeightTensor weight,
+        WeightTensor? bias,
+        ActivationTensor output,
+        ActivationTensor statistics,
+        bool isScaleFrozen
+    ) => Norm.Forward(_device, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics), isScaleFrozen);
 
     public void NormBackward(
-        NormKind kind, ActivationTensor input, ActivationTensor statistics, WeightTensor weight, ActivationTensor outputGradient,
-        ActivationTensor inputGradient, WeightTensor? weightGradient, WeightTensor? biasGradient, bool isScaleFrozen) =>
+        NormKind kind,
+        ActivationTensor input,
+        ActivationTensor statistics,
+        WeightTensor weight,
+        ActivationTensor outputGradient,
+        ActivationTensor inputGradient,
+        WeightTensor? weightGradient,
+        WeightTensor? biasGradient,
+        bool isScaleFrozen
+    ) =>
         Norm.Backward(
-            _device, kind, Of(input), Of(statistics), Of(weight), Of(outputGradient), Of(inputGradient), OfOptional(weightGradient), OfOptional(biasGradient), isScaleFrozen);
+            _device,
+            kind,
+            Of(input),
+            Of(statistics),
+            Of(weight),
+            Of(outputGradient),
+            Of(inputGradient),
+            OfOptional(weightGradient),
+            OfOptional(biasGradient),
+            isScaleFrozen
+        );
 
     public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
         Linear.Forward(_device, Of(input), Of(weight), OfOptional(bias), Of(output));
@@ -217,16 +252,24 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
         Linear.BackwardInput(_device, Of(weight), Of(outputGradient), Of(inputGradient));
 
-    public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient, WeightTensor? biasGradient) =>
-        Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Of(weightGradient), OfOptional(biasGradient));
+    public void LinearBackwardWeight(
+        ActivationTensor input,
+        ActivationTensor outputGradient,
+        WeightTensor weightGradient,
+        WeightTensor? biasGradient
+    ) => Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Of(weightGradient), OfOptional(biasGradient));
 
-    public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) => AbsTopK.Forward(_device, Of(values), keep, (GpuSelection)selection);
+    public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) =>
+        AbsTopK.Forward(_device, Of(values), keep, (GpuSelection)selection);
 
-    public void AbsTopKBackward(SelectionTensor selection, ActivationTensor gradient) => AbsTopK.Backward(_device, (GpuSelection)selection, Of(gradient));
+    public void AbsTopKBackward(SelectionTensor selection, ActivationTensor gradient) =>
+        AbsTopK.Backward(_device, (GpuSelection)selection, Of(gradient));
 
-    public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) => Activation.Forward(_device, kind, Of(input), Of(output));
+    public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) =>
+        Activation.Forward(_device, kind, Of(input), Of(output));
 
-    public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) => Activation.Backward(_device, kind, Of(input), Of(gradient));
+    public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) =>
+        Activation.Backward(_device, kind, Of(input), Of(gradient));
 
     public void KeepForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, KeptActivations kept) =>
         ((GpuKeptActivations)kept).Values.ExchangeMemory(Of(input));
@@ -235,47 +278,127 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         ActivationBackward(kind, ((GpuKeptActivations)input).Values, gradient);
 
     public void AttentionForward(
-        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp) =>
-        Attention.Forward(_device, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp));
+        ActivationTensor query,
+        ActivationTensor key,
+        ActivationTensor value,
+        int heads,
+        WeightTensor? sinkLogits,
+        ActivationTensor output,
+        ActivationTensor logSumExp
+    ) => Attention.Forward(_device, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp));
 
     public void AttentionBackward(
-        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, ActivationTensor output, ActivationTensor logSumExp,
-        ActivationTensor outputGradient, ActivationTensor queryGradient, ActivationTensor keyGradient, ActivationTensor valueGradient, WeightTensor? sinkGradient) =>
+        ActivationTensor query,
+        ActivationTensor key,
+        ActivationTensor value,
+        int heads,
+        WeightTensor? sinkLogits,
+        ActivationTensor output,
+        ActivationTensor logSumExp,
+        ActivationTensor outputGradient,
+        ActivationTensor queryGradient,
+        ActivationTensor keyGradient,
+        ActivationTensor valueGradient,
+        WeightTensor? sinkGradient
+    ) =>
         Attention.Backward(
-            _device, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp),
-            Of(outputGradient), Of(queryGradient), Of(keyGradient), Of(valueGradient), OfOptional(sinkGradient));
+            _device,
+            Of(query),
+            Of(key),
+            Of(value),
+            heads,
+            OfOptional(sinkLogits),
+            Of(output),
+            Of(logSumExp),
+            Of(outputGradient),
+            Of(queryGradient),
+            Of(keyGradient),
+            Of(valueGradient),
+            OfOptional(sinkGradient)
+        );
 
     public void CachedAttentionForward(
-        ActivationTensor query, ActivationTensor key, ActivationTensor value, int heads, WeightTensor? sinkLogits, KeyValueCache cache, int position, ActivationTensor output) =>
-        CachedAttention.Forward(_device, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), (GpuKeyValueCache)cache, position, Of(output));
+        ActivationTensor query,
+        ActivationTensor key,
+        ActivationTensor value,
+        int heads,
+        WeightTensor? sinkLogits,
+        KeyValueCache cache,
+        int position,
+        ActivationTensor output
+    ) =>
+        CachedAttention.Forward(
+            _device,
+            Of(query),
+            Of(key),
+            Of(value),
+            heads,
+            OfOptional(sinkLogits),
+            (GpuKeyValueCache)cache,
+            position,
+            Of(output)
+        );
 
-    public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) => Loss.BigramForward(_device, Of(tokens), Of(table), Of(logits));
+    public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) =>
+        Loss.BigramForward(_device, Of(tokens), Of(table), Of(logits));
 
     public void BigramBackward(TokenTensor tokens, ActivationTensor logitsGradient, WeightTensor tableGradient) =>
         Loss.BigramBackward(_device, Of(tokens), Of(logitsGradient), Of(tableGradient));
 
-    public void CrossEntropy(ActivationTensor logits, TokenTensor targets, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
-        Loss.CrossEntropy(_device, Of(logits), Of(targets), Of(losses), OfOptional(logitsGradient), gradientScale);
+    public void CrossEntropy(
+        ActivationTensor logits,
+        TokenTensor targets,
+        ActivationTensor losses,
+        ActivationTensor? logitsGradient,
+        float gradientScale
+    ) => Loss.CrossEntropy(_device, Of(logits), Of(targets), Of(losses), OfOptional(logitsGradient), gradientScale);
 
     public void Sum(ActivationTensor values, ScalarTensor sums, int index) => ScalarSums.Sum(_device, Of(values), Of(sums), index);
 
-    public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) => Embedding.Gather(_device, Of(input), Of(positions), Of(output));
+    public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) =>
+        Embedding.Gather(_device, Of(input), Of(positions), Of(output));
 
     public void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient) =>
         Embedding.ScatterGradient(_device, Of(outputGradient), Of(positions), Of(inputGradient));
 
-    public void KullbackLeibler(ActivationTensor targetLogits, ActivationTensor logits, ActivationTensor losses, ActivationTensor? logitsGradient, float gradientScale) =>
-        Gpu.KullbackLeibler.Run(_device, Of(targetLogits), Of(logits), Of(losses), OfOptional(logitsGradient), gradientScale);
+    public void KullbackLeibler(
+        ActivationTensor targetLogits,
+        ActivationTensor logits,
+        ActivationTensor losses,
+        ActivationTensor? logitsGradient,
+        float gradientScale
+    ) => Gpu.KullbackLeibler.Run(_device, Of(targetLogits), Of(logits), Of(losses), OfOptional(logitsGradient), gradientScale);
 
     public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index) =>
         NormalisedError.Forward(_device, Of(prediction), Of(target), Of(sums), index);
 
     public void NormalisedErrorBackward(
-        ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index, float gradientScale,
-        ActivationTensor? predictionGradient, ActivationTensor? targetGradient) =>
-        NormalisedError.Backward(_device, Of(prediction), Of(target), Of(sums), index, gradientScale, OfOptional(predictionGradient), OfOptional(targetGradient));
+        ActivationTensor prediction,
+        ActivationTensor target,
+        ScalarTensor sums,
+        int index,
+        float gradientScale,
+        ActivationTensor? predictionGradient,
+        ActivationTensor? targetGradient
+    ) =>
+        NormalisedError.Backward(
+            _device,
+            Of(prediction),
+            Of(target),
+            Of(sums),
+            index,
+            gradientScale,
+            OfOptional(predictionGradient),
+            OfOptional(targetGradient)
+        );
 
-    public void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, KeptActivations? kept = null)
+    public void GateForward(
+        ActivationTensor input,
+        WeightTensor mask,
+        WeightTensor mean,
+        ActivationTensor output,
+        KeptActivations? kept = null
+    )
     {
         if (kept is not null)
         {
@@ -285,8 +408,13 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         Gate.Forward(_device, Of(input), Of(mask), Of(mean), Of(output));
     }
 
-    public void GateBackward(KeptActivations input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient) =>
-        Gate.Backward(_device, ((GpuKeptActivations)input).Values, Of(mask), Of(mean), Of(gradient), Of(maskGradient));
+    public void GateBackward(
+        KeptActivations input,
+        WeightTensor mask,
+        WeightTensor mean,
+        ActivationTensor gradient,
+        WeightTensor maskGradient
+    ) => Gate.Backward(_device, ((GpuKeptActivations)input).Values, Of(mask), Of(mean), Of(gradient), Of(maskGradient));
 
     public void ChannelSums(ActivationTensor input, Span<double> sums)
     {
@@ -298,9 +426,30 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         AdamW.RootMeanSquare(_device, tensors, Of(results), index);
 
     public void AdamStep(
-        WeightTensor weights, WeightTensor gradient, WeightTensor firstMoment, WeightTensor secondMoment,
-        float gradientScale, float learningRate, float beta1, float beta2, float epsilon, int step) =>
-        AdamW.Step(_device, Of(weights), Of(gradient), Of(firstMoment), Of(secondMoment), gradientScale, learningRate, beta1, beta2, epsilon, step);
+        WeightTensor weights,
+        WeightTensor gradient,
+        WeightTensor firstMoment,
+        WeightTensor secondMoment,
+        float gradientScale,
+        float learningRate,
+        float beta1,
+        float beta2,
+        float epsilon,
+        int step
+    ) =>
+        AdamW.Step(
+            _device,
+            Of(weights),
+            Of(gradient),
+            Of(firstMoment),
+            Of(secondMoment),
+            gradientScale,
+            learningRate,
+            beta1,
+            beta2,
+            epsilon,
+            step
+        );
 
     public void MoveInto(WeightTensor source, WeightTensor target) => Elementwise.MoveInto(_device, Of(source), Of(target));
 

@@ -37,7 +37,9 @@ internal sealed class GpuWeights : WeightTensor
     }
 }
 
-/// <summary>Activations token by token: entry (b, t, c) is at ((b * T) + t) * Stride + c of the view. A slice has the stride of its whole.</summary>
+/// <summary>
+/// Activations token by token: entry (b, t, c) is at ((b * T) + t) * Stride + c of the view. A slice has the stride of its whole.
+/// </summary>
 internal sealed class GpuActivations : ActivationTensor
 {
     private readonly GpuActivations? _whole;
@@ -83,7 +85,9 @@ internal sealed class GpuActivations : ActivationTensor
     /// <summary>B * T.</summary>
     public int Rows => Sequences * Tokens;
 
-    /// <summary>For operations on each entry by itself: tensors of equal shape without gaps are one long row, others rows of their channels.</summary>
+    /// <summary>
+    /// For operations on each entry by itself: tensors of equal shape without gaps are one long row, others rows of their channels.
+    /// </summary>
     public static int EntriesOfRow(params ReadOnlySpan<GpuActivations> tensors)
     {
         foreach (GpuActivations tensor in tensors)
@@ -221,7 +225,8 @@ internal sealed class GpuTokens : TokenTensor
 }
 
 /// <summary>Keys and values of the tokens seen so far, token by token: entry (b, t, c) at ((b * T) + t) * C + c.</summary>
-internal sealed class GpuKeyValueCache(GpuDevice device, string name, int sequences, int tokens, int channels) : KeyValueCache(name, sequences, tokens, channels)
+internal sealed class GpuKeyValueCache(GpuDevice device, string name, int sequences, int tokens, int channels)
+    : KeyValueCache(name, sequences, tokens, channels)
 {
     private readonly DeviceMemory<float> _keys = device.Allocate<float>(name, TensorSize.Of(name, sequences, tokens, channels));
     private readonly DeviceMemory<float> _values = device.Allocate<float>(name, TensorSize.Of(name, sequences, tokens, channels));

@@ -29,9 +29,9 @@ internal readonly struct ListShape(int lines, int entries)
 }
 
 /// <summary>
-/// For each line the list of its entries, in order. The list of line i begins at Starts[i * Segments] and ends where that of line i + 1 begins. One side's lists or two
-/// sides' (rows and columns of one matrix, say) are built together, without atomics: a thread counts a segment of a line, and the same thread then stores what it
-/// counted, behind what the segments before it hold.
+/// For each line the list of its entries, in order. The list of line i begins at Starts[i * Segments] and ends where that of line i + 1
+/// begins. One side's lists or two sides' (rows and columns of one matrix, say) are built together, without atomics: a thread counts a
+/// segment of a line, and the same thread then stores what it counted, behind what the segments before it hold.
 /// </summary>
 internal readonly record struct IndexLists(ArrayView<int> Starts, int Segments, ArrayView<int> Entries)
 {
@@ -50,7 +50,10 @@ internal readonly record struct IndexLists(ArrayView<int> Starts, int Segments, 
 
     /// <summary>The workspace for so many segments: their counts, and the sums of groups.</summary>
     public static (ArrayView<int> Counts, ArrayView<int> Totals) Reserve(GpuDevice device, int segments) =>
-        (device.Workspace<int>("list counts", segments), device.Workspace<int>("list totals", (segments + device.RowThreads(segments) - 1) / device.RowThreads(segments)));
+        (
+            device.Workspace<int>("list counts", segments),
+            device.Workspace<int>("list totals", (segments + device.RowThreads(segments) - 1) / device.RowThreads(segments))
+        );
 
     /// <summary>The segment that a thread works on: its line and side, and its entries.</summary>
     private static int LineOf(int i, ListShape first, ListShape second, out int side, out int start, out int end)
@@ -71,7 +74,13 @@ internal readonly record struct IndexLists(ArrayView<int> Starts, int Segments, 
     }
 
     /// <summary>Counts, and adds up the group's counts.</summary>
-    internal readonly struct CountKernel<TSource>(TSource source, ArrayView<int> counts, ArrayView<int> totals, ListShape first, ListShape second) : IKernel
+    internal readonly struct CountKernel<TSource>(
+        TSource source,
+        ArrayView<int> counts,
+        ArrayView<int> totals,
+        ListShape first,
+        ListShape second
+    ) : IKernel
         where TSource : struct, IListSource
     {
         public void Execute()
@@ -100,7 +109,13 @@ internal readonly record struct IndexLists(ArrayView<int> Starts, int Segments, 
 
     /// <summary>Each group adds up the totals of those before it for itself.</summary>
     internal readonly struct FillKernel<TSource>(
-        TSource source, ArrayView<int> counts, ArrayView<int> totals, ArrayView<int> starts, ListShape first, ListShape second) : IKernel
+        TSource source,
+        ArrayView<int> counts,
+        ArrayView<int> totals,
+        ArrayView<int> starts,
+        ListShape first,
+        ListShape second
+    ) : IKernel
         where TSource : struct, IListSource
     {
         public void Execute()

@@ -27,7 +27,10 @@ public static class KernelSources
     /// <summary>Every kernel; generic ones with every argument that fits.</summary>
     internal static IReadOnlyList<Type> Kernels { get; } =
     [
-        .. Structs.Where(type => type.IsAssignableTo(typeof(IKernel))).OrderBy(type => type.FullName, StringComparer.Ordinal).SelectMany(Closed),
+        .. Structs
+            .Where(type => type.IsAssignableTo(typeof(IKernel)))
+            .OrderBy(type => type.FullName, StringComparer.Ordinal)
+            .SelectMany(Closed),
     ];
 
     /// <summary>Every kernel in PTX 7.8, the first that has sm_90.</summary>
@@ -59,7 +62,13 @@ public static class KernelSources
 
     internal static IReadOnlyList<KernelSource> OpenCl(IEnumerable<Type> kernels)
     {
-        var capabilities = new CLCapabilityContext(float16: false, float64: false, genericAddressSpace: false, int64_Atomics: false, subGroups: false);
+        var capabilities = new CLCapabilityContext(
+            float16: false,
+            float64: false,
+            genericAddressSpace: false,
+            int64_Atomics: false,
+            subGroups: false
+        );
         return Compile(kernels, context => new CLBackend(context, capabilities, CLDeviceVendor.Other, CLCVersion.CL20));
     }
 

@@ -4,27 +4,57 @@ using ILGPU.Algorithms;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// KL(q || p) of each token, q = softmax(target), p = softmax(logits), both [B,T,V] (docs/method.md section 5): the sum over v of q (log q - log p), and d/dlogits = p - q.
+/// KL(q || p) of each token, q = softmax(target), p = softmax(logits), both [B,T,V] (docs/method.md section 5): the sum over v of q (log q
+/// - log p), and d/dlogits = p - q.
 /// </summary>
 internal static class KullbackLeibler
 {
     /// <summary>Overwrites losses [B,T,1] and, where given, logitsGradient [B,T,V] (may be the logits).</summary>
     public static void Run(
-        GpuDevice device, GpuActivations target, GpuActivations logits, GpuActivations losses, GpuActivations? logitsGradient, float gradientScale)
+        GpuDevice device,
+        GpuActivations target,
+        GpuActivations logits,
+        GpuActivations losses,
+        GpuActivations? logitsGradient,
+        float gradientScale
+    )
     {
         GpuActivations gradient = logitsGradient ?? logits;
         device.Launch(
-            logits.Rows, 1, device.RowThreads(logits.Channels),
+            logits.Rows,
+            1,
+            device.RowThreads(logits.Channels),
             new Kernel(
-                target.View, target.Stride, logits.View, logits.Stride, losses.View, losses.Stride, gradient.View, gradient.Stride, logits.Channels,
-                logitsGradient is null ? 0 : 1, gradientScale));
+                target.View,
+                target.Stride,
+                logits.View,
+                logits.Stride,
+                losses.View,
+                losses.Stride,
+                gradient.View,
+                gradient.Stride,
+                logits.Channels,
+                logitsGradient is null ? 0 : 1,
+                gradientScale
+            )
+        );
         logitsGradient?.IsKept = false;
     }
 
     /// <summary>A group is one token.</summary>
     internal readonly struct Kernel(
-        ArrayView<float> target, int targetStride, ArrayView<float> logits, int logitsStride, ArrayView<float> losses, int lossStride,
-        ArrayView<float> gradient, int gradientStride, int vocabulary, int hasGradient, float scale) : IKernel
+        ArrayView<float> target,
+        int targetStride,
+        ArrayView<float> logits,
+        int logitsStride,
+        ArrayView<float> losses,
+        int lossStride,
+        ArrayView<float> gradient,
+        int gradientStride,
+        int vocabulary,
+        int hasGradient,
+        float scale
+    ) : IKernel
     {
         public void Execute()
         {

@@ -3,8 +3,8 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// output [O] = weight [O,I] * input [I] + bias, for every token. Sparse weights go over their nonzero entries, dense ones through register tiles; the
-/// weight gradient passes over the output gradients that AbsTopK zeroed.
+/// output [O] = weight [O,I] * input [I] + bias, for every token. Sparse weights go over their nonzero entries, dense ones through register
+/// tiles; the weight gradient passes over the output gradients that AbsTopK zeroed.
 /// </summary>
 internal static class Linear
 {
@@ -25,8 +25,17 @@ internal static class Linear
         else
         {
             DenseProduct.Run(
-                device, new Operand(input.View, input.Stride, 1), new Operand(weight.View, weight.Columns, 1), output.View, output.Stride,
-                output.Rows, weight.Rows, weight.Columns, biases, hasBias);
+                device,
+                new Operand(input.View, input.Stride, 1),
+                new Operand(weight.View, weight.Columns, 1),
+                output.View,
+                output.Stride,
+                output.Rows,
+                weight.Rows,
+                weight.Columns,
+                biases,
+                hasBias
+            );
         }
 
         output.IsKept = false;
@@ -42,15 +51,32 @@ internal static class Linear
         else
         {
             DenseProduct.Run(
-                device, new Operand(outputGradient.View, outputGradient.Stride, 1), new Operand(weight.View, 1, weight.Columns), inputGradient.View,
-                inputGradient.Stride, inputGradient.Rows, weight.Columns, weight.Rows, weight.View, 0);
+                device,
+                new Operand(outputGradient.View, outputGradient.Stride, 1),
+                new Operand(weight.View, 1, weight.Columns),
+                inputGradient.View,
+                inputGradient.Stride,
+                inputGradient.Rows,
+                weight.Columns,
+                weight.Rows,
+                weight.View,
+                0
+            );
         }
 
         inputGradient.IsKept = false;
     }
 
-    /// <summary>Accumulates outputGradient^T * input over tokens into weightGradient [O,I], and outputGradient over tokens into biasGradient [O].</summary>
-    public static void BackwardWeight(GpuDevice device, GpuActivations input, GpuActivations outputGradient, GpuWeights weightGradient, GpuWeights? biasGradient)
+    /// <summary>
+    /// Accumulates outputGradient^T * input over tokens into weightGradient [O,I], and outputGradient over tokens into biasGradient [O].
+    /// </summary>
+    public static void BackwardWeight(
+        GpuDevice device,
+        GpuActivations input,
+        GpuActivations outputGradient,
+        GpuWeights weightGradient,
+        GpuWeights? biasGradient
+    )
     {
         int rows = weightGradient.Rows;
         int columns = weightGradient.Columns;
@@ -59,7 +85,8 @@ internal static class Linear
         int tokens = input.Rows;
         int splits = Math.Clamp(Math.Min(WantedGroups / tiles, tokens / MinimumSplitTokens), 1, WantedGroups);
         int tokensOfSplit = (tokens + splits - 1) / splits;
-        ArrayView<float> target = splits == 1 ? weightGradient.View : device.Workspace<float>("weight gradient", splits * weightGradient.Length);
+        ArrayView<float> target =
+            splits == 1 ? weightGradient.View : device.Workspace<float>("weight gradient", splits * weightGradient.Length);
         if (isMasked)
         {
             MaskedProduct.Run(device, input, outputGradient, target, rows, columns, tokensOfSplit, splits);
@@ -67,8 +94,16 @@ internal static class Linear
         else
         {
             DenseProduct.RunSplit(
-                device, new Operand(outputGradient.View, 1, outputGradient.Stride), new Operand(input.View, 1, input.Stride), target, rows, columns, tokens,
-                tokensOfSplit, splits);
+                device,
+                new Operand(outputGradient.View, 1, outputGradient.Stride),
+                new Operand(input.View, 1, input.Stride),
+                target,
+                rows,
+                columns,
+                tokens,
+                tokensOfSplit,
+                splits
+            );
         }
 
         if (splits > 1)

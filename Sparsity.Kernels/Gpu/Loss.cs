@@ -3,31 +3,61 @@ using ILGPU.Algorithms;
 
 namespace Sparsity.Kernels.Gpu;
 
-/// <summary>The bigram table's part of the logits, and the cross-entropy: loss = log sum exp(z) - z[target], dz = scale * (softmax(z) - onehot).</summary>
+/// <summary>
+/// The bigram table's part of the logits, and the cross-entropy: loss = log sum exp(z) - z[target], dz = scale * (softmax(z) - onehot).
+/// </summary>
 internal static class Loss
 {
     /// <summary>Adds table[token] to logits [B,T,V].</summary>
     public static void BigramForward(GpuDevice device, GpuTokens tokens, GpuWeights table, GpuActivations logits) =>
-        device.LaunchForEach(logits.Length, new BigramForwardKernel(tokens.View, table.View, logits.View, logits.Stride, logits.Channels, logits.Length));
+        device.LaunchForEach(
+            logits.Length,
+            new BigramForwardKernel(tokens.View, table.View, logits.View, logits.Stride, logits.Channels, logits.Length)
+        );
 
     /// <summary>Accumulates into tableGradient [V,V] except its last row, the padding index -1 of the official code.</summary>
     public static void BigramBackward(GpuDevice device, GpuTokens tokens, GpuActivations logitsGradient, GpuWeights tableGradient) =>
         Embedding.AddRows(device, tokens.Places(tableGradient.Rows), tableGradient.Rows - 1, logitsGradient, tableGradient);
 
     /// <summary>Overwrites losses [B,T,1] and, where given, logitsGradient [B,T,V] (may be the logits).</summary>
-    public static void CrossEntropy(GpuDevice device, GpuActivations logits, GpuTokens targets, GpuActivations losses, GpuActivations? logitsGradient, float gradientScale)
+    public static void CrossEntropy(
+        GpuDevice device,
+        GpuActivations logits,
+        GpuTokens targets,
+        GpuActivations losses,
+        GpuActivations? logitsGradient,
+        float gradientScale
+    )
     {
         GpuActivations gradient = logitsGradient ?? logits;
         device.Launch(
-            logits.Rows, 1, device.RowThreads(logits.Channels),
+            logits.Rows,
+            1,
+            device.RowThreads(logits.Channels),
             new CrossEntropyKernel(
-                logits.View, logits.Stride, targets.View, losses.View, losses.Stride, gradient.View, gradient.Stride, logits.Channels,
-                logitsGradient is null ? 0 : 1, gradientScale));
+                logits.View,
+                logits.Stride,
+                targets.View,
+                losses.View,
+                losses.Stride,
+                gradient.View,
+                gradient.Stride,
+                logits.Channels,
+                logitsGradient is null ? 0 : 1,
+                gradientScale
+            )
+        );
         logitsGradient?.IsKept = false;
     }
 
     internal readonly struct BigramForwardKernel(
-        ArrayView<int> tokens, ArrayView<float> table, ArrayView<float> logits, int stride, int vocabulary, int length) : IKernel
+        ArrayView<int> tokens,
+        ArrayView<float> table,
+        ArrayView<float> logits,
+        int stride,
+        int vocabulary,
+        int length
+    ) : IKernel
     {
         public void Execute()
         {
@@ -43,8 +73,17 @@ internal static class Loss
 
     /// <summary>A group is one token.</summary>
     internal readonly struct CrossEntropyKernel(
-        ArrayView<float> logits, int stride, ArrayView<int> targets, ArrayView<float> losses, int lossStride, ArrayView<float> gradient, int gradientStride,
-        int vocabulary, int hasGradient, float scale) : IKernel
+        ArrayView<float> logits,
+        int stride,
+        ArrayView<int> targets,
+        ArrayView<float> losses,
+        int lossStride,
+        ArrayView<float> gradient,
+        int gradientStride,
+        int vocabulary,
+        int hasGradient,
+        float scale
+    ) : IKernel
     {
         public void Execute()
         {

@@ -3,8 +3,9 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// The weight gradient, sum over tokens of outputGradient (row) * input (column), where most output gradients are zero. A group of 128 threads makes a tile of
-/// 32 rows by 256 columns; 32 neighbouring threads hold the same 8 rows and test each output gradient together, so that a zero costs a test and not 8 multiply-adds.
+/// The weight gradient, sum over tokens of outputGradient (row) * input (column), where most output gradients are zero. A group of 128
+/// threads makes a tile of 32 rows by 256 columns; 32 neighbouring threads hold the same 8 rows and test each output gradient together, so
+/// that a zero costs a test and not 8 multiply-adds.
 /// </summary>
 internal static class MaskedProduct
 {
@@ -19,20 +20,53 @@ internal static class MaskedProduct
     /// <summary>Groups of one product.</summary>
     public static int Tiles(int rows, int columns) => TilesOf(rows, TileRows) * TilesOf(columns, TileColumns);
 
-    /// <summary>Overwrites product [splits, rows, columns] with the sums over the tokens of each split; a single split is added to it instead.</summary>
+    /// <summary>
+    /// Overwrites product [splits, rows, columns] with the sums over the tokens of each split; a single split is added to it instead.
+    /// </summary>
     public static void Run(
-        GpuDevice device, GpuActivations input, GpuActivations outputGradient, ArrayView<float> product, int rows, int columns, int tokensOfSplit, int splits) =>
+        GpuDevice device,
+        GpuActivations input,
+        GpuActivations outputGradient,
+        ArrayView<float> product,
+        int rows,
+        int columns,
+        int tokensOfSplit,
+        int splits
+    ) =>
         device.Launch(
-            TilesOf(rows, TileRows) * splits, TilesOf(columns, TileColumns), Threads,
+            TilesOf(rows, TileRows) * splits,
+            TilesOf(columns, TileColumns),
+            Threads,
             new Kernel(
-                outputGradient.View, outputGradient.Stride, input.View, input.Stride, product, rows, columns, input.Rows, tokensOfSplit, TilesOf(rows, TileRows),
-                splits == 1 ? 1 : 0));
+                outputGradient.View,
+                outputGradient.Stride,
+                input.View,
+                input.Stride,
+                product,
+                rows,
+                columns,
+                input.Rows,
+                tokensOfSplit,
+                TilesOf(rows, TileRows),
+                splits == 1 ? 1 : 0
+            )
+        );
 
     private static int TilesOf(int length, int tile) => (length + tile - 1) / tile;
 
     internal readonly struct Kernel(
-        ArrayView<float> outputGradient, int outputStride, ArrayView<float> input, int inputStride, ArrayView<float> product, int rows, int columns, int tokens,
-        int tokensOfSplit, int rowTiles, int isAdded) : IKernel
+        ArrayView<float> outputGradient,
+        int outputStride,
+        ArrayView<float> input,
+        int inputStride,
+        ArrayView<float> product,
+        int rows,
+        int columns,
+        int tokens,
+        int tokensOfSplit,
+        int rowTiles,
+        int isAdded
+    ) : IKernel
     {
         public void Execute()
         {
@@ -79,7 +113,16 @@ internal static class MaskedProduct
         }
 
         /// <summary>Copies the channels of 16 tokens, zero beyond the ends.</summary>
-        private static void Stage(ArrayView<float> source, int stride, ArrayView<float> tile, int width, int firstChannel, int channels, int firstToken, int endToken)
+        private static void Stage(
+            ArrayView<float> source,
+            int stride,
+            ArrayView<float> tile,
+            int width,
+            int firstChannel,
+            int channels,
+            int firstToken,
+            int endToken
+        )
         {
             for (int token = 0; token < Step; token++)
             {

@@ -6,7 +6,9 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Kernels.Gpu;
 
-/// <summary>What a training run takes of a device's memory, in bytes: the trainer itself takes a few steps on an engine that only counts.</summary>
+/// <summary>
+/// What a training run takes of a device's memory, in bytes: the trainer itself takes a few steps on an engine that only counts.
+/// </summary>
 /// <param name="Parameters">Weights, with their gradients where they are trained.</param>
 /// <param name="Moments">Adam's two for each trained weight.</param>
 /// <param name="Activations">Of the forward and the backward pass over one part of a batch, and AbsTopK's choices.</param>
@@ -30,7 +32,10 @@ public sealed record MemoryEstimate(long Parameters, long Moments, long Activati
         int sequences = share.Sequences * parts;
         TrainingConfig counted = training with
         {
-            BatchSequences = sequences, BatchParts = parts, TotalTokens = (long)LastStep * sequences * training.ContextTokens, OnNan = NonFinite.Stop,
+            BatchSequences = sequences,
+            BatchParts = parts,
+            TotalTokens = (long)LastStep * sequences * training.ContextTokens,
+            OnNan = NonFinite.Stop,
         };
         using IComputeEngine counter = engine.Memory?.CreateCounter() ?? GpuEngine.CreateUsualCounter();
         using var trainer = new Trainer(counter, model, counted);
@@ -57,10 +62,19 @@ public sealed record MemoryEstimate(long Parameters, long Moments, long Activati
         return new MemoryEstimate(parameters, moments, allocated - parameters - moments, counter.Memory!.PeakBytes - allocated);
     }
 
-    /// <summary>The fewest parts of a batch, from those given up, with which a run fits, and what it then needs; null where one sequence at a time does not.</summary>
+    /// <summary>
+    /// The fewest parts of a batch, from those given up, with which a run fits, and what it then needs; null where one sequence at a time
+    /// does not.
+    /// </summary>
     /// <param name="room">Bytes there are.</param>
     /// <inheritdoc cref="For"/>
-    public static (int Parts, MemoryEstimate Memory)? InMoreParts(IComputeEngine engine, ModelConfig model, TrainingConfig training, long room, IProcessGroup? group = null)
+    public static (int Parts, MemoryEstimate Memory)? InMoreParts(
+        IComputeEngine engine,
+        ModelConfig model,
+        TrainingConfig training,
+        long room,
+        IProcessGroup? group = null
+    )
     {
         var share = new BatchShare(training, group);
         for (int parts = share.Parts + 1; parts <= training.BatchSequences; parts++)

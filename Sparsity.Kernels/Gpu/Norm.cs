@@ -5,8 +5,8 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// RMSNorm and LayerNorm over the channels of each token. With z = (x - mean) * r: y = z * weight + bias, and
-/// dx = r * (g - [mean(g)] - z * mean(g * z)) with g = dy * weight; the bracketed term is LayerNorm's only, and the last falls away where r is frozen.
+/// RMSNorm and LayerNorm over the channels of each token. With z = (x - mean) * r: y = z * weight + bias, and dx = r * (g - [mean(g)] - z *
+/// mean(g * z)) with g = dy * weight; the bracketed term is LayerNorm's only, and the last falls away where r is frozen.
 /// </summary>
 internal static class Norm
 {
@@ -15,35 +15,86 @@ internal static class Norm
 
     private const float LayerEpsilon = 1e-5f;
 
-    /// <summary>Overwrites output [B,T,C] and statistics [B,T,2] (mean, reciprocal deviation); a frozen reciprocal deviation is read from there.</summary>
+    /// <summary>
+    /// Overwrites output [B,T,C] and statistics [B,T,2] (mean, reciprocal deviation); a frozen reciprocal deviation is read from there.
+    /// </summary>
     public static void Forward(
-        GpuDevice device, NormKind kind, GpuActivations input, GpuWeights weight, GpuWeights? bias, GpuActivations output, GpuActivations statistics, bool isScaleFrozen)
+        GpuDevice device,
+        NormKind kind,
+        GpuActivations input,
+        GpuWeights weight,
+        GpuWeights? bias,
+        GpuActivations output,
+        GpuActivations statistics,
+        bool isScaleFrozen
+    )
     {
         device.Launch(
-            input.Rows, 1, device.RowThreads(input.Channels),
+            input.Rows,
+            1,
+            device.RowThreads(input.Channels),
             new ForwardKernel(
-                input.View, input.Stride, weight.View, bias?.View ?? weight.View, bias is null ? 0 : 1, output.View, output.Stride,
-                statistics.View, statistics.Stride, input.Channels, kind == NormKind.LayerNorm ? 1 : 0, isScaleFrozen ? 1 : 0,
-                kind == NormKind.RmsNorm ? RmsEpsilon : LayerEpsilon));
+                input.View,
+                input.Stride,
+                weight.View,
+                bias?.View ?? weight.View,
+                bias is null ? 0 : 1,
+                output.View,
+                output.Stride,
+                statistics.View,
+                statistics.Stride,
+                input.Channels,
+                kind == NormKind.LayerNorm ? 1 : 0,
+                isScaleFrozen ? 1 : 0,
+                kind == NormKind.RmsNorm ? RmsEpsilon : LayerEpsilon
+            )
+        );
         output.IsKept = false;
     }
 
     /// <summary>Accumulates into inputGradient [B,T,C], weightGradient [C] and biasGradient [C].</summary>
     public static void Backward(
-        GpuDevice device, NormKind kind, GpuActivations input, GpuActivations statistics, GpuWeights weight, GpuActivations outputGradient,
-        GpuActivations inputGradient, GpuWeights? weightGradient, GpuWeights? biasGradient, bool isScaleFrozen)
+        GpuDevice device,
+        NormKind kind,
+        GpuActivations input,
+        GpuActivations statistics,
+        GpuWeights weight,
+        GpuActivations outputGradient,
+        GpuActivations inputGradient,
+        GpuWeights? weightGradient,
+        GpuWeights? biasGradient,
+        bool isScaleFrozen
+    )
     {
         device.Launch(
-            input.Rows, 1, device.RowThreads(input.Channels),
+            input.Rows,
+            1,
+            device.RowThreads(input.Channels),
             new BackwardKernel(
-                input.View, input.Stride, statistics.View, statistics.Stride, weight.View, outputGradient.View, outputGradient.Stride,
-                inputGradient.View, inputGradient.Stride, input.Channels, kind == NormKind.LayerNorm ? 1f : 0f, isScaleFrozen ? 0f : 1f));
+                input.View,
+                input.Stride,
+                statistics.View,
+                statistics.Stride,
+                weight.View,
+                outputGradient.View,
+                outputGradient.Stride,
+                inputGradient.View,
+                inputGradient.Stride,
+                input.Channels,
+                kind == NormKind.LayerNorm ? 1f : 0f,
+                isScaleFrozen ? 0f : 1f
+            )
+        );
         inputGradient.IsKept = false;
         if (weightGradient is not null)
         {
             ChannelReduction.Accumulate(
-                device, input.Rows,
-                new WeightTerm(input.View, input.Stride, statistics.View, statistics.Stride, outputGradient.View, outputGradient.Stride), weightGradient, 1f);
+                device,
+                input.Rows,
+                new WeightTerm(input.View, input.Stride, statistics.View, statistics.Stride, outputGradient.View, outputGradient.Stride),
+                weightGradient,
+                1f
+            );
         }
 
         if (biasGradient is not null)
@@ -54,8 +105,20 @@ internal static class Norm
 
     /// <summary>A group is one token.</summary>
     internal readonly struct ForwardKernel(
-        ArrayView<float> input, int inputStride, ArrayView<float> weight, ArrayView<float> bias, int hasBias, ArrayView<float> output, int outputStride,
-        ArrayView<float> statistics, int statisticsStride, int channels, int isCentred, int isScaleFrozen, float epsilon) : IKernel
+        ArrayView<float> input,
+        int inputStride,
+        ArrayView<float> weight,
+        ArrayView<float> bias,
+        int hasBias,
+        ArrayView<float> output,
+        int outputStride,
+        ArrayView<float> statistics,
+        int statisticsStride,
+        int channels,
+        int isCentred,
+        int isScaleFrozen,
+        float epsilon
+    ) : IKernel
     {
         public void Execute()
         {
@@ -112,8 +175,19 @@ internal static class Norm
 
     /// <summary>A group is one token.</summary>
     internal readonly struct BackwardKernel(
-        ArrayView<float> input, int inputStride, ArrayView<float> statistics, int statisticsStride, ArrayView<float> weight,
-        ArrayView<float> outputGradient, int outputStride, ArrayView<float> inputGradient, int gradientStride, int channels, float centred, float scaled) : IKernel
+        ArrayView<float> input,
+        int inputStride,
+        ArrayView<float> statistics,
+        int statisticsStride,
+        ArrayView<float> weight,
+        ArrayView<float> outputGradient,
+        int outputStride,
+        ArrayView<float> inputGradient,
+        int gradientStride,
+        int channels,
+        float centred,
+        float scaled
+    ) : IKernel
     {
         public void Execute()
         {
@@ -144,11 +218,18 @@ internal static class Norm
     }
 
     internal readonly struct WeightTerm(
-        ArrayView<float> input, int inputStride, ArrayView<float> statistics, int statisticsStride, ArrayView<float> gradient, int gradientStride) : IChannelTerm
+        ArrayView<float> input,
+        int inputStride,
+        ArrayView<float> statistics,
+        int statisticsStride,
+        ArrayView<float> gradient,
+        int gradientStride
+    ) : IChannelTerm
     {
         public float Of(int row, int channel)
         {
-            float z = (input[(row * inputStride) + channel] - statistics[row * statisticsStride]) * statistics[(row * statisticsStride) + 1];
+            float z =
+                (input[(row * inputStride) + channel] - statistics[row * statisticsStride]) * statistics[(row * statisticsStride) + 1];
             return gradient[(row * gradientStride) + channel] * z;
         }
     }

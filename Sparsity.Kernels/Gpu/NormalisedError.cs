@@ -3,8 +3,8 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// The normalised mean squared error of a prediction [B,T,C] (docs/method.md section 5): sum (x - t)^2 / sum t^2. Backward, with the denominator P taken as a constant:
-/// dx = 2 (x - t) / P, dt = -dx.
+/// The normalised mean squared error of a prediction [B,T,C] (docs/method.md section 5): sum (x - t)^2 / sum t^2. Backward, with the
+/// denominator P taken as a constant: dx = 2 (x - t) / P, dt = -dx.
 /// </summary>
 internal static class NormalisedError
 {
@@ -14,37 +14,78 @@ internal static class NormalisedError
         int groups = ScalarSums.GroupsOf(target.Length);
         ArrayView<float> partial = device.Workspace<float>("reduction", 2 * GpuScalars.Parts * groups);
         device.Launch(
-            groups, 1, device.RowThreads(Math.Min(target.Length, ScalarSums.EntriesOfGroup)),
-            new SumKernel(prediction.View, prediction.Stride, target.View, target.Stride, target.Channels, target.Length, partial, groups));
+            groups,
+            1,
+            device.RowThreads(Math.Min(target.Length, ScalarSums.EntriesOfGroup)),
+            new SumKernel(prediction.View, prediction.Stride, target.View, target.Stride, target.Channels, target.Length, partial, groups)
+        );
         ScalarSums.AddRuns(device, partial, groups, sums.Overwritten(index));
-        ScalarSums.AddRuns(device, partial.SubView(GpuScalars.Parts * groups, GpuScalars.Parts * groups), groups, sums.Overwritten(index + 1));
+        ScalarSums.AddRuns(
+            device,
+            partial.SubView(GpuScalars.Parts * groups, GpuScalars.Parts * groups),
+            groups,
+            sums.Overwritten(index + 1)
+        );
     }
 
     /// <summary>Accumulates into predictionGradient and targetGradient [B,T,C], where given.</summary>
     public static void Backward(
-        GpuDevice device, GpuActivations prediction, GpuActivations target, GpuScalars sums, int index, float gradientScale,
-        GpuActivations? predictionGradient, GpuActivations? targetGradient)
+        GpuDevice device,
+        GpuActivations prediction,
+        GpuActivations target,
+        GpuScalars sums,
+        int index,
+        float gradientScale,
+        GpuActivations? predictionGradient,
+        GpuActivations? targetGradient
+    )
     {
         ArrayView<float> squares = sums.View.SubView((index + 1) * GpuScalars.Parts, GpuScalars.Parts);
         Accumulate(device, prediction, target, squares, 2 * gradientScale, predictionGradient);
         Accumulate(device, prediction, target, squares, -2 * gradientScale, targetGradient);
     }
 
-    private static void Accumulate(GpuDevice device, GpuActivations prediction, GpuActivations target, ArrayView<float> squares, float factor, GpuActivations? gradient)
+    private static void Accumulate(
+        GpuDevice device,
+        GpuActivations prediction,
+        GpuActivations target,
+        ArrayView<float> squares,
+        float factor,
+        GpuActivations? gradient
+    )
     {
         if (gradient is not null)
         {
             device.LaunchForEach(
                 target.Length,
                 new BackwardKernel(
-                    prediction.View, prediction.Stride, target.View, target.Stride, squares, factor, gradient.View, gradient.Stride, target.Channels, target.Length));
+                    prediction.View,
+                    prediction.Stride,
+                    target.View,
+                    target.Stride,
+                    squares,
+                    factor,
+                    gradient.View,
+                    gradient.Stride,
+                    target.Channels,
+                    target.Length
+                )
+            );
             gradient.IsKept = false;
         }
     }
 
     /// <summary>A group sums a run of entries.</summary>
     internal readonly struct SumKernel(
-        ArrayView<float> prediction, int predictionStride, ArrayView<float> target, int targetStride, int channels, int length, ArrayView<float> partial, int groups) : IKernel
+        ArrayView<float> prediction,
+        int predictionStride,
+        ArrayView<float> target,
+        int targetStride,
+        int channels,
+        int length,
+        ArrayView<float> partial,
+        int groups
+    ) : IKernel
     {
         public void Execute()
         {
@@ -78,8 +119,17 @@ internal static class NormalisedError
     }
 
     internal readonly struct BackwardKernel(
-        ArrayView<float> prediction, int predictionStride, ArrayView<float> target, int targetStride, ArrayView<float> squares, float factor,
-        ArrayView<float> gradient, int gradientStride, int channels, int length) : IKernel
+        ArrayView<float> prediction,
+        int predictionStride,
+        ArrayView<float> target,
+        int targetStride,
+        ArrayView<float> squares,
+        float factor,
+        ArrayView<float> gradient,
+        int gradientStride,
+        int channels,
+        int length
+    ) : IKernel
     {
         public void Execute()
         {

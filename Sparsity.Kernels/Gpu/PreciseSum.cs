@@ -3,8 +3,8 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// A sum in two floats, good for 48 bits where double is not to be had: High is the rounded sum, Low what the roundings left out. Made of additions only, which no
-/// compiler may fuse; the host adds both in double.
+/// A sum in two floats, good for 48 bits where double is not to be had: High is the rounded sum, Low what the roundings left out. Made of
+/// additions only, which no compiler may fuse; the host adds both in double.
 /// </summary>
 internal struct PreciseSum
 {

@@ -4,8 +4,8 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// Numbers in device memory, each the sum of six floats: a sum in two floats, and two more such sums, of squares too large and too small for float32, scaled. The host
-/// adds them in double, and makes a root mean square of those that stand for one.
+/// Numbers in device memory, each the sum of six floats: a sum in two floats, and two more such sums, of squares too large and too small
+/// for float32, scaled. The host adds them in double, and makes a root mean square of those that stand for one.
 /// </summary>
 internal sealed class GpuScalars : ScalarTensor
 {
@@ -38,7 +38,11 @@ internal sealed class GpuScalars : ScalarTensor
         for (int i = 0; i < Count; i++)
         {
             ReadOnlySpan<float> own = parts.Slice(i * Parts, Parts);
-            double total = (double)own[0] + own[1] + (((double)own[2] + own[3]) / Square(AdamW.ScaleOfLarge)) + (((double)own[4] + own[5]) / Square(AdamW.ScaleOfSmall));
+            double total =
+                (double)own[0]
+                + own[1]
+                + (((double)own[2] + own[3]) / Square(AdamW.ScaleOfLarge))
+                + (((double)own[4] + own[5]) / Square(AdamW.ScaleOfSmall));
             Fetched[i] = _entries[i] > 0 ? Math.Sqrt(total / _entries[i]) : total;
         }
 
@@ -59,7 +63,12 @@ internal static class ScalarSums
     {
         int groups = GroupsOf(values.Rows);
         ArrayView<float> partial = device.Workspace<float>("reduction", GpuScalars.Parts * groups);
-        device.Launch(groups, 1, device.RowThreads(Math.Min(values.Rows, EntriesOfGroup)), new SumKernel(values.View, values.Stride, values.Rows, partial));
+        device.Launch(
+            groups,
+            1,
+            device.RowThreads(Math.Min(values.Rows, EntriesOfGroup)),
+            new SumKernel(values.View, values.Stride, values.Rows, partial)
+        );
         AddRuns(device, partial, groups, sums.Overwritten(index));
     }
 

@@ -3,8 +3,9 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// output (line) = bias + sum over the line's nonzero entries of value * input (entry), for every token. A group takes 8 tokens: it stages up to 1024 of their
-/// input channels in shared memory and goes over the entries of all lines there, one thread to a line; more channels come in chunks that end where segments of the lists do.
+/// output (line) = bias + sum over the line's nonzero entries of value * input (entry), for every token. A group takes 8 tokens: it stages
+/// up to 1024 of their input channels in shared memory and goes over the entries of all lines there, one thread to a line; more channels
+/// come in chunks that end where segments of the lists do.
 /// </summary>
 internal static class SparseProduct
 {
@@ -13,21 +14,57 @@ internal static class SparseProduct
 
     /// <summary>Overwrites output.</summary>
     public static void Run(
-        GpuDevice device, (IndexLists Lists, ArrayView<float> Values) weight, GpuActivations input, GpuActivations output, ArrayView<float> bias, int hasBias)
+        GpuDevice device,
+        (IndexLists Lists, ArrayView<float> Values) weight,
+        GpuActivations input,
+        GpuActivations output,
+        ArrayView<float> bias,
+        int hasBias
+    )
     {
         int segment = (input.Channels + weight.Lists.Segments - 1) / weight.Lists.Segments;
         device.RequireAtMost(ChunkChannels * weight.Lists.Segments, input.Channels, input.Name + " has {0} channels, which are");
         device.Launch(
-            (input.Rows + TokensOfGroup - 1) / TokensOfGroup, 1, device.RowThreads(output.Channels),
+            (input.Rows + TokensOfGroup - 1) / TokensOfGroup,
+            1,
+            device.RowThreads(output.Channels),
             new Kernel(
-                weight.Lists.Starts, weight.Lists.Segments, ChunkChannels / segment, segment, weight.Lists.Entries, weight.Values, input.View, input.Stride, input.Channels,
-                output.View, output.Stride, output.Channels, input.Rows, bias, hasBias));
+                weight.Lists.Starts,
+                weight.Lists.Segments,
+                ChunkChannels / segment,
+                segment,
+                weight.Lists.Entries,
+                weight.Values,
+                input.View,
+                input.Stride,
+                input.Channels,
+                output.View,
+                output.Stride,
+                output.Channels,
+                input.Rows,
+                bias,
+                hasBias
+            )
+        );
     }
 
     internal readonly struct Kernel(
-        ArrayView<int> starts, int segments, int segmentsOfChunk, int segment, ArrayView<int> entries, ArrayView<float> values,
-        ArrayView<float> input, int inputStride, int inputChannels, ArrayView<float> output, int outputStride, int lines, int rows,
-        ArrayView<float> bias, int hasBias) : IKernel
+        ArrayView<int> starts,
+        int segments,
+        int segmentsOfChunk,
+        int segment,
+        ArrayView<int> entries,
+        ArrayView<float> values,
+        ArrayView<float> input,
+        int inputStride,
+        int inputChannels,
+        ArrayView<float> output,
+        int outputStride,
+        int lines,
+        int rows,
+        ArrayView<float> bias,
+        int hasBias
+    ) : IKernel
     {
         public void Execute()
         {

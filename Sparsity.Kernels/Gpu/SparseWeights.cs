@@ -3,7 +3,8 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// The nonzero entries of a matrix, by rows and by columns. Whether there are few enough is known without asking the device, from what the last operation kept.
+/// The nonzero entries of a matrix, by rows and by columns. Whether there are few enough is known without asking the device, from what the
+/// last operation kept.
 /// </summary>
 internal sealed class SparseWeights(GpuDevice device, GpuWeights weights) : IDisposable
 {
@@ -37,7 +38,10 @@ internal sealed class SparseWeights(GpuDevice device, GpuWeights weights) : IDis
         get
         {
             Update();
-            return (new IndexLists(_starts!.View.SubView(_byRows.Count, _byColumns.Count + 1), _byColumns.Segments, _indices!.View), _values!.View);
+            return (
+                new IndexLists(_starts!.View.SubView(_byRows.Count, _byColumns.Count + 1), _byColumns.Segments, _indices!.View),
+                _values!.View
+            );
         }
     }
 
@@ -68,7 +72,13 @@ internal sealed class SparseWeights(GpuDevice device, GpuWeights weights) : IDis
         Reserve();
         if (!IsCurrent)
         {
-            IndexLists.Build(device, _byRows, _byColumns, _starts!.View, new Source(weights.View, weights.Columns, _indices!.View, _values!.View));
+            IndexLists.Build(
+                device,
+                _byRows,
+                _byColumns,
+                _starts!.View,
+                new Source(weights.View, weights.Columns, _indices!.View, _values!.View)
+            );
             IsCurrent = true;
         }
     }

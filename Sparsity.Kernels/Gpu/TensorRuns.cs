@@ -4,8 +4,8 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// Up to eight tensors that one launch goes over, one behind the other: each is cut into runs of <see cref="ScalarSums.EntriesOfGroup"/> entries, and a group takes
-/// a run. A table of views in device memory would do for any number, but OpenCL's buffers cannot stand in one.
+/// Up to eight tensors that one launch goes over, one behind the other: each is cut into runs of <see cref="ScalarSums.EntriesOfGroup"/>
+/// entries, and a group takes a run. A table of views in device memory would do for any number, but OpenCL's buffers cannot stand in one.
 /// </summary>
 internal readonly struct TensorRuns
 {
@@ -44,7 +44,9 @@ internal readonly struct TensorRuns
 
         // No group comes to those that are not there, but every argument must be a view.
         (ArrayView<float> View, int Length) At(int place) =>
-            first + place < tensors.Count ? (((GpuWeights)tensors[first + place]).View, tensors[first + place].Length) : (((GpuWeights)tensors[first]).View, 0);
+            first + place < tensors.Count
+                ? (((GpuWeights)tensors[first + place]).View, tensors[first + place].Length)
+                : (((GpuWeights)tensors[first]).View, 0);
     }
 
     /// <summary>In a kernel: the tensor that the group works on, and its run of entries.</summary>

@@ -3,8 +3,8 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// Zeroes all but the k entries of largest magnitude of a matrix (official apply_topk_), every row or column keeping its minimum. The threshold is found on the
-/// bits of |w| as in <see cref="AbsTopK"/>, over all groups; the host learns nothing of it.
+/// Zeroes all but the k entries of largest magnitude of a matrix (official apply_topk_), every row or column keeping its minimum. The
+/// threshold is found on the bits of |w| as in <see cref="AbsTopK"/>, over all groups; the host learns nothing of it.
 /// </summary>
 internal static class WeightTopK
 {
@@ -21,7 +21,9 @@ internal static class WeightTopK
         int protectedCount = aliveAxis is null ? 0 : minimumAlive * (aliveAxis == 1 ? weights.Rows : weights.Columns);
         if (protectedCount > keep)
         {
-            throw new ArgumentException($"{weights.Name}: the minimum alive protects {protectedCount} entries, more than the {keep} to keep.");
+            throw new ArgumentException(
+                $"{weights.Name}: the minimum alive protects {protectedCount} entries, more than the {keep} to keep."
+            );
         }
 
         if (protectedCount == 0 && length <= EntriesOfGroup)
@@ -31,14 +33,18 @@ internal static class WeightTopK
             return;
         }
 
-        Protection protection = protectedCount == 0
-            ? new Protection(device.Workspace<int>("protection", 2), weights.Columns, -1, 1)
-            : Protect(device, weights, aliveAxis!.Value, minimumAlive);
+        Protection protection =
+            protectedCount == 0
+                ? new Protection(device.Workspace<int>("protection", 2), weights.Columns, -1, 1)
+                : Protect(device, weights, aliveAxis!.Value, minimumAlive);
         int groups = (length + EntriesOfGroup - 1) / EntriesOfGroup;
         int threads = device.RowThreads(Math.Min(length, EntriesOfGroup));
         var search = new Search(
-            device.Workspace<int>("digit counts", DigitCounts.Passes * DigitCounts.Digits * groups), device.Workspace<int>("top-k state", DigitCounts.Passes * State.Length),
-            groups, keep - protectedCount);
+            device.Workspace<int>("digit counts", DigitCounts.Passes * DigitCounts.Digits * groups),
+            device.Workspace<int>("top-k state", DigitCounts.Passes * State.Length),
+            groups,
+            keep - protectedCount
+        );
         for (int pass = 0; pass < DigitCounts.Passes; pass++)
         {
             device.Launch(groups, 1, threads, new CountKernel(weights.View, length, protection, search, pass));
@@ -59,9 +65,20 @@ internal static class WeightTopK
         int linesOfGroup = axis == 1 ? 1 : Math.Min(threads, LinesOfGroup);
         ArrayView<int> last = device.Workspace<int>("protection", 2 * lines);
         device.Launch(
-            (lines + linesOfGroup - 1) / linesOfGroup, 1, threads,
+            (lines + linesOfGroup - 1) / linesOfGroup,
+            1,
+            threads,
             new LastProtectedKernel(
-                weights.View, lines, entries, axis == 1 ? weights.Columns : 1, axis == 1 ? 1 : weights.Columns, linesOfGroup, Math.Min(minimumAlive, entries), last));
+                weights.View,
+                lines,
+                entries,
+                axis == 1 ? weights.Columns : 1,
+                axis == 1 ? 1 : weights.Columns,
+                linesOfGroup,
+                Math.Min(minimumAlive, entries),
+                last
+            )
+        );
         return new Protection(last, weights.Columns, axis, lines);
     }
 
@@ -77,8 +94,8 @@ internal static class WeightTopK
     }
 
     /// <summary>
-    /// The search for the k-th magnitude, a digit a pass. Each group adds up all groups' counts of the pass before for itself, rather than that a launch between
-    /// any two did it for all; the first leaves the sum's outcome for the pass after.
+    /// The search for the k-th magnitude, a digit a pass. Each group adds up all groups' counts of the pass before for itself, rather than
+    /// that a launch between any two did it for all; the first leaves the sum's outcome for the pass after.
     /// </summary>
     internal readonly struct Search(ArrayView<int> counts, ArrayView<int> states, int groups, int keep)
     {
@@ -132,7 +149,9 @@ internal static class WeightTopK
             return threshold;
         }
 
-        /// <summary>After the last pass: how many entries equal to the threshold lie in the runs before a group's, and in its own; barriers inside.</summary>
+        /// <summary>
+        /// After the last pass: how many entries equal to the threshold lie in the runs before a group's, and in its own; barriers inside.
+        /// </summary>
         public int TiesBefore(int threshold, ArrayView<int> shared, out int own)
         {
             int place = PlaceOf(DigitCounts.Passes - 1, threshold & (DigitCounts.Digits - 1));
@@ -168,9 +187,19 @@ internal static class WeightTopK
         }
     }
 
-    /// <summary>A group is one row or some neighbouring columns; in each round every line finds the largest entry behind that of the round before.</summary>
+    /// <summary>
+    /// A group is one row or some neighbouring columns; in each round every line finds the largest entry behind that of the round before.
+    /// </summary>
     internal readonly struct LastProtectedKernel(
-        ArrayView<float> weights, int lines, int entries, int lineStride, int entryStride, int linesOfGroup, int alive, ArrayView<int> last) : IKernel
+        ArrayView<float> weights,
+        int lines,
+        int entries,
+        int lineStride,
+        int entryStride,
+        int linesOfGroup,
+        int alive,
+        ArrayView<int> last
+    ) : IKernel
     {
         public void Execute()
         {
@@ -261,7 +290,9 @@ internal static class WeightTopK
         }
     }
 
-    /// <summary>A group zeroes a run of entries. Of those equal to the threshold the first are kept: in all runs but one, that is all or none.</summary>
+    /// <summary>
+    /// A group zeroes a run of entries. Of those equal to the threshold the first are kept: in all runs but one, that is all or none.
+    /// </summary>
     internal readonly struct ApplyKernel(ArrayView<float> weights, int length, Protection protection, Search search) : IKernel
     {
         public void Execute()

@@ -4,9 +4,9 @@ using ILGPU.Algorithms;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// <see cref="Attention"/> for heads of more than 32 channels, whose registers one thread does not have. Neighbouring threads, the lanes, share a query's (for dk and
-/// dv, a key's) channels: each takes 16. For a few tokens of a tile at a time they leave their parts of the dot products in shared memory, and then each adds up all parts,
-/// always in the same order.
+/// <see cref="Attention"/> for heads of more than 32 channels, whose registers one thread does not have. Neighbouring threads, the lanes,
+/// share a query's (for dk and dv, a key's) channels: each takes 16. For a few tokens of a tile at a time they leave their parts of the dot
+/// products in shared memory, and then each adds up all parts, always in the same order.
 /// </summary>
 internal static class WideAttention
 {
@@ -29,7 +29,10 @@ internal static class WideAttention
         device.Launch(query.Sequences * heads, (query.Tokens + tokens - 1) / tokens, threads, kernel);
     }
 
-    /// <summary>T, H, Dh, and over how many lanes Dh is split. A lane has every <see cref="Lanes"/>-th four channels, so that lanes read side by side.</summary>
+    /// <summary>
+    /// T, H, Dh, and over how many lanes Dh is split. A lane has every <see cref="Lanes"/>-th four channels, so that lanes read side by
+    /// side.
+    /// </summary>
     internal readonly struct LaneShape(Attention.HeadShape head, int laneBits)
     {
         public readonly Attention.HeadShape Head = head;
@@ -75,12 +78,24 @@ internal static class WideAttention
 
         /// <summary>This lane's channels of a row.</summary>
         public Channels16 Load(Attention.HeadRows rows, int row) =>
-            Channels16.LoadEvery(rows.View, (row * rows.Stride) + (Head.Head * Head.Channels) + (4 * Lane), Head.Channels - (4 * Lane), Lanes);
+            Channels16.LoadEvery(
+                rows.View,
+                (row * rows.Stride) + (Head.Head * Head.Channels) + (4 * Lane),
+                Head.Channels - (4 * Lane),
+                Lanes
+            );
 
         public void Store(Attention.HeadRows rows, int row, in Channels16 vector) =>
-            Channels16.StoreEvery(rows.View, (row * rows.Stride) + (Head.Head * Head.Channels) + (4 * Lane), Head.Channels - (4 * Lane), Lanes, in vector);
+            Channels16.StoreEvery(
+                rows.View,
+                (row * rows.Stride) + (Head.Head * Head.Channels) + (4 * Lane),
+                Head.Channels - (4 * Lane),
+                Lanes,
+                in vector
+            );
 
-        public void Stage(Attention.HeadRows rows, int first, ArrayView<float> tile) => rows.Stage(Head, first, tile, WidthBits, TokensOfTile << WidthBits);
+        public void Stage(Attention.HeadRows rows, int first, ArrayView<float> tile) =>
+            rows.Stage(Head, first, tile, WidthBits, TokensOfTile << WidthBits);
 
         /// <summary>This lane's channels of a token of a tile.</summary>
         public Channels16 OfTile(ArrayView<Float4> tile, int token) => Channels16.LoadEvery(tile, (token << (WidthBits - 2)) + Lane, Lanes);
@@ -104,8 +119,15 @@ internal static class WideAttention
     }
 
     internal readonly struct ForwardKernel(
-        LaneShape shape, Attention.HeadRows query, Attention.HeadRows key, Attention.HeadRows value, ArrayView<float> sink, int hasSink, Attention.HeadRows output,
-        Attention.HeadRows logSumExp) : IKernel
+        LaneShape shape,
+        Attention.HeadRows query,
+        Attention.HeadRows key,
+        Attention.HeadRows value,
+        ArrayView<float> sink,
+        int hasSink,
+        Attention.HeadRows output,
+        Attention.HeadRows logSumExp
+    ) : IKernel
     {
         public void Execute()
         {
@@ -150,7 +172,8 @@ internal static class WideAttention
                     largest = score > largest ? score : largest;
                 }
 
-                // A new maximum: what was summed so far shrinks. The first tile has a key for every thread, so that the maximum is a number from then on.
+                // A new maximum: what was summed so far shrinks. The first tile has a key for every thread, so that the maximum is a number
+                // from then on.
                 float shrink = XMath.Exp(maximum - largest);
                 maximum = largest;
                 denominator *= shrink;
@@ -183,8 +206,16 @@ internal static class WideAttention
 
     /// <summary>Overwrites dq and the products dy . y.</summary>
     internal readonly struct QueryGradientKernel(
-        LaneShape shape, Attention.HeadRows query, Attention.HeadRows key, Attention.HeadRows value, Attention.HeadRows output, Attention.HeadRows logSumExp,
-        Attention.HeadRows outputGradient, Attention.HeadRows queryGradient, ArrayView<float> products) : IKernel
+        LaneShape shape,
+        Attention.HeadRows query,
+        Attention.HeadRows key,
+        Attention.HeadRows value,
+        Attention.HeadRows output,
+        Attention.HeadRows logSumExp,
+        Attention.HeadRows outputGradient,
+        Attention.HeadRows queryGradient,
+        ArrayView<float> products
+    ) : IKernel
     {
         public void Execute()
         {
@@ -247,8 +278,16 @@ internal static class WideAttention
 
     /// <summary>Overwrites dk and dv.</summary>
     internal readonly struct KeyGradientKernel(
-        LaneShape shape, Attention.HeadRows query, Attention.HeadRows key, Attention.HeadRows value, Attention.HeadRows logSumExp, Attention.HeadRows outputGradient,
-        Attention.HeadRows keyGradient, Attention.HeadRows valueGradient, ArrayView<float> products) : IKernel
+        LaneShape shape,
+        Attention.HeadRows query,
+        Attention.HeadRows key,
+        Attention.HeadRows value,
+        Attention.HeadRows logSumExp,
+        Attention.HeadRows outputGradient,
+        Attention.HeadRows keyGradient,
+        Attention.HeadRows valueGradient,
+        ArrayView<float> products
+    ) : IKernel
     {
         public void Execute()
         {

@@ -13,7 +13,11 @@ public class CircuitSnapshotTests(TrainedRun run) : IClassFixture<TrainedRun>
         Circuit circuit = Prune.Find(run.Folder, "single_double_quote");
 
         Assert.True(circuit.Solved, circuit.Shortcoming);
-        await Verifier.Verify(string.Join('\n', circuit.Edges.Select(edge =>
-            string.Create(CultureInfo.InvariantCulture, $"{edge.From} -> {edge.To} {edge.Weight:0.000}"))));
+        await Verifier.Verify(
+            string.Join(
+                '\n',
+                circuit.Edges.Select(edge => string.Create(CultureInfo.InvariantCulture, $"{edge.From} -> {edge.To} {edge.Weight:0.000}"))
+            )
+        );
     }
 }

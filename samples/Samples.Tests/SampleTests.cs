@@ -9,7 +9,10 @@ public class SampleTests(TrainedRun run) : IClassFixture<TrainedRun>
     {
         string output = Output(writer => ReadActivations.Show(run.Folder, writer));
 
-        Assert.Matches(@"^\d+ tokens, loss [0-4]\.\d{3}\n1\.mlp\.post_act at the last token: \d+ of 512 are active, neuron \d+ most\n$", output);
+        Assert.Matches(
+            @"^\d+ tokens, loss [0-4]\.\d{3}\n1\.mlp\.post_act at the last token: \d+ of 512 are active, neuron \d+ most\n$",
+            output
+        );
     }
 
     [Fact]
@@ -38,15 +41,21 @@ public class SampleTests(TrainedRun run) : IClassFixture<TrainedRun>
     public void TheReadmeQuotesTheSamples()
     {
         string readme = File.ReadAllText(Path.Combine(TrainedRun.Root, "README.md"));
-        string samples = string.Join('\n', Directory.EnumerateFiles(Path.Combine(TrainedRun.Root, "samples"), "*.cs", SearchOption.AllDirectories)
-            .Where(path => !path.Contains($"{Path.DirectorySeparatorChar}obj{Path.DirectorySeparatorChar}")).Select(path => Unindented(File.ReadAllText(path))));
+        string samples = string.Join(
+            '\n',
+            Directory
+                .EnumerateFiles(Path.Combine(TrainedRun.Root, "samples"), "*.cs", SearchOption.AllDirectories)
+                .Where(path => !path.Contains($"{Path.DirectorySeparatorChar}obj{Path.DirectorySeparatorChar}"))
+                .Select(path => Unindented(File.ReadAllText(path)))
+        );
         MatchCollection blocks = Regex.Matches(readme.ReplaceLineEndings("\n"), "```csharp\n(.*?)```", RegexOptions.Singleline);
 
         Assert.NotEmpty(blocks);
         Assert.All(blocks, block => Assert.Contains(Unindented(block.Groups[1].Value), samples));
     }
 
-    private static string Unindented(string code) => string.Join('\n', code.ReplaceLineEndings("\n").Split('\n').Select(line => line.Trim()).Where(line => line.Length > 0));
+    private static string Unindented(string code) =>
+        string.Join('\n', code.ReplaceLineEndings("\n").Split('\n').Select(line => line.Trim()).Where(line => line.Length > 0));
 
     private static string Output(Action<TextWriter> show)
     {

@@ -24,7 +24,8 @@ public static class Intervene
         ActivationTrace before = ActivationTrace.Run(run.Model, tokens);
         ActivationTrace after = ActivationTrace.Run(run.Model, tokens, interventions: interventions);
 
-        int single = run.Tokenizer.Encode("')").Single(), twofold = run.Tokenizer.Encode("\")").Single();
+        int single = run.Tokenizer.Encode("')").Single(),
+            twofold = run.Tokenizer.Encode("\")").Single();
         output.WriteLine($"logit of ') over \"): {Difference(before):0.000}, without the attention {Difference(after):0.000}");
 
         float Difference(ActivationTrace trace) => trace.LogitsAt(tokens.Length - 1)[single] - trace.LogitsAt(tokens.Length - 1)[twofold];

@@ -23,7 +23,10 @@ public static class Prune
     public static void Show(string folder, string task, TextWriter output)
     {
         Circuit circuit = Find(folder, task);
-        output.WriteLine($"{circuit.Task}: {(circuit.Solved == true ? "solved" : circuit.Shortcoming)}, {circuit.Edges.Count} of {circuit.TotalEdges} edges");
+        output.WriteLine(
+            $"{circuit.Task}: {(circuit.Solved == true ? "solved" : circuit.Shortcoming)}, {circuit.Edges.Count} of "
+                + $"{circuit.TotalEdges} edges"
+        );
         foreach (CircuitEdge edge in circuit.Edges)
         {
             output.WriteLine($"{edge.From} -> {edge.To}: {edge.Weight:0.000}");

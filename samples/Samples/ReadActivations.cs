@@ -21,6 +21,9 @@ public static class ReadActivations
         Site neurons = Site.Parse("1.mlp.post_act", run.Model.Config);
         float[] last = trace.ActivationsAt(neurons, position: tokens.Length - 1).ToArray();
         output.WriteLine($"{tokens.Length} tokens, loss {trace.Loss:0.000}");
-        output.WriteLine($"{neurons} at the last token: {last.Count(value => value != 0)} of {last.Length} are active, neuron {last.IndexOf(last.Max())} most");
+        output.WriteLine(
+            $"{neurons} at the last token: {last.Count(value => value != 0)} of {last.Length} are active, neuron "
+                + $"{last.IndexOf(last.Max())} most"
+        );
     }
 }

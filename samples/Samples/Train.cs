@@ -15,7 +15,11 @@ public static class Train
     /// <param name="tokens">Tokens to train on.</param>
     public static void Show(string folder, long tokens, TextWriter output)
     {
-        CorpusFolder.Write(Path.Combine(folder, "data"), SyntheticPython.Documents(seed: 1, bytes: 500_000), CorpusInfo.Of("synthetic", seed: 1));
+        CorpusFolder.Write(
+            Path.Combine(folder, "data"),
+            SyntheticPython.Documents(seed: 1, bytes: 500_000),
+            CorpusInfo.Of("synthetic", seed: 1)
+        );
         DataFolder data = DataFolder.Tokenize(Path.Combine(folder, "data"), tokenizer: null, vocabularySize: 400);
 
         using IComputeEngine engine = EngineFactory.Create("auto");
@@ -26,7 +30,10 @@ public static class Train
         {
             if (metrics.ValidationLoss is { } loss)
             {
-                output.WriteLine($"step {metrics.Step} of {run.LastStep}: validation loss {loss:0.00}, {100 * metrics.Statistics!.NonzeroFraction:0.0} % of the weights");
+                output.WriteLine(
+                    $"step {metrics.Step} of {run.LastStep}: validation loss {loss:0.00}, "
+                        + $"{100 * metrics.Statistics!.NonzeroFraction:0.0} % of the weights"
+                );
             }
         });
     }

@@ -18,8 +18,8 @@ public enum BenchmarkPhase
 }
 
 /// <summary>
-/// The sizes that speed is quoted at; PAPER is the paper's own, TINY is for GPUs that are simulated. All have vocabulary 2048, context 256, heads of 16 channels, bigram
-/// table, AbsTopK 1/4 at the paper's eight places, RMSNorm, GELU, no position embeddings.
+/// The sizes that speed is quoted at; PAPER is the paper's own, TINY is for GPUs that are simulated. All have vocabulary 2048, context 256,
+/// heads of 16 channels, bigram table, AbsTopK 1/4 at the paper's eight places, RMSNorm, GELU, no position embeddings.
 /// </summary>
 /// <param name="Name">TINY, S, M, L or PAPER.</param>
 /// <param name="Channels">D.</param>
@@ -40,36 +40,43 @@ public sealed record BenchmarkSize(string Name, int Channels, int Layers, int Se
         new("PAPER", 2048, 8, 512, 1.0 / 512, 4),
     ];
 
-    public ModelConfig Model => new()
-    {
-        BlockSize = Context,
-        VocabSize = 2048,
-        NLayer = Layers,
-        NHead = Channels / 16,
-        DHeadField = 16,
-        DModel = Channels,
-        DMlpField = 4 * Channels,
-        RmsNorm = true,
-        Afrac = 0.25,
-        AfracLoctypes = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
-        TiedUnembed = false,
-        EnableBigramTable = true,
-        LearnableBigramTable = true,
-    };
+    public ModelConfig Model =>
+        new()
+        {
+            BlockSize = Context,
+            VocabSize = 2048,
+            NLayer = Layers,
+            NHead = Channels / 16,
+            DHeadField = 16,
+            DModel = Channels,
+            DMlpField = 4 * Channels,
+            RmsNorm = true,
+            Afrac = 0.25,
+            AfracLoctypes = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
+            TiedUnembed = false,
+            EnableBigramTable = true,
+            LearnableBigramTable = true,
+        };
 
     /// <param name="phase">At which density.</param>
     /// <param name="parts">Equal parts of a batch, computed one after the other.</param>
-    public TrainingConfig Training(BenchmarkPhase phase, int parts = 1) => new TrainingConfig
-    {
-        TotalTokens = 1_000_000_000,
-        Lr = 0.002, // low enough for the loss on one batch to fall within a few steps at every size and density
-        BatchSequences = Sequences,
-        BatchParts = parts,
-        ContextTokens = Context,
-        Density = phase switch { BenchmarkPhase.Dense => 1, BenchmarkPhase.Mid => 0.5, _ => Density },
-        PfracAnneal = false,
-        MinimumAlivePerNeuron = MinimumAlive,
-    }.Resolved(Model);
+    public TrainingConfig Training(BenchmarkPhase phase, int parts = 1) =>
+        new TrainingConfig
+        {
+            TotalTokens = 1_000_000_000,
+            Lr = 0.002, // low enough for the loss on one batch to fall within a few steps at every size and density
+            BatchSequences = Sequences,
+            BatchParts = parts,
+            ContextTokens = Context,
+            Density = phase switch
+            {
+                BenchmarkPhase.Dense => 1,
+                BenchmarkPhase.Mid => 0.5,
+                _ => Density,
+            },
+            PfracAnneal = false,
+            MinimumAlivePerNeuron = MinimumAlive,
+        }.Resolved(Model);
 
     /// <summary>Frozen random weights at a phase's density.</summary>
     public ModelParameters RandomWeights(IComputeEngine engine, BenchmarkPhase phase)
@@ -77,7 +84,11 @@ public sealed record BenchmarkSize(string Name, int Channels, int Layers, int Se
         var parameters = new ModelParameters(engine, Model);
         parameters.Initialise(1);
         var sparsity = new WeightSparsity(parameters, Training(phase), lastStep: 1);
-        foreach (Parameter parameter in parameters.All.Where(parameter => parameter.Spec.Shape.Count == 2 && sparsity.Kept(parameter.Spec, 0) < parameter.Spec.Length))
+        foreach (
+            Parameter parameter in parameters.All.Where(parameter =>
+                parameter.Spec.Shape.Count == 2 && sparsity.Kept(parameter.Spec, 0) < parameter.Spec.Length
+            )
+        )
         {
             engine.KeepLargest(parameter.Value, sparsity.Kept(parameter.Spec, 0), parameter.Spec.AliveAxis, MinimumAlive);
         }

@@ -12,7 +12,14 @@ namespace Sparsity.Benchmarks;
 /// <param name="MsPerToken">Median.</param>
 /// <param name="MsSpread">Half the distance between the quartiles.</param>
 /// <param name="CpuMsPerToken">Mean processor time of all threads, which other programs on the machine disturb less.</param>
-public sealed record GenerateBenchmarkResult(string Size, string Phase, double TokensPerSecond, double MsPerToken, double MsSpread, double CpuMsPerToken);
+public sealed record GenerateBenchmarkResult(
+    string Size,
+    string Phase,
+    double TokensPerSecond,
+    double MsPerToken,
+    double MsSpread,
+    double CpuMsPerToken
+);
 
 /// <summary>Times the tokens that follow a prompt of 16, one sequence, greedily, with the cache of keys and values.</summary>
 public static class GenerateBenchmark
@@ -27,7 +34,13 @@ public static class GenerateBenchmark
     /// <param name="tokens">Measured tokens, at most context - 46.</param>
     /// <param name="stop">Looked at between tokens.</param>
     /// <exception cref="InvalidOperationException">The tokens differ from those without a cache.</exception>
-    public static GenerateBenchmarkResult Run(IComputeEngine engine, BenchmarkSize size, BenchmarkPhase phase, int tokens, CancellationToken stop)
+    public static GenerateBenchmarkResult Run(
+        IComputeEngine engine,
+        BenchmarkSize size,
+        BenchmarkPhase phase,
+        int tokens,
+        CancellationToken stop
+    )
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(tokens, BenchmarkSize.Context - Prompt - WarmUp);
         using ModelParameters parameters = size.RandomWeights(engine, phase);
@@ -60,15 +73,24 @@ public static class GenerateBenchmark
         cpu = Environment.CpuUsage.TotalTime - cpu;
         Measurement token = Measurement.Of(times);
         return new GenerateBenchmarkResult(
-            size.Name, phase.ToString().ToLowerInvariant(), Math.Round(1000 / token.Median, 1), Math.Round(token.Median, 4), Math.Round(token.Spread, 4),
-            Math.Round(cpu.TotalMilliseconds / tokens, 4));
+            size.Name,
+            phase.ToString().ToLowerInvariant(),
+            Math.Round(1000 / token.Median, 1),
+            Math.Round(token.Median, 4),
+            Math.Round(token.Spread, 4),
+            Math.Round(cpu.TotalMilliseconds / tokens, 4)
+        );
     }
 
     private static void RequireSameAsWithoutCache(Transformer model, TextGenerator generator, int[] prompt)
     {
         var greedy = new SamplingConfig { Temperature = 0 };
         using var plain = new TextGenerator(model, useCache: false);
-        if (!plain.Continue(prompt, Verified, greedy, 1, endOfText: -1).SequenceEqual(generator.Continue(prompt, Verified, greedy, 1, endOfText: -1)))
+        if (
+            !plain
+                .Continue(prompt, Verified, greedy, 1, endOfText: -1)
+                .SequenceEqual(generator.Continue(prompt, Verified, greedy, 1, endOfText: -1))
+        )
         {
             throw new InvalidOperationException("The tokens with a cache differ from those without: their time means nothing.");
         }

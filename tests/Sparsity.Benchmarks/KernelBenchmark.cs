@@ -7,13 +7,24 @@ namespace Sparsity.Benchmarks;
 /// <param name="Kernel">Which operation, on which shape.</param>
 /// <param name="Ms">Median milliseconds.</param>
 /// <param name="MsSpread">Half the distance between the quartiles.</param>
-/// <param name="Gflops">Billions of floating-point operations per second, counting only those that are needed: products with a zero are not.</param>
+/// <param name="Gflops">Billions of floating-point operations per second, counting only those that are needed: products with a zero are
+/// not.</param>
 /// <param name="Gbps">Billions of bytes per second, counting each operand once.</param>
 /// <param name="FloorMs">What the operations take at the arithmetic roof, or the bytes at the copy's speed, whichever is more.</param>
 /// <param name="ShareOfRoof">The floor as a share of the time.</param>
-public sealed record KernelBenchmarkResult(string Kernel, double Ms, double MsSpread, double Gflops, double Gbps, double FloorMs, double ShareOfRoof);
+public sealed record KernelBenchmarkResult(
+    string Kernel,
+    double Ms,
+    double MsSpread,
+    double Gflops,
+    double Gbps,
+    double FloorMs,
+    double ShareOfRoof
+);
 
-/// <summary>Times the operations of a training step one by one, at the shapes of one size, with weights and activations as sparse as there.</summary>
+/// <summary>
+/// Times the operations of a training step one by one, at the shapes of one size, with weights and activations as sparse as there.
+/// </summary>
 public sealed class KernelBenchmark : IDisposable
 {
     private const int WarmUp = 2;
@@ -40,7 +51,13 @@ public sealed class KernelBenchmark : IDisposable
 
     /// <summary>Every kernel, in the order of a step.</summary>
     /// <exception cref="InvalidOperationException">A product is wrong: its time would mean nothing.</exception>
-    public static IReadOnlyList<KernelBenchmarkResult> Run(IMeasuredEngine engine, BenchmarkSize size, int repetitions, Roofs roofs, CancellationToken stop)
+    public static IReadOnlyList<KernelBenchmarkResult> Run(
+        IMeasuredEngine engine,
+        BenchmarkSize size,
+        int repetitions,
+        Roofs roofs,
+        CancellationToken stop
+    )
     {
         using var benchmark = new KernelBenchmark(engine, size, repetitions, roofs, stop);
         benchmark.Linear(density: 1);
@@ -75,7 +92,12 @@ public sealed class KernelBenchmark : IDisposable
         RequireProduct(input, weight, output);
         ActivationTensor outputGradient = Activations(outer, 0.25);
         ActivationTensor inputGradient = Activations(inner, 1);
-        Measure("linear input gradient " + name, operations, bytes, () => _engine.LinearBackwardInput(weight, outputGradient, inputGradient));
+        Measure(
+            "linear input gradient " + name,
+            operations,
+            bytes,
+            () => _engine.LinearBackwardInput(weight, outputGradient, inputGradient)
+        );
         if (density < 1)
         {
             return;
@@ -83,12 +105,18 @@ public sealed class KernelBenchmark : IDisposable
 
         WeightTensor weightGradient = Weights(outer, inner, 0);
         Measure(
-            $"linear weight gradient [{_tokens}, {inner}] to {outer}, 25 % of output gradients", 0.25 * operations, bytes + (8.0 * weight.Length),
-            () => _engine.LinearBackwardWeight(input, outputGradient, weightGradient, null));
+            $"linear weight gradient [{_tokens}, {inner}] to {outer}, 25 % of output gradients",
+            0.25 * operations,
+            bytes + (8.0 * weight.Length),
+            () => _engine.LinearBackwardWeight(input, outputGradient, weightGradient, null)
+        );
         ActivationTensor dense = Activations(inner, 1);
         Measure(
-            $"linear weight gradient [{_tokens}, {inner}] to {outer}, dense", operations, bytes + (8.0 * weight.Length),
-            () => _engine.LinearBackwardWeight(dense, output, weightGradient, null));
+            $"linear weight gradient [{_tokens}, {inner}] to {outer}, dense",
+            operations,
+            bytes + (8.0 * weight.Length),
+            () => _engine.LinearBackwardWeight(dense, output, weightGradient, null)
+        );
     }
 
     private void Attention()
@@ -104,10 +132,32 @@ public sealed class KernelBenchmark : IDisposable
         double pairs = _tokens * (BenchmarkSize.Context + 1) / 2.0;
         double bytes = 4.0 * _tokens * _size.Channels;
         string name = $"[{_tokens}, {_size.Channels}], {heads} heads";
-        Measure("attention forward " + name, pairs * _size.Channels * 4, 4 * bytes, () => _engine.AttentionForward(query, key, value, heads, null, output, logSumExp));
         Measure(
-            "attention backward " + name, pairs * _size.Channels * 10, 8 * bytes,
-            () => _engine.AttentionBackward(query, key, value, heads, null, output, logSumExp, outputGradient, gradients[0], gradients[1], gradients[2], null));
+            "attention forward " + name,
+            pairs * _size.Channels * 4,
+            4 * bytes,
+            () => _engine.AttentionForward(query, key, value, heads, null, output, logSumExp)
+        );
+        Measure(
+            "attention backward " + name,
+            pairs * _size.Channels * 10,
+            8 * bytes,
+            () =>
+                _engine.AttentionBackward(
+                    query,
+                    key,
+                    value,
+                    heads,
+                    null,
+                    output,
+                    logSumExp,
+                    outputGradient,
+                    gradients[0],
+                    gradients[1],
+                    gradients[2],
+                    null
+                )
+        );
     }
 
     /// <summary>What acts on one activation [N, 4D] or [N, D]: the bytes decide.</summary>
@@ -121,11 +171,16 @@ public sealed class KernelBenchmark : IDisposable
         string name = $"[{_tokens}, {neurons}]";
         Measure("GELU forward " + name, 0, 2 * bytes, () => _engine.ActivationForward(ActivationKind.Gelu, before, values));
         SelectionTensor selection = Own(_engine.AllocateSelection("selection", _size.Sequences, BenchmarkSize.Context, neurons));
-        Measure("copy, then AbsTopK forward 1/4 " + name, 0, 4 * bytes, () =>
-        {
-            _engine.Copy(before, values);
-            _engine.AbsTopKForward(values, neurons / 4, selection);
-        });
+        Measure(
+            "copy, then AbsTopK forward 1/4 " + name,
+            0,
+            4 * bytes,
+            () =>
+            {
+                _engine.Copy(before, values);
+                _engine.AbsTopKForward(values, neurons / 4, selection);
+            }
+        );
         Measure("AbsTopK backward " + name, 0, 2 * bytes, () => _engine.AbsTopKBackward(selection, gradient));
         ActivationTensor preActivation = Activations(neurons, 1);
         KeptActivations kept = Own(_engine.AllocateKept("kept", _size.Sequences, BenchmarkSize.Context, neurons));
@@ -154,10 +209,18 @@ public sealed class KernelBenchmark : IDisposable
         WeightTensor weightGradient = Weights(1, _size.Channels, 0);
         bytes = 4.0 * input.Length;
         name = $"[{_tokens}, {_size.Channels}]";
-        Measure("RMSNorm forward " + name, 0, 2 * bytes, () => _engine.NormForward(NormKind.RmsNorm, input, weight, null, output, statistics));
         Measure(
-            "RMSNorm backward " + name, 0, 4 * bytes,
-            () => _engine.NormBackward(NormKind.RmsNorm, input, statistics, weight, outputGradient, output, weightGradient, null));
+            "RMSNorm forward " + name,
+            0,
+            2 * bytes,
+            () => _engine.NormForward(NormKind.RmsNorm, input, weight, null, output, statistics)
+        );
+        Measure(
+            "RMSNorm backward " + name,
+            0,
+            4 * bytes,
+            () => _engine.NormBackward(NormKind.RmsNorm, input, statistics, weight, outputGradient, output, weightGradient, null)
+        );
         Measure("add " + name, 0, 3 * bytes, () => _engine.Add(input, outputGradient, output));
     }
 
@@ -168,15 +231,30 @@ public sealed class KernelBenchmark : IDisposable
         _engine.Write(tokens, RandomNumbers.Tokens((int)_tokens, vocabulary, _seed++));
         WeightTensor embedding = Weights(vocabulary, _size.Channels, 1);
         ActivationTensor residual = Activations(_size.Channels, 1);
-        Measure($"embedding forward [{_tokens}, {_size.Channels}]", 0, 8.0 * residual.Length, () => _engine.EmbeddingForward(tokens, embedding, null, residual));
-        Measure($"embedding backward [{_tokens}, {_size.Channels}]", 0, 12.0 * residual.Length, () => _engine.EmbeddingBackward(tokens, residual, embedding, null));
+        Measure(
+            $"embedding forward [{_tokens}, {_size.Channels}]",
+            0,
+            8.0 * residual.Length,
+            () => _engine.EmbeddingForward(tokens, embedding, null, residual)
+        );
+        Measure(
+            $"embedding backward [{_tokens}, {_size.Channels}]",
+            0,
+            12.0 * residual.Length,
+            () => _engine.EmbeddingBackward(tokens, residual, embedding, null)
+        );
         WeightTensor table = Weights(vocabulary, vocabulary, 0);
         ActivationTensor logits = Activations(vocabulary, 1);
         ActivationTensor losses = Activations(1, 1);
         double bytes = 4.0 * logits.Length;
         Measure($"bigram forward [{_tokens}, {vocabulary}]", 0, 3 * bytes, () => _engine.BigramForward(tokens, table, logits));
         Measure($"bigram backward [{_tokens}, {vocabulary}]", 0, 3 * bytes, () => _engine.BigramBackward(tokens, logits, table));
-        Measure($"cross-entropy and gradient [{_tokens}, {vocabulary}]", 0, 2 * bytes, () => _engine.CrossEntropy(logits, tokens, losses, logits, 1));
+        Measure(
+            $"cross-entropy and gradient [{_tokens}, {vocabulary}]",
+            0,
+            2 * bytes,
+            () => _engine.CrossEntropy(logits, tokens, losses, logits, 1)
+        );
     }
 
     private void Optimizer()
@@ -192,11 +270,16 @@ public sealed class KernelBenchmark : IDisposable
         double bytes = 4.0 * weight.Length;
         Measure("gradient RMS " + name, 0, bytes, () => _engine.RootMeanSquare([gradient], rms, 0));
         Measure("Adam step " + name, 0, 8 * bytes, () => _engine.AdamStep(weight, gradient, first, second, 1, 1e-3f, 0.9f, 0.95f, 0.1f, 1));
-        Measure($"Adam step, then top-k {keep}, {_size.MinimumAlive} alive in each row {name}", 0, 10 * bytes, () =>
-        {
-            _engine.AdamStep(weight, gradient, first, second, 1, 1e-3f, 0.9f, 0.95f, 0.1f, 1);
-            _engine.KeepLargest(weight, Math.Max(keep, rows * _size.MinimumAlive), 1, _size.MinimumAlive);
-        });
+        Measure(
+            $"Adam step, then top-k {keep}, {_size.MinimumAlive} alive in each row {name}",
+            0,
+            10 * bytes,
+            () =>
+            {
+                _engine.AdamStep(weight, gradient, first, second, 1, 1e-3f, 0.9f, 0.95f, 0.1f, 1);
+                _engine.KeepLargest(weight, Math.Max(keep, rows * _size.MinimumAlive), 1, _size.MinimumAlive);
+            }
+        );
     }
 
     private void Measure(string kernel, double operations, double bytes, Action work)
@@ -204,9 +287,17 @@ public sealed class KernelBenchmark : IDisposable
         _stop.ThrowIfCancellationRequested();
         Measurement time = Measurement.Of(_engine, WarmUp, _repetitions, work);
         double floor = Math.Max(operations / _roofs.ArithmeticGflops, bytes / _roofs.CopyGbps) / 1e6;
-        _results.Add(new KernelBenchmarkResult(
-            kernel, Math.Round(time.Median, 4), Math.Round(time.Spread, 4), Math.Round(operations / time.Median / 1e6, 2), Math.Round(bytes / time.Median / 1e6, 2),
-            Math.Round(floor, 4), Math.Round(floor / time.Median, 3)));
+        _results.Add(
+            new KernelBenchmarkResult(
+                kernel,
+                Math.Round(time.Median, 4),
+                Math.Round(time.Spread, 4),
+                Math.Round(operations / time.Median / 1e6, 2),
+                Math.Round(bytes / time.Median / 1e6, 2),
+                Math.Round(floor, 4),
+                Math.Round(floor / time.Median, 3)
+            )
+        );
     }
 
     /// <summary>Compares some entries with sums in double.</summary>
@@ -230,7 +321,9 @@ public sealed class KernelBenchmark : IDisposable
 
             if (!(Math.Abs(sum - y[i]) <= 1e-3 * Math.Sqrt(weight.Columns)))
             {
-                throw new InvalidOperationException($"The product at token {token}, row {row} is {y[i]}, but should be {sum}: its time means nothing.");
+                throw new InvalidOperationException(
+                    $"The product at token {token}, row {row} is {y[i]}, but should be {sum}: its time means nothing."
+                );
             }
         }
     }

@@ -31,8 +31,8 @@ public readonly record struct Measurement(double Median, double Spread)
     }
 
     /// <summary>
-    /// As above, for operations of an engine. A GPU works on after a call returns, and waiting for it costs some 10 microseconds: short operations are called so often
-    /// between two waits that these do not count.
+    /// As above, for operations of an engine. A GPU works on after a call returns, and waiting for it costs some 10 microseconds: short
+    /// operations are called so often between two waits that these do not count.
     /// </summary>
     /// <param name="engine">Whose operations are called.</param>
     /// <returns>Of one call.</returns>
@@ -41,26 +41,34 @@ public readonly record struct Measurement(double Median, double Spread)
         const double LeastMilliseconds = 3;
         const double LongMilliseconds = 300;
         const int MostCalls = 200;
-        Measurement once = Of(warmUp, engine.Name == "cpu" ? repetitions : 3, () =>
-        {
-            work();
-            engine.Wait();
-        });
+        Measurement once = Of(
+            warmUp,
+            engine.Name == "cpu" ? repetitions : 3,
+            () =>
+            {
+                work();
+                engine.Wait();
+            }
+        );
         if (engine.Name == "cpu" || once.Median > LongMilliseconds)
         {
             return once;
         }
 
         int calls = (int)Math.Clamp(Math.Ceiling(LeastMilliseconds / once.Median), 1, MostCalls);
-        Measurement several = Of(0, repetitions, () =>
-        {
-            for (int i = 0; i < calls; i++)
+        Measurement several = Of(
+            0,
+            repetitions,
+            () =>
             {
-                work();
-            }
+                for (int i = 0; i < calls; i++)
+                {
+                    work();
+                }
 
-            engine.Wait();
-        });
+                engine.Wait();
+            }
+        );
         return new(several.Median / calls, several.Spread / calls);
     }
 

@@ -16,7 +16,13 @@ namespace Sparsity.Benchmarks;
 /// <param name="SecondsPerThousandSteps">From the median.</param>
 /// <param name="Breakdown">Mean milliseconds per step of each kernel; "other" is what no kernel accounts for. Empty on a GPU.</param>
 public sealed record PruneBenchmarkResult(
-    string Size, string Phase, double MsPerStep, double MsSpread, double SecondsPerThousandSteps, IReadOnlyDictionary<string, double> Breakdown);
+    string Size,
+    string Phase,
+    double MsPerStep,
+    double MsSpread,
+    double SecondsPerThousandSteps,
+    IReadOnlyDictionary<string, double> Breakdown
+);
 
 /// <summary>Times steps of mask training: 128 prompts of 64 random tokens, a mask on every node, weights frozen.</summary>
 public static class PruneBenchmark
@@ -30,8 +36,15 @@ public static class PruneBenchmark
     /// <param name="phase">At which density.</param>
     /// <param name="steps">Measured steps, from 1, after the warm-up.</param>
     /// <param name="stop">Looked at between steps.</param>
-    /// <exception cref="InvalidOperationException">No gradient reaches some place of the model: the step that would be timed is wrong.</exception>
-    public static PruneBenchmarkResult Run(IMeasuredEngine engine, BenchmarkSize size, BenchmarkPhase phase, int steps, CancellationToken stop)
+    /// <exception cref="InvalidOperationException">No gradient reaches some place of the model: the step that would be timed is
+    /// wrong.</exception>
+    public static PruneBenchmarkResult Run(
+        IMeasuredEngine engine,
+        BenchmarkSize size,
+        BenchmarkPhase phase,
+        int steps,
+        CancellationToken stop
+    )
     {
         using ModelParameters parameters = size.RandomWeights(engine, phase);
         var model = new Transformer(parameters);
@@ -41,7 +54,17 @@ public static class PruneBenchmark
         runner.Hooks.Add(gates);
         TokenizedPair[] pairs = [.. Enumerable.Range(0, Pairs).Select(i => new TokenizedPair(Prompt(i), Prompt(Pairs + i), 1, 2))];
         RequireGradientEverywhere(runner, gates, pairs);
-        var mask = new MaskTraining(runner, gates, new PruningConfig { BatchPairs = Pairs, MaxTokens = PromptTokens, Steps = WarmUp + steps }, kCoef: 1e-4);
+        var mask = new MaskTraining(
+            runner,
+            gates,
+            new PruningConfig
+            {
+                BatchPairs = Pairs,
+                MaxTokens = PromptTokens,
+                Steps = WarmUp + steps,
+            },
+            kCoef: 1e-4
+        );
         for (int step = 0; step < WarmUp; step++)
         {
             stop.ThrowIfCancellationRequested();
@@ -60,7 +83,9 @@ public static class PruneBenchmark
         }
 
         engine.KernelTimes = null;
-        Dictionary<string, double> breakdown = total.Read().ToDictionary(entry => entry.Kernel, entry => Math.Round(entry.Milliseconds / steps, 3));
+        Dictionary<string, double> breakdown = total
+            .Read()
+            .ToDictionary(entry => entry.Kernel, entry => Math.Round(entry.Milliseconds / steps, 3));
         if (engine is CpuEngine)
         {
             breakdown["other"] = Math.Round(times.Average() - breakdown.Values.Sum(), 3);
@@ -68,7 +93,13 @@ public static class PruneBenchmark
 
         Measurement median = Measurement.Of(times);
         return new PruneBenchmarkResult(
-            size.Name, phase.ToString().ToLowerInvariant(), Math.Round(median.Median, 3), Math.Round(median.Spread, 3), Math.Round(median.Median, 1), breakdown);
+            size.Name,
+            phase.ToString().ToLowerInvariant(),
+            Math.Round(median.Median, 3),
+            Math.Round(median.Spread, 3),
+            Math.Round(median.Median, 1),
+            breakdown
+        );
 
         int[] Prompt(int i) => RandomNumbers.Tokens(PromptTokens, size.Model.VocabSize, (ulong)i);
     }
@@ -86,7 +117,9 @@ public static class PruneBenchmark
             ReadOnlySpan<float> here = gradient.AsSpan(gates.Layout.RangeOf(site));
             if (!here.ContainsAnyExcept(0f) || here.ContainsAnyExceptInRange(float.MinValue, float.MaxValue))
             {
-                throw new InvalidOperationException($"The mask gradient at {gates.Layout.Sites[site]} is zero or not finite: the step is wrong, its time means nothing.");
+                throw new InvalidOperationException(
+                    $"The mask gradient at {gates.Layout.Sites[site]} is zero or not finite: the step is wrong, its time means nothing."
+                );
             }
         }
     }

@@ -15,9 +15,8 @@ namespace Sparsity.Benchmarks;
 /// <param name="MsPerStep">Median.</param>
 /// <param name="MsSpread">Half the distance between the quartiles.</param>
 /// <param name="BatchParts">Equal parts in which the batch was computed, one after the other.</param>
-/// <param name="Breakdown">
-/// Mean milliseconds per step of each kernel; "other" is what no kernel accounts for. On a GPU these come from two further steps in which the host waits for every
-/// kernel, so that each carries a launch and a wait, some 10 microseconds.
+/// <param name="Breakdown"> Mean milliseconds per step of each kernel; "other" is what no kernel accounts for. On a GPU these come from two
+/// further steps in which the host waits for every kernel, so that each carries a launch and a wait, some 10 microseconds.
 /// </param>
 /// <param name="PeakMemoryMb">Largest resident set of the process, in MiB.</param>
 /// <param name="DeviceMemoryMb">Device memory in use after the last step, in MiB; null on the CPU.</param>
@@ -28,8 +27,23 @@ namespace Sparsity.Benchmarks;
 /// <param name="Threads">Threads of the CPU engine; null on a GPU.</param>
 /// <param name="AllocatedBytesPerStep">Managed memory allocated by a step after warm-up.</param>
 public sealed record TrainBenchmarkResult(
-    string Device, string Size, string Phase, double TokensPerSecond, double MsPerStep, double MsSpread, int BatchParts, IReadOnlyDictionary<string, double> Breakdown,
-    double PeakMemoryMb, double? DeviceMemoryMb, double SgemmGflops, double CopyGbps, double? Float32Gflops, double? TensorGflops, int? Threads, long AllocatedBytesPerStep);
+    string Device,
+    string Size,
+    string Phase,
+    double TokensPerSecond,
+    double MsPerStep,
+    double MsSpread,
+    int BatchParts,
+    IReadOnlyDictionary<string, double> Breakdown,
+    double PeakMemoryMb,
+    double? DeviceMemoryMb,
+    double SgemmGflops,
+    double CopyGbps,
+    double? Float32Gflops,
+    double? TensorGflops,
+    int? Threads,
+    long AllocatedBytesPerStep
+);
 
 /// <summary>Times training steps of one size on random tokens, at one density.</summary>
 public static class TrainBenchmark
@@ -45,7 +59,15 @@ public static class TrainBenchmark
     /// <param name="roofs">Of the same engine.</param>
     /// <param name="stop">Looked at between steps.</param>
     /// <exception cref="InvalidOperationException">The loss does not fall: the step that would be timed is wrong.</exception>
-    public static TrainBenchmarkResult Run(IMeasuredEngine engine, BenchmarkSize size, BenchmarkPhase phase, int parts, int steps, Roofs roofs, CancellationToken stop)
+    public static TrainBenchmarkResult Run(
+        IMeasuredEngine engine,
+        BenchmarkSize size,
+        BenchmarkPhase phase,
+        int parts,
+        int steps,
+        Roofs roofs,
+        CancellationToken stop
+    )
     {
         TrainingConfig training = size.Training(phase, parts);
         using var trainer = new Trainer(engine, size.Model, training);
@@ -78,7 +100,9 @@ public static class TrainBenchmark
         allocated = GC.GetTotalAllocatedBytes(precise: true) - allocated;
         if (!(last < first))
         {
-            throw new InvalidOperationException($"The loss went from {first} to {last} on one batch: the step is wrong, its time means nothing.");
+            throw new InvalidOperationException(
+                $"The loss went from {first} to {last} on one batch: the step is wrong, its time means nothing."
+            );
         }
 
         double measured = times.Sum();
@@ -89,14 +113,29 @@ public static class TrainBenchmark
         }
 
         engine.KernelTimes = null;
-        Dictionary<string, double> breakdown = total.Read().ToDictionary(entry => entry.Kernel, entry => Math.Round(entry.Milliseconds / counted, 3));
+        Dictionary<string, double> breakdown = total
+            .Read()
+            .ToDictionary(entry => entry.Kernel, entry => Math.Round(entry.Milliseconds / counted, 3));
         breakdown["other"] = Math.Round((measured / counted) - breakdown.Values.Sum(), 3);
         Measurement median = Measurement.Of(times);
         return new TrainBenchmarkResult(
-            engine.Description, size.Name, phase.ToString().ToLowerInvariant(), Math.Round(size.Sequences * BenchmarkSize.Context / median.Median * 1000, 1),
-            Math.Round(median.Median, 3), Math.Round(median.Spread, 3), parts, breakdown, Math.Round(PeakMegabytes(), 1),
-            engine is GpuEngine gpu ? Math.Round(gpu.AllocatedBytes / 1048576.0, 1) : null, Math.Round(roofs.SgemmGflops, 1), Math.Round(roofs.CopyGbps, 1),
-            roofs.Float32Gflops, roofs.TensorGflops, (engine as CpuEngine)?.Threads, allocated / steps);
+            engine.Description,
+            size.Name,
+            phase.ToString().ToLowerInvariant(),
+            Math.Round(size.Sequences * BenchmarkSize.Context / median.Median * 1000, 1),
+            Math.Round(median.Median, 3),
+            Math.Round(median.Spread, 3),
+            parts,
+            breakdown,
+            Math.Round(PeakMegabytes(), 1),
+            engine is GpuEngine gpu ? Math.Round(gpu.AllocatedBytes / 1048576.0, 1) : null,
+            Math.Round(roofs.SgemmGflops, 1),
+            Math.Round(roofs.CopyGbps, 1),
+            roofs.Float32Gflops,
+            roofs.TensorGflops,
+            (engine as CpuEngine)?.Threads,
+            allocated / steps
+        );
     }
 
     private static double BreakdownOnGpu(IMeasuredEngine engine, Trainer trainer, KernelTimes total, ref int next, int[] tokens)

@@ -1,6 +1,8 @@
 namespace Sparsity.Cli.Tests;
 
-/// <summary>The rules of the command line, one for all verbs and flags: numbers, dashes, empty values, what is left over, what would be passed over.</summary>
+/// <summary>
+/// The rules of the command line, one for all verbs and flags: numbers, dashes, empty values, what is left over, what would be passed over.
+/// </summary>
 public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
 {
     [Theory]
@@ -26,13 +28,44 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("mean or zero", "prune", "--ablation", "mean,zero")]
     public void NumbersAndNamesAreReadStrictly(string expected, params string[] arguments) => CommandLine.Refuse(expected, arguments);
 
-    /// <summary>Every flag that has a value, of every verb: an empty one is refused where no model reads it as text, before anything is done.</summary>
+    /// <summary>
+    /// Every flag that has a value, of every verb: an empty one is refused where no model reads it as text, before anything is done.
+    /// </summary>
     [Fact]
     public void NoValueIsEmptyAndNoneIsMissing()
     {
-        foreach (string verb in new[] { "demo", "devices", "corpus", "tokenizer", "train", "eval", "generate", "tasks", "prune", "merge", "circuit", "bridge", "view", "bench", "convert", "trace", "reproduce" })
+        foreach (
+            string verb in new[]
+            {
+                "demo",
+                "devices",
+                "corpus",
+                "tokenizer",
+                "train",
+                "eval",
+                "generate",
+                "tasks",
+                "prune",
+                "merge",
+                "circuit",
+                "bridge",
+                "view",
+                "bench",
+                "convert",
+                "trace",
+                "reproduce",
+            }
+        )
         {
-            string[] flags = [.. CommandLine.Succeed(verb, "--help").Split('\n').Select(line => line.TrimStart()).Where(line => line.StartsWith("--", StringComparison.Ordinal)).Select(line => line.Split(' ')[0])];
+            string[] flags =
+            [
+                .. CommandLine
+                    .Succeed(verb, "--help")
+                    .Split('\n')
+                    .Select(line => line.TrimStart())
+                    .Where(line => line.StartsWith("--", StringComparison.Ordinal))
+                    .Select(line => line.Split(' ')[0]),
+            ];
             Assert.Contains("--debug", flags);
 
             // One process a verb: the first flag at fault ends it, so one that takes a value stands last.
@@ -74,36 +107,121 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
     /// <summary>Flags that other flags, settings or files leave without effect.</summary>
     [Theory]
     [InlineData("--gradient-clip-rms: gradient_scaling is normalize", "train", "--data", "DATA", "--dry-run", "--gradient-clip-rms", "2")]
-    [InlineData("--pfrac-anneal-exponent: pfrac_anneal_mode is power_law", "train", "--data", "DATA", "--dry-run", "--pfrac-anneal-mode", "power_law", "--pfrac-anneal-exponent", "2")]
-    [InlineData("--pfrac-anneal-stop-frac: pfrac_anneal is false", "train", "--data", "DATA", "--dry-run", "--pfrac-anneal", "false", "--pfrac-anneal-stop-frac", "0.3")]
-    [InlineData("--minimum-alive, --sparse-biases: the model is dense", "train", "--data", "DATA", "--dry-run", "--dense", "--sparse-biases", "true", "--minimum-alive", "2")]
-    [InlineData("--pfrac-anneal-mode: the model is dense", "train", "--data", "DATA", "--dry-run", "--dense", "--pfrac-anneal-mode", "linear")]
-    [InlineData("--compare-weights-every: there is one process only", "train", "--data", "DATA", "--dry-run", "--compare-weights-every", "5")]
+    [InlineData(
+        "--pfrac-anneal-exponent: pfrac_anneal_mode is power_law",
+        "train",
+        "--data",
+        "DATA",
+        "--dry-run",
+        "--pfrac-anneal-mode",
+        "power_law",
+        "--pfrac-anneal-exponent",
+        "2"
+    )]
+    [InlineData(
+        "--pfrac-anneal-stop-frac: pfrac_anneal is false",
+        "train",
+        "--data",
+        "DATA",
+        "--dry-run",
+        "--pfrac-anneal",
+        "false",
+        "--pfrac-anneal-stop-frac",
+        "0.3"
+    )]
+    [InlineData(
+        "--minimum-alive, --sparse-biases: the model is dense",
+        "train",
+        "--data",
+        "DATA",
+        "--dry-run",
+        "--dense",
+        "--sparse-biases",
+        "true",
+        "--minimum-alive",
+        "2"
+    )]
+    [InlineData(
+        "--pfrac-anneal-mode: the model is dense",
+        "train",
+        "--data",
+        "DATA",
+        "--dry-run",
+        "--dense",
+        "--pfrac-anneal-mode",
+        "linear"
+    )]
+    [InlineData(
+        "--compare-weights-every: there is one process only",
+        "train",
+        "--data",
+        "DATA",
+        "--dry-run",
+        "--compare-weights-every",
+        "5"
+    )]
     [InlineData("does not use --seed, --top-k", "generate", "--model", "MODEL", "--temperature", "0", "--top-k", "3", "--seed", "2")]
     [InlineData("generate does not use the data folder", "generate", "--model", "MODEL", "--data", "DATA")]
     [InlineData("tasks eval does not use the data folder", "tasks", "eval", "--model", "MODEL", "--data", "DATA")]
-    [InlineData("does not use --data, --tokenizer", "trace", "--model", "MODEL", "--ids", "[1]", "--data", "DATA", "--tokenizer", "DATA", "--out", "OUT")]
+    [InlineData(
+        "does not use --data, --tokenizer",
+        "trace",
+        "--model",
+        "MODEL",
+        "--ids",
+        "[1]",
+        "--data",
+        "DATA",
+        "--tokenizer",
+        "DATA",
+        "--out",
+        "OUT"
+    )]
     [InlineData("does not use the data folder", "trace", "--model", "MODEL", "--text", "x", "--data", "DATA", "--out", "OUT")]
     [InlineData("does not use --device", "devices", "--emit", "OUT", "--device", "cuda")]
     [InlineData("--search", "prune", "--model", "MODEL", "--task", "for_while", "--method", "attribution", "--search", "5", "--out", "OUT")]
-    [InlineData("method attribution of CONFIG trains no mask", "prune", "--model", "MODEL", "--task", "for_while", "--config", "CONFIG", "--steps", "5", "--out", "OUT")]
+    [InlineData(
+        "method attribution of CONFIG trains no mask",
+        "prune",
+        "--model",
+        "MODEL",
+        "--task",
+        "for_while",
+        "--config",
+        "CONFIG",
+        "--steps",
+        "5",
+        "--out",
+        "OUT"
+    )]
     [InlineData("--glob *.py chooses among the files of folders", "corpus", "--from", "CONFIG.txt", "--glob", "*.py", "--out", "OUT")]
     [InlineData("column body", "corpus", "--from", "CONFIG.txt", "--column", "body", "--out", "OUT")]
     [InlineData("--distractor-lines: the prompts of files", "tasks", "show", "TASK", "--distractor-lines", "2")]
     public void WhatHasNoEffectIsRefused(string expected, params string[] arguments)
     {
-        string config = run["attribution.json"], task = run["of a file.json"];
+        string config = run["attribution.json"],
+            task = run["of a file.json"];
         File.WriteAllText(config, """{"method": "attribution"}""");
         File.WriteAllText(config + ".txt", "text");
-        File.WriteAllText(task, """{"format_version":1,"name":"t","description":"","train":[{"prompt":"a","right":"b","wrong":"c"}],"test":[{"prompt":"d","right":"b","wrong":"c"}]}""");
-        CommandLine.Refuse(expected.Replace("CONFIG", config, StringComparison.Ordinal), [.. arguments.Select(argument => argument switch
-        {
-            "MODEL" => run.Model,
-            "DATA" => run.Data,
-            "OUT" => run["never made"],
-            "TASK" => task,
-            _ => argument.Replace("CONFIG", config, StringComparison.Ordinal),
-        })]);
+        File.WriteAllText(
+            task,
+            """{"format_version":1,"name":"t","description":"","train":[{"prompt":"a","right":"b","wrong":"c"}],"test":[{"prompt":"d","right":"b","wrong":"c"}]}"""
+        );
+        CommandLine.Refuse(
+            expected.Replace("CONFIG", config, StringComparison.Ordinal),
+            [
+                .. arguments.Select(argument =>
+                    argument switch
+                    {
+                        "MODEL" => run.Model,
+                        "DATA" => run.Data,
+                        "OUT" => run["never made"],
+                        "TASK" => task,
+                        _ => argument.Replace("CONFIG", config, StringComparison.Ordinal),
+                    }
+                ),
+            ]
+        );
         Assert.False(Directory.Exists(run["never made"]), "A refused run left a folder.");
     }
 
@@ -112,7 +230,18 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
     public void WhatHasAnEffectIsTaken()
     {
         CommandLine.Succeed("train", "--data", run.Data, "--dry-run", "--dense", "--gradient-scaling", "clip", "--gradient-clip-rms", "2");
-        CommandLine.Succeed("train", "--data", run.Data, "--dry-run", "--pfrac-anneal-exponent", "2", "--minimum-alive", "2", "--sparse-biases", "false");
+        CommandLine.Succeed(
+            "train",
+            "--data",
+            run.Data,
+            "--dry-run",
+            "--pfrac-anneal-exponent",
+            "2",
+            "--minimum-alive",
+            "2",
+            "--sparse-biases",
+            "false"
+        );
         Assert.Equal(25, CommandLine.Succeed("tasks", "show", "for_while", "--pairs", "25").Split("--- for_while").Length - 1);
     }
 
@@ -125,7 +254,12 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
         foreach (string text in new[] { "--", "--from", "- item", "-a\nb", "--help", "=" })
         {
             Assert.Equal(Tokens(text), CommandLine.Succeed([.. show, "--text", text]));
-            Assert.Equal(text, CommandLine.Succeed("generate", "--model", run.Model, "--tokens", "1", "--temperature", "0", "--prompt", text)[..text.Length]);
+            Assert.Equal(
+                text,
+                CommandLine.Succeed("generate", "--model", run.Model, "--tokens", "1", "--temperature", "0", "--prompt", text)[
+                    ..text.Length
+                ]
+            );
         }
 
         string Tokens(string text) => CommandLine.Succeed([.. show, $"--text={text}"]);
@@ -133,12 +267,23 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
 
     [Fact]
     public void AnEmptyPromptIsTheBeginningOfADocument() =>
-        Assert.NotEmpty(CommandLine.Succeed("generate", "--model", run.Model, "--tokens", "3", "--temperature", "0", "--prompt", "").TrimEnd('\n'));
+        Assert.NotEmpty(
+            CommandLine.Succeed("generate", "--model", run.Model, "--tokens", "3", "--temperature", "0", "--prompt", "").TrimEnd('\n')
+        );
 
     [Fact]
     public void DeviceNamesAndListsMayBeWrittenAsPeopleWriteThem()
     {
         CommandLine.Succeed("generate", "--model", run.Model, "--tokens", "1", "--device", "CPU");
-        CommandLine.Refuse("there is no task 'fly'", "prune", "--model", run.Model, "--task", "single_double_quote, fly", "--out", run["lists"]);
+        CommandLine.Refuse(
+            "there is no task 'fly'",
+            "prune",
+            "--model",
+            run.Model,
+            "--task",
+            "single_double_quote, fly",
+            "--out",
+            run["lists"]
+        );
     }
 }

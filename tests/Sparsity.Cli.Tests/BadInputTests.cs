@@ -18,7 +18,10 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
         Directory.CreateDirectory(Path.Combine(source, "empty"));
         Directory.CreateDirectory(Path.Combine(source, "binary"));
         File.WriteAllBytes(Path.Combine(source, "binary", "a.py"), [0x00, 0xff, 0xfe, 0x00, 0x80]);
-        string[] kind = option == "--from" ? ["--from", Path.Combine(source, value)] : ["--synthetic", "--megabytes", option == "--megabytes" ? value : "0.05"];
+        string[] kind =
+            option == "--from"
+                ? ["--from", Path.Combine(source, value)]
+                : ["--synthetic", "--megabytes", option == "--megabytes" ? value : "0.05"];
         string[] vocabulary = option == "--vocabulary" ? [option, value] : [];
 
         Refused(expected, ["corpus", .. kind, .. vocabulary, "--out", run[$"corpus {value}"]]);
@@ -32,7 +35,16 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
         CommandLine.Refuse("at most", "corpus", "--from", run["little.txt"], "--vocabulary", "400", "--out", run["little"]);
         Assert.False(Directory.Exists(run["little"]));
         CommandLine.Succeed("corpus", "--from", run["little.txt"], "--vocabulary", "258", "--out", run["little"]);
-        CommandLine.Refuse("something is there already", "corpus", "--from", run["little.txt"], "--vocabulary", "258", "--out", run["little"]);
+        CommandLine.Refuse(
+            "something is there already",
+            "corpus",
+            "--from",
+            run["little.txt"],
+            "--vocabulary",
+            "258",
+            "--out",
+            run["little"]
+        );
         Assert.True(File.Exists(Path.Combine(run["little"], "train.bin")), "What was there is gone.");
     }
 
@@ -61,7 +73,10 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     {
         File.WriteAllText(run["large.json"], "{\"model\": {\"d_model\": 16384, \"n_layer\": 500, \"d_head\": 128, \"n_head\": 128}}");
 
-        Refused("MiB. Not even --batch-parts with one sequence each would fit: use a smaller --context or model.", [.. run.TrainArguments[..3], "--config", run["large.json"], "--out", run["unused"]]);
+        Refused(
+            "MiB. Not even --batch-parts with one sequence each would fit: use a smaller --context or model.",
+            [.. run.TrainArguments[..3], "--config", run["large.json"], "--out", run["unused"]]
+        );
         Assert.False(Directory.Exists(run["unused"]), "A refused run left a folder.");
     }
 
@@ -136,7 +151,10 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     {
         CommandLine.Succeed([.. run.TrainArguments, "--out", run["nan"]]);
         string record = Path.Combine(run["nan"], "run.json");
-        File.WriteAllText(record, File.ReadAllText(record).Replace("\"total_tokens\": 60000", "\"total_tokens\": 90000", StringComparison.Ordinal));
+        File.WriteAllText(
+            record,
+            File.ReadAllText(record).Replace("\"total_tokens\": 60000", "\"total_tokens\": 90000", StringComparison.Ordinal)
+        );
         Poison(Path.Combine(run["nan"], "train_state.safetensors"), "lm_head.weight");
 
         CommandResult result = CommandLine.Run("train", "--resume", run["nan"]);
@@ -152,7 +170,26 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     public void EveryVerbHasHelp()
     {
         string verbs = CommandLine.Succeed("--help");
-        foreach (string verb in new[] { "demo", "devices", "corpus", "tokenizer", "train", "eval", "generate", "tasks", "prune", "merge", "circuit", "bridge", "convert", "trace", "reproduce" })
+        foreach (
+            string verb in new[]
+            {
+                "demo",
+                "devices",
+                "corpus",
+                "tokenizer",
+                "train",
+                "eval",
+                "generate",
+                "tasks",
+                "prune",
+                "merge",
+                "circuit",
+                "bridge",
+                "convert",
+                "trace",
+                "reproduce",
+            }
+        )
         {
             Assert.Contains(verb, verbs, StringComparison.Ordinal);
             string help = CommandLine.Succeed(verb, "--help");
@@ -172,12 +209,15 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
         using (TensorFile file = Safetensors.Open(safetensors))
         {
             metadata = file.Metadata;
-            tensors = [.. file.Tensors.Select(stored =>
-            {
-                float[] values = stored.Floats().ToArray();
-                values[0] = stored.Name == tensor ? float.NaN : values[0];
-                return TensorToWrite.Of(stored.Name, stored.Shape, () => values);
-            })];
+            tensors =
+            [
+                .. file.Tensors.Select(stored =>
+                {
+                    float[] values = stored.Floats().ToArray();
+                    values[0] = stored.Name == tensor ? float.NaN : values[0];
+                    return TensorToWrite.Of(stored.Name, stored.Shape, () => values);
+                }),
+            ];
         }
 
         Safetensors.Write(safetensors, tensors, metadata);
@@ -186,7 +226,10 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     private static void Refused(string expected, params string[] arguments)
     {
         CommandResult result = CommandLine.Run(arguments);
-        Assert.True(result.ExitCode == 2, $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}");
+        Assert.True(
+            result.ExitCode == 2,
+            $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}"
+        );
         Assert.Contains(expected, result.Errors, StringComparison.OrdinalIgnoreCase);
         OneLine(result);
     }

@@ -27,8 +27,11 @@ public sealed class CircuitImportVerbTests(Browser browser) : IClassFixture<Brow
 
         Assert.Equal(
             ["prune_v2/24", "prune_v2/48", "prune_v4/k_optim"],
-            Directory.EnumerateFiles(_folder["all"], "circuit.json", SearchOption.AllDirectories).Select(path =>
-                Path.GetRelativePath(_folder["all"], Path.GetDirectoryName(path)!).Replace('\\', '/')).Order(StringComparer.Ordinal));
+            Directory
+                .EnumerateFiles(_folder["all"], "circuit.json", SearchOption.AllDirectories)
+                .Select(path => Path.GetRelativePath(_folder["all"], Path.GetDirectoryName(path)!).Replace('\\', '/'))
+                .Order(StringComparer.Ordinal)
+        );
         Assert.Contains("answers: token 40 and token 41, found from the logits", output, StringComparison.Ordinal);
         Assert.Contains("mean_baseline_pretrain.pt", output, StringComparison.Ordinal);
         Assert.Contains("3 circuits written", output, StringComparison.Ordinal);
@@ -46,12 +49,26 @@ public sealed class CircuitImportVerbTests(Browser browser) : IClassFixture<Brow
         Assert.Contains("final_resid.14", CommandLine.Succeed("circuit", "show", _folder["one/circuit.json"]), StringComparison.Ordinal);
         foreach (string format in new[] { "json", "dot", "graphml", "csv" })
         {
-            Assert.Contains("final_resid.14", format == "csv" ? "final_resid.14"
-                : CommandLine.Succeed("circuit", "export", _folder["one/circuit.json"], "--format", format), StringComparison.Ordinal);
+            Assert.Contains(
+                "final_resid.14",
+                format == "csv"
+                    ? "final_resid.14"
+                    : CommandLine.Succeed("circuit", "export", _folder["one/circuit.json"], "--format", format),
+                StringComparison.Ordinal
+            );
         }
 
-        string edited = CommandLine.Succeed("circuit", "edit", _folder["one/circuit.json"], "--remove", "final_resid.14", "--model", Model,
-            "--out", _folder["edited"]);
+        string edited = CommandLine.Succeed(
+            "circuit",
+            "edit",
+            _folder["one/circuit.json"],
+            "--remove",
+            "final_resid.14",
+            "--model",
+            Model,
+            "--out",
+            _folder["edited"]
+        );
         Assert.Contains("after: 51 nodes, 59 edges", edited, StringComparison.Ordinal);
         Circuit circuit = Circuit.Load(_folder["edited/circuit.json"]);
         double effect = Circuit.Load(_folder["one/circuit.json"]).Nodes.Single(node => node.Name == "final_resid.14").AblationEffect!.Value;
@@ -59,14 +76,44 @@ public sealed class CircuitImportVerbTests(Browser browser) : IClassFixture<Brow
 
         CommandLine.Refuse("no such file or folder", "circuit", "import", _folder["nothing"], "--model", Model, "--out", _folder["x"]);
         CommandLine.Refuse("holds no viz_data.pt", "circuit", "import", _folder["one"], "--model", Model, "--out", _folder["x"]);
-        CommandLine.Refuse("belongs to another model", "circuit", "import", file, "--model",
-            Path.Combine(OfficialFixture.Root, "forward", "e_rms_sink_afrac8"), "--out", _folder["x"]);
+        CommandLine.Refuse(
+            "belongs to another model",
+            "circuit",
+            "import",
+            file,
+            "--model",
+            Path.Combine(OfficialFixture.Root, "forward", "e_rms_sink_afrac8"),
+            "--out",
+            _folder["x"]
+        );
         CommandLine.Refuse("--answers is '40'", "circuit", "import", file, "--model", Model, "--answers", "40", "--out", _folder["y"]);
-        CommandLine.Refuse("neither a token id nor one token", "circuit", "import", file, "--model", Model, "--answers", "a,b", "--out",
-            _folder["y"]);
+        CommandLine.Refuse(
+            "neither a token id nor one token",
+            "circuit",
+            "import",
+            file,
+            "--model",
+            Model,
+            "--answers",
+            "a,b",
+            "--out",
+            _folder["y"]
+        );
         CommandLine.Refuse("needs --model", "circuit", "import", file, "--out", _folder["y"]);
-        CommandLine.Refuse("either from --means FILE or measured on --data", "circuit", "import", file, "--model", Model, "--means", "a",
-            "--data", "b", "--out", _folder["y"]);
+        CommandLine.Refuse(
+            "either from --means FILE or measured on --data",
+            "circuit",
+            "import",
+            file,
+            "--model",
+            Model,
+            "--means",
+            "a",
+            "--data",
+            "b",
+            "--out",
+            _folder["y"]
+        );
     }
 
     [Fact]
@@ -119,13 +166,13 @@ public sealed class CircuitImportVerbTests(Browser browser) : IClassFixture<Brow
         int thinByWeight = await ThinAsync();
         await page.Page.Locator("#by-effect").CheckAsync();
         int thinByEffect = await ThinAsync();
-        Assert.True(thinByEffect > thinByWeight + 15,
-            $"{thinByWeight} lines are thin by weight, {thinByEffect} by effect."); // most of the circuit's weights hardly matter
+        Assert.True(thinByEffect > thinByWeight + 15, $"{thinByWeight} lines are thin by weight, {thinByEffect} by effect."); // most of the circuit's weights hardly matter
         await page.Page.Locator("#tab-button-tasks").ClickAsync();
         await Expect(page.Page.Locator("#tab-tasks")).ToContainTextAsync("imported");
         await page.Page.Locator("#tab-button-sizes").ClickAsync();
         await Expect(page.Page.Locator("#tab-sizes")).ToContainTextAsync("Loss reached against nodes");
 
-        Task<int> ThinAsync() => page.Edges.EvaluateAllAsync<int>("lines => lines.filter((line) => Number(line.getAttribute('stroke-width')) < 0.9).length");
+        Task<int> ThinAsync() =>
+            page.Edges.EvaluateAllAsync<int>("lines => lines.filter((line) => Number(line.getAttribute('stroke-width')) < 0.9).length");
     }
 }

@@ -49,7 +49,10 @@ internal static class CommandLine
     public static void Refuse(string sentence, params string[] arguments)
     {
         CommandResult result = Run(arguments);
-        Assert.True(result.ExitCode == 2, $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}");
+        Assert.True(
+            result.ExitCode == 2,
+            $"sparsity {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}"
+        );
         Assert.Contains(sentence, result.Errors, StringComparison.OrdinalIgnoreCase);
         Assert.Single(result.Errors.Trim().Split('\n'));
     }
@@ -58,7 +61,11 @@ internal static class CommandLine
     /// <returns>Its standard error and exit code; no output.</returns>
     public static CommandResult Stop(params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments])
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
         Assert.NotNull(process.StandardOutput.ReadLine());
@@ -74,7 +81,10 @@ internal static class CommandLine
     /// <summary>Starts it, and kills it once it has printed a line with this text.</summary>
     public static void KillAt(string text, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments]) { RedirectStandardOutput = true };
+        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments])
+        {
+            RedirectStandardOutput = true,
+        };
         using Process process = Process.Start(start)!;
         bool isFound = false;
         while (!isFound && process.StandardOutput.ReadLine() is { } line)

@@ -25,16 +25,25 @@ public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
             Assert.Equal(text, CommandLine.Succeed([.. generate, run[kind]]));
         }
 
-        CommandLine.Refuse("give --data", "eval", "--model", run["run"]);
+        CommandLine.Refuse("Give a data folder", "eval", "--model", run["run"]);
 
-        // The statistics do not depend on how much validation text is read; the loss does, and a converted model does not say how much it was.
+        // The statistics do not depend on how much validation text is read; the loss does, and a converted model does not say how much it
+        // was.
         string converted = CommandLine.Succeed("eval", "--model", run["official"], "--data", run.Data);
-        Assert.Equal(losses.Split('\n').Where(line => line.Contains("nonzero", StringComparison.Ordinal)), converted.Split('\n').Where(line => line.Contains("nonzero", StringComparison.Ordinal)));
+        Assert.Equal(
+            losses.Split('\n').Where(line => line.Contains("nonzero", StringComparison.Ordinal)),
+            converted.Split('\n').Where(line => line.Contains("nonzero", StringComparison.Ordinal))
+        );
 
         void Convert(string from, string kind) => CommandLine.Succeed("convert", "--from", from, "--to", kind, "--out", run[kind]);
 
         string[] Files(string kind) =>
-            [.. Directory.EnumerateFiles(run[kind], "*", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(run[kind], path).Replace('\\', '/')).Order(StringComparer.Ordinal)];
+            [
+                .. Directory
+                    .EnumerateFiles(run[kind], "*", SearchOption.AllDirectories)
+                    .Select(path => Path.GetRelativePath(run[kind], path).Replace('\\', '/'))
+                    .Order(StringComparer.Ordinal),
+            ];
     }
 
     [Fact]
@@ -42,9 +51,24 @@ public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
     {
         string released = Path.Combine(OfficialFixture.Root, "forward", "e_rms_sink_afrac8");
 
-        Assert.Contains("no tokenizer", CommandLine.Succeed("convert", "--from", released, "--to", "run", "--out", run["released"]), StringComparison.Ordinal);
+        Assert.Contains(
+            "no tokenizer",
+            CommandLine.Succeed("convert", "--from", released, "--to", "run", "--out", run["released"]),
+            StringComparison.Ordinal
+        );
         CommandLine.Refuse("holds no tokenizer", "generate", "--model", run["released"]);
-        CommandLine.Refuse("400 tokens, but the model 96", "convert", "--from", released, "--tokenizer", Path.Combine(run.Model, "tokenizer"), "--to", "run", "--out", run["x"]);
+        CommandLine.Refuse(
+            "400 tokens, but the model 96",
+            "convert",
+            "--from",
+            released,
+            "--tokenizer",
+            Path.Combine(run.Model, "tokenizer"),
+            "--to",
+            "run",
+            "--out",
+            run["x"]
+        );
         CommandLine.Refuse("--to is 'onnx'", "convert", "--from", released, "--to", "onnx", "--out", run["x"]);
         CommandLine.Refuse("already holds files", "convert", "--from", released, "--to", "run", "--out", run["released"]);
         CommandLine.Refuse("no such folder", "convert", "--from", run["nowhere"], "--to", "run", "--out", run["x"]);
@@ -62,7 +86,8 @@ public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal(File.ReadAllText(Path.Combine(own, "encoder.json")), File.ReadAllText(Path.Combine(run["imported"], "encoder.json")));
         Assert.Equal(
             CommandLine.Succeed("tokenizer", "show", "--from", own, "--text", "def f(x):\n    return 12345"),
-            CommandLine.Succeed("tokenizer", "show", "--from", run["exported"], "--text", "def f(x):\n    return 12345"));
+            CommandLine.Succeed("tokenizer", "show", "--from", run["exported"], "--text", "def f(x):\n    return 12345")
+        );
         CommandLine.Refuse("action", "tokenizer", "melt", "--from", own);
     }
 }

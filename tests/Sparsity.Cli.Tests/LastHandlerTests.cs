@@ -2,7 +2,10 @@ using System.Diagnostics;
 
 namespace Sparsity.Cli.Tests;
 
-/// <summary>What no verb expects ends in one line and exit code 1 all the same: standard output that is full or closed, a working directory that is gone.</summary>
+/// <summary>
+/// What no verb expects ends in one line and exit code 1 all the same: standard output that is full or closed, a working directory that is
+/// gone.
+/// </summary>
 public class LastHandlerTests(SmallRun run) : IClassFixture<SmallRun>
 {
     [Theory]
@@ -24,7 +27,8 @@ public class LastHandlerTests(SmallRun run) : IClassFixture<SmallRun>
     }
 
     [Fact]
-    public void AReaderThatStopsReadingIsNoFault() => Assert.Equal("0\n", Shell("sparsity tasks list | head -1 > /dev/null; echo ${PIPESTATUS[0]}").Output);
+    public void AReaderThatStopsReadingIsNoFault() =>
+        Assert.Equal("0\n", Shell("sparsity tasks list | head -1 > /dev/null; echo ${PIPESTATUS[0]}").Output);
 
     [Theory]
     [InlineData("tasks list")]
@@ -83,7 +87,15 @@ public class LastHandlerTests(SmallRun run) : IClassFixture<SmallRun>
         }
 
         var random = new Sparsity.Core.RandomSource(1);
-        File.WriteAllText(run["words.txt"], string.Join(' ', Enumerable.Range(0, 400_000).Select(_ => random.NextInt(1 << 20).ToString("x", System.Globalization.CultureInfo.InvariantCulture))));
+        File.WriteAllText(
+            run["words.txt"],
+            string.Join(
+                ' ',
+                Enumerable
+                    .Range(0, 400_000)
+                    .Select(_ => random.NextInt(1 << 20).ToString("x", System.Globalization.CultureInfo.InvariantCulture))
+            )
+        );
         CommandResult stopped = CommandLine.Stop("corpus", "--from", run["words.txt"], "--vocabulary", "60000", "--out", run["words"]);
 
         Assert.Equal(1, stopped.ExitCode);
@@ -104,7 +116,14 @@ public class LastHandlerTests(SmallRun run) : IClassFixture<SmallRun>
 
     private CommandResult Shell(string script)
     {
-        var start = new ProcessStartInfo("bash", ["-c", $"sparsity() {{ dotnet '{Path.Combine(AppContext.BaseDirectory, "sparsity.dll")}' \"$@\"; }}; cd '{Directory.CreateDirectory(run["shell"]).FullName}'; {script}"])
+        var start = new ProcessStartInfo(
+            "bash",
+            [
+                "-c",
+                $"sparsity() {{ dotnet '{Path.Combine(AppContext.BaseDirectory, "sparsity.dll")}' \"$@\"; }}; cd "
+                    + $"'{Directory.CreateDirectory(run["shell"]).FullName}'; {script}",
+            ]
+        )
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

@@ -4,8 +4,9 @@ using Sparsity.TestSupport;
 namespace Sparsity.Cli.Tests;
 
 /// <summary>
-/// One small sparse model, and one dense one, in every layout: as a run; as the official release has it, with the fields of real beeg_config.json files, final_model.pt and
-/// the tokenizer in its own folder; and as a Hugging Face folder. The tokenizer is laid out as tinypython_2k, and the vocabulary padded by 12.
+/// One small sparse model, and one dense one, in every layout: as a run; as the official release has it, with the fields of real
+/// beeg_config.json files, final_model.pt and the tokenizer in its own folder; and as a Hugging Face folder. The tokenizer is laid out as
+/// tinypython_2k, and the vocabulary padded by 12.
 /// </summary>
 public sealed class ModelLayouts : IDisposable
 {
@@ -34,12 +35,13 @@ public sealed class ModelLayouts : IDisposable
     public string this[string name] => _folder[name];
 
     /// <summary>The folder of the sparse model (or dense one) in a layout, and the flags with which verbs open it.</summary>
-    public static string NameOf(string layout, bool isDense) => layout switch
-    {
-        "run" => isDense ? "dense run" : "run",
-        "official" => isDense ? "release/models/csp_dense" : "release/models/csp_small",
-        _ => isDense ? "hf dense" : "hf",
-    };
+    public static string NameOf(string layout, bool isDense) =>
+        layout switch
+        {
+            "run" => isDense ? "dense run" : "run",
+            "official" => isDense ? "release/models/csp_dense" : "release/models/csp_small",
+            _ => isDense ? "hf dense" : "hf",
+        };
 
     public void Dispose() => _folder.Dispose();
 
@@ -48,9 +50,20 @@ public sealed class ModelLayouts : IDisposable
     {
         var model = new JsonObject
         {
-            ["block_size"] = 64, ["vocab_size"] = Tokens + 12, ["n_layer"] = 2, ["n_head"] = 2, ["d_head"] = 16, ["d_model"] = 32, ["d_mlp"] = 64, ["rms_norm"] = true,
-            ["tied_unembed"] = false, ["enable_bigram_table"] = true, ["learnable_bigram_table"] = true, ["sink"] = true,
-            ["afrac"] = 0.25, ["afrac_loctypes"] = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
+            ["block_size"] = 64,
+            ["vocab_size"] = Tokens + 12,
+            ["n_layer"] = 2,
+            ["n_head"] = 2,
+            ["d_head"] = 16,
+            ["d_model"] = 32,
+            ["d_mlp"] = 64,
+            ["rms_norm"] = true,
+            ["tied_unembed"] = false,
+            ["enable_bigram_table"] = true,
+            ["learnable_bigram_table"] = true,
+            ["sink"] = true,
+            ["afrac"] = 0.25,
+            ["afrac_loctypes"] = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
         };
         foreach ((string field, JsonNode? value) in JsonNode.Parse(fields)!.AsObject())
         {
@@ -58,7 +71,18 @@ public sealed class ModelLayouts : IDisposable
         }
 
         File.WriteAllText(_folder[name + ".json"], new JsonObject { ["model"] = model }.ToJsonString());
-        CommandLine.Succeed(["train", "--data", Data, "--config", _folder[name + ".json"], "--tokens", "16384", "--out", _folder[name], .. flags]);
+        CommandLine.Succeed([
+            "train",
+            "--data",
+            Data,
+            "--config",
+            _folder[name + ".json"],
+            "--tokens",
+            "16384",
+            "--out",
+            _folder[name],
+            .. flags,
+        ]);
         bool isDense = name != "run";
         string official = _folder[NameOf("official", isDense)];
         CommandLine.Succeed("convert", "--from", _folder[name], "--to", "official", "--out", official);
@@ -77,13 +101,25 @@ public sealed class ModelLayouts : IDisposable
         File.WriteAllText(path, config.ToJsonString());
     }
 
-    private static JsonObject ReleasedFields() => new()
-    {
-        ["afrac_approx"] = false, ["rtopk"] = false, ["bigram_table_rank"] = null, ["n_embd"] = null, ["ignore_dw_grad"] = false, ["debug_exact_topk"] = true,
-        ["sparse_matmul_impl"] = "cuda", ["pfrac"] = 0.25, ["expansion_factor"] = 0.125, ["expansion_factor_mlp"] = 0.0625, ["use_tied_aux_matrix"] = false,
-    };
+    private static JsonObject ReleasedFields() =>
+        new()
+        {
+            ["afrac_approx"] = false,
+            ["rtopk"] = false,
+            ["bigram_table_rank"] = null,
+            ["n_embd"] = null,
+            ["ignore_dw_grad"] = false,
+            ["debug_exact_topk"] = true,
+            ["sparse_matmul_impl"] = "cuda",
+            ["pfrac"] = 0.25,
+            ["expansion_factor"] = 0.125,
+            ["expansion_factor_mlp"] = 0.0625,
+            ["use_tied_aux_matrix"] = false,
+        };
 
-    /// <summary>Like the release: a comment on the first line of vocab.bpe, and after the merges two special tokens with the highest ids.</summary>
+    /// <summary>
+    /// Like the release: a comment on the first line of vocab.bpe, and after the merges two special tokens with the highest ids.
+    /// </summary>
     private void MakeTokenizer(string trained)
     {
         Directory.CreateDirectory(Tokenizer);

@@ -9,12 +9,47 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("--max-tokens is 0", "tasks", "eval", "single_double_quote", "--model", "MODEL", "--max-tokens", "0")]
     [InlineData("--max-tokens is -1", "tasks", "eval", "single_double_quote", "--model", "MODEL", "--max-tokens", "-1")]
     [InlineData("--pairs is 2147483647", "tasks", "eval", "single_double_quote", "--model", "MODEL", "--pairs", "2147483647")]
-    [InlineData("steps is 2147483647", "prune", "--model", "MODEL", "--task", "single_double_quote", "--steps", "2147483647", "--out", "OUT")]
-    [InlineData("target_loss is 1E+300", "prune", "--model", "MODEL", "--task", "single_double_quote", "--target-loss", "1e300", "--out", "OUT")]
+    [InlineData(
+        "steps is 2147483647",
+        "prune",
+        "--model",
+        "MODEL",
+        "--task",
+        "single_double_quote",
+        "--steps",
+        "2147483647",
+        "--out",
+        "OUT"
+    )]
+    [InlineData(
+        "target_loss is 1E+300",
+        "prune",
+        "--model",
+        "MODEL",
+        "--task",
+        "single_double_quote",
+        "--target-loss",
+        "1e300",
+        "--out",
+        "OUT"
+    )]
     [InlineData("expansion_factor is 1E+300", "train", "--data", "DATA", "--expansion-factor", "1e300", "--dry-run")]
     [InlineData("weight_decay is 1E+300", "train", "--data", "DATA", "--weight-decay", "1e300", "--dry-run")]
     [InlineData("batch_sequences", "train", "--data", "DATA", "--batch", "2147483647", "--tokens", "9223372036854775807", "--dry-run")]
-    [InlineData("--mean-batches is 2147483647", "trace", "--model", "MODEL", "--ids", "[1]", "--mean-ablate", "0.attn.q:1", "--mean-batches", "2147483647", "--out", "OUT")]
+    [InlineData(
+        "--mean-batches is 2147483647",
+        "trace",
+        "--model",
+        "MODEL",
+        "--ids",
+        "[1]",
+        "--mean-ablate",
+        "0.attn.q:1",
+        "--mean-batches",
+        "2147483647",
+        "--out",
+        "OUT"
+    )]
     [InlineData("[1] is null", "trace", "--model", "MODEL", "--ids", "[[1],null]", "--out", "OUT")]
     [InlineData("[0] is 1e999", "trace", "--model", "MODEL", "--ids", "[1e999]", "--out", "OUT")]
     [InlineData("null: cannot be read", "trace", "--model", "MODEL", "--ids", "null", "--out", "OUT")]
@@ -22,7 +57,20 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("is no intervention", "trace", "--model", "MODEL", "--ids", "[1]", "--set", "0.attn.q:1=0,5", "--out", "OUT")]
     [InlineData("--strengths has 1E+300", "bridge", "steer", "--model", "MODEL", "--strengths", "0.0,1e300")]
     public void FlagsOutOfRange(string expected, params string[] arguments) =>
-        CommandLine.Refuse(expected, [.. arguments.Select(argument => argument switch { "MODEL" => run.Model, "DATA" => run.Data, "OUT" => run["never made"], _ => argument })]);
+        CommandLine.Refuse(
+            expected,
+            [
+                .. arguments.Select(argument =>
+                    argument switch
+                    {
+                        "MODEL" => run.Model,
+                        "DATA" => run.Data,
+                        "OUT" => run["never made"],
+                        _ => argument,
+                    }
+                ),
+            ]
+        );
 
     [Theory]
     [InlineData("prune", "{\"lr\":1e999}", "lr is 1e999, but must be a finite number")]
@@ -33,7 +81,11 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("train", "{\"training\":{\"weight_decay\":1e999}}", "training.weight_decay is 1e999")]
     [InlineData("train", "{\"model\":{\"afrac_loctypes\":null}}", "afrac_loctypes is null")]
     [InlineData("task", "{}", "lacks format_version, name, description, train, test")]
-    [InlineData("task", "{\"format_version\":1,\"name\":null,\"description\":\"\",\"train\":[],\"test\":[]}", "name: has a value of the wrong type")]
+    [InlineData(
+        "task",
+        "{\"format_version\":1,\"name\":null,\"description\":\"\",\"train\":[],\"test\":[]}",
+        "name: has a value of the wrong type"
+    )]
     public void FilesOutOfRange(string kind, string json, string expected)
     {
         string path = run["given.json"];
@@ -83,10 +135,29 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
         Poison(Path.Combine(model, "model.safetensors"), "transformer.h.0.mlp.c_fc.weight", bad);
         string[][] commands =
         [
-            ["generate", "--model", model], ["generate", "--model", model, "--temperature", "0"], ["eval", "--model", model], ["tasks", "eval", "--model", model],
-            ["prune", "--model", model, "--task", "single_double_quote", "--method", "attribution", "--out", run["never made"]], ["trace", "--model", model, "--ids", "[1,2]", "--out", run["never made"]],
-            ["convert", "--from", model, "--to", "official", "--out", run[$"converted {name}"]], ["bridge", "train", "--dense", model, "--tokens", "2000", "--out", run["never made"]],
-            ["train", "--data", run.Data, "--init", model, "--tokens", "2000", "--density", "0.25", "--minimum-alive", "2", "--out", run[$"begun {name}"]],
+            ["generate", "--model", model],
+            ["generate", "--model", model, "--temperature", "0"],
+            ["eval", "--model", model],
+            ["tasks", "eval", "--model", model],
+            ["prune", "--model", model, "--task", "single_double_quote", "--method", "attribution", "--out", run["never made"]],
+            ["trace", "--model", model, "--ids", "[1,2]", "--out", run["never made"]],
+            ["convert", "--from", model, "--to", "official", "--out", run[$"converted {name}"]],
+            ["bridge", "train", "--dense", model, "--tokens", "2000", "--out", run["never made"]],
+            [
+                "train",
+                "--data",
+                run.Data,
+                "--init",
+                model,
+                "--tokens",
+                "2000",
+                "--density",
+                "0.25",
+                "--minimum-alive",
+                "2",
+                "--out",
+                run[$"begun {name}"],
+            ],
         ];
         foreach (string[] command in commands)
         {
@@ -104,7 +175,15 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
         string model = run["overflow"];
         CopyFolder(run.Model, model);
         Poison(Path.Combine(model, "model.safetensors"), "lm_head.weight", 3e38f, all: true);
-        foreach (string[] command in (string[][])[["generate", "--model", model], ["eval", "--model", model], ["tasks", "eval", "single_double_quote", "--model", model], ["trace", "--model", model, "--ids", "[1,2]", "--out", run["overflow trace"]]])
+        foreach (
+            string[] command in (string[][])
+                [
+                    ["generate", "--model", model],
+                    ["eval", "--model", model],
+                    ["tasks", "eval", "single_double_quote", "--model", model],
+                    ["trace", "--model", model, "--ids", "[1,2]", "--out", run["overflow trace"]],
+                ]
+        )
         {
             CommandResult result = CommandLine.Run(command);
 
@@ -115,7 +194,11 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
 
     internal static void CopyFolder(string from, string to)
     {
-        foreach (string file in Directory.EnumerateFiles(from, "*", SearchOption.AllDirectories).Where(file => !Path.GetFileName(file).StartsWith(".lock", StringComparison.Ordinal)))
+        foreach (
+            string file in Directory
+                .EnumerateFiles(from, "*", SearchOption.AllDirectories)
+                .Where(file => !Path.GetFileName(file).StartsWith(".lock", StringComparison.Ordinal))
+        )
         {
             string copy = Path.Combine(to, Path.GetRelativePath(from, file));
             Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
@@ -128,12 +211,22 @@ public class NumberRangeTests(SmallRun run) : IClassFixture<SmallRun>
         TensorToWrite[] tensors;
         using (TensorFile file = Safetensors.Open(safetensors))
         {
-            tensors = [.. file.Tensors.Select(stored =>
-            {
-                float[] values = stored.Floats().ToArray();
-                values.AsSpan(0, stored.Name != tensor ? 0 : all ? values.Length : 1).Fill(bad);
-                return TensorToWrite.Of(stored.Name, stored.Shape, () => values);
-            })];
+            tensors =
+            [
+                .. file.Tensors.Select(stored =>
+                {
+                    float[] values = stored.Floats().ToArray();
+                    values
+                        .AsSpan(
+                            0,
+                            stored.Name != tensor ? 0
+                                : all ? values.Length
+                                : 1
+                        )
+                        .Fill(bad);
+                    return TensorToWrite.Of(stored.Name, stored.Shape, () => values);
+                }),
+            ];
         }
 
         Safetensors.Write(safetensors, tensors, new Dictionary<string, string> { ["format"] = "pt" });

@@ -22,7 +22,19 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
     {
         ["eval"] = (folders, model, _) => Told("eval", "--model", model, "--data", folders.Data),
         ["generate"] = (_, model, _) => Told("generate", "--model", model, "--prompt", "when Leo felt sad,", "--tokens", "20"),
-        ["tasks eval"] = (_, model, _) => Told("tasks", "eval", Path.Combine(Tasks, "pronoun.json"), Path.Combine(Tasks, "question.json"), "--model", model, "--pairs", "8", "--loss", "full"),
+        ["tasks eval"] = (_, model, _) =>
+            Told(
+                "tasks",
+                "eval",
+                Path.Combine(Tasks, "pronoun.json"),
+                Path.Combine(Tasks, "question.json"),
+                "--model",
+                model,
+                "--pairs",
+                "8",
+                "--loss",
+                "full"
+            ),
         ["trace"] = (folders, model, name) =>
         {
             Told("trace", "--model", model, "--text", "when Leo felt sad, Mia helped him.", "--grads", "--out", folders[name]);
@@ -30,7 +42,21 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
         },
         ["prune"] = (folders, model, name) =>
         {
-            Told("prune", "--model", model, "--data", folders.Data, "--task", Path.Combine(Tasks, "pronoun.json"), "--loss", "full", "--config", folders.Pruning, "--out", folders[name]);
+            Told(
+                "prune",
+                "--model",
+                model,
+                "--data",
+                folders.Data,
+                "--task",
+                Path.Combine(Tasks, "pronoun.json"),
+                "--loss",
+                "full",
+                "--config",
+                folders.Pruning,
+                "--out",
+                folders[name]
+            );
             JsonNode circuit = JsonNode.Parse(File.ReadAllText(folders[name + "/circuit.json"]))!;
             circuit["model"] = "";
             return circuit.ToJsonString();
@@ -38,7 +64,21 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
         ["circuit edit"] = (folders, model, name) =>
         {
             string first = JsonNode.Parse(File.ReadAllText(folders.Circuit))!["nodes"]![0]!["name"]!.GetValue<string>();
-            Told("circuit", "edit", folders.Circuit, "--model", model, "--data", folders.Data, "--task", Path.Combine(Tasks, "pronoun_pairs.json"), "--remove", first, "--out", folders[name]);
+            Told(
+                "circuit",
+                "edit",
+                folders.Circuit,
+                "--model",
+                model,
+                "--data",
+                folders.Data,
+                "--task",
+                Path.Combine(Tasks, "pronoun_pairs.json"),
+                "--remove",
+                first,
+                "--out",
+                folders[name]
+            );
             return JsonNode.Parse(File.ReadAllText(folders[name + "/circuit.json"]))!["edges"]!.ToJsonString();
         },
         ["view"] = (folders, model, name) =>
@@ -70,7 +110,11 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
     {
         string released = Path.Combine(OfficialFixture.Root, "..", "replication", "r3_preactivation_six_places");
 
-        Assert.Contains("guess", CommandLine.Succeed("trace", "--model", released, "--ids", "[1, 2, 3]", "--out", folders["told"]), StringComparison.Ordinal);
+        Assert.Contains(
+            "guess",
+            CommandLine.Succeed("trace", "--model", released, "--ids", "[1, 2, 3]", "--out", folders["told"]),
+            StringComparison.Ordinal
+        );
         CommandLine.Refuse("Give a tokenizer's folder", "generate", "--model", released);
         CommandLine.Refuse("official code cannot compute", "convert", "--from", released, "--to", "official", "--out", folders["x"]);
     }
@@ -78,31 +122,94 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
     [Fact]
     public void TheSameTasksAsPairsAndAsSinglePromptsArePosed()
     {
-        Assert.Contains("not [ she]", CommandLine.Succeed("tasks", "show", Path.Combine(Tasks, "pronoun.json"), "--pairs", "20"), StringComparison.Ordinal);
-        Assert.Contains("- against", CommandLine.Succeed("tasks", "show", Path.Combine(Tasks, "pronoun_pairs.json")), StringComparison.Ordinal);
+        Assert.Contains(
+            "not [ she]",
+            CommandLine.Succeed("tasks", "show", Path.Combine(Tasks, "pronoun.json"), "--pairs", "20"),
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "- against",
+            CommandLine.Succeed("tasks", "show", Path.Combine(Tasks, "pronoun_pairs.json")),
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
     public void ItsBridgesAreEvaluatedAsTheSameBridgesHere()
     {
-        File.WriteAllText(folders["bridge.json"], """{"bridge": {"final_location": true}, "training": {"total_tokens": 768, "context_tokens": 24}}""");
-        CommandLine.Succeed("train", "--data", folders.Data, "--dense", "--d-model", "16", "--batch", "4", "--context", "16", "--tokens", "2048", "--out", folders["dense"]);
+        File.WriteAllText(
+            folders["bridge.json"],
+            """{"bridge": {"final_location": true}, "training": {"total_tokens": 768, "context_tokens": 24}}"""
+        );
         CommandLine.Succeed(
-            "bridge", "train", "--dense", folders["dense"], "--init", folders.Plain, "--data", folders.Data, "--config", folders["bridge.json"], "--out", folders["bridged"]);
+            "train",
+            "--data",
+            folders.Data,
+            "--dense",
+            "--d-model",
+            "16",
+            "--batch",
+            "4",
+            "--context",
+            "16",
+            "--tokens",
+            "2048",
+            "--out",
+            folders["dense"]
+        );
+        CommandLine.Succeed(
+            "bridge",
+            "train",
+            "--dense",
+            folders["dense"],
+            "--init",
+            folders.Plain,
+            "--data",
+            folders.Data,
+            "--config",
+            folders["bridge.json"],
+            "--out",
+            folders["bridged"]
+        );
         CommandLine.Succeed("convert", "--from", folders["bridged"], "--to", "replication", "--out", folders["there"]);
         File.Move(folders["there/pytorch_model.bin"], folders["there/sparse_model.bin"]);
         JsonNode config = JsonNode.Parse(File.ReadAllText(folders["there/config.json"]))!;
-        config["bridges_config"] = JsonNode.Parse("""{"encoder_afrac": 0.25, "n_layers": 2, "d_dense": "someone/elsewhere", "d_sparse": 32}""");
+        config["bridges_config"] = JsonNode.Parse(
+            """{"encoder_afrac": 0.25, "n_layers": 2, "d_dense": "someone/elsewhere", "d_sparse": 32}"""
+        );
         File.WriteAllText(folders["there/config.json"], config.ToJsonString());
         WriteBridges([]);
 
         string[] eval = ["bridge", "eval", "--data", folders.Data, "--dense", folders["dense"], "--model"];
         Assert.Equal(Lines(CommandLine.Succeed([.. eval, folders["bridged"]])), Lines(CommandLine.Succeed([.. eval, folders["there"]])));
-        string[] steer = ["bridge", "steer", "--data", folders.Data, "--dense", folders["dense"], "--model", folders["there"], "--node", "1.mlp.act_in.3"];
+        string[] steer =
+        [
+            "bridge",
+            "steer",
+            "--data",
+            folders.Data,
+            "--dense",
+            folders["dense"],
+            "--model",
+            folders["there"],
+            "--node",
+            "1.mlp.act_in.3",
+        ];
         Assert.Contains(
-            "1.mlp.act_in", CommandLine.Succeed([.. steer, "--task", Path.Combine(Tasks, "pronoun_pairs.json"), "--pairs", "2", "--random", "1"]), StringComparison.Ordinal);
+            "1.mlp.act_in",
+            CommandLine.Succeed([.. steer, "--task", Path.Combine(Tasks, "pronoun_pairs.json"), "--pairs", "2", "--random", "1"]),
+            StringComparison.Ordinal
+        );
         CommandLine.Refuse("single prompts", [.. steer, "--task", Path.Combine(Tasks, "pronoun.json")]);
-        CommandLine.Refuse("'someone/elsewhere', but there is no such folder", "bridge", "eval", "--model", folders["there"], "--data", folders.Data);
+        CommandLine.Refuse(
+            "'someone/elsewhere', but there is no such folder",
+            "bridge",
+            "eval",
+            "--model",
+            folders["there"],
+            "--data",
+            folders.Data
+        );
 
         WriteBridges([], float.NaN);
         CommandResult notFinite = CommandLine.Run([.. eval, folders["there"]]);
@@ -114,7 +221,12 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
         WriteBridges([TensorToWrite.Of("bridges.5.encoder.linear.bias", [32], () => new float[32])]);
         CommandLine.Refuse("has bridges.5.encoder.linear.bias", [.. eval, folders["there"]]);
 
-        static string[] Lines(string output) => [.. output.Split('\n').Where(line => line.Contains('.', StringComparison.Ordinal) && !line.Contains('/', StringComparison.Ordinal))];
+        static string[] Lines(string output) =>
+            [
+                .. output
+                    .Split('\n')
+                    .Where(line => line.Contains('.', StringComparison.Ordinal) && !line.Contains('/', StringComparison.Ordinal)),
+            ];
     }
 
     /// <param name="further">Tensors beside those of the bridges.</param>
@@ -161,18 +273,49 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
         public Folders()
         {
             TextTokenizer tokenizer = TokenizerFolder.Load(Path.Combine(OfficialFixture.Root, "..", "replication", "tokenizer"));
-            string[] sentences = ["when Leo felt sad, Mia helped him.", "As Rita came down the hill, she smiled.", "Why do you like this song?", "The king said \"come with me\" and went home."];
+            string[] sentences =
+            [
+                "when Leo felt sad, Mia helped him.",
+                "As Rita came down the hill, she smiled.",
+                "Why do you like this song?",
+                "The king said \"come with me\" and went home.",
+            ];
             CorpusFolder.Write(
-                Data, Enumerable.Range(0, 200).Select(i => new CorpusDocument($"{i}", string.Join(' ', sentences.Skip(i % 4).Concat(sentences.Take(i % 3))), i % 5 == 0)), CorpusInfo.Of("sentences", 1));
+                Data,
+                Enumerable
+                    .Range(0, 200)
+                    .Select(i => new CorpusDocument(
+                        $"{i}",
+                        string.Join(' ', sentences.Skip(i % 4).Concat(sentences.Take(i % 3))),
+                        i % 5 == 0
+                    )),
+                CorpusInfo.Of("sentences", 1)
+            );
             DataFolder.Tokenize(Data, tokenizer, 0);
-            File.WriteAllText(Pruning, """{"steps": 4, "k_coef": [0.001], "batch_pairs": 4, "test_pairs": 8, "selection_pairs": 8, "mean_batches": 1, "random_circuits": 1, "target_loss": 5}""");
+            File.WriteAllText(
+                Pruning,
+                """{"steps": 4, "k_coef": [0.001], "batch_pairs": 4, "test_pairs": 8, "selection_pairs": 8, "mean_batches": 1, "random_circuits": 1, "target_loss": 5}"""
+            );
             Train(_folder["trained"], Usual.Replace("mlp_neuron", "mlp_pre_act,resid_pre,resid_post_attn", StringComparison.Ordinal));
             Train(Plain, Usual);
             CommandLine.Succeed("convert", "--from", _folder["trained"], "--to", "replication", "--out", Replication);
-            CommandLine.Succeed("convert", "--from", _folder["trained"], "--to", "run", "--out", Run); // says as little of its training as the other
+            // Says as little of its training as the other
+            CommandLine.Succeed("convert", "--from", _folder["trained"], "--to", "run", "--out", Run);
             _circuit = new Lazy<string>(() =>
             {
-                CommandLine.Succeed("prune", "--model", Run, "--data", Data, "--task", Path.Combine(Tasks, "pronoun_pairs.json"), "--config", Pruning, "--out", _folder["a circuit"]);
+                CommandLine.Succeed(
+                    "prune",
+                    "--model",
+                    Run,
+                    "--data",
+                    Data,
+                    "--task",
+                    Path.Combine(Tasks, "pronoun_pairs.json"),
+                    "--config",
+                    Pruning,
+                    "--out",
+                    _folder["a circuit"]
+                );
                 return _folder["a circuit/circuit.json"];
             });
         }
@@ -197,11 +340,43 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
         {
             var model = new JsonObject
             {
-                ["block_size"] = 24, ["vocab_size"] = 4096, ["n_layer"] = 2, ["n_head"] = 4, ["d_head"] = 8, ["d_model"] = 32, ["d_mlp"] = 48, ["rms_norm"] = true, ["tied_unembed"] = false,
-                ["sink"] = true, ["afrac"] = 0.25, ["afrac_loctypes"] = places, ["afrac_at_least_one"] = true,
+                ["block_size"] = 24,
+                ["vocab_size"] = 4096,
+                ["n_layer"] = 2,
+                ["n_head"] = 4,
+                ["d_head"] = 8,
+                ["d_model"] = 32,
+                ["d_mlp"] = 48,
+                ["rms_norm"] = true,
+                ["tied_unembed"] = false,
+                ["sink"] = true,
+                ["afrac"] = 0.25,
+                ["afrac_loctypes"] = places,
+                ["afrac_at_least_one"] = true,
             };
-            File.WriteAllText(folder + ".json", new JsonObject { ["model"] = model, ["training"] = new JsonObject { ["density"] = 0.25, ["minimum_alive_per_neuron"] = 2 } }.ToJsonString());
-            CommandLine.Succeed("train", "--data", Data, "--config", folder + ".json", "--context", "16", "--batch", "4", "--tokens", "2048", "--out", folder);
+            File.WriteAllText(
+                folder + ".json",
+                new JsonObject
+                {
+                    ["model"] = model,
+                    ["training"] = new JsonObject { ["density"] = 0.25, ["minimum_alive_per_neuron"] = 2 },
+                }.ToJsonString()
+            );
+            CommandLine.Succeed(
+                "train",
+                "--data",
+                Data,
+                "--config",
+                folder + ".json",
+                "--context",
+                "16",
+                "--batch",
+                "4",
+                "--tokens",
+                "2048",
+                "--out",
+                folder
+            );
         }
     }
 }

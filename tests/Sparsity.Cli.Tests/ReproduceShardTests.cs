@@ -12,8 +12,11 @@ public sealed class ReproduceShardTests : IDisposable
     [Fact]
     public void ShardsJoinToTheResultOfOneRunByteForByte()
     {
-        string whole = _folder["whole"], shards = _folder["shards"], joined = _folder["joined"];
-        string[] first = [.. Command, "--shard", "1/2", "--out", shards], merge = ["merge", "--from", shards, "--out", joined];
+        string whole = _folder["whole"],
+            shards = _folder["shards"],
+            joined = _folder["joined"];
+        string[] first = [.. Command, "--shard", "1/2", "--out", shards],
+            merge = ["merge", "--from", shards, "--out", joined];
         CommandLine.Succeed([.. Command, "--out", whole]);
 
         CommandLine.KillAt("training 1x4", first); // a sparse model is trained, no dense one yet
@@ -23,9 +26,16 @@ public sealed class ReproduceShardTests : IDisposable
         CommandLine.Succeed(first);
         string[] models = [.. Directory.EnumerateDirectories(Path.Combine(shards, "shard-1-of-2", "models"))];
         Assert.All(models, model => Assert.EndsWith("seed-1", model, StringComparison.Ordinal));
-        Assert.Contains($"sparsity reproduce --figure size-vs-loss --budget 1 --seed 1 --out {joined}", CommandLine.Succeed(merge), StringComparison.Ordinal);
+        Assert.Contains(
+            $"sparsity reproduce --figure size-vs-loss --budget 1 --seed 1 --out {joined}",
+            CommandLine.Succeed(merge),
+            StringComparison.Ordinal
+        );
         CommandLine.Succeed(merge);
-        CommandLine.Refuse("was begun with --figure size-vs-loss --budget 1 --seed 1 --shard 1/2", [.. Command, "--out", Path.Combine(shards, "shard-1-of-2")]);
+        CommandLine.Refuse(
+            "was begun with --figure size-vs-loss --budget 1 --seed 1 --shard 1/2",
+            [.. Command, "--out", Path.Combine(shards, "shard-1-of-2")]
+        );
 
         // Nothing is left to be made, even where the shards are gone.
         Directory.Delete(shards, recursive: true);

@@ -53,7 +53,11 @@ public sealed class ReproduceTests : IDisposable
 
             Assert.NotEmpty((string)result["headline"]!);
             Assert.NotNull(result[figure == "pruning-baseline" ? "comparison" : figure]);
-            Assert.StartsWith("<!DOCTYPE html>", File.ReadAllText(Path.Combine(_folder["others"], figure, "result.html")), StringComparison.Ordinal);
+            Assert.StartsWith(
+                "<!DOCTYPE html>",
+                File.ReadAllText(Path.Combine(_folder["others"], figure, "result.html")),
+                StringComparison.Ordinal
+            );
         }
     }
 
@@ -62,7 +66,10 @@ public sealed class ReproduceTests : IDisposable
     {
         string list = CommandLine.Succeed("reproduce", "--list");
 
-        Assert.All(new[] { "size-vs-loss", "frontier", "kurtosis", "necessity", "pruning-baseline" }, figure => Assert.Contains(figure, list, StringComparison.Ordinal));
+        Assert.All(
+            new[] { "size-vs-loss", "frontier", "kurtosis", "necessity", "pruning-baseline" },
+            figure => Assert.Contains(figure, list, StringComparison.Ordinal)
+        );
     }
 
     [Fact]
@@ -72,7 +79,18 @@ public sealed class ReproduceTests : IDisposable
         CommandLine.Refuse("'size' is none of", "reproduce", "--figure", "size", "--budget", "1", "--out", _folder["x"]);
         CommandLine.Refuse("smallest plan", "reproduce", "--figure", "size-vs-loss", "--budget", "0.001", "--out", _folder["x"]);
         CommandLine.Refuse("above 0", "reproduce", "--figure", "size-vs-loss", "--budget", "-1", "--out", _folder["x"]);
-        CommandLine.Refuse("nowhere", "reproduce", "--figure", "size-vs-loss", "--budget", "1", "--out", _folder["x"], "--data", _folder["nowhere"]);
+        CommandLine.Refuse(
+            "nowhere",
+            "reproduce",
+            "--figure",
+            "size-vs-loss",
+            "--budget",
+            "1",
+            "--out",
+            _folder["x"],
+            "--data",
+            _folder["nowhere"]
+        );
         CommandLine.Refuse("warp", "reproduce", "--figure", "size-vs-loss", "--budget", "1", "--out", _folder["x"], "--device", "warp");
         Assert.False(Directory.Exists(_folder["x"]), "A refused run left a folder.");
     }

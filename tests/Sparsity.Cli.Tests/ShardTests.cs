@@ -10,12 +10,30 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
     [Fact]
     public void ShardsJoinToTheFolderOfOneRunByteForByteAndAgain()
     {
-        string config = run["quick.json"], whole = run["whole"], shards = run["shards"], joined = run["joined"];
+        string config = run["quick.json"],
+            whole = run["whole"],
+            shards = run["shards"],
+            joined = run["joined"];
         File.WriteAllText(config, """{"mean_batches": 2, "selection_pairs": 8, "test_pairs": 8, "random_circuits": 1}""");
         string[] prune =
         [
-            "prune", "--model", run.Model, "--config", config, "--task", "single_double_quote,for_while,enumerate_range", "--seed", "1,2", "--steps", "8", "--k-coef", "0.001",
-            "--target-loss", "0.65", "--search", "2",
+            "prune",
+            "--model",
+            run.Model,
+            "--config",
+            config,
+            "--task",
+            "single_double_quote,for_while,enumerate_range",
+            "--seed",
+            "1,2",
+            "--steps",
+            "8",
+            "--k-coef",
+            "0.001",
+            "--target-loss",
+            "0.65",
+            "--search",
+            "2",
         ];
         CommandLine.Succeed([.. prune, "--out", whole]);
         CommandLine.Succeed([.. prune, "--shard", "2/2", "--out", shards]);
@@ -30,8 +48,20 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
         File.WriteAllText(results, cut.ToJsonString());
         CommandLine.Refuse("1 of its searches are not done. Resume it first.", merge);
         File.WriteAllText(results, finished);
-        CommandLine.Refuse("Shard 1/2 is there twice", ["merge", "--from", $"{shards},{Copy("shard-1-of-2", "copy", plan => { })}", "--out", joined]);
-        CommandLine.Refuse("is a shard of another sweep", ["merge", "--from", $"{Path.Combine(shards, "shard-1-of-2")},{Copy("shard-2-of-2", "other", plan => plan["search"] = 3)}", "--out", joined]);
+        CommandLine.Refuse(
+            "Shard 1/2 is there twice",
+            ["merge", "--from", $"{shards},{Copy("shard-1-of-2", "copy", plan => { })}", "--out", joined]
+        );
+        CommandLine.Refuse(
+            "is a shard of another sweep",
+            [
+                "merge",
+                "--from",
+                $"{Path.Combine(shards, "shard-1-of-2")},{Copy("shard-2-of-2", "other", plan => plan["search"] = 3)}",
+                "--out",
+                joined,
+            ]
+        );
         CommandLine.Refuse("is a whole run, and no shard", ["merge", "--from", whole, "--out", joined]);
         CommandLine.Refuse("already holds files", ["merge", "--from", shards, "--out", run.Model]);
         Assert.False(Directory.Exists(joined));
@@ -41,7 +71,10 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
             CommandLine.Succeed(merge);
             string[] files = Files(whole);
             Assert.Equal(files, Files(joined));
-            Assert.All(files, file => Assert.Equal(File.ReadAllText(Path.Combine(whole, file)), File.ReadAllText(Path.Combine(joined, file))));
+            Assert.All(
+                files,
+                file => Assert.Equal(File.ReadAllText(Path.Combine(whole, file)), File.ReadAllText(Path.Combine(joined, file)))
+            );
         }
 
         string Copy(string shard, string name, Action<JsonNode> change)
@@ -62,8 +95,11 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
     }
 
     [Fact]
-    public void MoreShardsThanSearchesAreRefused() => CommandLine.Refuse(
-        "shard is 1/2, but there is work for only 1", ["prune", "--model", run.Model, "--task", "for_while", "--shard", "1/2", "--out", run["few"]]);
+    public void MoreShardsThanSearchesAreRefused() =>
+        CommandLine.Refuse(
+            "shard is 1/2, but there is work for only 1",
+            ["prune", "--model", run.Model, "--task", "for_while", "--shard", "1/2", "--out", run["few"]]
+        );
 
     [Theory]
     [InlineData("0/2")]
@@ -72,7 +108,8 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("1/2/3")]
     [InlineData("-1/2")]
     [InlineData("one/2")]
-    public void OtherTextIsNoShard(string text) => Assert.Contains(text, Assert.Throws<BadInputException>(() => Shard.Parse(text)).Message, StringComparison.Ordinal);
+    public void OtherTextIsNoShard(string text) =>
+        Assert.Contains(text, Assert.Throws<BadInputException>(() => Shard.Parse(text)).Message, StringComparison.Ordinal);
 
     [Fact]
     public void EveryJobBelongsToOneShard()
@@ -86,8 +123,11 @@ public sealed class ShardTests(SmallRun run) : IClassFixture<SmallRun>
     }
 
     private static string[] Files(string folder) =>
-    [
-        .. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Select(path => Path.GetRelativePath(folder, path))
-            .Where(path => !path.StartsWith(".lock", StringComparison.Ordinal)).Order(StringComparer.Ordinal),
-    ];
+        [
+            .. Directory
+                .EnumerateFiles(folder, "*", SearchOption.AllDirectories)
+                .Select(path => Path.GetRelativePath(folder, path))
+                .Where(path => !path.StartsWith(".lock", StringComparison.Ordinal))
+                .Order(StringComparer.Ordinal),
+        ];
 }

@@ -2,7 +2,10 @@ using Sparsity.TestSupport;
 
 namespace Sparsity.Cli.Tests;
 
-/// <summary>A data folder and a small model trained on it for a moment, made with the program itself when a test first asks; and a run that holds the model of tests/assets.</summary>
+/// <summary>
+/// A data folder and a small model trained on it for a moment, made with the program itself when a test first asks; and a run that holds
+/// the model of tests/assets.
+/// </summary>
 public sealed class SmallRun : IDisposable
 {
     private readonly TemporaryFolder _folder = new();
@@ -25,7 +28,8 @@ public sealed class SmallRun : IDisposable
     public string Model => _model.Value;
 
     /// <summary>What the model was trained with, but for <c>--out</c>.</summary>
-    public string[] TrainArguments => ["train", "--data", Data, "--d-model", "32", "--batch", "8", "--tokens", "60000", "--density", "0.25", "--minimum-alive", "2"];
+    public string[] TrainArguments =>
+        ["train", "--data", Data, "--d-model", "32", "--batch", "8", "--tokens", "60000", "--density", "0.25", "--minimum-alive", "2"];
 
     /// <summary>A path for a file or folder of a test; names must differ between tests.</summary>
     public string this[string name] => _folder[name];
@@ -45,9 +49,32 @@ public sealed class SmallRun : IDisposable
     private string MakeTrained()
     {
         string asset = Path.Combine(OfficialFixture.Root, "..", "..", "assets", "sparse-2x128");
-        CommandLine.Succeed("corpus", "--synthetic", "--megabytes", "0.3", "--tokenizer", Path.Combine(asset, "tokenizer"), "--out", _folder["trained data"]);
         CommandLine.Succeed(
-            "train", "--data", _folder["trained data"], "--init", asset, "--dense", "--lr", "0", "--batch", "8", "--tokens", "2048", "--out", _folder["trained"]);
+            "corpus",
+            "--synthetic",
+            "--megabytes",
+            "0.3",
+            "--tokenizer",
+            Path.Combine(asset, "tokenizer"),
+            "--out",
+            _folder["trained data"]
+        );
+        CommandLine.Succeed(
+            "train",
+            "--data",
+            _folder["trained data"],
+            "--init",
+            asset,
+            "--dense",
+            "--lr",
+            "0",
+            "--batch",
+            "8",
+            "--tokens",
+            "2048",
+            "--out",
+            _folder["trained"]
+        );
         return _folder["trained"];
     }
 

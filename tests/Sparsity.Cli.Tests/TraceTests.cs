@@ -23,13 +23,16 @@ public class TraceTests(SmallRun run) : IClassFixture<SmallRun>
         List<string> compared = ["tokens", "logits", "loss"];
         foreach (string name in fixture.TensorNames.Where(name => name.StartsWith("hook", StringComparison.Ordinal)))
         {
-            StoredTensor tensor = traced.ByName[name.Replace("hookgrad/", "grad/", StringComparison.Ordinal).Replace("hook/", "", StringComparison.Ordinal)];
+            StoredTensor tensor = traced.ByName[
+                name.Replace("hookgrad/", "grad/", StringComparison.Ordinal).Replace("hook/", "", StringComparison.Ordinal)
+            ];
             compared.Add(tensor.Name);
             Assert.Equal(fixture.Shape(name), tensor.Shape);
             fixture.RequireClose(name, tensor.Floats());
         }
 
-        Assert.All(traced.Tensors.Select(tensor => tensor.Name).Except(compared), name => Assert.EndsWith(".mlp.pre_act", name)); // the official code has no hook there
+        // The official code has no hook there
+        Assert.All(traced.Tensors.Select(tensor => tensor.Name).Except(compared), name => Assert.EndsWith(".mlp.pre_act", name));
     }
 
     [Fact]
@@ -43,9 +46,20 @@ public class TraceTests(SmallRun run) : IClassFixture<SmallRun>
 
         using TensorFile plain = Safetensors.Open(Trace("plain", "--sites", "*.mlp.post_act"));
         Assert.Equal(["tokens", "logits", "loss", "0.mlp.post_act", "1.mlp.post_act"], plain.Tensors.Select(tensor => tensor.Name));
-        using TensorFile changed = Safetensors.Open(Trace(
-            "changed", "--sites", "0.mlp.post_act,1.attn.v,0.attn.resid_delta", "--set", "0.mlp.post_act:7=1.5", "0.mlp.post_act:8=-2",
-            "--scale", "0.attn.resid_delta:*=0", "--mean-ablate", "1.attn.v:3"));
+        using TensorFile changed = Safetensors.Open(
+            Trace(
+                "changed",
+                "--sites",
+                "0.mlp.post_act,1.attn.v,0.attn.resid_delta",
+                "--set",
+                "0.mlp.post_act:7=1.5",
+                "0.mlp.post_act:8=-2",
+                "--scale",
+                "0.attn.resid_delta:*=0",
+                "--mean-ablate",
+                "1.attn.v:3"
+            )
+        );
         Assert.All(Channel(changed, "0.mlp.post_act", 7), value => Assert.Equal(1.5f, value));
         Assert.All(Channel(changed, "0.mlp.post_act", 8), value => Assert.Equal(-2f, value));
         Assert.All(changed.ByName["0.attn.resid_delta"].Floats().ToArray(), value => Assert.Equal(0f, value));

@@ -33,21 +33,58 @@ public class TrainingFlagsTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal(["log_every"], Differing(Training(run[name]), Training(run[name + " training"])));
         Assert.Empty(Differing(Model(run[name]), Model(run[name + " training"])));
         Assert.Equal(["d_mlp"], Differing(Model(run[name]), Model(run[name + " model"])));
-        Assert.Empty(Differing(Training(run[name]), Training(run[name + " model"])).Except(["pfrac", "expansion_factor_mlp"])); // these follow from the model
+        // These follow from the model
+        Assert.Empty(Differing(Training(run[name]), Training(run[name + " model"])).Except(["pfrac", "expansion_factor_mlp"]));
         Assert.Equal(flags.Length == 0 ? "0.03" : "0.01", Training(run[name])["lr"]!.ToJsonString());
     }
 
     [Fact]
     public void AConfigurationOfOneFieldChangesThatFieldOnlyInBridgesFromARun()
     {
-        CommandLine.Succeed("train", "--dense", "--data", run.Data, "--d-model", "32", "--batch", "2", "--context", "8", "--tokens", "64", "--out", run["a dense one"]);
-        string[] train = ["bridge", "train", "--dense", run["a dense one"], "--init", run.Model, "--batch", "2", "--context", "8", "--tokens", "64"];
+        CommandLine.Succeed(
+            "train",
+            "--dense",
+            "--data",
+            run.Data,
+            "--d-model",
+            "32",
+            "--batch",
+            "2",
+            "--context",
+            "8",
+            "--tokens",
+            "64",
+            "--out",
+            run["a dense one"]
+        );
+        string[] train =
+        [
+            "bridge",
+            "train",
+            "--dense",
+            run["a dense one"],
+            "--init",
+            run.Model,
+            "--batch",
+            "2",
+            "--context",
+            "8",
+            "--tokens",
+            "64",
+        ];
         CommandLine.Succeed([.. train, "--out", run["bridged"]]);
-        CommandLine.Succeed([.. train, "--out", run["bridged training"], "--config", Written("bridged", """{"training": {"log_every": 3}}""")]);
+        CommandLine.Succeed([
+            .. train,
+            "--out",
+            run["bridged training"],
+            "--config",
+            Written("bridged", """{"training": {"log_every": 3}}"""),
+        ]);
 
         Assert.Equal(["log_every"], Differing(Training(run["bridged"]), Training(run["bridged training"])));
         Assert.Empty(Differing(Model(run["bridged"]), Model(run["bridged training"])));
-        JsonObject initial = Training(run.Model), own = Training(run["bridged"]);
+        JsonObject initial = Training(run.Model),
+            own = Training(run["bridged"]);
         Assert.Equal(["batch_sequences", "context_tokens", "pfrac_anneal", "total_tokens"], Differing(initial, own));
     }
 
@@ -60,16 +97,24 @@ public class TrainingFlagsTests(SmallRun run) : IClassFixture<SmallRun>
 
         Assert.Equal(["random_circuits"], Differing(Settings(run["pruned"]), Settings(run["pruned again"])));
 
-        static JsonObject Settings(string folder) => JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "prune.json")))!["settings"]!.AsObject();
+        static JsonObject Settings(string folder) =>
+            JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "prune.json")))!["settings"]!.AsObject();
     }
 
-    private static JsonObject Training(string folder) => JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "run.json")))!["training"]!.AsObject();
+    private static JsonObject Training(string folder) =>
+        JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "run.json")))!["training"]!.AsObject();
 
     private static JsonObject Model(string folder) => JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "config.json")))!.AsObject();
 
     /// <summary>Fields of two objects whose values differ, in alphabetical order.</summary>
     private static string[] Differing(JsonObject first, JsonObject second) =>
-        [.. first.Select(field => field.Key).Union(second.Select(field => field.Key)).Where(name => !JsonNode.DeepEquals(first[name], second[name])).Order(StringComparer.Ordinal)];
+        [
+            .. first
+                .Select(field => field.Key)
+                .Union(second.Select(field => field.Key))
+                .Where(name => !JsonNode.DeepEquals(first[name], second[name]))
+                .Order(StringComparer.Ordinal),
+        ];
 
     private string Written(string name, string json)
     {
@@ -81,16 +126,51 @@ public class TrainingFlagsTests(SmallRun run) : IClassFixture<SmallRun>
     public void FlagsReplaceWhatTheFileSaysAndInitBeginsWithAnotherModel()
     {
         string config = run["training.json"];
-        File.WriteAllText(config, """{"training": {"lr": 0.02, "eps": 0.5, "density": 0.5, "batch_sequences": 4, "context_tokens": 16, "total_tokens": 192}}""");
+        File.WriteAllText(
+            config,
+            """{"training": {"lr": 0.02, "eps": 0.5, "density": 0.5, "batch_sequences": 4, "context_tokens": 16, "total_tokens": 192}}"""
+        );
         CommandLine.Succeed(
-            "train", "--data", run.Data, "--out", run["continued"], "--init", run.Model, "--config", config, "--eps", "0.25", "--pfrac", "0.0015625", "--minimum-alive", "0",
-            "--gradient-scaling", "clip", "--pfrac-anneal", "false", "--sparse-biases", "false", "--lr", "0", "--evaluate-every", "1");
+            "train",
+            "--data",
+            run.Data,
+            "--out",
+            run["continued"],
+            "--init",
+            run.Model,
+            "--config",
+            config,
+            "--eps",
+            "0.25",
+            "--pfrac",
+            "0.0015625",
+            "--minimum-alive",
+            "0",
+            "--gradient-scaling",
+            "clip",
+            "--pfrac-anneal",
+            "false",
+            "--sparse-biases",
+            "false",
+            "--lr",
+            "0",
+            "--evaluate-every",
+            "1"
+        );
         JsonNode settings = JsonNode.Parse(File.ReadAllText(Path.Combine(run["continued"], "run.json")))!;
         JsonNode training = settings["training"]!;
         Assert.Equal(
             (0.0, 0.25, 0.0015625, "clip", false, false, 4),
-            ((double)training["lr"]!, (double)training["eps"]!, (double)training["pfrac"]!, (string)training["gradient_scaling"]!, (bool)training["pfrac_anneal"]!,
-                (bool)training["sparse_biases"]!, (int)training["batch_sequences"]!));
+            (
+                (double)training["lr"]!,
+                (double)training["eps"]!,
+                (double)training["pfrac"]!,
+                (string)training["gradient_scaling"]!,
+                (bool)training["pfrac_anneal"]!,
+                (bool)training["sparse_biases"]!,
+                (int)training["batch_sequences"]!
+            )
+        );
         Assert.Equal(Path.GetFullPath(run.Model), (string)settings["initial_model"]!);
 
         // At rate 0 the weights stay those of the first model, but for the smaller budget: a tenth of E = 1/8 times E of the MLP = 1/8.

@@ -12,7 +12,10 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
     {
         CommandLine.Succeed([.. run.TrainArguments, "--threads", "1", "--out", run["again"]]);
 
-        Assert.Equal(File.ReadAllBytes(Path.Combine(run.Model, "model.safetensors")), File.ReadAllBytes(Path.Combine(run["again"], "model.safetensors")));
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(run.Model, "model.safetensors")),
+            File.ReadAllBytes(Path.Combine(run["again"], "model.safetensors"))
+        );
     }
 
     [Fact]
@@ -20,7 +23,10 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
     {
         CommandLine.Succeed([.. run.TrainArguments, "--seed", "2", "--out", run["seed2"]]);
 
-        Assert.NotEqual(File.ReadAllBytes(Path.Combine(run.Model, "model.safetensors")), File.ReadAllBytes(Path.Combine(run["seed2"], "model.safetensors")));
+        Assert.NotEqual(
+            File.ReadAllBytes(Path.Combine(run.Model, "model.safetensors")),
+            File.ReadAllBytes(Path.Combine(run["seed2"], "model.safetensors"))
+        );
     }
 
     [Fact]
@@ -45,13 +51,27 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal(first, Generate("4"));
         Assert.NotEqual(first, Generate("2"));
 
-        string Generate(string seed) => CommandLine.Succeed("generate", "--model", run.Model, "--prompt", "def f(", "--tokens", "12", "--seed", seed);
+        string Generate(string seed) =>
+            CommandLine.Succeed("generate", "--model", run.Model, "--prompt", "def f(", "--tokens", "12", "--seed", seed);
     }
 
     [Fact]
     public void PruningWritesACircuitThatTheCircuitVerbsRead()
     {
-        string[] prune = ["prune", "--model", run.Model, "--task", "single_double_quote", "--steps", "20", "--k-coef", "0.001", "--target-loss", "0.65"];
+        string[] prune =
+        [
+            "prune",
+            "--model",
+            run.Model,
+            "--task",
+            "single_double_quote",
+            "--steps",
+            "20",
+            "--k-coef",
+            "0.001",
+            "--target-loss",
+            "0.65",
+        ];
         CommandLine.Succeed([.. prune, "--out", run["circuit"]]);
         CommandLine.Succeed([.. prune, "--threads", "1", "--out", run["circuit1"]]);
         string file = Path.Combine(run["circuit"], "circuit.json");
@@ -82,7 +102,25 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
     {
         string folder = run["searched"];
         string text = CommandLine.Succeed(
-            "prune", "--model", run.Trained, "--config", QuickPruning, "--task", "single_double_quote", "--steps", "40", "--k-coef", "0.001", "--target-loss", "0.3", "--search", "3", "--faithfulness", "--out", folder);
+            "prune",
+            "--model",
+            run.Trained,
+            "--config",
+            QuickPruning,
+            "--task",
+            "single_double_quote",
+            "--steps",
+            "40",
+            "--k-coef",
+            "0.001",
+            "--target-loss",
+            "0.3",
+            "--search",
+            "3",
+            "--faithfulness",
+            "--out",
+            folder
+        );
         string[] trials = File.ReadAllLines(Path.Combine(folder, "search.jsonl"));
         JsonNode report = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "faithfulness.json")))!;
         Circuit circuit = Circuit.Load(Path.Combine(folder, "circuit.json"));
@@ -101,9 +139,18 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
         Circuit edited = Circuit.Load(Path.Combine(run["edited"], "circuit.json"));
         Assert.Equal([removed.Name], edited.RemovedByHand);
         Assert.DoesNotContain(removed.Name, edited.Nodes.Select(node => node.Name));
-        Assert.Equal(circuit.Measurements.Loss + removed.AblationEffect!.Value, edited.Measurements.Loss, 1e-6); // so few test prompts that the effect was measured on all
+        // So few test prompts that the effect was measured on all
+        Assert.Equal(circuit.Measurements.Loss + removed.AblationEffect!.Value, edited.Measurements.Loss, 1e-6);
         Assert.Equal(circuit.Measurements.LossFullModel, edited.Measurements.LossFullModel);
-        CommandResult wrong = CommandLine.Run("circuit", "edit", Path.Combine(folder, "circuit.json"), "--remove", "0.attn.y.0", "--out", run["edited 2"]);
+        CommandResult wrong = CommandLine.Run(
+            "circuit",
+            "edit",
+            Path.Combine(folder, "circuit.json"),
+            "--remove",
+            "0.attn.y.0",
+            "--out",
+            run["edited 2"]
+        );
         Assert.Equal(2, wrong.ExitCode);
         Assert.Contains("0.attn.y.0", wrong.Errors, StringComparison.Ordinal);
     }
@@ -113,7 +160,21 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
     {
         string[] prune =
         [
-            "prune", "--model", run.Model, "--config", QuickPruning, "--task", "single_double_quote,for_while,enumerate_range", "--steps", "10", "--k-coef", "0.001", "--target-loss", "0.65,0.69", "--seed", "1,2",
+            "prune",
+            "--model",
+            run.Model,
+            "--config",
+            QuickPruning,
+            "--task",
+            "single_double_quote,for_while,enumerate_range",
+            "--steps",
+            "10",
+            "--k-coef",
+            "0.001",
+            "--target-loss",
+            "0.65,0.69",
+            "--seed",
+            "1,2",
         ];
         string table = CommandLine.Succeed([.. prune, "--out", run["many"]]);
         string results = Path.Combine(run["many"], "results.json");
@@ -127,7 +188,12 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
         // As if it had been stopped before that search: neither its files nor its results are there.
         Directory.Delete(Path.Combine(run["many"], "for_while", "seed-2"), recursive: true);
         JsonNode cut = JsonNode.Parse(whole)!;
-        cut["results"] = new JsonArray([.. cut["results"]!.AsArray().Where(result => (string)result!["task"]! != "for_while" || (int)result!["seed"]! != 2).Select(result => result!.DeepClone())]);
+        cut["results"] = new JsonArray([
+            .. cut["results"]!
+                .AsArray()
+                .Where(result => (string)result!["task"]! != "for_while" || (int)result!["seed"]! != 2)
+                .Select(result => result!.DeepClone()),
+        ]);
         File.WriteAllText(results, cut.ToJsonString());
         CommandLine.Succeed("prune", "--resume", run["many"]);
 
@@ -170,5 +236,6 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
     }
 
     [Fact]
-    public void DevicesNamesTheEngine() => Assert.Contains("cpu", CommandLine.Succeed("devices", "--device", "cpu"), StringComparison.Ordinal);
+    public void DevicesNamesTheEngine() =>
+        Assert.Contains("cpu", CommandLine.Succeed("devices", "--device", "cpu"), StringComparison.Ordinal);
 }

@@ -5,15 +5,32 @@ namespace Sparsity.Core.Tests;
 public partial class LayeringTests
 {
     /// <summary>
-    /// The folders of each project, which are its namespaces, from the ground up: each uses those before it alone. "" is the project's own folder; in Core and
-    /// Cli it holds what all others may use. Kernels' chooses among the engines.
+    /// The folders of each project, which are its namespaces, from the ground up: each uses those before it alone. "" is the project's own
+    /// folder; in Core and Cli it holds what all others may use. Kernels' chooses among the engines.
     /// </summary>
     private static readonly Dictionary<string, string[]> Folders = new()
     {
         ["Sparsity.Core"] =
         [
-            "", "Files", "Engine", "Distributed", "Tensors", "Model", "Tokenization", "Corpora", "Data", "Generation", "Tracing", "Tasks", "Training",
-            "Circuits", "Runs", "Pruning", "Released", "Bridges", "Reproduction",
+            "",
+            "Files",
+            "Engine",
+            "Distributed",
+            "Tensors",
+            "Model",
+            "Tokenization",
+            "Corpora",
+            "Data",
+            "Generation",
+            "Tracing",
+            "Tasks",
+            "Training",
+            "Circuits",
+            "Runs",
+            "Pruning",
+            "Released",
+            "Bridges",
+            "Reproduction",
         ],
         ["Sparsity.Kernels"] = ["Cpu", "Gpu", ""],
         ["Sparsity.Cli"] = ["Mpi", "", "Report", "Viewer", "Verbs"],
@@ -26,7 +43,10 @@ public partial class LayeringTests
     {
         string[] references = [.. typeof(BadInputException).Assembly.GetReferencedAssemblies().Select(name => name.Name!)];
 
-        Assert.DoesNotContain(references, name => name.StartsWith("ILGPU", StringComparison.Ordinal) || name.StartsWith("Sparsity.", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            references,
+            name => name.StartsWith("ILGPU", StringComparison.Ordinal) || name.StartsWith("Sparsity.", StringComparison.Ordinal)
+        );
     }
 
     /// <summary>The build refuses directives that nothing needs, so they are what a file uses of other folders.</summary>
@@ -41,7 +61,9 @@ public partial class LayeringTests
         foreach (string path in Directory.EnumerateFiles(root, "*.cs", SearchOption.AllDirectories))
         {
             string relative = Path.GetRelativePath(root, path).Replace('\\', '/');
-            string folder = relative.Contains('/', StringComparison.Ordinal) ? relative[..relative.IndexOf('/', StringComparison.Ordinal)] : "";
+            string folder = relative.Contains('/', StringComparison.Ordinal)
+                ? relative[..relative.IndexOf('/', StringComparison.Ordinal)]
+                : "";
             if (folder is "obj" or "bin" || relative == "Program.cs") // which puts all together
             {
                 continue;
@@ -56,7 +78,11 @@ public partial class LayeringTests
                 wrong.Add($"{relative} has another namespace than its folder");
             }
 
-            foreach (Match match in Using().Matches(text).Where(match => match.Groups[1].Value.StartsWith(project + ".", StringComparison.Ordinal)))
+            foreach (
+                Match match in Using()
+                    .Matches(text)
+                    .Where(match => match.Groups[1].Value.StartsWith(project + ".", StringComparison.Ordinal))
+            )
             {
                 string used = match.Groups[1].Value[(project.Length + 1)..].Split('.')[0];
                 if (used != folder && Array.IndexOf(order, used) is var place && (place < 0 || place > own))

@@ -14,7 +14,10 @@ internal enum FileCall
     Delete,
 }
 
-/// <summary>Counts the calls of each kind, and makes one of them fail as a full, broken or vanished disk does; every call after it fails too, as there.</summary>
+/// <summary>
+/// Counts the calls of each kind, and makes one of them fail as a full, broken or vanished disk does; every call after it fails too, as
+/// there.
+/// </summary>
 /// <param name="failing">Which kind fails; null for none.</param>
 /// <param name="at">0-based, among the calls of this kind.</param>
 internal sealed class FaultyFileSystem(FileCall? failing = null, int at = 0) : FileSystem
@@ -66,7 +69,8 @@ internal sealed class FaultyFileSystem(FileCall? failing = null, int at = 0) : F
     }
 
     /// <summary>Without a buffer, so that each write is one of the system's. A failing one writes the first half of its bytes.</summary>
-    private sealed class FaultyFile(FaultyFileSystem system, string path, FileMode mode) : FileStream(path, mode, FileAccess.Write, FileShare.Read, 1)
+    private sealed class FaultyFile(FaultyFileSystem system, string path, FileMode mode)
+        : FileStream(path, mode, FileAccess.Write, FileShare.Read, 1)
     {
         public override void Write(ReadOnlySpan<byte> buffer)
         {

@@ -11,8 +11,8 @@ using Sparsity.TestSupport;
 namespace Sparsity.Faults;
 
 /// <summary>
-/// A training whose file layer fails at one call, and from then on: it must end with the one exception for that, leave a checkpoint that loads once there was
-/// one, and, resumed on a good disk, come to the same end as one that nothing happened to.
+/// A training whose file layer fails at one call, and from then on: it must end with the one exception for that, leave a checkpoint that
+/// loads once there was one, and, resumed on a good disk, come to the same end as one that nothing happened to.
 /// </summary>
 internal sealed class FileFaults(ulong seed)
 {
@@ -53,8 +53,14 @@ internal sealed class FileFaults(ulong seed)
                 failure = e;
             }
 
-            FaultFoundException.Require(faulty.HasFailed && failure is WriteFailedException, $"{what}: expected the exception for files that cannot be written, found {failure?.ToString() ?? "none"}");
-            FaultFoundException.Require(!failure!.Message.Contains('\n', StringComparison.Ordinal), $"{what}: more than one line: {failure.Message}");
+            FaultFoundException.Require(
+                faulty.HasFailed && failure is WriteFailedException,
+                $"{what}: expected the exception for files that cannot be written, found {failure?.ToString() ?? "none"}"
+            );
+            FaultFoundException.Require(
+                !failure!.Message.Contains('\n', StringComparison.Ordinal),
+                $"{what}: more than one line: {failure.Message}"
+            );
             RequireLastCheckpoint(run, bridged == 1, faulty, what);
             Train(run, bridged == 1, resume: true, new FileSystem());
             RequireSame(whole[bridged], run, what);
@@ -62,13 +68,15 @@ internal sealed class FileFaults(ulong seed)
             Directory.Delete(run.Directory, recursive: true);
         }
 
-        return $"{count} faults ({string.Join(", ", Enum.GetValues<FileCall>().Select(call => $"{injected[(int)call]} {call}"))}): nothing lost, every resumed run bit-equal";
+        return $"{count} faults ({string.Join(", ", Enum.GetValues<FileCall>().Select(call => $"{injected[(int)call]} {call}"))}): "
+            + $"nothing lost, every resumed run bit-equal";
     }
 
     /// <summary>After the first whole checkpoint there always is one, and it is the last or the one before.</summary>
     private void RequireLastCheckpoint(RunFolder run, bool isBridged, FaultyFileSystem faulty, string what)
     {
-        // Two files to a checkpoint of a training (config.json and model.safetensors) before the state, three with bridges; one rename each, two where the state before is kept.
+        // Two files to a checkpoint of a training (config.json and model.safetensors) before the state, three with bridges; one rename
+        // each, two where the state before is kept.
         TrainingConfig config = TinyModels.Training;
         int perCheckpoint = isBridged ? 4 : 3;
         int setUp = 1; // .lock.txt
@@ -85,7 +93,9 @@ internal sealed class FileFaults(ulong seed)
         int step = trainer.Resume(run).NextStep;
         dense?.Dispose();
         FaultFoundException.Require(
-            step >= Math.Min(whole * config.CheckpointEvery, config.LastStep() + 1), $"{what}: after {whole} checkpoints the last that loads is of step {step}");
+            step >= Math.Min(whole * config.CheckpointEvery, config.LastStep() + 1),
+            $"{what}: after {whole} checkpoints the last that loads is of step {step}"
+        );
     }
 
     private static void RequireSame(RunFolder whole, RunFolder run, string what)
@@ -95,7 +105,10 @@ internal sealed class FileFaults(ulong seed)
             string expected = Path.Combine(whole.Directory, Path.GetFileName(path));
             if (File.Exists(expected))
             {
-                FaultFoundException.Require(File.ReadAllBytes(expected).AsSpan().SequenceEqual(File.ReadAllBytes(path)), $"{what}: {Path.GetFileName(path)} differs after resuming");
+                FaultFoundException.Require(
+                    File.ReadAllBytes(expected).AsSpan().SequenceEqual(File.ReadAllBytes(path)),
+                    $"{what}: {Path.GetFileName(path)} differs after resuming"
+                );
             }
         }
 

@@ -6,8 +6,8 @@ using Sparsity.TestSupport;
 namespace Sparsity.Faults;
 
 /// <summary>
-/// Memory over a run's steps, with metrics, validation and checkpoints: whatever grows by a few bytes a step shows in both halves of the run. What the runtime takes once,
-/// for code that it compiles anew, shows in one.
+/// Memory over a run's steps, with metrics, validation and checkpoints: whatever grows by a few bytes a step shows in both halves of the
+/// run. What the runtime takes once, for code that it compiles anew, shows in one.
 /// </summary>
 internal static class Growth
 {
@@ -19,9 +19,20 @@ internal static class Growth
     {
         using var folder = new TemporaryFolder();
         TrainingConfig tiny = TinyModels.Training;
-        TrainingConfig config = tiny with { TotalTokens = (long)(WarmUpSteps + steps) * tiny.BatchSequences * tiny.ContextTokens, CheckpointEvery = 100 };
+        TrainingConfig config = tiny with
+        {
+            TotalTokens = (long)(WarmUpSteps + steps) * tiny.BatchSequences * tiny.ContextTokens,
+            CheckpointEvery = 100,
+        };
         using var engine = new CpuEngine(2);
-        using var run = new TrainingRun(engine, TinyModels.Config, config, RunFolder.Create(folder["run"]), TinyModels.Tokens(4000, 1), TinyModels.Tokens(400, 2));
+        using var run = new TrainingRun(
+            engine,
+            TinyModels.Config,
+            config,
+            RunFolder.Create(folder["run"]),
+            TinyModels.Tokens(4000, 1),
+            TinyModels.Tokens(400, 2)
+        );
         var measured = new List<(long Managed, long Process)>();
         run.Run(metrics =>
         {
@@ -30,10 +41,15 @@ internal static class Growth
                 measured.Add(Measure());
             }
         });
-        FaultFoundException.Require(measured.Count == 3, $"{steps} steps: memory was measured {measured.Count} times instead of 3; use an even number of hundreds.");
+        FaultFoundException.Require(
+            measured.Count == 3,
+            $"{steps} steps: memory was measured {measured.Count} times instead of 3; use an even number of hundreds."
+        );
         long managed = 2 * Math.Min(measured[1].Managed - measured[0].Managed, measured[2].Managed - measured[1].Managed);
         long process = 2 * Math.Min(measured[1].Process - measured[0].Process, measured[2].Process - measured[1].Process);
-        string figures = $"{steps} steps: managed memory {measured[0].Managed} bytes and {managed:+0;-0;0}, process {measured[0].Process >> 10} KiB and {process >> 10:+0;-0;0} KiB";
+        string figures =
+            $"{steps} steps: managed memory {measured[0].Managed} bytes and {managed:+0;-0;0}, process {measured[0].Process >> 10} "
+            + $"KiB and {process >> 10:+0;-0;0} KiB";
         FaultFoundException.Require(managed <= MostManagedBytes && process <= MostProcessBytes, figures + ": memory grows.");
         return figures;
     }

@@ -7,8 +7,8 @@ using Sparsity.TestSupport;
 namespace Sparsity.Faults;
 
 /// <summary>
-/// The program itself as a child process, stopped at random moments and resumed with other numbers of threads until it is done: then every file must be as if
-/// it had never been stopped.
+/// The program itself as a child process, stopped at random moments and resumed with other numbers of threads until it is done: then every
+/// file must be as if it had never been stopped.
 /// </summary>
 internal sealed partial class Kills(ulong seed)
 {
@@ -32,22 +32,72 @@ internal sealed partial class Kills(ulong seed)
     {
         using (_folder)
         {
-            string data = _folder["data"], sparse = _folder["sparse"], dense = _folder["dense"];
+            string data = _folder["data"],
+                sparse = _folder["sparse"],
+                dense = _folder["dense"];
             Succeed(["corpus", "--synthetic", "--megabytes", "0.3", "--vocabulary", "400", "--out", data]);
             string[] size = ["--data", data, "--d-model", "32", "--batch", "8"];
             Succeed(["train", .. size, "--tokens", "60000", "--density", "0.25", "--minimum-alive", "2", "--out", sparse]);
             Succeed(["train", .. size, "--tokens", "40000", "--dense", "--lr", "0.01", "--out", dense]);
-            string bridge = _folder["bridge.json"], prune = _folder["prune.json"];
-            File.WriteAllText(bridge, "{\"training\": {\"batch_sequences\": 8, \"density\": 1, \"log_every\": 1, \"checkpoint_every\": 3}}");
+            string bridge = _folder["bridge.json"],
+                prune = _folder["prune.json"];
+            File.WriteAllText(
+                bridge,
+                "{\"training\": {\"batch_sequences\": 8, \"density\": 1, \"log_every\": 1, \"checkpoint_every\": 3}}"
+            );
             File.WriteAllText(prune, "{\"mean_batches\": 2, \"selection_pairs\": 8, \"test_pairs\": 8, \"random_circuits\": 1}");
             Work[] works =
             [
-                new("train", ["train", .. size, "--tokens", "100000", "--density", "0.25", "--minimum-alive", "2", "--log-every", "1", "--evaluate-every", "50", "--checkpoint-every", "5"],
-                    ["train"], "run.json", ["config.json", "model.safetensors", "train_state.safetensors"]),
-                new("prune", ["prune", "--model", sparse, "--config", prune, "--task", "single_double_quote,for_while", "--steps", "40", "--k-coef", "0.0005,0.001,0.002", "--target-loss", "0.69,0.72"],
-                    ["prune"], "prune.json", ["results.json"]),
-                new("bridge train", ["bridge", "train", "--dense", dense, "--config", bridge, "--d-model", "32", "--tokens", "30000"],
-                    ["bridge", "train"], "run.json", ["config.json", "model.safetensors", "train_state.safetensors", "bridges.safetensors", "bridge.json"]),
+                new(
+                    "train",
+                    [
+                        "train",
+                        .. size,
+                        "--tokens",
+                        "100000",
+                        "--density",
+                        "0.25",
+                        "--minimum-alive",
+                        "2",
+                        "--log-every",
+                        "1",
+                        "--evaluate-every",
+                        "50",
+                        "--checkpoint-every",
+                        "5",
+                    ],
+                    ["train"],
+                    "run.json",
+                    ["config.json", "model.safetensors", "train_state.safetensors"]
+                ),
+                new(
+                    "prune",
+                    [
+                        "prune",
+                        "--model",
+                        sparse,
+                        "--config",
+                        prune,
+                        "--task",
+                        "single_double_quote,for_while",
+                        "--steps",
+                        "40",
+                        "--k-coef",
+                        "0.0005,0.001,0.002",
+                        "--target-loss",
+                        "0.69,0.72",
+                    ],
+                    ["prune"],
+                    "prune.json",
+                    ["results.json"]
+                ),
+                new(
+                    "bridge train",
+                    ["bridge", "train", "--dense", dense, "--config", bridge, "--d-model", "32", "--tokens", "30000"],
+                    ["bridge", "train"],
+                    "run.json",
+                    ["config.json", "model.safetensors", "train_state.safetensors", "bridges.safetensors", "bridge.json"]
+                ),
             ];
             foreach (Work work in works)
             {
@@ -61,7 +111,8 @@ internal sealed partial class Kills(ulong seed)
                 RunOnce(works[i % works.Length], count);
             }
 
-            return $"{_stops[0]} kills ({_beforeItBegan} of them before the run was on disk), {_stops[1]} SIGTERMs, {_stops[2]} double Ctrl-Cs of {_runs} runs of train, prune and bridge train: "
+            return $"{_stops[0]} kills ({_beforeItBegan} of them before the run was on disk), {_stops[1]} SIGTERMs, {_stops[2]} "
+                + $"double Ctrl-Cs of {_runs} runs of train, prune and bridge train: "
                 + "every resumed run bit-equal";
         }
     }
@@ -75,7 +126,12 @@ internal sealed partial class Kills(ulong seed)
             string[] threads = ["--threads", $"{1 + _random.NextInt(3)}"];
             string[] arguments = isBegun ? [.. work.Resume, "--resume", run, .. threads] : [.. work.Begin, "--out", run, .. threads];
             int delay = stop < MostStopsOfOneRun && _stops[0] < count ? 100 + _random.NextInt(work.Milliseconds) : int.MaxValue;
-            var how = _random.NextInt(7) switch { 0 => Stop.Terminate, 1 => Stop.InterruptTwice, _ => Stop.Kill };
+            var how = _random.NextInt(7) switch
+            {
+                0 => Stop.Terminate,
+                1 => Stop.InterruptTwice,
+                _ => Stop.Kill,
+            };
             if (IsDone(arguments, delay, OperatingSystem.IsWindows() ? Stop.Kill : how))
             {
                 break;
@@ -90,18 +146,24 @@ internal sealed partial class Kills(ulong seed)
         }
 
         string whole = _folder["whole " + work.Name];
-        IEnumerable<string> circuits = Directory.EnumerateFiles(whole, "*.json", SearchOption.AllDirectories)
-            .Where(path => Path.GetFileName(path) is "circuit.json" or "activations.json").Select(path => Path.GetRelativePath(whole, path));
+        IEnumerable<string> circuits = Directory
+            .EnumerateFiles(whole, "*.json", SearchOption.AllDirectories)
+            .Where(path => Path.GetFileName(path) is "circuit.json" or "activations.json")
+            .Select(path => Path.GetRelativePath(whole, path));
         foreach (string name in work.Files.Concat(circuits))
         {
             FaultFoundException.Require(
-                File.ReadAllBytes(Path.Combine(whole, name)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(run, name))), $"{work.Name}: {name} differs after resuming");
+                File.ReadAllBytes(Path.Combine(whole, name)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(run, name))),
+                $"{work.Name}: {name} differs after resuming"
+            );
         }
 
         if (work.BeginsWith == "run.json")
         {
             FaultFoundException.Require(
-                FileFaults.Metrics(new RunFolder(whole)).SequenceEqual(FileFaults.Metrics(new RunFolder(run))), $"{work.Name}: metrics.jsonl differs after resuming");
+                FileFaults.Metrics(new RunFolder(whole)).SequenceEqual(FileFaults.Metrics(new RunFolder(run))),
+                $"{work.Name}: metrics.jsonl differs after resuming"
+            );
         }
 
         string[] left = [.. Directory.EnumerateFiles(run, "mask_state*", SearchOption.AllDirectories)];
@@ -146,7 +208,10 @@ internal sealed partial class Kills(ulong seed)
         else if (how == Stop.Terminate && errors.Result.Contains("stopping after the step", StringComparison.Ordinal))
         {
             // It may have been at its last step.
-            FaultFoundException.Require(process.ExitCode == 0 && (isWaited || !output.Result.Contains("stopped", StringComparison.Ordinal)), sentence);
+            FaultFoundException.Require(
+                process.ExitCode == 0 && (isWaited || !output.Result.Contains("stopped", StringComparison.Ordinal)),
+                sentence
+            );
         }
 
         return isDone;
@@ -158,14 +223,20 @@ internal sealed partial class Kills(ulong seed)
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         string errors = process.StandardError.ReadToEnd();
         process.WaitForExit();
-        FaultFoundException.Require(process.ExitCode == 0, $"sparsity {string.Join(' ', arguments)} ended with {process.ExitCode}: {output.Result}{errors}");
+        FaultFoundException.Require(
+            process.ExitCode == 0,
+            $"sparsity {string.Join(' ', arguments)} ended with {process.ExitCode}: {output.Result}{errors}"
+        );
     }
 
-    private static Process Start(string[] arguments) => Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments])
-    {
-        RedirectStandardOutput = true,
-        RedirectStandardError = true,
-    })!;
+    private static Process Start(string[] arguments) =>
+        Process.Start(
+            new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments])
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            }
+        )!;
 
     [LibraryImport("libc", EntryPoint = "kill")]
     private static partial int Signal(int process, int signal);

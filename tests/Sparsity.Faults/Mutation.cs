@@ -13,11 +13,36 @@ internal static class Mutation
 
     private static readonly string[] Values =
     [
-        "null", "true", "0", "-1", "1", "2147483647", "2147483648", "-9223372036854775808", "18446744073709551616", "1e308", "1e999", "-1e-320", "0.5", "\"\"", "\"x\"", "\"relu\"",
-        $"\"{HalfPair}\"", "\"\\u0000\"", "[]", "{}", "[1,2,3]", "{\"a\":1}", "[[[[[[]]]]]]", "[null]", "[4294967296,4294967296]",
+        "null",
+        "true",
+        "0",
+        "-1",
+        "1",
+        "2147483647",
+        "2147483648",
+        "-9223372036854775808",
+        "18446744073709551616",
+        "1e308",
+        "1e999",
+        "-1e-320",
+        "0.5",
+        "\"\"",
+        "\"x\"",
+        "\"relu\"",
+        $"\"{HalfPair}\"",
+        "\"\\u0000\"",
+        "[]",
+        "{}",
+        "[1,2,3]",
+        "{\"a\":1}",
+        "[[[[[[]]]]]]",
+        "[null]",
+        "[4294967296,4294967296]",
     ];
 
-    /// <summary>One to four changes of a few bytes: flips, runs set to extremes, runs removed, repeated, moved or made up, the end cut off.</summary>
+    /// <summary>
+    /// One to four changes of a few bytes: flips, runs set to extremes, runs removed, repeated, moved or made up, the end cut off.
+    /// </summary>
     public static byte[] OfBytes(ReadOnlySpan<byte> original, RandomSource random)
     {
         List<byte> bytes = [.. original];
@@ -57,7 +82,9 @@ internal static class Mutation
         return [.. bytes];
     }
 
-    /// <summary>A value somewhere in the object replaced by another, removed, renamed or copied elsewhere; now and then its bytes are damaged too.</summary>
+    /// <summary>
+    /// A value somewhere in the object replaced by another, removed, renamed or copied elsewhere; now and then its bytes are damaged too.
+    /// </summary>
     public static byte[] OfJson(ReadOnlySpan<byte> original, RandomSource random)
     {
         JsonNode root = JsonNode.Parse(original)!;
@@ -111,8 +138,26 @@ internal static class Mutation
         var all = new List<object?>();
         Collect(original, all);
         var places = Enumerable.Range(0, 1 + random.NextInt(3)).Select(_ => random.NextInt(all.Count)).ToHashSet();
-        object?[] extremes = [null, true, 0L, -1L, 1L << 40, long.MinValue, 0.5, double.NaN, double.PositiveInfinity, 1e300, "", "x",
-            "bias", "0.attn.v", new List<object?>(), Array.Empty<object?>(), new PickledDictionary(false)];
+        object?[] extremes =
+        [
+            null,
+            true,
+            0L,
+            -1L,
+            1L << 40,
+            long.MinValue,
+            0.5,
+            double.NaN,
+            double.PositiveInfinity,
+            1e300,
+            "",
+            "x",
+            "bias",
+            "0.attn.v",
+            new List<object?>(),
+            Array.Empty<object?>(),
+            new PickledDictionary(false),
+        ];
         int at = 0;
         return Copy(original);
 
@@ -140,8 +185,16 @@ internal static class Mutation
                     return copy;
                 case PickledTensor tensor when random.NextInt(60) == 0:
                     long[] shape = [.. tensor.Shape];
-                    return random.NextBool(0.5) || shape.Length == 0 ? tensor with { Shape = [], Strides = [] }
-                        : tensor with { Shape = [shape[0] + random.NextInt(3) - 1, .. shape[1..]] };
+                    return random.NextBool(0.5) || shape.Length == 0
+                        ? tensor with
+                        {
+                            Shape = [],
+                            Strides = [],
+                        }
+                        : tensor with
+                        {
+                            Shape = [shape[0] + random.NextInt(3) - 1, .. shape[1..]],
+                        };
                 default:
                     return value;
             }
@@ -175,7 +228,21 @@ internal static class Mutation
     /// <summary>Sizes and places are what a reader computes with, so these become extremes more often than chance would have it.</summary>
     private static void Number(List<byte> bytes, int at, RandomSource random)
     {
-        long[] extremes = [0, 1, -1, int.MaxValue, int.MinValue, long.MaxValue, long.MinValue, uint.MaxValue, ushort.MaxValue, 1L << 40, bytes.Count, bytes.Count + 1];
+        long[] extremes =
+        [
+            0,
+            1,
+            -1,
+            int.MaxValue,
+            int.MinValue,
+            long.MaxValue,
+            long.MinValue,
+            uint.MaxValue,
+            ushort.MaxValue,
+            1L << 40,
+            bytes.Count,
+            bytes.Count + 1,
+        ];
         Span<byte> number = stackalloc byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(number, extremes[random.NextInt(extremes.Length)]);
         int size = 1 << random.NextInt(4);

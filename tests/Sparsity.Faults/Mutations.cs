@@ -1,16 +1,17 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json.Nodes;
 using Sparsity.Core;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Released;
 using Sparsity.Core.Corpora;
 using Sparsity.Core.Data;
 using Sparsity.Core.Files;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
+using Sparsity.Core.Released;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Tensors;
@@ -21,7 +22,10 @@ using Sparsity.TestSupport;
 
 namespace Sparsity.Faults;
 
-/// <summary>Damaged files of one kind, the same every time: each is read, or refused by a <see cref="BadInputException"/> or, for numbers that are not finite, a <see cref="NumericalException"/>, in bounded time and memory.</summary>
+/// <summary>
+/// Damaged files of one kind, the same every time: each is read, or refused by a <see cref="BadInputException"/> or, for numbers that are
+/// not finite, a <see cref="NumericalException"/>, in bounded time and memory.
+/// </summary>
 /// <param name="Name">Of the kind.</param>
 /// <param name="Damage">Writes the files with one of them damaged.</param>
 /// <param name="Read">Reads them.</param>
@@ -31,19 +35,37 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
     private const long MostBytes = 1L << 30;
 
     /// <summary>Of the model in fixtures/official/official-circuits.</summary>
-    private static ModelConfig ReleasedModel { get; } = ModelConfig.Small(64) with { NLayer = 2, DModel = 32, NHead = 4, DHeadField = 8,
-        DMlpField = 64, BlockSize = 32 };
+    private static ModelConfig ReleasedModel { get; } =
+        ModelConfig.Small(64) with
+        {
+            NLayer = 2,
+            DModel = 32,
+            NHead = 4,
+            DHeadField = 8,
+            DMlpField = 64,
+            BlockSize = 32,
+        };
 
     private static string Fixtures => Path.Combine(OfficialFixture.Root, "..", "version1");
 
     /// <summary>Every kind of file this program reads.</summary>
     /// <param name="folder">For the damaged files.</param>
     public static IReadOnlyList<Mutations> Kinds(TemporaryFolder folder) =>
-    [
-        StateDicts(folder), ReleasedCircuits(folder), ReleasedMeans(folder), SafetensorsFiles(folder), Models(folder), Checkpoints(folder),
-        Tokenizers(folder), TokenFiles(folder), Corpora(folder), Metrics(folder), JsonRows(folder), ParquetFiles(folder),
-        .. JsonFiles(folder),
-    ];
+        [
+            StateDicts(folder),
+            ReleasedCircuits(folder),
+            ReleasedMeans(folder),
+            SafetensorsFiles(folder),
+            Models(folder),
+            Checkpoints(folder),
+            Tokenizers(folder),
+            TokenFiles(folder),
+            Corpora(folder),
+            Metrics(folder),
+            JsonRows(folder),
+            ParquetFiles(folder),
+            .. JsonFiles(folder),
+        ];
 
     /// <summary>Damages files of every kind in turn.</summary>
     /// <returns>How many were read and how many refused.</returns>
@@ -61,7 +83,12 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
             text.Append(FormattableString.Invariant($"  {kind.Name}: {each - ofKind} read, {ofKind} refused\n"));
         }
 
-        return FormattableString.Invariant($"{each * kinds.Count} damaged files of {kinds.Count} kinds: {(each * kinds.Count) - refused} read, {refused} refused as bad input, nothing else\n{text}").TrimEnd();
+        int all = each * kinds.Count;
+        return string.Create(
+                CultureInfo.InvariantCulture,
+                $"{all} damaged files of {kinds.Count} kinds: {all - refused} read, {refused} refused as bad input, nothing else\n{text}"
+            )
+            .TrimEnd();
     }
 
     /// <returns>How many were refused.</returns>
@@ -85,13 +112,19 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
                 bytes = GC.GetAllocatedBytesForCurrentThread() - before;
             }
 
-            FaultFoundException.Require(exception is null or BadInputException or NumericalException, $"{Name}, case {i} of seed {seed}: {exception}");
+            FaultFoundException.Require(
+                exception is null or BadInputException or NumericalException,
+                $"{Name}, case {i} of seed {seed}: {exception}"
+            );
             FaultFoundException.Require(seconds <= MostSeconds, $"{Name}, case {i} of seed {seed} took {seconds:0.0} s.");
             FaultFoundException.Require(bytes <= MostBytes, $"{Name}, case {i} of seed {seed} allocated {bytes} bytes.");
             if (exception is not null)
             {
                 refused++;
-                FaultFoundException.Require(!exception.Message.Any(char.IsControl), $"{Name}, case {i} of seed {seed}: control characters in {exception.Message}");
+                FaultFoundException.Require(
+                    !exception.Message.Any(char.IsControl),
+                    $"{Name}, case {i} of seed {seed}: control characters in {exception.Message}"
+                );
             }
         }
 
@@ -116,7 +149,11 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
         string path = folder["fuzzed.pt"];
         TorchFile.Write(path, Tensors());
         byte[][] files = [File.ReadAllBytes(Path.Combine(OfficialFixture.Root, "..", "torch", "types.pt")), File.ReadAllBytes(path)];
-        return new("state dicts", random => File.WriteAllBytes(path, Mutation.OfBytes(files[random.NextInt(files.Length)], random)), () => ReadAll(TorchFile.Open(path)));
+        return new(
+            "state dicts",
+            random => File.WriteAllBytes(path, Mutation.OfBytes(files[random.NextInt(files.Length)], random)),
+            () => ReadAll(TorchFile.Open(path))
+        );
     }
 
     /// <summary>
@@ -126,8 +163,9 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
     {
         string path = folder["released/viz_data.pt"];
         string fixture = Path.Combine(OfficialFixture.Root, "official-circuits");
-        PlainPickle whole = PlainPickle.Read(Path.Combine(fixture, "viz", "csp_tiny", "single_double_quote", "prune_v2", "24",
-            "viz_data.pt"));
+        PlainPickle whole = PlainPickle.Read(
+            Path.Combine(fixture, "viz", "csp_tiny", "single_double_quote", "prune_v2", "24", "viz_data.pt")
+        );
         var root = (PickledDictionary)whole.Root!;
         var small = new PickledDictionary(isOrdered: false);
         foreach ((object key, object? value) in root.Items.Where(item => item.Key is not "samples"))
@@ -136,18 +174,25 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
         }
 
         PlainPickle pickle = whole with { Root = small };
-        return new("released circuits", random => File.WriteAllBytes(path, OfPickle(pickle, random)), () =>
-            ReleasedCircuitReader.Read(path, ReleasedModel));
+        return new(
+            "released circuits",
+            random => File.WriteAllBytes(path, OfPickle(pickle, random)),
+            () => ReleasedCircuitReader.Read(path, ReleasedModel)
+        );
     }
 
     private static Mutations ReleasedMeans(TemporaryFolder folder)
     {
         string path = folder["released/means.pt"];
-        PlainPickle pickle = PlainPickle.Read(Path.Combine(OfficialFixture.Root, "official-circuits", "viz", "csp_tiny",
-            Core.Released.ReleasedMeans.FileName));
+        PlainPickle pickle = PlainPickle.Read(
+            Path.Combine(OfficialFixture.Root, "official-circuits", "viz", "csp_tiny", Core.Released.ReleasedMeans.FileName)
+        );
         var layout = new NodeLayout(ReleasedModel, finalResid: true);
-        return new("released means", random => File.WriteAllBytes(path, OfPickle(pickle, random)), () =>
-            Core.Released.ReleasedMeans.Read(path, layout));
+        return new(
+            "released means",
+            random => File.WriteAllBytes(path, OfPickle(pickle, random)),
+            () => Core.Released.ReleasedMeans.Read(path, layout)
+        );
     }
 
     private static Mutations SafetensorsFiles(TemporaryFolder folder)
@@ -155,14 +200,20 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
         string path = folder["fuzzed.safetensors"];
         Safetensors.Write(path, Tensors(), new Dictionary<string, string> { ["format"] = "pt" });
         byte[][] files = [File.ReadAllBytes(path), WithoutChecksums(File.ReadAllBytes(path))];
-        return new("safetensors", random => File.WriteAllBytes(path, OfSafetensors(files[random.NextInt(files.Length)], random)), () => ReadAll(Safetensors.Open(path)));
+        return new(
+            "safetensors",
+            random => File.WriteAllBytes(path, OfSafetensors(files[random.NextInt(files.Length)], random)),
+            () => ReadAll(Safetensors.Open(path))
+        );
     }
 
     /// <summary>A run's config.json or model.safetensors, read into an engine.</summary>
     private static Mutations Models(TemporaryFolder folder)
     {
-        string config = folder["model/config.json"], model = folder["model/model.safetensors"];
-        byte[] configBytes = File.ReadAllBytes(Path.Combine(Fixtures, "sparse", "config.json")), modelBytes = File.ReadAllBytes(Path.Combine(Fixtures, "sparse", "model.safetensors"));
+        string config = folder["model/config.json"],
+            model = folder["model/model.safetensors"];
+        byte[] configBytes = File.ReadAllBytes(Path.Combine(Fixtures, "sparse", "config.json")),
+            modelBytes = File.ReadAllBytes(Path.Combine(Fixtures, "sparse", "model.safetensors"));
         var engine = new CpuEngine(1);
         return new(
             "models",
@@ -172,7 +223,8 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
                 File.WriteAllBytes(config, isConfig ? OfJson(configBytes, random) : configBytes);
                 File.WriteAllBytes(model, isConfig ? modelBytes : OfSafetensors(modelBytes, random));
             },
-            () => new RunFolder(folder["model"]).ReadModel(engine).Dispose());
+            () => new RunFolder(folder["model"]).ReadModel(engine).Dispose()
+        );
     }
 
     private static Mutations Checkpoints(TemporaryFolder folder)
@@ -180,7 +232,8 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
         var run = new RunFolder(Path.Combine(Fixtures, "sparse"));
         ModelConfig model = run.ReadConfig();
         var trainer = new Trainer(new CpuEngine(1), model, run.ReadRecord().Training.Resolved(model));
-        string last = folder["checkpoint/train_state.safetensors"], earlier = folder["checkpoint/train_state.step-7.safetensors"];
+        string last = folder["checkpoint/train_state.safetensors"],
+            earlier = folder["checkpoint/train_state.step-7.safetensors"];
         byte[] whole = File.ReadAllBytes(run.StatePath);
         return new(
             "checkpoints",
@@ -193,7 +246,8 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
                     File.WriteAllBytes(earlier, random.NextBool(0.5) ? whole : OfSafetensors(whole, random));
                 }
             },
-            () => trainer.Resume(new RunFolder(folder["checkpoint"])));
+            () => trainer.Resume(new RunFolder(folder["checkpoint"]))
+        );
     }
 
     private static Mutations Tokenizers(TemporaryFolder folder)
@@ -215,7 +269,12 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
                     File.Delete(path);
                     if (damaged < 2 == i < 2)
                     {
-                        File.WriteAllBytes(path, i != damaged ? contents[i] : i > 0 ? OfJson(contents[i], random) : Mutation.OfBytes(contents[i], random));
+                        File.WriteAllBytes(
+                            path,
+                            i != damaged ? contents[i]
+                                : i > 0 ? OfJson(contents[i], random)
+                                : Mutation.OfBytes(contents[i], random)
+                        );
                     }
                 }
             },
@@ -224,14 +283,17 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
                 const string Text = "def h(yx):\n    return \u00e9 + 11\n";
                 BytePairTokenizer read = BytePairTokenizer.Load(fuzzed);
                 FaultFoundException.Require(read.DecodeText(read.Encode(Text)) == Text, "a tokenizer that was read changes text");
-            });
+            }
+        );
     }
 
     private static Mutations TokenFiles(TemporaryFolder folder)
     {
-        string path = folder["tokens/fuzzed.bin"], side = folder["tokens/fuzzed.json"];
+        string path = folder["tokens/fuzzed.bin"],
+            side = folder["tokens/fuzzed.json"];
         TokenFile.Write(path, Tokenizer(), Enumerable.Range(0, 20).Select(i => $"def f{i}(x):\n    return x + {i}\n"));
-        byte[] tokens = File.ReadAllBytes(path), counts = File.ReadAllBytes(side);
+        byte[] tokens = File.ReadAllBytes(path),
+            counts = File.ReadAllBytes(side);
         return new(
             "token files",
             random =>
@@ -243,13 +305,21 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
             () =>
             {
                 TokenFile file = TokenFile.Open(path);
-                FaultFoundException.Require(!file.Tokens.Span.ContainsAnyExceptInRange((ushort)0, (ushort)(file.VocabularySize - 1)), "a token outside the vocabulary");
-            });
+                FaultFoundException.Require(
+                    !file.Tokens.Span.ContainsAnyExceptInRange((ushort)0, (ushort)(file.VocabularySize - 1)),
+                    "a token outside the vocabulary"
+                );
+            }
+        );
     }
 
     private static Mutations Corpora(TemporaryFolder folder)
     {
-        CorpusFolder.Write(folder["corpus"], [new("a.py", "x = 1\n", false), new("b.py", "y = 2\n", true), new("c.py", "z = 3\n", false)], CorpusInfo.Of("test", 1));
+        CorpusFolder.Write(
+            folder["corpus"],
+            [new("a.py", "x = 1\n", false), new("b.py", "y = 2\n", true), new("c.py", "z = 3\n", false)],
+            CorpusInfo.Of("test", 1)
+        );
         string[] paths = [folder["corpus/corpus.json"], folder["corpus/text/train-00000.jsonl"]];
         byte[][] contents = [.. paths.Select(File.ReadAllBytes)];
         return new(
@@ -260,45 +330,82 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
                 File.WriteAllBytes(paths[damaged], damaged == 0 ? OfJson(contents[0], random) : OfLines(contents[1], random));
                 File.WriteAllBytes(paths[1 - damaged], contents[1 - damaged]);
             },
-            () => _ = CorpusFolder.ReadTrain(folder["corpus"]).Sum(text => text.Length));
+            () => _ = CorpusFolder.ReadTrain(folder["corpus"]).Sum(text => text.Length)
+        );
     }
 
     private static Mutations JsonRows(TemporaryFolder folder)
     {
         string path = folder["rows/fuzzed.jsonl"];
-        byte[] whole = Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 8).Select(i => $"{{\"text\": \"x = {i}\\n\", \"meta\": {{\"stars\": [{i}, 0.5]}}}}\n")));
-        return new("rows of JSON", random => File.WriteAllBytes(path, OfLines(whole, random)), () => _ = new TextTree([path]).Documents.Count());
+        byte[] whole = Encoding.UTF8.GetBytes(
+            string.Concat(Enumerable.Range(0, 8).Select(i => $"{{\"text\": \"x = {i}\\n\", \"meta\": {{\"stars\": [{i}, 0.5]}}}}\n"))
+        );
+        return new(
+            "rows of JSON",
+            random => File.WriteAllBytes(path, OfLines(whole, random)),
+            () => _ = new TextTree([path]).Documents.Count()
+        );
     }
 
     private static Mutations ParquetFiles(TemporaryFolder folder)
     {
         string path = folder["rows/fuzzed.parquet"];
-        byte[][] files = [.. new[] { "snappy", "zstd-v2", "gzip-plain" }.Select(name => File.ReadAllBytes(Path.Combine(OfficialFixture.Root, "..", "parquet", name + ".parquet")))];
-        return new("Parquet", random => File.WriteAllBytes(path, Mutation.OfBytes(files[random.NextInt(files.Length)], random)), () => _ = new TextTree([path]).Documents.Count());
+        byte[][] files =
+        [
+            .. new[] { "snappy", "zstd-v2", "gzip-plain" }.Select(name =>
+                File.ReadAllBytes(Path.Combine(OfficialFixture.Root, "..", "parquet", name + ".parquet"))
+            ),
+        ];
+        return new(
+            "Parquet",
+            random => File.WriteAllBytes(path, Mutation.OfBytes(files[random.NextInt(files.Length)], random)),
+            () => _ = new TextTree([path]).Documents.Count()
+        );
     }
 
     private static Mutations Metrics(TemporaryFolder folder)
     {
         string path = folder["metrics.jsonl"];
         byte[] whole = File.ReadAllBytes(Path.Combine(Fixtures, "sparse", "metrics.jsonl"));
-        return new("metrics", random => File.WriteAllBytes(path, OfLines(whole, random)), () => TrainingRun.LinesBefore(11, JsonText.ReadAllText(path)));
+        return new(
+            "metrics",
+            random => File.WriteAllBytes(path, OfLines(whole, random)),
+            () => TrainingRun.LinesBefore(11, JsonText.ReadAllText(path))
+        );
     }
 
     /// <summary>Files that are one JSON object.</summary>
     private static IEnumerable<Mutations> JsonFiles(TemporaryFolder folder)
     {
         ModelConfig model = new RunFolder(Path.Combine(Fixtures, "sparse")).ReadConfig();
-        string task = """{"format_version": 1, "name": "m", "description": "", "train": [{"first": "a", "second": "b", "answer_a": "c", "answer_b": "d"}], "test": [{"first": "e", "second": "f", "answer_a": "g", "answer_b": "h"}]}""";
+        string task =
+            """{"format_version": 1, "name": "m", "description": "", "train": [{"first": "a", "second": "b", "answer_a": "c", "answer_b": "d"}], "test": [{"first": "e", "second": "f", "answer_a": "g", "answer_b": "h"}]}""";
         yield return Json("task files", Encoding.UTF8.GetBytes(task), path => PromptTask.Load(path));
-        yield return Json("training settings", Encoding.UTF8.GetBytes(JsonText.Write(TinyModels.Training)), path => JsonText.ReadFile<TrainingConfig>(path).Resolved(TinyModels.Config));
-        yield return Json("run records", File.ReadAllBytes(Path.Combine(Fixtures, "sparse", "run.json")), path => JsonText.ReadFile<RunRecord>(path).Training.Resolved(model));
+        yield return Json(
+            "training settings",
+            Encoding.UTF8.GetBytes(JsonText.Write(TinyModels.Training)),
+            path => JsonText.ReadFile<TrainingConfig>(path).Resolved(TinyModels.Config)
+        );
+        yield return Json(
+            "run records",
+            File.ReadAllBytes(Path.Combine(Fixtures, "sparse", "run.json")),
+            path => JsonText.ReadFile<RunRecord>(path).Training.Resolved(model)
+        );
         yield return Json("circuits", Fixture("circuit.json"), path => CircuitExport.Dot(Circuit.Load(path)));
         yield return Json("activations", Fixture("activations.json"), path => CircuitActivations.Load(path));
         yield return Json("faithfulness", Fixture("faithfulness.json"), path => JsonText.ReadFile<Faithfulness>(path));
         yield return Json("pruning plans", Fixture("prune.json"), path => _ = PruningPlan.Load(path).Jobs.Count());
         yield return Json("pruning results", Fixture("results.json"), path => _ = PruningResults.Load(path).Totals.Count);
-        yield return Json("masks", Fixture("mask_state.json"), path => new MaskCheckpoint(path, (string)JsonNode.Parse(Fixture("mask_state.json"))!["search"]!).Finished(72, [1e-4]));
-        yield return Json("bridge records", File.ReadAllBytes(Path.Combine(Fixtures, "bridged", "bridge.json")), path => new BridgeFolder(Path.GetDirectoryName(path)!).ReadRecord());
+        yield return Json(
+            "masks",
+            Fixture("mask_state.json"),
+            path => new MaskCheckpoint(path, (string)JsonNode.Parse(Fixture("mask_state.json"))!["search"]!).Finished(72, [1e-4])
+        );
+        yield return Json(
+            "bridge records",
+            File.ReadAllBytes(Path.Combine(Fixtures, "bridged", "bridge.json")),
+            path => new BridgeFolder(Path.GetDirectoryName(path)!).ReadRecord()
+        );
 
         Mutations Json(string name, byte[] content, Action<string> read)
         {
@@ -310,14 +417,16 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
     }
 
     /// <summary>Half the time other values, half the time other bytes in the pickle; now and then in the whole file.</summary>
-    private static byte[] OfPickle(PlainPickle pickle, RandomSource random) => random.NextInt(10) switch
-    {
-        0 => Mutation.OfBytes(pickle.Archive(), random),
-        < 5 => pickle.Archive(Mutation.OfBytes(pickle.Pickle(), random)),
-        _ => (pickle with { Root = Mutation.OfPickle(pickle.Root, random) }).Archive(),
-    };
+    private static byte[] OfPickle(PlainPickle pickle, RandomSource random) =>
+        random.NextInt(10) switch
+        {
+            0 => Mutation.OfBytes(pickle.Archive(), random),
+            < 5 => pickle.Archive(Mutation.OfBytes(pickle.Pickle(), random)),
+            _ => (pickle with { Root = Mutation.OfPickle(pickle.Root, random) }).Archive(),
+        };
 
-    private static byte[] OfJson(byte[] content, RandomSource random) => random.NextBool(0.6) ? Mutation.OfJson(content, random) : Mutation.OfBytes(content, random);
+    private static byte[] OfJson(byte[] content, RandomSource random) =>
+        random.NextBool(0.6) ? Mutation.OfJson(content, random) : Mutation.OfBytes(content, random);
 
     /// <summary>One line of JSON lines damaged.</summary>
     private static byte[] OfLines(byte[] content, RandomSource random)
@@ -333,7 +442,9 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
     {
         int header = 8 + (int)BitConverter.ToInt64(file);
         byte[] json = random.NextBool(0.5) ? Mutation.OfJson(file.AsSpan(8, header - 8), random) : [];
-        return json.Length == 0 ? Mutation.OfBytes(file, random) : [.. BitConverter.GetBytes((long)json.Length), .. json, .. file[header..]];
+        return json.Length == 0
+            ? Mutation.OfBytes(file, random)
+            : [.. BitConverter.GetBytes((long)json.Length), .. json, .. file[header..]];
     }
 
     private static byte[] WithoutChecksums(byte[] file)
@@ -350,13 +461,13 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
 
     /// <summary>A few tensors of several types.</summary>
     private static TensorToWrite[] Tensors() =>
-    [
-        TensorToWrite.Of("transformer.wte.weight", [5, 4], () => [.. Enumerable.Range(0, 20).Select(i => i / 8f)]),
-        TensorToWrite.Of("bias", [4], () => new[] { 1f, 2f, 3f, 4f }),
-        TensorToWrite.Of("scalar", [], () => new[] { 1 }),
-        new("half", [2, 3], ElementType.F16, () => MemoryMarshal.AsBytes<Half>(new Half[6])),
-        new("bool", [1, 1, 3], ElementType.BOOL, () => new byte[] { 1, 0, 1 }),
-    ];
+        [
+            TensorToWrite.Of("transformer.wte.weight", [5, 4], () => [.. Enumerable.Range(0, 20).Select(i => i / 8f)]),
+            TensorToWrite.Of("bias", [4], () => new[] { 1f, 2f, 3f, 4f }),
+            TensorToWrite.Of("scalar", [], () => new[] { 1 }),
+            new("half", [2, 3], ElementType.F16, () => MemoryMarshal.AsBytes<Half>(new Half[6])),
+            new("bool", [1, 1, 3], ElementType.BOOL, () => new byte[] { 1, 0, 1 }),
+        ];
 
     private static void ReadAll(TensorFile file)
     {
@@ -364,8 +475,14 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
         {
             foreach (StoredTensor tensor in file.Tensors)
             {
-                FaultFoundException.Require((long)tensor.Length * tensor.Type.Size() == tensor.Bytes().Length, "a tensor of other length than its shape");
-                FaultFoundException.Require(!tensor.Type.IsFloatingPoint() || tensor.Length == tensor.Floats().Length, "a tensor of other length than its shape");
+                FaultFoundException.Require(
+                    (long)tensor.Length * tensor.Type.Size() == tensor.Bytes().Length,
+                    "a tensor of other length than its shape"
+                );
+                FaultFoundException.Require(
+                    !tensor.Type.IsFloatingPoint() || tensor.Length == tensor.Floats().Length,
+                    "a tensor of other length than its shape"
+                );
             }
         }
     }

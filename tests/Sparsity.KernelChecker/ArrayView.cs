@@ -29,7 +29,9 @@ namespace ILGPU.Runtime
         {
             if (Accelerator is { IsBusy: true })
             {
-                throw new InvalidOperationException("Memory is freed that kernels may still be using: the host has not waited since the last was started.");
+                throw new InvalidOperationException(
+                    "Memory is freed that kernels may still be using: the host has not waited since the last was started."
+                );
             }
 
             Free();
@@ -53,9 +55,7 @@ namespace ILGPU.Runtime
 
         public Span<T> Span => _values;
 
-        public void Dispose()
-        {
-        }
+        public void Dispose() { }
     }
 
     internal static unsafe class ArrayViewExtensions
@@ -118,9 +118,7 @@ namespace ILGPU
 
         /// <param name="buffer">Null for a view that is only measured.</param>
         public ArrayView(MemoryBuffer? buffer, long index, long length)
-            : this(buffer!, index * sizeof(T), length, buffer?.LengthInBytes ?? long.MaxValue)
-        {
-        }
+            : this(buffer!, index * sizeof(T), length, buffer?.LengthInBytes ?? long.MaxValue) { }
 
         private ArrayView(MemoryBuffer buffer, long byteOffset, long length, long byteEnd)
         {
@@ -135,7 +133,8 @@ namespace ILGPU
 
         public long Length { get; }
 
-        internal Accelerator Accelerator => _buffer.Accelerator ?? throw new InvalidOperationException("The host has no part in shared memory.");
+        internal Accelerator Accelerator =>
+            _buffer.Accelerator ?? throw new InvalidOperationException("The host has no part in shared memory.");
 
         public ref T this[int index]
         {
@@ -170,10 +169,12 @@ namespace ILGPU
             return new(_buffer, _byteOffset / sizeof(TOther), Length * sizeof(T) / sizeof(TOther));
         }
 
-        internal Span<T> Values(int length) => length == 0 ? default : new(Unsafe.AsPointer(ref this[0]), length <= Length ? length : throw Outside(length));
+        internal Span<T> Values(int length) =>
+            length == 0 ? default : new(Unsafe.AsPointer(ref this[0]), length <= Length ? length : throw Outside(length));
 
         private void Fail(int index) => throw Outside(index);
 
-        private IndexOutOfRangeException Outside(int index) => new($"Index {index} is outside a view of {Length} elements{GroupRun.Where}.");
+        private IndexOutOfRangeException Outside(int index) =>
+            new($"Index {index} is outside a view of {Length} elements{GroupRun.Where}.");
     }
 }

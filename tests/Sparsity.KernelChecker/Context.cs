@@ -4,8 +4,8 @@ using ILGPU.Runtime;
 namespace ILGPU;
 
 /// <summary>
-/// The kernel checker in ILGPU's place: it has the names and the meaning of the few members that the GPU engine uses, and checks kernels rather than runs them fast
-/// (<see cref="GroupRun"/>).
+/// The kernel checker in ILGPU's place: it has the names and the meaning of the few members that the GPU engine uses, and checks kernels
+/// rather than runs them fast (<see cref="GroupRun"/>).
 /// </summary>
 internal sealed class Context : IDisposable
 {
@@ -20,9 +20,7 @@ internal sealed class Context : IDisposable
         return new Context();
     }
 
-    public void Dispose()
-    {
-    }
+    public void Dispose() { }
 
     public sealed class Builder
     {

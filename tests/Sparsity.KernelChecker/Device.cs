@@ -71,16 +71,16 @@ namespace ILGPU.Runtime
             {
                 if (!new ReadOnlySpan<byte>((void*)source, values.Length).SequenceEqual(values))
                 {
-                    throw new InvalidOperationException($"{values.Length} bytes of host memory changed while a copy to the device was under way.");
+                    throw new InvalidOperationException(
+                        $"{values.Length} bytes of host memory changed while a copy to the device was under way."
+                    );
                 }
             }
 
             OnTheWay.Clear();
         }
 
-        public void Dispose()
-        {
-        }
+        public void Dispose() { }
 
         internal void Launch<T>(Action<T> kernel, KernelConfig config, T argument)
         {

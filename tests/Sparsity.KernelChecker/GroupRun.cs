@@ -2,7 +2,9 @@ using ILGPU.Runtime;
 
 namespace ILGPU;
 
-/// <summary>In which order the threads of a group, and the groups of a grid, take their turns: where a barrier is missing, results depend on it.</summary>
+/// <summary>
+/// In which order the threads of a group, and the groups of a grid, take their turns: where a barrier is missing, results depend on it.
+/// </summary>
 internal enum ThreadOrder
 {
     Forward,
@@ -22,9 +24,9 @@ internal sealed class ThreadTurn(GroupRun run, int thread)
 }
 
 /// <summary>
-/// Runs the threads of one group in turns: one at a time, each up to the next barrier or its end. A thread that waits at a barrier keeps an operating system
-/// thread; those that meet none share one. Every access to memory is checked, shared memory begins as garbage, and a barrier that only some threads
-/// reach is an error.
+/// Runs the threads of one group in turns: one at a time, each up to the next barrier or its end. A thread that waits at a barrier keeps an
+/// operating system thread; those that meet none share one. Every access to memory is checked, shared memory begins as garbage, and a
+/// barrier that only some threads reach is an error.
 /// </summary>
 internal sealed class GroupRun : IDisposable
 {
@@ -56,7 +58,8 @@ internal sealed class GroupRun : IDisposable
     [ThreadStatic]
     private static ThreadTurn? current;
 
-    public static ThreadTurn Current => current ?? throw new InvalidOperationException("Members of ILGPU's device side can be used inside a kernel only.");
+    public static ThreadTurn Current =>
+        current ?? throw new InvalidOperationException("Members of ILGPU's device side can be used inside a kernel only.");
 
     /// <summary>For messages: the kernel, group and thread that run now; empty outside kernels.</summary>
     public static string Where =>
@@ -142,7 +145,9 @@ internal sealed class GroupRun : IDisposable
         _ended.Dispose();
     }
 
-    /// <summary>Takes turns of threads that have not begun, until one of them waits or none is left; called on a thread whose turn it is.</summary>
+    /// <summary>
+    /// Takes turns of threads that have not begun, until one of them waits or none is left; called on a thread whose turn it is.
+    /// </summary>
     internal void TakeTurns()
     {
         while (_failure is null && _ready.TryPeek(out (ThreadTurn Turn, GroupThread? Waiting) next) && next.Waiting is null)
@@ -215,7 +220,9 @@ internal sealed class GroupRun : IDisposable
         {
             _failure = new InvalidOperationException(
                 $"Divergent barrier in {_name}, group ({GridX}, {GridY}): of {Threads} threads, {_finished} ended and "
-                + string.Join(" and ", _waiting.GroupBy(thread => thread.Line).Select(at => $"{at.Count()} wait at line {at.Key}")) + ".");
+                    + string.Join(" and ", _waiting.GroupBy(thread => thread.Line).Select(at => $"{at.Count()} wait at line {at.Key}"))
+                    + "."
+            );
             return;
         }
 
@@ -234,7 +241,9 @@ internal sealed class GroupRun : IDisposable
         _waiting.Clear();
     }
 
-    /// <summary>Gives the turn to the next thread that is ready, which may be the caller itself; ends the group when there is none.</summary>
+    /// <summary>
+    /// Gives the turn to the next thread that is ready, which may be the caller itself; ends the group when there is none.
+    /// </summary>
     private void PassOn()
     {
         if (_failure is null && _ready.Count == 0)

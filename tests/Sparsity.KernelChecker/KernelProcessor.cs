@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace ILGPU;
 
 /// <summary>
-/// Keeps the threads that a group's threads run on together on one processor, on Linux: only one of them has its turn at any time, and a turn goes several times
-/// faster to a thread of the same processor than to one of another, which may be asleep.
+/// Keeps the threads that a group's threads run on together on one processor, on Linux: only one of them has its turn at any time, and a
+/// turn goes several times faster to a thread of the same processor than to one of another, which may be asleep.
 /// </summary>
 internal static unsafe partial class KernelProcessor
 {

@@ -18,12 +18,20 @@ public class AbsTopKTests
             int[] keeps = [0, 1, channels / 2, channels - 1, channels];
             foreach (int keep in keeps.Distinct())
             {
-                Check(engine, new RandomArrays(seed++).Activations(b, t, channels), keep, $"random [{b},{t},{channels}], k = {keep}", slice: seed % 2 == 0);
+                Check(
+                    engine,
+                    new RandomArrays(seed++).Activations(b, t, channels),
+                    keep,
+                    $"random [{b},{t},{channels}], k = {keep}",
+                    slice: seed % 2 == 0
+                );
             }
         }
     }
 
-    /// <summary>Values from -2, -1, -0, 0, 1, 2, so that nearly every boundary is a tie, also between opposite signs and among exact zeros.</summary>
+    /// <summary>
+    /// Values from -2, -1, -0, 0, 1, 2, so that nearly every boundary is a tie, also between opposite signs and among exact zeros.
+    /// </summary>
     [Theory]
     [MemberData(nameof(AllEngines))]
     public void AgreesWithASortWhereNearlyAllAreTied(string engine)
@@ -101,7 +109,11 @@ public class AbsTopKTests
         ActivationTensor gradient = bench.Gradient(outputGradient);
         bench.Engine.AbsTopKBackward(selection, gradient);
 
-        Comparison.SameBits(Masked(outputGradient, ReferenceSelection.AbsTopK(input, 2)), bench.Read(gradient), engine + ": gradient after a second selection");
+        Comparison.SameBits(
+            Masked(outputGradient, ReferenceSelection.AbsTopK(input, 2)),
+            bench.Read(gradient),
+            engine + ": gradient after a second selection"
+        );
     }
 
     private static float[] Keep(string engine, float[] channels, int keep)

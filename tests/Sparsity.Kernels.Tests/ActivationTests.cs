@@ -8,8 +8,8 @@ public class ActivationTests
     public static TheoryData<string> AllEngines => Engines.All;
 
     /// <summary>
-    /// GELU is x * Phi(x), and Phi is known to 2e-7 absolutely: half the error of erf (1.2e-7 as the CPU engine states it) and its roundings near 1.
-    /// So the tolerance is 2e-7 * max(1, |x|).
+    /// GELU is x * Phi(x), and Phi is known to 2e-7 absolutely: half the error of erf (1.2e-7 as the CPU engine states it) and its
+    /// roundings near 1. So the tolerance is 2e-7 * max(1, |x|).
     /// </summary>
     [Theory]
     [MemberData(nameof(AllEngines))]
@@ -85,7 +85,13 @@ public class ActivationTests
 
                 ActivationTensor gradient = bench.Gradient(outputGradient, slice);
                 bench.Engine.ActivationBackward(kind, x, gradient);
-                FiniteDifference.Check(() => Flat.Dot(Reference.Activation(kind, input), outputGradient), input, bench.Read(gradient), 1e-6, what);
+                FiniteDifference.Check(
+                    () => Flat.Dot(Reference.Activation(kind, input), outputGradient),
+                    input,
+                    bench.Read(gradient),
+                    1e-6,
+                    what
+                );
                 bench.RequireNoPadding(gradient, what);
                 if (kind == ActivationKind.Relu)
                 {
@@ -102,7 +108,9 @@ public class ActivationTests
         }
     }
 
-    /// <summary>What was kept gives the gradient that the whole input gives: behind AbsTopK only where that kept the output, without it everywhere.</summary>
+    /// <summary>
+    /// What was kept gives the gradient that the whole input gives: behind AbsTopK only where that kept the output, without it everywhere.
+    /// </summary>
     [Theory]
     [MemberData(nameof(AllEngines))]
     public void WhatIsKeptGivesTheGradientOfTheInput(string engine)
@@ -148,7 +156,12 @@ public class ActivationTests
                     bench.Engine.ActivationBackward(kind, nextX, nextExpected);
                     bench.Engine.KeepForActivationBackward(kind, nextX, null, kept);
                     bench.Engine.ActivationBackward(kind, kept, nextGradient);
-                    Comparison.Close(bench.Read(nextExpected).Select(value => (double)value).ToArray(), bench.Read(nextGradient), 0, what + ", next batch");
+                    Comparison.Close(
+                        bench.Read(nextExpected).Select(value => (double)value).ToArray(),
+                        bench.Read(nextGradient),
+                        0,
+                        what + ", next batch"
+                    );
                 }
             }
         }

@@ -5,7 +5,8 @@ namespace Sparsity.Kernels.Tests;
 
 public class AttentionTests
 {
-    // Scores of width 16 are of order 4, known to 16 * 6e-8 * 4: exp turns that into a relative error of the probabilities; outputs are of order 1.
+    // Scores of width 16 are of order 4, known to 16 * 6e-8 * 4: exp turns that into a relative error of the probabilities; outputs are of
+    // order 1.
     private const double ForwardTolerance = 4e-6;
 
     // A gradient sums up to 130 such terms, of which many cancel.
@@ -17,62 +18,88 @@ public class AttentionTests
 
     [Theory]
     [MemberData(nameof(AllEngines))]
-    public void ForwardMatchesReference(string engine) => ForEach((b, t, heads, width, withSink, random) =>
-    {
-        using var bench = Engines.Bench(engine);
-        string what = $"{engine}: attention forward [{b},{t}], {heads} heads of {width}, sink {withSink}";
-        var (query, key, value) = Inputs(random, b, t, heads * width);
-        double[]? sink = withSink ? random.Vector(heads) : null;
-        bool slice = !withSink;
-        ActivationTensor output = bench.Output(b, t, heads * width, slice);
-        ActivationTensor logSumExp = bench.Output(b, t, heads);
-        bench.Engine.AttentionForward(
-            bench.Input(query, slice), bench.Input(key, slice), bench.Input(value, slice), heads, sink is null ? null : bench.Weights(sink), output, logSumExp);
-        (double[,,] expected, double[,,] expectedLogSumExp) = Reference.Attention(query, key, value, heads, sink);
-        Comparison.CloseRelative(expected, bench.Read(output), ForwardTolerance, what);
-        Comparison.CloseRelative(expectedLogSumExp, bench.Read(logSumExp), ForwardTolerance, what + ", log-sum-exp");
-        bench.RequireNeighboursUntouched(what);
-    });
+    public void ForwardMatchesReference(string engine) =>
+        ForEach(
+            (b, t, heads, width, withSink, random) =>
+            {
+                using var bench = Engines.Bench(engine);
+                string what = $"{engine}: attention forward [{b},{t}], {heads} heads of {width}, sink {withSink}";
+                var (query, key, value) = Inputs(random, b, t, heads * width);
+                double[]? sink = withSink ? random.Vector(heads) : null;
+                bool slice = !withSink;
+                ActivationTensor output = bench.Output(b, t, heads * width, slice);
+                ActivationTensor logSumExp = bench.Output(b, t, heads);
+                bench.Engine.AttentionForward(
+                    bench.Input(query, slice),
+                    bench.Input(key, slice),
+                    bench.Input(value, slice),
+                    heads,
+                    sink is null ? null : bench.Weights(sink),
+                    output,
+                    logSumExp
+                );
+                (double[,,] expected, double[,,] expectedLogSumExp) = Reference.Attention(query, key, value, heads, sink);
+                Comparison.CloseRelative(expected, bench.Read(output), ForwardTolerance, what);
+                Comparison.CloseRelative(expectedLogSumExp, bench.Read(logSumExp), ForwardTolerance, what + ", log-sum-exp");
+                bench.RequireNeighboursUntouched(what);
+            }
+        );
 
     [Theory]
     [MemberData(nameof(AllEngines))]
-    public void BackwardMatchesFiniteDifferences(string engine) => ForEach((b, t, heads, width, withSink, random) =>
-    {
-        using var bench = Engines.Bench(engine);
-        string what = $"{engine}: attention backward [{b},{t}], {heads} heads of {width}, sink {withSink}";
-        int channels = heads * width;
-        var (query, key, value) = Inputs(random, b, t, channels);
-        double[]? sink = withSink ? random.Vector(heads) : null;
-        double[,,] outputGradient = random.Activations(b, t, channels);
-        double Loss() => Flat.Dot(Reference.Attention(query, key, value, heads, sink).Output, outputGradient);
+    public void BackwardMatchesFiniteDifferences(string engine) =>
+        ForEach(
+            (b, t, heads, width, withSink, random) =>
+            {
+                using var bench = Engines.Bench(engine);
+                string what = $"{engine}: attention backward [{b},{t}], {heads} heads of {width}, sink {withSink}";
+                int channels = heads * width;
+                var (query, key, value) = Inputs(random, b, t, channels);
+                double[]? sink = withSink ? random.Vector(heads) : null;
+                double[,,] outputGradient = random.Activations(b, t, channels);
+                double Loss() => Flat.Dot(Reference.Attention(query, key, value, heads, sink).Output, outputGradient);
 
-        bool slice = !withSink;
-        ActivationTensor q = bench.Input(query, slice);
-        ActivationTensor k = bench.Input(key, slice);
-        ActivationTensor v = bench.Input(value, slice);
-        WeightTensor? sinks = sink is null ? null : bench.Weights(sink);
-        ActivationTensor output = bench.Output(b, t, channels, slice);
-        ActivationTensor logSumExp = bench.Output(b, t, heads);
-        bench.Engine.AttentionForward(q, k, v, heads, sinks, output, logSumExp);
+                bool slice = !withSink;
+                ActivationTensor q = bench.Input(query, slice);
+                ActivationTensor k = bench.Input(key, slice);
+                ActivationTensor v = bench.Input(value, slice);
+                WeightTensor? sinks = sink is null ? null : bench.Weights(sink);
+                ActivationTensor output = bench.Output(b, t, channels, slice);
+                ActivationTensor logSumExp = bench.Output(b, t, heads);
+                bench.Engine.AttentionForward(q, k, v, heads, sinks, output, logSumExp);
 
-        ActivationTensor dq = bench.Output(b, t, channels, slice);
-        ActivationTensor dk = bench.Output(b, t, channels, slice);
-        ActivationTensor dv = bench.Output(b, t, channels, slice);
-        WeightTensor? dsink = sink is null ? null : bench.Constant(1, heads, 0);
-        bench.Engine.AttentionBackward(q, k, v, heads, sinks, output, logSumExp, bench.Gradient(outputGradient, slice), dq, dk, dv, dsink);
-        FiniteDifference.Check(Loss, query, bench.Read(dq), BackwardTolerance, what + ", query");
-        FiniteDifference.Check(Loss, key, bench.Read(dk), BackwardTolerance, what + ", key");
-        FiniteDifference.Check(Loss, value, bench.Read(dv), BackwardTolerance, what + ", value");
-        if (sink is not null)
-        {
-            FiniteDifference.Check(Loss, sink, bench.Read(dsink!), BackwardTolerance, what + ", sink");
-        }
+                ActivationTensor dq = bench.Output(b, t, channels, slice);
+                ActivationTensor dk = bench.Output(b, t, channels, slice);
+                ActivationTensor dv = bench.Output(b, t, channels, slice);
+                WeightTensor? dsink = sink is null ? null : bench.Constant(1, heads, 0);
+                bench.Engine.AttentionBackward(
+                    q,
+                    k,
+                    v,
+                    heads,
+                    sinks,
+                    output,
+                    logSumExp,
+                    bench.Gradient(outputGradient, slice),
+                    dq,
+                    dk,
+                    dv,
+                    dsink
+                );
+                FiniteDifference.Check(Loss, query, bench.Read(dq), BackwardTolerance, what + ", query");
+                FiniteDifference.Check(Loss, key, bench.Read(dk), BackwardTolerance, what + ", key");
+                FiniteDifference.Check(Loss, value, bench.Read(dv), BackwardTolerance, what + ", value");
+                if (sink is not null)
+                {
+                    FiniteDifference.Check(Loss, sink, bench.Read(dsink!), BackwardTolerance, what + ", sink");
+                }
 
-        bench.RequireNoPadding(dq, what + ", query");
-        bench.RequireNoPadding(dk, what + ", key");
-        bench.RequireNoPadding(dv, what + ", value");
-        bench.RequireNeighboursUntouched(what);
-    });
+                bench.RequireNoPadding(dq, what + ", query");
+                bench.RequireNoPadding(dk, what + ", key");
+                bench.RequireNoPadding(dv, what + ", value");
+                bench.RequireNeighboursUntouched(what);
+            }
+        );
 
     /// <summary>Query, key and value as neighbouring slices of one tensor, as c_attn makes them, and their gradients the same.</summary>
     [Theory]
@@ -91,12 +118,27 @@ public class AttentionTests
         {
             ActivationTensor Part(int p) => i == 0 ? whole.Slice(p * Channels, Channels) : bench.Input(PartOf(all, p * Channels, Channels));
             ActivationTensor[] parts = [Part(0), Part(1), Part(2)];
-            ActivationTensor[] gradients = [.. Enumerable.Range(0, 3).Select(p => i == 0 ? wholeGradient.Slice(p * Channels, Channels) : bench.Output(3, 65, Channels))];
+            ActivationTensor[] gradients =
+            [
+                .. Enumerable.Range(0, 3).Select(p => i == 0 ? wholeGradient.Slice(p * Channels, Channels) : bench.Output(3, 65, Channels)),
+            ];
             ActivationTensor output = bench.Output(3, 65, Channels);
             ActivationTensor logSumExp = bench.Output(3, 65, 2);
             bench.Engine.AttentionForward(parts[0], parts[1], parts[2], 2, null, output, logSumExp);
             bench.Engine.AttentionBackward(
-                parts[0], parts[1], parts[2], 2, null, output, logSumExp, bench.Gradient(outputGradient), gradients[0], gradients[1], gradients[2], null);
+                parts[0],
+                parts[1],
+                parts[2],
+                2,
+                null,
+                output,
+                logSumExp,
+                bench.Gradient(outputGradient),
+                gradients[0],
+                gradients[1],
+                gradients[2],
+                null
+            );
             results[i] = (bench.Read(output), [.. gradients.SelectMany(bench.Read)]);
         }
 
@@ -124,13 +166,32 @@ public class AttentionTests
         foreach (WeightTensor? target in new[] { fresh, onTop, null })
         {
             bench.Engine.AttentionBackward(
-                q, k, v, 2, sink, output, logSumExp, dy, bench.Output(1, 5, 4), bench.Output(1, 5, 4), bench.Output(1, 5, 4), target);
+                q,
+                k,
+                v,
+                2,
+                sink,
+                output,
+                logSumExp,
+                dy,
+                bench.Output(1, 5, 4),
+                bench.Output(1, 5, 4),
+                bench.Output(1, 5, 4),
+                target
+            );
         }
 
-        Comparison.CloseRelative(bench.Read(fresh).Select(x => x + 3.0).ToArray(), bench.Read(onTop), 1e-6, engine + ": sink gradient on top of 3");
+        Comparison.CloseRelative(
+            bench.Read(fresh).Select(x => x + 3.0).ToArray(),
+            bench.Read(onTop),
+            1e-6,
+            engine + ": sink gradient on top of 3"
+        );
     }
 
-    /// <summary>Scores of thousands overflow exp unless the largest is subtracted; later tokens with larger scores must not leak into earlier ones.</summary>
+    /// <summary>
+    /// Scores of thousands overflow exp unless the largest is subtracted; later tokens with larger scores must not leak into earlier ones.
+    /// </summary>
     [Theory]
     [MemberData(nameof(AllEngines))]
     public void LargeScoresStayFiniteAndCausal(string engine)

@@ -18,12 +18,14 @@ public class BenchmarkStopTests
     {
         using var engine = new CpuEngine(1);
         var stop = new CancellationToken(canceled: true);
-        Assert.Throws<OperationCanceledException>(() => benchmark switch
-        {
-            "train" => TrainBenchmark.Run(engine, Tiny, BenchmarkPhase.Sparse, 1, Steps, AnyRoofs, stop),
-            "prune" => PruneBenchmark.Run(engine, Tiny, BenchmarkPhase.Sparse, Steps, stop),
-            "generate" => GenerateBenchmark.Run(engine, Tiny, BenchmarkPhase.Sparse, Steps, stop),
-            _ => (object)KernelBenchmark.Run(engine, Tiny, Steps, AnyRoofs, stop),
-        });
+        Assert.Throws<OperationCanceledException>(() =>
+            benchmark switch
+            {
+                "train" => TrainBenchmark.Run(engine, Tiny, BenchmarkPhase.Sparse, 1, Steps, AnyRoofs, stop),
+                "prune" => PruneBenchmark.Run(engine, Tiny, BenchmarkPhase.Sparse, Steps, stop),
+                "generate" => GenerateBenchmark.Run(engine, Tiny, BenchmarkPhase.Sparse, Steps, stop),
+                _ => (object)KernelBenchmark.Run(engine, Tiny, Steps, AnyRoofs, stop),
+            }
+        );
     }
 }

@@ -9,8 +9,8 @@ public class BridgeLossTests
     // As for the cross-entropy: about 10 roundings of 6e-8, of terms of order 1 to 10, and of a sum of at most 300 of them.
     private const double Tolerance = 1e-6;
 
-    // Logarithms of probabilities are near 6 at 300 entries: each of the four roundings on the way to their difference is up to 2.4e-7 and common to a token's terms,
-    // and so is the error of either sum.
+    // Logarithms of probabilities are near 6 at 300 entries: each of the four roundings on the way to their difference is up to 2.4e-7 and
+    // common to a token's terms, and so is the error of either sum.
     private const double LossTolerance = 3e-6;
 
     public static TheoryData<string> AllEngines => Engines.All;
@@ -41,7 +41,12 @@ public class BridgeLossTests
                 ActivationTensor gradient = bench.Output(b, t, vocabulary);
                 bench.Engine.KullbackLeibler(q, p, losses, gradient, Scale);
                 FiniteDifference.Check(
-                    () => Flat.Of(Reference.KullbackLeibler(target, logits)).ToArray().Sum(), logits, [.. bench.Read(gradient).Select(g => g / Scale)], Tolerance, what);
+                    () => Flat.Of(Reference.KullbackLeibler(target, logits)).ToArray().Sum(),
+                    logits,
+                    [.. bench.Read(gradient).Select(g => g / Scale)],
+                    Tolerance,
+                    what
+                );
                 bench.RequireNoPadding(gradient, what);
 
                 bench.Engine.KullbackLeibler(q, p, losses, p, Scale);
@@ -57,15 +62,39 @@ public class BridgeLossTests
     public void DivergenceOfHandValues(string engine)
     {
         // Token 0: q = (3/4, 1/4) against p = (1/2, 1/2). Token 1: equal up to a constant. Token 2: q is certain, p gives it 1/3.
-        double[,,] target = { { { Math.Log(3), 0, -1e4 }, { 1, 2, 3 }, { 0, 1e4, 0 } } };
-        double[,,] logits = { { { 5, 5, -1e4 }, { 11, 12, 13 }, { 7, 7, 7 } } };
+        double[,,] target =
+        {
+            {
+                { Math.Log(3), 0, -1e4 },
+                { 1, 2, 3 },
+                { 0, 1e4, 0 },
+            },
+        };
+        double[,,] logits =
+        {
+            {
+                { 5, 5, -1e4 },
+                { 11, 12, 13 },
+                { 7, 7, 7 },
+            },
+        };
         using var bench = Engines.Bench(engine);
         ActivationTensor losses = bench.Output(1, 3, 1);
         ActivationTensor gradient = bench.Output(1, 3, 3);
         bench.Engine.KullbackLeibler(bench.Input(target), bench.Input(logits), losses, gradient, 1);
-        Comparison.Close([(0.75 * Math.Log(1.5)) + (0.25 * Math.Log(0.5)), 0, Math.Log(3)], bench.Read(losses), Tolerance, engine + ": divergence by hand");
+        Comparison.Close(
+            [(0.75 * Math.Log(1.5)) + (0.25 * Math.Log(0.5)), 0, Math.Log(3)],
+            bench.Read(losses),
+            Tolerance,
+            engine + ": divergence by hand"
+        );
         double third = 1.0 / 3;
-        Comparison.Close([-0.25, 0.25, 0, 0, 0, 0, third, -2 * third, third], bench.Read(gradient), Tolerance, engine + ": its gradient by hand");
+        Comparison.Close(
+            [-0.25, 0.25, 0, 0, 0, 0, third, -2 * third, third],
+            bench.Read(gradient),
+            Tolerance,
+            engine + ": its gradient by hand"
+        );
     }
 
     [Theory]
@@ -86,8 +115,20 @@ public class BridgeLossTests
     public void NotANumberReachesTheDivergence(string engine)
     {
         using var bench = Engines.Bench(engine);
-        double[,,] broken = { { { 1, double.NaN, 2 }, { 1, 2, 3 } } };
-        double[,,] whole = { { { 1, 2, 2 }, { 1, 2, 3 } } };
+        double[,,] broken =
+        {
+            {
+                { 1, double.NaN, 2 },
+                { 1, 2, 3 },
+            },
+        };
+        double[,,] whole =
+        {
+            {
+                { 1, 2, 2 },
+                { 1, 2, 3 },
+            },
+        };
         ActivationTensor losses = bench.Output(1, 2, 1);
         bench.Engine.KullbackLeibler(bench.Input(broken), bench.Input(whole), losses, null, 1);
         Assert.True(float.IsNaN(bench.Read(losses)[0]));
@@ -145,8 +186,24 @@ public class BridgeLossTests
     public void NormalisedErrorOfHandValues(string engine)
     {
         using var bench = Engines.Bench(engine);
-        ActivationTensor x = bench.Input(new double[,,] { { { 1, 2 }, { 3, -4 } } });
-        ActivationTensor y = bench.Input(new double[,,] { { { 1, 0 }, { 2, -5 } } });
+        ActivationTensor x = bench.Input(
+            new double[,,]
+            {
+                {
+                    { 1, 2 },
+                    { 3, -4 },
+                },
+            }
+        );
+        ActivationTensor y = bench.Input(
+            new double[,,]
+            {
+                {
+                    { 1, 0 },
+                    { 2, -5 },
+                },
+            }
+        );
         ScalarTensor sums = bench.Scalars(2);
         ActivationTensor gradient = bench.Gradient(new double[1, 2, 2]);
         bench.Engine.NormalisedErrorForward(x, y, sums, 0);

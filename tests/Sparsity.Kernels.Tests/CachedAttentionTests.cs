@@ -16,10 +16,16 @@ public class CachedAttentionTests
     [MemberData(nameof(AllEngines))]
     public void PiecesMatchTheWholeSequence(string engine)
     {
-        foreach ((int sequences, int heads, int width, int[] pieces, bool withSink) in new (int, int, int, int[], bool)[]
-        {
-            (1, 1, 1, [1, 1, 1], false), (1, 2, 3, [1, 4, 1, 1], true), (3, 1, 5, [16, 1, 1], true), (2, 3, 16, [15, 2, 17, 1], false), (2, 2, 20, [65, 1, 1, 3], true),
-        })
+        foreach (
+            (int sequences, int heads, int width, int[] pieces, bool withSink) in new (int, int, int, int[], bool)[]
+            {
+                (1, 1, 1, [1, 1, 1], false),
+                (1, 2, 3, [1, 4, 1, 1], true),
+                (3, 1, 5, [16, 1, 1], true),
+                (2, 3, 16, [15, 2, 17, 1], false),
+                (2, 2, 20, [65, 1, 1, 3], true),
+            }
+        )
         {
             using var bench = Engines.Bench(engine);
             var random = new RandomArrays((ulong)pieces.Length);
@@ -42,9 +48,17 @@ public class CachedAttentionTests
                     bool slice = pass == 1;
                     ActivationTensor output = bench.Output(sequences, piece, channels, slice);
                     bench.Engine.CachedAttentionForward(
-                        bench.Input(Part(query, position, piece), slice), bench.Input(Part(key, position, piece), slice), bench.Input(Part(value, position, piece), slice),
-                        heads, sinks, cache, position, output);
-                    string what = $"{engine}: {heads} heads of {width}, tokens {position} to {position + piece - 1}, sink {withSink}, pass {pass}";
+                        bench.Input(Part(query, position, piece), slice),
+                        bench.Input(Part(key, position, piece), slice),
+                        bench.Input(Part(value, position, piece), slice),
+                        heads,
+                        sinks,
+                        cache,
+                        position,
+                        output
+                    );
+                    string what =
+                        $"{engine}: {heads} heads of {width}, tokens {position} to {position + piece - 1}, sink {withSink}, pass {pass}";
                     Comparison.CloseRelative(Part(expected, position, piece), bench.Read(output), Tolerance, what);
                     bench.RequireNeighboursUntouched(what);
                     position += piece;
@@ -53,7 +67,9 @@ public class CachedAttentionTests
         }
     }
 
-    /// <summary>On the CPU the sums have the same order with a cache and without, so that generated tokens cannot differ by rounding there.</summary>
+    /// <summary>
+    /// On the CPU the sums have the same order with a cache and without, so that generated tokens cannot differ by rounding there.
+    /// </summary>
     [Theory]
     [InlineData(1, false)]
     [InlineData(2, true)]
@@ -70,7 +86,15 @@ public class CachedAttentionTests
         ClearSome(query, random);
         WeightTensor? sinks = withSink ? bench.Weights(random.Vector(Heads)) : null;
         ActivationTensor whole = bench.Output(2, Tokens, Channels);
-        bench.Engine.AttentionForward(bench.Input(query), bench.Input(key), bench.Input(value), Heads, sinks, whole, bench.Output(2, Tokens, Heads));
+        bench.Engine.AttentionForward(
+            bench.Input(query),
+            bench.Input(key),
+            bench.Input(value),
+            Heads,
+            sinks,
+            whole,
+            bench.Output(2, Tokens, Heads)
+        );
         double[,,] expected = new double[2, Tokens, Channels];
         Array.ConvertAll(bench.Read(whole), number => (double)number).CopyTo(Flat.Of(expected));
         using KeyValueCache cache = bench.Engine.AllocateKeyValueCache("cache", 2, Tokens, Channels);
@@ -78,7 +102,15 @@ public class CachedAttentionTests
         {
             ActivationTensor output = bench.Output(2, 1, Channels);
             bench.Engine.CachedAttentionForward(
-                bench.Input(Part(query, position, 1)), bench.Input(Part(key, position, 1)), bench.Input(Part(value, position, 1)), Heads, sinks, cache, position, output);
+                bench.Input(Part(query, position, 1)),
+                bench.Input(Part(key, position, 1)),
+                bench.Input(Part(value, position, 1)),
+                Heads,
+                sinks,
+                cache,
+                position,
+                output
+            );
             Comparison.SameBits(Flat.Floats(Part(expected, position, 1)), bench.Read(output), $"token {position}");
         }
     }

@@ -40,7 +40,10 @@ public class DeterminismTests
 
         const string Wide = "heads of 100 channels";
         RequireSameBits(
-            SpecialShapes.All[Wide](bench, new RandomArrays(1)), SpecialShapes.All[Wide](other, new RandomArrays(1)), $"{engine}: {Wide}, second run");
+            SpecialShapes.All[Wide](bench, new RandomArrays(1)),
+            SpecialShapes.All[Wide](other, new RandomArrays(1)),
+            $"{engine}: {Wide}, second run"
+        );
     }
 
     private static void RequireSameBits(ComputedTensor[] expected, ComputedTensor[] actual, string what)

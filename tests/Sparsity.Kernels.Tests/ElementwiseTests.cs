@@ -27,7 +27,11 @@ public class ElementwiseTests
             bench.Engine.Read(fresh.Slice(1, 1), second);
             Comparison.SameBits([.. values.Where((_, i) => i % channels == 1)], second, $"{engine}: slice of [{b},{t},{channels}]");
             bench.Engine.Zero(fresh.Slice(1, 1));
-            Comparison.SameBits([.. values.Select((v, i) => i % channels == 1 ? 0 : v)], bench.Read(fresh), $"{engine}: [{b},{t},{channels}] with a slice zeroed");
+            Comparison.SameBits(
+                [.. values.Select((v, i) => i % channels == 1 ? 0 : v)],
+                bench.Read(fresh),
+                $"{engine}: [{b},{t},{channels}] with a slice zeroed"
+            );
 
             using WeightTensor weights = bench.Engine.AllocateWeights("fresh", channels, t);
             Assert.All(bench.Read(weights), value => Assert.Equal(0, value));
@@ -42,11 +46,31 @@ public class ElementwiseTests
         using WeightTensor weights = bench.Engine.AllocateWeights("the weights", 2, 3);
         using ActivationTensor activations = bench.Engine.AllocateActivations("the activations", 1, 2, 3);
         using TokenTensor tokens = bench.Engine.AllocateTokens("the tokens", 1, 2);
-        Assert.Contains("the weights", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.Write(weights, new float[5])).Message, StringComparison.Ordinal);
-        Assert.Contains("the weights", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.Read(weights, new float[7])).Message, StringComparison.Ordinal);
-        Assert.Contains("the activations", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.Write(activations, new float[5])).Message, StringComparison.Ordinal);
-        Assert.Contains("the activations", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.Read(activations, new float[7])).Message, StringComparison.Ordinal);
-        Assert.Contains("the tokens", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.Write(tokens, new int[3])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "the weights",
+            Assert.ThrowsAny<ArgumentException>(() => bench.Engine.Write(weights, new float[5])).Message,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "the weights",
+            Assert.ThrowsAny<ArgumentException>(() => bench.Engine.Read(weights, new float[7])).Message,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "the activations",
+            Assert.ThrowsAny<ArgumentException>(() => bench.Engine.Write(activations, new float[5])).Message,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "the activations",
+            Assert.ThrowsAny<ArgumentException>(() => bench.Engine.Read(activations, new float[7])).Message,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "the tokens",
+            Assert.ThrowsAny<ArgumentException>(() => bench.Engine.Write(tokens, new int[3])).Message,
+            StringComparison.Ordinal
+        );
         Assert.ThrowsAny<ArgumentException>(() => activations.Slice(1, 3));
         Assert.ThrowsAny<ArgumentException>(() => activations.Slice(-1, 2));
     }
@@ -162,7 +186,12 @@ public class ElementwiseTests
 
             WeightTensor onTop = bench.Constant(1, channels, 3);
             bench.Engine.GateBackward(kept, masks, means, bench.Gradient(outputGradient), onTop);
-            Comparison.CloseRelative(bench.Read(maskGradient).Select(v => v + 3.0).ToArray(), bench.Read(onTop), 1e-6, what + ", mask gradient on top of 3");
+            Comparison.CloseRelative(
+                bench.Read(maskGradient).Select(v => v + 3.0).ToArray(),
+                bench.Read(onTop),
+                1e-6,
+                what + ", mask gradient on top of 3"
+            );
 
             float[] separate = bench.Read(output);
             bench.Engine.GateForward(x, masks, means, x);
@@ -187,7 +216,10 @@ public class ElementwiseTests
             bench.Engine.ChannelSums(bench.Input(input, slice: seed % 2 == 0), sums);
             for (int c = 0; c < channels; c++)
             {
-                Assert.True(Math.Abs(expected[c] + 1000 - sums[c]) <= 1e-10, $"{engine}: channel {c} of [{b},{t},{channels}]: expected {expected[c] + 1000}, got {sums[c]}.");
+                Assert.True(
+                    Math.Abs(expected[c] + 1000 - sums[c]) <= 1e-10,
+                    $"{engine}: channel {c} of [{b},{t},{channels}]: expected {expected[c] + 1000}, got {sums[c]}."
+                );
             }
         }
     }

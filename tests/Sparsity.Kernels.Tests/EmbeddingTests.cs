@@ -54,11 +54,20 @@ public class EmbeddingTests
             float[] once = bench.Read(tokenGradient);
             float[] positionsOnce = bench.Read(positionGradient);
             bench.Engine.EmbeddingBackward(ids, dy, tokenGradient, null);
-            Comparison.CloseRelative(once.Select(v => 2.0 * v).ToArray(), bench.Read(tokenGradient), BackwardTolerance, what + ", tokens twice");
+            Comparison.CloseRelative(
+                once.Select(v => 2.0 * v).ToArray(),
+                bench.Read(tokenGradient),
+                BackwardTolerance,
+                what + ", tokens twice"
+            );
             Comparison.SameBits(positionsOnce, bench.Read(positionGradient), what + ", positions left alone");
             bench.Engine.PositionBackward(dy, positionGradient);
             Comparison.CloseRelative(
-                positionsOnce.Select(v => 2.0 * v).ToArray(), bench.Read(positionGradient), BackwardTolerance, what + ", positions twice");
+                positionsOnce.Select(v => 2.0 * v).ToArray(),
+                bench.Read(positionGradient),
+                BackwardTolerance,
+                what + ", positions twice"
+            );
             bench.RequireNeighboursUntouched(what);
         }
     }
@@ -90,7 +99,12 @@ public class EmbeddingTests
                 ActivationTensor inputGradient = bench.Output(b, t, channels, slice);
                 bench.Engine.ScatterTokens(bench.Gradient(outputGradient, slice), picked, inputGradient);
                 FiniteDifference.Check(
-                    () => Flat.Dot(Reference.Gather(input, positions), outputGradient), input, bench.Read(inputGradient), BackwardTolerance, what + ", scatter");
+                    () => Flat.Dot(Reference.Gather(input, positions), outputGradient),
+                    input,
+                    bench.Read(inputGradient),
+                    BackwardTolerance,
+                    what + ", scatter"
+                );
                 bench.RequireNoPadding(inputGradient, what);
                 var asOneSequence = new double[1, b * count, channels];
                 Flat.Of(outputGradient).CopyTo(Flat.Of(asOneSequence));
@@ -109,7 +123,10 @@ public class EmbeddingTests
     {
         using var bench = Engines.Bench(engine);
         double[,,] input = new RandomArrays(1).Activations(1, 3, 2);
-        int[,] positions = { { 2, 2, 0, 2 } };
+        int[,] positions =
+        {
+            { 2, 2, 0, 2 },
+        };
         ActivationTensor output = bench.Output(1, 4, 2);
         bench.Engine.GatherTokens(bench.Input(input), bench.Tokens(positions), output);
         Comparison.SameBits(Flat.Floats(Reference.Gather(input, positions)), bench.Read(output), engine);

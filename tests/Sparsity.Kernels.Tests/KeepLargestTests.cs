@@ -18,11 +18,16 @@ public class KeepLargestTests
             foreach (int? axis in new int?[] { null, 0, 1 })
             {
                 var random = new RandomArrays(seed++);
-                int lines = axis is null ? 0 : axis == 1 ? rows : columns;
+                int lines =
+                    axis is null ? 0
+                    : axis == 1 ? rows
+                    : columns;
                 int alive = axis is null ? 0 : random.Integer((axis == 1 ? columns : rows) + 1);
                 int least = lines * alive;
                 int length = rows * columns;
-                foreach (int keep in new[] { least, least + ((length - least) / 3), length - Math.Min(1, length - least), length }.Distinct())
+                foreach (
+                    int keep in new[] { least, least + ((length - least) / 3), length - Math.Min(1, length - least), length }.Distinct()
+                )
                 {
                     Check(engine, random.Matrix(rows, columns), keep, axis, alive);
                     Check(engine, random.Matrix(rows, columns, 0.2), keep, axis, alive);
@@ -58,9 +63,48 @@ public class KeepLargestTests
     [MemberData(nameof(AllEngines))]
     public void TiesGoToTheLowerIndex(string engine)
     {
-        Assert.Equal([0, 3, -3, 0, 0, 0], Keep(engine, new double[,] { { 1, 3, -3 }, { 3, -3, 2 } }, 2, null, 0));
-        Assert.Equal([0, 3, 0, 3, 0, 0], Keep(engine, new double[,] { { 1, 3, -3 }, { 3, -3, 2 } }, 2, 1, 1));
-        Assert.Equal([0, 3, -3, 3, 0, 0], Keep(engine, new double[,] { { 1, 3, -3 }, { 3, -3, 2 } }, 3, 0, 1));
+        Assert.Equal(
+            [0, 3, -3, 0, 0, 0],
+            Keep(
+                engine,
+                new double[,]
+                {
+                    { 1, 3, -3 },
+                    { 3, -3, 2 },
+                },
+                2,
+                null,
+                0
+            )
+        );
+        Assert.Equal(
+            [0, 3, 0, 3, 0, 0],
+            Keep(
+                engine,
+                new double[,]
+                {
+                    { 1, 3, -3 },
+                    { 3, -3, 2 },
+                },
+                2,
+                1,
+                1
+            )
+        );
+        Assert.Equal(
+            [0, 3, -3, 3, 0, 0],
+            Keep(
+                engine,
+                new double[,]
+                {
+                    { 1, 3, -3 },
+                    { 3, -3, 2 },
+                },
+                3,
+                0,
+                1
+            )
+        );
     }
 
     /// <summary>A row of zeros is protected all the same, and takes its share of k from the others.</summary>
@@ -68,12 +112,18 @@ public class KeepLargestTests
     [MemberData(nameof(AllEngines))]
     public void ProtectedZerosCountInsideKeep(string engine)
     {
-        double[,] weights = { { 0, 0, 0, 0 }, { 5, 4, 3, 2 } };
+        double[,] weights =
+        {
+            { 0, 0, 0, 0 },
+            { 5, 4, 3, 2 },
+        };
         Assert.Equal([0, 0, 0, 0, 5, 4, 0, 0], Keep(engine, weights, 4, 1, 2));
         Assert.Equal([0, 0, 0, 0, 5, 4, 3, 0], Keep(engine, weights, 5, 1, 2));
     }
 
-    /// <summary>Engines may look first where the threshold was in the step before: it has moved a little, a lot, up, down, and away to zero.</summary>
+    /// <summary>
+    /// Engines may look first where the threshold was in the step before: it has moved a little, a lot, up, down, and away to zero.
+    /// </summary>
     [Theory]
     [MemberData(nameof(AllEngines))]
     public void AgreesWithASortStepAfterStep(string engine)
@@ -83,10 +133,22 @@ public class KeepLargestTests
         using var bench = Engines.Bench(engine);
         WeightTensor weights = bench.Weights(new double[Rows, Columns]);
         var random = new RandomArrays(5);
-        foreach ((double scale, double density, int keep) in new (double, double, int)[]
-        {
-            (1, 1, 300), (1.001, 1, 300), (0.999, 1, 298), (1, 1, 200), (1, 1, 1400), (50, 1, 200), (0.01, 1, 200), (1, 0.1, 900), (1, 1, 900), (1, 1, 0), (1, 1, 1480),
-        })
+        foreach (
+            (double scale, double density, int keep) in new (double, double, int)[]
+            {
+                (1, 1, 300),
+                (1.001, 1, 300),
+                (0.999, 1, 298),
+                (1, 1, 200),
+                (1, 1, 1400),
+                (50, 1, 200),
+                (0.01, 1, 200),
+                (1, 0.1, 900),
+                (1, 1, 900),
+                (1, 1, 0),
+                (1, 1, 1480),
+            }
+        )
         {
             double[,] values = random.Matrix(Rows, Columns, density);
             foreach (ref double value in Flat.Of(values))
@@ -107,7 +169,11 @@ public class KeepLargestTests
     [MemberData(nameof(AllEngines))]
     public void NothingOrEverythingIsKept(string engine)
     {
-        double[,] weights = { { 1, -2 }, { 0, 4 } };
+        double[,] weights =
+        {
+            { 1, -2 },
+            { 0, 4 },
+        };
         Assert.Equal([0, 0, 0, 0], Keep(engine, weights, 0, null, 0));
         Assert.Equal([1, -2, 0, 4], Keep(engine, weights, 4, null, 0));
     }
@@ -116,7 +182,11 @@ public class KeepLargestTests
     [MemberData(nameof(AllEngines))]
     public void InfinityIsTheLargest(string engine)
     {
-        double[,] weights = { { 1, double.NegativeInfinity }, { float.MaxValue, 4 } };
+        double[,] weights =
+        {
+            { 1, double.NegativeInfinity },
+            { float.MaxValue, 4 },
+        };
         Assert.Equal([0, float.NegativeInfinity, 0, 0], Keep(engine, weights, 1, null, 0));
         Assert.Equal([0, float.NegativeInfinity, float.MaxValue, 0], Keep(engine, weights, 2, 1, 1));
     }
@@ -126,7 +196,11 @@ public class KeepLargestTests
     [MemberData(nameof(AllEngines))]
     public void NotANumberIsLargerStill(string engine)
     {
-        double[,] weights = { { 1, 2, double.PositiveInfinity }, { 4, 5, double.NaN } };
+        double[,] weights =
+        {
+            { 1, 2, double.PositiveInfinity },
+            { 4, 5, double.NaN },
+        };
         Assert.Equal([0, 0, 0, 0, 0, float.NaN], Keep(engine, weights, 1, null, 0));
         Assert.Equal([0, 0, float.PositiveInfinity, 0, 5, float.NaN], Keep(engine, weights, 3, null, 0));
         Assert.Equal([0, 0, float.PositiveInfinity, 0, 0, float.NaN], Keep(engine, weights, 2, 1, 1));
@@ -158,8 +232,16 @@ public class KeepLargestTests
         WeightTensor weights = bench.Weights(new double[3, 4], "the matrix");
         Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, -1, null, 0));
         Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 13, null, 0));
-        Assert.Contains("the matrix", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 5, 1, 2)).Message, StringComparison.Ordinal);
-        Assert.Contains("the matrix", Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 7, 0, 2)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "the matrix",
+            Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 5, 1, 2)).Message,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "the matrix",
+            Assert.ThrowsAny<ArgumentException>(() => bench.Engine.KeepLargest(weights, 7, 0, 2)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     private static float[] Keep(string engine, double[,] values, int keep, int? axis, int alive)
@@ -175,8 +257,10 @@ public class KeepLargestTests
         bool[] kept = ReferenceSelection.KeepLargest(values, keep, axis, alive);
         float[] expected = [.. Flat.Floats(values).Zip(kept, (value, isKept) => isKept ? value : 0)];
         Comparison.SameBits(
-            PositiveZeros(expected), PositiveZeros(Keep(engine, values, keep, axis, alive)),
-            $"{engine}: [{values.GetLength(0)},{values.GetLength(1)}], k = {keep}, axis {axis?.ToString() ?? "none"}, {alive} alive");
+            PositiveZeros(expected),
+            PositiveZeros(Keep(engine, values, keep, axis, alive)),
+            $"{engine}: [{values.GetLength(0)},{values.GetLength(1)}], k = {keep}, axis {axis?.ToString() ?? "none"}, {alive} alive"
+        );
     }
 
     /// <summary>A weight of zero is one whatever its sign.</summary>

@@ -5,14 +5,24 @@ namespace Sparsity.Kernels.Tests;
 
 public class LinearTests
 {
-    // A sum of n products rounds by at most n * 6e-8 of the sum of their magnitudes: n is at most 101 channels, and in weight gradients 390 tokens;
-    // as errors have random signs a tenth of those bounds is plenty.
+    // A sum of n products rounds by at most n * 6e-8 of the sum of their magnitudes: n is at most 101 channels, and in weight gradients 390
+    // tokens; as errors have random signs a tenth of those bounds is plenty.
     private const double Tolerance = 2e-6;
 
-    // Empty and sparse go through the lists of nonzero entries, 0.5 and 1 through the dense product. 101 outputs are more than one block of rows.
+    // Empty and sparse go through the lists of nonzero entries, 0.5 and 1 through the dense product. 101 outputs are more than one block of
+    // rows.
     private static readonly (int Inputs, int Outputs, double Density)[] Layers =
     [
-        (3, 24, 0), (24, 7, 0.1), (5, 101, 0.1), (24, 24, 0.2), (2, 3, 1), (24, 7, 1), (7, 5, 0.5), (4, 101, 1), (101, 13, 1), (1, 1, 1),
+        (3, 24, 0),
+        (24, 7, 0.1),
+        (5, 101, 0.1),
+        (24, 24, 0.2),
+        (2, 3, 1),
+        (24, 7, 1),
+        (7, 5, 0.5),
+        (4, 101, 1),
+        (101, 13, 1),
+        (1, 1, 1),
     ];
 
     public static TheoryData<string> AllEngines => Engines.All;
@@ -21,56 +31,60 @@ public class LinearTests
     [MemberData(nameof(AllEngines))]
     public void ForwardMatchesReference(string engine)
     {
-        ForEach((b, t, layer, random) =>
-        {
-            using var bench = Engines.Bench(engine);
-            double[,,] input = random.Activations(b, t, layer.Inputs);
-            double[,] weight = random.Matrix(layer.Outputs, layer.Inputs, layer.Density);
-            double[] bias = random.Vector(layer.Outputs);
-            WeightTensor weights = bench.Weights(weight);
-            WeightTensor biases = bench.Weights(bias);
-            foreach (bool slice in new[] { false, true })
+        ForEach(
+            (b, t, layer, random) =>
             {
-                string what = $"{engine}: linear forward [{b},{t}] {layer}, slice {slice}";
-                ActivationTensor x = bench.Input(input, slice);
-                ActivationTensor y = bench.Output(b, t, layer.Outputs, slice);
-                bench.Engine.LinearForward(x, weights, biases, y);
-                Comparison.CloseRelative(Reference.Linear(input, weight, bias), bench.Read(y), Tolerance, what);
-                bench.Engine.LinearForward(x, weights, null, y);
-                Comparison.CloseRelative(Reference.Linear(input, weight, null), bench.Read(y), Tolerance, what + ", no bias");
-                bench.RequireNeighboursUntouched(what);
+                using var bench = Engines.Bench(engine);
+                double[,,] input = random.Activations(b, t, layer.Inputs);
+                double[,] weight = random.Matrix(layer.Outputs, layer.Inputs, layer.Density);
+                double[] bias = random.Vector(layer.Outputs);
+                WeightTensor weights = bench.Weights(weight);
+                WeightTensor biases = bench.Weights(bias);
+                foreach (bool slice in new[] { false, true })
+                {
+                    string what = $"{engine}: linear forward [{b},{t}] {layer}, slice {slice}";
+                    ActivationTensor x = bench.Input(input, slice);
+                    ActivationTensor y = bench.Output(b, t, layer.Outputs, slice);
+                    bench.Engine.LinearForward(x, weights, biases, y);
+                    Comparison.CloseRelative(Reference.Linear(input, weight, bias), bench.Read(y), Tolerance, what);
+                    bench.Engine.LinearForward(x, weights, null, y);
+                    Comparison.CloseRelative(Reference.Linear(input, weight, null), bench.Read(y), Tolerance, what + ", no bias");
+                    bench.RequireNeighboursUntouched(what);
+                }
             }
-        });
+        );
     }
 
     [Theory]
     [MemberData(nameof(AllEngines))]
     public void BackwardMatchesFiniteDifferences(string engine)
     {
-        ForEach((b, t, layer, random) =>
-        {
-            using var bench = Engines.Bench(engine);
-            string what = $"{engine}: linear backward [{b},{t}] {layer}";
-            double[,,] input = random.Activations(b, t, layer.Inputs);
-            double[,] weight = random.Matrix(layer.Outputs, layer.Inputs, layer.Density);
-            double[] bias = random.Vector(layer.Outputs);
-            double[,,] outputGradient = random.Activations(b, t, layer.Outputs);
-            double Loss() => Flat.Dot(Reference.Linear(input, weight, bias), outputGradient);
-            bool slice = t > 1;
-            ActivationTensor dy = bench.Gradient(outputGradient, slice);
+        ForEach(
+            (b, t, layer, random) =>
+            {
+                using var bench = Engines.Bench(engine);
+                string what = $"{engine}: linear backward [{b},{t}] {layer}";
+                double[,,] input = random.Activations(b, t, layer.Inputs);
+                double[,] weight = random.Matrix(layer.Outputs, layer.Inputs, layer.Density);
+                double[] bias = random.Vector(layer.Outputs);
+                double[,,] outputGradient = random.Activations(b, t, layer.Outputs);
+                double Loss() => Flat.Dot(Reference.Linear(input, weight, bias), outputGradient);
+                bool slice = t > 1;
+                ActivationTensor dy = bench.Gradient(outputGradient, slice);
 
-            ActivationTensor dx = bench.Output(b, t, layer.Inputs, slice);
-            bench.Engine.LinearBackwardInput(bench.Weights(weight), dy, dx);
-            FiniteDifference.Check(Loss, input, bench.Read(dx), Tolerance, what + ", input");
-            bench.RequireNoPadding(dx, what);
+                ActivationTensor dx = bench.Output(b, t, layer.Inputs, slice);
+                bench.Engine.LinearBackwardInput(bench.Weights(weight), dy, dx);
+                FiniteDifference.Check(Loss, input, bench.Read(dx), Tolerance, what + ", input");
+                bench.RequireNoPadding(dx, what);
 
-            WeightTensor dw = bench.Constant(layer.Outputs, layer.Inputs, 0);
-            WeightTensor db = bench.Constant(1, layer.Outputs, 0);
-            bench.Engine.LinearBackwardWeight(bench.Input(input, slice), dy, dw, db);
-            FiniteDifference.Check(Loss, weight, bench.Read(dw), Tolerance, what + ", weight");
-            FiniteDifference.Check(Loss, bias, bench.Read(db), Tolerance, what + ", bias");
-            bench.RequireNeighboursUntouched(what);
-        });
+                WeightTensor dw = bench.Constant(layer.Outputs, layer.Inputs, 0);
+                WeightTensor db = bench.Constant(1, layer.Outputs, 0);
+                bench.Engine.LinearBackwardWeight(bench.Input(input, slice), dy, dw, db);
+                FiniteDifference.Check(Loss, weight, bench.Read(dw), Tolerance, what + ", weight");
+                FiniteDifference.Check(Loss, bias, bench.Read(db), Tolerance, what + ", bias");
+                bench.RequireNeighboursUntouched(what);
+            }
+        );
     }
 
     [Theory]
@@ -95,7 +109,12 @@ public class LinearTests
         Comparison.CloseRelative(biasOnce, bench.Read(dbFromMinusTwo), 1e-6, "bias gradient on top of -2");
 
         bench.Engine.LinearBackwardWeight(x, dy, dwFromThree, null);
-        Comparison.CloseRelative(once.Select(v => (2 * v) - 3).ToArray(), bench.Read(dwFromThree), 1e-6, "weight gradient without a bias gradient");
+        Comparison.CloseRelative(
+            once.Select(v => (2 * v) - 3).ToArray(),
+            bench.Read(dwFromThree),
+            1e-6,
+            "weight gradient without a bias gradient"
+        );
     }
 
     /// <summary>Every operation that changes a matrix must be seen by the next product with it.</summary>
@@ -145,7 +164,12 @@ public class LinearTests
         var moment = new double[8, 6];
         bench.Read(m).Select(value => (double)value).ToArray().CopyTo(Flat.Of(moment));
         e.LinearForward(x, m, null, y);
-        Comparison.CloseRelative(Reference.Linear(input, moment, null), bench.Read(y), Tolerance, $"{engine}: product with a moment after AdamStep");
+        Comparison.CloseRelative(
+            Reference.Linear(input, moment, null),
+            bench.Read(y),
+            Tolerance,
+            $"{engine}: product with a moment after AdamStep"
+        );
     }
 
     private static void ForEach(Action<int, int, (int Inputs, int Outputs, double Density), RandomArrays> body)

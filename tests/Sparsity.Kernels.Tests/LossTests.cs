@@ -71,7 +71,9 @@ public class LossTests
         }
     }
 
-    /// <summary>Large logits neither overflow nor round the loss away: differences of logits are exact, so the tolerance is relative to the loss.</summary>
+    /// <summary>
+    /// Large logits neither overflow nor round the loss away: differences of logits are exact, so the tolerance is relative to the loss.
+    /// </summary>
     [Theory]
     [MemberData(nameof(AllEngines))]
     public void LargeLogitsKeepTheirPrecision(string engine)
@@ -88,7 +90,10 @@ public class LossTests
                 }
             }
 
-            int[,] targets = { { 0, 1, 2, 3, 3 } };
+            int[,] targets =
+            {
+                { 0, 1, 2, 3, 3 },
+            };
             ActivationTensor losses = bench.Output(1, 5, 1);
             ActivationTensor gradient = bench.Output(1, 5, 4);
             bench.Engine.CrossEntropy(bench.Input(logits), bench.Tokens(targets), losses, gradient, 1);
@@ -101,7 +106,25 @@ public class LossTests
 
         using var wide = Engines.Bench(engine);
         ActivationTensor loss = wide.Output(1, 1, 1);
-        wide.Engine.CrossEntropy(wide.Input(new double[,,] { { { 3e4, -3e4 } } }), wide.Tokens(new[,] { { 1 } }), loss, null, 1);
+        wide.Engine.CrossEntropy(
+            wide.Input(
+                new double[,,]
+                {
+                    {
+                        { 3e4, -3e4 },
+                    },
+                }
+            ),
+            wide.Tokens(
+                new[,]
+                {
+                    { 1 },
+                }
+            ),
+            loss,
+            null,
+            1
+        );
         Comparison.Close([6e4], wide.Read(loss), 6e-2, engine + ": a target of probability exp(-60000)");
     }
 
@@ -112,7 +135,26 @@ public class LossTests
     {
         using var bench = Engines.Bench(engine);
         ActivationTensor losses = bench.Output(1, 2, 1);
-        bench.Engine.CrossEntropy(bench.Input(new[,,] { { { 1.0, double.NaN, 2 }, { 1, 2, 3 } } }), bench.Tokens(new[,] { { 0, 0 } }), losses, null, 1);
+        bench.Engine.CrossEntropy(
+            bench.Input(
+                new[,,]
+                {
+                    {
+                        { 1.0, double.NaN, 2 },
+                        { 1, 2, 3 },
+                    },
+                }
+            ),
+            bench.Tokens(
+                new[,]
+                {
+                    { 0, 0 },
+                }
+            ),
+            losses,
+            null,
+            1
+        );
         Assert.True(float.IsNaN(bench.Read(losses)[0]));
         Assert.True(float.IsFinite(bench.Read(losses)[1]));
     }
@@ -151,7 +193,12 @@ public class LossTests
 
                 WeightTensor onTop = bench.Constant(vocabulary, vocabulary, 2);
                 bench.Engine.BigramBackward(ids, bench.Gradient(gradient), onTop);
-                Comparison.CloseRelative(actual.Select(v => v + 2.0).ToArray(), bench.Read(onTop), Tolerance, what + ", table gradient on top of 2");
+                Comparison.CloseRelative(
+                    actual.Select(v => v + 2.0).ToArray(),
+                    bench.Read(onTop),
+                    Tolerance,
+                    what + ", table gradient on top of 2"
+                );
             }
         }
     }

@@ -5,20 +5,43 @@ using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests;
 
-/// <summary>The whole model in every kind of configuration: logits and the gradient of each parameter against the model in double precision.</summary>
+/// <summary>
+/// The whole model in every kind of configuration: logits and the gradient of each parameter against the model in double precision.
+/// </summary>
 public class ModelGradientTests
 {
     // Activations of order 1 through two layers of at most 20 terms each; gradients of a mean loss are of order 0.1.
     private const double LogitsTolerance = 2e-6;
     private const double GradientTolerance = 2e-6;
 
-    private static readonly ModelConfig Small = new() { BlockSize = 7, VocabSize = 11, NLayer = 2, NHead = 2, DHeadField = 3, DModel = 6, DMlpField = 10 };
+    private static readonly ModelConfig Small = new()
+    {
+        BlockSize = 7,
+        VocabSize = 11,
+        NLayer = 2,
+        NHead = 2,
+        DHeadField = 3,
+        DModel = 6,
+        DMlpField = 10,
+    };
 
     private static readonly Dictionary<string, ModelConfig> Configurations = new()
     {
         ["LayerNorm with bias, tied"] = Small,
-        ["LayerNorm without bias, no biases, ReLU"] = Small with { LnBias = false, Bias = false, ActivationType = "relu", TiedUnembed = false },
-        ["RMSNorm, ReLU residual, heads wider than the residual"] = Small with { RmsNorm = true, ResidualActivationType = "relu", DHeadField = 5, DMlpField = 3 },
+        ["LayerNorm without bias, no biases, ReLU"] = Small with
+        {
+            LnBias = false,
+            Bias = false,
+            ActivationType = "relu",
+            TiedUnembed = false,
+        },
+        ["RMSNorm, ReLU residual, heads wider than the residual"] = Small with
+        {
+            RmsNorm = true,
+            ResidualActivationType = "relu",
+            DHeadField = 5,
+            DMlpField = 3,
+        },
         ["AbsTopK at all places, learned bigrams, sinks"] = Small with
         {
             RmsNorm = true,
@@ -32,13 +55,35 @@ public class ModelGradientTests
         ["AbsTopK that keeps one entry"] = Small with { RmsNorm = true, Afrac = 0.2, AfracLoctypes = "attn_q,attn_k,mlp_in" },
         ["AbsTopK of the embedding and before GELU, at least one entry"] = Small with
         {
-            RmsNorm = true, Afrac = 0.1, AfracAtLeastOne = true, AfracLoctypes = "resid_pre,mlp_pre_act,mlp_out",
+            RmsNorm = true,
+            Afrac = 0.1,
+            AfracAtLeastOne = true,
+            AfracLoctypes = "resid_pre,mlp_pre_act,mlp_out",
         },
         ["learned concatenated positions"] = Small with { DPosEmb = 3, Afrac = 0.5, AfracLoctypes = "attn_in,mlp_in" },
         ["concatenated positions of width 1"] = Small with { DPosEmb = 1, LnBias = false, Bias = false, TiedUnembed = false },
-        ["sinusoids of odd width, fixed bigrams"] = Small with { DPosEmb = 5, SinusoidalCatPosEmb = true, RmsNorm = true, EnableBigramTable = true },
-        ["one layer, one head, one neuron, one channel of a head"] = Small with { NLayer = 1, NHead = 1, DHeadField = 1, DMlpField = 1, Sink = true },
-        ["sinks with LayerNorm and ReLU residual"] = Small with { Sink = true, ResidualActivationType = "relu", Afrac = 0.7, AfracLoctypes = "resid_post_attn,resid_post_mlp" },
+        ["sinusoids of odd width, fixed bigrams"] = Small with
+        {
+            DPosEmb = 5,
+            SinusoidalCatPosEmb = true,
+            RmsNorm = true,
+            EnableBigramTable = true,
+        },
+        ["one layer, one head, one neuron, one channel of a head"] = Small with
+        {
+            NLayer = 1,
+            NHead = 1,
+            DHeadField = 1,
+            DMlpField = 1,
+            Sink = true,
+        },
+        ["sinks with LayerNorm and ReLU residual"] = Small with
+        {
+            Sink = true,
+            ResidualActivationType = "relu",
+            Afrac = 0.7,
+            AfracLoctypes = "resid_post_attn,resid_post_mlp",
+        },
     };
 
     public static TheoryData<string, string> Cases => Engines.With([.. Configurations.Keys]);
@@ -79,7 +124,12 @@ public class ModelGradientTests
             var gradient = new float[parameter.Spec.Length];
             engine.Read(parameter.Gradient!, gradient);
             FiniteDifference.Check(
-                () => reference.Loss(tokens, targets), values[parameter.Spec.Name], gradient, GradientTolerance, $"{engineName}: {name}, {parameter.Spec.Name}");
+                () => reference.Loss(tokens, targets),
+                values[parameter.Spec.Name],
+                gradient,
+                GradientTolerance,
+                $"{engineName}: {name}, {parameter.Spec.Name}"
+            );
         }
     }
 

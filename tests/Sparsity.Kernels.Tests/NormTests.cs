@@ -5,7 +5,8 @@ namespace Sparsity.Kernels.Tests;
 
 public class NormTests
 {
-    // The mean rounds by 6e-8 of itself, which the reciprocal deviation multiplies: at most 3.3 here, as Spread sees to. A few such errors add up.
+    // The mean rounds by 6e-8 of itself, which the reciprocal deviation multiplies: at most 3.3 here, as Spread sees to. A few such errors
+    // add up.
     private const double ForwardTolerance = 1e-6;
 
     // The same once more multiplied by the reciprocal deviation.
@@ -31,7 +32,14 @@ public class NormTests
             bool slice = seed % 2 == 0;
             ActivationTensor output = bench.Output(b, t, channels, slice);
             ActivationTensor statistics = bench.Output(b, t, 2);
-            bench.Engine.NormForward(kind, bench.Input(input, slice), bench.Weights(weight), bias is null ? null : bench.Weights(bias), output, statistics);
+            bench.Engine.NormForward(
+                kind,
+                bench.Input(input, slice),
+                bench.Weights(weight),
+                bias is null ? null : bench.Weights(bias),
+                output,
+                statistics
+            );
             (double[,,] expected, double[,,] expectedStatistics) = Reference.Norm(kind, input, weight, bias);
             Comparison.CloseRelative(expected, bench.Read(output), ForwardTolerance, what);
             Comparison.CloseRelative(expectedStatistics, bench.Read(statistics), ForwardTolerance, what + ", statistics");
@@ -145,7 +153,8 @@ public class NormTests
     }
 
     /// <summary>
-    /// Channels that hardly differ: deviation 0.01 around 1, reciprocal 100. The mean's rounding error of 6e-8 then shows as 6e-6 in outputs, a few times over.
+    /// Channels that hardly differ: deviation 0.01 around 1, reciprocal 100. The mean's rounding error of 6e-8 then shows as 6e-6 in
+    /// outputs, a few times over.
     /// </summary>
     [Theory]
     [MemberData(nameof(AllEngines))]
@@ -172,14 +181,23 @@ public class NormTests
         using var bench = Engines.Bench(engine);
         ActivationTensor output = bench.Output(1, 5, 3);
         ActivationTensor statistics = bench.Output(1, 5, 2);
-        bench.Engine.NormForward(kind, bench.Input(new double[1, 5, 3]), bench.Weights([1, 2, 3]), bench.Weights([4.0, 5, 6]), output, statistics);
+        bench.Engine.NormForward(
+            kind,
+            bench.Input(new double[1, 5, 3]),
+            bench.Weights([1, 2, 3]),
+            bench.Weights([4.0, 5, 6]),
+            output,
+            statistics
+        );
 
         Assert.Equal(Enumerable.Range(0, 15).Select(i => 4f + (i % 3)), bench.Read(output));
         double epsilon = kind == NormKind.RmsNorm ? 1.1920929e-7 : 1e-5;
         Comparison.Close([1 / Math.Sqrt(epsilon)], bench.Read(statistics).AsSpan(1, 1), 1e-3, "reciprocal deviation of zeros");
     }
 
-    /// <summary>Random inputs of which every token's channels have a deviation of at least 0.3: less makes the operation itself ill-conditioned.</summary>
+    /// <summary>
+    /// Random inputs of which every token's channels have a deviation of at least 0.3: less makes the operation itself ill-conditioned.
+    /// </summary>
     private static double[,,] Spread(RandomArrays random, int sequences, int tokens, int channels)
     {
         double[,,] input = random.Activations(sequences, tokens, channels);

@@ -11,7 +11,8 @@ public class OptimizerTests
     public static TheoryData<string> AllEngines => Engines.All;
 
     /// <summary>
-    /// Ten steps with a new gradient each. A step rounds the weight once (6e-8 of at most 5) and its update of at most the rate a few times: 5e-7 per step.
+    /// Ten steps with a new gradient each. A step rounds the weight once (6e-8 of at most 5) and its update of at most the rate a few
+    /// times: 5e-7 per step.
     /// </summary>
     [Theory]
     [MemberData(nameof(AllEngines))]
@@ -19,7 +20,13 @@ public class OptimizerTests
     {
         foreach (int length in Lengths)
         {
-            foreach ((float rate, float beta1, float beta2, float epsilon) in new[] { (0.0128f, 0.9f, 0.95f, 0.1f), (0.003f, 0.9f, 0.999f, 1e-8f) })
+            foreach (
+                (float rate, float beta1, float beta2, float epsilon) in new[]
+                {
+                    (0.0128f, 0.9f, 0.95f, 0.1f),
+                    (0.003f, 0.9f, 0.999f, 1e-8f),
+                }
+            )
             {
                 using var bench = Engines.Bench(engine);
                 var random = new RandomArrays((ulong)length);
@@ -54,7 +61,18 @@ public class OptimizerTests
         using var bench = Engines.Bench(engine);
         double[] weights = new RandomArrays(1).Vector(17);
         WeightTensor w = bench.Weights(weights);
-        bench.Engine.AdamStep(w, bench.Constant(1, 17, 0), bench.Constant(1, 17, 0), bench.Constant(1, 17, 0), 1, 0.1f, 0.9f, 0.95f, 0.1f, 1);
+        bench.Engine.AdamStep(
+            w,
+            bench.Constant(1, 17, 0),
+            bench.Constant(1, 17, 0),
+            bench.Constant(1, 17, 0),
+            1,
+            0.1f,
+            0.9f,
+            0.95f,
+            0.1f,
+            1
+        );
         Comparison.SameBits(Flat.Floats(weights), bench.Read(w), engine);
     }
 
@@ -94,6 +112,9 @@ public class OptimizerTests
         }
 
         using var special = Engines.Bench(engine);
-        Assert.Equal(3, special.Engine.CountNonzero(special.Weights([0, double.NegativeZero, float.Epsilon, double.NaN, double.PositiveInfinity])));
+        Assert.Equal(
+            3,
+            special.Engine.CountNonzero(special.Weights([0, double.NegativeZero, float.Epsilon, double.NaN, double.PositiveInfinity]))
+        );
     }
 }

@@ -8,7 +8,11 @@ namespace Sparsity.Kernels.Tests;
 
 public class PromptSurveyTests
 {
-    private static readonly TokenizedPair[] Pairs = [new([1, 2, 3, 4, 5], [6, 7, 8], 9, 10), new([11, 12], [13, 14, 15, 16, 17, 18, 19], 9, 10)];
+    private static readonly TokenizedPair[] Pairs =
+    [
+        new([1, 2, 3, 4, 5], [6, 7, 8], 9, 10),
+        new([11, 12], [13, 14, 15, 16, 17, 18, 19], 9, 10),
+    ];
 
     /// <summary>Weights on the values must add up to what the engine's attention puts out.</summary>
     [Theory]
@@ -20,7 +24,10 @@ public class PromptSurveyTests
         ModelConfig config = TinyModels.Config with { Sink = sink };
         using ModelParameters parameters = TinyModels.Random(engine, config, 3);
         var model = new Transformer(parameters);
-        Node[] values = [.. Enumerable.Range(0, config.AttentionChannels).Select(channel => new Node(new Site(1, SiteKind.AttnV), channel))];
+        Node[] values =
+        [
+            .. Enumerable.Range(0, config.AttentionChannels).Select(channel => new Node(new Site(1, SiteKind.AttnV), channel)),
+        ];
         var outputs = new ActivationRecorder(engine, site => site.Kind == SiteKind.AttnY);
         using ForwardState state = model.CreateForwardState(1, 7);
         state.Hooks.Add(outputs);

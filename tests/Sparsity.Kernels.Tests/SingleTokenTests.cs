@@ -3,20 +3,27 @@ using Sparsity.TestSupport;
 
 namespace Sparsity.Kernels.Tests;
 
-/// <summary>A token by itself gives the bits that it gives among others, on wide inputs and sparse weights, which generation relies on.</summary>
+/// <summary>
+/// A token by itself gives the bits that it gives among others, on wide inputs and sparse weights, which generation relies on.
+/// </summary>
 public class SingleTokenTests
 {
     public static TheoryData<string> AllEngines => Engines.All;
 
     [Theory]
     [MemberData(nameof(AllEngines))]
-    public void SparseProductsAgree(string engineName) => Compare(engineName, "linear", (bench, input, random) =>
-    {
-        double[,] weight = random.Matrix(70, input.Channels, density: 0.1);
-        ActivationTensor output = bench.Output(input.Sequences, input.Tokens, 70);
-        bench.Engine.LinearForward(input, bench.Weights(weight), bench.Weights(random.Vector(70)), output);
-        return output;
-    });
+    public void SparseProductsAgree(string engineName) =>
+        Compare(
+            engineName,
+            "linear",
+            (bench, input, random) =>
+            {
+                double[,] weight = random.Matrix(70, input.Channels, density: 0.1);
+                ActivationTensor output = bench.Output(input.Sequences, input.Tokens, 70);
+                bench.Engine.LinearForward(input, bench.Weights(weight), bench.Weights(random.Vector(70)), output);
+                return output;
+            }
+        );
 
     [Theory]
     [MemberData(nameof(AllEngines))]
@@ -24,16 +31,24 @@ public class SingleTokenTests
     {
         foreach (int keep in new[] { 0, 1, 25, 99, 100 })
         {
-            Compare(engineName, $"AbsTopK {keep}", (bench, input, _) =>
-            {
-                SelectionTensor selection = bench.Selection(input);
-                bench.Engine.AbsTopKForward(input, keep, selection);
-                ActivationTensor gradient = bench.Output(input.Sequences, input.Tokens, input.Channels);
-                bench.Engine.Copy(input, gradient);
-                bench.Engine.AbsTopKBackward(selection, gradient);
-                Comparison.SameBits(bench.Read(input), bench.Read(gradient), $"{engineName}: the selection of {keep} is not what was kept");
-                return input;
-            });
+            Compare(
+                engineName,
+                $"AbsTopK {keep}",
+                (bench, input, _) =>
+                {
+                    SelectionTensor selection = bench.Selection(input);
+                    bench.Engine.AbsTopKForward(input, keep, selection);
+                    ActivationTensor gradient = bench.Output(input.Sequences, input.Tokens, input.Channels);
+                    bench.Engine.Copy(input, gradient);
+                    bench.Engine.AbsTopKBackward(selection, gradient);
+                    Comparison.SameBits(
+                        bench.Read(input),
+                        bench.Read(gradient),
+                        $"{engineName}: the selection of {keep} is not what was kept"
+                    );
+                    return input;
+                }
+            );
         }
     }
 
@@ -43,11 +58,15 @@ public class SingleTokenTests
     {
         foreach (ActivationKind kind in Enum.GetValues<ActivationKind>())
         {
-            Compare(engineName, kind.ToString(), (bench, input, _) =>
-            {
-                bench.Engine.ActivationForward(kind, input, input);
-                return input;
-            });
+            Compare(
+                engineName,
+                kind.ToString(),
+                (bench, input, _) =>
+                {
+                    bench.Engine.ActivationForward(kind, input, input);
+                    return input;
+                }
+            );
         }
     }
 
@@ -59,7 +78,10 @@ public class SingleTokenTests
         for (int c = 0; c < 100; c++)
         {
             // Zeros and ties, as after an earlier AbsTopK.
-            all[0, 1, c] = c % 3 == 0 ? 0 : c % 10 == 1 ? 0.5 : all[0, 1, c];
+            all[0, 1, c] =
+                c % 3 == 0 ? 0
+                : c % 10 == 1 ? 0.5
+                : all[0, 1, c];
             one[0, 0, c] = all[0, 1, c];
         }
 

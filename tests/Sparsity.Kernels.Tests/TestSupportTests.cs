@@ -12,7 +12,11 @@ public class TestSupportTests
         Assert.Equal(0.5, Comparison.Close([1, 2], [1, 2.5f], 1, "half"));
         Assert.Equal(0, Comparison.Close([1, 2], [1, 2], 0, "equal"));
         var failure = Assert.Throws<ComparisonException>(() => Comparison.Close([1, 2, 3], [1, 2.5f, 5], 0.25, "the thing"));
-        Assert.Contains("the thing: differs by 2, allowed 0.25 (2 of 3 numbers differ by more; the worst is entry 2: expected 3, got 5)", failure.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "the thing: differs by 2, allowed 0.25 (2 of 3 numbers differ by more; the worst is entry 2: expected 3, got 5)",
+            failure.Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Theory]

@@ -16,7 +16,15 @@ public class TextGeneratorTests
     private static readonly Dictionary<string, ModelConfig> Configurations = new()
     {
         ["the paper's kind"] = TinyModels.Config with { BlockSize = 90 },
-        ["LayerNorm, tied, no AbsTopK"] = TinyModels.Config with { BlockSize = 90, RmsNorm = false, TiedUnembed = true, Afrac = null, Sink = false, EnableBigramTable = false },
+        ["LayerNorm, tied, no AbsTopK"] = TinyModels.Config with
+        {
+            BlockSize = 90,
+            RmsNorm = false,
+            TiedUnembed = true,
+            Afrac = null,
+            Sink = false,
+            EnableBigramTable = false,
+        },
         ["concatenated positions, ReLU residual"] = TinyModels.Config with { BlockSize = 90, DPosEmb = 6, ResidualActivationType = "relu" },
         ["a window that slides"] = TinyModels.Config with { BlockSize = 40 },
     };

@@ -3,8 +3,9 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Parity;
 
 /// <summary>
-/// An engine with tensors for one test. To show what an operation must not depend on or touch, it fills everything that is not an input with
-/// <see cref="Garbage"/>: outputs before they are written, the channels beside a slice, and (on engines that have any) the padding lanes of activations.
+/// An engine with tensors for one test. To show what an operation must not depend on or touch, it fills everything that is not an input
+/// with <see cref="Garbage"/>: outputs before they are written, the channels beside a slice, and (on engines that have any) the padding
+/// lanes of activations.
 /// </summary>
 public sealed class Bench : IDisposable
 {
@@ -28,9 +29,7 @@ public sealed class Bench : IDisposable
 
     /// <param name="engine">Disposed with the bench.</param>
     public Bench(IComputeEngine engine)
-        : this(engine, used => used.Dispose())
-    {
-    }
+        : this(engine, used => used.Dispose()) { }
 
     public IComputeEngine Engine { get; }
 
@@ -91,7 +90,8 @@ public sealed class Bench : IDisposable
         return whole.Slice(ChannelsBefore, channels);
     }
 
-    public ActivationTensor OutputLike(ActivationTensor other, bool slice = false) => Output(other.Sequences, other.Tokens, other.Channels, slice);
+    public ActivationTensor OutputLike(ActivationTensor other, bool slice = false) =>
+        Output(other.Sequences, other.Tokens, other.Channels, slice);
 
     public TokenTensor Tokens(int[,] values)
     {
@@ -101,9 +101,11 @@ public sealed class Bench : IDisposable
         return tensor;
     }
 
-    public KeptActivations Kept(ActivationTensor values) => Own(Engine.AllocateKept("kept", values.Sequences, values.Tokens, values.Channels));
+    public KeptActivations Kept(ActivationTensor values) =>
+        Own(Engine.AllocateKept("kept", values.Sequences, values.Tokens, values.Channels));
 
-    public SelectionTensor Selection(ActivationTensor values) => Own(Engine.AllocateSelection("selection", values.Sequences, values.Tokens, values.Channels));
+    public SelectionTensor Selection(ActivationTensor values) =>
+        Own(Engine.AllocateSelection("selection", values.Sequences, values.Tokens, values.Channels));
 
     public float[] Read(ActivationTensor tensor)
     {

@@ -31,9 +31,14 @@ public static class Comparison
             }
         }
 
-        string detail = failures == 0 ? "" : string.Create(
-            CultureInfo.InvariantCulture,
-            $"{failures} of {expected.Length} numbers differ by more; the worst is entry {worstIndex}: expected {expected[worstIndex]:g9}, got {actual[worstIndex]:g9}");
+        string detail =
+            failures == 0
+                ? ""
+                : string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"{failures} of {expected.Length} numbers differ by more; the worst is entry {worstIndex}: expected "
+                        + $"{expected[worstIndex]:g9}, got {actual[worstIndex]:g9}"
+                );
         return new ParityResult(what, worst, tolerance, detail);
     }
 
@@ -51,8 +56,8 @@ public static class Comparison
     }
 
     /// <summary>
-    /// As <see cref="Close"/> with a tolerance of <paramref name="relative"/> times the largest expected magnitude or 1, whichever is more: inputs of tests
-    /// are of order 1, so that is the size of the terms whose rounding errors add up.
+    /// As <see cref="Close"/> with a tolerance of <paramref name="relative"/> times the largest expected magnitude or 1, whichever is more:
+    /// inputs of tests are of order 1, so that is the size of the terms whose rounding errors add up.
     /// </summary>
     public static double CloseRelative(Array expected, ReadOnlySpan<float> actual, double relative, string what)
     {
@@ -71,7 +76,9 @@ public static class Comparison
         {
             if (BitConverter.SingleToInt32Bits(expected[i]) != BitConverter.SingleToInt32Bits(actual[i]))
             {
-                throw new ComparisonException(string.Create(CultureInfo.InvariantCulture, $"{what}: entry {i}: expected {expected[i]:g9}, got {actual[i]:g9}."));
+                throw new ComparisonException(
+                    string.Create(CultureInfo.InvariantCulture, $"{what}: entry {i}: expected {expected[i]:g9}, got {actual[i]:g9}.")
+                );
             }
         }
     }

@@ -37,8 +37,11 @@ public sealed class OfficialFixture
     /// <param name="path">Anywhere, without extension.</param>
     public static OfficialFixture At(string path) => new(path, File.ReadAllBytes(path + ".json"), File.ReadAllBytes(path + ".bin"));
 
-    /// <summary>Single training steps, with AbsTopK at the usual eight places and annealed weights: the fixture that this library carries.</summary>
-    public static OfficialFixture CarriedSteps { get; } = new("official single steps", Resource("single/expected.json"), Resource("single/expected.bin"));
+    /// <summary>
+    /// Single training steps, with AbsTopK at the usual eight places and annealed weights: the fixture that this library carries.
+    /// </summary>
+    public static OfficialFixture CarriedSteps { get; } =
+        new("official single steps", Resource("single/expected.json"), Resource("single/expected.bin"));
 
     /// <summary>The folder of the fixtures in this repository.</summary>
     public static string Root => Path.Combine(RepositoryRoot(), "tests", "fixtures", "official");
@@ -51,7 +54,8 @@ public sealed class OfficialFixture
             yield return Root;
             if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } further)
             {
-                yield return Directory.Exists(further) ? Path.GetFullPath(further)
+                yield return Directory.Exists(further)
+                    ? Path.GetFullPath(further)
                     : throw new DirectoryNotFoundException($"{Variable} is {further}, which is no directory.");
             }
         }
@@ -106,12 +110,15 @@ public sealed class OfficialFixture
             }
         }
 
-        throw new DirectoryNotFoundException($"No folder above {AppContext.BaseDirectory} holds CircuitSparsity.sln: run the tests inside the repository.");
+        throw new DirectoryNotFoundException(
+            $"No folder above {AppContext.BaseDirectory} holds CircuitSparsity.sln: run the tests inside the repository."
+        );
     }
 
-    private JsonElement Entry(string tensor) => _tensors.TryGetProperty(tensor, out JsonElement entry)
-        ? entry
-        : throw new KeyNotFoundException($"{Name}.json has no tensor {tensor}.");
+    private JsonElement Entry(string tensor) =>
+        _tensors.TryGetProperty(tensor, out JsonElement entry)
+            ? entry
+            : throw new KeyNotFoundException($"{Name}.json has no tensor {tensor}.");
 
     private T[] Values<T>(string tensor, string type)
         where T : unmanaged
@@ -123,6 +130,8 @@ public sealed class OfficialFixture
             throw new InvalidDataException($"{Name}.json: {tensor} is {given}, not {type}.");
         }
 
-        return MemoryMarshal.Cast<byte, T>(_data.AsSpan(entry.GetProperty("offset").GetInt32(), entry.GetProperty("nbytes").GetInt32())).ToArray();
+        return MemoryMarshal
+            .Cast<byte, T>(_data.AsSpan(entry.GetProperty("offset").GetInt32(), entry.GetProperty("nbytes").GetInt32()))
+            .ToArray();
     }
 }

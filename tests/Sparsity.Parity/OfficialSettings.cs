@@ -4,7 +4,9 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Parity;
 
-/// <summary>The official script's arguments as this program's settings. A name that is not known fails: its numbers would not be followed.</summary>
+/// <summary>
+/// The official script's arguments as this program's settings. A name that is not known fails: its numbers would not be followed.
+/// </summary>
 public static class OfficialSettings
 {
     /// <summary>What the official script does and this program has an option for.</summary>
@@ -34,7 +36,10 @@ public static class OfficialSettings
                 "pfrac_anneal_exponent" => config with { PfracAnnealExponent = value.GetDouble() },
                 "pfrac_anneal_start_frac" => config with { PfracAnnealStartFrac = value.GetDouble() },
                 "pfrac_anneal_stop_frac" => config with { PfracAnnealStopFrac = value.GetDouble() },
-                "pfrac_anneal_initial" => config with { PfracAnnealInitial = value.ValueKind == JsonValueKind.String && value.GetString() == "max" ? null : value.GetDouble() },
+                "pfrac_anneal_initial" => config with
+                {
+                    PfracAnnealInitial = value.ValueKind == JsonValueKind.String && value.GetString() == "max" ? null : value.GetDouble(),
+                },
                 "pfrac_anneal_schedule_lr_with_L0" => config with { PfracAnnealScheduleLrWithL0 = value.GetBoolean() },
                 "minimum_alive_per_neuron" => config with { MinimumAlivePerNeuron = value.GetInt32() },
                 "expansion_factor" => config with { ExpansionFactor = value.GetDouble() },
@@ -57,21 +62,24 @@ public static class OfficialSettings
     {
         int batch = meta.GetProperty("batch").GetInt32();
         int context = meta.GetProperty("n_ctx").GetInt32();
-        return (Read(meta.GetProperty("hparams")) with
-        {
-            TotalTokens = (long)meta.GetProperty("total_steps").GetInt32() * batch * context,
-            BatchSequences = batch,
-            ContextTokens = context,
-            PositionEmbeddings = meta.GetProperty("wpe_frozen").GetBoolean() ? PositionEmbeddings.None : PositionEmbeddings.Learned,
-        }).Resolved(model);
+        return (
+            Read(meta.GetProperty("hparams")) with
+            {
+                TotalTokens = (long)meta.GetProperty("total_steps").GetInt32() * batch * context,
+                BatchSequences = batch,
+                ContextTokens = context,
+                PositionEmbeddings = meta.GetProperty("wpe_frozen").GetBoolean() ? PositionEmbeddings.None : PositionEmbeddings.Learned,
+            }
+        ).Resolved(model);
     }
 
     private static double? Number(JsonElement value) => value.ValueKind == JsonValueKind.Null ? null : value.GetDouble();
 
-    private static AnnealMode Mode(JsonElement value) => value.GetString() switch
-    {
-        "linear" => AnnealMode.Linear,
-        "power_law" => AnnealMode.PowerLaw,
-        _ => throw new InvalidDataException($"The annealing mode {value} is not understood."),
-    };
+    private static AnnealMode Mode(JsonElement value) =>
+        value.GetString() switch
+        {
+            "linear" => AnnealMode.Linear,
+            "power_law" => AnnealMode.PowerLaw,
+            _ => throw new InvalidDataException($"The annealing mode {value} is not understood."),
+        };
 }

@@ -42,7 +42,9 @@ public sealed class OfficialStep
     public static IReadOnlyList<OfficialStep> AllOf(OfficialFixture fixture)
     {
         OfficialStep[] steps =
-            [.. fixture.Meta.GetProperty("steps").EnumerateArray().Select(expected => new OfficialStep(fixture, expected))];
+        [
+            .. fixture.Meta.GetProperty("steps").EnumerateArray().Select(expected => new OfficialStep(fixture, expected)),
+        ];
         if (steps.Length == 0)
         {
             throw new InvalidDataException($"{fixture.Name}: has no step.");
@@ -60,7 +62,8 @@ public sealed class OfficialStep
     public string Tensor(string kind, string parameter) => $"{Number}/{kind}/{parameter}";
 
     /// <summary>
-    /// Takes the step twice from the official state: in its parts, to see gradients and the weights before selection, and as a training run does.
+    /// Takes the step twice from the official state: in its parts, to see gradients and the weights before selection, and as a training run
+    /// does.
     /// </summary>
     public StepValues Run(IComputeEngine engine)
     {
@@ -82,9 +85,19 @@ public sealed class OfficialStep
         (double loss, double rms) = trainer.Step(Number, tokens);
         Schedule schedule = trainer.Sparsity.Schedule;
         Dictionary<string, int> kept = parameters.Trained.ToDictionary(
-            parameter => parameter.Spec.Name, parameter => trainer.Sparsity.Kept(parameter.Spec, Number));
+            parameter => parameter.Spec.Name,
+            parameter => trainer.Sparsity.Kept(parameter.Spec, Number)
+        );
         return new StepValues(
-            schedule.LearningRate(Number), schedule.Pfrac(Number), kept, loss, rms, gradients, afterAdam, Read(parameters, parameters.All, parameter => parameter.Value));
+            schedule.LearningRate(Number),
+            schedule.Pfrac(Number),
+            kept,
+            loss,
+            rms,
+            gradients,
+            afterAdam,
+            Read(parameters, parameters.All, parameter => parameter.Value)
+        );
     }
 
     /// <summary>Writes the state at the start of the step: what a checkpoint holds.</summary>
@@ -109,27 +122,37 @@ public sealed class OfficialStep
     }
 
     /// <summary>A moment at the start of the step. Before the first step the script has none yet: they are zero.</summary>
-    public float[] Moment(string kind, string parameter) => Number == 0 && !Fixture.Contains(Tensor(kind, parameter))
-        ? new float[Fixture.Floats(Tensor("before", parameter)).Length]
-        : Fixture.Floats(Tensor(kind, parameter));
+    public float[] Moment(string kind, string parameter) =>
+        Number == 0 && !Fixture.Contains(Tensor(kind, parameter))
+            ? new float[Fixture.Floats(Tensor("before", parameter)).Length]
+            : Fixture.Floats(Tensor(kind, parameter));
 
     private static Dictionary<string, float[]> Read(
-        ModelParameters parameters, IEnumerable<Parameter> which, Func<Parameter, WeightTensor> tensorOf) => which.ToDictionary(
-        parameter => parameter.Spec.Name,
-        parameter =>
-        {
-            var values = new float[parameter.Spec.Length];
-            parameters.Engine.Read(tensorOf(parameter), values);
-            return values;
-        });
+        ModelParameters parameters,
+        IEnumerable<Parameter> which,
+        Func<Parameter, WeightTensor> tensorOf
+    ) =>
+        which.ToDictionary(
+            parameter => parameter.Spec.Name,
+            parameter =>
+            {
+                var values = new float[parameter.Spec.Length];
+                parameters.Engine.Read(tensorOf(parameter), values);
+                return values;
+            }
+        );
 
     /// <summary>What may be in the fixture: of parameters that are not trained only their values.</summary>
     private IEnumerable<string> KnownTensors() =>
-    [
-        $"{Number}/tokens",
-        .. ParameterSpec.ListFor(Model).SelectMany(
-            spec => !spec.IsBuffer && Trainer.Trains(Model, Training, spec) ? Kinds : ValueKinds, (spec, kind) => Tensor(kind, spec.Name)),
-    ];
+        [
+            $"{Number}/tokens",
+            .. ParameterSpec
+                .ListFor(Model)
+                .SelectMany(
+                    spec => !spec.IsBuffer && Trainer.Trains(Model, Training, spec) ? Kinds : ValueKinds,
+                    (spec, kind) => Tensor(kind, spec.Name)
+                ),
+        ];
 }
 
 /// <summary>What a training step did.</summary>
@@ -142,7 +165,12 @@ public sealed class OfficialStep
 /// <param name="AfterAdam">Weights before selection and decay.</param>
 /// <param name="After">Weights at the end of the step.</param>
 public sealed record StepValues(
-    double LearningRate, double Pfrac, IReadOnlyDictionary<string, int> Kept, double Loss, double GradientRms,
+    double LearningRate,
+    double Pfrac,
+    IReadOnlyDictionary<string, int> Kept,
+    double Loss,
+    double GradientRms,
     IReadOnlyDictionary<string, float[]> Gradients,
     IReadOnlyDictionary<string, float[]> AfterAdam,
-    IReadOnlyDictionary<string, float[]> After);
+    IReadOnlyDictionary<string, float[]> After
+);

@@ -11,7 +11,9 @@ public static class OfficialStepComparison
     /// <summary>Relative.</summary>
     private const double GradientRmsTolerance = 1e-6;
 
-    /// <summary>Entries that changed places in a selection may differ by so many standard deviations of the float32 error of that difference.</summary>
+    /// <summary>
+    /// Entries that changed places in a selection may differ by so many standard deviations of the float32 error of that difference.
+    /// </summary>
     private const double SigmasOfTie = 5;
 
     /// <summary>One result for each number of the step and each tensor of each parameter.</summary>
@@ -33,7 +35,10 @@ public static class OfficialStepComparison
             bool isTrained = actual.Gradients.ContainsKey(spec.Name);
             foreach (ParityResult result in isTrained ? Trained(step, actual, spec) : Untrained(step, actual, spec))
             {
-                yield return result with { Name = $"{prefix}{spec.Name}, {result.Name}" };
+                yield return result with
+                {
+                    Name = $"{prefix}{spec.Name}, {result.Name}",
+                };
             }
         }
     }
@@ -88,7 +93,8 @@ public static class OfficialStepComparison
     }
 
     /// <summary>
-    /// Which entries the script kept: read from the weights it left, or selected from the weights it had and held to what the fixture says of it.
+    /// Which entries the script kept: read from the weights it left, or selected from the weights it had and held to what the fixture says
+    /// of it.
     /// </summary>
     private static bool[] OfficialSelection(OfficialStep step, ParameterSpec spec, float[] weights, int keep)
     {
@@ -109,18 +115,22 @@ public static class OfficialStepComparison
         int nonzero = Enumerable.Range(0, weights.Length).Count(i => kept[i] && weights[i] != 0);
         int stated = step.Expected.GetProperty("nnz").GetProperty(spec.Name).GetInt32();
         float largestZeroed = weights.Where((_, i) => !kept[i]).Select(Math.Abs).DefaultIfEmpty().Max();
-        bool fits = !step.Expected.GetProperty("thresholds").TryGetProperty(spec.Name, out JsonElement thresholds)
-            || thresholds[1].ValueKind != JsonValueKind.Number || (float)thresholds[1].GetDouble() == largestZeroed;
+        bool fits =
+            !step.Expected.GetProperty("thresholds").TryGetProperty(spec.Name, out JsonElement thresholds)
+            || thresholds[1].ValueKind != JsonValueKind.Number
+            || (float)thresholds[1].GetDouble() == largestZeroed;
         return nonzero == stated && fits
             ? kept
             : throw new InvalidDataException(
-                $"{fixture.Name}, step {step.Number}: of the weights of {spec.Name} after Adam {nonzero} would stay, and the largest zeroed would be "
-                + $"{largestZeroed}; the fixture says {stated} and {thresholds}.");
+                $"{fixture.Name}, step {step.Number}: of the weights of {spec.Name} after Adam {nonzero} would stay, and the largest "
+                    + $"zeroed would be "
+                    + $"{largestZeroed}; the fixture says {stated} and {thresholds}."
+            );
     }
 
     /// <summary>
-    /// The support, in standard deviations: entries kept on one side only are paired in the order of their magnitudes, and those of a pair may
-    /// differ by as much as float32 cannot tell apart.
+    /// The support, in standard deviations: entries kept on one side only are paired in the order of their magnitudes, and those of a pair
+    /// may differ by as much as float32 cannot tell apart.
     /// </summary>
     private static ParityResult Support(float[] weights, bool[] kept, float[] after, OfficialStepErrors errors)
     {

@@ -3,7 +3,8 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Parity;
 
 /// <summary>Every operation of the seam, forward and backward, on random tensors of one size; each gives all that it computed.</summary>
-/// <remarks>No selection is made on numbers that were computed before it: where two of them nearly tie, one rounding more or less would choose another.</remarks>
+/// <remarks>No selection is made on numbers that were computed before it: where two of them nearly tie, one rounding more or less would
+/// choose another.</remarks>
 public sealed class OperationRuns
 {
     private readonly int _sequences;
@@ -39,7 +40,12 @@ public sealed class OperationRuns
                 ActivationTensor output = Output(bench);
                 bench.Engine.EmbeddingForward(ids, table, positions, output);
                 bench.Engine.EmbeddingBackward(ids, Gradient(bench, random), table, positions);
-                return [new("output", bench.Read(output)), new("table's gradient", bench.Read(table)), new("positions' gradient", bench.Read(positions))];
+                return
+                [
+                    new("output", bench.Read(output)),
+                    new("table's gradient", bench.Read(table)),
+                    new("positions' gradient", bench.Read(positions)),
+                ];
             },
             ["RmsNorm"] = (bench, random) => Norm(bench, random, NormKind.RmsNorm),
             ["LayerNorm"] = (bench, random) => Norm(bench, random, NormKind.LayerNorm),
@@ -50,7 +56,12 @@ public sealed class OperationRuns
                 ActivationTensor gradient = bench.Gradient(random.Activations(_sequences, _tokens, NarrowOutputs));
                 bench.Engine.AbsTopKForward(gradient, NarrowOutputs / 4, bench.Selection(gradient));
                 WeightTensor weightGradient = bench.Weights(random.Matrix(NarrowOutputs, WideInputs));
-                bench.Engine.LinearBackwardWeight(bench.Input(random.Activations(_sequences, _tokens, WideInputs)), gradient, weightGradient, null);
+                bench.Engine.LinearBackwardWeight(
+                    bench.Input(random.Activations(_sequences, _tokens, WideInputs)),
+                    gradient,
+                    weightGradient,
+                    null
+                );
                 return [new("weight gradient", bench.Read(weightGradient))];
             },
             ["AbsTopK"] = (bench, random) =>
@@ -93,8 +104,20 @@ public sealed class OperationRuns
                 using KeyValueCache cache = bench.Engine.AllocateKeyValueCache("cache", _sequences, _tokens + 1, _channels);
                 WeightTensor sink = bench.Weights(random.Vector(Heads));
                 ActivationTensor many = Output(bench);
-                bench.Engine.CachedAttentionForward(Input(bench, random), Input(bench, random), Input(bench, random), Heads, sink, cache, 0, many);
-                ActivationTensor[] next = [.. Enumerable.Range(0, 3).Select(_ => bench.Input(random.Activations(_sequences, 1, _channels)))];
+                bench.Engine.CachedAttentionForward(
+                    Input(bench, random),
+                    Input(bench, random),
+                    Input(bench, random),
+                    Heads,
+                    sink,
+                    cache,
+                    0,
+                    many
+                );
+                ActivationTensor[] next =
+                [
+                    .. Enumerable.Range(0, 3).Select(_ => bench.Input(random.Activations(_sequences, 1, _channels))),
+                ];
                 ActivationTensor one = bench.Output(_sequences, 1, _channels);
                 bench.Engine.CachedAttentionForward(next[0], next[1], next[2], Heads, sink, cache, _tokens, one);
                 return [new("output", bench.Read(many)), new("output of the next token", bench.Read(one))];
@@ -123,15 +146,27 @@ public sealed class OperationRuns
                 ActivationTensor targetGradient = Gradient(bench, random);
                 ScalarTensor sums = bench.Scalars(3);
                 bench.Engine.NormalisedErrorForward(prediction, target, sums, 0);
-                bench.Engine.NormalisedErrorBackward(prediction, target, sums, 0, _sequences * _tokens * _channels, gradient, targetGradient);
+                bench.Engine.NormalisedErrorBackward(
+                    prediction,
+                    target,
+                    sums,
+                    0,
+                    _sequences * _tokens * _channels,
+                    gradient,
+                    targetGradient
+                );
                 ActivationTensor losses = bench.Output(_sequences, _tokens, 1);
                 bench.Engine.KullbackLeibler(target, prediction, losses, prediction, 1);
                 bench.Engine.Sum(losses, sums, 2);
                 float[] read = [.. bench.Read(sums).Select(sum => (float)sum)];
                 return
                 [
-                    new("sums of squares", read[..2]), new("error's gradient", bench.Read(gradient)), new("error's gradient for the target", bench.Read(targetGradient)),
-                    new("divergences", bench.Read(losses)), new("their sum", read[2..]), new("divergence's gradient", bench.Read(prediction)),
+                    new("sums of squares", read[..2]),
+                    new("error's gradient", bench.Read(gradient)),
+                    new("error's gradient for the target", bench.Read(targetGradient)),
+                    new("divergences", bench.Read(losses)),
+                    new("their sum", read[2..]),
+                    new("divergence's gradient", bench.Read(prediction)),
                 ];
             },
             ["Gather, Scatter"] = (bench, random) =>
@@ -153,7 +188,12 @@ public sealed class OperationRuns
                 KeptActivations kept = bench.Kept(input);
                 bench.Engine.GateForward(input, mask, mean, input, kept);
                 bench.Engine.GateBackward(kept, mask, mean, gradient, maskGradient);
-                return [new("output", bench.Read(input)), new("gradient", bench.Read(gradient)), new("mask gradient", bench.Read(maskGradient))];
+                return
+                [
+                    new("output", bench.Read(input)),
+                    new("gradient", bench.Read(gradient)),
+                    new("mask gradient", bench.Read(maskGradient)),
+                ];
             },
             ["ChannelSums, RootMeanSquare"] = (bench, random) =>
             {
@@ -170,7 +210,12 @@ public sealed class OperationRuns
                 WeightTensor second = bench.Constant(Rows, Columns, 0.5);
                 bench.Engine.AdamStep(weights, gradient, first, second, 0.7f, 0.5f, 0.9f, 0.95f, 0.1f, 3);
                 bench.Engine.Scale(weights, 0.99f);
-                return [new("weights", bench.Read(weights)), new("first moments", bench.Read(first)), new("second moments", bench.Read(second))];
+                return
+                [
+                    new("weights", bench.Read(weights)),
+                    new("first moments", bench.Read(first)),
+                    new("second moments", bench.Read(second)),
+                ];
             },
             ["MoveInto"] = (bench, random) =>
             {
@@ -204,7 +249,9 @@ public sealed class OperationRuns
     /// <summary>Output channels of linear layers.</summary>
     public int Outputs { get; init; } = 101;
 
-    /// <summary>Input channels of the linear layer whose gradient is behind AbsTopK: wide enough for the kernels that pass over zeros.</summary>
+    /// <summary>
+    /// Input channels of the linear layer whose gradient is behind AbsTopK: wide enough for the kernels that pass over zeros.
+    /// </summary>
     public int WideInputs { get; init; } = 131;
 
     /// <summary>Output channels of that layer.</summary>
@@ -224,16 +271,17 @@ public sealed class OperationRuns
 
     private Dictionary<string, Func<Bench, RandomArrays, ComputedTensor[]>> Operations { get; }
 
-    private static OperationRuns Model(int sequences, int channels) => new(sequences, 256, channels)
-    {
-        Outputs = 4 * channels,
-        WideInputs = channels,
-        NarrowOutputs = 4 * channels,
-        Heads = channels / 16,
-        Vocabulary = 2048,
-        Rows = 4 * channels,
-        Columns = channels,
-    };
+    private static OperationRuns Model(int sequences, int channels) =>
+        new(sequences, 256, channels)
+        {
+            Outputs = 4 * channels,
+            WideInputs = channels,
+            NarrowOutputs = 4 * channels,
+            Heads = channels / 16,
+            Vocabulary = 2048,
+            Rows = 4 * channels,
+            Columns = channels,
+        };
 
     /// <param name="bench">Where it runs.</param>
     /// <param name="operation">One of the names.</param>
@@ -255,14 +303,27 @@ public sealed class OperationRuns
         // The same with another input and the scale frozen at that of the first.
         ActivationTensor other = Input(bench, random);
         bench.Engine.NormForward(kind, other, weight, bias, output, statistics, isScaleFrozen: true);
-        bench.Engine.NormBackward(kind, other, statistics, weight, Gradient(bench, random), inputGradient, weightGradient, bias, isScaleFrozen: true);
+        bench.Engine.NormBackward(
+            kind,
+            other,
+            statistics,
+            weight,
+            Gradient(bench, random),
+            inputGradient,
+            weightGradient,
+            bias,
+            isScaleFrozen: true
+        );
         return [.. own, .. Results(" at a frozen scale")];
 
         ComputedTensor[] Results(string how) =>
-        [
-            new("output" + how, bench.Read(output)), new("statistics" + how, bench.Read(statistics)), new("input gradient" + how, bench.Read(inputGradient)),
-            new("weight gradient" + how, bench.Read(weightGradient)), new("bias gradient" + how, bench.Read(bias)),
-        ];
+            [
+                new("output" + how, bench.Read(output)),
+                new("statistics" + how, bench.Read(statistics)),
+                new("input gradient" + how, bench.Read(inputGradient)),
+                new("weight gradient" + how, bench.Read(weightGradient)),
+                new("bias gradient" + how, bench.Read(bias)),
+            ];
     }
 
     private ComputedTensor[] Linear(Bench bench, RandomArrays random, double density)
@@ -278,7 +339,10 @@ public sealed class OperationRuns
         bench.Engine.LinearBackwardWeight(input, outputGradient, weight, bias);
         return
         [
-            new("output", bench.Read(output)), new("input gradient", bench.Read(inputGradient)), new("weight gradient", bench.Read(weight)), new("bias gradient", bench.Read(bias)),
+            new("output", bench.Read(output)),
+            new("input gradient", bench.Read(inputGradient)),
+            new("weight gradient", bench.Read(weight)),
+            new("bias gradient", bench.Read(bias)),
         ];
     }
 
@@ -294,20 +358,38 @@ public sealed class OperationRuns
         ActivationTensor[] gradients = [Output(bench), Output(bench), Output(bench)];
         bench.Engine.AttentionForward(query, key, value, Heads, sink, output, logSumExp);
         bench.Engine.AttentionBackward(
-            query, key, value, Heads, sink, output, logSumExp, Gradient(bench, random), gradients[0], gradients[1], gradients[2], sinkGradient);
+            query,
+            key,
+            value,
+            Heads,
+            sink,
+            output,
+            logSumExp,
+            Gradient(bench, random),
+            gradients[0],
+            gradients[1],
+            gradients[2],
+            sinkGradient
+        );
         return
         [
-            new("output", bench.Read(output)), new("log-sum-exp", bench.Read(logSumExp)), new("query gradient", bench.Read(gradients[0])),
-            new("key gradient", bench.Read(gradients[1])), new("value gradient", bench.Read(gradients[2])), new("sink gradient", bench.Read(sinkGradient)),
+            new("output", bench.Read(output)),
+            new("log-sum-exp", bench.Read(logSumExp)),
+            new("query gradient", bench.Read(gradients[0])),
+            new("key gradient", bench.Read(gradients[1])),
+            new("value gradient", bench.Read(gradients[2])),
+            new("sink gradient", bench.Read(sinkGradient)),
         ];
     }
 
     /// <summary>To more digits than one float has: each value, and what rounding it to a float leaves.</summary>
-    private static float[] InTwoFloats(params double[] values) => [.. values.SelectMany(value => new[] { (float)value, (float)(value - (float)value) })];
+    private static float[] InTwoFloats(params double[] values) =>
+        [.. values.SelectMany(value => new[] { (float)value, (float)(value - (float)value) })];
 
     private ActivationTensor Input(Bench bench, RandomArrays random) => bench.Input(random.Activations(_sequences, _tokens, _channels));
 
-    private ActivationTensor Gradient(Bench bench, RandomArrays random) => bench.Gradient(random.Activations(_sequences, _tokens, _channels));
+    private ActivationTensor Gradient(Bench bench, RandomArrays random) =>
+        bench.Gradient(random.Activations(_sequences, _tokens, _channels));
 
     private ActivationTensor Output(Bench bench) => bench.Output(_sequences, _tokens, _channels);
 }

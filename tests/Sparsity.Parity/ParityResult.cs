@@ -11,9 +11,17 @@ public sealed record ParityResult(string Name, double Difference, double Allowed
 {
     public bool Ok => Difference <= Allowed;
 
-    /// <summary>The difference as a share of what is allowed; infinite where that is no number, so that the worst of several is found by it.</summary>
-    public double Share => Difference == 0 ? 0 : double.IsNaN(Difference / Allowed) ? double.PositiveInfinity : Difference / Allowed;
+    /// <summary>
+    /// The difference as a share of what is allowed; infinite where that is no number, so that the worst of several is found by it.
+    /// </summary>
+    public double Share =>
+        Difference == 0 ? 0
+        : double.IsNaN(Difference / Allowed) ? double.PositiveInfinity
+        : Difference / Allowed;
 
     public override string ToString() =>
-        string.Create(CultureInfo.InvariantCulture, $"{Name}: differs by {Difference:g3}, allowed {Allowed:g3}{(Detail.Length == 0 ? "" : $" ({Detail})")}");
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Name}: differs by {Difference:g3}, allowed {Allowed:g3}{(Detail.Length == 0 ? "" : $" ({Detail})")}"
+        );
 }

@@ -2,7 +2,10 @@ using Sparsity.Core;
 
 namespace Sparsity.Parity;
 
-/// <summary>Random inputs: normally distributed, rounded to float32 and held as double, so that engines and references in double get the same numbers.</summary>
+/// <summary>
+/// Random inputs: normally distributed, rounded to float32 and held as double, so that engines and references in double get the same
+/// numbers.
+/// </summary>
 public sealed class RandomArrays(ulong seed)
 {
     private readonly RandomSource _random = new(seed);

@@ -11,7 +11,13 @@ public static class ReferenceSelection
         {
             for (int t = 0; t < kept.GetLength(1); t++)
             {
-                foreach (int c in Enumerable.Range(0, kept.GetLength(2)).OrderByDescending(c => Math.Abs(values[b, t, c])).ThenBy(c => c).Take(keep))
+                foreach (
+                    int c in Enumerable
+                        .Range(0, kept.GetLength(2))
+                        .OrderByDescending(c => Math.Abs(values[b, t, c]))
+                        .ThenBy(c => c)
+                        .Take(keep)
+                )
                 {
                     kept[b, t, c] = 1;
                 }
@@ -21,7 +27,10 @@ public static class ReferenceSelection
         return kept;
     }
 
-    /// <summary>Which entries of a matrix stay: the minimum of every row (axis 1) or column (axis 0), then the largest of the rest; ties by lower index.</summary>
+    /// <summary>
+    /// Which entries of a matrix stay: the minimum of every row (axis 1) or column (axis 0), then the largest of the rest; ties by lower
+    /// index.
+    /// </summary>
     public static bool[] KeepLargest(double[,] weights, int keep, int? aliveAxis, int minimumAlive)
     {
         int columns = weights.GetLength(1);
@@ -39,7 +48,10 @@ public static class ReferenceSelection
         }
 
         int left = keep - kept.Count(k => k);
-        int[] rest = [.. Enumerable.Range(0, kept.Length).Where(i => !kept[i]).OrderByDescending(i => magnitudes[i]).ThenBy(i => i).Take(left)];
+        int[] rest =
+        [
+            .. Enumerable.Range(0, kept.Length).Where(i => !kept[i]).OrderByDescending(i => magnitudes[i]).ThenBy(i => i).Take(left),
+        ];
         foreach (int i in rest)
         {
             kept[i] = true;

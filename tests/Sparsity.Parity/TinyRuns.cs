@@ -37,7 +37,13 @@ public static class TinyRuns
         using var runner = new TaskRunner(model, 2, 6) { FreezesNormScale = freezesNormScale };
         using var gates = new NodeGates(engine, layout, means);
         runner.Hooks.Add(gates);
-        var config = new PruningConfig { Steps = 25, BatchPairs = 2, MaxTokens = 6, Lr = 0.02 };
+        var config = new PruningConfig
+        {
+            Steps = 25,
+            BatchPairs = 2,
+            MaxTokens = 6,
+            Lr = 0.02,
+        };
         var training = new MaskTraining(runner, gates, config, 1e-3);
         return [.. Enumerable.Range(0, steps).Select(step => training.Step(step, pairs))];
     }
@@ -47,7 +53,12 @@ public static class TinyRuns
     {
         ModelConfig narrow = TinyModels.Config with { Afrac = null, DModel = 12, DMlpField = 24 };
         using ModelParameters dense = TinyModels.Random(engine, narrow, 4);
-        var config = new BridgeConfig { KlSparseWeight = 0.5, FinalLocation = true, StartBatches = 3 };
+        var config = new BridgeConfig
+        {
+            KlSparseWeight = 0.5,
+            FinalLocation = true,
+            StartBatches = 3,
+        };
         using var trainer = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, config);
         var source = new BatchSource(TinyModels.Tokens(2000, 8), TinyModels.Training.BatchSequences, TinyModels.Training.ContextTokens);
         trainer.Initialise();

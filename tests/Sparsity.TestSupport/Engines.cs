@@ -5,7 +5,8 @@ using Sparsity.Kernels.Cpu;
 namespace Sparsity.TestSupport;
 
 /// <summary>
-/// Every engine present: tests of the seam run their one body over <see cref="All"/>. Names stand for engines, so that a test's name says which it ran on.
+/// Every engine present: tests of the seam run their one body over <see cref="All"/>. Names stand for engines, so that a test's name says
+/// which it ran on.
 /// </summary>
 public static class Engines
 {
@@ -18,7 +19,10 @@ public static class Engines
     ];
 
     /// <summary>Engines that compile their kernels, by name, while no test uses them.</summary>
-    private static readonly Dictionary<string, ConcurrentBag<IComputeEngine>> Idle = TestGpus.Compiling.ToDictionary(name => name, _ => new ConcurrentBag<IComputeEngine>());
+    private static readonly Dictionary<string, ConcurrentBag<IComputeEngine>> Idle = TestGpus.Compiling.ToDictionary(
+        name => name,
+        _ => new ConcurrentBag<IComputeEngine>()
+    );
 
     /// <summary>The names, for MemberData.</summary>
     public static TheoryData<string> All => [.. Names];
@@ -59,9 +63,16 @@ public static class Engines
 
     public static IComputeEngine Create(string name) => Present.Concat(TestGpus.Slow).Single(engine => engine.Name == name).Create();
 
-    /// <summary>For a test of single operations: takes an engine that others have used, if a new one would compile its kernels for seconds.</summary>
+    /// <summary>
+    /// For a test of single operations: takes an engine that others have used, if a new one would compile its kernels for seconds.
+    /// </summary>
     public static Bench Bench(string name) =>
-        new(Idle.TryGetValue(name, out ConcurrentBag<IComputeEngine>? idle) && idle.TryTake(out IComputeEngine? engine) ? engine : Create(name), used => GiveBack(name, used));
+        new(
+            Idle.TryGetValue(name, out ConcurrentBag<IComputeEngine>? idle) && idle.TryTake(out IComputeEngine? engine)
+                ? engine
+                : Create(name),
+            used => GiveBack(name, used)
+        );
 
     private static void GiveBack(string name, IComputeEngine engine)
     {

@@ -14,8 +14,8 @@ public static class FiniteDifference
     private const int Directions = 2;
 
     /// <summary>
-    /// Compares a gradient with differences of <paramref name="loss"/>: entry by entry (all of them, or of a large array the first, the last and a sample),
-    /// and along random directions, which every entry takes part in.
+    /// Compares a gradient with differences of <paramref name="loss"/>: entry by entry (all of them, or of a large array the first, the
+    /// last and a sample), and along random directions, which every entry takes part in.
     /// </summary>
     /// <param name="loss">Reads <paramref name="input"/> anew at every call.</param>
     /// <param name="input">Changed during the call and then restored.</param>
@@ -39,7 +39,11 @@ public static class FiniteDifference
         var names = new int[count];
         for (int i = 0; i < count; i++)
         {
-            names[i] = x.Length <= SampledEntries ? i : i == 0 ? 0 : i == 1 ? x.Length - 1 : random.NextInt(x.Length);
+            names[i] =
+                x.Length <= SampledEntries ? i
+                : i == 0 ? 0
+                : i == 1 ? x.Length - 1
+                : random.NextInt(x.Length);
             expected[i] = OfEntry(loss, ref x[names[i]]);
             actual[i] = gradient[names[i]];
         }
@@ -62,7 +66,14 @@ public static class FiniteDifference
         return (above - below) / (2 * Step);
     }
 
-    private static void AlongDirection(Func<double> loss, Span<double> x, ReadOnlySpan<float> gradient, double relative, RandomSource random, string what)
+    private static void AlongDirection(
+        Func<double> loss,
+        Span<double> x,
+        ReadOnlySpan<float> gradient,
+        double relative,
+        RandomSource random,
+        string what
+    )
     {
         double[] before = x.ToArray();
         var direction = new double[x.Length];
@@ -88,7 +99,8 @@ public static class FiniteDifference
         double tolerance = (relative * Math.Max(Math.Sqrt(squares), 1) * 2) + (1e-15 * (Math.Abs(above) + x.Length) / step);
         Assert.True(
             Math.Abs(expected - difference) <= tolerance,
-            string.Create(CultureInfo.InvariantCulture, $"{what}: expected {difference:g9}, got {expected:g9}, tolerance {tolerance:g3}."));
+            string.Create(CultureInfo.InvariantCulture, $"{what}: expected {difference:g9}, got {expected:g9}, tolerance {tolerance:g3}.")
+        );
     }
 
     private static void Move(Span<double> x, double[] from, double[] direction, double step)

@@ -29,7 +29,12 @@ public sealed class MpiLauncher(string name, string program)
     /// <summary>Starts <paramref name="ranks"/> copies of a program of .NET.</summary>
     /// <param name="assembly">Its path.</param>
     /// <param name="environment">Beside this process's own.</param>
-    public Process Start(int ranks, string assembly, IEnumerable<string> arguments, params IEnumerable<(string Name, string Value)> environment)
+    public Process Start(
+        int ranks,
+        string assembly,
+        IEnumerable<string> arguments,
+        params IEnumerable<(string Name, string Value)> environment
+    )
     {
         string[] command = Command(ranks);
         var start = new ProcessStartInfo(command[0], [.. command[1..], "dotnet", assembly, .. arguments])
@@ -61,14 +66,19 @@ public sealed class MpiLauncher(string name, string program)
         return (process.ExitCode, output.Result, errors.Result);
     }
 
-    /// <summary>The process number of a rank of a run that names <paramref name="folder"/> among its arguments; null while it is not there.</summary>
+    /// <summary>
+    /// The process number of a rank of a run that names <paramref name="folder"/> among its arguments; null while it is not there.
+    /// </summary>
     public static int? ProcessOf(int rank, string folder)
     {
         string[] ranks = [$"OMPI_COMM_WORLD_RANK={rank}", $"PMI_RANK={rank}"];
         foreach (string directory in Directory.EnumerateDirectories("/proc"))
         {
-            if (int.TryParse(Path.GetFileName(directory), NumberStyles.None, CultureInfo.InvariantCulture, out int process)
-                && Strings("cmdline").Contains(folder) && Strings("environ").Any(ranks.Contains))
+            if (
+                int.TryParse(Path.GetFileName(directory), NumberStyles.None, CultureInfo.InvariantCulture, out int process)
+                && Strings("cmdline").Contains(folder)
+                && Strings("environ").Any(ranks.Contains)
+            )
             {
                 return process;
             }
@@ -95,7 +105,10 @@ public sealed class MpiLauncher(string name, string program)
     {
         long started = Stopwatch.GetTimestamp();
         int[] left;
-        while ((left = [.. Enumerable.Range(0, ranks).Select(rank => ProcessOf(rank, folder)).OfType<int>()]).Length > 0 && Stopwatch.GetElapsedTime(started) < LongestEnd)
+        while (
+            (left = [.. Enumerable.Range(0, ranks).Select(rank => ProcessOf(rank, folder)).OfType<int>()]).Length > 0
+            && Stopwatch.GetElapsedTime(started) < LongestEnd
+        )
         {
             Thread.Sleep(20);
         }
@@ -105,10 +118,15 @@ public sealed class MpiLauncher(string name, string program)
 
     private static MpiLauncher? Find(string name, string description)
     {
-        string[] folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+        string[] folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(
+            Path.PathSeparator,
+            StringSplitOptions.RemoveEmptyEntries
+        );
         string? own = folders.Select(folder => Path.Combine(folder, "mpirun." + name)).FirstOrDefault(File.Exists);
         string? any = folders.Select(folder => Path.Combine(folder, "mpirun")).FirstOrDefault(File.Exists);
-        return own is not null ? new MpiLauncher(name, own) : any is not null && Version(any).Contains(description, StringComparison.Ordinal) ? new MpiLauncher(name, any) : null;
+        return own is not null ? new MpiLauncher(name, own)
+            : any is not null && Version(any).Contains(description, StringComparison.Ordinal) ? new MpiLauncher(name, any)
+            : null;
 
         static string Version(string program)
         {

@@ -4,7 +4,20 @@ namespace Sparsity.TestSupport;
 public static class Shapes
 {
     /// <summary>Sequences and tokens.</summary>
-    public static readonly (int Sequences, int Tokens)[] All = [(1, 1), (3, 1), (1, 5), (3, 5), (1, 16), (3, 16), (3, 17), (1, 64), (3, 65), (1, 130), (3, 130)];
+    public static readonly (int Sequences, int Tokens)[] All =
+    [
+        (1, 1),
+        (3, 1),
+        (1, 5),
+        (3, 5),
+        (1, 16),
+        (3, 16),
+        (3, 17),
+        (1, 64),
+        (3, 65),
+        (1, 130),
+        (3, 130),
+    ];
 
     /// <summary>The same, each with a number of channels (every number occurs with short and with long sequences).</summary>
     public static IEnumerable<(int Sequences, int Tokens, int Channels)> WithChannels()

@@ -18,7 +18,9 @@ public sealed class ThreadGroup : IProcessGroup
 
     public int Size => _shared.Sent.Length;
 
-    /// <summary>Runs <paramref name="body"/> once for each rank, on a thread of its own; returns what it returned, in the order of ranks.</summary>
+    /// <summary>
+    /// Runs <paramref name="body"/> once for each rank, on a thread of its own; returns what it returned, in the order of ranks.
+    /// </summary>
     /// <param name="ranks">One is a process by itself: it gets null.</param>
     public static T[] Run<T>(int ranks, Func<IProcessGroup?, T> body)
     {
@@ -31,20 +33,25 @@ public sealed class ThreadGroup : IProcessGroup
         var shared = new Shared(barrier, new byte[ranks][]);
         var results = new T[ranks];
         var failures = new Exception?[ranks];
-        Thread[] threads = [.. Enumerable.Range(0, ranks).Select(rank => new Thread(() =>
-        {
-            try
-            {
-                results[rank] = body(new ThreadGroup(shared, rank));
-            }
+        Thread[] threads =
+        [
+            .. Enumerable
+                .Range(0, ranks)
+                .Select(rank => new Thread(() =>
+                {
+                    try
+                    {
+                        results[rank] = body(new ThreadGroup(shared, rank));
+                    }
 #pragma warning disable CA1031 // It is thrown again below.
-            catch (Exception failure)
+                    catch (Exception failure)
 #pragma warning restore CA1031
-            {
-                failures[rank] = failure;
-                barrier.RemoveParticipant();
-            }
-        }))];
+                    {
+                        failures[rank] = failure;
+                        barrier.RemoveParticipant();
+                    }
+                })),
+        ];
         foreach (Thread thread in threads)
         {
             thread.Start();

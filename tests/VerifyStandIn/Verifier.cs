@@ -4,14 +4,21 @@ using System.Text;
 namespace VerifyXunit;
 
 /// <summary>
-/// The one member of Verify.Xunit that the tests use, for builds without that package. The snapshot CLASS.METHOD.verified.EXTENSION lies beside the test's
-/// source file, whose name is the class; a difference, or no snapshot, writes CLASS.METHOD.received.EXTENSION there and fails.
+/// The one member of Verify.Xunit that the tests use, for builds without that package. The snapshot CLASS.METHOD.verified.EXTENSION lies
+/// beside the test's source file, whose name is the class; a difference, or no snapshot, writes CLASS.METHOD.received.EXTENSION there and
+/// fails.
 /// </summary>
 internal static class Verifier
 {
-    /// <summary>Fails unless the snapshot holds <paramref name="text"/>; line ends and one newline at the snapshot's end are no difference.</summary>
+    /// <summary>
+    /// Fails unless the snapshot holds <paramref name="text"/>; line ends and one newline at the snapshot's end are no difference.
+    /// </summary>
     public static async Task Verify(
-        string text, string extension = "txt", [CallerFilePath] string sourceFile = "", [CallerMemberName] string method = "")
+        string text,
+        string extension = "txt",
+        [CallerFilePath] string sourceFile = "",
+        [CallerMemberName] string method = ""
+    )
     {
         string folder = Path.GetDirectoryName(sourceFile)!;
         string name = $"{Path.GetFileNameWithoutExtension(sourceFile)}.{method}";
@@ -29,7 +36,10 @@ internal static class Verifier
         // As Verify writes it: UTF-8 with a byte order mark, so that taking the received file over changes nothing else.
         await File.WriteAllTextAsync(receivedFile, received, new UTF8Encoding(encoderShouldEmitUTF8Identifier: true));
         string what = verified is null ? "There is no snapshot" : FirstDifference(verified, received);
-        throw new VerifyException($"{what}: {verifiedFile}{Environment.NewLine}Received: {receivedFile}{Environment.NewLine}If it is right, rename it to the former.");
+        throw new VerifyException(
+            $"{what}: {verifiedFile}{Environment.NewLine}Received: {receivedFile}{Environment.NewLine}If it is right, rename it to "
+                + $"the former."
+        );
     }
 
     private static string NormalLineEnds(string text) => text.Replace("\r\n", "\n", StringComparison.Ordinal).Replace('\r', '\n');

@@ -50,7 +50,9 @@ public sealed class VerifierTests : IDisposable
     {
         Write("Reports.Table.verified.json", verified);
 
-        VerifyException failure = await Assert.ThrowsAsync<VerifyException>(() => Verifier.Verify(text, extension: "json", Source, "Table"));
+        VerifyException failure = await Assert.ThrowsAsync<VerifyException>(() =>
+            Verifier.Verify(text, extension: "json", Source, "Table")
+        );
 
         Assert.Contains("Reports.Table.verified.json", failure.Message, StringComparison.Ordinal);
         Assert.Equal(text, File.ReadAllText(Path.Combine(_folder, "Reports.Table.received.json")));

@@ -5,7 +5,8 @@ using Sparsity.TestSupport;
 namespace Sparsity.Cli.Tests.Gpu;
 
 /// <summary>
-/// counting-cuda.c, compiled: a libcuda.so.1 whose one device poses as an NVIDIA GPU and only counts. It is loaded by the processes that tests start, never by their own.
+/// counting-cuda.c, compiled: a libcuda.so.1 whose one device poses as an NVIDIA GPU and only counts. It is loaded by the processes that
+/// tests start, never by their own.
 /// </summary>
 public sealed class CountingDriver : IDisposable
 {
@@ -33,10 +34,10 @@ public sealed class CountingDriver : IDisposable
 
     /// <summary>The numbers of the log's lines of one kind.</summary>
     public static long[][] Numbers(string[] log, string kind) =>
-    [
-        .. log.Where(line => line.StartsWith(kind + " ", StringComparison.Ordinal))
-            .Select(line => line.Split(' ')[1..].Select(number => long.Parse(number, CultureInfo.InvariantCulture)).ToArray()),
-    ];
+        [
+            .. log.Where(line => line.StartsWith(kind + " ", StringComparison.Ordinal))
+                .Select(line => line.Split(' ')[1..].Select(number => long.Parse(number, CultureInfo.InvariantCulture)).ToArray()),
+        ];
 
     public void Dispose() => _folder.Dispose();
 
@@ -45,7 +46,9 @@ public sealed class CountingDriver : IDisposable
     {
         try
         {
-            using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+            using Process process = Process.Start(
+                new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true }
+            )!;
             process.WaitForExit();
             return process.ExitCode == 0;
         }

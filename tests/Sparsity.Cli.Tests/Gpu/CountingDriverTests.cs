@@ -4,15 +4,33 @@ using System.Text.RegularExpressions;
 namespace Sparsity.Cli.Tests.Gpu;
 
 /// <summary>The host's side of the GPU engine, with a driver that counts in place of a GPU.</summary>
-public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun run) : IClassFixture<CountingDriver>, IClassFixture<SmallRun>
+public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun run)
+    : IClassFixture<CountingDriver>,
+        IClassFixture<SmallRun>
 {
     private const double Mebibyte = 1 << 20;
 
     private string[] Train(int batch, int context, int tokens, params string[] more) =>
-    [
-        "train", "--data", run.Data, "--d-model", "32", "--density", "0.25", "--minimum-alive", "2", "--device", "cuda",
-        "--batch", $"{batch}", "--context", $"{context}", "--tokens", $"{tokens}", .. more,
-    ];
+        [
+            "train",
+            "--data",
+            run.Data,
+            "--d-model",
+            "32",
+            "--density",
+            "0.25",
+            "--minimum-alive",
+            "2",
+            "--device",
+            "cuda",
+            "--batch",
+            $"{batch}",
+            "--context",
+            $"{context}",
+            "--tokens",
+            $"{tokens}",
+            .. more,
+        ];
 
     /// <summary>Estimates are printed to a tenth of a MiB.</summary>
     [CountingDriverFact]
@@ -29,12 +47,17 @@ public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun 
         }
     }
 
-    /// <summary>What is free counts, not what there is; the number of parts that is named fits, and the next smaller one does not.</summary>
+    /// <summary>
+    /// What is free counts, not what there is; the number of parts that is named fits, and the next smaller one does not.
+    /// </summary>
     [CountingDriverFact]
     public void ATrainingThatDoesNotFitNamesPartsThatDo()
     {
         string[] arguments = Train(32, 64, 20_000);
-        double whole = double.Parse(Needed().Match(Succeed(driver.Run([], [.. arguments, "--dry-run"]).Result)).Groups[1].Value, CultureInfo.InvariantCulture);
+        double whole = double.Parse(
+            Needed().Match(Succeed(driver.Run([], [.. arguments, "--dry-run"]).Result)).Groups[1].Value,
+            CultureInfo.InvariantCulture
+        );
         (string, string)[] little = [("COUNTING_FREE", ((long)(whole * Mebibyte / 3)).ToString(CultureInfo.InvariantCulture))];
         (CommandResult refused, string[] log) = driver.Run(little, [.. arguments, "--out", driver["too large"]]);
         Assert.Equal(2, refused.ExitCode);
@@ -50,10 +73,26 @@ public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun 
     [CountingDriverFact]
     public void APruningThatDoesNotFitIsRefusedBeforeAnythingIsAllocated()
     {
-        string[] arguments = ["prune", "--model", run.Model, "--task", "single_double_quote", "--steps", "2", "--k-coef", "0.001", "--device", "cuda"];
+        string[] arguments =
+        [
+            "prune",
+            "--model",
+            run.Model,
+            "--task",
+            "single_double_quote",
+            "--steps",
+            "2",
+            "--k-coef",
+            "0.001",
+            "--device",
+            "cuda",
+        ];
         (CommandResult refused, string[] log) = driver.Run([("COUNTING_FREE", "1000000")], [.. arguments, "--out", driver["no circuit"]]);
         Assert.True(refused.ExitCode == 2, refused.Output + refused.Errors);
-        Assert.Matches(@"Pruning with prompts of up to 64 tokens needs 0\.\d+ GiB, but Counting GPU .* has 0\.00 GiB free of 80\.00 GiB", refused.Errors);
+        Assert.Matches(
+            @"Pruning with prompts of up to 64 tokens needs 0\.\d+ GiB, but Counting GPU .* has 0\.00 GiB free of 80\.00 GiB",
+            refused.Errors
+        );
         Assert.Empty(CountingDriver.Numbers(log, "alloc"));
         Assert.False(Directory.Exists(driver["no circuit"]));
         (CommandResult result, log) = driver.Run([], [.. arguments, "--out", driver["circuit"]]);
@@ -64,7 +103,12 @@ public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun 
     [CountingDriverFact]
     public void AKernelThatTheDriverRefusesIsNamedWithWhatItsCompilerSays()
     {
-        CommandResult result = driver.Run([("COUNTING_REFUSE", "line 12; error   : Unknown symbol 'foo'\nfatal   : aborted due to errors")], Train(8, 32, 20_000, "--out", driver["refused"])).Result;
+        CommandResult result = driver
+            .Run(
+                [("COUNTING_REFUSE", "line 12; error   : Unknown symbol 'foo'\nfatal   : aborted due to errors")],
+                Train(8, 32, 20_000, "--out", driver["refused"])
+            )
+            .Result;
         Assert.Equal(2, result.ExitCode);
         Assert.Single(result.Errors.Trim().Split('\n'));
         Assert.Contains("Kernel Embedding.ForwardKernel cannot be compiled", result.Errors, StringComparison.Ordinal);
@@ -91,10 +135,16 @@ public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun 
     {
         CommandResult result = driver.Run([], Train(4_194_304, 64, 1_000_000_000, "--dry-run")).Result;
         Assert.Equal(2, result.ExitCode);
-        Assert.Contains("residual 0: 4194304 x 64 x 32 makes a tensor of 8589934592 numbers, but one holds at most 2147482624", result.Errors, StringComparison.Ordinal);
+        Assert.Contains(
+            "residual 0: 4194304 x 64 x 32 makes a tensor of 8589934592 numbers, but one holds at most 2147482624",
+            result.Errors,
+            StringComparison.Ordinal
+        );
     }
 
-    /// <summary>The Windows Subsystem for Linux has CUDA's library in a folder of its own. Of its devices two contexts in one process are asked.</summary>
+    /// <summary>
+    /// The Windows Subsystem for Linux has CUDA's library in a folder of its own. Of its devices two contexts in one process are asked.
+    /// </summary>
     [CountingDriverFact(Unshares = true)]
     public void UnderWslSeveralContextsFindTheDevice()
     {
@@ -114,7 +164,9 @@ public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun 
         string[] arguments = [.. Train(8, 32, 2048, "--out", driver["wsl run"]).Select(argument => argument == "cuda" ? "auto" : argument)];
         string program = Path.Combine(AppContext.BaseDirectory, "sparsity.dll");
         var start = new System.Diagnostics.ProcessStartInfo(
-            "unshare", ["--mount", "sh", "-c", script, "sh", "dotnet", program, .. arguments])
+            "unshare",
+            ["--mount", "sh", "-c", script, "sh", "dotnet", program, .. arguments]
+        )
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

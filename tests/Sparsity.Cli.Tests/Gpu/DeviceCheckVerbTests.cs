@@ -19,7 +19,10 @@ public sealed class DeviceCheckVerbTests : IDisposable
         JsonElement items = JsonDocument.Parse(File.ReadAllText(file)).RootElement.GetProperty("items");
         Assert.Equal(items.GetArrayLength() + 2, lines.Length);
         Assert.Contains(items.EnumerateArray(), item => item.GetProperty("name").GetString() == "sparse training, 60 steps");
-        Assert.Contains(items.EnumerateArray(), item => item.GetProperty("name").GetString()!.StartsWith("official single steps", StringComparison.Ordinal));
+        Assert.Contains(
+            items.EnumerateArray(),
+            item => item.GetProperty("name").GetString()!.StartsWith("official single steps", StringComparison.Ordinal)
+        );
         Assert.StartsWith($"all {items.GetArrayLength()} items passed", lines[^1], StringComparison.Ordinal);
     }
 
@@ -37,7 +40,10 @@ public sealed class DeviceCheckVerbTests : IDisposable
         Assert.Equal(1, new DeviceCheckReport("the device", "the CPU", file).Run(items, CancellationToken.None));
         JsonElement written = JsonDocument.Parse(File.ReadAllText(file)).RootElement;
         Assert.Equal("2 of 4 items FAILED on the device: wrong; broken", written.GetProperty("verdict").GetString());
-        Assert.Equal([true, false, false, true], written.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("ok").GetBoolean()));
+        Assert.Equal(
+            [true, false, false, true],
+            written.GetProperty("items").EnumerateArray().Select(item => item.GetProperty("ok").GetBoolean())
+        );
         Assert.Contains("the device is lost", written.GetProperty("items")[2].GetProperty("detail").GetString(), StringComparison.Ordinal);
     }
 
@@ -45,7 +51,10 @@ public sealed class DeviceCheckVerbTests : IDisposable
     [Fact]
     public void WithoutAGpuNothingIsChecked()
     {
-        CommandResult result = CommandLine.RunWith([("CUDA_VISIBLE_DEVICES", ""), ("OCL_ICD_VENDORS", _folder)], ["devices", "--check", "--shapes", "odd"]);
+        CommandResult result = CommandLine.RunWith(
+            [("CUDA_VISIBLE_DEVICES", ""), ("OCL_ICD_VENDORS", _folder)],
+            ["devices", "--check", "--shapes", "odd"]
+        );
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("There is no usable GPU to check", result.Errors, StringComparison.Ordinal);
         Assert.Empty(result.Output);

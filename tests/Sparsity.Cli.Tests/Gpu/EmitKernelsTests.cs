@@ -18,13 +18,23 @@ public sealed class EmitKernelsTests : IDisposable
         foreach (string architecture in new[] { "sm_80", "sm_90" })
         {
             Assert.Equal(names, NamesIn(architecture, ".ptx"));
-            Assert.Contains(".target sm_80", File.ReadAllText(Path.Combine(folder, architecture, "DenseProduct.Kernel.ptx")), StringComparison.Ordinal);
+            Assert.Contains(
+                ".target sm_80",
+                File.ReadAllText(Path.Combine(folder, architecture, "DenseProduct.Kernel.ptx")),
+                StringComparison.Ordinal
+            );
         }
 
         string[] NamesIn(string target, string extension) =>
-            [.. Directory.GetFiles(Path.Combine(folder, target)).Select(file => Path.GetFileName(file)[..^extension.Length]).Order(StringComparer.Ordinal)];
+            [
+                .. Directory
+                    .GetFiles(Path.Combine(folder, target))
+                    .Select(file => Path.GetFileName(file)[..^extension.Length])
+                    .Order(StringComparer.Ordinal),
+            ];
     }
 
     [Fact]
-    public void EmitAndCheckExcludeEachOther() => CommandLine.Refuse("--emit writes kernels and --check runs them", "devices", "--emit", _folder, "--check");
+    public void EmitAndCheckExcludeEachOther() =>
+        CommandLine.Refuse("--emit writes kernels and --check runs them", "devices", "--emit", _folder, "--check");
 }

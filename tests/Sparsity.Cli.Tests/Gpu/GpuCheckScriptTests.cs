@@ -69,7 +69,12 @@ public sealed class GpuCheckScriptTests : IDisposable
     {
         using Process process = Start([("FAKE_HANGS", "1")]);
         string log = Path.Combine(_folder, "results", "check.log");
-        Assert.True(SpinWait.SpinUntil(() => File.Exists(log) && File.ReadAllText(log).Contains("hanging", StringComparison.Ordinal), TimeSpan.FromMinutes(1)));
+        Assert.True(
+            SpinWait.SpinUntil(
+                () => File.Exists(log) && File.ReadAllText(log).Contains("hanging", StringComparison.Ordinal),
+                TimeSpan.FromMinutes(1)
+            )
+        );
         Process.Start("kill", ["-TERM", $"{process.Id}"]).WaitForExit();
         CommandResult result = Finish(process);
         Assert.Equal(130, result.ExitCode);

@@ -5,7 +5,9 @@ using Sparsity.TestSupport;
 
 namespace Sparsity.Cli.Tests.Mpi;
 
-/// <summary>The scripts of docs/cluster.md as they stand there, run by bash with the variables that Slurm would set; srun is a stand-in.</summary>
+/// <summary>
+/// The scripts of docs/cluster.md as they stand there, run by bash with the variables that Slurm would set; srun is a stand-in.
+/// </summary>
 [Trait("Category", "Mpi")]
 public sealed class ClusterScriptTests(SmallRun run) : IClassFixture<SmallRun>
 {
@@ -42,7 +44,11 @@ public sealed class ClusterScriptTests(SmallRun run) : IClassFixture<SmallRun>
 
         Succeed(work, Assert.Single(Commands("merge", "runs/paper ")));
         string draw = Assert.Single(Commands("reproduce", "runs/paper-joined"));
-        Succeed(work, draw.Replace("size-vs-loss", "necessity", StringComparison.Ordinal).Replace("--budget 30", "--budget 1", StringComparison.Ordinal));
+        Succeed(
+            work,
+            draw.Replace("size-vs-loss", "necessity", StringComparison.Ordinal)
+                .Replace("--budget 30", "--budget 1", StringComparison.Ordinal)
+        );
         Assert.True(File.Exists(Path.Combine(work, "runs", "paper-joined", "necessity", "result.json")));
     }
 
@@ -51,15 +57,22 @@ public sealed class ClusterScriptTests(SmallRun run) : IClassFixture<SmallRun>
 
     /// <summary>Commands of the program that stand in the text.</summary>
     private static IEnumerable<string> Commands(string verb, string about) =>
-        Regex.Matches(Document, $"`(dotnet bin/sparsity.dll {verb} [^`]*)`").Select(match => match.Groups[1].Value).Where(command => command.Contains(about, StringComparison.Ordinal));
+        Regex
+            .Matches(Document, $"`(dotnet bin/sparsity.dll {verb} [^`]*)`")
+            .Select(match => match.Groups[1].Value)
+            .Where(command => command.Contains(about, StringComparison.Ordinal));
 
     private void ATrainingJobIsStoppedAndGoesOn(MpiLauncher launcher)
     {
-        string work = WorkFolder($"{launcher.Name} job"), alone = run[$"{launcher.Name} without job"], config = Path.Combine(work, "config.json");
+        string work = WorkFolder($"{launcher.Name} job"),
+            alone = run[$"{launcher.Name} without job"],
+            config = Path.Combine(work, "config.json");
         var settings = new JsonObject
         {
             ["model"] = JsonNode.Parse(File.ReadAllText(Path.Combine(run.Model, "config.json"))),
-            ["training"] = JsonNode.Parse("""{"batch_sequences": 8, "batch_parts": 2, "total_tokens": 100000, "density": 0.25, "minimum_alive_per_neuron": 2, "log_every": 1}"""),
+            ["training"] = JsonNode.Parse(
+                """{"batch_sequences": 8, "batch_parts": 2, "total_tokens": 100000, "density": 0.25, "minimum_alive_per_neuron": 2, "log_every": 1}"""
+            ),
         };
         File.WriteAllText(config, settings.ToJsonString());
         CommandLine.Succeed("train", "--data", run.Data, "--config", config, "--out", alone);
@@ -67,21 +80,33 @@ public sealed class ClusterScriptTests(SmallRun run) : IClassFixture<SmallRun>
         // What --kill-on-bad-exit=1 and the two tasks on a node come to here.
         string srun = Path.Combine(work, "path", "srun");
         Directory.CreateDirectory(Path.GetDirectoryName(srun)!);
-        File.WriteAllText(srun, $"#!/bin/bash\n[ \"$1\" = --kill-on-bad-exit=1 ] || exit 64\nshift\nexec {string.Join(' ', launcher.Command(2))} \"$@\"\n");
+        File.WriteAllText(
+            srun,
+            $"#!/bin/bash\n[ \"$1\" = --kill-on-bad-exit=1 ] || exit 64\nshift\nexec {string.Join(' ', launcher.Command(2))} \"$@\"\n"
+        );
         Process.Start("chmod", ["+x", srun]).WaitForExit();
         string folder = Path.Combine(work, "run");
         (string, string)[] job =
         [
-            ("SLURM_JOB_ID", "7"), ("SLURM_NTASKS", "2"), ("PATH", $"{Path.GetDirectoryName(srun)}:{Environment.GetEnvironmentVariable("PATH")}"),
-            ("RUN", folder), ("DATA", run.Data), ("CONFIG", config), .. MpiLauncher.AsRoot,
+            ("SLURM_JOB_ID", "7"),
+            ("SLURM_NTASKS", "2"),
+            ("PATH", $"{Path.GetDirectoryName(srun)}:{Environment.GetEnvironmentVariable("PATH")}"),
+            ("RUN", folder),
+            ("DATA", run.Data),
+            ("CONFIG", config),
+            .. MpiLauncher.AsRoot,
         ];
 
         // The time is nearly up: Slurm asks all tasks to stop.
-        (int code, string output, string errors) = MpiLauncher.Finish(Start(work, Script("train.sbatch"), job), _ =>
-        {
-            int first = DataParallelTests.RankAfter(12, 0, folder), second = DataParallelTests.RankAfter(12, 1, folder);
-            Process.Start("kill", ["-TERM", $"{first}", $"{second}"]).WaitForExit();
-        });
+        (int code, string output, string errors) = MpiLauncher.Finish(
+            Start(work, Script("train.sbatch"), job),
+            _ =>
+            {
+                int first = DataParallelTests.RankAfter(12, 0, folder),
+                    second = DataParallelTests.RankAfter(12, 1, folder);
+                Process.Start("kill", ["-TERM", $"{first}", $"{second}"]).WaitForExit();
+            }
+        );
         Assert.True(code == 0, output + errors);
         Assert.Contains("stopped; continue with: sparsity train --resume", output, StringComparison.Ordinal);
 
@@ -99,7 +124,8 @@ public sealed class ClusterScriptTests(SmallRun run) : IClassFixture<SmallRun>
         return work;
     }
 
-    private static string Script(string name) => Regex.Match(Document, $"`{name}`.*?```bash\n(.*?)```", RegexOptions.Singleline).Groups[1].Value;
+    private static string Script(string name) =>
+        Regex.Match(Document, $"`{name}`.*?```bash\n(.*?)```", RegexOptions.Singleline).Groups[1].Value;
 
     private static void Succeed(string work, string command, params (string, string)[] environment)
     {
@@ -110,7 +136,12 @@ public sealed class ClusterScriptTests(SmallRun run) : IClassFixture<SmallRun>
     private static Process Start(string work, string script, (string Name, string Value)[] environment)
     {
         Assert.NotEmpty(script);
-        var start = new ProcessStartInfo("bash", ["-c", script]) { WorkingDirectory = work, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo("bash", ["-c", script])
+        {
+            WorkingDirectory = work,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
         foreach ((string name, string value) in environment)
         {
             start.Environment[name] = value;

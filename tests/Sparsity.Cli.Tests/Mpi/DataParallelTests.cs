@@ -12,14 +12,35 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
     private static readonly string Program = Path.Combine(AppContext.BaseDirectory, "sparsity.dll");
 
     /// <summary>
-    /// 61 steps. The rate is low, and the seed one with which no top-k hangs on a last bit: sums over parts are rounded otherwise than those over whole batches, and what
-    /// they make top-k choose grows to any size.
+    /// 61 steps. The rate is low, and the seed one with which no top-k hangs on a last bit: sums over parts are rounded otherwise than
+    /// those over whole batches, and what they make top-k choose grows to any size.
     /// </summary>
     private string[] Train =>
-    [
-        "train", "--data", run.Data, "--d-model", "32", "--batch", "8", "--tokens", "31000", "--density", "0.25", "--minimum-alive", "2", "--lr", "0.003", "--seed", "3",
-        "--log-every", "1", "--evaluate-every", "50", "--checkpoint-every", "5",
-    ];
+        [
+            "train",
+            "--data",
+            run.Data,
+            "--d-model",
+            "32",
+            "--batch",
+            "8",
+            "--tokens",
+            "31000",
+            "--density",
+            "0.25",
+            "--minimum-alive",
+            "2",
+            "--lr",
+            "0.003",
+            "--seed",
+            "3",
+            "--log-every",
+            "1",
+            "--evaluate-every",
+            "50",
+            "--checkpoint-every",
+            "5",
+        ];
 
     [OpenMpiFact]
     public void OpenMpiGivesTheLossesOfOneProcess() => RanksGiveTheLossesOfOneProcess(MpiLauncher.OpenMpi!);
@@ -36,17 +57,49 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
     [OpenMpiFact]
     public void BridgesTrainInSeveralProcesses()
     {
-        CommandLine.Succeed("train", "--dense", "--data", run.Data, "--d-model", "32", "--batch", "8", "--tokens", "8000", "--lr", "0.01", "--out", run["dense"]);
-        string[] bridge = ["bridge", "train", "--dense", run["dense"], "--config", run["bridge.json"], "--d-model", "32", "--tokens", "16000"];
-        File.WriteAllText(run["bridge.json"], """{"training": {"batch_sequences": 8, "batch_parts": 2, "density": 0.25, "minimum_alive_per_neuron": 2, "log_every": 1}}""");
-        string alone = run["bridge alone"], together = run["bridge together"];
+        CommandLine.Succeed(
+            "train",
+            "--dense",
+            "--data",
+            run.Data,
+            "--d-model",
+            "32",
+            "--batch",
+            "8",
+            "--tokens",
+            "8000",
+            "--lr",
+            "0.01",
+            "--out",
+            run["dense"]
+        );
+        string[] bridge =
+        [
+            "bridge",
+            "train",
+            "--dense",
+            run["dense"],
+            "--config",
+            run["bridge.json"],
+            "--d-model",
+            "32",
+            "--tokens",
+            "16000",
+        ];
+        File.WriteAllText(
+            run["bridge.json"],
+            """{"training": {"batch_sequences": 8, "batch_parts": 2, "density": 0.25, "minimum_alive_per_neuron": 2, "log_every": 1}}"""
+        );
+        string alone = run["bridge alone"],
+            together = run["bridge together"];
         CommandLine.Succeed([.. bridge, "--out", alone]);
         Succeed(MpiLauncher.OpenMpi!, 2, [.. bridge, "--out", together]);
         RequireSameFiles(alone, together, "bridges.safetensors");
     }
 
     [OpenMpiFact]
-    public void OpenMpiStopsAllWhenOneIsKilledAndTheResumedRunIsAsIfItWereNot() => AKilledRankStopsAll(MpiLauncher.OpenMpi!, killed: [1, 0]);
+    public void OpenMpiStopsAllWhenOneIsKilledAndTheResumedRunIsAsIfItWereNot() =>
+        AKilledRankStopsAll(MpiLauncher.OpenMpi!, killed: [1, 0]);
 
     [MpichFact]
     public void MpichStopsAllWhenOneIsKilledAndTheResumedRunIsAsIfItWereNot() => AKilledRankStopsAll(MpiLauncher.Mpich!, killed: [1]);
@@ -57,7 +110,8 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
         string folder = run["terminated"];
         (int code, string output, string errors) = MpiLauncher.Finish(
             MpiLauncher.OpenMpi!.Start(2, Program, [.. Long, "--out", folder]),
-            _ => Process.Start("kill", ["-TERM", $"{RankAfter(20, 1, folder)}"]).WaitForExit());
+            _ => Process.Start("kill", ["-TERM", $"{RankAfter(20, 1, folder)}"]).WaitForExit()
+        );
         Assert.True(code == 0, errors);
         Assert.Contains($"stopped; continue with: sparsity train --resume {folder}", output, StringComparison.Ordinal);
     }
@@ -76,7 +130,10 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
     public void ALibraryThatIsNotTheLaunchersIsRefused()
     {
         // As srun starts processes, but with no connection to it: each sees itself alone.
-        CommandResult result = CommandLine.RunWith([("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "2"), (MpiLibrary.PathVariable, "libmpi.so.40"), .. MpiLauncher.AsRoot], [.. Train, "--out", run["slurm"]]);
+        CommandResult result = CommandLine.RunWith(
+            [("SLURM_PROCID", "0"), ("SLURM_STEP_NUM_TASKS", "2"), (MpiLibrary.PathVariable, "libmpi.so.40"), .. MpiLauncher.AsRoot],
+            [.. Train, "--out", run["slurm"]]
+        );
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("2 processes were started together (SLURM_STEP_NUM_TASKS), but Open MPI", result.Errors, StringComparison.Ordinal);
         Assert.Contains("sees 1: the launcher belongs to another MPI", result.Errors, StringComparison.Ordinal);
@@ -86,9 +143,15 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
     public void ALibraryThatCannotBeLoadedIsRefusedInOneLine()
     {
         CommandResult result = CommandLine.RunWith(
-            [("PMI_RANK", "0"), ("PMI_SIZE", "2"), (MpiLibrary.PathVariable, run["libmpi.so"])], [.. Train, "--out", run["none"]]);
+            [("PMI_RANK", "0"), ("PMI_SIZE", "2"), (MpiLibrary.PathVariable, run["libmpi.so"])],
+            [.. Train, "--out", run["none"]]
+        );
         Assert.Equal(2, result.ExitCode);
-        Assert.Contains($"{MpiLibrary.PathVariable} is {run["libmpi.so"]}, but there is no library that can be loaded", result.Errors, StringComparison.Ordinal);
+        Assert.Contains(
+            $"{MpiLibrary.PathVariable} is {run["libmpi.so"]}, but there is no library that can be loaded",
+            result.Errors,
+            StringComparison.Ordinal
+        );
         Assert.Single(result.Errors.Trim().Split('\n'));
     }
 
@@ -116,14 +179,18 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
     private void TheSamePartsGiveTheSameBits(MpiLauncher launcher)
     {
         string[] inParts = [.. Train, "--batch-parts", "4"];
-        string alone = run[$"{launcher.Name} parts"], whole = run[$"{launcher.Name} whole"], resumed = run[$"{launcher.Name} resumed"];
+        string alone = run[$"{launcher.Name} parts"],
+            whole = run[$"{launcher.Name} whole"],
+            resumed = run[$"{launcher.Name} resumed"];
         CommandLine.Succeed([.. inParts, "--out", alone]);
         Succeed(launcher, 4, [.. inParts, "--out", whole]);
         RequireSameFiles(alone, whole);
 
         // Stopped in two processes, resumed in four, and in one.
         (int code, _, string errors) = MpiLauncher.Finish(
-            launcher.Start(2, Program, [.. inParts, "--out", resumed]), _ => Process.Start("kill", ["-TERM", $"{RankAfter(12, 0, resumed)}"]).WaitForExit());
+            launcher.Start(2, Program, [.. inParts, "--out", resumed]),
+            _ => Process.Start("kill", ["-TERM", $"{RankAfter(12, 0, resumed)}"]).WaitForExit()
+        );
         Assert.True(code == 0, errors);
         Succeed(launcher, 4, ["train", "--resume", resumed]);
         RequireSameFiles(alone, resumed);
@@ -133,19 +200,23 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
     private void AKilledRankStopsAll(MpiLauncher launcher, int[] killed)
     {
         string[] inParts = [.. Train, "--batch-parts", "2"];
-        string alone = run[$"{launcher.Name} never killed"], folder = run[$"{launcher.Name} killed"];
+        string alone = run[$"{launcher.Name} never killed"],
+            folder = run[$"{launcher.Name} killed"];
         CommandLine.Succeed([.. inParts, "--out", alone]);
         foreach (int victim in killed)
         {
             string[] arguments = Directory.Exists(folder) ? ["train", "--resume", folder] : [.. inParts, "--out", folder];
             int lines = 9 + (Directory.Exists(folder) ? Losses(folder).Length : 0);
             (int code, string output, string errors) = MpiLauncher.Finish(
-                launcher.Start(2, Program, arguments), _ => Process.Start("kill", ["-KILL", $"{RankAfter(lines, victim, folder)}"]).WaitForExit());
+                launcher.Start(2, Program, arguments),
+                _ => Process.Start("kill", ["-KILL", $"{RankAfter(lines, victim, folder)}"]).WaitForExit()
+            );
             Assert.NotEqual(0, code);
             Assert.Empty(MpiLauncher.AwaitEnd(2, folder));
             if (launcher.Name == "openmpi")
             {
-                Assert.Contains($"rank {victim}", output + errors, StringComparison.Ordinal); // this program's line, or mpirun's if that comes first
+                // This program's line, or mpirun's if that comes first
+                Assert.Contains($"rank {victim}", output + errors, StringComparison.Ordinal);
             }
         }
 
@@ -182,7 +253,9 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
         foreach (string name in more.Concat(["model.safetensors", "train_state.safetensors"]))
         {
             Assert.True(
-                File.ReadAllBytes(Path.Combine(expected, name)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(actual, name))), $"{name} of {actual} differs from that of {expected}.");
+                File.ReadAllBytes(Path.Combine(expected, name)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(actual, name))),
+                $"{name} of {actual} differs from that of {expected}."
+            );
         }
     }
 

@@ -25,7 +25,10 @@ public class ReportPageTests
         Assert.DoesNotContain("//", page, StringComparison.Ordinal);
         Assert.Empty(document.Descendants("script"));
         Assert.DoesNotContain("NaN", page, StringComparison.Ordinal);
-        Assert.All(document.Descendants("svg"), svg => Assert.False(string.IsNullOrEmpty((string?)svg.Attribute("aria-label")) || svg.Element("title") is null));
+        Assert.All(
+            document.Descendants("svg"),
+            svg => Assert.False(string.IsNullOrEmpty((string?)svg.Attribute("aria-label")) || svg.Element("title") is null)
+        );
         Assert.All(document.Descendants("table"), table => Assert.NotNull(table.Element("caption")));
     }
 
@@ -37,8 +40,12 @@ public class ReportPageTests
 
         Assert.All(
             document.Descendants().Where(element => element.IsEmpty && !element.Ancestors("svg").Any()),
-            element => Assert.Equal("meta", element.Name.LocalName));
-        Assert.DoesNotContain(document.Descendants("style").Single().Value, character => "<>&".Contains(character, StringComparison.Ordinal));
+            element => Assert.Equal("meta", element.Name.LocalName)
+        );
+        Assert.DoesNotContain(
+            document.Descendants("style").Single().Value,
+            character => "<>&".Contains(character, StringComparison.Ordinal)
+        );
     }
 
     [Theory]
@@ -55,7 +62,10 @@ public class ReportPageTests
 
         Assert.Equal(circuit.Nodes.Select(node => node.Name).Order(StringComparer.Ordinal), nodes.Order(StringComparer.Ordinal));
         Assert.Equal(circuit.Edges.Count, edges.Length);
-        Assert.Equal(circuit.Edges.Count(edge => edge.Weight < 0), edges.Count(edge => ((string)edge.Attribute("class")!).Contains("negative", StringComparison.Ordinal)));
+        Assert.Equal(
+            circuit.Edges.Count(edge => edge.Weight < 0),
+            edges.Count(edge => ((string)edge.Attribute("class")!).Contains("negative", StringComparison.Ordinal))
+        );
     }
 
     [Theory]
@@ -74,24 +84,41 @@ public class ReportPageTests
             Assert.All(sorted.Zip(sorted.Skip(1)), pair => Assert.True(pair.Second - pair.First >= 19.9));
         }
 
-        Assert.All(places, place => Assert.True(place.X > 150 && place.X < Read(drawing, "width") && place.Y > 0 && place.Y < Read(drawing, "height")));
+        Assert.All(
+            places,
+            place => Assert.True(place.X > 150 && place.X < Read(drawing, "width") && place.Y > 0 && place.Y < Read(drawing, "height"))
+        );
     }
 
-    /// <summary>Counted by hand: channel 3 goes from the embedding to both reads, and from the attention's write to the MLP's read; channel 5 meets nothing.</summary>
+    /// <summary>
+    /// Counted by hand: channel 3 goes from the embedding to both reads, and from the attention's write to the MLP's read; channel 5 meets
+    /// nothing.
+    /// </summary>
     [Fact]
     public void LinksJoinWritesAndLaterReadsOfAChannel()
     {
         Circuit circuit = SampleReport.Circuit("links", 1) with
         {
-            Nodes = [.. new[] { "0.attn.act_in.3", "0.attn.v.0", "0.attn.resid_delta.3", "0.mlp.act_in.3", "0.mlp.resid_delta.5" }.Select(name => new CircuitNode(name, 1, 0, null))],
+            Nodes =
+            [
+                .. new[] { "0.attn.act_in.3", "0.attn.v.0", "0.attn.resid_delta.3", "0.mlp.act_in.3", "0.mlp.resid_delta.5" }.Select(
+                    name => new CircuitNode(name, 1, 0, null)
+                ),
+            ],
             Edges = [new CircuitEdge("0.attn.act_in.3", "0.attn.v.0", 1), new CircuitEdge("0.attn.v.0", "0.attn.resid_delta.3", -2)],
         };
 
         XDocument document = XDocument.Parse(SampleReport.Page(Sparse(circuit)));
 
         Assert.Equal(
-            ["embedding is read by 0.attn.act_in.3", "embedding is read by 0.mlp.act_in.3", "0.attn.resid_delta.3 is read by 0.mlp.act_in.3"],
-            OfClass(document, "link").Select(link => link.Element("title")!.Value.Replace("residual channel 3: ", "", StringComparison.Ordinal)));
+            [
+                "embedding is read by 0.attn.act_in.3",
+                "embedding is read by 0.mlp.act_in.3",
+                "0.attn.resid_delta.3 is read by 0.mlp.act_in.3",
+            ],
+            OfClass(document, "link")
+                .Select(link => link.Element("title")!.Value.Replace("residual channel 3: ", "", StringComparison.Ordinal))
+        );
         Assert.Equal(["2.35", "4"], OfClass(document, "edge").Select(edge => edge.Attribute("stroke-width")!.Value));
     }
 
@@ -125,8 +152,10 @@ public class ReportPageTests
         Circuit two = SampleReport.Circuit("two", 2);
         ReportCircuit[] circuits =
         [
-            Sparse(one with { Edges = [.. one.Edges.Take(2)] }), Dense(one with { Edges = [.. one.Edges.Take(8)] }),
-            Sparse(two with { Edges = [.. two.Edges.Take(1)], Measurements = two.Measurements with { SelectionLoss = 0.5 } }), Dense(two with { Edges = [.. two.Edges.Take(9)] }),
+            Sparse(one with { Edges = [.. one.Edges.Take(2)] }),
+            Dense(one with { Edges = [.. one.Edges.Take(8)] }),
+            Sparse(two with { Edges = [.. two.Edges.Take(1)], Measurements = two.Measurements with { SelectionLoss = 0.5 } }),
+            Dense(two with { Edges = [.. two.Edges.Take(9)] }),
         ];
 
         XDocument document = XDocument.Parse(SampleReport.Page(circuits));
@@ -143,7 +172,9 @@ public class ReportPageTests
     {
         ReportCircuit[] circuits = [Sparse(SampleReport.Circuit("one", 2) with { Nodes = [], Edges = [] })];
 
-        XDocument.Parse(ReportPage.Render(SampleReport.Summary(circuits, denseLoss: null), [SampleReport.Curve(DemoCircuit.Sparse, lines: 1)], circuits));
+        XDocument.Parse(
+            ReportPage.Render(SampleReport.Summary(circuits, denseLoss: null), [SampleReport.Curve(DemoCircuit.Sparse, lines: 1)], circuits)
+        );
         XDocument.Parse(ReportPage.Render(SampleReport.Summary([]), [], []));
     }
 
@@ -169,12 +200,17 @@ public class ReportPageTests
     {
         Circuit circuit = SampleReport.Circuit("one", 2);
 
-        Assert.Throws<BadInputException>(() => SampleReport.Page(Sparse(circuit with { Nodes = [new CircuitNode("0.attn.y.3", 0, 0, null)], Edges = [] })));
-        Assert.Throws<BadInputException>(() => SampleReport.Page(Sparse(circuit with { Edges = [new CircuitEdge("0.attn.v.999", "0.attn.resid_delta.0", 1)] })));
+        Assert.Throws<BadInputException>(() =>
+            SampleReport.Page(Sparse(circuit with { Nodes = [new CircuitNode("0.attn.y.3", 0, 0, null)], Edges = [] }))
+        );
+        Assert.Throws<BadInputException>(() =>
+            SampleReport.Page(Sparse(circuit with { Edges = [new CircuitEdge("0.attn.v.999", "0.attn.resid_delta.0", 1)] }))
+        );
     }
 
     private static IEnumerable<XElement> OfClass(XDocument document, string name) =>
         document.Descendants().Where(element => ((string?)element.Attribute("class"))?.Split(' ').Contains(name) == true);
 
-    private static double Read(XElement element, string attribute) => double.Parse(element.Attribute(attribute)!.Value, CultureInfo.InvariantCulture);
+    private static double Read(XElement element, string attribute) =>
+        double.Parse(element.Attribute(attribute)!.Value, CultureInfo.InvariantCulture);
 }

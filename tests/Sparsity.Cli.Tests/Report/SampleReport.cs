@@ -12,11 +12,17 @@ internal static class SampleReport
 {
     private static readonly (SiteKind From, SiteKind To)[] Matrices =
     [
-        (SiteKind.AttnActIn, SiteKind.AttnQ), (SiteKind.AttnActIn, SiteKind.AttnK), (SiteKind.AttnActIn, SiteKind.AttnV),
-        (SiteKind.AttnV, SiteKind.AttnResidDelta), (SiteKind.MlpActIn, SiteKind.MlpPostAct), (SiteKind.MlpPostAct, SiteKind.MlpResidDelta),
+        (SiteKind.AttnActIn, SiteKind.AttnQ),
+        (SiteKind.AttnActIn, SiteKind.AttnK),
+        (SiteKind.AttnActIn, SiteKind.AttnV),
+        (SiteKind.AttnV, SiteKind.AttnResidDelta),
+        (SiteKind.MlpActIn, SiteKind.MlpPostAct),
+        (SiteKind.MlpPostAct, SiteKind.MlpResidDelta),
     ];
 
-    /// <summary>A circuit with <paramref name="perLocation"/> nodes at each location of each layer, and up to three edges out of each.</summary>
+    /// <summary>
+    /// A circuit with <paramref name="perLocation"/> nodes at each location of each layer, and up to three edges out of each.
+    /// </summary>
     public static Circuit Circuit(string task, int perLocation, int layers = 2, double loss = 0.11, int edgesPerNode = 3, int channels = 16)
     {
         var random = new Random(task.Length + perLocation);
@@ -27,7 +33,15 @@ internal static class SampleReport
             foreach (SiteKind kind in SiteKinds.Nodes)
             {
                 int count = Math.Max(1, perLocation - random.Next(2));
-                names[(layer, kind)] = [.. Enumerable.Range(0, channels).OrderBy(_ => random.Next()).Take(count).Order().Select(channel => $"{layer}.{kind.Suffix()}.{channel}")];
+                names[(layer, kind)] =
+                [
+                    .. Enumerable
+                        .Range(0, channels)
+                        .OrderBy(_ => random.Next())
+                        .Take(count)
+                        .Order()
+                        .Select(channel => $"{layer}.{kind.Suffix()}.{channel}"),
+                ];
             }
         }
 
@@ -38,7 +52,12 @@ internal static class SampleReport
             {
                 foreach (string source in names[(layer, from)])
                 {
-                    edges.AddRange(names[(layer, to)].OrderBy(_ => random.Next()).Take(edgesPerNode).Select(target => new CircuitEdge(source, target, random.NextDouble() - 0.5)));
+                    edges.AddRange(
+                        names[(layer, to)]
+                            .OrderBy(_ => random.Next())
+                            .Take(edgesPerNode)
+                            .Select(target => new CircuitEdge(source, target, random.NextDouble() - 0.5))
+                    );
                 }
             }
         }
@@ -54,7 +73,12 @@ internal static class SampleReport
             Measurements = new CircuitMeasurements(0.021, loss, loss - 0.01, 1.87, 0.71, 0.97, 0.995, loss),
             Calibration = new CalibrationResult(1, 0, loss, loss),
             Settings = new PruningConfig(),
-            Nodes = [.. names.Values.SelectMany(group => group).Select((name, i) => new CircuitNode(name, 0.5, -0.25, i % 2 == 0 ? 0.125 : null))],
+            Nodes =
+            [
+                .. names
+                    .Values.SelectMany(group => group)
+                    .Select((name, i) => new CircuitNode(name, 0.5, -0.25, i % 2 == 0 ? 0.125 : null)),
+            ],
             Edges = edges,
         };
     }
@@ -64,9 +88,12 @@ internal static class SampleReport
     {
         FaithfulnessCheck[] checks =
         [
-            new("is the task done by the circuit", true, "loss 0.110, target 0.3"), new("does the model need it", true, "loss without it 1.870, should be 0.6 or more"),
-            new("do random circuits of its size fail", true, "best of 5 has 0.702"), new("does the search fail on a random model", true, "0.690 with 40 edges"),
-            new("does the search fail on shuffled labels", false, "0.280 with 90 edges"), new("can activations be interchanged", true, "worst loss on the two curves 0.420, should be 0.6 or less"),
+            new("is the task done by the circuit", true, "loss 0.110, target 0.3"),
+            new("does the model need it", true, "loss without it 1.870, should be 0.6 or more"),
+            new("do random circuits of its size fail", true, "best of 5 has 0.702"),
+            new("does the search fail on a random model", true, "0.690 with 40 edges"),
+            new("does the search fail on shuffled labels", false, "0.280 with 90 edges"),
+            new("can activations be interchanged", true, "worst loss on the two curves 0.420, should be 0.6 or less"),
         ];
         return new Faithfulness
         {
@@ -80,7 +107,9 @@ internal static class SampleReport
             ShuffledLabels = new ControlSearch(true, 80, 90, 0.28, 0.9),
             Attribution = new ControlSearch(true, 60, 77, 0.21, 0.1),
             Interchange = new InterchangeCurves(
-                [new(0, 0.11), new(0.25, 0.2), new(0.5, 0.42), new(0.75, 0.25), new(1, 0.05)], [new(0, 0.02), new(0.25, 0.03), new(0.5, 0.06), new(0.75, 0.08), new(1, 0.11)]),
+                [new(0, 0.11), new(0.25, 0.2), new(0.5, 0.42), new(0.75, 0.25), new(1, 0.05)],
+                [new(0, 0.02), new(0.25, 0.03), new(0.5, 0.06), new(0.75, 0.08), new(1, 0.11)]
+            ),
             LossOtherAblation = 0.15,
             Checks = checks,
             IsReal = false,
@@ -89,31 +118,59 @@ internal static class SampleReport
     }
 
     /// <summary>Twice as probable at the last strength along the nodes, 1.1 times along random directions.</summary>
-    public static SteeringResult Steering() => new(
-        [new SteeredNode("0.attn.act_in.12", 0.5, 0.07, 0.3)], 64, 16, 1,
-        [
-            new(0, new(0.1, 0.8), new(0.1, 0.8), new(0.1, 0.8), 0.1, 0.1),
-            new(1, new(0.15, 0.7), new(0.3, 0.5), new(0.1, 0.78), 0.08, 0.13),
-            new(2, new(0.2, 0.6), new(0.6, 0.2), new(0.11, 0.75), 0.06, 0.17),
-        ]);
+    public static SteeringResult Steering() =>
+        new(
+            [new SteeredNode("0.attn.act_in.12", 0.5, 0.07, 0.3)],
+            64,
+            16,
+            1,
+            [
+                new(0, new(0.1, 0.8), new(0.1, 0.8), new(0.1, 0.8), 0.1, 0.1),
+                new(1, new(0.15, 0.7), new(0.3, 0.5), new(0.1, 0.78), 0.08, 0.13),
+                new(2, new(0.2, 0.6), new(0.6, 0.2), new(0.11, 0.75), 0.06, 0.17),
+            ]
+        );
 
-    public static TrainingCurve Curve(string model, int lines = 300) => new(
-        model,
-        [.. Enumerable.Range(0, lines).Select(i => new TrainingMetrics
-        {
-            Step = i * 10,
-            Tokens = i * 40960L,
-            Loss = (model == DemoCircuit.Sparse ? 2.2 : 2.0) + (3 * Math.Exp(-i / 40.0)) + (0.1 * Math.Sin(i * 1.7)),
-            LearningRate = 1e-3 * Math.Min(1, i / 30.0) * (1 - (i / (double)lines)),
-            Pfrac = model == DemoCircuit.Sparse ? Math.Pow(0.03, Math.Min(1, i / (lines / 2.0))) : null,
-            GradientRms = 1,
-            TokensPerSecond = 9000,
-            ValidationLoss = i % 25 == 24 ? (model == DemoCircuit.Sparse ? 2.25 : 2.05) + (3 * Math.Exp(-i / 40.0)) : null,
-            Statistics = i % 25 == 24 ? new ModelStatistics(1, 1, model == DemoCircuit.Sparse ? Math.Pow(0.03, Math.Min(1, i / (lines / 2.0))) : 1, [1]) : null,
-        })]);
+    public static TrainingCurve Curve(string model, int lines = 300) =>
+        new(
+            model,
+            [
+                .. Enumerable
+                    .Range(0, lines)
+                    .Select(i => new TrainingMetrics
+                    {
+                        Step = i * 10,
+                        Tokens = i * 40960L,
+                        Loss = (model == DemoCircuit.Sparse ? 2.2 : 2.0) + (3 * Math.Exp(-i / 40.0)) + (0.1 * Math.Sin(i * 1.7)),
+                        LearningRate = 1e-3 * Math.Min(1, i / 30.0) * (1 - (i / (double)lines)),
+                        Pfrac = model == DemoCircuit.Sparse ? Math.Pow(0.03, Math.Min(1, i / (lines / 2.0))) : null,
+                        GradientRms = 1,
+                        TokensPerSecond = 9000,
+                        ValidationLoss = i % 25 == 24 ? (model == DemoCircuit.Sparse ? 2.25 : 2.05) + (3 * Math.Exp(-i / 40.0)) : null,
+                        Statistics =
+                            i % 25 == 24
+                                ? new ModelStatistics(
+                                    1,
+                                    1,
+                                    model == DemoCircuit.Sparse ? Math.Pow(0.03, Math.Min(1, i / (lines / 2.0))) : 1,
+                                    [1]
+                                )
+                                : null,
+                    }),
+            ]
+        );
 
     public static DemoSummary Summary(IEnumerable<ReportCircuit> circuits, double? denseLoss = 2.05) =>
-        new(183.4, 41234.5, 12288000, 2.25, 3.1, 0.031, denseLoss, [.. circuits.Select(entry => DemoCircuit.Of(entry.Model, entry.Circuit))]);
+        new(
+            183.4,
+            41234.5,
+            12288000,
+            2.25,
+            3.1,
+            0.031,
+            denseLoss,
+            [.. circuits.Select(entry => DemoCircuit.Of(entry.Model, entry.Circuit))]
+        );
 
     public static string Page(params ReportCircuit[] circuits) =>
         ReportPage.Render(Summary(circuits), [Curve(DemoCircuit.Sparse), Curve(DemoCircuit.Dense)], circuits);

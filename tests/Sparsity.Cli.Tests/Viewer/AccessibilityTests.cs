@@ -78,34 +78,43 @@ public sealed class AccessibilityTests(LiveRun run, Browser browser) : IClassFix
         {
             await using OpenPage page = await browser.OpenAsync(
                 $"{run.Viewer.Url}#circuit={Small}&node={name}&scales={name}*0{(tab == "graph" ? "" : "&tab=" + tab)}",
-                visible: tab == "graph" ? "#live-now" : $"#tab-{tab} svg, #tab-{tab} table");
+                visible: tab == "graph" ? "#live-now" : $"#tab-{tab} svg, #tab-{tab} table"
+            );
             await Expect(page.Panel.Locator("text=loading…")).ToHaveCountAsync(0);
-            JsonElement before = (await page.Page.EvaluateAsync("""
-                () => {
-                  const controls = [...document.querySelectorAll("button, input, select, summary, a[href], [tabindex]")].filter((element) => element.tabIndex >= 0 && element.checkVisibility() && element.type !== "file");
-                  window.missing = new Set(controls.filter((element) => element.type !== "radio" || element.checked));
-                  const nameOf = (element) => element.getAttribute("aria-label") || document.getElementById(element.getAttribute("aria-labelledby"))?.textContent
-                    || [...(element.labels ?? [])].map((label) => label.textContent).join(" ").trim() || (element.matches("button, summary, a") && element.textContent.trim());
-                  return { count: controls.length, unnamed: controls.filter((element) => !nameOf(element)).map((element) => element.outerHTML.slice(0, 120)) };
-                }
-                """))!.Value;
+            JsonElement before = (
+                await page.Page.EvaluateAsync(
+                    """
+                    () => {
+                      const controls = [...document.querySelectorAll("button, input, select, summary, a[href], [tabindex]")].filter((element) => element.tabIndex >= 0 && element.checkVisibility() && element.type !== "file");
+                      window.missing = new Set(controls.filter((element) => element.type !== "radio" || element.checked));
+                      const nameOf = (element) => element.getAttribute("aria-label") || document.getElementById(element.getAttribute("aria-labelledby"))?.textContent
+                        || [...(element.labels ?? [])].map((label) => label.textContent).join(" ").trim() || (element.matches("button, summary, a") && element.textContent.trim());
+                      return { count: controls.length, unnamed: controls.filter((element) => !nameOf(element)).map((element) => element.outerHTML.slice(0, 120)) };
+                    }
+                    """
+                )
+            )!.Value;
             Assert.True(before.GetProperty("count").GetInt32() >= 5, $"{tab}: no controls.");
             Assert.Empty(before.GetProperty("unnamed").EnumerateArray().Select(element => element.GetString()));
             for (int i = 0; i < before.GetProperty("count").GetInt32() + 5; i++)
             {
                 await page.Page.Keyboard.PressAsync("Tab");
-                string? unseen = await page.Page.EvaluateAsync<string?>("""
+                string? unseen = await page.Page.EvaluateAsync<string?>(
+                    """
                     () => {
                       const element = document.activeElement;
                       missing.delete(element);
                       const style = getComputedStyle(element);
                       return element === document.body || (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2) ? null : element.outerHTML.slice(0, 120);
                     }
-                    """);
+                    """
+                );
                 Assert.True(unseen is null, $"{tab}: no visible focus on {unseen}");
             }
 
-            string[] missed = await page.Page.EvaluateAsync<string[]>("() => [...missing].map((element) => element.outerHTML.slice(0, 120))");
+            string[] missed = await page.Page.EvaluateAsync<string[]>(
+                "() => [...missing].map((element) => element.outerHTML.slice(0, 120))"
+            );
             Assert.True(missed.Length == 0, $"{tab}: not reached by Tab: {string.Join('\n', missed)}");
         }
     }
@@ -120,8 +129,11 @@ public sealed class AccessibilityTests(LiveRun run, Browser browser) : IClassFix
 
         await Expect(canvas).ToHaveAttributeAsync("aria-activedescendant", "canvas:" + edge.To);
         await Expect(page.Page.Locator($"[id='canvas:{edge.To}']")).ToHaveAttributeAsync("aria-label", edge.To);
-        await Expect(page.Page.Locator("#announcer")).ToHaveTextAsync(
-            $"{edge.To}, {circuit.Edges.Count(other => other.To == edge.To)} weights in, {circuit.Edges.Count(other => other.From == edge.To)} out");
+        await Expect(page.Page.Locator("#announcer"))
+            .ToHaveTextAsync(
+                $"{edge.To}, {circuit.Edges.Count(other => other.To == edge.To)} weights in, "
+                    + $"{circuit.Edges.Count(other => other.From == edge.To)} out"
+            );
         await canvas.PressAsync("Enter");
         await Expect(page.Panel).ToBeFocusedAsync();
         await page.Page.Keyboard.PressAsync("Escape");

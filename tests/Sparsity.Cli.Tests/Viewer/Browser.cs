@@ -23,9 +23,22 @@ public sealed class Browser : IAsyncLifetime
     /// <summary>Opens a page in a context of its own.</summary>
     /// <param name="url">A file: address, for which the network is refused, or one of a server here.</param>
     /// <param name="visible">What must be there before a test begins.</param>
-    public async Task<OpenPage> OpenAsync(string url, int width = 1280, ColorScheme scheme = ColorScheme.Light, int height = 800, string visible = "#canvas .node")
+    public async Task<OpenPage> OpenAsync(
+        string url,
+        int width = 1280,
+        ColorScheme scheme = ColorScheme.Light,
+        int height = 800,
+        string visible = "#canvas .node"
+    )
     {
-        IBrowserContext context = await _browser!.NewContextAsync(new() { ViewportSize = new() { Width = width, Height = height }, ColorScheme = scheme, AcceptDownloads = true });
+        IBrowserContext context = await _browser!.NewContextAsync(
+            new()
+            {
+                ViewportSize = new() { Width = width, Height = height },
+                ColorScheme = scheme,
+                AcceptDownloads = true,
+            }
+        );
         IPage page = await context.NewPageAsync();
         var opened = new OpenPage(context, page, url);
         await opened.StartAsync(visible);
@@ -43,7 +56,9 @@ public sealed class Browser : IAsyncLifetime
     }
 }
 
-/// <summary>A page under test. On disposal it must have logged no error and asked for nothing but itself and the server it came from.</summary>
+/// <summary>
+/// A page under test. On disposal it must have logged no error and asked for nothing but itself and the server it came from.
+/// </summary>
 public sealed class OpenPage(IBrowserContext context, IPage page, string url) : IAsyncDisposable
 {
     private readonly List<string> _complaints = [];
@@ -65,13 +80,23 @@ public sealed class OpenPage(IBrowserContext context, IPage page, string url) : 
     public async Task StartAsync(string visible)
     {
         string origin = new Uri(url).GetLeftPart(UriPartial.Authority);
-        Page.Console += (_, message) => Complain(
-            (message.Type == "error" || message.Type == "warning") && !(RefusalsExpected && message.Text.Contains("status of 422", StringComparison.Ordinal)), $"console: {message.Text}");
+        Page.Console += (_, message) =>
+            Complain(
+                (message.Type == "error" || message.Type == "warning")
+                    && !(RefusalsExpected && message.Text.Contains("status of 422", StringComparison.Ordinal)),
+                $"console: {message.Text}"
+            );
         Page.PageError += (_, error) => Complain(true, $"page error: {error}");
-        Page.Request += (_, request) => Complain(
-            !request.Url.StartsWith("data:", StringComparison.Ordinal) && !request.Url.StartsWith("blob:", StringComparison.Ordinal)
-                && !request.Url.StartsWith(url.StartsWith("file:", StringComparison.Ordinal) ? url.Split('#')[0] : origin, StringComparison.Ordinal),
-            $"asked for {request.Url}");
+        Page.Request += (_, request) =>
+            Complain(
+                !request.Url.StartsWith("data:", StringComparison.Ordinal)
+                    && !request.Url.StartsWith("blob:", StringComparison.Ordinal)
+                    && !request.Url.StartsWith(
+                        url.StartsWith("file:", StringComparison.Ordinal) ? url.Split('#')[0] : origin,
+                        StringComparison.Ordinal
+                    ),
+                $"asked for {request.Url}"
+            );
         if (url.StartsWith("file:", StringComparison.Ordinal))
         {
             await context.SetOfflineAsync(true);
@@ -82,15 +107,18 @@ public sealed class OpenPage(IBrowserContext context, IPage page, string url) : 
     }
 
     /// <summary>Every text of the drawing that lies on a node or on another text.</summary>
-    public Task<string[]> OverlapsAsync() => Page.EvaluateAsync<string[]>("""
-        () => {
-          const box = (element) => element.getBoundingClientRect();
-          const texts = [...document.querySelectorAll("#canvas .graph text")].filter((text) => text.textContent);
-          const shapes = [...document.querySelectorAll("#canvas .graph .shape")];
-          const touch = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
-          return texts.flatMap((text, i) => [...shapes, ...texts.slice(i + 1)].filter((other) => touch(box(text), box(other))).map((other) => text.textContent + " on " + (other.textContent || other.parentElement.id)));
-        }
-        """);
+    public Task<string[]> OverlapsAsync() =>
+        Page.EvaluateAsync<string[]>(
+            """
+            () => {
+              const box = (element) => element.getBoundingClientRect();
+              const texts = [...document.querySelectorAll("#canvas .graph text")].filter((text) => text.textContent);
+              const shapes = [...document.querySelectorAll("#canvas .graph .shape")];
+              const touch = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+              return texts.flatMap((text, i) => [...shapes, ...texts.slice(i + 1)].filter((other) => touch(box(text), box(other))).map((other) => text.textContent + " on " + (other.textContent || other.parentElement.id)));
+            }
+            """
+        );
 
     /// <summary>What a click makes the browser save.</summary>
     public async Task<string> DownloadAsync(string button)

@@ -39,7 +39,10 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
     {
         Circuit circuit = SampleReport.Circuit("quotes", 4);
         await using OpenPage page = await OpenAsync(circuit);
-        CircuitEdge[] into = [.. circuit.Edges.GroupBy(edge => edge.To).MaxBy(group => group.Count())!.OrderByDescending(edge => Math.Abs(edge.Weight))];
+        CircuitEdge[] into =
+        [
+            .. circuit.Edges.GroupBy(edge => edge.To).MaxBy(group => group.Count())!.OrderByDescending(edge => Math.Abs(edge.Weight)),
+        ];
 
         await page.Node(into[0].To).Locator(".shape").ClickAsync();
 
@@ -71,7 +74,10 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
     {
         Circuit circuit = SampleReport.Circuit("quotes", 2);
         double?[] effects = [0.4, 0.1, 0, -0.2, null];
-        circuit = circuit with { Nodes = [.. circuit.Nodes.Select((node, i) => node with { AblationEffect = i < effects.Length ? effects[i] : null })] };
+        circuit = circuit with
+        {
+            Nodes = [.. circuit.Nodes.Select((node, i) => node with { AblationEffect = i < effects.Length ? effects[i] : null })],
+        };
         await using OpenPage page = await OpenAsync(circuit);
 
         await Expect(page.Nodes.Locator(".effect")).ToHaveCountAsync(2);
@@ -85,7 +91,11 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
     public async Task ArrowsFollowTheStrongestEdgeAndMoveAlongRows()
     {
         Circuit circuit = SampleReport.Circuit("quotes", 4);
-        CircuitEdge strongest = circuit.Edges.Where(edge => edge.From.Contains("attn.v", StringComparison.Ordinal)).GroupBy(edge => edge.From).First().MaxBy(edge => Math.Abs(edge.Weight))!;
+        CircuitEdge strongest = circuit
+            .Edges.Where(edge => edge.From.Contains("attn.v", StringComparison.Ordinal))
+            .GroupBy(edge => edge.From)
+            .First()
+            .MaxBy(edge => Math.Abs(edge.Weight))!;
         await using OpenPage page = await OpenAsync(circuit, "#node=" + strongest.From);
         ILocator title = page.Panel.Locator("h2");
         await Expect(title).ToHaveTextAsync(strongest.From);
@@ -124,7 +134,16 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
 
         await page.Panel.Locator("#label").FillAsync("");
         await page.Panel.Locator("#label").PressAsync("Enter");
-        await page.Page.Locator("#labels-file").SetInputFilesAsync(new FilePayload { Name = "labels.json", MimeType = "application/json", Buffer = System.Text.Encoding.UTF8.GetBytes(labels) });
+        await page
+            .Page.Locator("#labels-file")
+            .SetInputFilesAsync(
+                new FilePayload
+                {
+                    Name = "labels.json",
+                    MimeType = "application/json",
+                    Buffer = System.Text.Encoding.UTF8.GetBytes(labels),
+                }
+            );
         await Expect(page.Node(name).Locator(".name")).ToHaveTextAsync("quote kind");
     }
 
@@ -165,12 +184,14 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
 
         await Expect(page.Nodes).ToHaveCountAsync(circuit.Nodes.Count);
         await Expect(page.Edges).ToHaveCountAsync(circuit.Edges.Count);
-        bool apart = await page.Page.EvaluateAsync<bool>("""
+        bool apart = await page.Page.EvaluateAsync<bool>(
+            """
             () => {
               const places = new Set([...document.querySelectorAll("#canvas .node:not(.embedding):not(.logit) .shape")].map((shape) => shape.getAttribute("cx") + " " + shape.getAttribute("cy")));
               return places.size === document.querySelectorAll("#canvas .node:not(.embedding):not(.logit)").length;
             }
-            """);
+            """
+        );
         Assert.True(apart, "Two nodes are drawn at the same place.");
     }
 
@@ -229,7 +250,10 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
 
         Assert.Equal(JsonText.Write(circuit), JsonText.Write(Circuit.Load(json)));
         System.Xml.Linq.XElement drawing = System.Xml.Linq.XElement.Parse(svg);
-        Assert.Equal(circuit.Edges.Count, drawing.Descendants().Count(element => ((string?)element.Attribute("class"))?.Split(' ').Contains("edge") == true));
+        Assert.Equal(
+            circuit.Edges.Count,
+            drawing.Descendants().Count(element => ((string?)element.Attribute("class"))?.Split(' ').Contains("edge") == true)
+        );
         Assert.DoesNotContain("var(--", svg, StringComparison.Ordinal);
         Assert.Equal([0x89, (byte)'P', (byte)'N', (byte)'G'], png[..4]);
     }
@@ -241,15 +265,51 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
         string[] tokens = ["'def'", "' f'", "'(\\''", "'\\n'"];
         object summary = new
         {
-            count = 4096, mean = 0.125, deviation = 0.5, minimum = -1.0, maximum = 3.0, zero_share = 0.75,
-            histogram = new { minimum = -1.0, maximum = 3.0, counts = new[] { 5, 3000, 90, 1 } },
-            examples = new[] { new { end = "top", percent = 0.1, position = 2, tokens, values = new[] { 0, -0.5, 3, 0.25 } } },
+            count = 4096,
+            mean = 0.125,
+            deviation = 0.5,
+            minimum = -1.0,
+            maximum = 3.0,
+            zero_share = 0.75,
+            histogram = new
+            {
+                minimum = -1.0,
+                maximum = 3.0,
+                counts = new[] { 5, 3000, 90, 1 },
+            },
+            examples = new[]
+            {
+                new
+                {
+                    end = "top",
+                    percent = 0.1,
+                    position = 2,
+                    tokens,
+                    values = new[] { 0, -0.5, 3, 0.25 },
+                },
+            },
         };
-        object Document(string fingerprint) => new
-        {
-            format_version = 1, task = "quotes", model_fingerprint = fingerprint, binarised = new { circuit = 0.1, all_nodes = 0.4 },
-            nodes = circuit.Nodes.Select(node => new { name = node.Name, pretraining = summary, task = summary, binarisation = new { threshold = 1.5, low = 0, high = 2.5, loss = 0.2 } }),
-        };
+        object Document(string fingerprint) =>
+            new
+            {
+                format_version = 1,
+                task = "quotes",
+                model_fingerprint = fingerprint,
+                binarised = new { circuit = 0.1, all_nodes = 0.4 },
+                nodes = circuit.Nodes.Select(node => new
+                {
+                    name = node.Name,
+                    pretraining = summary,
+                    task = summary,
+                    binarisation = new
+                    {
+                        threshold = 1.5,
+                        low = 0,
+                        high = 2.5,
+                        loss = 0.2,
+                    },
+                }),
+            };
         File.WriteAllText(_folder["activations.json"], JsonSerializer.Serialize(Document(circuit.ModelFingerprint)));
         await using OpenPage page = await OpenAsync(circuit, "#node=" + circuit.Nodes[0].Name);
 
@@ -271,7 +331,10 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
     [BrowserFact]
     public async Task NamesInTheFileAreTextNotMarkup()
     {
-        Circuit circuit = SampleReport.Circuit("</script><script>throw 1</script><!--<b>", 1) with { Model = "<img src=x onerror=\"throw 2\">" };
+        Circuit circuit = SampleReport.Circuit("</script><script>throw 1</script><!--<b>", 1) with
+        {
+            Model = "<img src=x onerror=\"throw 2\">",
+        };
         await using OpenPage page = await OpenAsync(circuit);
 
         await Expect(page.Page.Locator("#fact-task")).ToHaveTextAsync(circuit.Task);
@@ -279,7 +342,10 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
     }
 
     private static IEnumerable<string> ReadChannels(Circuit circuit) =>
-        circuit.Nodes.Where(node => node.Name.Contains("act_in", StringComparison.Ordinal)).Select(node => node.Name.Split('.')[^1]).Distinct();
+        circuit
+            .Nodes.Where(node => node.Name.Contains("act_in", StringComparison.Ordinal))
+            .Select(node => node.Name.Split('.')[^1])
+            .Distinct();
 
     private Task<OpenPage> OpenAsync(Circuit circuit, string fragment = "")
     {

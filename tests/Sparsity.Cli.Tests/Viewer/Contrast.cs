@@ -4,8 +4,8 @@ using Microsoft.Playwright;
 namespace Sparsity.Cli.Tests.Viewer;
 
 /// <summary>
-/// WCAG 2 contrast of what a page shows: every visible text against what lies behind it, and the marks that carry meaning. Colours are what the browser computed,
-/// laid over one another as it paints them, opacities included; the page must lie in the window as a whole.
+/// WCAG 2 contrast of what a page shows: every visible text against what lies behind it, and the marks that carry meaning. Colours are what
+/// the browser computed, laid over one another as it paints them, opacities included; the page must lie in the window as a whole.
 /// </summary>
 internal static class Contrast
 {
@@ -15,7 +15,10 @@ internal static class Contrast
     public static async Task<(int Measured, string[] Short)> MeasureAsync(IPage page)
     {
         JsonElement result = (await page.EvaluateAsync(Script))!.Value;
-        return (result.GetProperty("measured").GetInt32(), [.. result.GetProperty("short").EnumerateArray().Select(line => line.GetString()!)]);
+        return (
+            result.GetProperty("measured").GetInt32(),
+            [.. result.GetProperty("short").EnumerateArray().Select(line => line.GetString()!)]
+        );
     }
 
     private const string Script = """

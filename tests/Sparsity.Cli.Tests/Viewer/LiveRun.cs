@@ -18,8 +18,22 @@ public sealed class LiveRun : ICollectionFixture<LiveRun>, IDisposable
         foreach ((string name, string target, string seed) in new[] { ("small", "0.3", "1"), ("large", "0.2", "2") })
         {
             CommandLine.Succeed(
-                "prune", "--model", _run.Trained, "--task", "single_double_quote", "--steps", "60", "--k-coef", "0.001", "--target-loss", target, "--seed", seed,
-                "--out", Path.Combine(_run.Trained, "circuits", name));
+                "prune",
+                "--model",
+                _run.Trained,
+                "--task",
+                "single_double_quote",
+                "--steps",
+                "60",
+                "--k-coef",
+                "0.001",
+                "--target-loss",
+                target,
+                "--seed",
+                seed,
+                "--out",
+                Path.Combine(_run.Trained, "circuits", name)
+            );
         }
 
         SampleReport.Faithfulness(Circuit("small")).WriteTo(Path.Combine(_run.Trained, "circuits", "small"));

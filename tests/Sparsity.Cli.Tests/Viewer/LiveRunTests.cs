@@ -47,7 +47,9 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
             alone.Add((double)(await Ask("circuit", new() { [name] = 0 }))["edited"]!["loss"]!);
         }
 
-        double[] together = await Task.WhenAll(names.Select(async name => (double)(await Ask("circuit", new() { [name] = 0 }))["edited"]!["loss"]!));
+        double[] together = await Task.WhenAll(
+            names.Select(async name => (double)(await Ask("circuit", new() { [name] = 0 }))["edited"]!["loss"]!)
+        );
 
         Assert.Equal(alone, together);
         Assert.True(alone.Distinct().Count() > 1, "No node makes a difference.");
@@ -58,7 +60,15 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
     [InlineData("0.attn.q.0", 1e30f)]
     public async Task EditsThatCannotBeAreRefused(string node, float scale)
     {
-        HttpResponseMessage answer = await run.Viewer.Client.PostAsJsonAsync("api/ablation", new { circuit = Small, of = "circuit", scales = new Dictionary<string, float> { [node] = scale } });
+        HttpResponseMessage answer = await run.Viewer.Client.PostAsJsonAsync(
+            "api/ablation",
+            new
+            {
+                circuit = Small,
+                of = "circuit",
+                scales = new Dictionary<string, float> { [node] = scale },
+            }
+        );
 
         Assert.Equal(422, (int)answer.StatusCode);
         Assert.Contains(node[..^2], await answer.Content.ReadAsStringAsync(), StringComparison.Ordinal);
@@ -79,7 +89,8 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         await Expect(page.Page.Locator("#live-before")).ToHaveTextAsync(Nats(circuit.Measurements.Loss));
         await Expect(page.Page.Locator("#live-now")).ToHaveTextAsync(Nats(expected));
         Assert.NotEqual(circuit.Measurements.Loss, expected);
-        await Expect(page.Page.Locator("#live-predicted")).ToHaveTextAsync(Nats(circuit.Measurements.Loss + circuit.Nodes.Single(node => node.Name == name).AblationEffect!.Value));
+        await Expect(page.Page.Locator("#live-predicted"))
+            .ToHaveTextAsync(Nats(circuit.Measurements.Loss + circuit.Nodes.Single(node => node.Name == name).AblationEffect!.Value));
         await page.Panel.Locator("#scale").FillAsync("2");
         await page.Panel.Locator("#scale").PressAsync("Enter");
         double doubled = (double)(await Ask("circuit", new() { [name] = 2 }))["edited"]!["loss"]!;
@@ -105,7 +116,11 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         await Expect(section.Locator(".heat").Nth(1).Locator("span")).ToHaveCountAsync(pair["second"]!.AsArray().Count);
         await Expect(section.Locator("h4")).ToHaveCountAsync(5); // both answers, the difference, attention in both
         await Expect(section.Locator("svg .cell").First).ToBeVisibleAsync();
-        Assert.EndsWith(": " + Number(last), await section.Locator(".heat").Nth(0).Locator(".focus").GetAttributeAsync("title"), StringComparison.Ordinal);
+        Assert.EndsWith(
+            ": " + Number(last),
+            await section.Locator(".heat").Nth(0).Locator(".focus").GetAttributeAsync("title"),
+            StringComparison.Ordinal
+        );
     }
 
     [BrowserFact]
@@ -131,7 +146,8 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         await Expect(page.Page.Locator("#tab-embeddings tbody tr").First).ToBeVisibleAsync();
         await page.Page.GetByRole(AriaRole.Tab, new() { Name = "Side by side" }).ClickAsync();
         CircuitOverlap shared = CircuitOverlap.Of(small, large);
-        await Expect(page.Page.Locator("#shared")).ToContainTextAsync($"Shared: {Thousands(shared.Nodes.Count)} nodes and {Thousands(shared.Edges.Count)} edges");
+        await Expect(page.Page.Locator("#shared"))
+            .ToContainTextAsync($"Shared: {Thousands(shared.Nodes.Count)} nodes and {Thousands(shared.Edges.Count)} edges");
         await Expect(page.Page.Locator("#tab-compare .side").First.Locator(".shared")).ToHaveCountAsync(shared.Nodes.Count);
 
         await page.Page.ReloadAsync();
@@ -142,10 +158,14 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
     [Trait("Category", "Browser")]
     public async Task AFaithfulnessReportHasItsVerdictFirstThenSixAnswersAndBothInterchangeCurves()
     {
-        await using OpenPage page = await browser.OpenAsync($"{run.Viewer.Url}#circuit=circuits/large&tab=reports&report={Small}/faithfulness", visible: "#tab-reports .verdict");
+        await using OpenPage page = await browser.OpenAsync(
+            $"{run.Viewer.Url}#circuit=circuits/large&tab=reports&report={Small}/faithfulness",
+            visible: "#tab-reports .verdict"
+        );
         ILocator report = page.Page.Locator("#tab-reports .report");
 
-        await Expect(report.Locator(":scope > *").First).ToHaveTextAsync("doubtful does the search fail on shuffled labels? no (0.280 with 90 edges)");
+        await Expect(report.Locator(":scope > *").First)
+            .ToHaveTextAsync("doubtful does the search fail on shuffled labels? no (0.280 with 90 edges)");
         await Expect(report.Locator(".questions .answer")).ToHaveTextAsync(["yes", "yes", "yes", "yes", "no", "yes"]);
         await Expect(report.Locator(".questions li").Nth(4)).ToContainTextAsync("Does the search fail on shuffled labels?");
         await Expect(report.Locator(".questions li").Nth(4)).ToContainTextAsync("0.280 with 90 edges");
@@ -157,7 +177,8 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         Assert.Equal([0.02, 0.03, 0.06, 0.08, 0.11], intoModel);
         await curves.Nth(0).Locator(".dot").Nth(2).HoverAsync();
         await Expect(page.Page.Locator("#tooltip")).ToContainTextAsync("full model's activations put into the circuit: 0.42");
-        await Expect(report.Locator("tbody tr").Filter(new() { HasText = "shuffled labels" }).Locator("td")).ToHaveTextAsync(["80", "90", "0.280", "0.900", "met"]);
+        await Expect(report.Locator("tbody tr").Filter(new() { HasText = "shuffled labels" }).Locator("td"))
+            .ToHaveTextAsync(["80", "90", "0.280", "0.900", "met"]);
         await report.GetByRole(AriaRole.Button, new() { Name = "Show the circuit" }).ClickAsync();
         await Expect(page.Nodes).ToHaveCountAsync(run.Circuit("small").Nodes.Count);
     }
@@ -166,21 +187,31 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
     [Trait("Category", "Browser")]
     public async Task ASteeringReportHasItsFactorAndTheBandOfRandomDirections()
     {
-        await using OpenPage page = await browser.OpenAsync($"{run.Viewer.Url}#tab=reports&report=circuits/steering", visible: "#tab-reports .verdict");
+        await using OpenPage page = await browser.OpenAsync(
+            $"{run.Viewer.Url}#tab=reports&report=circuits/steering",
+            visible: "#tab-reports .verdict"
+        );
         ILocator report = page.Page.Locator("#tab-reports .report");
 
-        await Expect(report.Locator(".verdict")).ToHaveTextAsync("2 times as probable: the counterfactual answer in the dense model at strength 2; along random directions 1.1 times.");
+        await Expect(report.Locator(".verdict"))
+            .ToHaveTextAsync(
+                "2 times as probable: the counterfactual answer in the dense model at strength 2; along random directions 1.1 times."
+            );
         ILocator curves = report.Locator(".chart").First.Locator(".curve");
         await Expect(curves).ToHaveCountAsync(3);
         double[] dense = await ValuesAsync(curves.Nth(0), (0, 0.1), (2, 0.2));
         Assert.Equal([0.1, 0.15, 0.2], dense);
-        double[] ends = await curves.Nth(0).EvaluateAsync<double[]>("""
-            (curve) => {
-              const [low, , high] = [...curve.querySelectorAll(".dot")].map((dot) => Number(dot.getAttribute("cy")));
-              const range = curve.parentNode.querySelector(".range").getBBox();
-              return [range.y + range.height, range.y].map((y) => 0.1 + 0.1 * (y - low) / (high - low));
-            }
-            """);
+        double[] ends = await curves
+            .Nth(0)
+            .EvaluateAsync<double[]>(
+                """
+                (curve) => {
+                  const [low, , high] = [...curve.querySelectorAll(".dot")].map((dot) => Number(dot.getAttribute("cy")));
+                  const range = curve.parentNode.querySelector(".range").getBBox();
+                  return [range.y + range.height, range.y].map((y) => 0.1 + 0.1 * (y - low) / (high - low));
+                }
+                """
+            );
         Assert.Equal([0.06, 0.17], ends.Select(value => Math.Round(value, 3)));
         await Expect(report.Locator("table").First.Locator("tbody td").First).ToHaveTextAsync("0.attn.act_in.12");
     }
@@ -193,8 +224,14 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         await using OpenPage page = await browser.OpenAsync($"{run.Viewer.Url}#circuit={Small}&node={name}");
         ILocator section = page.Panel.Locator("[data-section='Activations over pretraining text']");
 
-        await Expect(section.Locator("summary")).ToHaveTextAsync(
-            new[] { "top", "bottom" }.SelectMany(end => new[] { "0.1", "1", "10", "50" }.Select(percent => new System.Text.RegularExpressions.Regex($"^{end} {percent} %, activation "))));
+        await Expect(section.Locator("summary"))
+            .ToHaveTextAsync(
+                new[] { "top", "bottom" }.SelectMany(end =>
+                    new[] { "0.1", "1", "10", "50" }.Select(percent => new System.Text.RegularExpressions.Regex(
+                        $"^{end} {percent} %, activation "
+                    ))
+                )
+            );
         await Expect(section.Locator(".heat .focus")).Not.ToHaveCountAsync(0);
         await Expect(section.Locator("svg .bar")).ToHaveCountAsync(40);
     }
@@ -204,8 +241,16 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
     public async Task EmbeddingsShowTheTokensThatWriteThemMost()
     {
         JsonObject channels = JsonNode.Parse(await run.Viewer.Client.GetStringAsync("api/circuit/" + Small))!["channels"]!.AsObject();
-        string channel = run.Circuit("small").Nodes.First(node => node.Name.StartsWith("0.attn.act_in.", StringComparison.Ordinal)).Name.Split('.')[^1];
-        JsonNode[] writers = [.. new[] { "top", "bottom" }.SelectMany(end => channels[channel]![end]!.AsArray()).OrderByDescending(entry => Math.Abs((double)entry!["weight"]!)).Select(entry => entry!)];
+        string channel = run.Circuit("small")
+            .Nodes.First(node => node.Name.StartsWith("0.attn.act_in.", StringComparison.Ordinal))
+            .Name.Split('.')[^1];
+        JsonNode[] writers =
+        [
+            .. new[] { "top", "bottom" }
+                .SelectMany(end => channels[channel]![end]!.AsArray())
+                .OrderByDescending(entry => Math.Abs((double)entry!["weight"]!))
+                .Select(entry => entry!),
+        ];
         await using OpenPage page = await browser.OpenAsync(run.Viewer.Url + "#circuit=" + Small);
 
         ILocator drawn = page.Node("embedding." + channel).Locator(".writer");
@@ -217,14 +262,22 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         await page.Page.Keyboard.InsertTextAsync(token);
         await page.Page.Locator("#results button").Filter(new() { HasTextRegex = new($"^embedding\\.{channel}\\b") }).ClickAsync();
         await Expect(page.Panel.Locator("h2")).ToHaveTextAsync("embedding, residual channel " + channel);
-        await Expect(page.Panel.Locator(".tokens").First.Locator("code").First).ToHaveTextAsync((string)channels[channel]!["top"]![0]!["token"]!);
+        await Expect(page.Panel.Locator(".tokens").First.Locator("code").First)
+            .ToHaveTextAsync((string)channels[channel]!["top"]![0]!["token"]!);
     }
 
     [BrowserFact]
     [Trait("Category", "Browser")]
     public async Task WithNothingSelectedThePanelShowsTheTaskAndTheNodesThatMatterMost()
     {
-        string[] strongest = [.. run.Circuit("small").Nodes.Where(node => node.AblationEffect > 0).OrderByDescending(node => node.AblationEffect).Take(10).Select(node => node.Name)];
+        string[] strongest =
+        [
+            .. run.Circuit("small")
+                .Nodes.Where(node => node.AblationEffect > 0)
+                .OrderByDescending(node => node.AblationEffect)
+                .Take(10)
+                .Select(node => node.Name),
+        ];
         JsonNode pair = JsonNode.Parse(await run.Viewer.Client.GetStringAsync("api/prompts/" + Small))!["pairs"]![0]!;
         Assert.NotEmpty(strongest);
         await using OpenPage page = await browser.OpenAsync(run.Viewer.Url + "#circuit=" + Small);
@@ -240,23 +293,45 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
     /// <summary>The values of a curve's dots, read from where they stand; two of them give the scale.</summary>
     private static async Task<double[]> ValuesAsync(ILocator curve, (int Index, double Value) first, (int Index, double Value) second)
     {
-        double[] heights = await curve.Locator(".dot").EvaluateAllAsync<double[]>("(dots) => dots.map((dot) => Number(dot.getAttribute('cy')))");
-        return [.. heights.Select(height => Math.Round(first.Value + ((second.Value - first.Value) * (height - heights[first.Index]) / (heights[second.Index] - heights[first.Index])), 3))];
+        double[] heights = await curve
+            .Locator(".dot")
+            .EvaluateAllAsync<double[]>("(dots) => dots.map((dot) => Number(dot.getAttribute('cy')))");
+        return
+        [
+            .. heights.Select(height =>
+                Math.Round(
+                    first.Value
+                        + ((second.Value - first.Value) * (height - heights[first.Index]) / (heights[second.Index] - heights[first.Index])),
+                    3
+                )
+            ),
+        ];
     }
 
     /// <summary>With a thin space between thousands, as the page writes numbers.</summary>
     private static string Thousands(int count) => count.ToString("N0", CultureInfo.InvariantCulture).Replace(',', '\u2009');
 
     /// <summary>A number with four digits, as the page writes it.</summary>
-    private static string Number(double value) => (Math.Abs(value) is 0 or >= 1e-3
-        ? value.ToString("G4", CultureInfo.InvariantCulture)
-        : value.ToString("0.00e+0", CultureInfo.InvariantCulture)).Replace('-', '\u2212');
+    private static string Number(double value) =>
+        (
+            Math.Abs(value) is 0 or >= 1e-3
+                ? value.ToString("G4", CultureInfo.InvariantCulture)
+                : value.ToString("0.00e+0", CultureInfo.InvariantCulture)
+        ).Replace('-', '\u2212');
 
     private static string Nats(double loss) => loss.ToString("0.000", CultureInfo.InvariantCulture);
 
     private async Task<JsonNode> Ask(string of, Dictionary<string, float> scales)
     {
-        HttpResponseMessage answer = await run.Viewer.Client.PostAsJsonAsync("api/ablation", new { circuit = Small, of, scales });
+        HttpResponseMessage answer = await run.Viewer.Client.PostAsJsonAsync(
+            "api/ablation",
+            new
+            {
+                circuit = Small,
+                of,
+                scales,
+            }
+        );
         string text = await answer.Content.ReadAsStringAsync();
         Assert.True(answer.IsSuccessStatusCode, text);
         return JsonNode.Parse(text)!;

@@ -11,11 +11,16 @@ internal sealed class RunningViewer : IDisposable
 
     public RunningViewer(params string[] arguments)
     {
-        _process = Process.Start(new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), "view", "--port", "0", "--threads", "1", .. arguments])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        })!;
+        _process = Process.Start(
+            new ProcessStartInfo(
+                "dotnet",
+                [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), "view", "--port", "0", "--threads", "1", .. arguments]
+            )
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            }
+        )!;
         const string Line = "serving at ";
         string? line = _process.StandardOutput.ReadLine();
         while (line is not null && !line.StartsWith(Line, StringComparison.Ordinal))
@@ -53,7 +58,11 @@ internal sealed class RunningViewer : IDisposable
         using var connection = new TcpClient("127.0.0.1", Url.Port);
         using NetworkStream stream = connection.GetStream();
         stream.ReadTimeout = 30_000;
-        stream.Write(Encoding.Latin1.GetBytes(string.Join("\r\n", [requestLine, $"Host: {host ?? Url.Authority}", "Connection: close", .. headers, "", ""])));
+        stream.Write(
+            Encoding.Latin1.GetBytes(
+                string.Join("\r\n", [requestLine, $"Host: {host ?? Url.Authority}", "Connection: close", .. headers, "", ""])
+            )
+        );
         using var reader = new StreamReader(stream, Encoding.UTF8);
         return reader.ReadToEnd();
     }

@@ -20,7 +20,10 @@ public sealed class ServedRun : IDisposable
         Write("run/circuits/quotes/circuit.json", JsonText.Write(SampleReport.Circuit("quotes", 2)));
         Write("run/circuits/brackets/circuit.json", JsonText.Write(SampleReport.Circuit("brackets", 3)));
         Write("run/circuits/damaged/circuit.json", "{");
-        Write("run/results.json", """{"results": [{"task": "with_as", "seed": 3, "target_loss": 0.15, "status": "skipped", "reason": "no single token", "folder": null}]}""");
+        Write(
+            "run/results.json",
+            """{"results": [{"task": "with_as", "seed": 3, "target_loss": 0.15, "status": "skipped", "reason": "no single token", "folder": null}]}"""
+        );
         Write("run/bridge/steering.json", """{"points": [{"strength": 1, "dense": {"counterfactual": 0.5}}]}""");
         Write("run/notes.txt", Secret);
         Write("secret.txt", Secret);
@@ -67,7 +70,11 @@ public sealed class ServerSafetyTests(ServedRun run) : IClassFixture<ServedRun>
         Assert.Contains("\"id\":\"circuits/brackets\"", list, StringComparison.Ordinal);
         Assert.DoesNotContain("damaged", list, StringComparison.Ordinal);
         Assert.DoesNotContain("linked", list, StringComparison.Ordinal);
-        Assert.Contains("\"task\":\"with_as\",\"target_loss\":0.15,\"seed\":3,\"reason\":\"no single token\"", list, StringComparison.Ordinal);
+        Assert.Contains(
+            "\"task\":\"with_as\",\"target_loss\":0.15,\"seed\":3,\"reason\":\"no single token\"",
+            list,
+            StringComparison.Ordinal
+        );
         Assert.Contains("\"reports\":[\"bridge/steering\"]", list, StringComparison.Ordinal);
         Assert.Contains("\"strength\":1", await Viewer.Client.GetStringAsync("api/report/bridge/steering"), StringComparison.Ordinal);
         Assert.Contains("\"task\":\"quotes\"", await Viewer.Client.GetStringAsync("api/circuit/circuits/quotes"), StringComparison.Ordinal);
@@ -125,7 +132,11 @@ public sealed class ServerSafetyTests(ServedRun run) : IClassFixture<ServedRun>
     [InlineData("TRACE", "/", 405)]
     [InlineData("GET", "/api/ablation", 405)]
     public void OtherMethodsAreTurnedAway(string method, string path, int status) =>
-        Assert.StartsWith($"HTTP/1.1 {status}", Viewer.Raw($"{method} {path} HTTP/1.1", null, "Content-Length: 0"), StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"HTTP/1.1 {status}",
+            Viewer.Raw($"{method} {path} HTTP/1.1", null, "Content-Length: 0"),
+            StringComparison.Ordinal
+        );
 
     [Fact]
     public void AskingForTheHeadersSendsNoBody() => Assert.EndsWith("\r\n\r\n", Viewer.Raw("HEAD / HTTP/1.1"), StringComparison.Ordinal);
@@ -135,12 +146,16 @@ public sealed class ServerSafetyTests(ServedRun run) : IClassFixture<ServedRun>
     [InlineData("{", "application/json", null, 422)]
     [InlineData("{\"circuit\":\"nowhere\",\"of\":\"circuit\",\"scales\":{}}", "application/json", null, 422)]
     [InlineData("{\"circuit\":\"circuits/quotes\",\"of\":\"circuit\",\"scales\":{},\"more\":1}", "application/json", null, 422)]
-    [InlineData("{\"circuit\":\"circuits/quotes\",\"of\":\"circuit\",\"scales\":{}}", "application/json", null, 422)] // its model is not there
+    // Its model is not there
+    [InlineData("{\"circuit\":\"circuits/quotes\",\"of\":\"circuit\",\"scales\":{}}", "application/json", null, 422)]
     [InlineData("{\"circuit\":\"circuits/quotes\",\"of\":\"circuit\",\"scales\":{}}", "text/plain", null, 415)]
     [InlineData("{\"circuit\":\"circuits/quotes\",\"of\":\"circuit\",\"scales\":{}}", "application/json", "http://elsewhere.example", 415)]
     public async Task QuestionsThatCannotBeAnsweredAreRefusedInOneLine(string body, string type, string? origin, int status)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, "api/ablation") { Content = new StringContent(body, Encoding.UTF8, new MediaTypeHeaderValue(type)) };
+        using var request = new HttpRequestMessage(HttpMethod.Post, "api/ablation")
+        {
+            Content = new StringContent(body, Encoding.UTF8, new MediaTypeHeaderValue(type)),
+        };
         if (origin is not null)
         {
             request.Headers.Add("Origin", origin);
@@ -184,17 +199,22 @@ public sealed class ServerSafetyTests(ServedRun run) : IClassFixture<ServedRun>
         Assert.False(Viewer.HasExited);
         Assert.InRange(Viewer.Memory() - before, long.MinValue, 200L << 20);
 
-        Task Ask(int count) => Parallel.ForEachAsync(Enumerable.Range(0, count), new ParallelOptions { MaxDegreeOfParallelism = 32 }, async (i, stop) =>
-        {
-            if (i % 10 == 0)
-            {
-                Assert.Equal(HttpStatusCode.NotFound, (await Viewer.Client.GetAsync($"api/circuit/{i}", stop)).StatusCode);
-            }
-            else
-            {
-                Assert.Equal(expected, await Viewer.Client.GetStringAsync("api/circuit/circuits/brackets", stop));
-            }
-        });
+        Task Ask(int count) =>
+            Parallel.ForEachAsync(
+                Enumerable.Range(0, count),
+                new ParallelOptions { MaxDegreeOfParallelism = 32 },
+                async (i, stop) =>
+                {
+                    if (i % 10 == 0)
+                    {
+                        Assert.Equal(HttpStatusCode.NotFound, (await Viewer.Client.GetAsync($"api/circuit/{i}", stop)).StatusCode);
+                    }
+                    else
+                    {
+                        Assert.Equal(expected, await Viewer.Client.GetStringAsync("api/circuit/circuits/brackets", stop));
+                    }
+                }
+            );
     }
 
     [Fact]

@@ -32,7 +32,13 @@ public sealed class ViewVerbTests : IDisposable
         Circuit circuit = SampleReport.Circuit("quotes", 1);
         string html = _folder["page.html"];
         string good = Write("circuit.json", circuit);
-        string loose = Write("loose.json", circuit with { Edges = [.. circuit.Edges, new CircuitEdge(circuit.Nodes[0].Name, "1.mlp.post_act.999", 1)] });
+        string loose = Write(
+            "loose.json",
+            circuit with
+            {
+                Edges = [.. circuit.Edges, new CircuitEdge(circuit.Nodes[0].Name, "1.mlp.post_act.999", 1)],
+            }
+        );
         string twice = Write("twice.json", circuit with { Nodes = [.. circuit.Nodes, circuit.Nodes[0]] });
         string odd = Write("odd.json", circuit with { Nodes = [.. circuit.Nodes, new CircuitNode("1.mlp.hidden.3", 1, 0, null)] });
 
@@ -68,7 +74,10 @@ public sealed class ViewVerbTests : IDisposable
     {
         CommandResult result = CommandLine.Run(["view", .. arguments]);
 
-        Assert.True(result.ExitCode == 2, $"sparsity view {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}");
+        Assert.True(
+            result.ExitCode == 2,
+            $"sparsity view {string.Join(' ', arguments)} ended with {result.ExitCode}: {result.Output}{result.Errors}"
+        );
         Assert.Contains(expected, result.Errors, StringComparison.Ordinal);
         Assert.Equal(1, result.Errors.Count(character => character == '\n'));
     }

@@ -7,8 +7,8 @@ using Sparsity.Kernels.Cpu;
 namespace Sparsity.Core.Tests.Bridges;
 
 /// <summary>
-/// The gradient of each term of the loss against differences, for every parameter of the sparse model and of the bridges. Without AbsTopK, whose jumps differences
-/// cannot follow.
+/// The gradient of each term of the loss against differences, for every parameter of the sparse model and of the bridges. Without AbsTopK,
+/// whose jumps differences cannot follow.
 /// </summary>
 public sealed class BridgeGradientTests : IDisposable
 {
@@ -17,7 +17,13 @@ public sealed class BridgeGradientTests : IDisposable
 
     private static readonly BridgeConfig None = new()
     {
-        CrossEntropyWeight = 0, KlSparseWeight = 0, NmseWeight = 0, KlDenseToSparseWeight = 0, KlSparseToDenseWeight = 0, EncoderFraction = null, FinalLocation = true,
+        CrossEntropyWeight = 0,
+        KlSparseWeight = 0,
+        NmseWeight = 0,
+        KlDenseToSparseWeight = 0,
+        KlSparseToDenseWeight = 0,
+        EncoderFraction = null,
+        FinalLocation = true,
     };
 
     private static readonly Dictionary<string, BridgeConfig> Terms = new()
@@ -27,17 +33,35 @@ public sealed class BridgeGradientTests : IDisposable
         ["normalised errors"] = None with { NmseWeight = 2 },
         ["KL dense to sparse"] = None with { KlDenseToSparseWeight = 2 },
         ["KL sparse to dense"] = None with { KlSparseToDenseWeight = 2 },
-        ["all together"] = new BridgeConfig { KlSparseWeight = 0.5, NmseWeight = 2, KlDenseToSparseWeight = 3, KlSparseToDenseWeight = 0.25, EncoderFraction = null },
+        ["all together"] = new BridgeConfig
+        {
+            KlSparseWeight = 0.5,
+            NmseWeight = 2,
+            KlDenseToSparseWeight = 3,
+            KlSparseToDenseWeight = 0.25,
+            EncoderFraction = null,
+        },
     };
 
-    private static readonly ModelConfig Dense = TinyModels.Config with { Afrac = null, DModel = 12, DMlpField = 24, EnableBigramTable = false, LearnableBigramTable = false };
+    private static readonly ModelConfig Dense = TinyModels.Config with
+    {
+        Afrac = null,
+        DModel = 12,
+        DMlpField = 24,
+        EnableBigramTable = false,
+        LearnableBigramTable = false,
+    };
 
     private static readonly Dictionary<string, ModelConfig> Sparse = new()
     {
         ["RMSNorm, sinks, bigram table"] = TinyModels.Config with { Afrac = null },
         ["LayerNorm, concatenated positions, tied"] = TinyModels.Config with
         {
-            Afrac = null, RmsNorm = false, DPosEmb = 4, TiedUnembed = true, Sink = false,
+            Afrac = null,
+            RmsNorm = false,
+            DPosEmb = 4,
+            TiedUnembed = true,
+            Sink = false,
         },
     };
 
@@ -112,7 +136,10 @@ public sealed class BridgeGradientTests : IDisposable
             _engine.Write(parameter.Value, values);
             double expected = gradient.Select((g, i) => (double)g * direction[i]).Sum();
             double tolerance = floor + (0.01 * norm); // 1 % for the curvature left
-            Assert.True(Math.Abs(slope - expected) <= tolerance, $"{term}, {parameter.Spec.Name}: slope {slope:g6}, gradient {expected:g6}, tolerance {tolerance:g3}");
+            Assert.True(
+                Math.Abs(slope - expected) <= tolerance,
+                $"{term}, {parameter.Spec.Name}: slope {slope:g6}, gradient {expected:g6}, tolerance {tolerance:g3}"
+            );
             return norm > 10 * floor;
 
             double At(float length)
@@ -122,7 +149,12 @@ public sealed class BridgeGradientTests : IDisposable
                 double[] now = SquaresOfResiduals(transformer);
 
                 // The denominators count as constants.
-                return (terms with { NmseDenseToSparse = [.. terms.NmseDenseToSparse.Select((error, i) => error * now[i] / squares[i])] }).Total(config);
+                return (
+                    terms with
+                    {
+                        NmseDenseToSparse = [.. terms.NmseDenseToSparse.Select((error, i) => error * now[i] / squares[i])],
+                    }
+                ).Total(config);
             }
         }
 
@@ -159,8 +191,6 @@ public sealed class BridgeGradientTests : IDisposable
             }
         }
 
-        public void Backward(Site site, ActivationTensor gradient)
-        {
-        }
+        public void Backward(Site site, ActivationTensor gradient) { }
     }
 }

@@ -34,7 +34,9 @@ public sealed class BridgeRunTests : IDisposable
         Assert.Equal(File.ReadAllBytes(whole.ModelPath), File.ReadAllBytes(parts.ModelPath));
         Assert.Equal(File.ReadAllBytes(whole.StatePath), File.ReadAllBytes(parts.StatePath));
         Assert.Equal(
-            File.ReadAllBytes(new BridgeFolder(whole.Directory).BridgesPath), File.ReadAllBytes(new BridgeFolder(parts.Directory).BridgesPath));
+            File.ReadAllBytes(new BridgeFolder(whole.Directory).BridgesPath),
+            File.ReadAllBytes(new BridgeFolder(parts.Directory).BridgesPath)
+        );
     }
 
     [Fact]
@@ -50,10 +52,14 @@ public sealed class BridgeRunTests : IDisposable
             Assert.Equal((int)(0.25 * parameter.Spec.Length), engine.CountNonzero(parameter.Value));
         }
 
-        // At the last step the rate is 0. The sparse residuals move away from what the encoders see while weights are taken away, so their error is not among these.
+        // At the last step the rate is 0. The sparse residuals move away from what the encoders see while weights are taken away, so their
+        // error is not among these.
         foreach (string term in new[] { "nmse_sparse_to_dense", "kl_dense_to_sparse", "kl_sparse_to_dense" })
         {
-            Assert.True(lines[^1].Terms![term] < 0.9 * lines[0].Terms![term], $"{term}: {lines[0].Terms![term]} to {lines[^1].Terms![term]}");
+            Assert.True(
+                lines[^1].Terms![term] < 0.9 * lines[0].Terms![term],
+                $"{term}: {lines[0].Terms![term]} to {lines[^1].Terms![term]}"
+            );
         }
     }
 
@@ -62,7 +68,12 @@ public sealed class BridgeRunTests : IDisposable
     {
         using var engine = new CpuEngine(1);
         using ModelParameters dense = TinyModels.Random(engine, Dense, 5);
-        var alone = new BridgeConfig { NmseWeight = 0, KlDenseToSparseWeight = 0, KlSparseToDenseWeight = 0 };
+        var alone = new BridgeConfig
+        {
+            NmseWeight = 0,
+            KlDenseToSparseWeight = 0,
+            KlSparseToDenseWeight = 0,
+        };
         using var coupled = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, alone);
         using var plain = new Trainer(engine, TinyModels.Config, TinyModels.Training);
         coupled.Initialise();
@@ -91,7 +102,11 @@ public sealed class BridgeRunTests : IDisposable
         files.ReadBridges(dense, sparse, Config).Dispose();
         Assert.Contains("another dense model", Refused(() => files.ReadBridges(otherDense, sparse, Config)), StringComparison.Ordinal);
         Assert.Contains("another sparse model", Refused(() => files.ReadBridges(dense, otherSparse, Config)), StringComparison.Ordinal);
-        Assert.Contains("final_resid", Refused(() => files.ReadBridges(dense, sparse, Config with { FinalLocation = true })), StringComparison.Ordinal);
+        Assert.Contains(
+            "final_resid",
+            Refused(() => files.ReadBridges(dense, sparse, Config with { FinalLocation = true })),
+            StringComparison.Ordinal
+        );
         File.Delete(files.BridgesPath);
         Assert.Contains("bridges.safetensors", Refused(() => files.ReadBridges(dense, sparse, Config)), StringComparison.Ordinal);
     }
@@ -100,10 +115,22 @@ public sealed class BridgeRunTests : IDisposable
     public void ModelsThatDoNotMatchAreRefused()
     {
         using var engine = new CpuEngine(1);
-        Assert.Contains("layers", Refused(() => new BridgePairs(engine, Dense with { NLayer = 3 }, TinyModels.Config, Config, false)), StringComparison.Ordinal);
-        Assert.Contains("vocabulary", Refused(() => new BridgePairs(engine, Dense with { VocabSize = 30 }, TinyModels.Config, Config, false)), StringComparison.Ordinal);
+        Assert.Contains(
+            "layers",
+            Refused(() => new BridgePairs(engine, Dense with { NLayer = 3 }, TinyModels.Config, Config, false)),
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "vocabulary",
+            Refused(() => new BridgePairs(engine, Dense with { VocabSize = 30 }, TinyModels.Config, Config, false)),
+            StringComparison.Ordinal
+        );
         using ModelParameters dense = TinyModels.Random(engine, Dense with { BlockSize = 11 }, 5);
-        Assert.Contains("context_tokens", Refused(() => new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, Config)), StringComparison.Ordinal);
+        Assert.Contains(
+            "context_tokens",
+            Refused(() => new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, Config)),
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
@@ -122,7 +149,18 @@ public sealed class BridgeRunTests : IDisposable
     [InlineData("encoder_fraction", 1, 0.0, 1e-3)]
     [InlineData("lr", 1, 0.25, double.NaN)]
     public void SettingsOutOfRangeAreRefusedByName(string field, double weight, double fraction, double lr) =>
-        Assert.Contains(field, Refused(() => new BridgeConfig { NmseWeight = weight, EncoderFraction = fraction, Lr = lr }.Validated()), StringComparison.Ordinal);
+        Assert.Contains(
+            field,
+            Refused(() =>
+                new BridgeConfig
+                {
+                    NmseWeight = weight,
+                    EncoderFraction = fraction,
+                    Lr = lr,
+                }.Validated()
+            ),
+            StringComparison.Ordinal
+        );
 
     private static string Refused(Action action) => Assert.Throws<BadInputException>(action).Message;
 
@@ -136,11 +174,26 @@ public sealed class BridgeRunTests : IDisposable
         }
     }
 
-    private bool Train(RunFolder folder, int threads, Action<TrainingMetrics>? onMetrics = null, CancellationToken stop = default, bool resume = false, BridgeConfig? config = null)
+    private bool Train(
+        RunFolder folder,
+        int threads,
+        Action<TrainingMetrics>? onMetrics = null,
+        CancellationToken stop = default,
+        bool resume = false,
+        BridgeConfig? config = null
+    )
     {
         using var engine = new CpuEngine(threads);
         using ModelParameters dense = TinyModels.Random(engine, Dense, 5);
-        var trainer = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, (config ?? Config) with { Lr = 0.05 });
+        var trainer = new BridgeTrainer(
+            new Transformer(dense),
+            TinyModels.Config,
+            TinyModels.Training,
+            (config ?? Config) with
+            {
+                Lr = 0.05,
+            }
+        );
         using var run = new TrainingRun(trainer, folder, _training, _validation, resume);
         return run.Run(onMetrics, stop);
     }

@@ -6,7 +6,10 @@ using Sparsity.Kernels.Cpu;
 
 namespace Sparsity.Core.Tests.Bridges;
 
-/// <summary>Where bridges are exact inverses (<see cref="ShuffledModel"/>) every hybrid pass must give the dense logits, and training has nothing to change.</summary>
+/// <summary>
+/// Where bridges are exact inverses (<see cref="ShuffledModel"/>) every hybrid pass must give the dense logits, and training has nothing to
+/// change.
+/// </summary>
 public sealed class ExactBridgesTests : IDisposable
 {
     private const int Sequences = 2;
@@ -16,7 +19,13 @@ public sealed class ExactBridgesTests : IDisposable
     private static readonly ModelConfig Wide = ShuffledModel.WideConfig;
 
     /// <summary>Nothing moves but by the terms that compare the two models; AbsTopK keeps as many channels as carry something.</summary>
-    private static readonly BridgeConfig Config = new() { CrossEntropyWeight = 0, KlSparseWeight = 1, EncoderFraction = 1.0 / ShuffledModel.Wider, FinalLocation = true };
+    private static readonly BridgeConfig Config = new()
+    {
+        CrossEntropyWeight = 0,
+        KlSparseWeight = 1,
+        EncoderFraction = 1.0 / ShuffledModel.Wider,
+        FinalLocation = true,
+    };
 
     private readonly CpuEngine _engine = new(1);
     private readonly ShuffledModel _models;
@@ -67,8 +76,12 @@ public sealed class ExactBridgesTests : IDisposable
         using var coupling = new Coupling(new Transformer(_models.Dense), plain, bridges);
         using var loss = new BridgeLoss(coupling);
         BridgeTerms terms = loss.Evaluate(Batch(0));
-        Assert.True(terms.KlSparseToDense[1] > 0.01 && terms.NmseSparseToDense[1] > 0.01, $"{terms.KlSparseToDense[1]} {terms.NmseSparseToDense[1]}");
-        Assert.InRange(terms.KlSparseToDense[0] + terms.KlSparseToDense[2] + terms.KlDenseToSparse.Sum(), -1e-5, 1e-5); // rounding, of either sign
+        Assert.True(
+            terms.KlSparseToDense[1] > 0.01 && terms.NmseSparseToDense[1] > 0.01,
+            $"{terms.KlSparseToDense[1]} {terms.NmseSparseToDense[1]}"
+        );
+        // Rounding, of either sign
+        Assert.InRange(terms.KlSparseToDense[0] + terms.KlSparseToDense[2] + terms.KlDenseToSparse.Sum(), -1e-5, 1e-5);
     }
 
     [Fact]
@@ -76,12 +89,21 @@ public sealed class ExactBridgesTests : IDisposable
     {
         TrainingConfig training = new TrainingConfig
         {
-            TotalTokens = 30 * Sequences * Tokens, BatchSequences = Sequences, ContextTokens = Tokens, Lr = 0.01, WeightDecay = 0, GradientScaling = GradientScaling.None,
+            TotalTokens = 30 * Sequences * Tokens,
+            BatchSequences = Sequences,
+            ContextTokens = Tokens,
+            Lr = 0.01,
+            WeightDecay = 0,
+            GradientScaling = GradientScaling.None,
             PositionEmbeddings = PositionEmbeddings.Learned,
         }.Resolved(Wide);
 
         // An epsilon above the rounding errors of a gradient that should be zero, which Adam would otherwise make steps of full length of.
-        BridgeConfig config = Config with { Lr = 0.01, Eps = 0.1 };
+        BridgeConfig config = Config with
+        {
+            Lr = 0.01,
+            Eps = 0.1,
+        };
         double worst = Train(exact: true).Max(Math.Abs);
         Assert.True(worst <= 1e-5, $"the loss rose to {worst}");
         Assert.All(Train(exact: false), loss => Assert.True(loss > 0.1, $"random bridges have a loss of {loss}"));

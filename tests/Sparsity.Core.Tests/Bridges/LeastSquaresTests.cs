@@ -14,7 +14,11 @@ public sealed class LeastSquaresTests : IDisposable
 
     private static readonly BridgeConfig OnlyErrors = new()
     {
-        CrossEntropyWeight = 0, KlDenseToSparseWeight = 0, KlSparseToDenseWeight = 0, EncoderFraction = null, FinalLocation = true,
+        CrossEntropyWeight = 0,
+        KlDenseToSparseWeight = 0,
+        KlSparseToDenseWeight = 0,
+        EncoderFraction = null,
+        FinalLocation = true,
     };
 
     private readonly CpuEngine _engine = new(1);
@@ -71,7 +75,16 @@ public sealed class LeastSquaresTests : IDisposable
 
         void Fit(double ridge)
         {
-            using var trainer = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, OnlyErrors with { StartRidge = ridge, StartBatches = 2 });
+            using var trainer = new BridgeTrainer(
+                new Transformer(dense),
+                TinyModels.Config,
+                TinyModels.Training,
+                OnlyErrors with
+                {
+                    StartRidge = ridge,
+                    StartBatches = 2,
+                }
+            );
             trainer.Initialise();
             trainer.Fit(_source);
         }
@@ -80,8 +93,12 @@ public sealed class LeastSquaresTests : IDisposable
     [Theory]
     [InlineData("start_batches", 0, 1e-4)]
     [InlineData("start_ridge", 1, 0.0)]
-    public void SettingsOutOfRangeAreRefusedByName(string field, int batches, double ridge) => Assert.Contains(
-        field, Assert.Throws<BadInputException>(() => new BridgeConfig { StartBatches = batches, StartRidge = ridge }.Validated()).Message, StringComparison.Ordinal);
+    public void SettingsOutOfRangeAreRefusedByName(string field, int batches, double ridge) =>
+        Assert.Contains(
+            field,
+            Assert.Throws<BadInputException>(() => new BridgeConfig { StartBatches = batches, StartRidge = ridge }.Validated()).Message,
+            StringComparison.Ordinal
+        );
 
     /// <summary>Length of the error's gradient for each parameter of the bridges, on the text that they were fitted on.</summary>
     private double[] Slopes(BridgeStart start)
@@ -91,7 +108,18 @@ public sealed class LeastSquaresTests : IDisposable
         using ModelParameters sparse = TinyModels.Random(_engine, TinyModels.Config, 6);
         TrainingConfig training = (TinyModels.Training with { Density = null, Pfrac = null }).Resolved(TinyModels.Config);
         var transformer = new Transformer(dense);
-        using var trainer = new BridgeTrainer(transformer, TinyModels.Config, training, OnlyErrors with { Start = start, StartBatches = 1, StartRidge = 1e-9 }, sparse);
+        using var trainer = new BridgeTrainer(
+            transformer,
+            TinyModels.Config,
+            training,
+            OnlyErrors with
+            {
+                Start = start,
+                StartBatches = 1,
+                StartRidge = 1e-9,
+            },
+            sparse
+        );
         trainer.Initialise();
         trainer.Fit(_source);
         using var coupling = new Coupling(transformer, trainer.Loss, trainer.Bridges);

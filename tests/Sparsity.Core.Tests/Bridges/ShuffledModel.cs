@@ -5,8 +5,9 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Tests.Bridges;
 
 /// <summary>
-/// A tiny dense model, and a "sparse" one that is the same in other coordinates: four times as many residual channels, of which a shuffled quarter carries the dense
-/// channels with shuffled signs and the others stay zero. Bridges that shuffle and unshuffle are then exact inverses.
+/// A tiny dense model, and a "sparse" one that is the same in other coordinates: four times as many residual channels, of which a shuffled
+/// quarter carries the dense channels with shuffled signs and the others stay zero. Bridges that shuffle and unshuffle are then exact
+/// inverses.
 /// </summary>
 internal sealed class ShuffledModel : IDisposable
 {
@@ -19,7 +20,8 @@ internal sealed class ShuffledModel : IDisposable
     private readonly float[] _normFactors;
 
     /// <param name="engine">Where the models live.</param>
-    /// <param name="otherNorms">Whether the wide model's norms weigh channels differently, which the matrices behind them make good.</param>
+    /// <param name="otherNorms">Whether the wide model's norms weigh channels differently, which the matrices behind them make
+    /// good.</param>
     public ShuffledModel(IComputeEngine engine, bool otherNorms = false)
     {
         _engine = engine;
@@ -28,7 +30,14 @@ internal sealed class ShuffledModel : IDisposable
         random.Shuffle<int>(places);
         _places = places[..Channels];
         _signs = [.. _places.Select(_ => random.NextBool() ? 1f : -1f)];
-        _normFactors = [.. _places.Select(_ => !otherNorms ? 1 : random.NextBool() ? 0.25f : 2f)]; // powers of two: nothing is rounded
+        _normFactors =
+        [
+            .. _places.Select(_ =>
+                !otherNorms ? 1
+                : random.NextBool() ? 0.25f
+                : 2f
+            ),
+        ]; // powers of two: nothing is rounded
         Dense = TinyModels.Random(_engine, DenseConfig, 1);
         Wide = new ModelParameters(_engine, WideConfig);
         foreach (Parameter parameter in Wide.All)
@@ -74,7 +83,8 @@ internal sealed class ShuffledModel : IDisposable
         float[] from = Dense.Read(spec.Name);
         if (spec.Columns == WideConfig.DModel && spec.Shape.Count == 1)
         {
-            // RMSNorm sees the same squares among four times as many channels: its output is doubled, and so halved here. Biases of c_proj only move.
+            // RMSNorm sees the same squares among four times as many channels: its output is doubled, and so halved here. Biases of c_proj
+            // only move.
             bool isNorm = spec.Name.Contains("ln_", StringComparison.Ordinal);
             var vector = new float[WideConfig.DModel];
             for (int i = 0; i < Channels; i++)
@@ -85,8 +95,12 @@ internal sealed class ShuffledModel : IDisposable
             return vector;
         }
 
-        bool readsNorm = spec.Name.Contains("c_attn", StringComparison.Ordinal) || spec.Name.Contains("c_fc", StringComparison.Ordinal) || spec.Name == ParameterNames.Unembedding;
-        return spec.Columns == WideConfig.DModel ? MoveColumns(from, spec.Rows, readsNorm ? [.. _signs.Zip(_normFactors, (sign, factor) => sign / factor)] : _signs)
+        bool readsNorm =
+            spec.Name.Contains("c_attn", StringComparison.Ordinal)
+            || spec.Name.Contains("c_fc", StringComparison.Ordinal)
+            || spec.Name == ParameterNames.Unembedding;
+        return spec.Columns == WideConfig.DModel
+                ? MoveColumns(from, spec.Rows, readsNorm ? [.. _signs.Zip(_normFactors, (sign, factor) => sign / factor)] : _signs)
             : spec.Shape.Count == 2 && spec.Rows == WideConfig.DModel ? MoveRows(from, spec.Columns)
             : from;
     }

@@ -8,13 +8,20 @@ using Sparsity.Kernels.Cpu;
 
 namespace Sparsity.Core.Tests.Bridges;
 
-/// <summary>Steering over bridges that are identities, between a model and itself: the steered dense model must do what the edited sparse one does.</summary>
+/// <summary>
+/// Steering over bridges that are identities, between a model and itself: the steered dense model must do what the edited sparse one does.
+/// </summary>
 public sealed class SteeringTests : IDisposable
 {
     private const int Channels = 16;
 
     private static readonly ModelConfig Config = TinyModels.Config with { Afrac = null };
-    private static readonly TokenizedPair[] Pairs = [new([3, 4, 5, 6], [3, 9, 5, 6], 11, 12), new([1, 2], [2, 2], 11, 20), new([7, 8, 9], [7, 1, 9], 5, 6)];
+    private static readonly TokenizedPair[] Pairs =
+    [
+        new([3, 4, 5, 6], [3, 9, 5, 6], 11, 12),
+        new([1, 2], [2, 2], 11, 20),
+        new([7, 8, 9], [7, 1, 9], 5, 6),
+    ];
 
     private readonly CpuEngine _engine = new(1);
     private readonly ModelParameters _parameters;
@@ -51,11 +58,14 @@ public sealed class SteeringTests : IDisposable
         Node[] nodes = [.. Enumerable.Range(0, Channels).Select(channel => new Node(new Site(0, SiteKind.AttnActIn), channel))];
         using var steering = new Steering(_model, _model, _bridges, nodes, [.. nodes.Select(_ => 1.0)], pairs: 2, tokens: 4);
         SteeringResult result = steering.Run(Pairs, [0, 0.5, 1], randomDirections: 2, seed: 1);
-        Assert.All(result.Points, point =>
-        {
-            Assert.Equal(point.Sparse.Counterfactual, point.Dense.Counterfactual, 1e-6);
-            Assert.Equal(point.Sparse.Presented, point.Dense.Presented, 1e-6);
-        });
+        Assert.All(
+            result.Points,
+            point =>
+            {
+                Assert.Equal(point.Sparse.Counterfactual, point.Dense.Counterfactual, 1e-6);
+                Assert.Equal(point.Sparse.Presented, point.Dense.Presented, 1e-6);
+            }
+        );
         Assert.NotEqual(result.Points[0].Dense.Counterfactual, result.Points[2].Dense.Counterfactual, 1e-4);
         Assert.NotEqual(result.Points[2].Random.Counterfactual, result.Points[2].Dense.Counterfactual, 1e-4);
         Assert.Equal(3, result.Prompts);
@@ -64,9 +74,13 @@ public sealed class SteeringTests : IDisposable
     [Fact]
     public void MovingEveryFirstInputByItsWholeDifferenceGivesTheCounterfactualPrompt()
     {
-        // Without positions and with the residual left as it is, act_in of layer 0 decides q, k and v; the last tokens agree, so the residual there does too, and of
-        // what attention reads everything is the counterfactual's. A one-layer model's MLP sees only that and its own token.
-        ModelConfig config = Config with { NLayer = 1 };
+        // Without positions and with the residual left as it is, act_in of layer 0 decides q, k and v; the last tokens agree, so the
+        // residual there does too, and of what attention reads everything is the counterfactual's. A one-layer model's MLP sees only that
+        // and its own token.
+        ModelConfig config = Config with
+        {
+            NLayer = 1,
+        };
         using ModelParameters parameters = TinyModels.Random(_engine, config, 6);
         var model = new Transformer(parameters);
         using var bridges = new BridgePairs(_engine, config, config, new BridgeConfig { EncoderFraction = null }, isTrained: false);
@@ -95,7 +109,16 @@ public sealed class SteeringTests : IDisposable
         models.MakeExact(bridges);
         var site = Site.Parse(name, wide.Config);
         Node[] nodes = [.. Enumerable.Range(0, wide.Config.DModel).Select(channel => new Node(site, channel))];
-        double ratio = Steering.RmsRatio(dense, wide, Steering.LocationOf(nodes[0], wide.Config), new BatchSource(TinyModels.Tokens(200, 1), 2, 4), 2, 2, 4, seed: 1);
+        double ratio = Steering.RmsRatio(
+            dense,
+            wide,
+            Steering.LocationOf(nodes[0], wide.Config),
+            new BatchSource(TinyModels.Tokens(200, 1), 2, 4),
+            2,
+            2,
+            4,
+            seed: 1
+        );
         using var steering = new Steering(dense, wide, bridges, nodes, [.. nodes.Select(_ => ratio)], pairs: 1, tokens: 4);
         SteeringResult result = steering.Run([Pairs[0]], [0, 1], randomDirections: 1, seed: 1);
 
@@ -119,7 +142,15 @@ public sealed class SteeringTests : IDisposable
         var uniform = new float[Channels * Channels];
         uniform.AsSpan().Fill(1.5f);
         _engine.Write(bridges.Decoders[0].Weight.Value, uniform);
-        using var steering = new Steering(model, model, bridges, [new Node(new Site(0, SiteKind.AttnActIn), 3)], [1.0], pairs: 1, tokens: 4);
+        using var steering = new Steering(
+            model,
+            model,
+            bridges,
+            [new Node(new Site(0, SiteKind.AttnActIn), 3)],
+            [1.0],
+            pairs: 1,
+            tokens: 4
+        );
         SteeringResult result = steering.Run([Pairs[0]], [0, 1], randomDirections: 1, seed: 1);
         Assert.Equal(result.Points[0].Dense.Counterfactual, result.Points[1].Dense.Counterfactual, 1e-7);
         Assert.NotEqual(result.Points[0].Sparse.Counterfactual, result.Points[1].Sparse.Counterfactual, 1e-5);
@@ -176,8 +207,6 @@ public sealed class SteeringTests : IDisposable
             }
         }
 
-        public void Backward(Site at, ActivationTensor gradient)
-        {
-        }
+        public void Backward(Site at, ActivationTensor gradient) { }
     }
 }

@@ -38,9 +38,18 @@ public class CircuitFileTests
     [InlineData(0.1, 0.609, 0.3, false, "missed")]
     [InlineData(0.151, 0.12, 0.118, false, "the whole model misses the target")]
     [InlineData(double.NaN, 0.12, 0.118, false, "the whole model misses the target")]
-    public void ACircuitIsSolvedWhereItAndTheModelMeetTheTarget(double model, double test, double selection, bool solved, string shortcoming)
+    public void ACircuitIsSolvedWhereItAndTheModelMeetTheTarget(
+        double model,
+        double test,
+        double selection,
+        bool solved,
+        string shortcoming
+    )
     {
-        Circuit circuit = Example with { Measurements = Example.Measurements with { LossFullModel = model, Loss = test, SelectionLoss = selection } };
+        Circuit circuit = Example with
+        {
+            Measurements = Example.Measurements with { LossFullModel = model, Loss = test, SelectionLoss = selection },
+        };
 
         Assert.Equal((solved, shortcoming), (circuit.Solved, circuit.Shortcoming));
     }
@@ -51,9 +60,11 @@ public class CircuitFileTests
         using var folder = new TemporaryFolder();
         string text = JsonText.Write(Example);
         Assert.Contains("\"solved\": true", text, StringComparison.Ordinal);
-        File.WriteAllText(folder["circuit.json"], text
-            .Replace("\"solved\": true", "\"meets_target\": true, \"solved\": true", StringComparison.Ordinal)
-            .Replace("\"loss\": 0.12", "\"loss\": 0.609", StringComparison.Ordinal));
+        File.WriteAllText(
+            folder["circuit.json"],
+            text.Replace("\"solved\": true", "\"meets_target\": true, \"solved\": true", StringComparison.Ordinal)
+                .Replace("\"loss\": 0.12", "\"loss\": 0.609", StringComparison.Ordinal)
+        );
 
         Circuit read = Circuit.Load(folder["circuit.json"]);
 
@@ -79,9 +90,15 @@ public class CircuitFileTests
     public void ExportsHoldEveryNodeAndEdge()
     {
         Assert.Equal("from,to,weight,effect\n0.attn.act_in.2,0.attn.v.0,-0.10000000149011612,0.0625\n", CircuitExport.Csv(Example));
-        Assert.Equal("from,to,weight,effect\n0.attn.act_in.2,0.attn.v.0,-0.10000000149011612,\n", CircuitExport.Csv(Example with { Edges = [Example.Edges[0] with { Effect = null }] }));
+        Assert.Equal(
+            "from,to,weight,effect\n0.attn.act_in.2,0.attn.v.0,-0.10000000149011612,\n",
+            CircuitExport.Csv(Example with { Edges = [Example.Edges[0] with { Effect = null }] })
+        );
         XElement graph = XDocument.Parse(CircuitExport.GraphMl(Example)).Root!.Elements().Last();
-        Assert.Equal(["0.attn.act_in.2", "0.attn.v.0"], graph.Elements().Where(e => e.Name.LocalName == "node").Select(e => e.Attribute("id")!.Value));
+        Assert.Equal(
+            ["0.attn.act_in.2", "0.attn.v.0"],
+            graph.Elements().Where(e => e.Name.LocalName == "node").Select(e => e.Attribute("id")!.Value)
+        );
         Assert.Equal("0.attn.v.0", graph.Elements().Single(e => e.Name.LocalName == "edge").Attribute("target")!.Value);
         Assert.Contains("digraph \"quotes \\\"and\\\" <more>\"", CircuitExport.Dot(Example), StringComparison.Ordinal);
         Assert.Contains("\"0.attn.act_in.2\" -> \"0.attn.v.0\"", CircuitExport.Dot(Example), StringComparison.Ordinal);

@@ -7,10 +7,19 @@ namespace Sparsity.Core.Tests.Circuits;
 /// <summary>Circuits of a one-layer model whose weights are written by hand, counted by hand.</summary>
 public sealed class CircuitGraphTests : IDisposable
 {
-    // D = 3, one head of 2 channels, F = 4: nodes 0.attn.act_in.0..2, q.0..1, k.0..1, v.0..1, attn.resid_delta.0..2, mlp.act_in.0..2, post_act.0..3, mlp.resid_delta.0..2.
+    // D = 3, one head of 2 channels, F = 4: nodes 0.attn.act_in.0..2, q.0..1, k.0..1, v.0..1, attn.resid_delta.0..2, mlp.act_in.0..2,
+    // post_act.0..3, mlp.resid_delta.0..2.
     private static readonly ModelConfig Config = new ModelConfig
     {
-        BlockSize = 4, VocabSize = 5, NLayer = 1, NHead = 1, DHeadField = 2, DModel = 3, DMlpField = 4, RmsNorm = true, TiedUnembed = false,
+        BlockSize = 4,
+        VocabSize = 5,
+        NLayer = 1,
+        NHead = 1,
+        DHeadField = 2,
+        DModel = 3,
+        DMlpField = 4,
+        RmsNorm = true,
+        TiedUnembed = false,
     }.Validated();
 
     private readonly CpuEngine _engine = new(1);
@@ -39,19 +48,30 @@ public sealed class CircuitGraphTests : IDisposable
     {
         Assert.Equal(3 + 2 + 2 + 2 + 3 + 3 + 4 + 3, _graph.Layout.Count);
         Assert.Equal(
-        [
-            "0.attn.act_in.1>0.attn.q.0 0.5", "0.attn.act_in.0>0.attn.k.0 -1", "0.attn.act_in.2>0.attn.v.0 2", "0.attn.act_in.0>0.attn.v.1 3",
-            "0.attn.v.0>0.attn.resid_delta.1 1", "0.attn.v.1>0.attn.resid_delta.2 -2",
-            "0.mlp.act_in.1>0.mlp.post_act.0 1", "0.mlp.act_in.1>0.mlp.post_act.1 1", "0.mlp.act_in.2>0.mlp.post_act.3 4",
-            "0.mlp.post_act.0>0.mlp.resid_delta.0 5", "0.mlp.post_act.3>0.mlp.resid_delta.2 6",
-        ],
-        Edges(Enumerable.Repeat(true, 22).ToArray()));
+            [
+                "0.attn.act_in.1>0.attn.q.0 0.5",
+                "0.attn.act_in.0>0.attn.k.0 -1",
+                "0.attn.act_in.2>0.attn.v.0 2",
+                "0.attn.act_in.0>0.attn.v.1 3",
+                "0.attn.v.0>0.attn.resid_delta.1 1",
+                "0.attn.v.1>0.attn.resid_delta.2 -2",
+                "0.mlp.act_in.1>0.mlp.post_act.0 1",
+                "0.mlp.act_in.1>0.mlp.post_act.1 1",
+                "0.mlp.act_in.2>0.mlp.post_act.3 4",
+                "0.mlp.post_act.0>0.mlp.resid_delta.0 5",
+                "0.mlp.post_act.3>0.mlp.resid_delta.2 6",
+            ],
+            Edges(Enumerable.Repeat(true, 22).ToArray())
+        );
     }
 
     [Fact]
     public void AnEdgeNeedsBothItsEnds()
     {
-        Assert.Equal(["0.attn.act_in.2>0.attn.v.0 2"], Edges(Mask("0.attn.act_in.2", "0.attn.v.0", "0.attn.resid_delta.2", "0.mlp.post_act.0")));
+        Assert.Equal(
+            ["0.attn.act_in.2>0.attn.v.0 2"],
+            Edges(Mask("0.attn.act_in.2", "0.attn.v.0", "0.attn.resid_delta.2", "0.mlp.post_act.0"))
+        );
         Assert.Empty(Edges(Mask("0.attn.act_in.1", "0.attn.v.0", "0.mlp.post_act.0")));
     }
 
@@ -59,7 +79,18 @@ public sealed class CircuitGraphTests : IDisposable
     public void DeadEndsAreDroppedUntilNoneIsLeft()
     {
         // act_in.2 -> v.0 leads nowhere without delta1: first v.0 goes, then act_in.2. q and k, and what writes the residual, stay.
-        bool[] kept = _graph.WithoutDeadEnds(Mask("0.attn.act_in.2", "0.attn.v.0", "0.attn.act_in.1", "0.attn.q.0", "0.attn.k.1", "0.attn.resid_delta.2", "0.mlp.post_act.1", "0.mlp.act_in.1"));
+        bool[] kept = _graph.WithoutDeadEnds(
+            Mask(
+                "0.attn.act_in.2",
+                "0.attn.v.0",
+                "0.attn.act_in.1",
+                "0.attn.q.0",
+                "0.attn.k.1",
+                "0.attn.resid_delta.2",
+                "0.mlp.post_act.1",
+                "0.mlp.act_in.1"
+            )
+        );
         Assert.Equal(["0.attn.act_in.1", "0.attn.q.0", "0.attn.k.1", "0.attn.resid_delta.2"], Names(kept));
     }
 
@@ -104,7 +135,11 @@ public sealed class CircuitGraphTests : IDisposable
     private string[] Names(bool[] mask) => [.. Enumerable.Range(0, mask.Length).Where(i => mask[i]).Select(i => _graph.Layout[i].Name)];
 
     private string[] Edges(bool[] mask) =>
-        [.. _graph.Edges(mask).Select(edge => FormattableString.Invariant($"{_graph.Layout[edge.From]}>{_graph.Layout[edge.To]} {edge.Weight}"))];
+        [
+            .. _graph
+                .Edges(mask)
+                .Select(edge => FormattableString.Invariant($"{_graph.Layout[edge.From]}>{_graph.Layout[edge.To]} {edge.Weight}")),
+        ];
 
     private void Write(string name, params (int Row, int Column, float Value)[] entries)
     {

@@ -7,7 +7,10 @@ public sealed class CorpusFolderTests : IDisposable
 {
     private static readonly CorpusDocument[] Documents =
     [
-        new("a.py", "x = 'é\t\"\\'\n", false), new("b.py", "y = 1\r\nz = '\u2028'\n", false), new("c.py", "v = 1\n", true), new("d.py", "", false),
+        new("a.py", "x = 'é\t\"\\'\n", false),
+        new("b.py", "y = 1\r\nz = '\u2028'\n", false),
+        new("c.py", "v = 1\n", true),
+        new("d.py", "", false),
     ];
 
     private readonly TemporaryFolder _folder = new();
@@ -21,11 +24,19 @@ public sealed class CorpusFolderTests : IDisposable
     {
         string directory = _folder["corpus"];
 
-        CorpusInfo info = CorpusFolder.Write(directory, Documents, CorpusInfo.Of("test", 4, [new SkippedFiles("copies", 2, ["x.py"])]), shardBytes);
+        CorpusInfo info = CorpusFolder.Write(
+            directory,
+            Documents,
+            CorpusInfo.Of("test", 4, [new SkippedFiles("copies", 2, ["x.py"])]),
+            shardBytes
+        );
 
         Assert.Equal((3, 1, 6), (info.TrainDocuments, info.ValidationDocuments, info.ValidationBytes));
         Assert.Equal(trainShards, Directory.GetFiles(Path.Combine(directory, "text"), "train-*.jsonl").Length);
-        Assert.Equal(Documents.Where(document => !document.Validation).Select(document => document.Text), CorpusFolder.ReadTrain(directory));
+        Assert.Equal(
+            Documents.Where(document => !document.Validation).Select(document => document.Text),
+            CorpusFolder.ReadTrain(directory)
+        );
         Assert.Equal(["v = 1\n"], CorpusFolder.ReadValidation(directory));
         CorpusInfo read = CorpusFolder.ReadInfo(directory);
         Assert.Equal(("test", 4UL, "copies"), (read.Source, read.Seed, Assert.Single(read.Skipped).Reason));

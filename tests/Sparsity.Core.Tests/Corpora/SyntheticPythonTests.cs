@@ -47,13 +47,16 @@ public partial class SyntheticPythonTests
     [Fact]
     public void ModulesAreHalfAKilobyteToAFewAndPlainText()
     {
-        Assert.All(Sample, text =>
-        {
-            Assert.InRange(text.Length, 500, 8000);
-            Assert.True(text.All(c => c is '\n' or (>= ' ' and <= '~')), text);
-            Assert.EndsWith("\n", text, StringComparison.Ordinal);
-            Assert.DoesNotContain(" \n", text, StringComparison.Ordinal);
-        });
+        Assert.All(
+            Sample,
+            text =>
+            {
+                Assert.InRange(text.Length, 500, 8000);
+                Assert.True(text.All(c => c is '\n' or (>= ' ' and <= '~')), text);
+                Assert.EndsWith("\n", text, StringComparison.Ordinal);
+                Assert.DoesNotContain(" \n", text, StringComparison.Ordinal);
+            }
+        );
     }
 
     [Fact]
@@ -89,9 +92,13 @@ public partial class SyntheticPythonTests
     [InlineData(" range", 2_500)]
     public void DecidingTokensAreFrequent(string preToken, int per12Megabytes)
     {
-        long bare = Count(preToken), atLineEnd = Count(preToken + "\n");
+        long bare = Count(preToken),
+            atLineEnd = Count(preToken + "\n");
 
-        Assert.True((bare + atLineEnd) * 12_000_000 >= per12Megabytes * SampleBytes, $"{bare} and {atLineEnd} at line ends in {SampleBytes} bytes");
+        Assert.True(
+            (bare + atLineEnd) * 12_000_000 >= per12Megabytes * SampleBytes,
+            $"{bare} and {atLineEnd} at line ends in {SampleBytes} bytes"
+        );
     }
 
     [Theory]
@@ -101,7 +108,8 @@ public partial class SyntheticPythonTests
     [InlineData(" enumerate", " range", 0.8)]
     public void TheTwoAnswersAreAboutEquallyFrequent(string first, string second, double least)
     {
-        long a = Count(first), b = Count(second);
+        long a = Count(first),
+            b = Count(second);
 
         Assert.True(Math.Min(a, b) >= least * Math.Max(a, b), $"{a} and {b}");
     }
@@ -112,7 +120,8 @@ public partial class SyntheticPythonTests
     [InlineData("]", "]]", @"\dQ(?<after> .)")]
     public void BothKindsHaveTheSameSurroundings(string first, string second, string shape)
     {
-        Dictionary<string, int> a = After(first), b = After(second);
+        Dictionary<string, int> a = After(first),
+            b = After(second);
 
         Assert.True(a.Values.Sum() > 500 && b.Values.Sum() > 500);
         foreach (string after in a.Where(pair => pair.Value > 100).Select(pair => pair.Key))
@@ -120,10 +129,11 @@ public partial class SyntheticPythonTests
             Assert.InRange(b.GetValueOrDefault(after) / (double)b.Values.Sum() / (a[after] / (double)a.Values.Sum()), 0.5, 2.0);
         }
 
-        Dictionary<string, int> After(string kind) => Sample
-            .SelectMany(text => Regex.Matches(text, shape.Replace("Q", Regex.Escape(kind), StringComparison.Ordinal)))
-            .CountBy(match => match.Groups["after"].Value)
-            .ToDictionary();
+        Dictionary<string, int> After(string kind) =>
+            Sample
+                .SelectMany(text => Regex.Matches(text, shape.Replace("Q", Regex.Escape(kind), StringComparison.Ordinal)))
+                .CountBy(match => match.Groups["after"].Value)
+                .ToDictionary();
     }
 
     private static long Count(string preToken) => PreTokens.Value.GetValueOrDefault(preToken);

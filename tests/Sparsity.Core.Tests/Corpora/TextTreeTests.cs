@@ -42,10 +42,15 @@ public sealed class TextTreeTests : IDisposable
         Assert.Equal(["copy.py", "good.py"], content.Documents.Select(document => document.Path));
         Assert.Equal(
             [
-                "copies 1 copy_2.py", "not UTF-8 1 latin.py", "that are Git LFS pointers ('git lfs pull' fetches the files) 1 pointer.txt", "too large 1 large.py",
-                "too small 1 empty.py", "with NUL bytes 1 nul.py",
+                "copies 1 copy_2.py",
+                "not UTF-8 1 latin.py",
+                "that are Git LFS pointers ('git lfs pull' fetches the files) 1 pointer.txt",
+                "too large 1 large.py",
+                "too small 1 empty.py",
+                "with NUL bytes 1 nul.py",
             ],
-            content.Skipped.Select(Line));
+            content.Skipped.Select(Line)
+        );
     }
 
     /// <summary>Whoever opens a pipe that nobody writes to waits for ever.</summary>
@@ -76,7 +81,11 @@ public sealed class TextTreeTests : IDisposable
     {
         Put("a.txt", "x\n");
 
-        Assert.Contains("column body", Refused(() => Read(_folder.Path, new TextTreeOptions { Column = "body" })), StringComparison.Ordinal);
+        Assert.Contains(
+            "column body",
+            Refused(() => Read(_folder.Path, new TextTreeOptions { Column = "body" })),
+            StringComparison.Ordinal
+        );
         Put("b.jsonl", "{\"body\": \"y\"}\n");
         Assert.Equal(2, Read(_folder.Path, new TextTreeOptions { Column = "body" }).Documents.Count);
     }
@@ -141,8 +150,13 @@ public sealed class TextTreeTests : IDisposable
         Assert.Equal(before, Validation(seed: 1));
         Assert.NotEqual(before, Validation(seed: 2));
 
-        string[] Validation(ulong seed) => [.. Read(_folder.Path, new TextTreeOptions { ValidationShare = 0.1, Seed = seed }).Documents
-            .Where(document => document.Validation).Select(document => document.Text).Order(StringComparer.Ordinal)];
+        string[] Validation(ulong seed) =>
+            [
+                .. Read(_folder.Path, new TextTreeOptions { ValidationShare = 0.1, Seed = seed })
+                    .Documents.Where(document => document.Validation)
+                    .Select(document => document.Text)
+                    .Order(StringComparer.Ordinal),
+            ];
     }
 
     [Fact]
@@ -165,7 +179,8 @@ public sealed class TextTreeTests : IDisposable
 
         Assert.Equal(
             ["stories.txt:1 one\n", "stories.txt:2 two\r\nlines <|endoftext|> inside\r\n", "stories.txt:3 three"],
-            Read(_folder["stories.txt"]).Documents.Select(document => $"{document.Path} {document.Text}"));
+            Read(_folder["stories.txt"]).Documents.Select(document => $"{document.Path} {document.Text}")
+        );
     }
 
     [Fact]
@@ -185,12 +200,26 @@ public sealed class TextTreeTests : IDisposable
     [Fact]
     public void RowsOfJsonLinesAreDocumentsAndBadOnesAreCounted()
     {
-        File.WriteAllBytes(_folder["rows.jsonl"],
-        [
-            .. "{\"id\": 1, \"content\": \"x = 'é'\\n\"}\n\n"u8, .. "{\"content\": null}\n"u8, .. "{\"content\": 5}\n"u8, .. "{\"body\": \"b\"}\n"u8, .. "[1]\n{\"content\": \"\\ud800\"}\n"u8,
-            .. "{\"content\": \""u8, 0xE9, .. "\"}\n"u8, .. "{\"content\": \"\"}\n"u8, .. "{\"n\": 1e999, \"content\": \"c\"}\n"u8, .. "{\"content\": \"last\"}"u8,
-        ]);
-        File.WriteAllText(_folder["long.jsonl"], $"{{\"content\": \"{new string('a', 1000)}\"}}\n{{\"content\": \"{new string('b', 50)}\"}}\n");
+        File.WriteAllBytes(
+            _folder["rows.jsonl"],
+            [
+                .. "{\"id\": 1, \"content\": \"x = 'é'\\n\"}\n\n"u8,
+                .. "{\"content\": null}\n"u8,
+                .. "{\"content\": 5}\n"u8,
+                .. "{\"body\": \"b\"}\n"u8,
+                .. "[1]\n{\"content\": \"\\ud800\"}\n"u8,
+                .. "{\"content\": \""u8,
+                0xE9,
+                .. "\"}\n"u8,
+                .. "{\"content\": \"\"}\n"u8,
+                .. "{\"n\": 1e999, \"content\": \"c\"}\n"u8,
+                .. "{\"content\": \"last\"}"u8,
+            ]
+        );
+        File.WriteAllText(
+            _folder["long.jsonl"],
+            $"{{\"content\": \"{new string('a', 1000)}\"}}\n{{\"content\": \"{new string('b', 50)}\"}}\n"
+        );
 
         Content content = Read(_folder.Path, new TextTreeOptions { MaximumBytes = 100 });
 
@@ -198,15 +227,28 @@ public sealed class TextTreeTests : IDisposable
         Assert.Equal("x = 'é'\n", content.Documents[1].Text);
         Assert.Equal(
             [
-                "not UTF-8 1 rows.jsonl:8", "rows that are no JSON object 3 rows.jsonl:6 rows.jsonl:7 rows.jsonl:10", "rows whose 'content' is no text 1 rows.jsonl:4",
-                "rows whose 'content' is null 1 rows.jsonl:3", "rows without text, content or code 1 rows.jsonl:5", "too large 1 long.jsonl:1", "too small 1 rows.jsonl:9",
+                "not UTF-8 1 rows.jsonl:8",
+                "rows that are no JSON object 3 rows.jsonl:6 rows.jsonl:7 rows.jsonl:10",
+                "rows whose 'content' is no text 1 rows.jsonl:4",
+                "rows whose 'content' is null 1 rows.jsonl:3",
+                "rows without text, content or code 1 rows.jsonl:5",
+                "too large 1 long.jsonl:1",
+                "too small 1 rows.jsonl:9",
             ],
-            content.Skipped.Select(Line));
+            content.Skipped.Select(Line)
+        );
         Assert.Equal("b", Assert.Single(Read(_folder["rows.jsonl"], new TextTreeOptions { Column = "body" }).Documents).Text);
-        Assert.Contains("6 rows without 'none'", Refused(() => Read(_folder["rows.jsonl"], new TextTreeOptions { Column = "none" })), StringComparison.Ordinal);
+        Assert.Contains(
+            "6 rows without 'none'",
+            Refused(() => Read(_folder["rows.jsonl"], new TextTreeOptions { Column = "none" })),
+            StringComparison.Ordinal
+        );
     }
 
-    /// <summary>Files that Apache Arrow's C++ library wrote (tests/fixtures/parquet/README.md): two groups of 12 rows, one null and one empty in each.</summary>
+    /// <summary>
+    /// Files that Apache Arrow's C++ library wrote (tests/fixtures/parquet/README.md): two groups of 12 rows, one null and one empty in
+    /// each.
+    /// </summary>
     [Theory]
     [InlineData("snappy")]
     [InlineData("zstd-v2")]
@@ -223,7 +265,10 @@ public sealed class TextTreeTests : IDisposable
         Assert.Equal($"{name}.parquet:10", content.Documents[7].Path);
         Assert.Equal("s = \"é 漢字 🎉\"\nprint(s)\n# 0 9\n", content.Documents[7].Text);
         Assert.Equal("import os\nprint(os.getcwd())\n# 1 11\n", content.Documents[^1].Text);
-        Assert.Equal([$"rows whose 'text' is null 2 {name}.parquet:5 {name}.parquet:17", $"too small 2 {name}.parquet:6 {name}.parquet:18"], content.Skipped.Select(Line));
+        Assert.Equal(
+            [$"rows whose 'text' is null 2 {name}.parquet:5 {name}.parquet:17", $"too small 2 {name}.parquet:6 {name}.parquet:18"],
+            content.Skipped.Select(Line)
+        );
     }
 
     [Fact]
@@ -234,9 +279,21 @@ public sealed class TextTreeTests : IDisposable
         Assert.Equal(22, raw.Documents.Count);
         Assert.Equal("not UTF-8 2 snappy.parquet:4 snappy.parquet:16", Line(Assert.Single(raw.Skipped)));
         Assert.Equal(["ok = 1\n", "ok = 2\n"], Read(Parquet("bad-utf8")).Documents.Select(document => document.Text));
-        Assert.Contains("column 'id' is nested or holds no text", Refused(() => Read(Parquet("snappy"), new TextTreeOptions { Column = "id" })), StringComparison.Ordinal);
-        Assert.Contains("column 'tags' is nested", Refused(() => Read(Parquet("snappy"), new TextTreeOptions { Column = "tags" })), StringComparison.Ordinal);
-        Assert.Contains("without 'body' (columns: id, text, lang, raw, tags)", Refused(() => Read(Parquet("snappy"), new TextTreeOptions { Column = "body" })), StringComparison.Ordinal);
+        Assert.Contains(
+            "column 'id' is nested or holds no text",
+            Refused(() => Read(Parquet("snappy"), new TextTreeOptions { Column = "id" })),
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "column 'tags' is nested",
+            Refused(() => Read(Parquet("snappy"), new TextTreeOptions { Column = "tags" })),
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "without 'body' (columns: id, text, lang, raw, tags)",
+            Refused(() => Read(Parquet("snappy"), new TextTreeOptions { Column = "body" })),
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
@@ -254,9 +311,19 @@ public sealed class TextTreeTests : IDisposable
         Put("src/b.md", "b\n");
         Put("doc/c.py", "c = 1\n");
 
-        Assert.Equal(["doc/c.py", "src/a.py"], Read(_folder.Path, new TextTreeOptions { Glob = "*.py" }).Documents.Select(document => document.Path));
-        Assert.Equal(["src/a.py", "src/b.md"], Read(_folder.Path, new TextTreeOptions { Glob = "src/*" }).Documents.Select(document => document.Path));
-        Assert.Contains("3 not matching --glob", Refused(() => Read(_folder.Path, new TextTreeOptions { Glob = "x*" })), StringComparison.Ordinal);
+        Assert.Equal(
+            ["doc/c.py", "src/a.py"],
+            Read(_folder.Path, new TextTreeOptions { Glob = "*.py" }).Documents.Select(document => document.Path)
+        );
+        Assert.Equal(
+            ["src/a.py", "src/b.md"],
+            Read(_folder.Path, new TextTreeOptions { Glob = "src/*" }).Documents.Select(document => document.Path)
+        );
+        Assert.Contains(
+            "3 not matching --glob",
+            Refused(() => Read(_folder.Path, new TextTreeOptions { Glob = "x*" })),
+            StringComparison.Ordinal
+        );
     }
 
     private static string Parquet(string name) => Path.Combine(OfficialFixture.Root, "..", "parquet", name + ".parquet");

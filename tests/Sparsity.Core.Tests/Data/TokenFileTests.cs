@@ -48,7 +48,11 @@ public sealed class TokenFileTests : IDisposable
         Damaged("token 0 has id 65535", [255, 255, .. tokens[2..]], side);
         Damaged("format_version is 2", tokens, side.Replace("\"format_version\": 1", "\"format_version\": 2", StringComparison.Ordinal));
         Damaged("documents is 99999", tokens, side.Replace("\"documents\": 1", "\"documents\": 99999", StringComparison.Ordinal));
-        Damaged("vocabulary_size is 5", tokens, side.Replace($"\"vocabulary_size\": {Tokenizer.VocabularySize}", "\"vocabulary_size\": 5", StringComparison.Ordinal));
+        Damaged(
+            "vocabulary_size is 5",
+            tokens,
+            side.Replace($"\"vocabulary_size\": {Tokenizer.VocabularySize}", "\"vocabulary_size\": 5", StringComparison.Ordinal)
+        );
         Damaged("hexadecimal", tokens, side.Replace(Tokenizer.Fingerprint, "abc", StringComparison.Ordinal));
         Damaged("papers", tokens, side.Replace("\"documents\"", "\"papers\"", StringComparison.Ordinal));
         File.Delete(_folder["a.json"]);
@@ -66,7 +70,12 @@ public sealed class TokenFileTests : IDisposable
     [Fact]
     public void ADataFolderHoldsTheTokensOfBothSides()
     {
-        CorpusDocument[] documents = [new("a.py", "x = 1\n", Validation: false), new("b.py", "y = 2\n", Validation: true), new("c.py", "z = 3\n", Validation: false)];
+        CorpusDocument[] documents =
+        [
+            new("a.py", "x = 1\n", Validation: false),
+            new("b.py", "y = 2\n", Validation: true),
+            new("c.py", "z = 3\n", Validation: false),
+        ];
         CorpusFolder.Write(_folder["data"], documents, CorpusInfo.Of("test", 1));
         DataFolder made = DataFolder.Tokenize(_folder["data"], Tokenizer, vocabularySize: 0);
         DataFolder data = DataFolder.Open(_folder["data"]);
@@ -88,7 +97,10 @@ public sealed class TokenFileTests : IDisposable
         DataFolder data = DataFolder.Tokenize(_folder["data"], null, 300);
 
         Assert.Equal(300, data.Tokenizer.VocabularySize);
-        Assert.Equal(CorpusFolder.ReadTrain(_folder["data"]).First(), data.Tokenizer.DecodeText([.. data.Training.ToArray().TakeWhile(id => id != data.Tokenizer.EndOfText).Select(id => (int)id)]));
+        Assert.Equal(
+            CorpusFolder.ReadTrain(_folder["data"]).First(),
+            data.Tokenizer.DecodeText([.. data.Training.ToArray().TakeWhile(id => id != data.Tokenizer.EndOfText).Select(id => (int)id)])
+        );
     }
 
     private static void Refused(string expected, Action action)

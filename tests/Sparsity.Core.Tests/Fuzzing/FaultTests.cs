@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace Sparsity.Core.Tests.Fuzzing;
 
-/// <summary>The short form of what <c>Sparsity.Faults</c> tries; in processes of their own, as they kill, replace the file layer and measure memory.</summary>
+/// <summary>
+/// The short form of what <c>Sparsity.Faults</c> tries; in processes of their own, as they kill, replace the file layer and measure memory.
+/// </summary>
 public class FaultTests
 {
     [Theory]

@@ -22,11 +22,29 @@ public class SamplingTests
     public void TopKKeepsTheLikeliest()
     {
         double[] weights = [0, Math.Exp(3), 0, Math.Exp(3), 0, Math.Exp(2.5), 0];
-        RequireFrequencies(new SamplingConfig { Temperature = 1, TopP = 1, TopK = 3 }, [.. weights.Select(weight => weight / weights.Sum())]);
-        Assert.Equal(1, new SamplingConfig { Temperature = 1, TopP = 1, TopK = 1 }.Draw(Logits, new RandomSource(3)));
+        RequireFrequencies(
+            new SamplingConfig
+            {
+                Temperature = 1,
+                TopP = 1,
+                TopK = 3,
+            },
+            [.. weights.Select(weight => weight / weights.Sum())]
+        );
+        Assert.Equal(
+            1,
+            new SamplingConfig
+            {
+                Temperature = 1,
+                TopP = 1,
+                TopK = 1,
+            }.Draw(Logits, new RandomSource(3))
+        );
     }
 
-    /// <summary>The nucleus is the shortest run of likeliest tokens that reaches top-p: here e^3, e^3 reach 0.71 of the whole, and with e^2.5 0.93.</summary>
+    /// <summary>
+    /// The nucleus is the shortest run of likeliest tokens that reaches top-p: here e^3, e^3 reach 0.71 of the whole, and with e^2.5 0.93.
+    /// </summary>
     [Theory]
     [InlineData(0.3, 1)]
     [InlineData(0.6, 2)]
@@ -64,7 +82,14 @@ public class SamplingTests
     [InlineData(1, null, 0)]
     [InlineData(1, null, 1.1)]
     public void FieldsOutOfRangeAreRefused(double temperature, int? topK, double topP) =>
-        Assert.Throws<BadInputException>(() => new SamplingConfig { Temperature = temperature, TopK = topK, TopP = topP }.Validated());
+        Assert.Throws<BadInputException>(() =>
+            new SamplingConfig
+            {
+                Temperature = temperature,
+                TopK = topK,
+                TopP = topP,
+            }.Validated()
+        );
 
     /// <summary>Of 20,000 draws; four and a half deviations, and exactly zero where nothing may be drawn.</summary>
     private static void RequireFrequencies(SamplingConfig config, double[] expected)
@@ -80,7 +105,10 @@ public class SamplingTests
         for (int token = 0; token < expected.Length; token++)
         {
             double tolerance = 4.5 * Math.Sqrt(Draws * expected[token] * (1 - expected[token]));
-            Assert.True(Math.Abs(counts[token] - (Draws * expected[token])) <= tolerance, $"Token {token} came {counts[token]} times, expected {Draws * expected[token]:0}.");
+            Assert.True(
+                Math.Abs(counts[token] - (Draws * expected[token])) <= tolerance,
+                $"Token {token} came {counts[token]} times, expected {Draws * expected[token]:0}."
+            );
         }
     }
 }

@@ -5,7 +5,10 @@ namespace Sparsity.Core.Tests.Model;
 
 public class InitialWeightsTests
 {
-    /// <summary>Sines in the first half of the channels, cosines in the second, of periods log-spaced from 4 tokens to block_size; an odd last channel is zero.</summary>
+    /// <summary>
+    /// Sines in the first half of the channels, cosines in the second, of periods log-spaced from 4 tokens to block_size; an odd last
+    /// channel is zero.
+    /// </summary>
     [Theory]
     [InlineData(32, 8, new double[] { 4, 8, 16, 32 })]
     [InlineData(32, 5, new double[] { 4, 32 })]

@@ -10,9 +10,19 @@ namespace Sparsity.Core.Tests.Pruning;
 /// <summary>Mask training and choice on a small random model.</summary>
 public sealed class CircuitSearchTests : IDisposable
 {
-    private static readonly TokenizedPair[] Pairs = [.. Enumerable.Range(0, 12).Select(i => new TokenizedPair([3, 4 + i, 5, 6, 7], [3, 9, 5 + i], 11, 12))];
+    private static readonly TokenizedPair[] Pairs =
+    [
+        .. Enumerable.Range(0, 12).Select(i => new TokenizedPair([3, 4 + i, 5, 6, 7], [3, 9, 5 + i], 11, 12)),
+    ];
 
-    private static readonly PruningConfig Config = new() { Steps = 30, BatchPairs = 3, MaxTokens = 6, KCoef = [1e-3, 1e-2], MeanBatches = 1 };
+    private static readonly PruningConfig Config = new()
+    {
+        Steps = 30,
+        BatchPairs = 3,
+        MaxTokens = 6,
+        KCoef = [1e-3, 1e-2],
+        MeanBatches = 1,
+    };
 
     private readonly CpuEngine _engine = new(2);
     private readonly ModelParameters _parameters;
@@ -41,7 +51,9 @@ public sealed class CircuitSearchTests : IDisposable
         using var folder = new TemporaryFolder();
         IReadOnlyList<TrainedMask> expected = Train(Config, null, default);
         using var stop = new CancellationTokenSource();
-        Assert.Throws<OperationCanceledException>(() => Train(Config, new MaskCheckpoint(folder["mask.json"], "x"), stop.Token, stop, stepsBefore));
+        Assert.Throws<OperationCanceledException>(() =>
+            Train(Config, new MaskCheckpoint(folder["mask.json"], "x"), stop.Token, stop, stepsBefore)
+        );
 
         IReadOnlyList<TrainedMask> resumed = Train(Config, new MaskCheckpoint(folder["mask.json"], "x"), default);
 
@@ -76,7 +88,12 @@ public sealed class CircuitSearchTests : IDisposable
         double expected = 0;
         for (int i = 0; i < 4; i++)
         {
-            double[] against = [.. Enumerable.Range(0, 29).Select(token => runner.AllDifferences([.. pairs.Select(pair => pair with { AnswerA = token, AnswerB = 0 })])[i])];
+            double[] against =
+            [
+                .. Enumerable
+                    .Range(0, 29)
+                    .Select(token => runner.AllDifferences([.. pairs.Select(pair => pair with { AnswerA = token, AnswerB = 0 })])[i]),
+            ];
             expected += Math.Log(against.Sum(Math.Exp)) - against[i % 2 == 0 ? 11 : 12];
         }
 
@@ -109,7 +126,13 @@ public sealed class CircuitSearchTests : IDisposable
         Assert.Contains(effects, effect => Math.Abs(effect) > 1e-4);
     }
 
-    private IReadOnlyList<TrainedMask> Train(PruningConfig config, MaskCheckpoint? checkpoint, CancellationToken token, CancellationTokenSource? stop = null, int stepsBefore = 0)
+    private IReadOnlyList<TrainedMask> Train(
+        PruningConfig config,
+        MaskCheckpoint? checkpoint,
+        CancellationToken token,
+        CancellationTokenSource? stop = null,
+        int stepsBefore = 0
+    )
     {
         using var evaluator = new CircuitEvaluator(_model, _means, config);
         using var search = new CircuitSearch(evaluator);
@@ -118,7 +141,8 @@ public sealed class CircuitSearchTests : IDisposable
     }
 
     /// <summary>Cancels when so many pairs have been read.</summary>
-    private sealed class Stopper(IReadOnlyList<TokenizedPair> pairs, CancellationTokenSource? stop, int reads) : IReadOnlyList<TokenizedPair>
+    private sealed class Stopper(IReadOnlyList<TokenizedPair> pairs, CancellationTokenSource? stop, int reads)
+        : IReadOnlyList<TokenizedPair>
     {
         private int _reads;
 

@@ -13,25 +13,45 @@ using VerifyXunit;
 
 namespace Sparsity.Core.Tests.Pruning;
 
-/// <summary>Circuits of the trained model in tests/assets. A change of the pruning, the tasks or the engines that changes them shows as a difference of text.</summary>
+/// <summary>
+/// Circuits of the trained model in tests/assets. A change of the pruning, the tasks or the engines that changes them shows as a difference
+/// of text.
+/// </summary>
 public class CircuitSnapshotTests
 {
     private const int ContextTokens = 64;
 
     private static readonly PruningConfig Config = new()
     {
-        Steps = 100, KCoef = [2e-3], SelectionPairs = 48, TestPairs = 48, MeanBatches = 4, RandomCircuits = 1,
+        Steps = 100,
+        KCoef = [2e-3],
+        SelectionPairs = 48,
+        TestPairs = 48,
+        MeanBatches = 4,
+        RandomCircuits = 1,
     };
 
     /// <summary>For engines that check every access: short prompts, and no node measured by itself, which is not compared.</summary>
     private static readonly PruningConfig Quick = Config with
     {
-        Steps = 25, BatchPairs = 4, MaxTokens = 40, DistractorLines = 0, SelectionPairs = 4, TestPairs = 4, RandomCircuits = 0, NodeDetails = false, MeanBatches = 1,
+        Steps = 25,
+        BatchPairs = 4,
+        MaxTokens = 40,
+        DistractorLines = 0,
+        SelectionPairs = 4,
+        TestPairs = 4,
+        RandomCircuits = 0,
+        NodeDetails = false,
+        MeanBatches = 1,
     };
 
     /// <summary>Of the first engine, by task.</summary>
-    private static readonly Dictionary<string, Lazy<string>> QuickCircuits =
-        new[] { "single_double_quote", "for_while", "lambda_func" }.ToDictionary(task => task, task => new Lazy<string>(() => Found(task, Engines.Names[0], Quick)));
+    private static readonly Dictionary<string, Lazy<string>> QuickCircuits = new[]
+    {
+        "single_double_quote",
+        "for_while",
+        "lambda_func",
+    }.ToDictionary(task => task, task => new Lazy<string>(() => Found(task, Engines.Names[0], Quick)));
 
     public static TheoryData<string, string> OtherEngines
     {
@@ -64,17 +84,34 @@ public class CircuitSnapshotTests
     /// <summary>The snapshots are those of the first engine; the others find the same circuit as it does, here with fewer steps.</summary>
     [Theory]
     [MemberData(nameof(OtherEngines))]
-    public void EveryEngineFindsTheSameCircuit(string engine, string task) => Assert.Equal(QuickCircuits[task].Value, Found(task, engine, Quick));
+    public void EveryEngineFindsTheSameCircuit(string engine, string task) =>
+        Assert.Equal(QuickCircuits[task].Value, Found(task, engine, Quick));
 
     [Fact]
     public void TakingANodeOutByHandCostsItsEffect()
     {
         using IComputeEngine engine = Engines.Create(Engines.Names[0]);
         using ModelParameters parameters = new RunFolder(Folder).ReadModel(engine);
-        using TaskPruning pruning = Posed(parameters, "single_double_quote", Config with { SelectionPairs = 16, TestPairs = 16, MeanBatches = 1 });
+        using TaskPruning pruning = Posed(
+            parameters,
+            "single_double_quote",
+            Config with
+            {
+                SelectionPairs = 16,
+                TestPairs = 16,
+                MeanBatches = 1,
+            }
+        );
         string[] quote =
         [
-            "0.attn.act_in.0", "0.attn.act_in.12", "0.attn.act_in.76", "0.attn.k.6", "0.attn.v.3", "0.attn.resid_delta.49", "0.attn.resid_delta.62", "0.attn.resid_delta.102",
+            "0.attn.act_in.0",
+            "0.attn.act_in.12",
+            "0.attn.act_in.76",
+            "0.attn.k.6",
+            "0.attn.v.3",
+            "0.attn.resid_delta.49",
+            "0.attn.resid_delta.62",
+            "0.attn.resid_delta.102",
         ];
         bool[] nodes = pruning.Evaluator.Layout.MaskOf(quote);
         Circuit whole = pruning.Describe(new ChosenNodes(nodes, new double[nodes.Length], 0, 0, true), 0.15).Circuit;
@@ -105,7 +142,10 @@ public class CircuitSnapshotTests
     internal static PruningSubject Subject(ModelParameters parameters)
     {
         BytePairTokenizer tokenizer = BytePairTokenizer.Load(Path.Combine(Folder, "tokenizer"));
-        ushort[] text = [.. SyntheticPython.Documents(1, 100_000).SelectMany(document => tokenizer.Encode(document.Text)).Select(token => (ushort)token)];
+        ushort[] text =
+        [
+            .. SyntheticPython.Documents(1, 100_000).SelectMany(document => tokenizer.Encode(document.Text)).Select(token => (ushort)token),
+        ];
         return new PruningSubject("sparse-2x128", new Transformer(parameters), tokenizer, text, ContextTokens);
     }
 
@@ -114,8 +154,16 @@ public class CircuitSnapshotTests
     {
         CircuitMeasurements m = circuit.Measurements;
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"{circuit.Task}: {circuit.Nodes.Count} nodes, {circuit.Edges.Count} edges, {(circuit.Solved == true ? "meets" : "misses")} {circuit.SearchSettings.TargetLoss}\n");
-        text.Append(CultureInfo.InvariantCulture, $"loss {m.Loss:0.00}, full model {m.LossFullModel:0.00}, without the circuit {m.LossWithoutCircuit:0.00}, empty {m.LossEmpty:0.00}\n");
+        text.Append(
+            CultureInfo.InvariantCulture,
+            $"{circuit.Task}: {circuit.Nodes.Count} nodes, {circuit.Edges.Count} edges, "
+                + $"{(circuit.Solved == true ? "meets" : "misses")} {circuit.SearchSettings.TargetLoss}\n"
+        );
+        text.Append(
+            CultureInfo.InvariantCulture,
+            $"loss {m.Loss:0.00}, full model {m.LossFullModel:0.00}, without the circuit {m.LossWithoutCircuit:0.00}, empty "
+                + $"{m.LossEmpty:0.00}\n"
+        );
         foreach (CircuitNode node in circuit.Nodes)
         {
             text.Append($"{node.Name} {string.Join(' ', (node.Tokens ?? []).Select(token => token.Token))}".TrimEnd()).Append('\n');

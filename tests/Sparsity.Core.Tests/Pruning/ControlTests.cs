@@ -9,7 +9,10 @@ namespace Sparsity.Core.Tests.Pruning;
 /// <summary>What a circuit is compared with: interchanged activations, attribution, random weights, two values per node.</summary>
 public sealed class ControlTests : IDisposable
 {
-    private static readonly TokenizedPair[] Pairs = [.. Enumerable.Range(0, 40).Select(i => new TokenizedPair([3, 4 + (i % 20), 5, 6, 7 + (i / 20)], [3, 9, 5 + (i % 20)], 11, 12))];
+    private static readonly TokenizedPair[] Pairs =
+    [
+        .. Enumerable.Range(0, 40).Select(i => new TokenizedPair([3, 4 + (i % 20), 5, 6, 7 + (i / 20)], [3, 9, 5 + (i % 20)], 11, 12)),
+    ];
 
     private readonly CpuEngine _engine = new(1);
     private readonly ModelParameters _parameters;
@@ -86,7 +89,11 @@ public sealed class ControlTests : IDisposable
         }
 
         using ModelParameters random = Faithfulness.RandomLike(_parameters, 5);
-        foreach (Parameter parameter in random.All.Where(parameter => parameter.Spec.Sparsity == SparsityGroup.Matrix && parameter.Spec.Name != ParameterNames.Position))
+        foreach (
+            Parameter parameter in random.All.Where(parameter =>
+                parameter.Spec.Sparsity == SparsityGroup.Matrix && parameter.Spec.Name != ParameterNames.Position
+            )
+        )
         {
             Assert.Equal(parameter.Spec.Length / 5, _engine.CountNonzero(parameter.Value));
             Assert.NotEqual(_parameters.Read(parameter.Spec.Name), random.Read(parameter.Spec.Name));
@@ -118,7 +125,12 @@ public sealed class ControlTests : IDisposable
     public void BinarisingEveryNodeIsReplacingItsActivation()
     {
         bool[] nodes = [.. _all.Select((_, i) => i % 7 == 0)];
-        (IReadOnlyList<Core.Circuits.Binarisation> each, Core.Circuits.BinarisedLoss loss) = NodeBinarisation.Measure(_evaluator, nodes, Pairs, Pairs);
+        (IReadOnlyList<Core.Circuits.Binarisation> each, Core.Circuits.BinarisedLoss loss) = NodeBinarisation.Measure(
+            _evaluator,
+            nodes,
+            Pairs,
+            Pairs
+        );
 
         Assert.Equal(nodes.Count(kept => kept), each.Count);
         Assert.Equal(_evaluator.Loss(nodes, Pairs), loss.Circuit);

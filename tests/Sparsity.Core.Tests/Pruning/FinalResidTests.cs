@@ -17,13 +17,27 @@ public sealed class FinalResidTests : IDisposable
         CircuitInputs inputs = _fixture.Import("viz/csp_tiny/single_double_quote/prune_v2/48/viz_data.pt").Inputs;
         var config = new PruningConfig
         {
-            Steps = 40, BatchPairs = 8, MaxTokens = inputs.LongestPrompt, KCoef = [1e-3], SelectionPairs = 16, TestPairs = 16, RandomCircuits = 1, FinalResid = true,
+            Steps = 40,
+            BatchPairs = 8,
+            MaxTokens = inputs.LongestPrompt,
+            KCoef = [1e-3],
+            SelectionPairs = 16,
+            TestPairs = 16,
+            RandomCircuits = 1,
+            FinalResid = true,
         };
         using var evaluator = new CircuitEvaluator(_fixture.Model, inputs.Means, config);
         using var search = new CircuitSearch(evaluator);
         ChosenNodes chosen = search.Choose(search.TrainMasks(inputs.Pairs), inputs.Pairs, 0.15);
 
-        Circuit circuit = evaluator.Describe(chosen.Nodes, chosen, "decides", "model", null, new TaskPrompts(inputs.Pairs, inputs.Pairs, inputs.Pairs));
+        Circuit circuit = evaluator.Describe(
+            chosen.Nodes,
+            chosen,
+            "decides",
+            "model",
+            null,
+            new TaskPrompts(inputs.Pairs, inputs.Pairs, inputs.Pairs)
+        );
 
         Assert.Equal(608, circuit.TotalNodes);
         CircuitNode[] final = [.. circuit.Nodes.Where(node => node.Name.StartsWith("final_resid.", StringComparison.Ordinal))];
@@ -35,10 +49,18 @@ public sealed class FinalResidTests : IDisposable
         Assert.Equal(576, new NodeLayout(_fixture.Model.Config).Count);
 
         // All of final_resid frozen leaves the bigram table, which sees the last token only.
-        bool[] without = [.. Enumerable.Range(0, 608).Select(i => !evaluator.Layout[i].Name.StartsWith("final_resid.", StringComparison.Ordinal))];
+        bool[] without =
+        [
+            .. Enumerable.Range(0, 608).Select(i => !evaluator.Layout[i].Name.StartsWith("final_resid.", StringComparison.Ordinal)),
+        ];
         int[] lastTokens = [.. inputs.Pairs.SelectMany(pair => new[] { pair.First[^1], pair.Second[^1] })];
         IGrouping<(int, int), double>[] alike =
-            [.. evaluator.Differences(without, inputs.Pairs).Select((difference, i) => (difference, i)).GroupBy(entry => (lastTokens[entry.i], entry.i % 2), entry => Math.Round(entry.difference, 5))];
+        [
+            .. evaluator
+                .Differences(without, inputs.Pairs)
+                .Select((difference, i) => (difference, i))
+                .GroupBy(entry => (lastTokens[entry.i], entry.i % 2), entry => Math.Round(entry.difference, 5)),
+        ];
         Assert.Contains(alike, group => group.Count() > 1);
         Assert.All(alike, group => Assert.Single(group.Distinct()));
 

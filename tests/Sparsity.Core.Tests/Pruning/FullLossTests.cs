@@ -37,10 +37,13 @@ public sealed class FullLossTests : IDisposable
         double full = 0;
         foreach (TokenizedPair pair in _pairs)
         {
-            foreach ((int[] prompt, int right, int wrong) in new[]
-            {
-                (pair.First, pair.AnswerA, pair.AnswerB), (pair.Second, pair.OwnSecond?.Right ?? pair.AnswerB, pair.OwnSecond?.Wrong ?? pair.AnswerA),
-            })
+            foreach (
+                (int[] prompt, int right, int wrong) in new[]
+                {
+                    (pair.First, pair.AnswerA, pair.AnswerB),
+                    (pair.Second, pair.OwnSecond?.Right ?? pair.AnswerB, pair.OwnSecond?.Wrong ?? pair.AnswerA),
+                }
+            )
             {
                 double[] logits = Logits(prompt);
                 binary += Math.Log(1 + Math.Exp(logits[wrong] - logits[right])) / (2 * _pairs.Length);
@@ -111,7 +114,11 @@ public sealed class FullLossTests : IDisposable
     {
         var layout = new NodeLayout(_model.Config);
         bool[] some = [.. Enumerable.Range(0, layout.Count).Select(i => i % 3 != 0)];
-        using var full = new CircuitEvaluator(_model, new float[layout.Count], new PruningConfig { MaxTokens = 8, CircuitLoss = TaskLoss.Full });
+        using var full = new CircuitEvaluator(
+            _model,
+            new float[layout.Count],
+            new PruningConfig { MaxTokens = 8, CircuitLoss = TaskLoss.Full }
+        );
         using var binary = new CircuitEvaluator(_model, new float[layout.Count], new PruningConfig { MaxTokens = 8 });
         (int From, int To, float Weight)[] edges = [.. full.Graph.Edges(some)];
 
@@ -132,7 +139,11 @@ public sealed class FullLossTests : IDisposable
         Assert.NotEqual(binary.EdgeEffects(some, _pairs)[largest], effects[largest], 1e-4);
         Assert.Equal(whole, full.Loss(some, _pairs));
         int node = Array.IndexOf(some, true);
-        Assert.Equal(full.Loss([.. some.Select((kept, i) => kept && i != node)], _pairs) - whole, full.AblationEffects(some, _pairs)[0], 1e-9);
+        Assert.Equal(
+            full.Loss([.. some.Select((kept, i) => kept && i != node)], _pairs) - whole,
+            full.AblationEffects(some, _pairs)[0],
+            1e-9
+        );
     }
 
     public void Dispose()

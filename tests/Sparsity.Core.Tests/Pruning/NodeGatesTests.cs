@@ -52,26 +52,46 @@ public sealed class NodeGatesTests : IDisposable
         Assert.Equal(expected, gated.AllDifferences(Pairs));
     }
 
-    /// <summary>What the last MLP writes meets only ln_f: with its scale frozen, logits are linear in those masks, and without they are not.</summary>
+    /// <summary>
+    /// What the last MLP writes meets only ln_f: with its scale frozen, logits are linear in those masks, and without they are not.
+    /// </summary>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public void WithFrozenScalesNothingActsThroughTheNorms(bool freezesNormScale)
     {
         using TaskRunner gated = Gated(freezesNormScale);
-        double[][] differences = [.. new[] { 0f, 0.5f, 1f }.Select(last =>
-        {
-            _gates.SetMask([.. Enumerable.Range(0, _layout.Count).Select(i => _layout[i].Site == new Site(1, SiteKind.MlpResidDelta) ? last : i % 3 == 0 ? 0f : 1f)]);
-            return gated.AllDifferences(Pairs);
-        })];
-        double bend = Enumerable.Range(0, 2 * Pairs.Length).Max(i => Math.Abs(((differences[0][i] + differences[2][i]) / 2) - differences[1][i]));
+        double[][] differences =
+        [
+            .. new[] { 0f, 0.5f, 1f }.Select(last =>
+            {
+                _gates.SetMask([
+                    .. Enumerable
+                        .Range(0, _layout.Count)
+                        .Select(i =>
+                            _layout[i].Site == new Site(1, SiteKind.MlpResidDelta) ? last
+                            : i % 3 == 0 ? 0f
+                            : 1f
+                        ),
+                ]);
+                return gated.AllDifferences(Pairs);
+            }),
+        ];
+        double bend = Enumerable
+            .Range(0, 2 * Pairs.Length)
+            .Max(i => Math.Abs(((differences[0][i] + differences[2][i]) / 2) - differences[1][i]));
         double change = Enumerable.Range(0, 2 * Pairs.Length).Max(i => Math.Abs(differences[2][i] - differences[0][i]));
 
         Assert.True(change > 0.1, $"The logit differences hardly change: {change}.");
-        Assert.True(freezesNormScale ? bend < 1e-5 * change : bend > 1e-2 * change, $"Half-way the logit differences are {bend} off the line, of {change}.");
+        Assert.True(
+            freezesNormScale ? bend < 1e-5 * change : bend > 1e-2 * change,
+            $"Half-way the logit differences are {bend} off the line, of {change}."
+        );
     }
 
-    /// <summary>Leaving out tokens that nothing reads behind the last attention changes neither the answers nor any mask's gradient.</summary>
+    /// <summary>
+    /// Leaving out tokens that nothing reads behind the last attention changes neither the answers nor any mask's gradient.
+    /// </summary>
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -79,17 +99,20 @@ public sealed class NodeGatesTests : IDisposable
     {
         float[] mask = [.. Enumerable.Range(0, _layout.Count).Select(i => i % 3 == 0 ? 0f : 1f)];
         _gates.SetMask(mask);
-        (double[] Differences, float[] Gradient, Dictionary<Site, int> Tokens)[] passes = [.. new[] { true, false }.Select(seesAll =>
-        {
-            using TaskRunner gated = Gated(freezesNormScale);
-            var counter = new TokenCounter(seesAll);
-            gated.Hooks.Add(counter);
-            double[] differences = gated.Differences(Pairs).ToArray();
-            gated.Backward([.. differences.Select((_, i) => i % 2 == 0 ? 0.3 : -0.2)]);
-            var gradient = new float[mask.Length];
-            _gates.TakeMaskGradient(gradient);
-            return (differences, gradient, counter.Tokens);
-        })];
+        (double[] Differences, float[] Gradient, Dictionary<Site, int> Tokens)[] passes =
+        [
+            .. new[] { true, false }.Select(seesAll =>
+            {
+                using TaskRunner gated = Gated(freezesNormScale);
+                var counter = new TokenCounter(seesAll);
+                gated.Hooks.Add(counter);
+                double[] differences = gated.Differences(Pairs).ToArray();
+                gated.Backward([.. differences.Select((_, i) => i % 2 == 0 ? 0.3 : -0.2)]);
+                var gradient = new float[mask.Length];
+                _gates.TakeMaskGradient(gradient);
+                return (differences, gradient, counter.Tokens);
+            }),
+        ];
 
         var lastMlp = new Site(1, SiteKind.MlpPostAct);
         Assert.Equal(6 * 6, passes[0].Tokens[lastMlp]);
@@ -106,7 +129,9 @@ public sealed class NodeGatesTests : IDisposable
         for (int i = 0; i < mask.Length; i++)
         {
             Assert.True(
-                Math.Abs(passes[0].Gradient[i] - passes[1].Gradient[i]) < 1e-5 * largest, $"{_layout[i].Name}: {passes[0].Gradient[i]} and {passes[1].Gradient[i]}.");
+                Math.Abs(passes[0].Gradient[i] - passes[1].Gradient[i]) < 1e-5 * largest,
+                $"{_layout[i].Name}: {passes[0].Gradient[i]} and {passes[1].Gradient[i]}."
+            );
         }
     }
 
@@ -156,7 +181,10 @@ public sealed class NodeGatesTests : IDisposable
         for (int i = 0; i < mask.Length; i += 3)
         {
             double slope = (LossAt(i, Step) - LossAt(i, -Step)) / (2 * Step);
-            Assert.True(Math.Abs(slope - gradient[i]) <= 2e-2 * largest, $"{_layout[i]}: gradient {gradient[i]}, slope {slope}, largest {largest}");
+            Assert.True(
+                Math.Abs(slope - gradient[i]) <= 2e-2 * largest,
+                $"{_layout[i]}: gradient {gradient[i]}, slope {slope}, largest {largest}"
+            );
         }
 
         double LossAt(int node, float change)
@@ -185,7 +213,11 @@ public sealed class NodeGatesTests : IDisposable
         int first = _layout.IndexOf(new Node(new Site(1, SiteKind.MlpPostAct), 0));
         for (int channel = 0; channel < 40; channel++)
         {
-            Assert.Equal(recorder.Values.Select(values => Enumerable.Range(0, 192).Average(t => values[(t * 40) + channel])).Average(), _means[first + channel], 1e-5);
+            Assert.Equal(
+                recorder.Values.Select(values => Enumerable.Range(0, 192).Average(t => values[(t * 40) + channel])).Average(),
+                _means[first + channel],
+                1e-5
+            );
         }
     }
 
@@ -210,9 +242,7 @@ public sealed class NodeGatesTests : IDisposable
             }
         }
 
-        public void Backward(Site site, Core.Engine.ActivationTensor gradient)
-        {
-        }
+        public void Backward(Site site, Core.Engine.ActivationTensor gradient) { }
     }
 
     private sealed class TokenCounter(bool needsEveryToken) : ISiteHook
@@ -223,8 +253,6 @@ public sealed class NodeGatesTests : IDisposable
 
         public void Forward(Site site, ActivationTensor activation) => Tokens[site] = activation.Sequences * activation.Tokens;
 
-        public void Backward(Site site, ActivationTensor gradient)
-        {
-        }
+        public void Backward(Site site, ActivationTensor gradient) { }
     }
 }

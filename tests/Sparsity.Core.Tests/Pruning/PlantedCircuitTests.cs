@@ -7,17 +7,28 @@ using Sparsity.Kernels.Cpu;
 namespace Sparsity.Core.Tests.Pruning;
 
 /// <summary>
-/// Circuits written into a model by hand, among random distractors, are pruned back to exactly their nodes and edges. Weights leave the model's own loss near
-/// 0.03 and its attention short of saturation: where nothing changes the loss, no gradient says what is needed.
+/// Circuits written into a model by hand, among random distractors, are pruned back to exactly their nodes and edges. Weights leave the
+/// model's own loss near 0.03 and its attention short of saturation: where nothing changes the loss, no gradient says what is needed.
 /// </summary>
 public class PlantedCircuitTests
 {
     private const int AnswerA = 10;
     private const int AnswerB = 11;
 
-    private static readonly PruningConfig Config = new() { Steps = 120, BatchPairs = 8, MaxTokens = 8, TargetLoss = 0.06, SelectionPairs = 64, TestPairs = 64, MeanBatches = 8 };
+    private static readonly PruningConfig Config = new()
+    {
+        Steps = 120,
+        BatchPairs = 8,
+        MaxTokens = 8,
+        TargetLoss = 0.06,
+        SelectionPairs = 64,
+        TestPairs = 64,
+        MeanBatches = 8,
+    };
 
-    /// <summary>The paper's figure 4: neurons detect the opening quote and tell its kind; a head looks for the detector and copies the kind.</summary>
+    /// <summary>
+    /// The paper's figure 4: neurons detect the opening quote and tell its kind; a head looks for the detector and copies the kind.
+    /// </summary>
     [Theory]
     [InlineData(1UL)]
     [InlineData(2UL)]
@@ -52,13 +63,23 @@ public class PlantedCircuitTests
                 return new TokenizedPair(With(prompt, (place, Double)), With(prompt, (place, Single)), AnswerA, AnswerB);
             },
             [
-                "0.mlp.act_in.1 > 0.mlp.post_act.0", "0.mlp.act_in.2 > 0.mlp.post_act.0", "0.mlp.act_in.1 > 0.mlp.post_act.1", "0.mlp.act_in.2 > 0.mlp.post_act.2",
-                "0.mlp.post_act.0 > 0.mlp.resid_delta.3", "0.mlp.post_act.1 > 0.mlp.resid_delta.4", "0.mlp.post_act.2 > 0.mlp.resid_delta.4",
-                "1.attn.act_in.3 > 1.attn.k.0", "1.attn.act_in.4 > 1.attn.v.0", "1.attn.v.0 > 1.attn.resid_delta.6",
-            ]);
+                "0.mlp.act_in.1 > 0.mlp.post_act.0",
+                "0.mlp.act_in.2 > 0.mlp.post_act.0",
+                "0.mlp.act_in.1 > 0.mlp.post_act.1",
+                "0.mlp.act_in.2 > 0.mlp.post_act.2",
+                "0.mlp.post_act.0 > 0.mlp.resid_delta.3",
+                "0.mlp.post_act.1 > 0.mlp.resid_delta.4",
+                "0.mlp.post_act.2 > 0.mlp.resid_delta.4",
+                "1.attn.act_in.3 > 1.attn.k.0",
+                "1.attn.act_in.4 > 1.attn.v.0",
+                "1.attn.v.0 > 1.attn.resid_delta.6",
+            ]
+        );
     }
 
-    /// <summary>The paper's figure 5: a head averages the opening brackets over the text, and a second one holds the average against its sink.</summary>
+    /// <summary>
+    /// The paper's figure 5: a head averages the opening brackets over the text, and a second one holds the average against its sink.
+    /// </summary>
     [Theory]
     [InlineData(1UL)]
     [InlineData(2UL)]
@@ -87,10 +108,13 @@ public class PlantedCircuitTests
                 int[] prompt = With(Fillers(random, 6), (0, Open));
                 return new TokenizedPair(With(prompt, (place, Open)), prompt, AnswerA, AnswerB);
             },
-            ["0.attn.act_in.1 > 0.attn.v.0", "0.attn.v.0 > 0.attn.resid_delta.2", "1.attn.act_in.2 > 1.attn.q.0", "1.attn.resid_delta.6"]);
+            ["0.attn.act_in.1 > 0.attn.v.0", "0.attn.v.0 > 0.attn.resid_delta.2", "1.attn.act_in.2 > 1.attn.q.0", "1.attn.resid_delta.6"]
+        );
     }
 
-    /// <summary>The paper's figure 6: what the variable began as is copied to the end of its line, and from there to the variable's next use.</summary>
+    /// <summary>
+    /// The paper's figure 6: what the variable began as is copied to the end of its line, and from there to the variable's next use.
+    /// </summary>
     [Theory]
     [InlineData(1UL)]
     [InlineData(2UL)]
@@ -123,18 +147,34 @@ public class PlantedCircuitTests
             seed,
             random =>
             {
-                int[] prompt = [Variable, Set, .. Fillers(random, 1 + random.NextInt(2)), LineEnd, .. Fillers(random, 1 + random.NextInt(2)), Variable];
+                int[] prompt =
+                [
+                    Variable,
+                    Set,
+                    .. Fillers(random, 1 + random.NextInt(2)),
+                    LineEnd,
+                    .. Fillers(random, 1 + random.NextInt(2)),
+                    Variable,
+                ];
                 return new TokenizedPair(prompt, With(prompt, (1, Text)), AnswerA, AnswerB);
             },
             [
-                "0.attn.act_in.4 > 0.attn.q.0", "0.attn.act_in.2 > 0.attn.k.0", "0.attn.act_in.1 > 0.attn.v.0", "0.attn.v.0 > 0.attn.resid_delta.3",
-                "1.attn.act_in.5 > 1.attn.q.0", "1.attn.act_in.4 > 1.attn.k.0", "1.attn.act_in.3 > 1.attn.v.0", "1.attn.v.0 > 1.attn.resid_delta.6",
-            ]);
+                "0.attn.act_in.4 > 0.attn.q.0",
+                "0.attn.act_in.2 > 0.attn.k.0",
+                "0.attn.act_in.1 > 0.attn.v.0",
+                "0.attn.v.0 > 0.attn.resid_delta.3",
+                "1.attn.act_in.5 > 1.attn.q.0",
+                "1.attn.act_in.4 > 1.attn.k.0",
+                "1.attn.act_in.3 > 1.attn.v.0",
+                "1.attn.v.0 > 1.attn.resid_delta.6",
+            ]
+        );
     }
 
     /// <summary>
-    /// The last token of every prompt makes its residual two thirds longer, which nothing reads; but ln_f then passes less of the answer, and it takes that to
-    /// tell a weak signal from a strong one. The writer acts through the norm alone: with frozen scales it is no part of the circuit, without it is.
+    /// The last token of every prompt makes its residual two thirds longer, which nothing reads; but ln_f then passes less of the answer,
+    /// and it takes that to tell a weak signal from a strong one. The writer acts through the norm alone: with frozen scales it is no part
+    /// of the circuit, without it is.
     /// </summary>
     [Theory]
     [InlineData(true)]
@@ -154,8 +194,8 @@ public class PlantedCircuitTests
         model.Write(1, 6, 6);
         model.Unembed(AnswerA, 6, 22, bias: -8);
 
-        // The signal is 1 or 0.4, the length 50 in place of 30: the logit of the first answer is 13.2 - 8 or 5.3 - 8, without the writer 22 - 8 or 8.8 - 8.
-        // The two are not alike far from zero, else what the norm passes would have no slope.
+        // The signal is 1 or 0.4, the length 50 in place of 30: the logit of the first answer is 13.2 - 8 or 5.3 - 8, without the writer 22
+        // - 8 or 8.8 - 8. The two are not alike far from zero, else what the norm passes would have no slope.
         string[] circuit = ["1.attn.act_in.2 > 1.attn.v.0", "1.attn.v.0 > 1.attn.resid_delta.6"];
         string[] writer = ["0.mlp.act_in.1 > 0.mlp.post_act.0", "0.mlp.post_act.0 > 0.mlp.resid_delta.5"];
         ShouldBe(
@@ -168,11 +208,21 @@ public class PlantedCircuitTests
                 return new TokenizedPair(With(prompt, (place, Strong)), With(prompt, (place, Weak)), AnswerA, AnswerB);
             },
             freezeNormScale ? circuit : [.. circuit, .. writer],
-            Config with { FreezeNormScale = freezeNormScale });
+            Config with
+            {
+                FreezeNormScale = freezeNormScale,
+            }
+        );
     }
 
     /// <summary>Prunes, and compares edges ("from > to") and, of these and of those named without an edge, the nodes.</summary>
-    private static void ShouldBe(PlantedModel planted, ulong seed, Func<RandomSource, TokenizedPair> draw, string[] edgesAndNodes, PruningConfig? other = null)
+    private static void ShouldBe(
+        PlantedModel planted,
+        ulong seed,
+        Func<RandomSource, TokenizedPair> draw,
+        string[] edgesAndNodes,
+        PruningConfig? other = null
+    )
     {
         using var engine = new CpuEngine(1);
         using ModelParameters parameters = planted.Build(engine);
@@ -181,7 +231,11 @@ public class PlantedCircuitTests
         ushort[] tokens = [.. Enumerable.Range(0, 4000).Select(_ => (ushort)random.NextInt(PlantedModel.VocabularySize))];
         PruningConfig config = (other ?? Config) with { Seed = seed };
         float[] means = MeanActivations.Measure(model, new NodeLayout(PlantedModel.Config), tokens, 8, config.MeanBatches, seed);
-        var prompts = new TaskPrompts(Draw("training", config.Steps * config.BatchPairs), Draw("selection", config.SelectionPairs), Draw("test", config.TestPairs));
+        var prompts = new TaskPrompts(
+            Draw("training", config.Steps * config.BatchPairs),
+            Draw("selection", config.SelectionPairs),
+            Draw("test", config.TestPairs)
+        );
         using var evaluator = new CircuitEvaluator(model, means, config);
         using var search = new CircuitSearch(evaluator);
 
@@ -189,19 +243,30 @@ public class PlantedCircuitTests
         Circuit circuit = evaluator.Describe(chosen.Nodes, chosen, "planted", "planted", null, prompts);
 
         string[] nodes = [.. edgesAndNodes.SelectMany(entry => entry.Split(" > ")).Distinct().Order(StringComparer.Ordinal)];
-        Assert.True(chosen.PassesSelection, $"The loss is {chosen.SelectionLoss}, of the whole model {circuit.Measurements.LossFullModel}.");
+        Assert.True(
+            chosen.PassesSelection,
+            $"The loss is {chosen.SelectionLoss}, of the whole model {circuit.Measurements.LossFullModel}."
+        );
         Assert.Equal(nodes, circuit.Nodes.Select(node => node.Name).Order(StringComparer.Ordinal));
         Assert.Equal(
             edgesAndNodes.Where(entry => entry.Contains('>', StringComparison.Ordinal)).Order(StringComparer.Ordinal),
-            circuit.Edges.Select(edge => $"{edge.From} > {edge.To}").Order(StringComparer.Ordinal));
+            circuit.Edges.Select(edge => $"{edge.From} > {edge.To}").Order(StringComparer.Ordinal)
+        );
         ChosenNodes baseline = Attribution.Choose(evaluator, prompts.Selection, config.TargetLoss);
-        Assert.True(evaluator.Graph.Edges(baseline.Nodes).Count() >= circuit.Edges.Count, "The attribution baseline found a smaller circuit than the planted one.");
+        Assert.True(
+            evaluator.Graph.Edges(baseline.Nodes).Count() >= circuit.Edges.Count,
+            "The attribution baseline found a smaller circuit than the planted one."
+        );
         Assert.InRange(circuit.Measurements.Loss, 0, config.TargetLoss);
-        Assert.True(circuit.Measurements.LossWithoutCircuit > 0.6, $"Without the circuit the loss is {circuit.Measurements.LossWithoutCircuit}.");
+        Assert.True(
+            circuit.Measurements.LossWithoutCircuit > 0.6,
+            $"Without the circuit the loss is {circuit.Measurements.LossWithoutCircuit}."
+        );
         Assert.True(circuit.Measurements.LossRandomBest > 0.6, $"A random circuit has a loss of {circuit.Measurements.LossRandomBest}.");
         Assert.All(circuit.Nodes, node => Assert.True(node.AblationEffect > 0.1, $"{node.Name} has an effect of {node.AblationEffect}."));
 
-        List<TokenizedPair> Draw(string purpose, int count) => [.. Enumerable.Range(0, count).Select(i => draw(RandomSource.For(seed, purpose, i)))];
+        List<TokenizedPair> Draw(string purpose, int count) =>
+            [.. Enumerable.Range(0, count).Select(i => draw(RandomSource.For(seed, purpose, i)))];
     }
 
     /// <summary>Tokens without a part in the circuit.</summary>

@@ -4,9 +4,9 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Tests.Pruning;
 
 /// <summary>
-/// A two-layer model whose weights are written by hand. Channel 0 of the residual is a large constant, so that the norms hardly change what they pass:
-/// act_in is nearly the residual itself. Channels 1 to 6, channel 0 of q, k, v in each layer and the first neurons are the circuit's; the rest are filled with
-/// random distractors, which read everything and write only channels from 7 on.
+/// A two-layer model whose weights are written by hand. Channel 0 of the residual is a large constant, so that the norms hardly change what
+/// they pass: act_in is nearly the residual itself. Channels 1 to 6, channel 0 of q, k, v in each layer and the first neurons are the
+/// circuit's; the rest are filled with random distractors, which read everything and write only channels from 7 on.
 /// </summary>
 internal sealed class PlantedModel
 {
@@ -22,11 +22,21 @@ internal sealed class PlantedModel
 
     private readonly Dictionary<string, float[]> _values = [];
 
-    public static ModelConfig Config { get; } = new ModelConfig
-    {
-        BlockSize = 8, VocabSize = VocabularySize, NLayer = 2, NHead = 2, DHeadField = HeadChannels, DModel = Width, DMlpField = Neurons, RmsNorm = true,
-        ActivationType = "relu", TiedUnembed = false, Sink = true,
-    }.Validated();
+    public static ModelConfig Config { get; } =
+        new ModelConfig
+        {
+            BlockSize = 8,
+            VocabSize = VocabularySize,
+            NLayer = 2,
+            NHead = 2,
+            DHeadField = HeadChannels,
+            DModel = Width,
+            DMlpField = Neurons,
+            RmsNorm = true,
+            ActivationType = "relu",
+            TiedUnembed = false,
+            Sink = true,
+        }.Validated();
 
     /// <param name="seed">Of the distractors.</param>
     /// <param name="sink">Logit of the sink of the first head of each layer.</param>
@@ -42,7 +52,16 @@ internal sealed class PlantedModel
             Embed(token, 0, Constant);
         }
 
-        foreach (string norm in new[] { "transformer.h.0.ln_1", "transformer.h.0.ln_2", "transformer.h.1.ln_1", "transformer.h.1.ln_2", "transformer.ln_f" })
+        foreach (
+            string norm in new[]
+            {
+                "transformer.h.0.ln_1",
+                "transformer.h.0.ln_2",
+                "transformer.h.1.ln_1",
+                "transformer.h.1.ln_2",
+                "transformer.ln_f",
+            }
+        )
         {
             _values[norm + ".weight"].AsSpan().Fill(Constant / MathF.Sqrt(Width));
         }
@@ -53,7 +72,11 @@ internal sealed class PlantedModel
         {
             string prefix = ParameterNames.Layer(layer);
             _values[prefix + "attn.attn_imp.sink_logit"][0] = sink;
-            Fill(prefix + "attn.c_attn.weight", Width, (row, column) => column > 0 && (row % Channels >= HeadChannels || (row >= 2 * Channels && row % Channels > 0)));
+            Fill(
+                prefix + "attn.c_attn.weight",
+                Width,
+                (row, column) => column > 0 && (row % Channels >= HeadChannels || (row >= 2 * Channels && row % Channels > 0))
+            );
             Fill(prefix + "attn.c_proj.weight", Channels, (row, column) => row >= FirstDistractor && column > 0);
             Fill(prefix + "mlp.c_fc.weight", Width, (row, column) => column > 0 && row >= PlantedNeurons);
             Fill(prefix + "mlp.c_proj.weight", Neurons, (row, column) => row >= FirstDistractor && column >= PlantedNeurons);
@@ -89,11 +112,14 @@ internal sealed class PlantedModel
     public void ValueBias(int layer, float value) => _values[ParameterNames.Layer(layer) + "attn.c_attn.bias"][2 * Channels] = value;
 
     /// <summary>Channel 0 of v writes a residual channel.</summary>
-    public void Write(int layer, int to, float weight) => _values[ParameterNames.Layer(layer) + "attn.c_proj.weight"][to * Channels] = weight;
+    public void Write(int layer, int to, float weight) =>
+        _values[ParameterNames.Layer(layer) + "attn.c_proj.weight"][to * Channels] = weight;
 
-    public void NeuronReads(int neuron, int from, float weight) => _values[ParameterNames.Layer(0) + "mlp.c_fc.weight"][(neuron * Width) + from] = weight;
+    public void NeuronReads(int neuron, int from, float weight) =>
+        _values[ParameterNames.Layer(0) + "mlp.c_fc.weight"][(neuron * Width) + from] = weight;
 
-    public void NeuronWrites(int neuron, int to, float weight) => _values[ParameterNames.Layer(0) + "mlp.c_proj.weight"][(to * Neurons) + neuron] = weight;
+    public void NeuronWrites(int neuron, int to, float weight) =>
+        _values[ParameterNames.Layer(0) + "mlp.c_proj.weight"][(to * Neurons) + neuron] = weight;
 
     /// <summary>The logit of a token reads a residual channel.</summary>
     public void Unembed(int token, int channel, float weight, float bias = 0)
@@ -113,5 +139,6 @@ internal sealed class PlantedModel
         return parameters;
     }
 
-    private void Attend(int layer, int row, int from, float weight) => _values[ParameterNames.Layer(layer) + "attn.c_attn.weight"][(row * Width) + from] = weight;
+    private void Attend(int layer, int row, int from, float weight) =>
+        _values[ParameterNames.Layer(layer) + "attn.c_attn.weight"][(row * Width) + from] = weight;
 }

@@ -11,7 +11,15 @@ namespace Sparsity.Core.Tests.Pruning;
 /// <summary>The search for settings, on the trained model in tests/assets, with prunings too short to be good.</summary>
 public sealed class SettingsSearchTests : IDisposable
 {
-    private static readonly PruningConfig Centre = new() { Steps = 15, KCoef = [1e-3, 3e-3], SelectionPairs = 8, TestPairs = 8, MeanBatches = 1, TargetLoss = 0.6 };
+    private static readonly PruningConfig Centre = new()
+    {
+        Steps = 15,
+        KCoef = [1e-3, 3e-3],
+        SelectionPairs = 8,
+        TestPairs = 8,
+        MeanBatches = 1,
+        TargetLoss = 0.6,
+    };
 
     private static readonly PromptTask Task = TaskCatalogue.Find("for_while");
 
@@ -44,11 +52,17 @@ public sealed class SettingsSearchTests : IDisposable
         for (int i = 0; i < 2; i++)
         {
             ChosenNodes alone = search.Choose([masks[i]], pruning.Prompts.Selection, Centre.TargetLoss);
-            Assert.Equal((Centre.KCoef[i], Centre.Lr, Centre.Beta2, Centre.InitialBias), (trials[i].KCoef, trials[i].Lr, trials[i].Beta2, trials[i].InitialBias));
+            Assert.Equal(
+                (Centre.KCoef[i], Centre.Lr, Centre.Beta2, Centre.InitialBias),
+                (trials[i].KCoef, trials[i].Lr, trials[i].Beta2, trials[i].InitialBias)
+            );
             Assert.Equal((alone.Nodes.Count(kept => kept), alone.SelectionLoss), (trials[i].Nodes, trials[i].SelectionLoss));
         }
 
-        Assert.All(trials.Skip(2), trial => Assert.True(trial.Lr != Centre.Lr && trial.Temperature != Centre.Temperature && !Centre.KCoef.Contains(trial.KCoef)));
+        Assert.All(
+            trials.Skip(2),
+            trial => Assert.True(trial.Lr != Centre.Lr && trial.Temperature != Centre.Temperature && !Centre.KCoef.Contains(trial.KCoef))
+        );
     }
 
     /// <summary>Nine trials: the last is of the second round, and varies what the first found.</summary>
@@ -58,7 +72,9 @@ public sealed class SettingsSearchTests : IDisposable
         IReadOnlyList<SearchTrial> expected = SettingsSearch.Run([_subjects[0]], Task, Centre, 9, _folder["once.jsonl"]);
         using var stop = new CancellationTokenSource();
         int finished = 0;
-        Assert.Throws<OperationCanceledException>(() => SettingsSearch.Run(_subjects, Task, Centre, 9, _folder["twice.jsonl"], _ => StopAfter(3), stop.Token));
+        Assert.Throws<OperationCanceledException>(() =>
+            SettingsSearch.Run(_subjects, Task, Centre, 9, _folder["twice.jsonl"], _ => StopAfter(3), stop.Token)
+        );
         int before = File.ReadAllLines(_folder["twice.jsonl"]).Length;
 
         IReadOnlyList<SearchTrial> resumed = SettingsSearch.Run(_subjects, Task, Centre, 9, _folder["twice.jsonl"]);

@@ -6,10 +6,17 @@ namespace Sparsity.Core.Tests.Reproduction;
 /// <summary>Ratios of edges, counted by hand.</summary>
 public class EdgeComparisonTests
 {
-    internal static CircuitSize Solved(string task, double target, double edges, double lossWithout = 1, double lossEmpty = 0.7, double loss = 0.01) =>
-        new(task, target, PruningStatus.Solved, edges / 2, edges, loss, 0.005, lossWithout, lossEmpty);
+    internal static CircuitSize Solved(
+        string task,
+        double target,
+        double edges,
+        double lossWithout = 1,
+        double lossEmpty = 0.7,
+        double loss = 0.01
+    ) => new(task, target, PruningStatus.Solved, edges / 2, edges, loss, 0.005, lossWithout, lossEmpty);
 
-    private static CircuitSize Failed(string task, double target, PruningStatus status) => new(task, target, status, null, null, null, 1, null, null);
+    private static CircuitSize Failed(string task, double target, PruningStatus status) =>
+        new(task, target, status, null, null, null, 1, null, null);
 
     [Fact]
     public void RatiosAreGeometricMeansOverWhatBothMeet()
@@ -38,17 +45,25 @@ public class EdgeComparisonTests
     {
         CircuitSize[] sparse =
         [
-            Solved("only sparse", 0.5, 4), Solved("empty will do", 0.5, 4, lossEmpty: 0.5), Failed("neither", 0.5, PruningStatus.Unsolved), Failed("skipped", 0.5, PruningStatus.Skipped),
+            Solved("only sparse", 0.5, 4),
+            Solved("empty will do", 0.5, 4, lossEmpty: 0.5),
+            Failed("neither", 0.5, PruningStatus.Unsolved),
+            Failed("skipped", 0.5, PruningStatus.Skipped),
         ];
         CircuitSize[] dense =
         [
-            Failed("only sparse", 0.5, PruningStatus.Unsolved), Solved("empty will do", 0.5, 400), Failed("neither", 0.5, PruningStatus.Missed), Failed("skipped", 0.5, PruningStatus.Skipped),
+            Failed("only sparse", 0.5, PruningStatus.Unsolved),
+            Solved("empty will do", 0.5, 400),
+            Failed("neither", 0.5, PruningStatus.Missed),
+            Failed("skipped", 0.5, PruningStatus.Skipped),
         ];
 
         EdgeComparison comparison = EdgeComparison.Of([(7, sparse, dense)], 100, 1);
 
         Assert.Equal(
-            [ComparisonStatus.OnlySubject, ComparisonStatus.NothingToFind, ComparisonStatus.Neither, ComparisonStatus.Neither], comparison.Pairs.Select(pair => pair.Status));
+            [ComparisonStatus.OnlySubject, ComparisonStatus.NothingToFind, ComparisonStatus.Neither, ComparisonStatus.Neither],
+            comparison.Pairs.Select(pair => pair.Status)
+        );
         Assert.All(comparison.Pairs, pair => Assert.Equal(7UL, pair.Seed));
         Assert.Empty(comparison.Targets);
         Assert.Null(comparison.Overall);

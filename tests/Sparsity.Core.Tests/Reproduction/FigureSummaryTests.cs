@@ -13,9 +13,14 @@ public class FigureSummaryTests
     }
 
     private static ReproductionPlan Plan(Figure figure) =>
-        ReproductionPlanner.At(ReproductionScale.All[1], figure, 10, 1, null, "1.0.0") with { Tasks = ["a", "b"], TargetLosses = [0.5, 0.1] };
+        ReproductionPlanner.At(ReproductionScale.All[1], figure, 10, 1, null, "1.0.0") with
+        {
+            Tasks = ["a", "b"],
+            TargetLosses = [0.5, 0.1],
+        };
 
-    private static CircuitSize Solved(string task, double target, double edges, double lossWithout = 1) => EdgeComparisonTests.Solved(task, target, edges, lossWithout);
+    private static CircuitSize Solved(string task, double target, double edges, double lossWithout = 1) =>
+        EdgeComparisonTests.Solved(task, target, edges, lossWithout);
 
     [Fact]
     public void ADenseModelBetweenTwoWidthsIsComparedAtTheLossLookedFor()
@@ -26,7 +31,12 @@ public class FigureSummaryTests
         var match = DenseMatch.Of(sparse, new WidthMatch(MatchKind.Interpolated, [8, 16], 0.75), [narrow, wide], [narrow.Name, wide.Name]);
         ModelCircuits Circuits(MeasuredModel model, double edges) => new(model.Name, 1, PruningMethod.Mask, [Solved("a", 0.5, edges)]);
 
-        FigureResult result = FigureSummary.SizeVsLoss(Plan(Figure.SizeVsLoss), [sparse, narrow, wide], [Circuits(sparse, 10), Circuits(narrow, 100), Circuits(wide, 1600)], [match]);
+        FigureResult result = FigureSummary.SizeVsLoss(
+            Plan(Figure.SizeVsLoss),
+            [sparse, narrow, wide],
+            [Circuits(sparse, 10), Circuits(narrow, 100), Circuits(wide, 1600)],
+            [match]
+        );
 
         Assert.Equal(1, match.RelativeLoss, 1e-12);
         Assert.Equal(80, result.Comparison!.Overall!.Ratio.Ratio, 1e-9); // 100 * 16^(3/4) over 10
@@ -39,12 +49,19 @@ public class FigureSummaryTests
     {
         MeasuredModel first = Model(64, 0.125, 1, 2);
         MeasuredModel second = Model(64, 0.125, 2, 2);
-        ModelCircuits Circuits(MeasuredModel model, PruningMethod method, double edges) => new(model.Name, model.Model.Seed, method, [Solved("a", 0.5, edges)]);
+        ModelCircuits Circuits(MeasuredModel model, PruningMethod method, double edges) =>
+            new(model.Name, model.Model.Seed, method, [Solved("a", 0.5, edges)]);
 
-        FigureResult result = FigureSummary.PruningBaseline(Plan(Figure.PruningBaseline), [first, second],
-        [
-            Circuits(first, PruningMethod.Mask, 10), Circuits(first, PruningMethod.Attribution, 20), Circuits(second, PruningMethod.Mask, 5), Circuits(second, PruningMethod.Attribution, 40),
-        ]);
+        FigureResult result = FigureSummary.PruningBaseline(
+            Plan(Figure.PruningBaseline),
+            [first, second],
+            [
+                Circuits(first, PruningMethod.Mask, 10),
+                Circuits(first, PruningMethod.Attribution, 20),
+                Circuits(second, PruningMethod.Mask, 5),
+                Circuits(second, PruningMethod.Attribution, 40),
+            ]
+        );
 
         Assert.Equal(4, result.Comparison!.Overall!.Ratio.Ratio, 1e-9); // sqrt(2 * 8)
         Assert.Equal(2, result.Comparison.Overall.Ratio.Cells);
@@ -54,13 +71,25 @@ public class FigureSummaryTests
     public void KurtosisGoesFromOrdinaryModelsToTheSparsest()
     {
         FigureResult result = FigureSummary.Kurtosis(
-            Plan(Figure.Kurtosis), [Model(64, 1, 1, 2, 4), Model(64, 0.25, 1, 2.2, 6), Model(64, null, 1, 1.8, 3), Model(64, 1, 2, 2.1, 5), Model(64, 0.25, 2, 2.4, 9)]);
+            Plan(Figure.Kurtosis),
+            [
+                Model(64, 1, 1, 2, 4),
+                Model(64, 0.25, 1, 2.2, 6),
+                Model(64, null, 1, 1.8, 3),
+                Model(64, 1, 2, 2.1, 5),
+                Model(64, 0.25, 2, 2.4, 9),
+            ]
+        );
 
         Assert.Equal([null, 1, 0.25], result.Kurtosis!.Select(point => point.Density));
         Assert.Equal([3, 4.5, 7.5], result.Kurtosis!.Select(point => point.Mean));
         Assert.Equal((6, 9, 2), (result.Kurtosis![2].Smallest, result.Kurtosis[2].Largest, result.Kurtosis[2].Seeds));
         Assert.Equal(2.3, result.Kurtosis[2].ValidationLoss, 1e-12);
-        Assert.Contains("4.5 with all weights and 7.5 with 1/4 of them, and rises at every step", result.Headline, StringComparison.Ordinal);
+        Assert.Contains(
+            "4.5 with all weights and 7.5 with 1/4 of them, and rises at every step",
+            result.Headline,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
@@ -68,13 +97,19 @@ public class FigureSummaryTests
     {
         MeasuredModel narrow = Model(32, 0.5, 1, 2.5);
         MeasuredModel wide = Model(64, 0.125, 1, 2);
-        FigureResult result = FigureSummary.Frontier(Plan(Figure.Frontier), [narrow, wide],
-        [
-            new ModelCircuits(narrow.Name, 1, PruningMethod.Mask, [Solved("a", 0.5, 20), Solved("b", 0.5, 80), Solved("a", 0.1, 50)]),
-            new ModelCircuits(wide.Name, 1, PruningMethod.Mask, [Solved("a", 0.5, 8), Solved("b", 0.5, 2), Solved("b", 0.1, 9)]),
-        ]);
+        FigureResult result = FigureSummary.Frontier(
+            Plan(Figure.Frontier),
+            [narrow, wide],
+            [
+                new ModelCircuits(narrow.Name, 1, PruningMethod.Mask, [Solved("a", 0.5, 20), Solved("b", 0.5, 80), Solved("a", 0.1, 50)]),
+                new ModelCircuits(wide.Name, 1, PruningMethod.Mask, [Solved("a", 0.5, 8), Solved("b", 0.5, 2), Solved("b", 0.1, 9)]),
+            ]
+        );
 
-        Assert.Equal([(32, 0.5, 2), (64, 0.5, 2), (32, 0.1, 0), (64, 0.1, 0)], result.Frontier!.Select(point => (point.Width, point.TargetLoss, point.Tasks)));
+        Assert.Equal(
+            [(32, 0.5, 2), (64, 0.5, 2), (32, 0.1, 0), (64, 0.1, 0)],
+            result.Frontier!.Select(point => (point.Width, point.TargetLoss, point.Tasks))
+        );
         Assert.Equal(40, result.Frontier![0].Edges!.Value, 1e-9);
         Assert.Equal(4, result.Frontier[1].Edges!.Value, 1e-9);
         Assert.Null(result.Frontier[2].Edges);
@@ -86,7 +121,17 @@ public class FigureSummaryTests
     {
         MeasuredModel model = Model(64, 0.125, 1, 2);
         FigureResult result = FigureSummary.Necessity(
-            Plan(Figure.Necessity), [model], [new ModelCircuits(model.Name, 1, PruningMethod.Mask, [Solved("a", 0.5, 20, 0.69), Solved("b", 0.5, 80, 1.31), Solved("a", 0.1, 50, 3)])]);
+            Plan(Figure.Necessity),
+            [model],
+            [
+                new ModelCircuits(
+                    model.Name,
+                    1,
+                    PruningMethod.Mask,
+                    [Solved("a", 0.5, 20, 0.69), Solved("b", 0.5, 80, 1.31), Solved("a", 0.1, 50, 3)]
+                ),
+            ]
+        );
 
         NecessityPoint first = result.Necessity![0];
         Assert.Equal((0.5, 2), (first.TargetLoss, first.Circuits));

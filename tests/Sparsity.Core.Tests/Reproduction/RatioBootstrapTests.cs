@@ -25,7 +25,11 @@ public class RatioBootstrapTests
     public void TwoTasksGiveTheirOwnRatiosAsEnds()
     {
         // Resampled means: 2 and 8 with a quarter each, 4 with a half.
-        RatioEstimate estimate = RatioBootstrap.Estimate([new RatioCell("a", 1, Math.Log(2)), new RatioCell("b", 1, Math.Log(8))], Resamples, 1)!;
+        RatioEstimate estimate = RatioBootstrap.Estimate(
+            [new RatioCell("a", 1, Math.Log(2)), new RatioCell("b", 1, Math.Log(8))],
+            Resamples,
+            1
+        )!;
 
         Assert.Equal(4, estimate.Ratio, 1e-12);
         Assert.Equal(2, estimate.Low, 1e-12);
@@ -35,8 +39,14 @@ public class RatioBootstrapTests
     [Fact]
     public void ManyTasksDoNotHideThatThereAreTwoSeeds()
     {
-        // All that varies is the seed, so a quarter of the resamples has only the first and a quarter only the second. Cells drawn one by one would give about 1.5 to 2.7.
-        RatioCell[] cells = [.. Enumerable.Range(0, 20).SelectMany(task => new[] { new RatioCell($"{task}", 1, 0), new RatioCell($"{task}", 2, Math.Log(4)) })];
+        // All that varies is the seed, so a quarter of the resamples has only the first and a quarter only the second. Cells drawn one by
+        // one would give about 1.5 to 2.7.
+        RatioCell[] cells =
+        [
+            .. Enumerable
+                .Range(0, 20)
+                .SelectMany(task => new[] { new RatioCell($"{task}", 1, 0), new RatioCell($"{task}", 2, Math.Log(4)) }),
+        ];
 
         RatioEstimate estimate = RatioBootstrap.Estimate(cells, Resamples, 3)!;
 

@@ -28,10 +28,17 @@ public sealed class ReproductionMergeTests : IDisposable
         Make(Figure.Kurtosis, 2, ["three", "four"]); // two shards have one and the same model
 
         Merge();
-        Assert.Equal(["four", "one", "three", "two"], Directory.EnumerateDirectories(Path.Combine(Joined, "models")).Select(Path.GetFileName).Order());
+        Assert.Equal(
+            ["four", "one", "three", "two"],
+            Directory.EnumerateDirectories(Path.Combine(Joined, "models")).Select(Path.GetFileName).Order()
+        );
         Assert.Equal(Plan(Figure.Kurtosis), File.ReadAllText(Path.Combine(Joined, "kurtosis", "plan.json")));
-        Assert.Equal(Path.GetFullPath(Path.Combine(Joined, "data-3mb-seed-1")), new RunFolder(Path.Combine(Joined, "models", "two")).ReadRecord().Data);
-        string circuits = Path.Combine(Joined, "circuits", "two-mask"), model = Path.Combine(Joined, "models", "two");
+        Assert.Equal(
+            Path.GetFullPath(Path.Combine(Joined, "data-3mb-seed-1")),
+            new RunFolder(Path.Combine(Joined, "models", "two")).ReadRecord().Data
+        );
+        string circuits = Path.Combine(Joined, "circuits", "two-mask"),
+            model = Path.Combine(Joined, "models", "two");
         Assert.Equal(model, PruningPlan.Load(Path.Combine(circuits, "prune.json")).Model);
         Assert.Equal(model, Circuit.Load(Path.Combine(circuits, "single_double_quote", "circuit.json")).Model);
         Assert.Equal("two", File.ReadAllText(Path.Combine(model, "model.safetensors")));
@@ -49,8 +56,11 @@ public sealed class ReproductionMergeTests : IDisposable
         Assert.False(File.Exists(Path.Combine(model, "more")));
         Assert.False(Directory.Exists(model + ".partial"));
 
-        Dictionary<string, DateTime> Times() => Directory.EnumerateFiles(Joined, "*", SearchOption.AllDirectories)
-            .Where(path => !path.EndsWith("plan.json", StringComparison.Ordinal) && !path.Contains(".lock", StringComparison.Ordinal)).ToDictionary(path => path, File.GetLastWriteTimeUtc);
+        Dictionary<string, DateTime> Times() =>
+            Directory
+                .EnumerateFiles(Joined, "*", SearchOption.AllDirectories)
+                .Where(path => !path.EndsWith("plan.json", StringComparison.Ordinal) && !path.Contains(".lock", StringComparison.Ordinal))
+                .ToDictionary(path => path, File.GetLastWriteTimeUtc);
     }
 
     [Fact]
@@ -64,14 +74,16 @@ public sealed class ReproductionMergeTests : IDisposable
         Refused("is begun in other shards, but not there", Directory.CreateDirectory(_folder["empty"]).FullName);
         Refused("was made as a whole there", Make(Figure.Necessity, null, ["one"], under: "whole"));
 
-        string finished = Path.Combine(second, "necessity", "stages.json"), text = File.ReadAllText(finished);
+        string finished = Path.Combine(second, "necessity", "stages.json"),
+            text = File.ReadAllText(finished);
         File.Delete(finished);
         Refused("necessity is not finished there. Go on with the command that began it.");
         File.WriteAllText(finished, text.Replace("two", "../two", StringComparison.Ordinal));
         Refused("'../two' is no name of a stage");
         File.WriteAllText(finished, text);
 
-        string plan = Path.Combine(second, "necessity", "plan.json"), own = File.ReadAllText(plan);
+        string plan = Path.Combine(second, "necessity", "plan.json"),
+            own = File.ReadAllText(plan);
         File.WriteAllText(plan, own.Replace("\"resamples\": 10000", "\"resamples\": 9999", StringComparison.Ordinal));
         Refused("is a shard of another plan than");
         File.WriteAllText(plan, own);
@@ -113,7 +125,10 @@ public sealed class ReproductionMergeTests : IDisposable
         ReproductionPlan plan = ReproductionPlanner.At(ReproductionScale.All[0], Figure.Frontier, 1, 1, null, "1.0.0");
         PlannedModel[] made = [.. Enumerable.Range(1, 3).SelectMany(index => (plan with { Shard = new Shard(index, 3) }).OwnModels)];
 
-        Assert.Equal(plan.Models.Order(Comparer<PlannedModel>.Create((a, b) => string.CompareOrdinal(a.Name, b.Name))), made.OrderBy(model => model.Name, StringComparer.Ordinal));
+        Assert.Equal(
+            plan.Models.Order(Comparer<PlannedModel>.Create((a, b) => string.CompareOrdinal(a.Name, b.Name))),
+            made.OrderBy(model => model.Name, StringComparer.Ordinal)
+        );
         Assert.Equal(plan.Models, plan.OwnModels);
         Assert.DoesNotContain("shard", JsonText.Write(plan), StringComparison.Ordinal);
     }
@@ -140,14 +155,32 @@ public sealed class ReproductionMergeTests : IDisposable
             {
                 string circuits = Path.Combine("circuits", model + "-mask");
                 Write(Path.Combine(circuits, "results.json"), "{}");
-                Write(Path.Combine(circuits, "prune.json"), JsonText.Write(PruningPlan.Load(Path.Combine(Fixtures, "pruned", "prune.json")) with { Model = $"elsewhere/models/{model}" }));
+                Write(
+                    Path.Combine(circuits, "prune.json"),
+                    JsonText.Write(
+                        PruningPlan.Load(Path.Combine(Fixtures, "pruned", "prune.json")) with
+                        {
+                            Model = $"elsewhere/models/{model}",
+                        }
+                    )
+                );
                 Write(
                     Path.Combine(circuits, "single_double_quote", "circuit.json"),
-                    JsonText.Write(Circuit.Load(Path.Combine(Fixtures, "pruned", "circuit.json")) with { Model = $"elsewhere/models/{model}" }));
+                    JsonText.Write(
+                        Circuit.Load(Path.Combine(Fixtures, "pruned", "circuit.json")) with
+                        {
+                            Model = $"elsewhere/models/{model}",
+                        }
+                    )
+                );
             }
         }
 
-        ReproductionMerge.Finish(folder, figure, new FinishedStages(models, figure == Figure.Necessity ? [.. models.Select(model => model + "-mask")] : []));
+        ReproductionMerge.Finish(
+            folder,
+            figure,
+            new FinishedStages(models, figure == Figure.Necessity ? [.. models.Select(model => model + "-mask")] : [])
+        );
         return folder;
 
         void Write(string name, string text)
@@ -162,7 +195,9 @@ public sealed class ReproductionMergeTests : IDisposable
 
     private void Refused(string sentence, params string[] more)
     {
-        string message = Assert.Throws<BadInputException>(() => ReproductionMerge.Run([.. ReproductionMerge.Find(Shards), .. more], Joined)).Message;
+        string message = Assert
+            .Throws<BadInputException>(() => ReproductionMerge.Run([.. ReproductionMerge.Find(Shards), .. more], Joined))
+            .Message;
         Assert.Contains(sentence, message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(Joined), "A refused merge left a folder.");
     }

@@ -18,14 +18,21 @@ public class ReproductionPlannerTests
         foreach (ReproductionScale scale in ReproductionScale.All)
         {
             ReproductionPlan plan = ReproductionPlanner.At(scale, figure, 1, 1, null, "1.0.0");
-            PlannedModel[] all = [.. plan.Models, .. plan.Models.SelectMany(model => plan.DenseWidths.Select(width => plan.Dense(model, width)))];
+            PlannedModel[] all =
+            [
+                .. plan.Models,
+                .. plan.Models.SelectMany(model => plan.DenseWidths.Select(width => plan.Dense(model, width))),
+            ];
 
             Assert.Equal(all.Length, all.Select(model => model.Name).Distinct().Count());
             foreach (PlannedModel model in all)
             {
                 TrainingConfig training = model.Training(model.Shape(512)); // validates both
                 Assert.Equal(model.Density is null, !training.IsSparse());
-                Assert.True(model.Density is null || model.Density * model.Width >= training.MinimumAlivePerNeuron, $"{model.Name} cannot keep what minimum alive asks for.");
+                Assert.True(
+                    model.Density is null || model.Density * model.Width >= training.MinimumAlivePerNeuron,
+                    $"{model.Name} cannot keep what minimum alive asks for."
+                );
                 Assert.Equal(model.Density is null, model.Shape(512).Afrac is null);
             }
         }
@@ -42,7 +49,8 @@ public class ReproductionPlannerTests
         Assert.Equal(Recipe(TrainingConfig.SmallDense, dense), dense.Training(dense.Shape(300)));
         Assert.Equal(Recipe(TrainingConfig.Small with { Density = 1.0 / 64, Lr = 0.06 }, wide), wide.Training(wide.Shape(300)));
 
-        static TrainingConfig Recipe(TrainingConfig small, PlannedModel planned) => (small with { Seed = 7, TotalTokens = 5000 }).Resolved(planned.Shape(300));
+        static TrainingConfig Recipe(TrainingConfig small, PlannedModel planned) =>
+            (small with { Seed = 7, TotalTokens = 5000 }).Resolved(planned.Shape(300));
     }
 
     [Theory]
@@ -51,11 +59,20 @@ public class ReproductionPlannerTests
     {
         ReproductionPlan[] scales = [.. ReproductionScale.All.Select(scale => ReproductionPlanner.At(scale, figure, 1, 1, null, "1.0.0"))];
 
-        Assert.All(scales.Zip(scales.Skip(1)), pair => Assert.True(pair.First.EstimatedMinutes < pair.Second.EstimatedMinutes, $"scale {pair.First.Scale} costs more than the next."));
+        Assert.All(
+            scales.Zip(scales.Skip(1)),
+            pair =>
+                Assert.True(
+                    pair.First.EstimatedMinutes < pair.Second.EstimatedMinutes,
+                    $"scale {pair.First.Scale} costs more than the next."
+                )
+        );
         Assert.Equal(1, ReproductionPlanner.Plan(figure, scales[1].EstimatedMinutes, 1, null, "1.0.0").Scale);
         Assert.Equal(0, ReproductionPlanner.Plan(figure, scales[1].EstimatedMinutes - 0.01, 1, null, "1.0.0").Scale);
         Assert.Equal(ReproductionScale.All.Count - 1, ReproductionPlanner.Plan(figure, 1e9, 1, null, "1.0.0").Scale);
-        string refused = Assert.Throws<BadInputException>(() => ReproductionPlanner.Plan(figure, scales[0].EstimatedMinutes / 2, 1, null, "1.0.0")).Message;
+        string refused = Assert
+            .Throws<BadInputException>(() => ReproductionPlanner.Plan(figure, scales[0].EstimatedMinutes / 2, 1, null, "1.0.0"))
+            .Message;
         Assert.Contains("smallest plan", refused, StringComparison.Ordinal);
     }
 
@@ -65,13 +82,21 @@ public class ReproductionPlannerTests
     [InlineData(double.NaN)]
     [InlineData(double.PositiveInfinity)]
     public void ABudgetIsMinutesAboveZero(double budget) =>
-        Assert.Contains("budget", Assert.Throws<BadInputException>(() => ReproductionPlanner.Plan(Figure.Kurtosis, budget, 1, null, "1.0.0")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "budget",
+            Assert.Throws<BadInputException>(() => ReproductionPlanner.Plan(Figure.Kurtosis, budget, 1, null, "1.0.0")).Message,
+            StringComparison.Ordinal
+        );
 
     [Fact]
     public void AFigureIsFoundByItsName()
     {
         Assert.All(Figures.All, figure => Assert.Equal(figure, Figures.Parse(figure.Name())));
-        Assert.Contains("size-vs-loss", Assert.Throws<BadInputException>(() => Figures.Parse("figure 2")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "size-vs-loss",
+            Assert.Throws<BadInputException>(() => Figures.Parse("figure 2")).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
@@ -82,7 +107,10 @@ public class ReproductionPlannerTests
 
         Assert.Equal([5UL, 6UL, 7UL], sizes.Models.Select(model => model.Seed));
         Assert.Equal(sizes.Models, necessity.Models);
-        Assert.Equal(JsonText.Write(sizes.PruningOf("m", "f", 5, PruningMethod.Mask)), JsonText.Write(necessity.PruningOf("m", "f", 5, PruningMethod.Mask)));
+        Assert.Equal(
+            JsonText.Write(sizes.PruningOf("m", "f", 5, PruningMethod.Mask)),
+            JsonText.Write(necessity.PruningOf("m", "f", 5, PruningMethod.Mask))
+        );
     }
 
     [Fact]
@@ -93,7 +121,8 @@ public class ReproductionPlannerTests
         // 12 * 2 * 128^2 entries: an eighth, a sixteenth and a 32nd; width 256 cannot have the fewest, with 4 weights in each row.
         Assert.Equal(
             [(64, 49152), (64, 24576), (64, 12288), (128, 49152), (128, 24576), (128, 12288), (256, 49152), (256, 24576)],
-            plan.Models.Select(model => (model.Width, (int)(model.Density!.Value * model.MatrixEntries))));
+            plan.Models.Select(model => (model.Width, (int)(model.Density!.Value * model.MatrixEntries)))
+        );
     }
 
     [Theory]
@@ -120,6 +149,10 @@ public class ReproductionPlannerTests
         Assert.Contains(part, text, StringComparison.Ordinal);
         AtomicFile.WriteText(folder["plan.json"], text.Replace(part, replacement, StringComparison.Ordinal));
 
-        Assert.StartsWith(folder["plan.json"], Assert.Throws<BadInputException>(() => ReproductionPlan.Load(folder["plan.json"])).Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            folder["plan.json"],
+            Assert.Throws<BadInputException>(() => ReproductionPlan.Load(folder["plan.json"])).Message,
+            StringComparison.Ordinal
+        );
     }
 }

@@ -11,7 +11,13 @@ namespace Sparsity.Core.Tests.Runs;
 /// <summary>Runs as a program that uses the library makes them.</summary>
 public sealed class RunTests : IDisposable
 {
-    private static readonly TrainingConfig Training = TrainingConfig.Small with { TotalTokens = 640, BatchSequences = 2, ContextTokens = 16, LogEvery = 1 };
+    private static readonly TrainingConfig Training = TrainingConfig.Small with
+    {
+        TotalTokens = 640,
+        BatchSequences = 2,
+        ContextTokens = 16,
+        LogEvery = 1,
+    };
 
     private readonly TemporaryFolder _folder = new();
     private readonly CpuEngine _engine = new(1);
@@ -69,7 +75,8 @@ public sealed class RunTests : IDisposable
             second.Run();
         }
 
-        using OpenedRun one = Run.Open(_folder["first"], _engine), two = Run.Open(_folder["second"], _engine);
+        using OpenedRun one = Run.Open(_folder["first"], _engine),
+            two = Run.Open(_folder["second"], _engine);
         Assert.Equal(one.Model.Parameters.Fingerprint(), two.Model.Parameters.Fingerprint());
     }
 
@@ -79,7 +86,8 @@ public sealed class RunTests : IDisposable
         DataFolder data = Data();
         Directory.CreateDirectory(_folder["run/tokenizer"]);
         File.WriteAllText(_folder["run/config.json"], "{}");
-        Assert.Throws<BadInputException>(() => Run.Create(_folder["run"], _engine, data, Shape(data), Training)); // no lock: it may be anybody's
+        // No lock: it may be anybody's
+        Assert.Throws<BadInputException>(() => Run.Create(_folder["run"], _engine, data, Shape(data), Training));
         File.WriteAllText(_folder["run/.lock"], "");
         File.WriteAllText(_folder["run/notes.txt"], "mine");
         Assert.Throws<BadInputException>(() => Run.Create(_folder["run"], _engine, data, Shape(data), Training));
@@ -94,8 +102,25 @@ public sealed class RunTests : IDisposable
     public void ThereIsNothingOfARunThatCannotBegin()
     {
         DataFolder data = Data();
-        Assert.Throws<BadInputException>(() => Run.Create(_folder["run"], _engine, data, Shape(data), Training with { ContextTokens = 1_000_000 }));
-        Assert.Throws<BadInputException>(() => Run.Create(_folder["run"], _engine, data, Shape(data) with { BlockSize = 1 << 20 }, Training with { ContextTokens = 1 << 20, TotalTokens = 1L << 30 }));
+        Assert.Throws<BadInputException>(() =>
+            Run.Create(_folder["run"], _engine, data, Shape(data), Training with { ContextTokens = 1_000_000 })
+        );
+        Assert.Throws<BadInputException>(() =>
+            Run.Create(
+                _folder["run"],
+                _engine,
+                data,
+                Shape(data) with
+                {
+                    BlockSize = 1 << 20,
+                },
+                Training with
+                {
+                    ContextTokens = 1 << 20,
+                    TotalTokens = 1L << 30,
+                }
+            )
+        );
 
         Assert.False(Directory.Exists(_folder["run"]));
         Assert.Throws<BadInputException>(() => Run.Resume(_folder["run"], _engine));
@@ -103,7 +128,13 @@ public sealed class RunTests : IDisposable
     }
 
     private static ModelConfig Shape(DataFolder data) =>
-        ModelConfig.Small(data.Tokenizer.VocabularySize) with { DModel = 32, DMlpField = 64, NHead = 2, BlockSize = 16 };
+        ModelConfig.Small(data.Tokenizer.VocabularySize) with
+        {
+            DModel = 32,
+            DMlpField = 64,
+            NHead = 2,
+            BlockSize = 16,
+        };
 
     private static void CancelAt(TrainingMetrics metrics, int step, CancellationTokenSource stop)
     {

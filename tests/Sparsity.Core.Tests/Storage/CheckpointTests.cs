@@ -22,8 +22,13 @@ public sealed class CheckpointTests : IDisposable
         string path = _folder["a.safetensors"];
         Safetensors.Write(
             path,
-            [TensorToWrite.Of("first", [3], () => new[] { 1f, 2f, 3f }), TensorToWrite.Of("second", [2, 2], () => new[] { 4, 5, 6, 7 }), TensorToWrite.Of("none", [0], () => Array.Empty<float>())],
-            new Dictionary<string, string> { ["step"] = "500", ["format"] = "pt" });
+            [
+                TensorToWrite.Of("first", [3], () => new[] { 1f, 2f, 3f }),
+                TensorToWrite.Of("second", [2, 2], () => new[] { 4, 5, 6, 7 }),
+                TensorToWrite.Of("none", [0], () => Array.Empty<float>()),
+            ],
+            new Dictionary<string, string> { ["step"] = "500", ["format"] = "pt" }
+        );
         byte[] whole = File.ReadAllBytes(path);
         int header = 8 + (int)BitConverter.ToInt64(whole);
         ReadAll(path);
@@ -45,7 +50,10 @@ public sealed class CheckpointTests : IDisposable
     public void FilesWithoutChecksumsAreRead()
     {
         string json = "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
-        File.WriteAllBytes(_folder["foreign.safetensors"], [.. BitConverter.GetBytes((long)json.Length), .. Encoding.UTF8.GetBytes(json), .. BitConverter.GetBytes(2.5f)]);
+        File.WriteAllBytes(
+            _folder["foreign.safetensors"],
+            [.. BitConverter.GetBytes((long)json.Length), .. Encoding.UTF8.GetBytes(json), .. BitConverter.GetBytes(2.5f)]
+        );
         using TensorFile file = Safetensors.Open(_folder["foreign.safetensors"]);
         Assert.Equal([2.5f], file.ByName["a"].Floats().ToArray());
         Assert.Empty(file.Metadata);
@@ -68,8 +76,19 @@ public sealed class CheckpointTests : IDisposable
         RunFolder folder = RunFolder.Create(_folder["run"]);
         Train(folder, keep);
         Train(folder, keep, resume: true); // nothing left to do: writes the last one again
-        string[] found = [.. Directory.EnumerateFiles(folder.Directory, "train_state.step-*").Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)];
-        Assert.Equal(new[] { "train_state.step-21.safetensors", "train_state.step-28.safetensors", "train_state.step-35.safetensors" }[(3 - earlier)..], found);
+        string[] found =
+        [
+            .. Directory
+                .EnumerateFiles(folder.Directory, "train_state.step-*")
+                .Select(path => Path.GetFileName(path))
+                .Order(StringComparer.Ordinal),
+        ];
+        Assert.Equal(
+            new[] { "train_state.step-21.safetensors", "train_state.step-28.safetensors", "train_state.step-35.safetensors" }[
+                (3 - earlier)..
+            ],
+            found
+        );
     }
 
     [Fact]
@@ -134,13 +153,20 @@ public sealed class CheckpointTests : IDisposable
         RunFolder folder = RunFolder.Create(_folder["run"]);
         Train(folder, 1);
         Safetensors.Write(folder.StatePath, [], new Dictionary<string, string> { ["format_version"] = "2" });
-        Assert.Contains("newer program", Assert.Throws<BadInputException>(() => Train(folder, 1, resume: true)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "newer program",
+            Assert.Throws<BadInputException>(() => Train(folder, 1, resume: true)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     private static void ReadAll(string path)
     {
         using TensorFile file = Safetensors.Open(path);
-        Assert.Equal(["first", "second", "none"], file.Tensors.OrderBy(tensor => tensor.Name == "none" ? 1 : 0).Select(tensor => tensor.Name));
+        Assert.Equal(
+            ["first", "second", "none"],
+            file.Tensors.OrderBy(tensor => tensor.Name == "none" ? 1 : 0).Select(tensor => tensor.Name)
+        );
         foreach (StoredTensor tensor in file.Tensors)
         {
             tensor.Bytes();
@@ -150,7 +176,18 @@ public sealed class CheckpointTests : IDisposable
     private (int Step, string? Damage) Train(RunFolder folder, int keep, bool resume = false)
     {
         using var engine = new CpuEngine(2);
-        using var run = new TrainingRun(engine, TinyModels.Config, TinyModels.Training with { KeepCheckpoints = keep }, folder, _training, _validation, resume);
+        using var run = new TrainingRun(
+            engine,
+            TinyModels.Config,
+            TinyModels.Training with
+            {
+                KeepCheckpoints = keep,
+            },
+            folder,
+            _training,
+            _validation,
+            resume
+        );
         int step = run.NextStep;
         Assert.True(run.Run());
         return (step, run.ResumeWarning);

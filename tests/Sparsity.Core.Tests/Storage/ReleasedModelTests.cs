@@ -11,8 +11,7 @@ namespace Sparsity.Core.Tests.Storage;
 public sealed class ReleasedModelTests : IDisposable
 {
     /// <summary>What real beeg_config.json files have beyond GPTConfig's fields.</summary>
-    private const string RealFields =
-        """
+    private const string RealFields = """
         {"afrac_approx": false, "rtopk": false, "bigram_table_rank": null, "n_embd": null, "ignore_dw_grad": false, "debug_exact_topk": true, "sparse_matmul_impl": "cuda",
          "pfrac": 0.25, "expansion_factor": 1, "expansion_factor_mlp": 1.5, "use_tied_aux_matrix": false, "cat_pos_emb": false, "mup_width_multiplier": null}
         """;
@@ -35,7 +34,8 @@ public sealed class ReleasedModelTests : IDisposable
         model.Save(RunFolder.Create(_folder["saved"]).Directory, kind);
         using StoredModel saved = StoredModel.Open(_folder["saved"]);
         Assert.Equal(model.Config, saved.Config);
-        var written = (JsonObject)JsonNode.Parse(File.ReadAllText(_folder[kind == ModelFolderKind.Official ? "saved/beeg_config.json" : "saved/config.json"]))!;
+        var written = (JsonObject)
+            JsonNode.Parse(File.ReadAllText(_folder[kind == ModelFolderKind.Official ? "saved/beeg_config.json" : "saved/config.json"]))!;
         foreach ((string name, JsonNode? value) in JsonNode.Parse(RealFields)!.AsObject().Concat(plain))
         {
             Assert.True(written.ContainsKey(name), $"{name} was lost");
@@ -44,10 +44,24 @@ public sealed class ReleasedModelTests : IDisposable
     }
 
     [Theory]
-    [InlineData("""{"afrac_approx": true, "rtopk": true, "bigram_table_rank": 64}""", "afrac_approx is true", "rtopk is true", "bigram_table_rank is 64")]
+    [InlineData(
+        """{"afrac_approx": true, "rtopk": true, "bigram_table_rank": 64}""",
+        "afrac_approx is true",
+        "rtopk is true",
+        "bigram_table_rank is 64"
+    )]
     [InlineData("""{"mup": true, "unembed_rank": 8, "afrac_ste": true}""", "mup is true", "unembed_rank is 8", "afrac_ste is true")]
-    [InlineData("""{"use_tied_aux_matrix": true, "enable_fp8_linear": true, "scale_invariance": true}""", "use_tied_aux_matrix", "enable_fp8_linear", "scale_invariance")]
-    [InlineData("""{"mup_width_multiplier": 2.0, "cat_pos_emb": true}""", "mup_width_multiplier is 2", "cat_pos_emb is true, which contradicts d_pos_emb")]
+    [InlineData(
+        """{"use_tied_aux_matrix": true, "enable_fp8_linear": true, "scale_invariance": true}""",
+        "use_tied_aux_matrix",
+        "enable_fp8_linear",
+        "scale_invariance"
+    )]
+    [InlineData(
+        """{"mup_width_multiplier": 2.0, "cat_pos_emb": true}""",
+        "mup_width_multiplier is 2",
+        "cat_pos_emb is true, which contradicts d_pos_emb"
+    )]
     [InlineData("""{"n_embd": 33}""", "d_model is 32, but its old name n_embd is 33")]
     [InlineData("""{"n_mlp": 33}""", "d_mlp is 128, but its old name n_mlp is 33")]
     [InlineData("""{"n_layers": 2, "afrac_exact": true, "pfrac": 2, "rope": null}""", "unknown fields 'n_layers', 'afrac_exact', 'rope'")]
@@ -84,11 +98,19 @@ public sealed class ReleasedModelTests : IDisposable
     [Fact]
     public void OldNamesAndNoOthersInSettings()
     {
-        ModelConfig old = ModelConfig.Parse("""{"n_embd": 48, "n_mlp": 96, "vocab_size": 29, "d_pos_emb": 4, "cat_pos_emb": true}""", "old", isStored: true);
+        ModelConfig old = ModelConfig.Parse(
+            """{"n_embd": 48, "n_mlp": 96, "vocab_size": 29, "d_pos_emb": 4, "cat_pos_emb": true}""",
+            "old",
+            isStored: true
+        );
         Assert.Equal((48, 96), (old.DModel, old.DMlp));
 
         // A field without effect would be a setting that is not followed.
-        Assert.Contains("'pfrac', 'n_embd'", Assert.Throws<BadInputException>(() => ModelConfig.Parse("""{"pfrac": 0.5, "n_embd": 64}""", "settings")).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "'pfrac', 'n_embd'",
+            Assert.Throws<BadInputException>(() => ModelConfig.Parse("""{"pfrac": 0.5, "n_embd": 64}""", "settings")).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Theory]
@@ -114,8 +136,9 @@ public sealed class ReleasedModelTests : IDisposable
         Refused("transformer.wte.weight twice", "written");
 
         string Wrapped(string name) =>
-            form != "compiled layers" ? string.Format(System.Globalization.CultureInfo.InvariantCulture, form, name)
-            : name.Replace("transformer.h.1.", "transformer.h.1._orig_mod.", StringComparison.Ordinal);
+            form != "compiled layers"
+                ? string.Format(System.Globalization.CultureInfo.InvariantCulture, form, name)
+                : name.Replace("transformer.h.1.", "transformer.h.1._orig_mod.", StringComparison.Ordinal);
     }
 
     [Theory]
@@ -124,7 +147,10 @@ public sealed class ReleasedModelTests : IDisposable
     public void ATiedPairMayBeStoredOnceUnderEitherName(string kept)
     {
         using StoredModel official = StoredModel.Open(Fixture("a_ln_tied_gelu"));
-        TensorToWrite[] tensors = [.. Tensors(official).Select(tensor => tensor.Name == "transformer.wte.weight" ? tensor with { Name = kept } : tensor)];
+        TensorToWrite[] tensors =
+        [
+            .. Tensors(official).Select(tensor => tensor.Name == "transformer.wte.weight" ? tensor with { Name = kept } : tensor),
+        ];
         WriteFolder(official.Config, tensors);
         using (StoredModel once = StoredModel.Open(_folder["written"]))
         {
@@ -142,7 +168,12 @@ public sealed class ReleasedModelTests : IDisposable
     private static string Fixture(string name) => Path.Combine(OfficialFixture.Root, "forward", name);
 
     private static List<TensorToWrite> Tensors(StoredModel model) =>
-        [.. ParameterSpec.ListFor(model.Config).OrderBy(spec => spec.Name != "transformer.wte.weight").Select(spec => TensorToWrite.Of(spec.Name, spec.Shape, () => model.Values(spec).ToArray()))];
+        [
+            .. ParameterSpec
+                .ListFor(model.Config)
+                .OrderBy(spec => spec.Name != "transformer.wte.weight")
+                .Select(spec => TensorToWrite.Of(spec.Name, spec.Shape, () => model.Values(spec).ToArray())),
+        ];
 
     private static void SameWeights(StoredModel expected, StoredModel actual)
     {
@@ -180,5 +211,9 @@ public sealed class ReleasedModelTests : IDisposable
     }
 
     private void Refused(string expected, string folder) =>
-        Assert.Contains(expected, Assert.Throws<BadInputException>(() => StoredModel.Open(_folder[folder])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            expected,
+            Assert.Throws<BadInputException>(() => StoredModel.Open(_folder[folder])).Message,
+            StringComparison.Ordinal
+        );
 }

@@ -17,11 +17,16 @@ public sealed class ReplicationModelTests : IDisposable
 
     private readonly TemporaryFolder _folder = new();
 
-    public static TheoryData<string, ModelFolderKind> Conversions => new()
-    {
-        { Public, ModelFolderKind.Run }, { Public, ModelFolderKind.Official }, { Public, ModelFolderKind.HuggingFace }, { Public, ModelFolderKind.Replication },
-        { Newer, ModelFolderKind.Run }, { Newer, ModelFolderKind.Replication },
-    };
+    public static TheoryData<string, ModelFolderKind> Conversions =>
+        new()
+        {
+            { Public, ModelFolderKind.Run },
+            { Public, ModelFolderKind.Official },
+            { Public, ModelFolderKind.HuggingFace },
+            { Public, ModelFolderKind.Replication },
+            { Newer, ModelFolderKind.Run },
+            { Newer, ModelFolderKind.Replication },
+        };
 
     [Theory]
     [MemberData(nameof(Conversions))]
@@ -71,7 +76,11 @@ public sealed class ReplicationModelTests : IDisposable
         WithoutLogitsBias(official, _folder["official"]);
         using StoredModel plain = StoredModel.Open(_folder["official"]);
 
-        Assert.Contains(named, Assert.Throws<BadInputException>(() => plain.Save(New("there"), ModelFolderKind.Replication)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            named,
+            Assert.Throws<BadInputException>(() => plain.Save(New("there"), ModelFolderKind.Replication)).Message,
+            StringComparison.Ordinal
+        );
         Assert.False(File.Exists(Path.Combine(_folder["there"], "pytorch_model.bin")));
     }
 
@@ -80,10 +89,26 @@ public sealed class ReplicationModelTests : IDisposable
     {
         using StoredModel model = StoredModel.Open(Folder(Newer));
 
-        Assert.Contains("mlp_pre_act", Assert.Throws<BadInputException>(() => model.Save(New("there"), ModelFolderKind.Official)).Message, StringComparison.Ordinal);
-        var few = new ModelConfig { NLayer = 1, NHead = 2, DModel = 4, Afrac = 0.2, AfracLoctypes = "mlp_in", AfracAtLeastOne = true };
+        Assert.Contains(
+            "mlp_pre_act",
+            Assert.Throws<BadInputException>(() => model.Save(New("there"), ModelFolderKind.Official)).Message,
+            StringComparison.Ordinal
+        );
+        var few = new ModelConfig
+        {
+            NLayer = 1,
+            NHead = 2,
+            DModel = 4,
+            Afrac = 0.2,
+            AfracLoctypes = "mlp_in",
+            AfracAtLeastOne = true,
+        };
         Assert.Equal(1, few.KeptAt(new Site(0, SiteKind.MlpActIn)));
-        Assert.Contains("would keep no entry", Assert.Throws<BadInputException>(() => few.ForOfficialCode()).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "would keep no entry",
+            Assert.Throws<BadInputException>(() => few.ForOfficialCode()).Message,
+            StringComparison.Ordinal
+        );
         Assert.False((few with { Afrac = 0.25 }).ForOfficialCode().AfracAtLeastOne);
     }
 
@@ -117,15 +142,19 @@ public sealed class ReplicationModelTests : IDisposable
     [InlineData("sparse_model")] // in the repository of a bridge training
     public void TheRecipeSaysWhatTheConfigurationLeavesOut(string section)
     {
-        Copy(Public, recipe: $"{section}:\n  n_layer: 2\n  d_model: 32\n  use_flash_attention: true\nsparsity:\n  "
-            + "activation_topk_fraction: 0.25\n  activation_sparsity_locations: mlp_in,resid_mid,resid_pre # both\n");
+        Copy(
+            Public,
+            recipe: $"{section}:\n  n_layer: 2\n  d_model: 32\n  use_flash_attention: true\nsparsity:\n  "
+                + "activation_topk_fraction: 0.25\n  activation_sparsity_locations: mlp_in,resid_mid,resid_pre # both\n"
+        );
         using StoredModel model = StoredModel.Open(_folder["copy"]);
 
         Assert.Equal("mlp_in,resid_post_attn,resid_pre", model.Config.AfracLoctypes);
         Assert.Contains("training_config.yaml", Assert.Single(model.Notes), StringComparison.Ordinal);
         Assert.Equal(
             ["0.resid_in", "0.resid_mid", "0.mlp.act_in", "1.resid_in", "1.resid_mid", "1.mlp.act_in"],
-            Site.AllOf(model.Config).Where(site => model.Config.KeptAt(site) is not null).Select(site => site.Name));
+            Site.AllOf(model.Config).Where(site => model.Config.KeptAt(site) is not null).Select(site => site.Name)
+        );
     }
 
     [Theory]
@@ -170,9 +199,16 @@ public sealed class ReplicationModelTests : IDisposable
             TorchFile.Write(
                 _folder["copy/pytorch_model.bin"],
                 [
-                    .. file.Tensors.Select(tensor => TensorToWrite.Of("_orig_mod." + tensor.Name, [.. tensor.Shape], () => tensor.Floats().ToArray())),
-                    .. Enumerable.Range(0, 2).Select(layer => TensorToWrite.Of($"_orig_mod.blocks.{layer}.attn.causal_mask", [1, 1, 24, 24], () => new float[24 * 24])),
-                ]);
+                    .. file.Tensors.Select(tensor =>
+                        TensorToWrite.Of("_orig_mod." + tensor.Name, [.. tensor.Shape], () => tensor.Floats().ToArray())
+                    ),
+                    .. Enumerable
+                        .Range(0, 2)
+                        .Select(layer =>
+                            TensorToWrite.Of($"_orig_mod.blocks.{layer}.attn.causal_mask", [1, 1, 24, 24], () => new float[24 * 24])
+                        ),
+                ]
+            );
         }
 
         using StoredModel model = StoredModel.Open(_folder["copy"]);
@@ -185,7 +221,13 @@ public sealed class ReplicationModelTests : IDisposable
     [Fact]
     public void ABridgeRepositorysModelOpensByItself()
     {
-        Copy(Public, config => config["bridges_config"] = JsonNode.Parse("""{"encoder_afrac": 0.25, "n_layers": 2, "d_dense": "someone/dense", "d_sparse": 32}"""));
+        Copy(
+            Public,
+            config =>
+                config["bridges_config"] = JsonNode.Parse(
+                    """{"encoder_afrac": 0.25, "n_layers": 2, "d_dense": "someone/dense", "d_sparse": 32}"""
+                )
+        );
         File.Move(_folder["copy/pytorch_model.bin"], _folder["copy/sparse_model.bin"]);
         using StoredModel original = StoredModel.Open(Folder(Public));
         using StoredModel model = StoredModel.Open(_folder["copy"]);
@@ -196,13 +238,16 @@ public sealed class ReplicationModelTests : IDisposable
     [Fact]
     public void WhatIsNotKnownIsRefusedAndAllOfItIsNamed()
     {
-        Copy(Newer, config =>
-        {
-            config["model_config"]!["use_magic"] = true;
-            config["sparsity_config"]!["node_budget"] = 3;
-            config["other_config"] = new JsonObject();
-            config["training_config"]!["anything"] = 1; // says nothing of what the model computes
-        });
+        Copy(
+            Newer,
+            config =>
+            {
+                config["model_config"]!["use_magic"] = true;
+                config["sparsity_config"]!["node_budget"] = 3;
+                config["other_config"] = new JsonObject();
+                config["training_config"]!["anything"] = 1; // says nothing of what the model computes
+            }
+        );
 
         Refused("other_config, model_config.use_magic, sparsity_config.node_budget");
     }
@@ -231,7 +276,8 @@ public sealed class ReplicationModelTests : IDisposable
 
     private static string Folder(string name) => Path.Combine(Path.GetDirectoryName(OfficialFixture.Root)!, "replication", name);
 
-    private static IEnumerable<(string Site, int? Kept)> Sites(StoredModel model) => Site.AllOf(model.Config).Select(site => (site.Name, model.Config.KeptAt(site)));
+    private static IEnumerable<(string Site, int? Kept)> Sites(StoredModel model) =>
+        Site.AllOf(model.Config).Select(site => (site.Name, model.Config.KeptAt(site)));
 
     private static void RequireSame(StoredModel expected, StoredModel actual)
     {
@@ -246,8 +292,15 @@ public sealed class ReplicationModelTests : IDisposable
     {
         Directory.CreateDirectory(directory);
         model.Save(directory, ModelFolderKind.Official);
-        TorchFile.Write(Path.Combine(directory, "final_model.pt"), [.. ParameterSpec.ListFor(model.Config).Where(spec => spec.Name != ParameterNames.LogitsBias)
-            .Select(spec => TensorToWrite.Of(spec.Name, spec.Shape, () => model.Values(spec).ToArray()))]);
+        TorchFile.Write(
+            Path.Combine(directory, "final_model.pt"),
+            [
+                .. ParameterSpec
+                    .ListFor(model.Config)
+                    .Where(spec => spec.Name != ParameterNames.LogitsBias)
+                    .Select(spec => TensorToWrite.Of(spec.Name, spec.Shape, () => model.Values(spec).ToArray())),
+            ]
+        );
     }
 
     private string New(string name) => Directory.CreateDirectory(_folder[name]).FullName;

@@ -27,11 +27,13 @@ public sealed class SafetensorsTests : IDisposable
         Safetensors.Write(
             path,
             [
-                .. Enum.GetValues<ElementType>().Select(type => new TensorToWrite($"größe.{type}", [3, 2], type, () => written[$"größe.{type}"])),
+                .. Enum.GetValues<ElementType>()
+                    .Select(type => new TensorToWrite($"größe.{type}", [3, 2], type, () => written[$"größe.{type}"])),
                 TensorToWrite.Of("scalar", [], () => new[] { 1.5f }),
                 TensorToWrite.Of("empty", [0, 7], () => Array.Empty<int>()),
             ],
-            new Dictionary<string, string> { ["b"] = "2", ["a"] = "1\n\"" });
+            new Dictionary<string, string> { ["b"] = "2", ["a"] = "1\n\"" }
+        );
         using TensorFile file = Safetensors.Open(path);
 
         Assert.Equal(0, BinaryPrimitives.ReadInt64LittleEndian(File.ReadAllBytes(path)) % 8);
@@ -50,7 +52,9 @@ public sealed class SafetensorsTests : IDisposable
         Assert.Equal([], file.ByName["empty"].Bytes());
     }
 
-    /// <summary>Values worked out by hand from the formats' definitions; all bits of every float16 are compared with double arithmetic.</summary>
+    /// <summary>
+    /// Values worked out by hand from the formats' definitions; all bits of every float16 are compared with double arithmetic.
+    /// </summary>
     [Fact]
     public void NarrowFloatsWidenExactly()
     {
@@ -62,7 +66,8 @@ public sealed class SafetensorsTests : IDisposable
                 new TensorToWrite("f16", [65536], ElementType.F16, () => System.Runtime.InteropServices.MemoryMarshal.AsBytes<ushort>(all)),
                 new TensorToWrite("bf16", [4], ElementType.BF16, () => new byte[] { 0x80, 0x3f, 0x49, 0xc0, 0x01, 0x00, 0x80, 0x7f }),
             ],
-            new Dictionary<string, string>());
+            new Dictionary<string, string>()
+        );
         using TensorFile file = Safetensors.Open(path);
 
         float[] halves = file.ByName["f16"].Floats().ToArray();
@@ -70,11 +75,17 @@ public sealed class SafetensorsTests : IDisposable
         {
             int exponent = (bits >> 10) & 31;
             double fraction = (bits & 1023) / 1024.0;
-            double magnitude = exponent == 0 ? fraction * Math.Pow(2, -14) : exponent == 31 ? (fraction == 0 ? double.PositiveInfinity : double.NaN) : (1 + fraction) * Math.Pow(2, exponent - 15);
+            double magnitude =
+                exponent == 0 ? fraction * Math.Pow(2, -14)
+                : exponent == 31 ? (fraction == 0 ? double.PositiveInfinity : double.NaN)
+                : (1 + fraction) * Math.Pow(2, exponent - 15);
             Assert.Equal(bits < 32768 ? magnitude : -magnitude, halves[bits]);
         }
 
-        Assert.Equal([1f, -3.140625f, BitConverter.Int32BitsToSingle(0x10000), float.PositiveInfinity], file.ByName["bf16"].Floats().ToArray());
+        Assert.Equal(
+            [1f, -3.140625f, BitConverter.Int32BitsToSingle(0x10000), float.PositiveInfinity],
+            file.ByName["bf16"].Floats().ToArray()
+        );
     }
 
     /// <summary>Other programs write null where they have nothing to say.</summary>
@@ -98,13 +109,15 @@ public sealed class SafetensorsTests : IDisposable
     {
         string path = _folder[name];
         File.WriteAllText(path, $"version https://git-lfs.github.com/spec/v1\noid sha256:{new string('0', 64)}\nsize 1675264\n");
-        var failure = Assert.Throws<BadInputException>(() => _ = Path.GetExtension(name) switch
-        {
-            ".safetensors" => (object)Safetensors.Open(path),
-            ".pt" => TorchFile.Open(path),
-            ".json" => JsonText.ReadAllText(path),
-            _ => TokenizerFolder.Read(path),
-        });
+        var failure = Assert.Throws<BadInputException>(() =>
+            _ = Path.GetExtension(name) switch
+            {
+                ".safetensors" => (object)Safetensors.Open(path),
+                ".pt" => TorchFile.Open(path),
+                ".json" => JsonText.ReadAllText(path),
+                _ => TokenizerFolder.Read(path),
+            }
+        );
         Assert.Equal($"{path}: is a Git LFS pointer, not the file itself. Fetch the file with 'git lfs pull'.", failure.Message);
     }
 
@@ -128,9 +141,18 @@ public sealed class SafetensorsTests : IDisposable
     [InlineData("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[8,4]}}""", "outside")]
     [InlineData("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[0]}}""", "outside")]
     [InlineData("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}""", "4 bytes of 8")]
-    [InlineData("""{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}""", "b overlaps")]
-    [InlineData("""{"a":{"dtype":"U8","shape":[6],"data_offsets":[0,6]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}""", "b overlaps")]
-    [InlineData("""{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}""", "b leaves a gap")]
+    [InlineData(
+        """{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}""",
+        "b overlaps"
+    )]
+    [InlineData(
+        """{"a":{"dtype":"U8","shape":[6],"data_offsets":[0,6]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}""",
+        "b overlaps"
+    )]
+    [InlineData(
+        """{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}}""",
+        "b leaves a gap"
+    )]
     [InlineData("""{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8],"more":1}}""", "more")]
     [InlineData("""{"__metadata__":{"x":1},"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", "metadata x")]
     [InlineData("""{"__metadata__":[],"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", "metadata is no object")]
@@ -139,7 +161,10 @@ public sealed class SafetensorsTests : IDisposable
         string path = _folder["damaged.safetensors"];
         byte[] json = Encoding.UTF8.GetBytes(header);
         var length = new byte[8];
-        BinaryPrimitives.WriteInt64LittleEndian(length, statedLength is { } stated && stated < 100 && stated > 0 ? 8 + json.Length + stated : statedLength ?? json.Length);
+        BinaryPrimitives.WriteInt64LittleEndian(
+            length,
+            statedLength is { } stated && stated < 100 && stated > 0 ? 8 + json.Length + stated : statedLength ?? json.Length
+        );
         File.WriteAllBytes(path, header == "" ? [1, 2, 3] : [.. length, .. json, .. new byte[8]]);
 
         string message = Assert.Throws<BadInputException>(() => Safetensors.Open(path).Dispose()).Message;
@@ -182,11 +207,12 @@ public sealed class SafetensorsTests : IDisposable
         Assert.Throws<ObjectDisposedException>(() => file.ByName["a"].Floats().Length);
     }
 
-    private static int Size(ElementType type) => type switch
-    {
-        ElementType.BOOL or ElementType.U8 or ElementType.I8 => 1,
-        ElementType.U16 or ElementType.I16 or ElementType.F16 or ElementType.BF16 => 2,
-        ElementType.U32 or ElementType.I32 or ElementType.F32 => 4,
-        _ => 8,
-    };
+    private static int Size(ElementType type) =>
+        type switch
+        {
+            ElementType.BOOL or ElementType.U8 or ElementType.I8 => 1,
+            ElementType.U16 or ElementType.I16 or ElementType.F16 or ElementType.BF16 => 2,
+            ElementType.U32 or ElementType.I32 or ElementType.F32 => 4,
+            _ => 8,
+        };
 }

@@ -17,7 +17,8 @@ public sealed class StoredModelTests : IDisposable
         var data = new TheoryData<string, ModelFolderKind>();
         foreach (string path in Directory.GetDirectories(Path.Combine(OfficialFixture.Root, "forward")).Order(StringComparer.Ordinal))
         {
-            foreach (ModelFolderKind kind in Enum.GetValues<ModelFolderKind>().Except([ModelFolderKind.Replication])) // which cannot hold them all: ReplicationModelTests
+            // Which cannot hold them all: ReplicationModelTests
+            foreach (ModelFolderKind kind in Enum.GetValues<ModelFolderKind>().Except([ModelFolderKind.Replication]))
             {
                 data.Add(Path.GetFileName(path), kind);
             }
@@ -58,7 +59,11 @@ public sealed class StoredModelTests : IDisposable
         }
 
         string config = _folder["config.json"];
-        File.WriteAllText(config, File.ReadAllText(config).Replace("\"model_type\"", "\"transformers_version\": \"4.0\", \"model_type\"", StringComparison.Ordinal));
+        File.WriteAllText(
+            config,
+            File.ReadAllText(config)
+                .Replace("\"model_type\"", "\"transformers_version\": \"4.0\", \"model_type\"", StringComparison.Ordinal)
+        );
         using (StoredModel copy = StoredModel.Open(_folder.Path))
         {
             Assert.Equal(["architectures", "transformers_version", "model_type"], copy.IgnoredFields);
@@ -66,7 +71,11 @@ public sealed class StoredModelTests : IDisposable
         }
 
         File.WriteAllText(config, """{"n_layers": 2}""");
-        Assert.Contains("n_layers", Assert.Throws<BadInputException>(() => StoredModel.Open(_folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "n_layers",
+            Assert.Throws<BadInputException>(() => StoredModel.Open(_folder.Path)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     /// <summary>People keep the weights of either configuration in any of the usual files, and in several.</summary>
@@ -95,11 +104,16 @@ public sealed class StoredModelTests : IDisposable
         Put(official, "config.json", Path.GetFileName(index), "");
         string right = File.ReadAllText(index);
 
-        foreach ((string from, string to, string expected) in new[]
-        {
-            ("part-1.safetensors", "part-9.safetensors", "part-9.safetensors"), ("part-1.safetensors", "../part-1.safetensors", "no file name"), ("weight_map", "weights", "no weight_map"),
-            ("transformer.ln_f.bias", "transformer.ln_f.other", "otherwise than"), ("\"part-1.safetensors\"", "5", "no file name"),
-        })
+        foreach (
+            (string from, string to, string expected) in new[]
+            {
+                ("part-1.safetensors", "part-9.safetensors", "part-9.safetensors"),
+                ("part-1.safetensors", "../part-1.safetensors", "no file name"),
+                ("weight_map", "weights", "no weight_map"),
+                ("transformer.ln_f.bias", "transformer.ln_f.other", "otherwise than"),
+                ("\"part-1.safetensors\"", "5", "no file name"),
+            }
+        )
         {
             File.WriteAllText(index, right.Replace(from, to, StringComparison.Ordinal));
             Refused(expected, () => StoredModel.Open(_folder.Path).Dispose());
@@ -129,16 +143,24 @@ public sealed class StoredModelTests : IDisposable
     public void WholeNumbersMayBeWrittenWithAPoint()
     {
         string json = TinyModels.Config.ToJson();
-        AtomicFile.WriteText(_folder["config.json"], json.Replace("\"n_layer\": 2", "\"n_layer\": 2.0", StringComparison.Ordinal).Replace("\"d_model\": 16", "\"d_model\": 1.6e1", StringComparison.Ordinal));
+        AtomicFile.WriteText(
+            _folder["config.json"],
+            json.Replace("\"n_layer\": 2", "\"n_layer\": 2.0", StringComparison.Ordinal)
+                .Replace("\"d_model\": 16", "\"d_model\": 1.6e1", StringComparison.Ordinal)
+        );
         Assert.NotEqual(json, File.ReadAllText(_folder["config.json"]));
         Assert.Equal(TinyModels.Config, new RunFolder(_folder.Path).ReadConfig());
 
-        foreach ((string from, string to, string expected) in new[]
-        {
-            ("\"n_layer\": 2", "\"n_layer\": 2.5", "n_layer: must be a whole number"), ("\"n_layer\": 2", "\"n_layer\": 1e10", "n_layer: must be a whole number"),
-            ("\"n_layer\": 2", "\"n_layer\": \"2\"", "n_layer: must be a whole number"), ("\"rms_norm\": true", "\"rms_norm\": 1", "rms_norm: must be true or false"),
-            ("\"dropout\": 0", "\"dropout\": \"0\"", "dropout: must be a number"),
-        })
+        foreach (
+            (string from, string to, string expected) in new[]
+            {
+                ("\"n_layer\": 2", "\"n_layer\": 2.5", "n_layer: must be a whole number"),
+                ("\"n_layer\": 2", "\"n_layer\": 1e10", "n_layer: must be a whole number"),
+                ("\"n_layer\": 2", "\"n_layer\": \"2\"", "n_layer: must be a whole number"),
+                ("\"rms_norm\": true", "\"rms_norm\": 1", "rms_norm: must be true or false"),
+                ("\"dropout\": 0", "\"dropout\": \"0\"", "dropout: must be a number"),
+            }
+        )
         {
             AtomicFile.WriteText(_folder["config.json"], json.Replace(from, to, StringComparison.Ordinal));
             Refused(expected, () => new RunFolder(_folder.Path).ReadConfig());
@@ -152,7 +174,14 @@ public sealed class StoredModelTests : IDisposable
         using StoredModel official = StoredModel.Open(Path.Combine(OfficialFixture.Root, "forward", "a_ln_tied_gelu"));
         official.Save(_folder.Path, ModelFolderKind.HuggingFace);
         string config = File.ReadAllText(_folder["config.json"]);
-        File.WriteAllText(_folder["config.json"], config.Replace("\"model_type\"", "\"torch_dtype\": \"float32\", \"layer_norm_eps\": 1e-3, \"model_type\"", StringComparison.Ordinal));
+        File.WriteAllText(
+            _folder["config.json"],
+            config.Replace(
+                "\"model_type\"",
+                "\"torch_dtype\": \"float32\", \"layer_norm_eps\": 1e-3, \"model_type\"",
+                StringComparison.Ordinal
+            )
+        );
 
         using StoredModel copy = StoredModel.Open(_folder.Path);
         Assert.Equal(["layer_norm_eps"], copy.UnknownFields);
@@ -161,7 +190,12 @@ public sealed class StoredModelTests : IDisposable
     private void Put(StoredModel model, string configName, string weightsName, string prefix)
     {
         AtomicFile.WriteText(_folder[configName], model.Config.ForOfficialCode().ToJson());
-        List<TensorToWrite> tensors = [.. ParameterSpec.ListFor(model.Config).Select(spec => TensorToWrite.Of(prefix + spec.Name, spec.Shape, () => model.Values(spec).ToArray()))];
+        List<TensorToWrite> tensors =
+        [
+            .. ParameterSpec
+                .ListFor(model.Config)
+                .Select(spec => TensorToWrite.Of(prefix + spec.Name, spec.Shape, () => model.Values(spec).ToArray())),
+        ];
         var metadata = new Dictionary<string, string> { ["format"] = "pt" };
         switch (weightsName)
         {
@@ -172,7 +206,10 @@ public sealed class StoredModelTests : IDisposable
                 Safetensors.Write(_folder["part-1.safetensors"], [.. tensors.Where((_, i) => i % 3 != 0)], metadata);
                 Safetensors.Write(_folder["part-2.safetensors"], [.. tensors.Where((_, i) => i % 3 == 0)], metadata);
                 IEnumerable<string> map = tensors.Select((tensor, i) => $"\"{tensor.Name}\": \"part-{(i % 3 != 0 ? 1 : 2)}.safetensors\"");
-                File.WriteAllText(_folder[weightsName], $$"""{"metadata": {"total_size": 1}, "weight_map": { {{string.Join(", ", map)}} } }""");
+                File.WriteAllText(
+                    _folder[weightsName],
+                    $$"""{"metadata": {"total_size": 1}, "weight_map": { {{string.Join(", ", map)}} } }"""
+                );
                 break;
             default:
                 TorchFile.Write(_folder[weightsName], tensors);
@@ -181,7 +218,8 @@ public sealed class StoredModelTests : IDisposable
     }
 
     [Fact]
-    public void AFolderWithoutAModelIsNamed() => Refused("holds no model; expected config.json or beeg_config.json", () => StoredModel.Open(_folder.Path).Dispose());
+    public void AFolderWithoutAModelIsNamed() =>
+        Refused("holds no model; expected config.json or beeg_config.json", () => StoredModel.Open(_folder.Path).Dispose());
 
     [Fact]
     public void MissingUnknownAndMisshapenTensorsAreNamed()
@@ -190,9 +228,18 @@ public sealed class StoredModelTests : IDisposable
         ParameterSpec[] specs = [.. ParameterSpec.ListFor(config)];
         AtomicFile.WriteText(_folder["config.json"], config.ToJson());
 
-        Refused("lacks transformer.h.1.attn.c_attn.bias, transformer.ln_f.weight, which", Write(specs.Where(spec => spec.Name is not ("transformer.ln_f.weight" or "transformer.h.1.attn.c_attn.bias"))));
-        Refused("has extra, transformer.h.2.ln_1.weight, which", Write([.. specs, new("extra", [1]), new("transformer.h.2.ln_1.weight", [16])]));
-        Refused("transformer.wte.weight has shape [16, 29], but the configuration asks for [29, 16]", Write(specs.Select(spec => spec.Name == "transformer.wte.weight" ? spec with { Shape = [16, 29] } : spec)));
+        Refused(
+            "lacks transformer.h.1.attn.c_attn.bias, transformer.ln_f.weight, which",
+            Write(specs.Where(spec => spec.Name is not ("transformer.ln_f.weight" or "transformer.h.1.attn.c_attn.bias")))
+        );
+        Refused(
+            "has extra, transformer.h.2.ln_1.weight, which",
+            Write([.. specs, new("extra", [1]), new("transformer.h.2.ln_1.weight", [16])])
+        );
+        Refused(
+            "transformer.wte.weight has shape [16, 29], but the configuration asks for [29, 16]",
+            Write(specs.Select(spec => spec.Name == "transformer.wte.weight" ? spec with { Shape = [16, 29] } : spec))
+        );
         Refused("lm_head.weight is I32, but must be floating-point", Write(specs, integer: "lm_head.weight"));
         Refused("and 10 more", Write(specs.Take(specs.Length - 19)));
 
@@ -204,11 +251,14 @@ public sealed class StoredModelTests : IDisposable
             Safetensors.Write(
                 _folder["model.safetensors"],
                 [
-                    .. written.Select(spec => spec.Name == integer
-                        ? TensorToWrite.Of(spec.Name, spec.Shape, () => new int[spec.Shape.Aggregate(1, (a, b) => a * b)])
-                        : TensorToWrite.Of(spec.Name, spec.Shape, () => new float[spec.Shape.Aggregate(1, (a, b) => a * b)])),
+                    .. written.Select(spec =>
+                        spec.Name == integer
+                            ? TensorToWrite.Of(spec.Name, spec.Shape, () => new int[spec.Shape.Aggregate(1, (a, b) => a * b)])
+                            : TensorToWrite.Of(spec.Name, spec.Shape, () => new float[spec.Shape.Aggregate(1, (a, b) => a * b)])
+                    ),
                 ],
-                new Dictionary<string, string>());
+                new Dictionary<string, string>()
+            );
             return () => StoredModel.Open(_folder.Path).Dispose();
         }
     }
@@ -223,10 +273,13 @@ public sealed class StoredModelTests : IDisposable
             Safetensors.Write(
                 _folder["model.safetensors"],
                 [
-                    .. ParameterSpec.ListFor(config).Select(spec => TensorToWrite.Of(spec.Name, spec.Shape, () => [.. Enumerable.Repeat(1f, spec.Length)])),
+                    .. ParameterSpec
+                        .ListFor(config)
+                        .Select(spec => TensorToWrite.Of(spec.Name, spec.Shape, () => [.. Enumerable.Repeat(1f, spec.Length)])),
                     TensorToWrite.Of("lm_head.weight", [29, 16], () => [.. Enumerable.Repeat(other, 29 * 16)]),
                 ],
-                new Dictionary<string, string>());
+                new Dictionary<string, string>()
+            );
             if (other == 1)
             {
                 StoredModel.Open(_folder.Path).Dispose();
@@ -238,5 +291,6 @@ public sealed class StoredModelTests : IDisposable
         }
     }
 
-    private static void Refused(string expected, Action open) => Assert.Contains(expected, Assert.Throws<BadInputException>(open).Message, StringComparison.Ordinal);
+    private static void Refused(string expected, Action open) =>
+        Assert.Contains(expected, Assert.Throws<BadInputException>(open).Message, StringComparison.Ordinal);
 }

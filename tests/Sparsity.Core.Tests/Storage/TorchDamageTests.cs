@@ -47,26 +47,101 @@ public sealed class TorchDamageTests : IDisposable
     [InlineData("X\u00ff\u00ff\u00ff\u00ffa.", "ends in the middle")]
     [InlineData("\u008a\u0009\0\0\0\0\0\0\0\0\0.", "64 bits")]
     [InlineData("K\u0001Q.", "storage is not described")]
-    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\u0001K\u0004\u0085K\u0001\u0085" + NoHooks + "tRs.", "does not fit")]
-    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0002K\u0002\u0086K\u0003K\u0001\u0086" + NoHooks + "tRs.", "does not fit")]
-    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0004\u0085J\u00ff\u00ff\u00ff\u00ff\u0085" + NoHooks + "tRs.", "does not fit")]
-    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0J\u00ff\u00ff\u00ff\u007f\u0085K\0\u0085" + NoHooks + "tRs.", "does not fit")]
-    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0N\u0085K\u0001\u0085" + NoHooks + "tRs.", "whole numbers")]
-    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0004\u0085K\u0001\u0085" + NoHooks + "}X\u0003\0\0\0neg\u0088stRs.", "a has the attribute neg")]
-    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0004\u0085K\u0001\u0085" + NoHooks + "}X\u0004\0\0\0conj\u0088stRs.", "a has the attribute conj")]
-    [InlineData("}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0004\u0085K\u0001\u0085" + NoHooks + "K\u0001tRs.", "not described as torch.save")]
-    public void PicklesThatAreNoStateDict(string pickle, string expected) => Refused(expected, Zip(("m/data.pkl", Encoding.Latin1.GetBytes(pickle)), ("m/data/0", new byte[16])));
+    [InlineData(
+        "}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\u0001K\u0004\u0085K\u0001\u0085" + NoHooks + "tRs.",
+        "does not fit"
+    )]
+    [InlineData(
+        "}"
+            + "X\u0001\0\0\0a"
+            + "ctorch._utils\n_rebuild_tensor_v2\n("
+            + Storage
+            + "K\0K\u0002K\u0002\u0086K\u0003K\u0001\u0086"
+            + NoHooks
+            + "tRs.",
+        "does not fit"
+    )]
+    [InlineData(
+        "}"
+            + "X\u0001\0\0\0a"
+            + "ctorch._utils\n_rebuild_tensor_v2\n("
+            + Storage
+            + "K\0K\u0004\u0085J\u00ff\u00ff\u00ff\u00ff\u0085"
+            + NoHooks
+            + "tRs.",
+        "does not fit"
+    )]
+    [InlineData(
+        "}"
+            + "X\u0001\0\0\0a"
+            + "ctorch._utils\n_rebuild_tensor_v2\n("
+            + Storage
+            + "K\0J\u00ff\u00ff\u00ff\u007f\u0085K\0\u0085"
+            + NoHooks
+            + "tRs.",
+        "does not fit"
+    )]
+    [InlineData(
+        "}" + "X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0N\u0085K\u0001\u0085" + NoHooks + "tRs.",
+        "whole numbers"
+    )]
+    [InlineData(
+        "}"
+            + "X\u0001\0\0\0a"
+            + "ctorch._utils\n_rebuild_tensor_v2\n("
+            + Storage
+            + "K\0K\u0004\u0085K\u0001\u0085"
+            + NoHooks
+            + "}X\u0003\0\0\0neg\u0088stRs.",
+        "a has the attribute neg"
+    )]
+    [InlineData(
+        "}"
+            + "X\u0001\0\0\0a"
+            + "ctorch._utils\n_rebuild_tensor_v2\n("
+            + Storage
+            + "K\0K\u0004\u0085K\u0001\u0085"
+            + NoHooks
+            + "}X\u0004\0\0\0conj\u0088stRs.",
+        "a has the attribute conj"
+    )]
+    [InlineData(
+        "}"
+            + "X\u0001\0\0\0a"
+            + "ctorch._utils\n_rebuild_tensor_v2\n("
+            + Storage
+            + "K\0K\u0004\u0085K\u0001\u0085"
+            + NoHooks
+            + "K\u0001tRs.",
+        "not described as torch.save"
+    )]
+    public void PicklesThatAreNoStateDict(string pickle, string expected) =>
+        Refused(expected, Zip(("m/data.pkl", Encoding.Latin1.GetBytes(pickle)), ("m/data/0", new byte[16])));
 
     [Fact]
     public void APickleInTheSameWordsIsRead()
     {
         const string NotNegated = "}X\u0003\0\0\0neg\u0089s";
-        string pickle = "\u0080\u0002}X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\u0001K\u0003\u0085K\u0001\u0085" + NoHooks + NotNegated + "tRs.";
+        string pickle =
+            "\u0080\u0002}X\u0001\0\0\0a"
+            + "ctorch._utils\n_rebuild_tensor_v2\n("
+            + Storage
+            + "K\u0001K\u0003\u0085K\u0001\u0085"
+            + NoHooks
+            + NotNegated
+            + "tRs.";
         byte[] numbers = [0, 0, 0x80, 0x3f, 0, 0, 0, 0x40, 0, 0, 0x40, 0x40, 0, 0, 0x80, 0x40];
         foreach (string root in new[] { "", "a/", "some/where else/" })
         {
             string path = _folder["good.pt"];
-            File.WriteAllBytes(path, Zip((root + "data.pkl", Encoding.Latin1.GetBytes(pickle)), (root + "data/0", numbers), (root + "byteorder", "little"u8.ToArray())));
+            File.WriteAllBytes(
+                path,
+                Zip(
+                    (root + "data.pkl", Encoding.Latin1.GetBytes(pickle)),
+                    (root + "data/0", numbers),
+                    (root + "byteorder", "little"u8.ToArray())
+                )
+            );
             using TensorFile file = TorchFile.Open(path);
             Assert.Equal([2f, 3f, 4f], file.ByName["a"].Floats().ToArray());
 
@@ -80,7 +155,12 @@ public sealed class TorchDamageTests : IDisposable
     public void ArchivesThatAreNotAsTorchSaveWritesThem()
     {
         byte[] good = File.ReadAllBytes(Path.Combine(TorchFileTests.Folder, "types.pt"));
-        (string, byte[]) pickle = ("m/data.pkl", Encoding.Latin1.GetBytes("}X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0004\u0085K\u0001\u0085" + NoHooks + "tRs."));
+        (string, byte[]) pickle = (
+            "m/data.pkl",
+            Encoding.Latin1.GetBytes(
+                "}X\u0001\0\0\0a" + "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0K\u0004\u0085K\u0001\u0085" + NoHooks + "tRs."
+            )
+        );
 
         Refused("has no end", []);
         Refused("has no end", [1, 2, 3]);
@@ -123,18 +203,52 @@ public sealed class TorchDamageTests : IDisposable
             byte[] utf8 = Encoding.UTF8.GetBytes(name);
             long local = file.Length;
             byte[] sizes = [.. Number(content.Length, 8), .. Number(content.Length, 8)];
-            file.Write([.. "PK\u0003\u0004"u8, .. Number(45, 2), .. new byte[12], .. Number(-1, 8), .. Number(utf8.Length, 2), .. Number(20, 2), .. utf8, .. Number(1, 2), .. Number(16, 2), .. sizes, .. content]);
-            directory.Write(
-            [
-                .. "PK\u0001\u0002"u8, .. Number(45, 2), .. Number(45, 2), .. new byte[12], .. Number(-1, 8), .. Number(utf8.Length, 2), .. Number(33, 2), .. new byte[10], .. Number(-1, 4),
-                .. utf8, .. Number(0xfb, 2), .. Number(1, 2), 7, .. Number(1, 2), .. Number(24, 2), .. sizes, .. Number(local, 8),
+            file.Write([
+                .. "PK\u0003\u0004"u8,
+                .. Number(45, 2),
+                .. new byte[12],
+                .. Number(-1, 8),
+                .. Number(utf8.Length, 2),
+                .. Number(20, 2),
+                .. utf8,
+                .. Number(1, 2),
+                .. Number(16, 2),
+                .. sizes,
+                .. content,
+            ]);
+            directory.Write([
+                .. "PK\u0001\u0002"u8,
+                .. Number(45, 2),
+                .. Number(45, 2),
+                .. new byte[12],
+                .. Number(-1, 8),
+                .. Number(utf8.Length, 2),
+                .. Number(33, 2),
+                .. new byte[10],
+                .. Number(-1, 4),
+                .. utf8,
+                .. Number(0xfb, 2),
+                .. Number(1, 2),
+                7,
+                .. Number(1, 2),
+                .. Number(24, 2),
+                .. sizes,
+                .. Number(local, 8),
             ]);
         }
 
         long start = file.Length;
         directory.WriteTo(file);
         long end = file.Length;
-        file.Write([.. "PK\u0006\u0006"u8, .. Number(44, 8), .. new byte[12], .. Number(entries.Length, 8), .. Number(entries.Length, 8), .. Number(directory.Length, 8), .. Number(start, 8)]);
+        file.Write([
+            .. "PK\u0006\u0006"u8,
+            .. Number(44, 8),
+            .. new byte[12],
+            .. Number(entries.Length, 8),
+            .. Number(entries.Length, 8),
+            .. Number(directory.Length, 8),
+            .. Number(start, 8),
+        ]);
         file.Write([.. "PK\u0006\u0007"u8, .. Number(0, 4), .. Number(end, 8), .. Number(1, 4)]);
         file.Write([.. "PK\u0005\u0006"u8, .. Number(0, 4), .. Number(-1, 8), .. Number(-1, 4), .. Number(0, 2)]);
         return file.ToArray();

@@ -8,7 +8,10 @@ public sealed class TorchFactAttribute : FactAttribute
     private static readonly string? Python = (Environment.GetEnvironmentVariable("PATH") ?? "")
         .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
         .Select(folder => Path.Combine(folder, "python3"))
-        .FirstOrDefault(program => File.Exists(program) && RunProgram(program, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)").Code == 0);
+        .FirstOrDefault(program =>
+            File.Exists(program)
+            && RunProgram(program, "-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)").Code == 0
+        );
 
     public TorchFactAttribute()
     {
@@ -28,7 +31,9 @@ public sealed class TorchFactAttribute : FactAttribute
 
     private static (int Code, string Output, string Errors) RunProgram(string program, params string[] arguments)
     {
-        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using Process process = Process.Start(
+            new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true }
+        )!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();

@@ -26,7 +26,12 @@ public class TorchFileTests
         Check("scalar", ElementType.F32, [], [2.5f]);
         Check("empty", ElementType.F32, [0, 5], []);
         Check("transposed", ElementType.F32, [6, 4], [.. Indices(6, 4).Select(i => Base[(i.Column * 6) + i.Row])]);
-        Check("permuted", ElementType.F32, [4, 2, 3], [.. Enumerable.Range(0, 24).Select(i => Base[(i / 3 % 2 * 12) + (i % 3 * 4) + (i / 6)])]);
+        Check(
+            "permuted",
+            ElementType.F32,
+            [4, 2, 3],
+            [.. Enumerable.Range(0, 24).Select(i => Base[(i / 3 % 2 * 12) + (i % 3 * 4) + (i / 6)])]
+        );
         Check("every_second_row", ElementType.F32, [3, 4], [.. Base[4..8], .. Base[12..16], .. Base[20..24]]);
         Check("expanded", ElementType.F32, [2, 3], [1, 1, 1, 2, 2, 2]);
         Check("shared", ElementType.F32, [12], [.. Enumerable.Range(0, 12).Select(i => (float)i)]);
@@ -59,7 +64,9 @@ public class TorchFileTests
         }
     }
 
-    /// <summary>Sum, sum of squares and one entry of one matrix as PyTorch gives them: every released kind of model is read under its configuration.</summary>
+    /// <summary>
+    /// Sum, sum of squares and one entry of one matrix as PyTorch gives them: every released kind of model is read under its configuration.
+    /// </summary>
     [Theory]
     [InlineData("a_ln_tied_gelu", -26.64435570484784, 368.9898433934435, 0.07267124950885773)]
     [InlineData("c_rms_afrac8_bigram", -46.415970983223815, 1459.590485700804, 0.14940188825130463)]
@@ -106,19 +113,26 @@ public class TorchFileTests
         foreach (TensorToWrite tensor in Written)
         {
             checksum.AppendData(Encoding.UTF8.GetBytes($"{tensor.Name} [{string.Join(", ", tensor.Shape)}]\n"));
-            checksum.AppendData(MemoryMarshal.AsBytes<float>(tensor.Type switch
-            {
-                ElementType.F32 => MemoryMarshal.Cast<byte, float>(tensor.Bytes()).ToArray(),
-                ElementType.F16 => [.. MemoryMarshal.Cast<byte, Half>(tensor.Bytes()).ToArray().Select(value => (float)value)],
-                ElementType.I64 => [.. MemoryMarshal.Cast<byte, long>(tensor.Bytes()).ToArray().Select(value => (float)value)],
-                _ => [.. tensor.Bytes().ToArray().Select(value => (float)value)],
-            }));
+            checksum.AppendData(
+                MemoryMarshal.AsBytes<float>(
+                    tensor.Type switch
+                    {
+                        ElementType.F32 => MemoryMarshal.Cast<byte, float>(tensor.Bytes()).ToArray(),
+                        ElementType.F16 => [.. MemoryMarshal.Cast<byte, Half>(tensor.Bytes()).ToArray().Select(value => (float)value)],
+                        ElementType.I64 => [.. MemoryMarshal.Cast<byte, long>(tensor.Bytes()).ToArray().Select(value => (float)value)],
+                        _ => [.. tensor.Bytes().ToArray().Select(value => (float)value)],
+                    }
+                )
+            );
         }
 
         string original = Path.Combine(OfficialFixture.Root, "forward", "e_rms_sink_afrac8", "final_model.pt");
         using (TensorFile model = TorchFile.Open(original))
         {
-            TorchFile.Write(folder["copy.pt"], [.. model.Tensors.Select(tensor => new TensorToWrite(tensor.Name, tensor.Shape, tensor.Type, () => tensor.Bytes()))]);
+            TorchFile.Write(
+                folder["copy.pt"],
+                [.. model.Tensors.Select(tensor => new TensorToWrite(tensor.Name, tensor.Shape, tensor.Type, () => tensor.Bytes()))]
+            );
         }
 
         string[] printed = TorchFactAttribute.Run(Path.Combine(Folder, "check.py"), path, original, folder["copy.pt"]).Split('\n');

@@ -8,7 +8,8 @@ public class StoryTaskTests
 {
     private static readonly string Fixtures = Path.GetDirectoryName(OfficialFixture.Root)!;
 
-    public static TheoryData<string> Files => [.. Directory.GetFiles(Path.Combine(Fixtures, "..", "..", "tasks", "stories"), "*.json").Select(path => Path.GetFileName(path)!)];
+    public static TheoryData<string> Files =>
+        [.. Directory.GetFiles(Path.Combine(Fixtures, "..", "..", "tasks", "stories"), "*.json").Select(path => Path.GetFileName(path)!)];
 
     [Theory]
     [MemberData(nameof(Files))]
@@ -25,7 +26,11 @@ public class StoryTaskTests
             IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(split, 1, 64).Pairs;
             Assert.DoesNotContain(pairs, pair => pair.First.Contains(unknown) || pair.Second.Contains(unknown));
             Assert.All(pairs, pair => Assert.Equal(task.IsPaired, pair.OwnSecond is null));
-            Assert.True(pairs.SelectMany(pair => new[] { pair.RightAfter(0), pair.RightAfter(1) }).Distinct().Count() > 1 || file == "closing_quote.json", "one answer is always right");
+            Assert.True(
+                pairs.SelectMany(pair => new[] { pair.RightAfter(0), pair.RightAfter(1) }).Distinct().Count() > 1
+                    || file == "closing_quote.json",
+                "one answer is always right"
+            );
         }
     }
 }

@@ -13,16 +13,37 @@ public class TaskCatalogueTests
     {
         string[] expected =
         [
-            "bracket_brace", "bracket_counting", "class_init", "else_elif", "enumerate_range", "final_kwarg", "for_while", "fstring_brace", "if_equals", "if_ternary",
-            "indent_for", "lambda_func", "set_or_string", "set_or_string_fixedvarname", "single_double_quote", "var_if", "var_swap", "while_return_true", "with_as", "with_open",
+            "bracket_brace",
+            "bracket_counting",
+            "class_init",
+            "else_elif",
+            "enumerate_range",
+            "final_kwarg",
+            "for_while",
+            "fstring_brace",
+            "if_equals",
+            "if_ternary",
+            "indent_for",
+            "lambda_func",
+            "set_or_string",
+            "set_or_string_fixedvarname",
+            "single_double_quote",
+            "var_if",
+            "var_swap",
+            "while_return_true",
+            "with_as",
+            "with_open",
         ];
 
         Assert.Equal(expected, TaskCatalogue.All.Select(task => task.Name).Order(StringComparer.Ordinal));
-        Assert.All(TaskCatalogue.All, task =>
-        {
-            Assert.True(task.TrainTemplates.Count >= 10 && task.TestTemplates.Count >= 10, task.Name);
-            Assert.Same(task, TaskCatalogue.Find(task.Name));
-        });
+        Assert.All(
+            TaskCatalogue.All,
+            task =>
+            {
+                Assert.True(task.TrainTemplates.Count >= 10 && task.TestTemplates.Count >= 10, task.Name);
+                Assert.Same(task, TaskCatalogue.Find(task.Name));
+            }
+        );
     }
 
     [Fact]
@@ -39,13 +60,16 @@ public class TaskCatalogueTests
     [MemberData(nameof(Names))]
     public void AnswersAreRightByAnIndependentRule(string name)
     {
-        Assert.All(All(name, TaskSplit.Train).Concat(All(name, TaskSplit.Test)), pair =>
-        {
-            Assert.NotEqual(pair.First, pair.Second);
-            Assert.NotEqual(pair.AnswerA, pair.AnswerB);
-            Assert.Equal(pair.AnswerA, TaskRules.Answer(name, pair.First));
-            Assert.Equal(pair.AnswerB, TaskRules.Answer(name, pair.Second));
-        });
+        Assert.All(
+            All(name, TaskSplit.Train).Concat(All(name, TaskSplit.Test)),
+            pair =>
+            {
+                Assert.NotEqual(pair.First, pair.Second);
+                Assert.NotEqual(pair.AnswerA, pair.AnswerB);
+                Assert.Equal(pair.AnswerA, TaskRules.Answer(name, pair.First));
+                Assert.Equal(pair.AnswerB, TaskRules.Answer(name, pair.Second));
+            }
+        );
     }
 
     [Theory]

@@ -13,7 +13,10 @@ internal static class TaskRules
         {
             "single_double_quote" => line[line.LastIndexOfAny(['"', '\'']) - 1] == '(' ? line[line.LastIndexOfAny(['"', '\''])] + ")" : "?",
             "bracket_counting" => new string(']', line.Count(c => c == '[') - line.Count(c => c == ']')),
-            "set_or_string" or "set_or_string_fixedvarname" => Regex.Match(prompt, $"(^|\\s){statement} = (set\\(\\)|\"\")").Groups[2].Value == "set()" ? ".add" : " +=",
+            "set_or_string" or "set_or_string_fixedvarname" => Regex.Match(prompt, $"(^|\\s){statement} = (set\\(\\)|\"\")").Groups[2].Value
+            == "set()"
+                ? ".add"
+                : " +=",
             "bracket_brace" => line.LastIndexOf('{') > line.LastIndexOf('[') ? ":" : ",",
             "else_elif" => statement == "else" ? ":\n" : " not",
             "for_while" => statement.StartsWith("for ", StringComparison.Ordinal) ? " in" : ":\n",
@@ -26,7 +29,9 @@ internal static class TaskRules
             "final_kwarg" => statement.Contains("=None", StringComparison.Ordinal) ? "=None" : "):\n",
             "lambda_func" => statement.Contains("lambda ", StringComparison.Ordinal) ? ":" : "(",
             "class_init" => " " + Regex.Match(statement, @"^self\.(\w+) =$").Groups[1].Value,
-            "with_open" => Regex.IsMatch(statement, @"open\((input|source|infile|in_path|input_file|source_path|read_from|input_path),") ? "r" : "w",
+            "with_open" => Regex.IsMatch(statement, @"open\((input|source|infile|in_path|input_file|source_path|read_from|input_path),")
+                ? "r"
+                : "w",
             "with_as" => statement.StartsWith("with ", StringComparison.Ordinal) ? " as" : "\n",
             "fstring_brace" => line.Contains("f\"", StringComparison.Ordinal) ? " {" : " not",
             "var_swap" => " " + Regex.Match(statement, @"^\w+, (\w+) =$").Groups[1].Value,

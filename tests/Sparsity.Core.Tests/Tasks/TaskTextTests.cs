@@ -3,18 +3,24 @@ using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Core.Tests.Tasks;
 
-/// <summary>What the prompts are as text of the corpus: every template, its answers in the middle of code, its last tokens known to a model of the corpus.</summary>
+/// <summary>
+/// What the prompts are as text of the corpus: every template, its answers in the middle of code, its last tokens known to a model of the
+/// corpus.
+/// </summary>
 public class TaskTextTests
 {
     private const int DrawsPerTemplate = 20;
 
-    private static readonly Lazy<HashSet<(int Before, int After)>> Neighbours = new(() => [.. SyntheticTokenizers.Corpus
-        .Select(SyntheticTokenizers.Large.Encode)
-        .SelectMany(tokens => tokens.Zip(tokens.Skip(1)))]);
+    private static readonly Lazy<HashSet<(int Before, int After)>> Neighbours = new(() =>
+        [.. SyntheticTokenizers.Corpus.Select(SyntheticTokenizers.Large.Encode).SelectMany(tokens => tokens.Zip(tokens.Skip(1)))]
+    );
 
     public static TheoryData<string> Names => [.. TaskCatalogue.All.Select(task => task.Name)];
 
-    /// <summary>A boundary that holds at the end of the text may go where code follows, as in <c>")</c> and a line break: here what follows is there.</summary>
+    /// <summary>
+    /// A boundary that holds at the end of the text may go where code follows, as in <c>")</c> and a line break: here what follows is
+    /// there.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Names))]
     public void TheAnswerIsATokenOfItsOwnInTheMiddleOfCode(string name)
@@ -42,7 +48,10 @@ public class TaskTextTests
                 if (tokenizer.TryGetSingleToken(answer, out int token))
                 {
                     int[] before = tokenizer.Encode(prompt);
-                    Assert.Equal([.. before, token], tokenizer.Encode(prompt + answer + Continuation(name, answer)).Take(before.Length + 1));
+                    Assert.Equal(
+                        [.. before, token],
+                        tokenizer.Encode(prompt + answer + Continuation(name, answer)).Take(before.Length + 1)
+                    );
                 }
             }
         }
@@ -59,11 +68,18 @@ public class TaskTextTests
     public void TheCorpusShowsTheRightAnswerAfterThePromptsLastToken(string name)
     {
         BytePairTokenizer tokenizer = SyntheticTokenizers.Large;
-        bool[] known = [.. EveryTemplate(TaskCatalogue.Find(name)).SelectMany(pair => new[] { (pair.First, pair.AnswerA), (pair.Second, pair.AnswerB) })
-            .Where(side => tokenizer.TryGetSingleToken(side.Item2, out _))
-            .Select(side => Neighbours.Value.Contains((tokenizer.Encode(side.Item1)[^1], tokenizer.Encode(side.Item2)[0])))];
+        bool[] known =
+        [
+            .. EveryTemplate(TaskCatalogue.Find(name))
+                .SelectMany(pair => new[] { (pair.First, pair.AnswerA), (pair.Second, pair.AnswerB) })
+                .Where(side => tokenizer.TryGetSingleToken(side.Item2, out _))
+                .Select(side => Neighbours.Value.Contains((tokenizer.Encode(side.Item1)[^1], tokenizer.Encode(side.Item2)[0]))),
+        ];
 
-        Assert.True(known.Count(shown => shown) >= 0.9 * known.Length && known.Length > 0, $"{known.Count(shown => shown)} of {known.Length}");
+        Assert.True(
+            known.Count(shown => shown) >= 0.9 * known.Length && known.Length > 0,
+            $"{known.Count(shown => shown)} of {known.Length}"
+        );
     }
 
     private static IEnumerable<PromptPair> EveryTemplate(PromptTask task) =>
@@ -72,25 +88,27 @@ public class TaskTextTests
     private static IEnumerable<PromptPair> EveryTemplate(PromptTask task, TaskSplit split, int draws)
     {
         var random = new RandomSource(17);
-        return task.Templates(split).SelectMany(template => Enumerable.Range(0, draws).Select(_ => template(random, PromptTask.UsualDistractorLines)));
+        return task.Templates(split)
+            .SelectMany(template => Enumerable.Range(0, draws).Select(_ => template(random, PromptTask.UsualDistractorLines)));
     }
 
     /// <summary>What follows an answer in the corpus.</summary>
-    private static string Continuation(string task, string answer) => task switch
-    {
-        "class_init" => "\n        self",
-        "var_swap" => ", x",
-        _ => answer switch
+    private static string Continuation(string task, string answer) =>
+        task switch
         {
-            "\")" or "')" or "]" or "]]" => " + x",
-            "r" or "w" => "')",
-            ".add" or "(" or " enumerate" or " range" => "(x)"[(answer == "(" ? 1 : 0)..],
-            " {" => "x}",
-            "=None" => ", x",
-            "," or ":" or " +=" or " ==" or " =" or " not" or " in" or " else" or " as" => " x",
-            _ when answer.EndsWith('\n') => "        x = 1",
-            _ when answer.Trim().Length == 0 => " x = 1",
-            _ => throw new ArgumentException($"What follows '{answer}' in {task}?"),
-        },
-    };
+            "class_init" => "\n        self",
+            "var_swap" => ", x",
+            _ => answer switch
+            {
+                "\")" or "')" or "]" or "]]" => " + x",
+                "r" or "w" => "')",
+                ".add" or "(" or " enumerate" or " range" => "(x)"[(answer == "(" ? 1 : 0)..],
+                " {" => "x}",
+                "=None" => ", x",
+                "," or ":" or " +=" or " ==" or " =" or " not" or " in" or " else" or " as" => " x",
+                _ when answer.EndsWith('\n') => "        x = 1",
+                _ when answer.Trim().Length == 0 => " x = 1",
+                _ => throw new ArgumentException($"What follows '{answer}' in {task}?"),
+            },
+        };
 }

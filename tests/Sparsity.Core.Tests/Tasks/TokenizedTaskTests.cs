@@ -12,11 +12,25 @@ public class TokenizedTaskTests
     [Fact]
     public void TheFirstTasksFitASmallVocabularyAndOthersSayWhyNot()
     {
-        string[] reasons = [.. TaskCatalogue.All.Select(task => TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out _, out string? reason) ? "" : reason).Where(reason => reason.Length > 0)];
+        string[] reasons =
+        [
+            .. TaskCatalogue
+                .All.Select(task => TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out _, out string? reason) ? "" : reason)
+                .Where(reason => reason.Length > 0),
+        ];
 
         Assert.InRange(reasons.Length, 0, 5);
         Assert.All(reasons, reason => Assert.Contains("is not a single token", reason, StringComparison.Ordinal));
-        string[] needed = ["single_double_quote", "bracket_counting", "set_or_string", "else_elif", "final_kwarg", "class_init", "var_swap"];
+        string[] needed =
+        [
+            "single_double_quote",
+            "bracket_counting",
+            "set_or_string",
+            "else_elif",
+            "final_kwarg",
+            "class_init",
+            "var_swap",
+        ];
         Assert.All(needed, name => Assert.DoesNotContain(reasons, reason => reason.StartsWith(name + ":", StringComparison.Ordinal)));
     }
 
@@ -63,7 +77,8 @@ public class TokenizedTaskTests
         static void AssertSame(IReadOnlyList<TokenizedPair> expected, IReadOnlyList<TokenizedPair> actual) =>
             Assert.Equal(string.Join(';', expected.Select(Text)), string.Join(';', actual.Select(Text)));
 
-        static string Text(TokenizedPair pair) => $"{string.Join(' ', pair.First)}/{string.Join(' ', pair.Second)}/{pair.AnswerA}/{pair.AnswerB}";
+        static string Text(TokenizedPair pair) =>
+            $"{string.Join(' ', pair.First)}/{string.Join(' ', pair.Second)}/{pair.AnswerA}/{pair.AnswerB}";
     }
 
     [Theory]
@@ -84,30 +99,54 @@ public class TokenizedTaskTests
     public void OtherAnswersAreTakenBothTogetherWhereThePairsOwnAreNotSingleTokens()
     {
         PromptTemplate template = (_, _) => new PromptPair("x = f(\"a", "x = f('a", "qzqzq", "')");
-        PromptTask task = new("mine", "", [template], [template]) { OtherAnswers = [new("\") # qzqzq", "')"), new("\")", "')"), new("\")\n", "')\n")] };
+        PromptTask task = new("mine", "", [template], [template])
+        {
+            OtherAnswers = [new("\") # qzqzq", "')"), new("\")", "')"), new("\")\n", "')\n")],
+        };
 
         TokenizedTask tokenized = Create(task);
 
         Assert.Equal(new AnswerPair("\")", "')"), tokenized.OtherAnswers);
-        Assert.Equal(("\")", "')"), (Tokenizer.DecodeText([tokenized.Sample(TaskSplit.Train, 1, 1).Pairs[0].AnswerA]), Tokenizer.DecodeText([tokenized.Sample(TaskSplit.Train, 1, 1).Pairs[0].AnswerB])));
+        Assert.Equal(
+            ("\")", "')"),
+            (
+                Tokenizer.DecodeText([tokenized.Sample(TaskSplit.Train, 1, 1).Pairs[0].AnswerA]),
+                Tokenizer.DecodeText([tokenized.Sample(TaskSplit.Train, 1, 1).Pairs[0].AnswerB])
+            )
+        );
         Assert.Null(Create(TaskCatalogue.Find("single_double_quote")).OtherAnswers);
-        Assert.False(TokenizedTask.TryCreate(task with { OtherAnswers = [new("qzqzq", "')")] }, Tokenizer, MaxTokens, out _, out string? reason));
+        Assert.False(
+            TokenizedTask.TryCreate(task with { OtherAnswers = [new("qzqzq", "')")] }, Tokenizer, MaxTokens, out _, out string? reason)
+        );
         Assert.EndsWith("its other answers did not fit either.", reason, StringComparison.Ordinal);
     }
 
-    /// <summary>The paper's prompts have up to 256 tokens: with enough other code before them all tasks come near it, and keep their answers.</summary>
+    /// <summary>
+    /// The paper's prompts have up to 256 tokens: with enough other code before them all tasks come near it, and keep their answers.
+    /// </summary>
     [Fact]
     public void DistractorsFillALongContext()
     {
         foreach (PromptTask task in TaskCatalogue.All)
         {
-            Assert.True(TokenizedTask.TryCreate(task, SyntheticTokenizers.Large, 256, out TokenizedTask? tokenized, out string? reason, 30), reason);
+            Assert.True(
+                TokenizedTask.TryCreate(task, SyntheticTokenizers.Large, 256, out TokenizedTask? tokenized, out string? reason, 30),
+                reason
+            );
             TaskBatch batch = tokenized.Sample(TaskSplit.Train, 3, 60);
 
             Assert.InRange(batch.LongestPrompt, 200, 256);
-            Assert.All(batch.Pairs, pair => Assert.Equal(
-                (SyntheticTokenizers.Large.DecodeText([pair.AnswerA]), SyntheticTokenizers.Large.DecodeText([pair.AnswerB])),
-                (TaskRules.Answer(task.Name, SyntheticTokenizers.Large.DecodeText(pair.First)), TaskRules.Answer(task.Name, SyntheticTokenizers.Large.DecodeText(pair.Second)))));
+            Assert.All(
+                batch.Pairs,
+                pair =>
+                    Assert.Equal(
+                        (SyntheticTokenizers.Large.DecodeText([pair.AnswerA]), SyntheticTokenizers.Large.DecodeText([pair.AnswerB])),
+                        (
+                            TaskRules.Answer(task.Name, SyntheticTokenizers.Large.DecodeText(pair.First)),
+                            TaskRules.Answer(task.Name, SyntheticTokenizers.Large.DecodeText(pair.Second))
+                        )
+                    )
+            );
         }
     }
 
@@ -119,5 +158,7 @@ public class TokenizedTaskTests
     }
 
     private static TokenizedTask Create(PromptTask task) =>
-        TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out TokenizedTask? tokenized, out string? reason) ? tokenized : throw new InvalidOperationException(reason);
+        TokenizedTask.TryCreate(task, Tokenizer, MaxTokens, out TokenizedTask? tokenized, out string? reason)
+            ? tokenized
+            : throw new InvalidOperationException(reason);
 }

@@ -19,11 +19,19 @@ public sealed class OtherTokenizerTests : IDisposable
     public void SentencePieceGivesTheIdsOfItsOwnProgram(string folder)
     {
         TextTokenizer tokenizer = TokenizerFolder.Load(Path.Combine(Fixtures, folder));
-        foreach (JsonElement vector in JsonDocument.Parse(File.ReadAllText(Path.Combine(Fixtures, folder, "vectors.json"))).RootElement.GetProperty("vectors").EnumerateArray())
+        foreach (
+            JsonElement vector in JsonDocument
+                .Parse(File.ReadAllText(Path.Combine(Fixtures, folder, "vectors.json")))
+                .RootElement.GetProperty("vectors")
+                .EnumerateArray()
+        )
         {
             string text = vector.GetProperty("text").GetString()!;
             int[] expected = [.. vector.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
-            Assert.True(expected.SequenceEqual(tokenizer.Encode(text)), $"{text}: {string.Join(' ', tokenizer.Encode(text))}, not {string.Join(' ', expected)}");
+            Assert.True(
+                expected.SequenceEqual(tokenizer.Encode(text)),
+                $"{text}: {string.Join(' ', tokenizer.Encode(text))}, not {string.Join(' ', expected)}"
+            );
         }
 
         Assert.Equal((150, 2), (tokenizer.VocabularySize, tokenizer.EndOfText));
@@ -52,7 +60,10 @@ public sealed class OtherTokenizerTests : IDisposable
         Assert.Equal("<|endoftext|>", tokenizer.Describe(tokenizer.EndOfText));
         Assert.Equal(own.Describe(300), tokenizer.Describe(300));
         // A symbol goes with the word behind it here, and alone there.
-        string joined = Enumerable.Range(256, own.EndOfText - 256).Select(id => own.DecodeText([id])).First(token => token.Length > 1 && !" \n'".Contains(token[0]) && !char.IsLetter(token[0]) && token[1..].All(char.IsLetter));
+        string joined = Enumerable
+            .Range(256, own.EndOfText - 256)
+            .Select(id => own.DecodeText([id]))
+            .First(token => token.Length > 1 && !" \n'".Contains(token[0]) && !char.IsLetter(token[0]) && token[1..].All(char.IsLetter));
         Assert.Single(own.Encode(joined));
         Assert.True(tokenizer.Encode(joined).Length > 1, joined);
         tokenizer.Save(_folder["copy"]);
@@ -67,7 +78,11 @@ public sealed class OtherTokenizerTests : IDisposable
         Refused("gpt2.tiktoken", "YQ== zero\n", "line 1");
         Refused("gpt2.tiktoken", "?? 0\n", "line 1");
         Refused("gpt2.tiktoken", "", "holds no tokens");
-        Refused("gpt2.tiktoken", string.Concat(Enumerable.Range(0, 65536).Select(id => $"{Convert.ToBase64String(BitConverter.GetBytes(id))} {id}\n")), "at most 65536");
+        Refused(
+            "gpt2.tiktoken",
+            string.Concat(Enumerable.Range(0, 65536).Select(id => $"{Convert.ToBase64String(BitConverter.GetBytes(id))} {id}\n")),
+            "at most 65536"
+        );
         Refused("tokenizer.model", "no model at all", "no SentencePiece model");
         Refused("readme.txt", "", "holds no tokenizer");
     }
@@ -88,6 +103,10 @@ public sealed class OtherTokenizerTests : IDisposable
     private void WriteRanks(string name, IEnumerable<byte[]> tokens)
     {
         Directory.CreateDirectory(_folder["ranks"]);
-        File.WriteAllText(Path.Combine(_folder["ranks"], name), string.Concat(tokens.Select((token, rank) => $"{Convert.ToBase64String(token)} {rank}\n")), new UTF8Encoding(false));
+        File.WriteAllText(
+            Path.Combine(_folder["ranks"], name),
+            string.Concat(tokens.Select((token, rank) => $"{Convert.ToBase64String(token)} {rank}\n")),
+            new UTF8Encoding(false)
+        );
     }
 }

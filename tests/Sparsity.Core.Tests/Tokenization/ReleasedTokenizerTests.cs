@@ -5,7 +5,9 @@ using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Tokenization;
 
-/// <summary>Tokenizers laid out as the released tinypython_2k: a comment on the first line, special tokens with the highest ids, gaps.</summary>
+/// <summary>
+/// Tokenizers laid out as the released tinypython_2k: a comment on the first line, special tokens with the highest ids, gaps.
+/// </summary>
 public sealed class ReleasedTokenizerTests : IDisposable
 {
     private const string Code = "for i in range(12):\n    print(' in <|endoftext|>', i)\n";
@@ -41,7 +43,12 @@ public sealed class ReleasedTokenizerTests : IDisposable
         string[] letters = [.. bytes.Where(symbol => char.IsAsciiLetter(symbol[0]))];
         string[] merges = [.. letters.SelectMany(_ => letters, (left, right) => $"{left} {right}").Take(1790)];
         var vocabulary = new JsonObject();
-        foreach (string token in bytes.Concat(merges.Select(merge => merge.Replace(" ", "", StringComparison.Ordinal))).Append("<|startoftext|>").Append("<|endoftext|>"))
+        foreach (
+            string token in bytes
+                .Concat(merges.Select(merge => merge.Replace(" ", "", StringComparison.Ordinal)))
+                .Append("<|startoftext|>")
+                .Append("<|endoftext|>")
+        )
         {
             vocabulary.Add(token, vocabulary.Count);
         }
@@ -72,7 +79,11 @@ public sealed class ReleasedTokenizerTests : IDisposable
         Assert.False(tokenizer.IsToken(-1));
         Assert.Equal("token 279", tokenizer.Describe(279));
         Assert.Equal("token 5000", tokenizer.Describe(5000));
-        Assert.Contains("Token id 279 is not in the vocabulary", Assert.Throws<BadInputException>(() => tokenizer.Decode([279])).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Token id 279 is not in the vocabulary",
+            Assert.Throws<BadInputException>(() => tokenizer.Decode([279])).Message,
+            StringComparison.Ordinal
+        );
         tokenizer.Save(_folder["copy"]);
         Assert.Equal(tokenizer.Specials, BytePairTokenizer.Load(_folder["copy"]).Specials);
     }
@@ -83,7 +94,10 @@ public sealed class ReleasedTokenizerTests : IDisposable
     {
         string[] fingerprints =
         [
-            Fingerprint(), Fingerprint(("<|endoftext|>", 259)), Fingerprint(("<|startoftext|>", 258), ("<|endoftext|>", 259)), Fingerprint(("<s>", 258), ("<|endoftext|>", 259)),
+            Fingerprint(),
+            Fingerprint(("<|endoftext|>", 259)),
+            Fingerprint(("<|startoftext|>", 258), ("<|endoftext|>", 259)),
+            Fingerprint(("<s>", 258), ("<|endoftext|>", 259)),
         ];
         Assert.Equal(fingerprints.Length, fingerprints.Distinct().Count());
         Assert.Equal(fingerprints[0], Fingerprint(("<|endoftext|>", 258)));
@@ -103,7 +117,11 @@ public sealed class ReleasedTokenizerTests : IDisposable
     public void WhatIsNoSpecialTokenIsRefused(string name, int id, string expected)
     {
         Write("#\n", (name, id));
-        Assert.Contains(expected, Assert.Throws<BadInputException>(() => BytePairTokenizer.Load(_folder.Path)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            expected,
+            Assert.Throws<BadInputException>(() => BytePairTokenizer.Load(_folder.Path)).Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]

@@ -28,7 +28,8 @@ public sealed class TokenizerFileTests : IDisposable
     }
 
     /// <summary>
-    /// A vocabulary by hand: "ab", "bc", "abc" (from ab + c, and also a + bc, which other programs list first), " abc". The last is listed before it can be made.
+    /// A vocabulary by hand: "ab", "bc", "abc" (from ab + c, and also a + bc, which other programs list first), " abc". The last is listed
+    /// before it can be made.
     /// </summary>
     [Theory]
     [InlineData("""["a b", "b c", "a bc", "ab c", "Ġ abc"]""")]
@@ -62,8 +63,16 @@ public sealed class TokenizerFileTests : IDisposable
     [InlineData("padding", "{\"strategy\": {\"Fixed\": 8}}", "padding")]
     [InlineData("padding", "{\"strategy\": \"BatchLongest\", \"pad_to_multiple_of\": 8}", "padding")]
     [InlineData("post_processor", "{\"type\": \"RobertaProcessing\"}", "post_processor RobertaProcessing")]
-    [InlineData("post_processor", "{\"type\": \"Sequence\", \"processors\": [{\"type\": \"ByteLevel\"}, {\"type\": \"BertProcessing\"}]}", "post_processor Sequence")]
-    [InlineData("post_processor", "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {}}, {\"Sequence\": {}}]}", "post_processor TemplateProcessing")]
+    [InlineData(
+        "post_processor",
+        "{\"type\": \"Sequence\", \"processors\": [{\"type\": \"ByteLevel\"}, {\"type\": \"BertProcessing\"}]}",
+        "post_processor Sequence"
+    )]
+    [InlineData(
+        "post_processor",
+        "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {}}, {\"Sequence\": {}}]}",
+        "post_processor TemplateProcessing"
+    )]
     [InlineData("decoder", "{\"type\": \"Metaspace\"}", "decoder Metaspace")]
     [InlineData("added_tokens", "[{\"id\": 261, \"content\": \"<pad>\"}]", "adds a token to text that is not special, id 261")]
     [InlineData("added_tokens", "[{\"id\": 261, \"content\": \"ab\", \"special\": true}]", "'ab' is a token of text, and special too")]
@@ -212,15 +221,39 @@ public sealed class TokenizerFileTests : IDisposable
 
         var root = new JsonObject
         {
-            ["added_tokens"] = new JsonArray(new JsonObject { ["id"] = 260, ["content"] = "<|endoftext|>", ["special"] = true }),
+            ["added_tokens"] = new JsonArray(
+                new JsonObject
+                {
+                    ["id"] = 260,
+                    ["content"] = "<|endoftext|>",
+                    ["special"] = true,
+                }
+            ),
             ["pre_tokenizer"] = new JsonObject
             {
                 ["type"] = "Sequence",
                 ["pretokenizers"] = new JsonArray(
-                    new JsonObject { ["type"] = "Split", ["pattern"] = new JsonObject { ["Regex"] = PreTokenScanner.Pattern }, ["behavior"] = "Isolated", ["invert"] = false },
-                    new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = false, ["use_regex"] = false }),
+                    new JsonObject
+                    {
+                        ["type"] = "Split",
+                        ["pattern"] = new JsonObject { ["Regex"] = PreTokenScanner.Pattern },
+                        ["behavior"] = "Isolated",
+                        ["invert"] = false,
+                    },
+                    new JsonObject
+                    {
+                        ["type"] = "ByteLevel",
+                        ["add_prefix_space"] = false,
+                        ["use_regex"] = false,
+                    }
+                ),
             },
-            ["model"] = new JsonObject { ["type"] = "BPE", ["vocab"] = vocabulary, ["merges"] = JsonNode.Parse(merges) },
+            ["model"] = new JsonObject
+            {
+                ["type"] = "BPE",
+                ["vocab"] = vocabulary,
+                ["merges"] = JsonNode.Parse(merges),
+            },
         };
         File.WriteAllText(_folder["tokenizer.json"], root.ToJsonString());
         return root;

@@ -15,7 +15,10 @@ public sealed class WordPieceTests : IDisposable
     /// <summary>vectors.json here and in the folder that SPARSITY_FIXTURES names.</summary>
     public static TheoryData<string> Folders => [.. new[] { Folder, Further }.OfType<string>().Where(Directory.Exists)];
 
-    private static string? Further => Environment.GetEnvironmentVariable("SPARSITY_FIXTURES") is { Length: > 0 } root ? Path.Combine(root, "replication", "tokenizer") : null;
+    private static string? Further =>
+        Environment.GetEnvironmentVariable("SPARSITY_FIXTURES") is { Length: > 0 } root
+            ? Path.Combine(root, "replication", "tokenizer")
+            : null;
 
     [Theory]
     [MemberData(nameof(Folders))]
@@ -29,8 +32,10 @@ public sealed class WordPieceTests : IDisposable
         {
             string text = vector.GetProperty("text").GetString()!;
             int[] expected = [.. vector.GetProperty("ids").EnumerateArray().Select(id => id.GetInt32())];
-            Assert.True(expected.SequenceEqual(tokenizer.Encode(text)), $"{text}: {string.Join(' ', tokenizer.Encode(text))}, not "
-                + $"{string.Join(' ', expected)}");
+            Assert.True(
+                expected.SequenceEqual(tokenizer.Encode(text)),
+                $"{text}: {string.Join(' ', tokenizer.Encode(text))}, not " + $"{string.Join(' ', expected)}"
+            );
         }
     }
 
@@ -57,15 +62,28 @@ public sealed class WordPieceTests : IDisposable
         TextTokenizer tokenizer = TokenizerFolder.Load(Folder);
         tokenizer.Save(_folder["copy"]);
 
-        Assert.Equal(File.ReadAllBytes(Path.Combine(Folder, "tokenizer.json")), File.ReadAllBytes(Path.Combine(_folder["copy"], "tokenizer.json")));
+        Assert.Equal(
+            File.ReadAllBytes(Path.Combine(Folder, "tokenizer.json")),
+            File.ReadAllBytes(Path.Combine(_folder["copy"], "tokenizer.json"))
+        );
         Assert.Equal(tokenizer.Fingerprint, TokenizerFolder.Load(_folder["copy"]).Fingerprint);
     }
 
     /// <summary>Expected by hand from the steps' meaning.</summary>
     [Theory]
-    [InlineData("""{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": false, "lowercase": true}""", """{"type": "BertPreTokenizer"}""", "Abe b你b\u200b-b", "a ##b ##e b 你 b - b")]
+    [InlineData(
+        """{"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": false, "lowercase": true}""",
+        """{"type": "BertPreTokenizer"}""",
+        "Abe b你b\u200b-b",
+        "a ##b ##e b 你 b - b"
+    )]
     [InlineData("null", """{"type": "WhitespaceSplit"}""", "ab-b b", "[UNK] b")]
-    [InlineData("""{"type": "Replace", "pattern": {"String": "ﬁ"}, "content": "fi"}""", """{"type": "Sequence", "pretokenizers": [{"type": "Whitespace"}, {"type": "Digits", "individual_digits": false}]}""", "ﬁ12 b3", "fi 12 b 3")]
+    [InlineData(
+        """{"type": "Replace", "pattern": {"String": "ﬁ"}, "content": "fi"}""",
+        """{"type": "Sequence", "pretokenizers": [{"type": "Whitespace"}, {"type": "Digits", "individual_digits": false}]}""",
+        "ﬁ12 b3",
+        "fi 12 b 3"
+    )]
     [InlineData("""{"type": "StripAccents"}""", """{"type": "Digits", "individual_digits": true}""", "b\u030112", "b 1 2")]
     public void StepsDoWhatTheirNamesSay(string normalizer, string split, string text, string expected)
     {

@@ -8,7 +8,8 @@ public sealed class InterventionsTests : IDisposable
 {
     private const float Step = 0.02f;
 
-    // A loss near 3 in float32 sums to about 1e-7, which the step turns into 1e-5; and differences over a step are off by a sixth of its square.
+    // A loss near 3 in float32 sums to about 1e-7, which the step turns into 1e-5; and differences over a step are off by a sixth of its
+    // square.
     private const double DerivativeTolerance = 5e-5;
     private const double RelativeTolerance = 3e-4;
 
@@ -55,7 +56,9 @@ public sealed class InterventionsTests : IDisposable
         ActivationTrace trace = With(interventions => interventions.Scale(site, [3], 0.5f), gradients: true);
         float[] expected = [.. OfChannel(plain, site, 3).Select(value => value * 0.5f)];
         Assert.Equal(expected, OfChannel(trace.Activations[site], site, 3));
-        double derivative = OfChannel(trace.Gradients[site], site, 3).Zip(OfChannel(plain, site, 3), (gradient, value) => (double)gradient * value).Sum();
+        double derivative = OfChannel(trace.Gradients[site], site, 3)
+            .Zip(OfChannel(plain, site, 3), (gradient, value) => (double)gradient * value)
+            .Sum();
         double up = With(interventions => interventions.Scale(site, [3], 0.5f + Step)).Loss!.Value;
         double down = With(interventions => interventions.Scale(site, [3], 0.5f - Step)).Loss!.Value;
         Assert.Equal((up - down) / (2 * Step), derivative, DerivativeTolerance + (RelativeTolerance * Math.Abs(derivative)));
@@ -70,20 +73,24 @@ public sealed class InterventionsTests : IDisposable
     {
         var site = Site.Parse(name, Config);
         int[] all = [.. Enumerable.Range(0, Config.ChannelsAt(SiteKind.AttnY))];
-        ActivationTrace At(float value, bool gradients = false) => With(
-            interventions =>
-            {
-                interventions.Scale(new Site(1, SiteKind.AttnY), all, 3);
-                interventions.Set(site, [0], value);
-            },
-            gradients);
+        ActivationTrace At(float value, bool gradients = false) =>
+            With(
+                interventions =>
+                {
+                    interventions.Scale(new Site(1, SiteKind.AttnY), all, 3);
+                    interventions.Set(site, [0], value);
+                },
+                gradients
+            );
         double derivative = OfChannel(At(0.75f, gradients: true).Gradients[site], site, 0).Sum(value => (double)value);
         double slope = (At(0.75f + Step).Loss!.Value - At(0.75f - Step).Loss!.Value) / (2 * Step);
         Assert.Equal(slope, derivative, DerivativeTolerance + (RelativeTolerance * Math.Abs(derivative)));
         Assert.True(Math.Abs(derivative) > 10 * DerivativeTolerance, $"The derivative {derivative} is too small to tell.");
     }
 
-    /// <summary>Nothing before a set channel has a share in what comes after it: with all of one sublayer's output set, its input gets no gradient.</summary>
+    /// <summary>
+    /// Nothing before a set channel has a share in what comes after it: with all of one sublayer's output set, its input gets no gradient.
+    /// </summary>
     [Fact]
     public void NoGradientPassesASetChannel()
     {
@@ -123,24 +130,35 @@ public sealed class InterventionsTests : IDisposable
     public void OtherTextIsRefused(string text) => Assert.Throws<BadInputException>(() => Interventions.ParseAssignment(text, Config));
 
     [Fact]
-    public void TwoChangesOfOneChannelAreRefused() => Assert.Contains(
-        "1.attn.q:2",
-        Assert.Throws<BadInputException>(() => With(interventions =>
-        {
-            interventions.Set(new Site(1, SiteKind.AttnQ), [1, 2], 0);
-            interventions.Scale(new Site(1, SiteKind.AttnQ), [2], 0.5f);
-        })).Message,
-        StringComparison.Ordinal);
+    public void TwoChangesOfOneChannelAreRefused() =>
+        Assert.Contains(
+            "1.attn.q:2",
+            Assert
+                .Throws<BadInputException>(() =>
+                    With(interventions =>
+                    {
+                        interventions.Set(new Site(1, SiteKind.AttnQ), [1, 2], 0);
+                        interventions.Scale(new Site(1, SiteKind.AttnQ), [2], 0.5f);
+                    })
+                )
+                .Message,
+            StringComparison.Ordinal
+        );
 
     [Theory]
     [InlineData("*.attn.q", "0.attn.q 1.attn.q")]
     [InlineData("final_resid, 1.resid_*", "1.resid_in 1.resid_mid final_resid")]
     [InlineData("?.mlp.act_in", "0.mlp.act_in 1.mlp.act_in")]
-    public void PatternsNameSites(string patterns, string expected) => Assert.Equal(expected, string.Join(' ', SitePatterns.Match(patterns, Config).Order()));
+    public void PatternsNameSites(string patterns, string expected) =>
+        Assert.Equal(expected, string.Join(' ', SitePatterns.Match(patterns, Config).Order()));
 
     [Fact]
     public void APatternOfNoSiteIsRefused() =>
-        Assert.Contains("'*.attn.x'", Assert.Throws<BadInputException>(() => SitePatterns.Match("*.attn.q,*.attn.x", Config)).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "'*.attn.x'",
+            Assert.Throws<BadInputException>(() => SitePatterns.Match("*.attn.q,*.attn.x", Config)).Message,
+            StringComparison.Ordinal
+        );
 
     private ActivationTrace With(Action<Interventions> add, bool gradients = false)
     {
@@ -149,5 +167,6 @@ public sealed class InterventionsTests : IDisposable
         return ActivationTrace.Run(new Transformer(_parameters), Tokens, 2, _ => true, interventions, gradients);
     }
 
-    private static IEnumerable<float> OfChannel(float[] values, Site site, int channel) => values.Where((_, i) => i % Config.ChannelsAt(site.Kind) == channel);
+    private static IEnumerable<float> OfChannel(float[] values, Site site, int channel) =>
+        values.Where((_, i) => i % Config.ChannelsAt(site.Kind) == channel);
 }

@@ -18,10 +18,20 @@ public class AdamWTests
         using var engine = new CpuEngine(1);
         using ModelParameters parameters = TinyModels.Random(engine, TinyModels.Config, 1, isTrained: true);
         Parameter parameter = parameters.All.First(entry => entry.Gradient is not null);
-        TrainingConfig config = (TinyModels.Training with
-        {
-            GradientScaling = scaling, GradientClipRms = clip, Lr = Rate, Eps = 1, WeightDecay = 0, LrWarmupFrac = null, LrDecay = false, Density = null, Pfrac = null,
-        }).Resolved(TinyModels.Config);
+        TrainingConfig config = (
+            TinyModels.Training with
+            {
+                GradientScaling = scaling,
+                GradientClipRms = clip,
+                Lr = Rate,
+                Eps = 1,
+                WeightDecay = 0,
+                LrWarmupFrac = null,
+                LrDecay = false,
+                Density = null,
+                Pfrac = null,
+            }
+        ).Resolved(TinyModels.Config);
         using var optimizer = new AdamW(engine, [parameter], config, new Schedule(config, config.LastStep()));
         float[] before = parameters.Read(parameter.Spec.Name);
         engine.Write(parameter.Gradient!, [.. before.Select(_ => 2f)]);

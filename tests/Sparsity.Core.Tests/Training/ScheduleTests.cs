@@ -31,7 +31,9 @@ public class ScheduleTests
     [InlineData("wrong type", "{\"lr\": \"fast\"}", "lr")]
     public void BadSettingsAreRefusedByName(string what, string json, string named)
     {
-        var failure = Assert.Throws<BadInputException>(() => JsonText.Read<TrainingConfig>(JsonText.ParseObject(json, "x.json"), "x.json").Resolved(new ModelConfig(), "x.json"));
+        var failure = Assert.Throws<BadInputException>(() =>
+            JsonText.Read<TrainingConfig>(JsonText.ParseObject(json, "x.json"), "x.json").Resolved(new ModelConfig(), "x.json")
+        );
         Assert.True(failure.Message.Contains(named, StringComparison.Ordinal), $"{what}: {failure.Message}");
         Assert.StartsWith("x.json", failure.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', failure.Message);

@@ -6,7 +6,9 @@ using Sparsity.Kernels.Cpu;
 
 namespace Sparsity.Core.Tests.Training;
 
-/// <summary>A density that cannot keep the minimum of every neuron alive is refused, with the smallest density, and the largest minimum, that can.</summary>
+/// <summary>
+/// A density that cannot keep the minimum of every neuron alive is refused, with the smallest density, and the largest minimum, that can.
+/// </summary>
 public partial class SparsityFloorTests
 {
     /// <summary>The paper's shape on a smaller scale: 4 alive of D entries need 1/(D/4), whatever F is.</summary>
@@ -16,7 +18,16 @@ public partial class SparsityFloorTests
     [InlineData(40, 33, 3, "")]
     public void TheDensityAndTheMinimumThatAreNamedWork(int width, int neurons, int alive, string fraction)
     {
-        ModelConfig model = new() { BlockSize = 8, VocabSize = 20, NLayer = 1, NHead = 2, DHeadField = width / 2, DModel = width, DMlpField = neurons };
+        ModelConfig model = new()
+        {
+            BlockSize = 8,
+            VocabSize = 20,
+            NLayer = 1,
+            NHead = 2,
+            DHeadField = width / 2,
+            DModel = width,
+            DMlpField = neurons,
+        };
         string message = Assert.Throws<BadInputException>(() => Try(0.01, alive)).Message;
         Assert.Contains("Raise density to at least", message, StringComparison.Ordinal);
         Match named = Named().Match(message);
@@ -30,7 +41,12 @@ public partial class SparsityFloorTests
 
         void Try(double given, int minimumAlive)
         {
-            TrainingConfig training = new TrainingConfig { ContextTokens = 8, Density = given, MinimumAlivePerNeuron = minimumAlive }.Resolved(model);
+            TrainingConfig training = new TrainingConfig
+            {
+                ContextTokens = 8,
+                Density = given,
+                MinimumAlivePerNeuron = minimumAlive,
+            }.Resolved(model);
             using var engine = new CpuEngine(1);
             using var parameters = new ModelParameters(engine, model, _ => true);
             new WeightSparsity(parameters, training, 100).RequirePossible(100);

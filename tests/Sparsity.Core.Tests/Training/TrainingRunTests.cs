@@ -143,7 +143,14 @@ public sealed class TrainingRunTests : IDisposable
         Assert.Contains("\"skipped_steps\":2", lines[40], StringComparison.Ordinal);
         Assert.DoesNotContain("skipped_steps", lines[4], StringComparison.Ordinal);
         using (var engine = new CpuEngine(1))
-        using (var run = new TrainingRun(new FaultyTrainer(engine, TinyModels.Training), RunFolder.Create(_folder["stopped"]), _training, _validation))
+        using (
+            var run = new TrainingRun(
+                new FaultyTrainer(engine, TinyModels.Training),
+                RunFolder.Create(_folder["stopped"]),
+                _training,
+                _validation
+            )
+        )
         {
             Assert.Contains("step 5:", Assert.Throws<NumericalException>(() => run.Run()).Message, StringComparison.Ordinal);
         }
@@ -153,8 +160,20 @@ public sealed class TrainingRunTests : IDisposable
     public void AWeightThatIsNotFiniteAfterAnUpdateStopsEvenARunThatSkips()
     {
         using var engine = new CpuEngine(1);
-        TrainingConfig wild = TinyModels.Training with { OnNan = NonFinite.Skip, Lr = 1e5, LrWarmupFrac = null, WeightDecay = 1e35, Pfrac = null };
-        using var run = new TrainingRun(new Trainer(engine, TinyModels.Config, wild), RunFolder.Create(_folder["wild"]), _training, _validation);
+        TrainingConfig wild = TinyModels.Training with
+        {
+            OnNan = NonFinite.Skip,
+            Lr = 1e5,
+            LrWarmupFrac = null,
+            WeightDecay = 1e35,
+            Pfrac = null,
+        };
+        using var run = new TrainingRun(
+            new Trainer(engine, TinyModels.Config, wild),
+            RunFolder.Create(_folder["wild"]),
+            _training,
+            _validation
+        );
         var failure = Assert.Throws<NumericalException>(() => run.Run());
         Assert.Contains("step 0: a weight is not finite", failure.Message, StringComparison.Ordinal);
         Assert.Contains("First: the weight of transformer.", failure.Message, StringComparison.Ordinal);
@@ -181,10 +200,26 @@ public sealed class TrainingRunTests : IDisposable
     public void TooLittleDataIsRefused()
     {
         using var engine = new CpuEngine(1);
-        Assert.Throws<BadInputException>(() => new TrainingRun(
-            engine, TinyModels.Config, TinyModels.Training, RunFolder.Create(_folder["x"]), _training.AsMemory(0, 11), _validation));
-        Assert.Throws<BadInputException>(() => new TrainingRun(
-            engine, TinyModels.Config, TinyModels.Training, RunFolder.Create(_folder["y"]), _training, _validation.AsMemory(0, 35)));
+        Assert.Throws<BadInputException>(() =>
+            new TrainingRun(
+                engine,
+                TinyModels.Config,
+                TinyModels.Training,
+                RunFolder.Create(_folder["x"]),
+                _training.AsMemory(0, 11),
+                _validation
+            )
+        );
+        Assert.Throws<BadInputException>(() =>
+            new TrainingRun(
+                engine,
+                TinyModels.Config,
+                TinyModels.Training,
+                RunFolder.Create(_folder["y"]),
+                _training,
+                _validation.AsMemory(0, 35)
+            )
+        );
     }
 
     [Fact]
@@ -203,7 +238,10 @@ public sealed class TrainingRunTests : IDisposable
     }
 
     private static List<string> MetricsWithoutTimes(RunFolder folder) =>
-        [.. File.ReadLines(folder.MetricsPath).Select(line => System.Text.RegularExpressions.Regex.Replace(line, "\"tokens_per_second\":[^,]*,?", ""))];
+        [
+            .. File.ReadLines(folder.MetricsPath)
+                .Select(line => System.Text.RegularExpressions.Regex.Replace(line, "\"tokens_per_second\":[^,]*,?", "")),
+        ];
 
     private RunFolder Train(string name, int threads)
     {

@@ -3,7 +3,9 @@ using Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Kernels.Tests.Gpu;
 
-/// <summary>Every kernel compiles to PTX and OpenCL C without a device, and the text has nothing that a device could lack or run slowly.</summary>
+/// <summary>
+/// Every kernel compiles to PTX and OpenCL C without a device, and the text has nothing that a device could lack or run slowly.
+/// </summary>
 public class CompilationTests
 {
     public static TheoryData<int> Architectures => [.. KernelSources.Architectures];
@@ -12,7 +14,25 @@ public class CompilationTests
     [MemberData(nameof(Architectures))]
     public void PtxHasNoExternalFunctionsLocalMemoryDoublesOrGenericLoads(int architecture)
     {
-        string[] forbidden = [".extern", ".local", ".f64", "ld.f32", "st.f32", "ld.v", "st.v", "ld.b", "st.b", "ld.u", "st.u", "ld.s32", "st.s32", "atom.", "shfl", "call"];
+        string[] forbidden =
+        [
+            ".extern",
+            ".local",
+            ".f64",
+            "ld.f32",
+            "st.f32",
+            "ld.v",
+            "st.v",
+            "ld.b",
+            "st.b",
+            "ld.u",
+            "st.u",
+            "ld.s32",
+            "st.s32",
+            "atom.",
+            "shfl",
+            "call",
+        ];
         RequireNone(KernelSources.Ptx(architecture), forbidden);
     }
 
@@ -53,8 +73,12 @@ public class CompilationTests
         Assert.Equal(sources.Count, sources.Select(source => source.Name).Distinct().Count());
         Assert.All(sources, source => Assert.NotEmpty(source.Text));
         IEnumerable<string> found = sources.SelectMany(source =>
-            source.Text.Split('\n').Where(line => forbidden.Any(word => line.Contains(word, StringComparison.Ordinal))).Take(3)
-                .Select(line => $"{source.Name}: {line.Trim()}"));
+            source
+                .Text.Split('\n')
+                .Where(line => forbidden.Any(word => line.Contains(word, StringComparison.Ordinal)))
+                .Take(3)
+                .Select(line => $"{source.Name}: {line.Trim()}")
+        );
         Assert.True(!found.Any(), string.Join('\n', found));
     }
 
@@ -70,7 +94,9 @@ public class CompilationTests
         }
     }
 
-    /// <summary>In one block: another thread's number is read, and after a barrier its place is overwritten, and only then is the number used.</summary>
+    /// <summary>
+    /// In one block: another thread's number is read, and after a barrier its place is overwritten, and only then is the number used.
+    /// </summary>
     private readonly struct ReadThenBarrierKernel(ArrayView<float> values) : IKernel
     {
         public void Execute()

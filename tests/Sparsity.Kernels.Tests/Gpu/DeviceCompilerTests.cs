@@ -4,8 +4,8 @@ using Sparsity.Kernels.Gpu;
 namespace Sparsity.Kernels.Tests.Gpu;
 
 /// <summary>
-/// The compilers of NVIDIA's and AMD's devices make machine code of every kernel, without a device (<c>build/kernel-resources.sh</c>). No kernel may need more
-/// registers than a thread has: what does not fit goes to memory, in the innermost loops.
+/// The compilers of NVIDIA's and AMD's devices make machine code of every kernel, without a device (<c>build/kernel-resources.sh</c>). No
+/// kernel may need more registers than a thread has: what does not fit goes to memory, in the innermost loops.
 /// </summary>
 public class DeviceCompilerTests
 {
@@ -26,7 +26,10 @@ public class DeviceCompilerTests
         try
         {
             Directory.CreateDirectory(Path.Combine(folder, "opencl"));
-            File.WriteAllText(Path.Combine(folder, "opencl", "Large.cl"), $"kernel void k(global volatile float* x, int n) {{\n{many}\n{sum}\n}}");
+            File.WriteAllText(
+                Path.Combine(folder, "opencl", "Large.cl"),
+                $"kernel void k(global volatile float* x, int n) {{\n{many}\n{sum}\n}}"
+            );
             File.WriteAllText(Path.Combine(folder, "opencl", "Wrong.cl"), "kernel void k(global float* x) { x[0] = missing; }");
             (int code, string[][] lines) = Resources(folder, "gfx1100");
             Assert.Equal(1, code);
@@ -60,7 +63,9 @@ public class DeviceCompilerTests
     private static (int ExitCode, string[][] Lines) Resources(string folder, params string[] targets)
     {
         string script = Path.Combine(OfficialFixture.RepositoryRoot(), "build", "kernel-resources.sh");
-        using Process process = Process.Start(new ProcessStartInfo("bash", [script, folder, .. targets]) { RedirectStandardOutput = true })!;
+        using Process process = Process.Start(
+            new ProcessStartInfo("bash", [script, folder, .. targets]) { RedirectStandardOutput = true }
+        )!;
         string[] lines = process.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
         process.WaitForExit();
         return (process.ExitCode, [.. lines.Select(line => line.Split('\t'))]);
@@ -70,9 +75,10 @@ public class DeviceCompilerTests
 /// <summary>A test that runs NVIDIA's assembler; skipped by name where there is none.</summary>
 public sealed class PtxasFactAttribute : FactAttribute
 {
-    public PtxasFactAttribute() => Skip = CompilerPath.Has(Environment.GetEnvironmentVariable("SPARSITY_PTXAS") ?? "ptxas")
-        ? null
-        : "ptxas is neither named by SPARSITY_PTXAS nor on PATH (build/ptxas.sh brings one), or there is no bash.";
+    public PtxasFactAttribute() =>
+        Skip = CompilerPath.Has(Environment.GetEnvironmentVariable("SPARSITY_PTXAS") ?? "ptxas")
+            ? null
+            : "ptxas is neither named by SPARSITY_PTXAS nor on PATH (build/ptxas.sh brings one), or there is no bash.";
 }
 
 /// <summary>A test that compiles for AMD's devices; skipped by name where there is no compiler.</summary>
@@ -84,9 +90,11 @@ public sealed class AmdCompilerFactAttribute : FactAttribute
 internal static class CompilerPath
 {
     /// <summary>Whether a program, and the bash that calls it, is there.</summary>
-    public static bool Has(string program) => OnPath("bash") && (program.Contains('/', StringComparison.Ordinal) ? File.Exists(program) : OnPath(program));
+    public static bool Has(string program) =>
+        OnPath("bash") && (program.Contains('/', StringComparison.Ordinal) ? File.Exists(program) : OnPath(program));
 
-    private static bool OnPath(string program) => (Environment.GetEnvironmentVariable("PATH") ?? "")
-        .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
-        .Any(folder => File.Exists(Path.Combine(folder, program)));
+    private static bool OnPath(string program) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "")
+            .Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries)
+            .Any(folder => File.Exists(Path.Combine(folder, program)));
 }

@@ -18,7 +18,10 @@ public class DeviceMemberLintTests
     [InlineData(nameof(Faulty.TakesLocalMemory), "LocalMemory.Allocate")]
     [InlineData(nameof(Faulty.TakesALogarithm), "XMath.Log2")]
     public void EachFaultIsFound(string method, string expected) =>
-        Assert.Contains(KernelLintTests.FaultsOf(typeof(Faulty).GetMethod(method)!), fault => fault.Contains(expected, StringComparison.Ordinal));
+        Assert.Contains(
+            KernelLintTests.FaultsOf(typeof(Faulty).GetMethod(method)!),
+            fault => fault.Contains(expected, StringComparison.Ordinal)
+        );
 
     /// <summary>One fault each.</summary>
     private static class Faulty

@@ -24,8 +24,14 @@ public class GpuParityTests
     [MemberData(nameof(Gpus))]
     public void ShapesAtWhichKernelsChangeMatchTheCpuEngine(string engine) =>
         Require(
-            engine, check => check.ShapesAtWhichKernelsChange().Where(
-                item => !(Engines.IsSlow(engine) && TooManyTokens.Any(words => item.Name.Contains(words, StringComparison.Ordinal)))));
+            engine,
+            check =>
+                check
+                    .ShapesAtWhichKernelsChange()
+                    .Where(item =>
+                        !(Engines.IsSlow(engine) && TooManyTokens.Any(words => item.Name.Contains(words, StringComparison.Ordinal)))
+                    )
+        );
 
     [Theory]
     [MemberData(nameof(Gpus))]
@@ -38,8 +44,15 @@ public class GpuParityTests
     /// <summary>Slow engines with frozen norm scales only: the one kernel that this takes besides is among the operations.</summary>
     [Theory]
     [MemberData(nameof(Gpus))]
-    public void MaskTrainingFollowsTheCpuEngine(string engine) => Require(
-        engine, check => [.. Engines.IsSlow(engine) ? [] : new[] { check.MaskTraining(25, false) }, check.MaskTraining(Engines.StepsOf(engine, 25), true)]);
+    public void MaskTrainingFollowsTheCpuEngine(string engine) =>
+        Require(
+            engine,
+            check =>
+                [
+                    .. Engines.IsSlow(engine) ? [] : new[] { check.MaskTraining(25, false) },
+                    check.MaskTraining(Engines.StepsOf(engine, 25), true),
+                ]
+        );
 
     [Theory]
     [MemberData(nameof(QuickGpus))]
@@ -55,12 +68,19 @@ public class GpuParityTests
         ActivationTensor[] tensors = [.. Enumerable.Range(0, 4).Select(i => device.AllocateActivations($"tensor {i}", 1, 1, 2 * Channels))];
         using ActivationTensor logSumExp = device.AllocateActivations("log-sum-exp", 1, 1, 2);
         using KeyValueCache cache = device.AllocateKeyValueCache("cache", 1, 1, 2 * Channels);
-        foreach (Action attend in (Action[])[
-            () => device.AttentionForward(tensors[0], tensors[1], tensors[2], 2, null, tensors[3], logSumExp),
-            () => device.CachedAttentionForward(tensors[0], tensors[1], tensors[2], 2, null, cache, 0, tensors[3])])
+        foreach (
+            Action attend in (Action[])
+                [
+                    () => device.AttentionForward(tensors[0], tensors[1], tensors[2], 2, null, tensors[3], logSumExp),
+                    () => device.CachedAttentionForward(tensors[0], tensors[1], tensors[2], 2, null, cache, 0, tensors[3]),
+                ]
+        )
         {
             string message = Assert.Throws<BadInputException>(attend).Message;
-            Assert.Equal($"Heads of {Channels} channels are too wide for the GPU engine, which takes at most 1024. Use the device cpu.", message);
+            Assert.Equal(
+                $"Heads of {Channels} channels are too wide for the GPU engine, which takes at most 1024. Use the device cpu.",
+                message
+            );
         }
     }
 
@@ -68,7 +88,10 @@ public class GpuParityTests
     {
         using IComputeEngine device = Engines.Create(engine);
         using var reference = new CpuEngine(1);
-        ParityResult[] results = [.. items(new DeviceCheck(device, reference) { RepeatsRuns = !Engines.IsSlow(engine) }).Select(item => item.Run())];
+        ParityResult[] results =
+        [
+            .. items(new DeviceCheck(device, reference) { RepeatsRuns = !Engines.IsSlow(engine) }).Select(item => item.Run()),
+        ];
         Assert.NotEmpty(results);
         Assert.All(results, result => Assert.True(result.Ok, $"{engine}: {result}"));
     }

@@ -5,27 +5,59 @@ using Sparsity.Kernels.Gpu;
 namespace Sparsity.Kernels.Tests.Gpu;
 
 /// <summary>
-/// The portable subset, held against the IL of every kernel and of all that it calls here: what ILGPU cannot compile, what it compiles wrongly without a word
-/// (a bool made a float, signed division by a constant), and what not every device has.
+/// The portable subset, held against the IL of every kernel and of all that it calls here: what ILGPU cannot compile, what it compiles
+/// wrongly without a word (a bool made a float, signed division by a constant), and what not every device has.
 /// </summary>
 public class KernelLintTests
 {
     private static readonly OpCode[] Forbidden =
     [
-        OpCodes.Throw, OpCodes.Rethrow, OpCodes.Newarr, OpCodes.Ldstr, OpCodes.Box, OpCodes.Unbox, OpCodes.Unbox_Any, OpCodes.Ldsfld, OpCodes.Ldsflda, OpCodes.Stsfld,
-        OpCodes.Ldc_R8, OpCodes.Conv_R8, OpCodes.Ldftn, OpCodes.Ldvirtftn, OpCodes.Calli, OpCodes.Localloc, OpCodes.Castclass, OpCodes.Isinst, OpCodes.Leave, OpCodes.Leave_S,
+        OpCodes.Throw,
+        OpCodes.Rethrow,
+        OpCodes.Newarr,
+        OpCodes.Ldstr,
+        OpCodes.Box,
+        OpCodes.Unbox,
+        OpCodes.Unbox_Any,
+        OpCodes.Ldsfld,
+        OpCodes.Ldsflda,
+        OpCodes.Stsfld,
+        OpCodes.Ldc_R8,
+        OpCodes.Conv_R8,
+        OpCodes.Ldftn,
+        OpCodes.Ldvirtftn,
+        OpCodes.Calli,
+        OpCodes.Localloc,
+        OpCodes.Castclass,
+        OpCodes.Isinst,
+        OpCodes.Leave,
+        OpCodes.Leave_S,
     ];
 
     /// <summary>All that kernels may use from outside this project.</summary>
     private static readonly HashSet<string> Allowed =
     [
-        "Group.get_IdxX", "Group.get_DimX", "Group.Barrier", "Grid.get_IdxX", "Grid.get_IdxY", "SharedMemory.Allocate", "Interop.FloatAsInt", "Interop.IntAsFloat",
-        "XMath.Exp", "XMath.Log", "XMath.Sqrt", "ArrayView`1.get_Item", "ArrayView`1.Cast", "ArrayView`1.SubView",
+        "Group.get_IdxX",
+        "Group.get_DimX",
+        "Group.Barrier",
+        "Grid.get_IdxX",
+        "Grid.get_IdxY",
+        "SharedMemory.Allocate",
+        "Interop.FloatAsInt",
+        "Interop.IntAsFloat",
+        "XMath.Exp",
+        "XMath.Log",
+        "XMath.Sqrt",
+        "ArrayView`1.get_Item",
+        "ArrayView`1.Cast",
+        "ArrayView`1.SubView",
         "IAdditionOperators`3.op_Addition", // ILGPU compiles it to the addition of the type
     ];
 
-    private static readonly Dictionary<short, OpCode> Codes =
-        typeof(OpCodes).GetFields().Select(field => (OpCode)field.GetValue(null)!).ToDictionary(code => code.Value);
+    private static readonly Dictionary<short, OpCode> Codes = typeof(OpCodes)
+        .GetFields()
+        .Select(field => (OpCode)field.GetValue(null)!)
+        .ToDictionary(code => code.Value);
 
     [Fact]
     public void EveryKernelKeepsToThePortableSubset()
@@ -57,19 +89,25 @@ public class KernelLintTests
         Assert.Contains(FaultsOf(typeof(Faulty).GetMethod(method)!), fault => fault.Contains(expected, StringComparison.Ordinal));
 
     /// <summary>
-    /// ILGPU 1.5.3 identifies argument types by the numbers in them, however these are nested, and reads the arguments of all such kernels at the places of the first
-    /// that it compiles: so structs inside structs must not move what follows them.
+    /// ILGPU 1.5.3 identifies argument types by the numbers in them, however these are nested, and reads the arguments of all such kernels
+    /// at the places of the first that it compiles: so structs inside structs must not move what follows them.
     /// </summary>
     [Fact]
     public void ArgumentsLieWhereTheirNumbersWouldLieAlone()
     {
-        Assert.All(KernelSources.Kernels, kernel =>
-        {
-            var nested = new List<int>();
-            var sizes = new List<int>();
-            Place(kernel, 0, nested, sizes);
-            Assert.True(Alone(sizes).SequenceEqual(nested), $"{KernelSources.NameOf(kernel)}: {string.Join(' ', nested)}, alone {string.Join(' ', Alone(sizes))}");
-        });
+        Assert.All(
+            KernelSources.Kernels,
+            kernel =>
+            {
+                var nested = new List<int>();
+                var sizes = new List<int>();
+                Place(kernel, 0, nested, sizes);
+                Assert.True(
+                    Alone(sizes).SequenceEqual(nested),
+                    $"{KernelSources.NameOf(kernel)}: {string.Join(' ', nested)}, alone {string.Join(' ', Alone(sizes))}"
+                );
+            }
+        );
         var offsets = new List<int>();
         var numbers = new List<int>();
         Place(typeof(PaddedInside), 0, offsets, numbers);
@@ -114,7 +152,10 @@ public class KernelLintTests
             return (start, sizes[^1]);
         }
 
-        FieldInfo[] fields = [.. type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).OrderBy(field => field.MetadataToken)];
+        FieldInfo[] fields =
+        [
+            .. type.GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic).OrderBy(field => field.MetadataToken),
+        ];
         int alignment = fields.Select(field => Place(field.FieldType, 0, [], []).Alignment).DefaultIfEmpty(1).Max();
         int at = RoundUp(start, alignment);
         foreach (FieldInfo field in fields)
@@ -158,7 +199,11 @@ public class KernelLintTests
                 Fault(op.Name + " by a constant");
             }
 
-            if (op == OpCodes.Conv_R4 && i > 0 && (followsConstant || instructions[i - 1].Code.Name is "ceq" or "clt" or "cgt" or "clt.un" or "cgt.un"))
+            if (
+                op == OpCodes.Conv_R4
+                && i > 0
+                && (followsConstant || instructions[i - 1].Code.Name is "ceq" or "clt" or "cgt" or "clt.un" or "cgt.un")
+            )
             {
                 Fault("conv.r4 of a condition");
             }
@@ -189,7 +234,9 @@ public class KernelLintTests
         }
     }
 
-    /// <summary>For a call of an interface's member on a type parameter the methods that may be meant are kernels' own, which are read as such.</summary>
+    /// <summary>
+    /// For a call of an interface's member on a type parameter the methods that may be meant are kernels' own, which are read as such.
+    /// </summary>
     private static MethodBase Implementation(MethodBase called, MethodBase caller, Type[] ofType, Type[] ofMethod)
     {
         if (!called.DeclaringType!.IsInterface)
@@ -205,7 +252,7 @@ public class KernelLintTests
     private static List<(int At, OpCode Code, int Operand)> Read(byte[] code)
     {
         var instructions = new List<(int, OpCode, int)>();
-        for (int at = 0; at < code.Length;)
+        for (int at = 0; at < code.Length; )
         {
             int start = at;
             short value = code[at++];
@@ -259,7 +306,9 @@ public class KernelLintTests
         public static float BoolToFloat(int x, int y)
         {
             int isLess = x < y ? 1 : 0;
-            return x > y ? 1 : isLess == 0 ? x : (float)(x == y ? 1 : 0);
+            return x > y ? 1
+                : isLess == 0 ? x
+                : (float)(x == y ? 1 : 0);
         }
 
         public static int DividesByAConstant(int x) => x / 4;

@@ -18,11 +18,18 @@ public class RoofKernelTests
     public void EachStepHasItsInstructions(string kernel, string instruction, int count)
     {
         using Context context = GpuDevices.CreateContext(_ => { });
-        var backend = new PTXBackend(context, new CudaCapabilityContext(CudaArchitecture.SM_80), CudaArchitecture.SM_80, CudaInstructionSet.ISA_78, null);
+        var backend = new PTXBackend(
+            context,
+            new CudaCapabilityContext(CudaArchitecture.SM_80),
+            CudaArchitecture.SM_80,
+            CudaInstructionSet.ISA_78,
+            null
+        );
         using (backend)
         {
             MethodInfo method = typeof(DeviceRoofs).GetMethod(kernel, BindingFlags.NonPublic | BindingFlags.Static)!;
-            var compiled = (PTXCompiledKernel)backend.Compile(EntryPointDescription.FromExplicitlyGroupedKernel(method), KernelSpecialization.Empty);
+            var compiled = (PTXCompiledKernel)
+                backend.Compile(EntryPointDescription.FromExplicitlyGroupedKernel(method), KernelSpecialization.Empty);
             Assert.Equal(count, compiled.PTXAssembly.Split(instruction).Length - 1);
         }
     }

@@ -22,8 +22,10 @@ public class TraceLogTests
         }
 
         Assert.Equal(
-            "it broke; its compiler says: building the program: | line 3: error: undeclared identifier 'f' | line 4: error: also bad | more 0",
-            log.Explain(new InvalidOperationException("it broke.")));
+            "it broke; its compiler says: building the program: | line 3: error: undeclared identifier 'f' | line 4: error: also bad "
+                + "| more 0",
+            log.Explain(new InvalidOperationException("it broke."))
+        );
     }
 
     [Fact]

@@ -33,7 +33,10 @@ public class ForwardParityTests
                 "" when name is "tokens" or "targets_with_ignored" or "loss_with_ignored_targets" => null,
                 "hook/" => pass.Recorder.Activations[Site.Parse(after, config)],
                 "hookgrad/" => pass.Recorder.Gradients[Site.Parse(after, config)],
-                "grad/" => Values(engine, pass.Parameters[after].Gradient ?? throw new InvalidDataException($"{folder}: {after} has no gradient here.")),
+                "grad/" => Values(
+                    engine,
+                    pass.Parameters[after].Gradient ?? throw new InvalidDataException($"{folder}: {after} has no gradient here.")
+                ),
                 _ => throw new InvalidDataException($"{folder}: tensor {name} is of no kind that is understood."),
             };
             if (actual is not null)
@@ -49,7 +52,10 @@ public class ForwardParityTests
             fixture.RequireClose("loss_with_ignored_targets", [pass.MeanLoss(fixture.Integers("targets_with_ignored"))]);
         }
 
-        Assert.True(fixture.Contains("logits") && fixture.Contains("hook/" + new Site(config.NLayer, SiteKind.FinalResid)), $"{folder}: has next to nothing to compare.");
+        Assert.True(
+            fixture.Contains("logits") && fixture.Contains("hook/" + new Site(config.NLayer, SiteKind.FinalResid)),
+            $"{folder}: has next to nothing to compare."
+        );
     }
 
     private static float[] Values(IComputeEngine engine, WeightTensor tensor)

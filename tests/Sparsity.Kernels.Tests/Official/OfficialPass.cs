@@ -4,7 +4,9 @@ using Sparsity.Core.Runs;
 
 namespace Sparsity.Kernels.Tests.Official;
 
-/// <summary>A model of the official code with a gradient for each parameter, and one batch going through it with every site recorded.</summary>
+/// <summary>
+/// A model of the official code with a gradient for each parameter, and one batch going through it with every site recorded.
+/// </summary>
 internal sealed class OfficialPass : IDisposable
 {
     private readonly IComputeEngine _engine;

@@ -57,7 +57,11 @@ public class ReplicationParityTests
         pass.Backward();
         Dictionary<string, Parameter> byTheirName = pass.Parameters.All.ToDictionary(parameter => TheirName(parameter.Spec.Name));
 
-        foreach (string name in fixture.TensorNames.Where(name => !NotCompared.Any(entry => name.StartsWith(entry.Prefix, StringComparison.Ordinal))))
+        foreach (
+            string name in fixture.TensorNames.Where(name =>
+                !NotCompared.Any(entry => name.StartsWith(entry.Prefix, StringComparison.Ordinal))
+            )
+        )
         {
             string after = name[(name.IndexOf('/', StringComparison.Ordinal) + 1)..];
             float[]? actual = name[..^after.Length] switch
@@ -78,13 +82,22 @@ public class ReplicationParityTests
 
         // The cross-entropy above left its gradient in the logits' place.
         pass.Forward(fixture.Integers("tokens"));
-        int[] ignored = [.. OfficialPass.NextTokens(fixture.Integers("targets_with_ignored"), length).Select(target => Math.Max(target, -1))];
+        int[] ignored =
+        [
+            .. OfficialPass.NextTokens(fixture.Integers("targets_with_ignored"), length).Select(target => Math.Max(target, -1)),
+        ];
         fixture.RequireClose("loss_with_ignored_targets", [pass.MeanLoss(ignored)]);
-        Assert.True(fixture.Contains("logits") && fixture.Contains("hook/" + new Site(config.NLayer, SiteKind.FinalResid)), $"{folder}: has next to nothing to compare.");
+        Assert.True(
+            fixture.Contains("logits") && fixture.Contains("hook/" + new Site(config.NLayer, SiteKind.FinalResid)),
+            $"{folder}: has next to nothing to compare."
+        );
     }
 
     public static TheoryData<string, string> MaskedFolders =>
-        Engines.SlowToo("r1_public_sinks_abstopk8", [.. OfficialFolders.Of("replication").Where(folder => OfficialFolders.Open(folder).Contains("prune/zero/logits"))]);
+        Engines.SlowToo(
+            "r1_public_sinks_abstopk8",
+            [.. OfficialFolders.Of("replication").Where(folder => OfficialFolders.Open(folder).Contains("prune/zero/logits"))]
+        );
 
     [Theory]
     [MemberData(nameof(MaskedFolders))]
@@ -96,7 +109,11 @@ public class ReplicationParityTests
         var layout = new NodeLayout(pass.Parameters.Config);
         foreach (string kind in SameComputation.Where(kind => fixture.Contains($"prune/{kind}/logits")))
         {
-            using var gates = new NodeGates(engine, layout, kind == "zero" ? new float[layout.Count] : OfNodes("prune/means_without_abstopk/"));
+            using var gates = new NodeGates(
+                engine,
+                layout,
+                kind == "zero" ? new float[layout.Count] : OfNodes("prune/means_without_abstopk/")
+            );
             float[] tau = OfNodes("prune/tau/");
             gates.SetMask([.. tau.Select(value => value >= 0 ? 1f : 0f)]);
             pass.AddHook(gates);
@@ -122,7 +139,8 @@ public class ReplicationParityTests
 
         string LocationOf(int site) => $"layer{layout.Sites[site].Layer}_{LocationNames[layout.Sites[site].Kind]}";
 
-        float[] OfNodes(string prefix) => [.. Enumerable.Range(0, layout.Sites.Count).SelectMany(site => fixture.Floats(prefix + LocationOf(site)))];
+        float[] OfNodes(string prefix) =>
+            [.. Enumerable.Range(0, layout.Sites.Count).SelectMany(site => fixture.Floats(prefix + LocationOf(site)))];
 
         (float Binary, float Full, float[] Gradient) Losses(float[] logits)
         {
@@ -138,7 +156,9 @@ public class ReplicationParityTests
                 (int right, int wrong) = (answers[2 * i], answers[(2 * i) + 1]);
                 double difference = logits[start + right] - logits[start + wrong];
                 binary += Math.Log(1 + Math.Exp(-difference)) / positions.Length;
-                full += Math.Log(logits.AsSpan(start, vocabulary).ToArray().Sum(logit => Math.Exp(logit - logits[start + right]))) / positions.Length;
+                full +=
+                    Math.Log(logits.AsSpan(start, vocabulary).ToArray().Sum(logit => Math.Exp(logit - logits[start + right])))
+                    / positions.Length;
                 gradient[start + wrong] = (float)(1 / (1 + Math.Exp(difference)) / positions.Length);
                 gradient[start + right] = -gradient[start + wrong];
             }
@@ -149,7 +169,13 @@ public class ReplicationParityTests
 
     /// <summary>The replication's masked model leaves out AbsTopK at resid_pre and resid_mid, which its model has.</summary>
     private static ModelConfig WithoutResidualTopK(ModelConfig config) =>
-        config with { AfracLoctypes = string.Join(',', config.AfracLoctypes.Split(',').Where(place => place is not ("resid_pre" or "resid_post_attn"))) };
+        config with
+        {
+            AfracLoctypes = string.Join(
+                ',',
+                config.AfracLoctypes.Split(',').Where(place => place is not ("resid_pre" or "resid_post_attn"))
+            ),
+        };
 
     private static float SigmoidDerivative(double tau)
     {
@@ -157,10 +183,10 @@ public class ReplicationParityTests
         return (float)(sigmoid * (1 - sigmoid));
     }
 
-    private static string TheirName(string ours) => ours
-        .Replace("transformer.h.", "blocks.", StringComparison.Ordinal)
-        .Replace("transformer.", "", StringComparison.Ordinal)
-        .Replace("attn_imp", "attn_fn", StringComparison.Ordinal);
+    private static string TheirName(string ours) =>
+        ours.Replace("transformer.h.", "blocks.", StringComparison.Ordinal)
+            .Replace("transformer.", "", StringComparison.Ordinal)
+            .Replace("attn_imp", "attn_fn", StringComparison.Ordinal);
 
     private static float[] Values(IComputeEngine engine, WeightTensor tensor)
     {

@@ -20,70 +20,98 @@ public class SingleStepControlTests
 
     [Theory]
     [MemberData(nameof(Folders))]
-    public void AdamsCountOffByOneIsReported(string folder) => EachStep(folder, step =>
-    {
-        StepValues wrong = Update(step, count: step.Number + 2);
-        Assert.Contains(Failures(step, wrong), name => name.EndsWith("weights after Adam", StringComparison.Ordinal));
-        Assert.Contains(Failures(step, wrong), name => name.EndsWith("weights after selection", StringComparison.Ordinal));
-        Assert.Empty(Failures(step, Update(step, count: step.Number + 1)));
-    });
+    public void AdamsCountOffByOneIsReported(string folder) =>
+        EachStep(
+            folder,
+            step =>
+            {
+                StepValues wrong = Update(step, count: step.Number + 2);
+                Assert.Contains(Failures(step, wrong), name => name.EndsWith("weights after Adam", StringComparison.Ordinal));
+                Assert.Contains(Failures(step, wrong), name => name.EndsWith("weights after selection", StringComparison.Ordinal));
+                Assert.Empty(Failures(step, Update(step, count: step.Number + 1)));
+            }
+        );
 
     [Theory]
     [MemberData(nameof(Folders))]
-    public void OneEntryTooManyOrTooFewIsReported(string folder) => EachStep(folder, step =>
-    {
-        string[] expected = [.. ParameterSpec.ListFor(step.Model)
-            .Where(spec => spec.Sparsity != SparsityGroup.Dense && spec.Shape.Count == 2 && Threshold(step.Expected, spec.Name)[0] > 0)
-            .Select(spec => $"step {step.Number}, {spec.Name}, support, in sigma")];
-        Assert.NotEmpty(expected);
-        Assert.Equal(expected, Failures(step, Update(step, step.Number + 1, extra: 1)));
-        Assert.Equal(expected, Failures(step, Update(step, step.Number + 1, extra: -1)));
-    });
+    public void OneEntryTooManyOrTooFewIsReported(string folder) =>
+        EachStep(
+            folder,
+            step =>
+            {
+                string[] expected =
+                [
+                    .. ParameterSpec
+                        .ListFor(step.Model)
+                        .Where(spec =>
+                            spec.Sparsity != SparsityGroup.Dense && spec.Shape.Count == 2 && Threshold(step.Expected, spec.Name)[0] > 0
+                        )
+                        .Select(spec => $"step {step.Number}, {spec.Name}, support, in sigma"),
+                ];
+                Assert.NotEmpty(expected);
+                Assert.Equal(expected, Failures(step, Update(step, step.Number + 1, extra: 1)));
+                Assert.Equal(expected, Failures(step, Update(step, step.Number + 1, extra: -1)));
+            }
+        );
 
     [Theory]
     [MemberData(nameof(Folders))]
-    public void WithoutSelectionAndDecayOrWithAnotherGradientItIsReported(string folder) => EachStep(folder, step =>
-    {
-        StepValues right = Update(step, step.Number + 1);
-        string[] failures = Failures(step, right with { After = right.AfterAdam });
-        Assert.Contains($"step {step.Number}, {Selected}, support, in sigma", failures);
-        Assert.Contains($"step {step.Number}, {Selected}, weights after selection", failures);
+    public void WithoutSelectionAndDecayOrWithAnotherGradientItIsReported(string folder) =>
+        EachStep(
+            folder,
+            step =>
+            {
+                StepValues right = Update(step, step.Number + 1);
+                string[] failures = Failures(step, right with { After = right.AfterAdam });
+                Assert.Contains($"step {step.Number}, {Selected}, support, in sigma", failures);
+                Assert.Contains($"step {step.Number}, {Selected}, weights after selection", failures);
 
-        var gradients = new Dictionary<string, float[]>(right.Gradients) { [Selected] = (float[])right.Gradients[Selected].Clone() };
-        gradients[Selected][3] = float.NaN;
-        Assert.Equal([$"step {step.Number}, {Selected}, gradient"], Failures(step, right with { Gradients = gradients }));
-        gradients[Selected][3] = right.Gradients[Selected][3] + (1.1f * (float)step.Fixture.Tolerance(step.Tensor("gradient", Selected)));
-        Assert.Equal([$"step {step.Number}, {Selected}, gradient"], Failures(step, right with { Gradients = gradients }));
-        Assert.Equal([$"step {step.Number}, loss"], Failures(step, right with { Loss = right.Loss + 1e-5 }));
-        StepValues otherRms = right with { GradientRms = right.GradientRms * (1 + 2e-6) };
-        Assert.Equal([$"step {step.Number}, RMS of the gradient"], Failures(step, otherRms));
-    });
+                var gradients = new Dictionary<string, float[]>(right.Gradients)
+                {
+                    [Selected] = (float[])right.Gradients[Selected].Clone(),
+                };
+                gradients[Selected][3] = float.NaN;
+                Assert.Equal([$"step {step.Number}, {Selected}, gradient"], Failures(step, right with { Gradients = gradients }));
+                gradients[Selected][3] =
+                    right.Gradients[Selected][3] + (1.1f * (float)step.Fixture.Tolerance(step.Tensor("gradient", Selected)));
+                Assert.Equal([$"step {step.Number}, {Selected}, gradient"], Failures(step, right with { Gradients = gradients }));
+                Assert.Equal([$"step {step.Number}, loss"], Failures(step, right with { Loss = right.Loss + 1e-5 }));
+                StepValues otherRms = right with { GradientRms = right.GradientRms * (1 + 2e-6) };
+                Assert.Equal([$"step {step.Number}, RMS of the gradient"], Failures(step, otherRms));
+            }
+        );
 
     /// <summary>The smallest entry kept and the largest zeroed change places: a fault, but not where they are as good as equal.</summary>
     [Theory]
     [MemberData(nameof(Folders))]
-    public void OnlyANearTieMayBeDecidedOtherwise(string folder) => EachStep(folder, step =>
-    {
-        StepValues right = Update(step, step.Number + 1);
-        string name = step.Tensor("after_adam", Selected);
-        float[] weights = step.Fixture.Floats(name);
-        double[] thresholds = Threshold(step.Expected, Selected);
-        int kept = Array.FindIndex(weights, weight => Math.Abs(weight) == (float)thresholds[0]);
-        int zeroed = Array.FindIndex(weights, weight => Math.Abs(weight) == (float)thresholds[1]);
-        var after = (float[])right.After[Selected].Clone();
-        (after[zeroed], after[kept]) = (right.AfterAdam[Selected][zeroed], 0);
-        StepValues other = right with { After = new Dictionary<string, float[]>(right.After) { [Selected] = after } };
-        Assert.Equal([$"step {step.Number}, {Selected}, support, in sigma"], Failures(step, other));
+    public void OnlyANearTieMayBeDecidedOtherwise(string folder) =>
+        EachStep(
+            folder,
+            step =>
+            {
+                StepValues right = Update(step, step.Number + 1);
+                string name = step.Tensor("after_adam", Selected);
+                float[] weights = step.Fixture.Floats(name);
+                double[] thresholds = Threshold(step.Expected, Selected);
+                int kept = Array.FindIndex(weights, weight => Math.Abs(weight) == (float)thresholds[0]);
+                int zeroed = Array.FindIndex(weights, weight => Math.Abs(weight) == (float)thresholds[1]);
+                var after = (float[])right.After[Selected].Clone();
+                (after[zeroed], after[kept]) = (right.AfterAdam[Selected][zeroed], 0);
+                StepValues other = right with { After = new Dictionary<string, float[]>(right.After) { [Selected] = after } };
+                Assert.Equal([$"step {step.Number}, {Selected}, support, in sigma"], Failures(step, other));
 
-        // The same step of a fixture in which the two are neighbours among floats.
-        float almost = MathF.CopySign(MathF.BitDecrement((float)thresholds[0]), weights[zeroed]);
-        OfficialFixture edited = WithEntry(folder, step.Number, name, zeroed, almost);
-        OfficialStep tied = OfficialStep.AllOf(edited).Single(candidate => candidate.Number == step.Number);
-        var afterAdam = (float[])right.AfterAdam[Selected].Clone();
-        afterAdam[zeroed] = almost;
-        after[zeroed] = almost * (float)(1 - (step.Training.WeightDecay * right.LearningRate));
-        Assert.Empty(Failures(tied, other with { AfterAdam = new Dictionary<string, float[]>(right.AfterAdam) { [Selected] = afterAdam } }));
-    });
+                // The same step of a fixture in which the two are neighbours among floats.
+                float almost = MathF.CopySign(MathF.BitDecrement((float)thresholds[0]), weights[zeroed]);
+                OfficialFixture edited = WithEntry(folder, step.Number, name, zeroed, almost);
+                OfficialStep tied = OfficialStep.AllOf(edited).Single(candidate => candidate.Number == step.Number);
+                var afterAdam = (float[])right.AfterAdam[Selected].Clone();
+                afterAdam[zeroed] = almost;
+                after[zeroed] = almost * (float)(1 - (step.Training.WeightDecay * right.LearningRate));
+                Assert.Empty(
+                    Failures(tied, other with { AfterAdam = new Dictionary<string, float[]>(right.AfterAdam) { [Selected] = afterAdam } })
+                );
+            }
+        );
 
     private static void EachStep(string folder, Action<OfficialStep> check)
     {
@@ -118,8 +146,17 @@ public class SingleStepControlTests
             (ParameterSpec spec, WeightTensor weights) = (moments.Parameter.Spec, moments.Parameter.Value);
             engine.Write(moments.Parameter.Gradient!, right.Gradients[spec.Name]);
             engine.AdamStep(
-                weights, moments.Parameter.Gradient!, moments.First, moments.Second,
-                scale, (float)right.LearningRate, (float)training.AdamBeta1, (float)training.AdamBeta2, (float)training.Eps, count);
+                weights,
+                moments.Parameter.Gradient!,
+                moments.First,
+                moments.Second,
+                scale,
+                (float)right.LearningRate,
+                (float)training.AdamBeta1,
+                (float)training.AdamBeta2,
+                (float)training.Eps,
+                count
+            );
             afterAdam[spec.Name] = trainer.Parameters.Read(spec.Name);
             if (spec.Sparsity != SparsityGroup.Dense && spec.Shape.Count == 2)
             {
@@ -135,7 +172,11 @@ public class SingleStepControlTests
             after[spec.Name] = trainer.Parameters.Read(spec.Name);
         }
 
-        return right with { AfterAdam = afterAdam, After = after };
+        return right with
+        {
+            AfterAdam = afterAdam,
+            After = after,
+        };
     }
 
     /// <summary>A fixture in which one entry of a tensor, the largest that is zeroed, is another number.</summary>

@@ -25,13 +25,19 @@ public class TrainingParityTests
         TrainingConfig training = OfficialSettings.Read(fixture.Meta, model);
         using IComputeEngine engine = Engines.Create(engineName);
         using var trainer = new Trainer(engine, model, training);
-        foreach (Parameter parameter in trainer.Parameters.All.Where(parameter => !parameter.Spec.IsBuffer || fixture.Contains("init/" + parameter.Spec.Name)))
+        foreach (
+            Parameter parameter in trainer.Parameters.All.Where(parameter =>
+                !parameter.Spec.IsBuffer || fixture.Contains("init/" + parameter.Spec.Name)
+            )
+        )
         {
             engine.Write(parameter.Value, fixture.Floats("init/" + parameter.Spec.Name));
         }
 
         trainer.Sparsity.ApplyAtStart();
-        var compared = new HashSet<string>(fixture.TensorNames.Where(name => name == "tokens" || name.StartsWith("init/", StringComparison.Ordinal)));
+        var compared = new HashSet<string>(
+            fixture.TensorNames.Where(name => name == "tokens" || name.StartsWith("init/", StringComparison.Ordinal))
+        );
         RequireWeights(fixture, "start/", trainer, compared);
         int[] tokens = fixture.Integers("tokens");
         int batchTokens = training.BatchSequences * training.ContextTokens;
@@ -43,7 +49,10 @@ public class TrainingParityTests
             Assert.Equal(expected.GetProperty("lr").GetDouble(), trainer.Sparsity.Schedule.LearningRate(step), 1e-12);
             RequireBudget(expected, trainer, step);
             (double loss, double rms) = trainer.Step(step, tokens.AsSpan(step * batchTokens, batchTokens));
-            Assert.True(Math.Abs(expected.GetProperty("loss").GetDouble() - loss) <= LossTolerance, $"{folder}, step {step}: loss {loss}, expected {expected.GetProperty("loss")}.");
+            Assert.True(
+                Math.Abs(expected.GetProperty("loss").GetDouble() - loss) <= LossTolerance,
+                $"{folder}, step {step}: loss {loss}, expected {expected.GetProperty("loss")}."
+            );
             Assert.Equal(expected.GetProperty("grad_rms").GetDouble(), rms, 1e-5 * rms);
             foreach (JsonProperty count in expected.GetProperty("nnz").EnumerateObject())
             {
@@ -67,7 +76,9 @@ public class TrainingParityTests
         Assert.Empty(fixture.TensorNames.Except(compared));
     }
 
-    /// <summary>The nonzero budget, and what it makes of each parameter: k entries of those the script selects, all of the others.</summary>
+    /// <summary>
+    /// The nonzero budget, and what it makes of each parameter: k entries of those the script selects, all of the others.
+    /// </summary>
     private static void RequireBudget(JsonElement expected, Trainer trainer, int step)
     {
         if (expected.GetProperty("pfrac").ValueKind == JsonValueKind.Number)
@@ -91,7 +102,9 @@ public class TrainingParityTests
         }
     }
 
-    /// <summary>Values within the fixture's tolerance, and of matrices the same support; nothing where the fixture has no such tensor.</summary>
+    /// <summary>
+    /// Values within the fixture's tolerance, and of matrices the same support; nothing where the fixture has no such tensor.
+    /// </summary>
     private static void Require(OfficialFixture fixture, string name, IComputeEngine engine, WeightTensor tensor, HashSet<string> compared)
     {
         if (!fixture.Contains(name))
@@ -107,7 +120,11 @@ public class TrainingParityTests
         {
             float[] expected = fixture.Floats(name);
             int other = Enumerable.Range(0, actual.Length).FirstOrDefault(i => (expected[i] == 0) != (actual[i] == 0), -1);
-            Assert.True(other < 0, $"{name}: entry {other} is {(other < 0 ? 0 : actual[other])}, expected {(other < 0 ? 0 : expected[other])}: another support.");
+            Assert.True(
+                other < 0,
+                $"{name}: entry {other} is {(other < 0 ? 0 : actual[other])}, expected {(other < 0 ? 0 : expected[other])}: another "
+                    + $"support."
+            );
         }
     }
 }

@@ -29,7 +29,9 @@ public class UnitParityTests
         foreach (string path in OfficialFolders.UnitFiles)
         {
             bool known = File.Exists(path) && Kinds.Any(kind => Path.GetFileName(path).StartsWith(kind, StringComparison.Ordinal));
-            bool paired = Path.GetExtension(path) == ".json" || (Path.GetExtension(path) == ".bin" && File.Exists(Path.ChangeExtension(path, ".json")));
+            bool paired =
+                Path.GetExtension(path) == ".json"
+                || (Path.GetExtension(path) == ".bin" && File.Exists(Path.ChangeExtension(path, ".json")));
             Assert.True(known && paired, $"{path}: is of no kind that is understood ({string.Join(", ", Kinds)}).");
         }
     }
@@ -44,16 +46,28 @@ public class UnitParityTests
             string name = entry.GetProperty("name").GetString()!;
             TrainingConfig config = OfficialSettings.Read(entry.GetProperty("hparams")).Resolved(new ModelConfig());
             var schedule = new Schedule(config, entry.GetProperty("total_steps").GetInt32());
-            Assert.Equal(["step", "lr", "pfrac", "L0frac_weights", "L0frac_embed_and_bias"], entry.GetProperty("columns").EnumerateArray().Select(column => column.GetString()));
+            Assert.Equal(
+                ["step", "lr", "pfrac", "L0frac_weights", "L0frac_embed_and_bias"],
+                entry.GetProperty("columns").EnumerateArray().Select(column => column.GetString())
+            );
             Assert.NotEmpty(entry.GetProperty("rows").EnumerateArray());
             foreach (JsonElement row in entry.GetProperty("rows").EnumerateArray())
             {
                 int step = row[0].GetInt32();
                 double[] expected = [.. row.EnumerateArray().Skip(1).Select(number => number.GetDouble())];
-                double[] actual = [schedule.LearningRate(step), schedule.Pfrac(step), schedule.MatrixFraction(step), schedule.EmbeddingFraction(step)];
+                double[] actual =
+                [
+                    schedule.LearningRate(step),
+                    schedule.Pfrac(step),
+                    schedule.MatrixFraction(step),
+                    schedule.EmbeddingFraction(step),
+                ];
                 for (int i = 0; i < actual.Length; i++)
                 {
-                    Assert.True(Math.Abs(expected[i] - actual[i]) <= 1e-12 * Math.Max(1, expected[i]), $"{name}, step {step}, column {i + 1}: {actual[i]}, expected {expected[i]}.");
+                    Assert.True(
+                        Math.Abs(expected[i] - actual[i]) <= 1e-12 * Math.Max(1, expected[i]),
+                        $"{name}, step {step}, column {i + 1}: {actual[i]}, expected {expected[i]}."
+                    );
                 }
             }
         }
@@ -99,8 +113,14 @@ public class UnitParityTests
             double[] values = [.. parameters.Read(entry.Name).Select(value => (double)value)];
             double ownMean = values.Average();
             double own = Math.Sqrt(values.Sum(value => (value - ownMean) * (value - ownMean)) / values.Length);
-            Assert.True(Math.Abs(own - deviation) <= 5 * deviation * Math.Sqrt(2.0 / 2 / values.Length), $"{entry.Name}: deviation {own}, expected {deviation}.");
-            Assert.True(Math.Abs(ownMean - mean) <= 5 * deviation * Math.Sqrt(2.0 / values.Length), $"{entry.Name}: mean {ownMean}, expected {mean}.");
+            Assert.True(
+                Math.Abs(own - deviation) <= 5 * deviation * Math.Sqrt(2.0 / 2 / values.Length),
+                $"{entry.Name}: deviation {own}, expected {deviation}."
+            );
+            Assert.True(
+                Math.Abs(ownMean - mean) <= 5 * deviation * Math.Sqrt(2.0 / values.Length),
+                $"{entry.Name}: mean {ownMean}, expected {mean}."
+            );
         }
 
         int[] Shape(string name) => [.. stats.GetProperty(name).GetProperty("shape").EnumerateArray().Select(size => size.GetInt32())];
@@ -125,7 +145,9 @@ public class UnitParityTests
                 PfracAnnealInitial = settings.GetProperty("pfrac").GetDouble(),
                 ExpansionFactor = settings.GetProperty("expansion_factor").GetDouble(),
                 ExpansionFactorMlp = settings.GetProperty("expansion_factor_mlp").GetDouble(),
-                MinimumAlivePerNeuron = settings.GetProperty("achyuta_mixed_neuronwise_v2").GetBoolean() ? settings.GetProperty("minimum_alive_per_neuron").GetInt32() : 0,
+                MinimumAlivePerNeuron = settings.GetProperty("achyuta_mixed_neuronwise_v2").GetBoolean()
+                    ? settings.GetProperty("minimum_alive_per_neuron").GetInt32()
+                    : 0,
                 SparseBiases = false,
                 PositionEmbeddings = PositionEmbeddings.Learned,
             }.Resolved(model);
@@ -141,11 +163,21 @@ public class UnitParityTests
             {
                 ParameterSpec spec = parameter.Spec;
                 JsonElement k = settings.GetProperty("k").GetProperty(spec.Name);
-                Assert.Equal((prefix, spec.Name, k.ValueKind == JsonValueKind.Null ? spec.Length : k.GetInt32()), (prefix, spec.Name, sparsity.Kept(spec, 0)));
+                Assert.Equal(
+                    (prefix, spec.Name, k.ValueKind == JsonValueKind.Null ? spec.Length : k.GetInt32()),
+                    (prefix, spec.Name, sparsity.Kept(spec, 0))
+                );
                 float[] before = fixture.Floats(prefix + "before/" + spec.Name);
                 byte[] kept = fixture.Bytes(prefix + "kept/" + spec.Name);
-                Comparison.SameBits([.. before.Zip(kept, (value, keep) => keep != 0 ? value : 0)], parameters.Read(spec.Name), $"{engineName}: {prefix}{spec.Name}");
-                Assert.Equal((spec.Name, settings.GetProperty("nnz").GetProperty(spec.Name).GetInt32()), (spec.Name, engine.CountNonzero(parameter.Value)));
+                Comparison.SameBits(
+                    [.. before.Zip(kept, (value, keep) => keep != 0 ? value : 0)],
+                    parameters.Read(spec.Name),
+                    $"{engineName}: {prefix}{spec.Name}"
+                );
+                Assert.Equal(
+                    (spec.Name, settings.GetProperty("nnz").GetProperty(spec.Name).GetInt32()),
+                    (spec.Name, engine.CountNonzero(parameter.Value))
+                );
                 compared += 2;
             }
         }
@@ -191,5 +223,7 @@ public class UnitParityTests
     }
 
     private static IEnumerable<string> FilesOf(string kind) =>
-        OfficialFolders.UnitFiles.Where(path => Path.GetFileName(path).StartsWith(kind, StringComparison.Ordinal) && Path.GetExtension(path) == ".json");
+        OfficialFolders.UnitFiles.Where(path =>
+            Path.GetFileName(path).StartsWith(kind, StringComparison.Ordinal) && Path.GetExtension(path) == ".json"
+        );
 }

@@ -2,8 +2,16 @@ namespace Sparsity.TestSupport;
 
 public static partial class Reference
 {
-    /// <summary>Causal attention with an optional sink logit per head; output [B,T,H*Dh] and the logarithm of each softmax's denominator [B,T,H].</summary>
-    public static (double[,,] Output, double[,,] LogSumExp) Attention(double[,,] query, double[,,] key, double[,,] value, int heads, double[]? sink)
+    /// <summary>
+    /// Causal attention with an optional sink logit per head; output [B,T,H*Dh] and the logarithm of each softmax's denominator [B,T,H].
+    /// </summary>
+    public static (double[,,] Output, double[,,] LogSumExp) Attention(
+        double[,,] query,
+        double[,,] key,
+        double[,,] value,
+        int heads,
+        double[]? sink
+    )
     {
         int tokens = query.GetLength(1);
         int width = query.GetLength(2) / heads;

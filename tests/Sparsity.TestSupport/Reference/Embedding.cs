@@ -13,7 +13,9 @@ public static partial class Reference
             {
                 for (int c = 0; c < channels; c++)
                 {
-                    result[b, t, c] = (tokenEmbedding is null ? 0 : tokenEmbedding[tokens[b, t], c]) + (positionEmbedding is null ? 0 : positionEmbedding[t, c]);
+                    result[b, t, c] =
+                        (tokenEmbedding is null ? 0 : tokenEmbedding[tokens[b, t], c])
+                        + (positionEmbedding is null ? 0 : positionEmbedding[t, c]);
                 }
             }
         }

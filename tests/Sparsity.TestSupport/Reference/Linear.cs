@@ -1,6 +1,9 @@
 namespace Sparsity.TestSupport;
 
-/// <summary>Every operation of the seam in double precision, as plainly as it can be written. Arrays are [sequence, token, channel]; weights [output, input].</summary>
+/// <summary>
+/// Every operation of the seam in double precision, as plainly as it can be written. Arrays are [sequence, token, channel]; weights
+/// [output, input].
+/// </summary>
 public static partial class Reference
 {
     /// <summary>output [B,T,O] = input [B,T,I] * weight^T + bias.</summary>

@@ -4,9 +4,17 @@ namespace Sparsity.TestSupport;
 
 public static partial class Reference
 {
-    /// <summary>RMSNorm or LayerNorm over the channels of each token, and their statistics [B,T,2]: mean (0 for RMSNorm) and reciprocal deviation.</summary>
+    /// <summary>
+    /// RMSNorm or LayerNorm over the channels of each token, and their statistics [B,T,2]: mean (0 for RMSNorm) and reciprocal deviation.
+    /// </summary>
     /// <param name="scale">[B,T,2] statistics whose reciprocal deviations are taken in place of the input's own.</param>
-    public static (double[,,] Output, double[,,] Statistics) Norm(NormKind kind, double[,,] input, double[] weight, double[]? bias, double[,,]? scale = null)
+    public static (double[,,] Output, double[,,] Statistics) Norm(
+        NormKind kind,
+        double[,,] input,
+        double[] weight,
+        double[]? bias,
+        double[,,]? scale = null
+    )
     {
         int channels = input.GetLength(2);
         var output = (double[,,])input.Clone();
@@ -27,7 +35,9 @@ public static partial class Reference
                     variance += (input[b, t, c] - mean) * (input[b, t, c] - mean) / channels;
                 }
 
-                double reciprocal = scale is not null ? scale[b, t, 1] : 1 / Math.Sqrt(variance + (kind == NormKind.LayerNorm ? 1e-5f : 1.1920929e-7f));
+                double reciprocal = scale is not null
+                    ? scale[b, t, 1]
+                    : 1 / Math.Sqrt(variance + (kind == NormKind.LayerNorm ? 1e-5f : 1.1920929e-7f));
                 for (int c = 0; c < channels; c++)
                 {
                     output[b, t, c] = ((input[b, t, c] - mean) * reciprocal * weight[c]) + (bias is null ? 0 : bias[c]);

@@ -4,8 +4,17 @@ public static partial class Reference
 {
     /// <summary>One Adam step as IComputeEngine.AdamStep states it; overwrites weights and moments.</summary>
     public static void AdamStep(
-        Span<double> weights, ReadOnlySpan<double> gradient, Span<double> firstMoment, Span<double> secondMoment,
-        double gradientScale, double learningRate, double beta1, double beta2, double epsilon, int step)
+        Span<double> weights,
+        ReadOnlySpan<double> gradient,
+        Span<double> firstMoment,
+        Span<double> secondMoment,
+        double gradientScale,
+        double learningRate,
+        double beta1,
+        double beta2,
+        double epsilon,
+        int step
+    )
     {
         for (int i = 0; i < weights.Length; i++)
         {

@@ -27,11 +27,17 @@ public sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<strin
         {
             residual = AfterAddition(residual, Attention(layer, residual, embedded), new Site(layer, SiteKind.ResidMid));
             residual = AfterAddition(
-                residual, Mlp(layer, residual, embedded), layer == config.NLayer - 1 ? new Site(config.NLayer, SiteKind.FinalResid) : new Site(layer + 1, SiteKind.ResidIn));
+                residual,
+                Mlp(layer, residual, embedded),
+                layer == config.NLayer - 1 ? new Site(config.NLayer, SiteKind.FinalResid) : new Site(layer + 1, SiteKind.ResidIn)
+            );
         }
 
         double[,,] logits = Reference.Linear(
-            Norm(ParameterNames.FinalNorm, residual), Matrix(config.TiedUnembed ? ParameterNames.Token : ParameterNames.Unembedding), Vector(ParameterNames.LogitsBias));
+            Norm(ParameterNames.FinalNorm, residual),
+            Matrix(config.TiedUnembed ? ParameterNames.Token : ParameterNames.Unembedding),
+            Vector(ParameterNames.LogitsBias)
+        );
         return config.EnableBigramTable ? Reference.Bigram(tokens, Matrix(ParameterNames.Bigram), logits) : logits;
     }
 
@@ -40,9 +46,15 @@ public sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<strin
         string prefix = ParameterNames.Layer(layer);
         double[,,] input = At(new Site(layer, SiteKind.AttnActIn), Input(prefix, "1", residual, positions));
         double[,,] all = Linear(prefix + "attn.c_attn", input);
-        double[,,] output = Reference.Attention(
-            At(new Site(layer, SiteKind.AttnQ), Part(all, 0)), At(new Site(layer, SiteKind.AttnK), Part(all, 1)), At(new Site(layer, SiteKind.AttnV), Part(all, 2)),
-            config.NHead, Vector(prefix + "attn.attn_imp.sink_logit")).Output;
+        double[,,] output = Reference
+            .Attention(
+                At(new Site(layer, SiteKind.AttnQ), Part(all, 0)),
+                At(new Site(layer, SiteKind.AttnK), Part(all, 1)),
+                At(new Site(layer, SiteKind.AttnV), Part(all, 2)),
+                config.NHead,
+                Vector(prefix + "attn.attn_imp.sink_logit")
+            )
+            .Output;
         return At(new Site(layer, SiteKind.AttnResidDelta), Linear(prefix + "attn.c_proj", output));
     }
 
@@ -50,8 +62,14 @@ public sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<strin
     {
         string prefix = ParameterNames.Layer(layer);
         double[,,] input = At(new Site(layer, SiteKind.MlpActIn), Input(prefix, "2", residual, positions));
-        double[,,] neurons = Reference.Activation(config.ActivationKind, At(new Site(layer, SiteKind.MlpPreAct), Linear(prefix + "mlp.c_fc", input)));
-        return At(new Site(layer, SiteKind.MlpResidDelta), Linear(prefix + "mlp.c_proj", At(new Site(layer, SiteKind.MlpPostAct), neurons)));
+        double[,,] neurons = Reference.Activation(
+            config.ActivationKind,
+            At(new Site(layer, SiteKind.MlpPreAct), Linear(prefix + "mlp.c_fc", input))
+        );
+        return At(
+            new Site(layer, SiteKind.MlpResidDelta),
+            Linear(prefix + "mlp.c_proj", At(new Site(layer, SiteKind.MlpPostAct), neurons))
+        );
     }
 
     private double[,,] AfterAddition(double[,,] residual, double[,,] delta, Site site)
@@ -70,7 +88,11 @@ public sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<strin
 
         double[,,] normedPositions = Norm($"{prefix}ln_p{number}", positions);
         int first = normed.GetLength(2);
-        return Build(normed, first + normedPositions.GetLength(2), (b, t, c) => c < first ? normed[b, t, c] : normedPositions[b, t, c - first]);
+        return Build(
+            normed,
+            first + normedPositions.GetLength(2),
+            (b, t, c) => c < first ? normed[b, t, c] : normedPositions[b, t, c - first]
+        );
     }
 
     /// <summary>AbsTopK where the configuration has it.</summary>
@@ -88,7 +110,8 @@ public sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<strin
     private double[,,] Part(double[,,] all, int part) =>
         Build(all, config.AttentionChannels, (b, t, c) => all[b, t, (part * config.AttentionChannels) + c]);
 
-    private double[,,] Norm(string name, double[,,] input) => Reference.Norm(config.NormKind, input, Vector(name + ".weight")!, Vector(name + ".bias")).Output;
+    private double[,,] Norm(string name, double[,,] input) =>
+        Reference.Norm(config.NormKind, input, Vector(name + ".weight")!, Vector(name + ".bias")).Output;
 
     private double[,,] Linear(string name, double[,,] input) => Reference.Linear(input, Matrix(name + ".weight"), Vector(name + ".bias"));
 

@@ -1,8 +1,8 @@
 using System.Text.Json;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Released;
 using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
+using Sparsity.Core.Released;
 using Sparsity.Core.Tensors;
 using Sparsity.Faults;
 using Sparsity.TestSupport;
@@ -25,26 +25,48 @@ public class CircuitImportTests
         RequireNumbers(fixture, expected, circuit, inputs);
 
         string[] places = file.Split('/');
-        Assert.Equal((CircuitImport.TaskName(places[^4]), places[^4], places[^3], places[^2]),
-            (circuit.Task, circuit.Imported!.Task, circuit.Imported.Sweep, circuit.Imported.K));
+        Assert.Equal(
+            (CircuitImport.TaskName(places[^4]), places[^4], places[^3], places[^2]),
+            (circuit.Task, circuit.Imported!.Task, circuit.Imported.Sweep, circuit.Imported.K)
+        );
         CircuitMeasurements m = circuit.Measurements;
         JsonElement others = expected.GetProperty("other_readings_of_the_mask_stored_units");
         Assert.Equal(others.GetProperty("only_the_circuit_frozen").GetDouble(), 2 * m.LossWithoutCircuit, fixture.Tolerance);
         Assert.Equal(others.GetProperty("everything_frozen").GetDouble(), 2 * m.LossEmpty, fixture.Tolerance);
 
         // Two wrong readings of the mask, which must not come out as right.
-        Assert.Equal(others.GetProperty("zero_instead_of_mean").GetDouble(), 2 * Loss(new float[inputs.Means.Length], finalResid: true),
-            fixture.Tolerance);
-        Assert.Equal(others.GetProperty("final_resid_left_alone").GetDouble(), 2 * Loss(inputs.Means, finalResid: false),
-            fixture.Tolerance);
+        Assert.Equal(
+            others.GetProperty("zero_instead_of_mean").GetDouble(),
+            2 * Loss(new float[inputs.Means.Length], finalResid: true),
+            fixture.Tolerance
+        );
+        Assert.Equal(
+            others.GetProperty("final_resid_left_alone").GetDouble(),
+            2 * Loss(inputs.Means, finalResid: false),
+            fixture.Tolerance
+        );
 
         double Loss(float[] means, bool finalResid)
         {
-            var config = new PruningConfig { MaxTokens = inputs.LongestPrompt, TestPairs = inputs.Pairs.Count, FinalResid = finalResid };
-            using var evaluator = new CircuitEvaluator(fixture.Model, finalResid ? means
-                : means[..new NodeLayout(fixture.Model.Config).Count], config);
-            return evaluator.Loss(evaluator.Graph.Layout.MaskOf(circuit.Nodes.Select(node => node.Name).Where(name =>
-                finalResid || !name.StartsWith("final_resid", StringComparison.Ordinal))), inputs.Pairs);
+            var config = new PruningConfig
+            {
+                MaxTokens = inputs.LongestPrompt,
+                TestPairs = inputs.Pairs.Count,
+                FinalResid = finalResid,
+            };
+            using var evaluator = new CircuitEvaluator(
+                fixture.Model,
+                finalResid ? means : means[..new NodeLayout(fixture.Model.Config).Count],
+                config
+            );
+            return evaluator.Loss(
+                evaluator.Graph.Layout.MaskOf(
+                    circuit
+                        .Nodes.Select(node => node.Name)
+                        .Where(name => finalResid || !name.StartsWith("final_resid", StringComparison.Ordinal))
+                ),
+                inputs.Pairs
+            );
         }
     }
 
@@ -58,7 +80,12 @@ public class CircuitImportTests
     {
         using var fixture = new ReleasedFixture(folder);
         (Circuit circuit, CircuitInputs inputs) = fixture.Import(file);
-        var config = new PruningConfig { MaxTokens = inputs.LongestPrompt, TestPairs = inputs.Pairs.Count, FinalResid = true };
+        var config = new PruningConfig
+        {
+            MaxTokens = inputs.LongestPrompt,
+            TestPairs = inputs.Pairs.Count,
+            FinalResid = true,
+        };
         using var evaluator = new CircuitEvaluator(fixture.Model, inputs.Means, config);
         bool[] nodes = evaluator.Graph.Layout.MaskOf(circuit.Nodes.Select(node => node.Name));
         string before = fixture.Model.Parameters.Fingerprint();
@@ -82,8 +109,9 @@ public class CircuitImportTests
         File.WriteAllBytes(folder["odd.pt"], Odd(PlainPickle.Read(Path.Combine(fixture.Folder, Largest))).Archive());
         string means = Path.Combine(fixture.Folder, "viz/csp_tiny/mean_baseline_pretrain.pt");
 
-        (Circuit circuit, CircuitInputs inputs) = new CircuitImport("model", fixture.Model, null) { Means = means,
-            Task = "quotes" }.Import(folder["odd.pt"]);
+        (Circuit circuit, CircuitInputs inputs) = new CircuitImport("model", fixture.Model, null) { Means = means, Task = "quotes" }.Import(
+            folder["odd.pt"]
+        );
 
         RequireNumbers(fixture, fixture.Expected.GetProperty("files").GetProperty(Largest), circuit, inputs);
         Assert.Equal(("quotes", null, null), (circuit.Task, circuit.Imported!.Sweep, circuit.Imported.K));
@@ -100,8 +128,11 @@ public class CircuitImportTests
         Circuit circuit = new CircuitImport("model", fixture.Model, null).Import(folder["viz_data.pt"]).Circuit;
 
         Assert.StartsWith("zero: ", circuit.Imported!.Means, StringComparison.Ordinal);
-        Assert.Equal(expected.GetProperty("other_readings_of_the_mask_stored_units").GetProperty("zero_instead_of_mean").GetDouble(),
-            2 * circuit.Measurements.Loss, fixture.Tolerance);
+        Assert.Equal(
+            expected.GetProperty("other_readings_of_the_mask_stored_units").GetProperty("zero_instead_of_mean").GetDouble(),
+            2 * circuit.Measurements.Loss,
+            fixture.Tolerance
+        );
     }
 
     [Fact]
@@ -120,7 +151,8 @@ public class CircuitImportTests
         ((PickledDictionary)((PickledDictionary)pickle.Root!).Field("importances")!).Replace("loss", 1e6);
         File.WriteAllBytes(folder["viz_data.pt"], pickle.Archive());
         BadInputException unknown = Assert.Throws<BadInputException>(() =>
-            new CircuitImport("model", fixture.Model, null).Import(folder["viz_data.pt"]));
+            new CircuitImport("model", fixture.Model, null).Import(folder["viz_data.pt"])
+        );
         Assert.Contains("--answers A,B; the model's own most common answers are 40,41", unknown.Message, StringComparison.Ordinal);
     }
 
@@ -145,8 +177,11 @@ public class CircuitImportTests
         Assert.Equal(["1.attn.v.6"], edited.RemovedByHand);
         Assert.DoesNotContain(edited.Nodes, node => node.Name == "1.attn.v.6");
         Assert.Null(edited.Imported!.StoredLoss);
-        Assert.Equal(circuit.Nodes.Single(node => node.Name == "1.attn.v.6").AblationEffect!.Value,
-            edited.Measurements.Loss - circuit.Measurements.Loss, fixture.Tolerance);
+        Assert.Equal(
+            circuit.Nodes.Single(node => node.Name == "1.attn.v.6").AblationEffect!.Value,
+            edited.Measurements.Loss - circuit.Measurements.Loss,
+            fixture.Tolerance
+        );
         Assert.All(edited.Edges, edge => Assert.NotNull(edge.Effect));
     }
 
@@ -162,12 +197,16 @@ public class CircuitImportTests
     private static void RequireNumbers(ReleasedFixture fixture, JsonElement expected, Circuit circuit, CircuitInputs inputs)
     {
         double half = fixture.Tolerance / 2; // per prompt
-        var sites = expected.GetProperty("nodes_by_site").EnumerateObject().SelectMany(site =>
-            site.Value.EnumerateArray().Select(channel => $"{site.Name}.{channel}"));
+        var sites = expected
+            .GetProperty("nodes_by_site")
+            .EnumerateObject()
+            .SelectMany(site => site.Value.EnumerateArray().Select(channel => $"{site.Name}.{channel}"));
         Assert.Equal(sites.Order(StringComparer.Ordinal), circuit.Nodes.Select(node => node.Name).Order(StringComparer.Ordinal));
         JsonElement model = fixture.Expected.GetProperty("model");
-        Assert.Equal((model.GetProperty("nodes").GetInt32(), model.GetProperty("edges").GetInt32()),
-            (circuit.TotalNodes, circuit.TotalEdges));
+        Assert.Equal(
+            (model.GetProperty("nodes").GetInt32(), model.GetProperty("edges").GetInt32()),
+            (circuit.TotalNodes, circuit.TotalEdges)
+        );
         Assert.Equal(circuit.TotalNodes, circuit.Imported!.StoredTotalNodes);
 
         JsonElement[] edges = [.. expected.GetProperty("edge_list").EnumerateArray()];
@@ -206,10 +245,17 @@ public class CircuitImportTests
         JsonElement answers = fixture.Expected.GetProperty("answers");
         (int, int) pairOf = (answers.GetProperty("first_half").GetInt32(), answers.GetProperty("second_half").GetInt32());
         Assert.All(inputs.Pairs, pair => Assert.Equal(pairOf, (pair.AnswerA, pair.AnswerB)));
-        var prompts = fixture.Expected.GetProperty("prompts").EnumerateArray().Select(prompt =>
-            string.Join(' ', prompt.GetProperty("tokens").EnumerateArray()));
-        Assert.Equal(prompts, inputs.Pairs.Select(pair => pair.First).Concat(inputs.Pairs.Select(pair => pair.Second)).Select(tokens =>
-            string.Join(' ', tokens)));
+        var prompts = fixture
+            .Expected.GetProperty("prompts")
+            .EnumerateArray()
+            .Select(prompt => string.Join(' ', prompt.GetProperty("tokens").EnumerateArray()));
+        Assert.Equal(
+            prompts,
+            inputs
+                .Pairs.Select(pair => pair.First)
+                .Concat(inputs.Pairs.Select(pair => pair.Second))
+                .Select(tokens => string.Join(' ', tokens))
+        );
     }
 
     /// <summary>
@@ -242,8 +288,10 @@ public class CircuitImportTests
         }
 
         ((PickledDictionary)root.Field("circuit_data")!).TryAdd("prune_config", new PickledDictionary(isOrdered: false));
-        root.Replace("all_loss", ((List<object?>)root.Field("all_loss")!).Select(round =>
-            (object?)((IEnumerable<object?>)round!).ToArray()).ToArray());
+        root.Replace(
+            "all_loss",
+            ((List<object?>)root.Field("all_loss")!).Select(round => (object?)((IEnumerable<object?>)round!).ToArray()).ToArray()
+        );
         root.TryAdd("something new", 1L);
         importances.Remove("task_samples_circuit");
         importances.Remove("loc_interv_losses");
@@ -264,8 +312,12 @@ public class CircuitImportTests
         int width = (int)matrix.Shape[1];
         string key = "row under " + matrix.Storage.Key;
         storages[key] = [.. numbers, .. Enumerable.Repeat(BitConverter.GetBytes(9f), width).SelectMany(bytes => bytes)];
-        block[0] = new PickledTensor(new PickledStorage(matrix.Storage.Type, key, (numbers.Length / 4) + width), matrix.Offset,
-            [matrix.Shape[0] + 1, width], matrix.Strides);
+        block[0] = new PickledTensor(
+            new PickledStorage(matrix.Storage.Type, key, (numbers.Length / 4) + width),
+            matrix.Offset,
+            [matrix.Shape[0] + 1, width],
+            matrix.Strides
+        );
     }
 }
 

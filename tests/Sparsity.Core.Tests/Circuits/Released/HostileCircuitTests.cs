@@ -1,7 +1,7 @@
 using System.IO.Compression;
 using System.Text;
-using Sparsity.Core.Released;
 using Sparsity.Core.Model;
+using Sparsity.Core.Released;
 using Sparsity.Core.Tensors;
 using Sparsity.Faults;
 using Sparsity.TestSupport;
@@ -60,7 +60,8 @@ public sealed class HostileCircuitTests : IDisposable
         var loop = new PickledDictionary(isOrdered: false);
         loop.TryAdd("again", loop);
         BadInputException deep = Assert.Throws<BadInputException>(() =>
-            Deepest(new PickledValue(null!, new PickleBudget("x", 1000), loop)));
+            Deepest(new PickledValue(null!, new PickleBudget("x", 1000), loop))
+        );
         Assert.Contains("nested more than 12 levels deep", deep.Message, StringComparison.Ordinal);
 
         static PickledValue Deepest(PickledValue value) => Deepest(value.Field("again"));
@@ -80,7 +81,8 @@ public sealed class HostileCircuitTests : IDisposable
         byte[] bytes = Encoding.Latin1.GetBytes(pickle.ToString());
         object? root = RestrictedPickle.Read(bytes, "x", "a circuit");
         BadInputException e = Assert.Throws<BadInputException>(() =>
-            Count(new PickledValue(null!, new PickleBudget("x", 4L * bytes.Length), root)));
+            Count(new PickledValue(null!, new PickleBudget("x", 4L * bytes.Length), root))
+        );
         Assert.Contains("repeat one another", e.Message, StringComparison.Ordinal);
 
         static long Count(PickledValue value) => value.IsSequence ? value.Items().Sum(Count) : 1;
@@ -92,8 +94,14 @@ public sealed class HostileCircuitTests : IDisposable
     [Fact]
     public void HugeMemosAndDeepNestingEnd()
     {
-        byte[] memo = [(byte)'N', .. Enumerable.Range(0, 50_000).SelectMany(i =>
-            new[] { (byte)'r' }.Concat(BitConverter.GetBytes(unchecked((uint)i * 2654435761)))), (byte)'.'];
+        byte[] memo =
+        [
+            (byte)'N',
+            .. Enumerable
+                .Range(0, 50_000)
+                .SelectMany(i => new[] { (byte)'r' }.Concat(BitConverter.GetBytes(unchecked((uint)i * 2654435761)))),
+            (byte)'.',
+        ];
         Refused("is no dictionary", memo);
         Refused("left over", [.. Enumerable.Repeat((byte)']', 100_000), (byte)'.']);
         Refused("is no dictionary", [.. Enumerable.Repeat((byte)']', 100_000), .. Enumerable.Repeat((byte)'a', 99_999), (byte)'.']);
@@ -104,8 +112,10 @@ public sealed class HostileCircuitTests : IDisposable
         const string Storage = "(X\u0007\0\0\0storagectorch\nFloatStorage\nX\u0001\0\0\00X\u0003\0\0\0cpuK\u0004tQ";
         string shape = "(" + string.Concat(Enumerable.Repeat("K\u0001", 100_000)) + "tq\u0001";
         string tensor = "ctorch._utils\n_rebuild_tensor_v2\n(" + Storage + "K\0h\u0001h\u0001\u0089ccollections\nOrderedDict\n)RtR";
-        Refused("a tensor has 100000 dimensions",
-            Encoding.Latin1.GetBytes("](" + shape + string.Concat(Enumerable.Repeat(tensor, 1000)) + "e."));
+        Refused(
+            "a tensor has 100000 dimensions",
+            Encoding.Latin1.GetBytes("](" + shape + string.Concat(Enumerable.Repeat(tensor, 1000)) + "e.")
+        );
     }
 
     [Fact]
@@ -130,19 +140,25 @@ public sealed class HostileCircuitTests : IDisposable
         Changed("importances.loss is NaN", root => Importances(root).Replace("loss", double.NaN));
         Changed("importances.interv_loss is Infinity", root => Importances(root).Replace("interv_loss", double.PositiveInfinity));
         Changed("importances.interv_loss is no number", root => Importances(root).Replace("interv_loss", "0.2"));
-        Changed("circuit_data[0.attn.v] has channel 32, but 0.attn.v has 0 to 31", root =>
-            Data(root).Replace("0.attn.v", new List<object?> { 8L, 32L }));
+        Changed(
+            "circuit_data[0.attn.v] has channel 32, but 0.attn.v has 0 to 31",
+            root => Data(root).Replace("0.attn.v", new List<object?> { 8L, 32L })
+        );
         Changed("circuit_data[0.attn.v] has channel -1", root => Data(root).Replace("0.attn.v", new List<object?> { -1L }));
         Changed("circuit_data[0.attn.v] has channel 8 twice", root => Data(root).Replace("0.attn.v", new List<object?> { 8L, 8L }));
-        Changed("circuit_data[0.attn.v] has 0.5, which is no whole number", root =>
-            Data(root).Replace("0.attn.v", new List<object?> { 0.5 }));
+        Changed(
+            "circuit_data[0.attn.v] has 0.5, which is no whole number",
+            root => Data(root).Replace("0.attn.v", new List<object?> { 0.5 })
+        );
         Changed("is 2.attn.v, which is no node location", root => Data(root).TryAdd("2.attn.v", new List<object?> { 1L }));
         Changed("has 1 losses, but circuit_data 3 channels", root => Node(root, "0.attn.v", new List<object?> { 0.1 }));
         Changed("has NaN, but must have finite numbers", root => Node(root, "0.attn.v", new List<object?> { 0.1, double.NaN, 0.3 }));
         Changed("n_layer is 3, but the model's is 2: the circuit belongs to another model", root => Model(root).Replace("n_layer", 3L));
         Changed("vocab_size is 2048, but the model's is 64", root => Model(root).Replace("vocab_size", 2048L));
-        Changed("is not a matrix, its source and target channels, and its two locations", root =>
-            ((List<object?>)Importances(root).Field("pair_data")!)[0] = new List<object?> { 1L, 2L, 3L });
+        Changed(
+            "is not a matrix, its source and target channels, and its two locations",
+            root => ((List<object?>)Importances(root).Field("pair_data")!)[0] = new List<object?> { 1L, 2L, 3L }
+        );
         Changed("task_samples", root => Importances(root).Replace("task_samples", new List<object?>()));
     }
 
@@ -168,9 +184,23 @@ public sealed class HostileCircuitTests : IDisposable
     /// <summary>A file with one location's channels and one list of edges, as text of pickles.</summary>
     private static byte[] Circuit(string site, string channels, string pairs)
     {
-        string text = "}(" + Text("circuit_data") + "}" + Text(site) + channels + "s" + Text("importances") + "}("
-            + Text("beeg_model_config") + "}" + Text("loss") + "K\u0001"
-            + Text("interv_loss") + "K\u0001" + (pairs.Length == 0 ? "" : Text("pair_data") + pairs) + "uu.";
+        string text =
+            "}("
+            + Text("circuit_data")
+            + "}"
+            + Text(site)
+            + channels
+            + "s"
+            + Text("importances")
+            + "}("
+            + Text("beeg_model_config")
+            + "}"
+            + Text("loss")
+            + "K\u0001"
+            + Text("interv_loss")
+            + "K\u0001"
+            + (pairs.Length == 0 ? "" : Text("pair_data") + pairs)
+            + "uu.";
         return Encoding.Latin1.GetBytes(text);
 
         static string Text(string text) => $"X{(char)text.Length}\0\0\0{text}";

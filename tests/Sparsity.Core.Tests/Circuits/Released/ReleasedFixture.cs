@@ -1,8 +1,8 @@
 using System.Text.Json;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Released;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
+using Sparsity.Core.Released;
 using Sparsity.Core.Runs;
 using Sparsity.Kernels.Cpu;
 
@@ -34,10 +34,13 @@ internal sealed class ReleasedFixture : IDisposable
         get
         {
             var data = new TheoryData<string, string>();
-            foreach (string expected in OfficialFixture.Roots.Select(root =>
-                Path.Combine(root, "official-circuits")).Where(Directory.Exists)
-                .SelectMany(root => Directory.EnumerateFiles(root, "expected.json",
-                    SearchOption.AllDirectories)).Order(StringComparer.Ordinal))
+            foreach (
+                string expected in OfficialFixture
+                    .Roots.Select(root => Path.Combine(root, "official-circuits"))
+                    .Where(Directory.Exists)
+                    .SelectMany(root => Directory.EnumerateFiles(root, "expected.json", SearchOption.AllDirectories))
+                    .Order(StringComparer.Ordinal)
+            )
             {
                 using JsonDocument json = JsonDocument.Parse(File.ReadAllBytes(expected));
                 foreach (JsonProperty file in json.RootElement.GetProperty("files").EnumerateObject())

@@ -38,7 +38,10 @@ public sealed class DeviceCheckTests : IDisposable
         Assert.Equal(operations, Failing());
     }
 
-    /// <summary>Whichever kernel does nothing, an item that launches it fails: none computes what nobody compares, or what counts for nothing beside larger numbers.</summary>
+    /// <summary>
+    /// Whichever kernel does nothing, an item that launches it fails: none computes what nobody compares, or what counts for nothing beside
+    /// larger numbers.
+    /// </summary>
     [Fact]
     public void NoKernelCanBeLeftOutUnnoticed()
     {
@@ -55,7 +58,12 @@ public sealed class DeviceCheckTests : IDisposable
         }
 
         Assert.Empty(EveryKernel().Except(launching.Keys.Select(Definition)));
-        string[] unnoticed = [.. launching.Where(entry => !entry.Value.Any(item => FailsWithout(entry.Key, item))).Select(entry => $"{entry.Key}, in {items[entry.Value[0]].Name}")];
+        string[] unnoticed =
+        [
+            .. launching
+                .Where(entry => !entry.Value.Any(item => FailsWithout(entry.Key, item)))
+                .Select(entry => $"{entry.Key}, in {items[entry.Value[0]].Name}"),
+        ];
         Assert.True(unnoticed.Length == 0, string.Join('\n', unnoticed));
 
         static Type Definition(Type kernel) => kernel.IsGenericType ? kernel.GetGenericTypeDefinition() : kernel;
@@ -67,7 +75,10 @@ public sealed class DeviceCheckTests : IDisposable
     {
         int launches = 0;
         _accelerator.LeavesOut = type => type.DeclaringType?.Name == "AdamW" && ++launches % 2 == 0;
-        ParityResult result = new DeviceCheck(_device, _reference).Operations(OperationRuns.Odd, "odd").Single(item => item.Name.StartsWith("AdamStep", StringComparison.Ordinal)).Run();
+        ParityResult result = new DeviceCheck(_device, _reference)
+            .Operations(OperationRuns.Odd, "odd")
+            .Single(item => item.Name.StartsWith("AdamStep", StringComparison.Ordinal))
+            .Run();
         Assert.False(result.Ok);
         Assert.Contains("a second run changed", result.Detail, StringComparison.Ordinal);
     }
@@ -81,7 +92,8 @@ public sealed class DeviceCheckTests : IDisposable
         Assert.All(check.OfficialSteps(OfficialFixture.CarriedSteps), item => Assert.False(item.Run().Ok));
     }
 
-    private static IEnumerable<Type> EveryKernel() => typeof(GpuEngine).Assembly.GetTypes().Where(type => type.IsValueType && type.GetInterfaces().Contains(typeof(IKernel)));
+    private static IEnumerable<Type> EveryKernel() =>
+        typeof(GpuEngine).Assembly.GetTypes().Where(type => type.IsValueType && type.GetInterfaces().Contains(typeof(IKernel)));
 
     private CheckItem[] Items(GpuEngine device)
     {
@@ -90,17 +102,27 @@ public sealed class DeviceCheckTests : IDisposable
         [
             .. check.Operations(OperationRuns.Odd, "odd"),
             .. check.ShapesAtWhichKernelsChange().Where(item => !item.Name.Contains("1100 tokens", StringComparison.Ordinal)),
-            check.Training(2), check.TrainingInParts(2), check.MaskTraining(1, false), check.Bridges(1),
+            check.Training(2),
+            check.TrainingInParts(2),
+            check.MaskTraining(1, false),
+            check.Bridges(1),
         ];
     }
 
-    /// <summary>On a new device, whose workspaces do not hold the right numbers from before. What the kernel should have written may be used as an index.</summary>
+    /// <summary>
+    /// On a new device, whose workspaces do not hold the right numbers from before. What the kernel should have written may be used as an
+    /// index.
+    /// </summary>
     private bool FailsWithout(Type kernel, int item)
     {
         Context context = Context.Create(_ => { });
         Accelerator accelerator = context.Devices[0].CreateAccelerator(context);
         accelerator.LeavesOut = type => type == kernel;
-        using var device = new GpuEngine(new GpuDevice(context, accelerator, context.Devices[0].MemorySize, warpSize: 1, rowThreads: 2), "gpu", "");
+        using var device = new GpuEngine(
+            new GpuDevice(context, accelerator, context.Devices[0].MemorySize, warpSize: 1, rowThreads: 2),
+            "gpu",
+            ""
+        );
         try
         {
             return !Items(device)[item].Run().Ok;
@@ -111,5 +133,11 @@ public sealed class DeviceCheckTests : IDisposable
         }
     }
 
-    private string[] Failing() => [.. new DeviceCheck(_device, _reference).Operations(OperationRuns.Odd, "odd").Where(item => !item.Run().Ok).Select(item => item.Name)];
+    private string[] Failing() =>
+        [
+            .. new DeviceCheck(_device, _reference)
+                .Operations(OperationRuns.Odd, "odd")
+                .Where(item => !item.Run().Ok)
+                .Select(item => item.Name),
+        ];
 }

@@ -89,7 +89,11 @@ public sealed class GroupRunTests : IDisposable
     public void BarrierThatSomeThreadsMissIsAnError()
     {
         var failure = Assert.Throws<InvalidOperationException>(() => Launch(new Diverging(_values), 1, Threads));
-        Assert.Contains("Divergent barrier in Diverging, group (0, 0): of 8 threads, 3 ended and 5 wait", failure.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Divergent barrier in Diverging, group (0, 0): of 8 threads, 3 ended and 5 wait",
+            failure.Message,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 extern alias checker;
+using checker::Sparsity.Kernels.Gpu;
 
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
@@ -7,7 +8,6 @@ using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
 using Sparsity.TestSupport;
-using checker::Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Kernels.Tests.Gpu.Checker;
 
@@ -22,7 +22,15 @@ public class MemoryEstimateTests
     {
         foreach (ModelConfig model in new[] { TinyModels.Config, (TinyModels.Config with { DPosEmb = 4, Afrac = null }).Validated() })
         {
-            TrainingConfig training = (TinyModels.Training with { Pfrac = null, Density = 0.12, MinimumAlivePerNeuron = 1, BatchParts = parts }).Resolved(model);
+            TrainingConfig training = (
+                TinyModels.Training with
+                {
+                    Pfrac = null,
+                    Density = 0.12,
+                    MinimumAlivePerNeuron = 1,
+                    BatchParts = parts,
+                }
+            ).Resolved(model);
             using var engine = (GpuEngine)Engines.Create("gpu kernels under the checker");
             var estimate = MemoryEstimate.For(engine, model, training);
             Assert.Equal(0, engine.AllocatedBytes);
@@ -40,11 +48,22 @@ public class MemoryEstimateTests
         }
     }
 
-    /// <summary>Means, mask training, evaluation, and a pass over pretraining text while the search is still there, as the survey of a circuit's activations has it.</summary>
+    /// <summary>
+    /// Means, mask training, evaluation, and a pass over pretraining text while the search is still there, as the survey of a circuit's
+    /// activations has it.
+    /// </summary>
     [Fact]
     public void PruningTakesNoMoreThanIsEstimated()
     {
-        PruningConfig config = new() { Steps = 2, BatchPairs = 3, MaxTokens = 12, SelectionPairs = 3, TestPairs = 3, KCoef = [1e-3] };
+        PruningConfig config = new()
+        {
+            Steps = 2,
+            BatchPairs = 3,
+            MaxTokens = 12,
+            SelectionPairs = 3,
+            TestPairs = 3,
+            KCoef = [1e-3],
+        };
         const int Context = 6;
         using var engine = (GpuEngine)Engines.Create("gpu kernels under the checker");
         long estimate = PruningMemory.BytesOf(engine, TinyModels.Config, config, Context, withControls: false);
@@ -110,15 +129,28 @@ public class MemoryEstimateTests
         }
     }
 
-    /// <summary>A model of the paper's width with 64 pairs of 256 tokens a step, which would take 180 GB at once, fits into 80 GiB, controls and all.</summary>
+    /// <summary>
+    /// A model of the paper's width with 64 pairs of 256 tokens a step, which would take 180 GB at once, fits into 80 GiB, controls and
+    /// all.
+    /// </summary>
     [Fact]
     public void PruningAWideModelFitsOnALargeDevice()
     {
         const long Device = 80L << 30;
         ModelConfig model = new()
         {
-            BlockSize = 256, VocabSize = 2048, NLayer = 8, NHead = 128, DHeadField = 16, DModel = 2048, DMlpField = 8192, RmsNorm = true, Afrac = 0.25,
-            AfracLoctypes = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v", TiedUnembed = false, EnableBigramTable = true,
+            BlockSize = 256,
+            VocabSize = 2048,
+            NLayer = 8,
+            NHead = 128,
+            DHeadField = 16,
+            DModel = 2048,
+            DMlpField = 8192,
+            RmsNorm = true,
+            Afrac = 0.25,
+            AfracLoctypes = "attn_in,attn_out,mlp_in,mlp_out,mlp_neuron,attn_q,attn_k,attn_v",
+            TiedUnembed = false,
+            EnableBigramTable = true,
         };
         using var engine = new GpuEngine(new GpuDevice(null, null, Device, 32, 0), "gpu", "counted");
         var config = new PruningConfig { BatchPairs = 64, MaxTokens = 256 };

@@ -2,6 +2,7 @@ extern alias checker;
 
 using checker::ILGPU;
 using checker::ILGPU.Runtime;
+using checker::Sparsity.Kernels.Gpu;
 using Sparsity.Benchmarks;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Circuits;
@@ -10,13 +11,12 @@ using Sparsity.Core.Pruning;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
-using checker::Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Kernels.Tests.Gpu.Checker;
 
 /// <summary>
-/// What a step costs beside the time of its kernels, as the checker counts it: a device that has run out of work stands still for as long as the host waits, taking
-/// memory makes it wait, and every launch takes some microseconds.
+/// What a step costs beside the time of its kernels, as the checker counts it: a device that has run out of work stands still for as long
+/// as the host waits, taking memory makes it wait, and every launch takes some microseconds.
 /// </summary>
 public sealed class StepCostTests : IDisposable
 {
@@ -33,35 +33,53 @@ public sealed class StepCostTests : IDisposable
     public void Dispose() => _engine.Dispose();
 
     /// <summary>
-    /// One wait, for the loss and the root mean squares of gradient and weights together. Memory is taken by the first step, and by the first one that cuts weights; none
-    /// when lists of nonzeros come into use.
+    /// One wait, for the loss and the root mean squares of gradient and weights together. Memory is taken by the first step, and by the
+    /// first one that cuts weights; none when lists of nonzeros come into use.
     /// </summary>
     [Fact]
     public void ATrainingStepWaitsOnceAndTakesNoMemory()
     {
-        TrainingConfig training = (TinyModels.Training with { Pfrac = null, Density = 0.1, MinimumAlivePerNeuron = 1 }).Resolved(TinyModels.Config);
+        TrainingConfig training = (TinyModels.Training with { Pfrac = null, Density = 0.1, MinimumAlivePerNeuron = 1 }).Resolved(
+            TinyModels.Config
+        );
         using var trainer = new Trainer(_engine, TinyModels.Config, training);
         trainer.Initialise();
         Require(1, [0, 1, 2], warmUp: 1, step => trainer.Step(step, Batch(step)));
-        GpuWeights[] matrices = [.. trainer.Parameters.Trained.Where(parameter => parameter.Spec.Sparsity == SparsityGroup.Matrix).Select(parameter => (GpuWeights)parameter.Value)];
+        GpuWeights[] matrices =
+        [
+            .. trainer
+                .Parameters.Trained.Where(parameter => parameter.Spec.Sparsity == SparsityGroup.Matrix)
+                .Select(parameter => (GpuWeights)parameter.Value),
+        ];
         Require(1, [12, 13], warmUp: 1, step => trainer.Step(step, Batch(step)));
         Assert.All(matrices, matrix => Assert.True(matrix.NonzeroBound < matrix.Length && !matrix.Sparse.IsUseful));
         Require(1, [20, 39, 40], warmUp: 0, step => trainer.Step(step, Batch(step)));
         Assert.All(matrices, matrix => Assert.True(matrix.Sparse.IsUseful));
     }
 
-    /// <summary>One wait, for all terms of the loss, and the root mean squares of both gradients, of the weights and of every bridge; the first step also measures residuals.</summary>
+    /// <summary>
+    /// One wait, for all terms of the loss, and the root mean squares of both gradients, of the weights and of every bridge; the first step
+    /// also measures residuals.
+    /// </summary>
     [Fact]
     public void ABridgeStepWaitsOnceAndTakesNoMemory()
     {
         using ModelParameters dense = TinyModels.Random(_engine, TinyModels.Config, 1);
-        using var trainer = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, new BridgeConfig { KlSparseWeight = 0.5, EncoderFraction = 0.5 });
+        using var trainer = new BridgeTrainer(
+            new Transformer(dense),
+            TinyModels.Config,
+            TinyModels.Training,
+            new BridgeConfig { KlSparseWeight = 0.5, EncoderFraction = 0.5 }
+        );
         trainer.Initialise();
         trainer.Step(0, Batch(0));
         Require(1, [1, 2, 3], warmUp: 1, step => trainer.Step(step, Batch(step)));
     }
 
-    /// <summary>Two waits: for the logits, from which the host makes the task's loss, and for the gradient of all masks, which the host's own AdamW takes.</summary>
+    /// <summary>
+    /// Two waits: for the logits, from which the host makes the task's loss, and for the gradient of all masks, which the host's own AdamW
+    /// takes.
+    /// </summary>
     [Fact]
     public void AMaskTrainingStepWaitsTwiceAndTakesNoMemory()
     {
@@ -71,7 +89,17 @@ public sealed class StepCostTests : IDisposable
         using var runner = new TaskRunner(new Transformer(parameters), 2, 6);
         using var gates = new NodeGates(_engine, layout, new float[layout.Count]);
         runner.Hooks.Add(gates);
-        var training = new MaskTraining(runner, gates, new PruningConfig { Steps = 25, BatchPairs = 2, MaxTokens = 6 }, 1e-3);
+        var training = new MaskTraining(
+            runner,
+            gates,
+            new PruningConfig
+            {
+                Steps = 25,
+                BatchPairs = 2,
+                MaxTokens = 6,
+            },
+            1e-3
+        );
         training.Step(0, pairs);
         Require(2, [1, 2, 3], warmUp: 0, step => training.Step(step, pairs));
     }
@@ -94,9 +122,12 @@ public sealed class StepCostTests : IDisposable
 
     private static int[] Batch(int step) => [.. TinyModels.Tokens(36, (ulong)step + 8).Select(token => (int)token)];
 
-    private GpuEngine Engine(int warpSize, int rowThreads) => new(new GpuDevice(_context, _accelerator, _context.Devices[0].MemorySize, warpSize, rowThreads), "gpu", "");
+    private GpuEngine Engine(int warpSize, int rowThreads) =>
+        new(new GpuDevice(_context, _accelerator, _context.Devices[0].MemorySize, warpSize, rowThreads), "gpu", "");
 
-    /// <summary>After the first <paramref name="warmUp"/>, whose taking of memory may wait, each step waits so often and takes none.</summary>
+    /// <summary>
+    /// After the first <paramref name="warmUp"/>, whose taking of memory may wait, each step waits so often and takes none.
+    /// </summary>
     private void Require(int waits, int[] steps, int warmUp, Action<int> run)
     {
         for (int i = 0; i < steps.Length; i++)

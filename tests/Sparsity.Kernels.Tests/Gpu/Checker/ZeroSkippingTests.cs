@@ -7,7 +7,10 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Tests.Gpu.Checker;
 
-/// <summary>Weight gradients behind AbsTopK: by the kernel that tests for zeros only on devices where a zero saves time, and the same numbers either way.</summary>
+/// <summary>
+/// Weight gradients behind AbsTopK: by the kernel that tests for zeros only on devices where a zero saves time, and the same numbers either
+/// way.
+/// </summary>
 public class ZeroSkippingTests
 {
     [Fact]
