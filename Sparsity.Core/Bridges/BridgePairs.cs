@@ -99,7 +99,8 @@ public sealed class BridgePairs : IDisposable
         }
     }
 
-    private static void RequireMatch(ModelConfig dense, ModelConfig sparse)
+    /// <exception cref="BadInputException">The models differ in layers or vocabulary.</exception>
+    internal static void RequireMatch(ModelConfig dense, ModelConfig sparse)
     {
         if (dense.NLayer != sparse.NLayer)
         {

@@ -43,6 +43,7 @@ public static class BridgeRun
             );
         }
 
+        BridgePairs.RequireMatch(dense.Model.Config, model); // before anything is said of settings that depend on the shape
         var trainer = new BridgeTrainer(
             dense.Model,
             model.Validated(),

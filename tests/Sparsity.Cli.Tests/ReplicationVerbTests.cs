@@ -139,7 +139,7 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
     {
         File.WriteAllText(
             folders["bridge.json"],
-            """{"bridge": {"final_location": true}, "training": {"total_tokens": 768, "context_tokens": 24}}"""
+            """{"bridge": {"final_location": true}, "training": {"total_tokens": 768, "batch_sequences": 16, "context_tokens": 24}}"""
         );
         CommandLine.Succeed(
             "train",
@@ -359,7 +359,13 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
                 new JsonObject
                 {
                     ["model"] = model,
-                    ["training"] = new JsonObject { ["density"] = 0.25, ["minimum_alive_per_neuron"] = 2 },
+                    ["training"] = new JsonObject
+                    {
+                        ["density"] = 0.25,
+                        ["minimum_alive_per_neuron"] = 2,
+                        ["lr"] = 0.0128,
+                        ["position_embeddings"] = "none",
+                    },
                 }.ToJsonString()
             );
             CommandLine.Succeed(
