@@ -3,7 +3,9 @@ using System.Runtime.CompilerServices;
 
 namespace Sparsity.Cli;
 
-/// <summary>What an interpolated string, or a sum of several, becomes where a line is printed: numbers do not depend on the culture.</summary>
+/// <summary>
+/// What an interpolated string, or a sum of several, becomes where a line is printed: numbers do not depend on the culture.
+/// </summary>
 [InterpolatedStringHandler]
 internal ref struct InvariantText(int literalLength, int formattedCount)
 {

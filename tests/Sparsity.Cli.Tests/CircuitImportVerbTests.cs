@@ -166,7 +166,9 @@ public sealed class CircuitImportVerbTests(Browser browser) : IClassFixture<Brow
         int thinByWeight = await ThinAsync();
         await page.Page.Locator("#by-effect").CheckAsync();
         int thinByEffect = await ThinAsync();
-        Assert.True(thinByEffect > thinByWeight + 15, $"{thinByWeight} lines are thin by weight, {thinByEffect} by effect."); // most of the circuit's weights hardly matter
+
+        // Most of the circuit's weights hardly matter.
+        Assert.True(thinByEffect > thinByWeight + 15, $"{thinByWeight} lines are thin by weight, {thinByEffect} by effect.");
         await page.Page.Locator("#tab-button-tasks").ClickAsync();
         await Expect(page.Page.Locator("#tab-tasks")).ToContainTextAsync("imported");
         await page.Page.Locator("#tab-button-sizes").ClickAsync();

@@ -15,9 +15,12 @@ public class DemoSummaryTests
         DemoSummary summary = SampleReport.Summary([circuit], dense);
 
         Assert.Equal(
-            "{\"seconds\":183.4,\"tokens_per_second\":41234.5,\"train_tokens\":12288000,\"validation_loss\":2.25,\"bigram_loss\":3.1,\"nonzero_fraction\":0.031,"
-                + $"\"dense_validation_loss\":{denseJson},\"circuits\":[{{\"model\":\"sparse\",\"task\":\"quotes\",\"nodes\":16,\"edges\":12,\"total_nodes\":5000,\"total_edges\":12345,"
-                + "\"loss_full_model\":0.021,\"loss\":0.11,\"loss_without_circuit\":1.87,\"loss_empty\":0.71,\"target_loss\":0.15,\"accuracy\":0.97}]}\n",
+            "{\"seconds\":183.4,\"tokens_per_second\":41234.5,\"train_tokens\":12288000,\"validation_loss\":2.25,"
+                + "\"bigram_loss\":3.1,\"nonzero_fraction\":0.031,"
+                + $"\"dense_validation_loss\":{denseJson},\"circuits\":[{{\"model\":\"sparse\",\"task\":\"quotes\","
+                + "\"nodes\":16,\"edges\":12,\"total_nodes\":5000,\"total_edges\":12345,"
+                + "\"loss_full_model\":0.021,\"loss\":0.11,\"loss_without_circuit\":1.87,\"loss_empty\":0.71,"
+                + "\"target_loss\":0.15,\"accuracy\":0.97}]}\n",
             JsonText.WriteLine(summary)
         );
     }

@@ -320,7 +320,7 @@ public sealed class TextTreeTests : IDisposable
             Read(_folder.Path, new TextTreeOptions { Glob = "src/*" }).Documents.Select(document => document.Path)
         );
         Assert.Contains(
-            "3 not matching --glob",
+            "3 not matching the glob",
             Refused(() => Read(_folder.Path, new TextTreeOptions { Glob = "x*" })),
             StringComparison.Ordinal
         );

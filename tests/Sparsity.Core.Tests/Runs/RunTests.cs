@@ -13,6 +13,7 @@ public sealed class RunTests : IDisposable
 {
     private static readonly TrainingConfig Training = TrainingConfig.Small with
     {
+        Density = 0.25,
         TotalTokens = 640,
         BatchSequences = 2,
         ContextTokens = 16,

@@ -153,7 +153,7 @@ public class CircuitImportTests
         BadInputException unknown = Assert.Throws<BadInputException>(() =>
             new CircuitImport("model", fixture.Model, null).Import(folder["viz_data.pt"])
         );
-        Assert.Contains("--answers A,B; the model's own most common answers are 40,41", unknown.Message, StringComparison.Ordinal);
+        Assert.Contains("two answers; the model's own most common answers are 40,41", unknown.Message, StringComparison.Ordinal);
     }
 
     [Fact]
