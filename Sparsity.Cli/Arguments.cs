@@ -67,7 +67,7 @@ internal sealed class Arguments
     public IReadOnlySet<string> Given => _given;
 
     /// <summary>The same arguments in a form that the command-line library cannot read otherwise.</summary>
-    // Which it reads only where nothing else is
+    // The library reads a request for help only where nothing else is given.
     public string[] Canonical => _request is null ? [_verb, .. _flagged, "--", .. _positional] : [_verb, _request];
 
     private string SeeHelp => $"See 'sparsity {_verb} --help'.";

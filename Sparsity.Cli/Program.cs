@@ -46,7 +46,7 @@ Type[] verbs =
 ];
 bool isDebug = false;
 
-// Of other threads
+// What other threads throw.
 AppDomain.CurrentDomain.UnhandledException += (_, thrown) => Environment.Exit(Report((Exception)thrown.ExceptionObject));
 
 try

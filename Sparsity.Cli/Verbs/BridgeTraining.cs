@@ -92,7 +92,7 @@ internal static class BridgeTraining
         TrainingConfig training =
             start is null ? TrainingConfig.Small
             : start.IsTrainedHere ? start.Training with { PfracAnneal = false, TotalTokens = TrainingConfig.Small.TotalTokens }
-            // It stays as sparse as it is
+            // A released model stays as sparse as it is.
             : TrainingConfig.Small with { PfracAnneal = false, Density = ModelStatistics.Of(start.Model.Parameters).NonzeroFraction };
         training = json["training"] is { } settings
             ? training.With(JsonText.RequireObject(settings, $"{flags.Config}: training"), flags.Config!)

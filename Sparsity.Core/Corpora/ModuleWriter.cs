@@ -132,7 +132,7 @@ internal sealed class ModuleWriter(SlotFiller filler)
             {
                 Line(Openers, indent);
                 Body(indent + 4, 1 + Random.NextInt(3), depth + 1);
-                // A body is not only a comment
+                // A body is not only a comment.
                 _text.Append(' ', indent + 4).Append(filler.Fill('n')).Append(" = ").Append(filler.Fill('n')).Append('\n');
             }
             else

@@ -59,7 +59,7 @@ public sealed class CircuitEvaluator : IDisposable
         Means = means;
         Config = config;
         Layout = new NodeLayout(model.Config, config.FinalResid);
-        // A batch costs as much when it is not full
+        // A batch costs as much when it is not full.
         int most = Math.Min(EvaluationPairs, Math.Max(config.SelectionPairs, config.TestPairs));
         Runner = new TaskRunner(model, PruningMemory.PairsAtOnce(model, config.MaxTokens, most), config.MaxTokens)
         {

@@ -94,7 +94,8 @@ public static class Run
         var folder = new RunFolder(directory);
         RunRecord record = folder.ReadRecord();
         ModelConfig model = folder.ReadConfig();
-        DataFolder opened = DataOf(folder, record, data);
+        var opened = DataFolder.Open(data ?? RecordedPath.Folder(record.Data, folder.Directory));
+        record.RequireData(opened, folder.Directory);
         folder.RequireUsesInitial(initial, record.InitialModel);
         using StoredModel? first =
             !group.IsLeader() || folder.HasState || record.InitialModel is null
@@ -120,14 +121,6 @@ public static class Run
     /// <exception cref="BadInputException">The folder holds no model, or a damaged one.</exception>
     public static OpenedRun Open(string directory, IComputeEngine engine, string? data = null, string? tokenizer = null) =>
         new(directory, engine, data, tokenizer);
-
-    /// <summary>The data that a run began with, wherever they are now.</summary>
-    internal static DataFolder DataOf(RunFolder folder, RunRecord record, string? given)
-    {
-        var data = DataFolder.Open(given ?? RecordedPath.Folder(record.Data, folder.Directory));
-        record.RequireData(data, folder.Directory);
-        return data;
-    }
 
     private static void Record(Trainer trainer, RunFolder folder, DataFolder data, StoredModel? initial)
     {

@@ -301,7 +301,7 @@ public sealed class TrainingRun : IDisposable
         {
             return _trainer.Step(step, _training.Random(_trainer.Config.Seed, step));
         }
-        // Bad weights would have every step skipped
+        // With bad weights every step would be skipped.
         catch (NumericalException e) when (_trainer.Config.OnNan == NonFinite.Skip && _trainer.HasFiniteWeights)
         {
             _trainer.Skip();

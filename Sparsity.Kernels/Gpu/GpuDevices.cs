@@ -55,7 +55,9 @@ public static class GpuDevices
         };
     }
 
-    /// <summary>Drivers are looked for and started by one thread at a time: PoCL 3.1 crashes where two ask for platforms at once.</summary>
+    /// <summary>
+    /// Drivers are looked for and started by one thread at a time: two at once ended in a crash in native code (seen with PoCL 3.1).
+    /// </summary>
     private static readonly Lock Drivers = new();
 
     /// <summary>All of them, CUDA before OpenCL.</summary>

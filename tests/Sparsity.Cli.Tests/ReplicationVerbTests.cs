@@ -299,7 +299,7 @@ public class ReplicationVerbTests(ReplicationVerbTests.Folders folders) : IClass
             Train(_folder["trained"], Usual.Replace("mlp_neuron", "mlp_pre_act,resid_pre,resid_post_attn", StringComparison.Ordinal));
             Train(Plain, Usual);
             CommandLine.Succeed("convert", "--from", _folder["trained"], "--to", "replication", "--out", Replication);
-            // Says as little of its training as the other
+            // It says as little of its training as the other.
             CommandLine.Succeed("convert", "--from", _folder["trained"], "--to", "run", "--out", Run);
             _circuit = new Lazy<string>(() =>
             {

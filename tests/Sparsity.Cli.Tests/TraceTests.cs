@@ -31,7 +31,7 @@ public class TraceTests(SmallRun run) : IClassFixture<SmallRun>
             fixture.RequireClose(name, tensor.Floats());
         }
 
-        // The official code has no hook there
+        // The official code has no hook there.
         Assert.All(traced.Tensors.Select(tensor => tensor.Name).Except(compared), name => Assert.EndsWith(".mlp.pre_act", name));
     }
 

@@ -33,7 +33,7 @@ public class TrainingFlagsTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal(["log_every"], Differing(Training(run[name]), Training(run[name + " training"])));
         Assert.Empty(Differing(Model(run[name]), Model(run[name + " training"])));
         Assert.Equal(["d_mlp"], Differing(Model(run[name]), Model(run[name + " model"])));
-        // These follow from the model
+        // These follow from the model.
         Assert.Empty(Differing(Training(run[name]), Training(run[name + " model"])).Except(["pfrac", "expansion_factor_mlp"]));
         Assert.Equal(flags.Length == 0 ? "0.03" : "0.01", Training(run[name])["lr"]!.ToJsonString());
     }

@@ -139,7 +139,7 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
         Circuit edited = Circuit.Load(Path.Combine(run["edited"], "circuit.json"));
         Assert.Equal([removed.Name], edited.RemovedByHand);
         Assert.DoesNotContain(removed.Name, edited.Nodes.Select(node => node.Name));
-        // So few test prompts that the effect was measured on all
+        // There are so few test prompts that the effect was measured on all.
         Assert.Equal(circuit.Measurements.Loss + removed.AblationEffect!.Value, edited.Measurements.Loss, 1e-6);
         Assert.Equal(circuit.Measurements.LossFullModel, edited.Measurements.LossFullModel);
         CommandResult wrong = CommandLine.Run(

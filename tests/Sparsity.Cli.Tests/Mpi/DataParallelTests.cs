@@ -215,7 +215,7 @@ public sealed class DataParallelTests(SmallRun run) : IClassFixture<SmallRun>
             Assert.Empty(MpiLauncher.AwaitEnd(2, folder));
             if (launcher.Name == "openmpi")
             {
-                // This program's line, or mpirun's if that comes first
+                // This program's line, or mpirun's if that comes first.
                 Assert.Contains($"rank {victim}", output + errors, StringComparison.Ordinal);
             }
         }

@@ -146,7 +146,7 @@ public sealed class ServerSafetyTests(ServedRun run) : IClassFixture<ServedRun>
     [InlineData("{", "application/json", null, 422)]
     [InlineData("{\"circuit\":\"nowhere\",\"of\":\"circuit\",\"scales\":{}}", "application/json", null, 422)]
     [InlineData("{\"circuit\":\"circuits/quotes\",\"of\":\"circuit\",\"scales\":{},\"more\":1}", "application/json", null, 422)]
-    // Its model is not there
+    // Its model is not there.
     [InlineData("{\"circuit\":\"circuits/quotes\",\"of\":\"circuit\",\"scales\":{}}", "application/json", null, 422)]
     [InlineData("{\"circuit\":\"circuits/quotes\",\"of\":\"circuit\",\"scales\":{}}", "text/plain", null, 415)]
     [InlineData("{\"circuit\":\"circuits/quotes\",\"of\":\"circuit\",\"scales\":{}}", "application/json", "http://elsewhere.example", 415)]

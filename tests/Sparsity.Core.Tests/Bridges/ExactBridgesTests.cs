@@ -80,7 +80,7 @@ public sealed class ExactBridgesTests : IDisposable
             terms.KlSparseToDense[1] > 0.01 && terms.NmseSparseToDense[1] > 0.01,
             $"{terms.KlSparseToDense[1]} {terms.NmseSparseToDense[1]}"
         );
-        // Rounding, of either sign
+        // Rounding errors have either sign.
         Assert.InRange(terms.KlSparseToDense[0] + terms.KlSparseToDense[2] + terms.KlDenseToSparse.Sum(), -1e-5, 1e-5);
     }
 

@@ -87,7 +87,7 @@ public sealed class RunTests : IDisposable
         DataFolder data = Data();
         Directory.CreateDirectory(_folder["run/tokenizer"]);
         File.WriteAllText(_folder["run/config.json"], "{}");
-        // No lock: it may be anybody's
+        // Without a lock it may be anybody's.
         Assert.Throws<BadInputException>(() => Run.Create(_folder["run"], _engine, data, Shape(data), Training));
         File.WriteAllText(_folder["run/.lock"], "");
         File.WriteAllText(_folder["run/notes.txt"], "mine");

@@ -17,7 +17,7 @@ public sealed class StoredModelTests : IDisposable
         var data = new TheoryData<string, ModelFolderKind>();
         foreach (string path in Directory.GetDirectories(Path.Combine(OfficialFixture.Root, "forward")).Order(StringComparer.Ordinal))
         {
-            // Which cannot hold them all: ReplicationModelTests
+            // The replication's layout cannot hold them all; see ReplicationModelTests.
             foreach (ModelFolderKind kind in Enum.GetValues<ModelFolderKind>().Except([ModelFolderKind.Replication]))
             {
                 data.Add(Path.GetFileName(path), kind);
