@@ -4,6 +4,7 @@ using Sparsity.Core;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Runs;
 using Sparsity.Kernels;
+using Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Cli;
 
@@ -44,7 +45,7 @@ internal abstract class Verb
 internal abstract class EngineVerb : Verb
 {
     /// <summary>The flags of every verb that computes.</summary>
-    protected static readonly string[] EngineFlags = ["device", "threads"];
+    protected static readonly string[] EngineFlags = ["device", "threads", "precision"];
 
     [Option("device", Default = "auto", HelpText = "auto, cpu, cuda[:i] or opencl[:i].")]
     public string Device
@@ -55,6 +56,13 @@ internal abstract class EngineVerb : Verb
 
     [Option("threads", Default = 0, HelpText = "Threads of the CPU engine; 0 for all processors. Results do not depend on it.")]
     public int Threads { get; set; }
+
+    [Option(
+        "precision",
+        Default = "float32",
+        HelpText = "float32, or tf32: dense products on NVIDIA's tensor cores with factors of 11 significant bits (docs/kernels.md)."
+    )]
+    public string Precision { get; set; } = "float32";
 
     protected IComputeEngine CreateEngine()
     {
@@ -67,7 +75,24 @@ internal abstract class EngineVerb : Verb
         return engine;
     }
 
-    internal IComputeEngine CreateEngine(int threads) => EngineFactory.Create(Device, threads);
+    internal IComputeEngine CreateEngine(int threads) => CreateEngine(threads, place: 0);
+
+    private IComputeEngine CreateEngine(int threads, int place)
+    {
+        GpuPrecision precision = Precision switch
+        {
+            "float32" => GpuPrecision.Float32,
+            "tf32" => GpuPrecision.TensorFloat32,
+            _ => throw new BadInputException($"--precision is '{Precision}', but must be float32 or tf32."),
+        };
+        IComputeEngine engine = EngineFactory.Create(Device, threads, place, precision);
+        if (engine is GpuEngine { Warning: { } warning })
+        {
+            Terminal.Line($"{warning}");
+        }
+
+        return engine;
+    }
 
     /// <summary>The processes that were started together, of which only rank 0 prints; null for one by itself.</summary>
     protected static MpiGroup? JoinGroup()
@@ -89,7 +114,7 @@ internal abstract class EngineVerb : Verb
         }
 
         int threads = Threads == 0 ? Math.Max(1, Environment.ProcessorCount / group.SharingProcessors) : Threads;
-        IComputeEngine engine = EngineFactory.Create(Device, threads, group.LocalRank);
+        IComputeEngine engine = CreateEngine(threads, group.LocalRank);
         Terminal.Line(
             $"{group.Size} processes on {group.Machines} machine{(group.Machines == 1 ? "" : "s")}; rank 0: {engine.Description}"
         );

@@ -12,8 +12,14 @@ public static class EngineFactory
     /// <param name="threads">Threads of the CPU engine; 0 for all processors.</param>
     /// <param name="place">Of several processes on this machine, which one, from 0: where no number is asked for, they take the devices in
     /// turn.</param>
-    /// <exception cref="BadInputException">There is no such device here, or it cannot be used.</exception>
-    public static IComputeEngine Create(string device = "auto", int threads = 0, int place = 0)
+    /// <param name="precision">Of dense products on a GPU.</param>
+    /// <exception cref="BadInputException">There is no such device here, it cannot be used, or it has no such precision.</exception>
+    public static IComputeEngine Create(
+        string device = "auto",
+        int threads = 0,
+        int place = 0,
+        GpuPrecision precision = GpuPrecision.Float32
+    )
     {
         if (threads is < 0 or > 1024)
         {
@@ -25,13 +31,17 @@ public static class EngineFactory
         bool isNumbered = parts.Length <= 2 && number.Length is > 0 and < 4 && number.All(char.IsAsciiDigit);
         return parts[0] switch
         {
-            "cpu" when parts.Length == 1 => new CpuEngine(threads),
+            "cpu" when parts.Length == 1 => CreateCpu(threads, precision),
             "auto" when parts.Length == 1 => Choose(GpuDevices.Find(out _), place) is { } found
-                ? GpuDevices.Create(found.Id)
-                : new CpuEngine(threads),
-            "cuda" or "opencl" when parts.Length == 1 && place > 0 => GpuDevices.Create($"{device}:{place % Math.Max(1, CountOf(device))}"),
+                ? GpuDevices.Create(found.Id, precision)
+                : CreateCpu(threads, precision),
+            "cuda" or "opencl" when parts.Length == 1 && place > 0 => GpuDevices.Create(
+                $"{device}:{place % Math.Max(1, CountOf(device))}",
+                precision
+            ),
             "cuda" or "opencl" when isNumbered => GpuDevices.Create(
-                $"{parts[0]}:{int.Parse(number, System.Globalization.CultureInfo.InvariantCulture)}"
+                $"{parts[0]}:{int.Parse(number, System.Globalization.CultureInfo.InvariantCulture)}",
+                precision
             ),
             _ => throw new BadInputException($"the device is '{device}', but must be auto, cpu, cuda[:i] or opencl[:i]."),
         };
@@ -49,6 +59,11 @@ public static class EngineFactory
 
         static bool IsCuda(GpuDeviceInfo device) => device.Id.StartsWith("cuda", StringComparison.Ordinal);
     }
+
+    private static CpuEngine CreateCpu(int threads, GpuPrecision precision) =>
+        precision == GpuPrecision.Float32
+            ? new CpuEngine(threads)
+            : throw new BadInputException("the CPU engine computes in float32 only; tf32 needs an NVIDIA GPU.");
 
     private static int CountOf(string kind) =>
         GpuDevices.Find(out _).Count(device => device.Id.StartsWith(kind + ":", StringComparison.Ordinal));

@@ -44,6 +44,12 @@ internal sealed class DevicesVerb : EngineVerb
             throw new BadInputException($"{(Shapes is null ? "--json" : "--shapes")} belongs to --check; add --check or leave it out.");
         }
 
+        if (Given.Contains("precision"))
+        {
+            // The check's tolerances are those of float32; each start compares tf32 with it.
+            TakesOnly("devices", "device", "threads", "check", "shapes", "json", "emit");
+        }
+
         if (Emit is null)
         {
             return Check ? RunCheck(stop) : Show();

@@ -61,15 +61,13 @@ internal static class AbsTopK
                 for (int c = Group.IdxX; c < channels; c += Group.DimX)
                 {
                     int magnitude = DigitCounts.Magnitude(values[row + c]);
-                    if (magnitude != 0)
+                    if (magnitude != 0 && DigitCounts.Matches(magnitude, threshold, shift))
                     {
-                        DigitCounts.Add(counts, magnitude, threshold, shift);
+                        DigitCounts.Add(counts, magnitude, shift);
                     }
                 }
 
-                Group.Barrier();
                 DigitCounts.Total(counts, totals);
-                Group.Barrier();
                 int digit = DigitCounts.DigitOfKth(totals, ref wanted);
                 threshold |= digit << shift;
                 if (threshold == 0 && totals[0] <= wanted)
@@ -145,79 +143,5 @@ internal static class AbsTopK
                 gradient[(row * stride) + i - (row * channels)] = 0f;
             }
         }
-    }
-}
-
-/// <summary>
-/// Counts of four bits of magnitudes: a column of 16 counters for each thread, so that no two threads write the same one.
-/// </summary>
-internal static class DigitCounts
-{
-    public const int Bits = 4;
-    public const int Digits = 1 << Bits;
-    public const int SharedLength = Digits * GroupReduction.MaximumThreads;
-
-    /// <summary>Digits of a magnitude.</summary>
-    public const int Passes = 8;
-
-    /// <summary>The lowest bit of the highest digit.</summary>
-    public const int FirstShift = Bits * (Passes - 1);
-
-    /// <summary>The lowest bit of the digit that a pass looks at, counted from the highest.</summary>
-    public static int ShiftOf(int pass) => FirstShift - (pass * Bits);
-
-    /// <summary>|x| as an integer that orders as |x| does, NaN above infinity.</summary>
-    public static int Magnitude(float x) => (int)(Interop.FloatAsInt(x) & 0x7FFFFFFFu);
-
-    public static void Clear(ArrayView<int> counts)
-    {
-        for (int digit = 0; digit < Digits; digit++)
-        {
-            counts[(digit * Group.DimX) + Group.IdxX] = 0;
-        }
-    }
-
-    /// <summary>Counts the digit at <paramref name="shift"/> if the bits above it are those of <paramref name="prefix"/>.</summary>
-    public static void Add(ArrayView<int> counts, int magnitude, int prefix, int shift)
-    {
-        // Two shifts: one by 32 would be one by 0.
-        if ((magnitude ^ prefix) >> shift >> Bits == 0)
-        {
-            counts[(((magnitude >> shift) & (Digits - 1)) * Group.DimX) + Group.IdxX]++;
-        }
-    }
-
-    /// <summary>
-    /// Overwrites totals [16] with the sums over threads; barriers before and after are the caller's. Each digit begins at another thread's
-    /// counter: columns are a multiple of the banks of shared memory apart.
-    /// </summary>
-    public static void Total(ArrayView<int> counts, ArrayView<int> totals)
-    {
-        for (int digit = Group.IdxX; digit < Digits; digit += Group.DimX)
-        {
-            int total = 0;
-            for (int thread = 0; thread < Group.DimX; thread++)
-            {
-                total += counts[(digit * Group.DimX) + ((thread + digit) & (Group.DimX - 1))];
-            }
-
-            totals[digit] = total;
-        }
-    }
-
-    /// <summary>
-    /// The highest digit such that it and those above hold at least <paramref name="wanted"/>; reduces wanted by what those above it hold.
-    /// If none are wanted that is 15, which no magnitude has as its first digit.
-    /// </summary>
-    public static int DigitOfKth(ArrayView<int> totals, ref int wanted)
-    {
-        int digit = Digits - 1;
-        while (digit > 0 && totals[digit] < wanted)
-        {
-            wanted -= totals[digit];
-            digit--;
-        }
-
-        return digit;
     }
 }

@@ -2,105 +2,90 @@ using ILGPU;
 
 namespace Sparsity.Kernels.Gpu;
 
-/// <summary>A matrix as a factor: entry (line, inner) is at line * LineStride + inner * InnerStride.</summary>
-internal readonly struct Operand(ArrayView<float> view, int lineStride, int innerStride)
-{
-    public readonly ArrayView<float> View = view;
-    public readonly int LineStride = lineStride;
-    public readonly int InnerStride = innerStride;
-}
-
 /// <summary>
-/// [rows, columns] = sum over inner of left (row, inner) * right (column, inner). A group of 64 threads makes a tile of 64 by 64; each
-/// thread holds four tiles of 4 by 4 in registers. Steps of 16 inner indices go through shared memory, where the padded rows keep stores
-/// and 16-byte loads free of conflicts.
+/// [rows, columns] = sum over inner of left (row, inner) * right (column, inner): on tensor cores where the device has them
+/// (<see cref="TensorProduct"/>), else by <see cref="Kernel{TForm}"/>.
 /// </summary>
 internal static class DenseProduct
 {
-    public const int Threads = 64;
-    public const int Tile = 64;
+    private const int Tile = 64;
+    private const int Threads = 64;
     private const int Step = 16;
     private const int Pitch = Tile + 4;
 
     /// <summary>Groups of one product.</summary>
-    public static int Tiles(int rows, int columns) => TilesAlong(rows) * TilesAlong(columns);
+    public static int Groups(GpuDevice device, int rows, int columns) =>
+        TilesAlong(rows, TileOf(device)) * TilesAlong(columns, TileOf(device));
 
-    /// <summary>Overwrites product with the sum over all inner indices, plus a bias for each column where there is one.</summary>
-    public static void Run(
+    /// <summary>So many groups keep every multiprocessor busy.</summary>
+    public static int WantedGroups(GpuDevice device) => device.TensorPrecision is null ? 512 : 256;
+
+    /// <summary>Writes the product as the target says.</summary>
+    /// <param name="device">Where.</param>
+    /// <param name="left">[rows, inner].</param>
+    /// <param name="right">[columns, inner].</param>
+    /// <param name="target">Each split is the sum over its own inner indices.</param>
+    /// <param name="inner">All inner indices.</param>
+    /// <param name="innerOfSplit">Inner indices of each split but the last; a multiple of four.</param>
+    /// <param name="splits">Parts that the inner indices are cut into.</param>
+    public static void Run<TForm>(
         GpuDevice device,
         Operand left,
         Operand right,
-        ArrayView<float> product,
-        int stride,
-        int rows,
-        int columns,
-        int inner,
-        ArrayView<float> bias,
-        int hasBias
-    ) =>
-        device.Launch(
-            TilesAlong(rows),
-            TilesAlong(columns),
-            Threads,
-            new Kernel(left, right, product, stride, rows, columns, inner, inner, TilesAlong(rows), 0, bias, hasBias, 0)
-        );
-
-    /// <summary>
-    /// Overwrites product [splits, rows, columns] with the sums over the inner indices of each split; a single split is added to it
-    /// instead.
-    /// </summary>
-    public static void RunSplit(
-        GpuDevice device,
-        Operand left,
-        Operand right,
-        ArrayView<float> product,
-        int rows,
-        int columns,
+        ProductTarget target,
         int inner,
         int innerOfSplit,
         int splits
-    ) =>
-        device.Launch(
-            TilesAlong(rows) * splits,
-            TilesAlong(columns),
-            Threads,
-            new Kernel(
-                left,
-                right,
-                product,
-                columns,
-                rows,
-                columns,
-                inner,
-                innerOfSplit,
-                TilesAlong(rows),
-                rows * columns,
-                product,
-                0,
-                splits == 1 ? 1 : 0
-            )
-        );
+    )
+        where TForm : struct, IProductForm
+    {
+        if (device.TensorPrecision is { } precision)
+        {
+            TensorProduct.Run<TForm, TensorCores>(device, precision, left, right, target, inner, innerOfSplit, splits);
+        }
+        else
+        {
+            RunPlain<TForm>(device, left, right, target, inner, innerOfSplit, splits);
+        }
+    }
 
-    private static int TilesAlong(int length) => (length + Tile - 1) / Tile;
-
-    internal readonly struct Kernel(
+    /// <summary>As <see cref="Run{TForm}"/>, without tensor cores.</summary>
+    public static void RunPlain<TForm>(
+        GpuDevice device,
         Operand left,
         Operand right,
-        ArrayView<float> product,
-        int stride,
-        int rows,
-        int columns,
+        ProductTarget target,
         int inner,
         int innerOfSplit,
-        int rowTiles,
-        int splitStride,
-        ArrayView<float> bias,
-        int hasBias,
-        int isAdded
-    ) : IKernel
+        int splits
+    )
+        where TForm : struct, IProductForm
+    {
+        int rowTiles = TilesAlong(target.Rows, Tile);
+        device.Launch(
+            rowTiles * splits,
+            TilesAlong(target.Columns, Tile),
+            Threads,
+            new Kernel<TForm>(left, right, target, inner, innerOfSplit, rowTiles)
+        );
+    }
+
+    private static int TileOf(GpuDevice device) => device.TensorPrecision is null ? Tile : TensorProduct.Tile;
+
+    private static int TilesAlong(int length, int tile) => (length + tile - 1) / tile;
+
+    /// <summary>
+    /// A group of 64 threads makes a tile of 64 by 64; each thread holds four tiles of 4 by 4 in registers. Steps of 16 inner indices go
+    /// through shared memory. A thread fetches its share of the next step into registers before it multiplies, so that the loads are on
+    /// their way meanwhile.
+    /// </summary>
+    internal readonly struct Kernel<TForm>(Operand left, Operand right, ProductTarget target, int inner, int innerOfSplit, int rowTiles)
+        : IKernel
+        where TForm : struct, IProductForm
     {
         public void Execute()
         {
+            // Row k of a shared tile holds inner index k of all 64 lines; the padding keeps 16-byte loads free of conflicts.
             ArrayView<float> leftTile = SharedMemory.Allocate<float>(Step * Pitch);
             ArrayView<float> rightTile = SharedMemory.Allocate<float>(Step * Pitch);
             ArrayView<Float4> leftFours = leftTile.Cast<Float4>();
@@ -110,17 +95,26 @@ internal static class DenseProduct
             int firstColumn = Grid.IdxY * Tile;
             int rowFour = Group.IdxX >> 3;
             int columnFour = Group.IdxX & 7;
-            int firstInner = split * innerOfSplit;
-            int endInner = firstInner + innerOfSplit < inner ? firstInner + innerOfSplit : inner;
+            int first = split * innerOfSplit;
+            int end = first + innerOfSplit < inner ? first + innerOfSplit : inner;
             Tile4x4 upperLeft = default;
             Tile4x4 upperRight = default;
             Tile4x4 lowerLeft = default;
             Tile4x4 lowerRight = default;
-            for (int first = firstInner; first < endInner; first += Step)
+            Share leftShare = Fetch(left, TForm.IsLeftInner, firstRow, target.Rows, first, end);
+            Share rightShare = Fetch(right, TForm.IsRightInner, firstColumn, target.Columns, first, end);
+            while (first < end)
             {
-                Stage(left, leftTile, firstRow, rows, first, endInner);
-                Stage(right, rightTile, firstColumn, columns, first, endInner);
+                Put(leftShare, TForm.IsLeftInner, leftTile);
+                Put(rightShare, TForm.IsRightInner, rightTile);
                 Group.Barrier();
+                first += Step;
+                if (first < end)
+                {
+                    leftShare = Fetch(left, TForm.IsLeftInner, firstRow, target.Rows, first, end);
+                    rightShare = Fetch(right, TForm.IsRightInner, firstColumn, target.Columns, first, end);
+                }
+
                 for (int k = 0; k < Step; k++)
                 {
                     int fours = k * (Pitch / 4);
@@ -139,67 +133,90 @@ internal static class DenseProduct
 
             int row = firstRow + (rowFour * 4);
             int column = firstColumn + (columnFour * 4);
-            int at = split * splitStride;
-            Store(at, row, column, ref upperLeft);
-            Store(at, row, column + (Tile / 2), ref upperRight);
-            Store(at, row + (Tile / 2), column, ref lowerLeft);
-            Store(at, row + (Tile / 2), column + (Tile / 2), ref lowerRight);
+            Store(split, row, column, upperLeft);
+            Store(split, row, column + (Tile / 2), upperRight);
+            Store(split, row + (Tile / 2), column, lowerLeft);
+            Store(split, row + (Tile / 2), column + (Tile / 2), lowerRight);
         }
 
-        /// <summary>Copies 64 lines by 16 inner indices, zero beyond the ends; neighbouring threads read neighbouring numbers.</summary>
-        private static void Stage(Operand operand, ArrayView<float> tile, int firstLine, int lines, int firstInner, int endInner)
+        /// <summary>
+        /// A thread's four times four numbers of 64 lines by 16 inner indices, zeros beyond the ends. Neighbouring threads fetch
+        /// neighbouring numbers.
+        /// </summary>
+        private static Share Fetch(Operand operand, bool isInner, int firstLine, int lines, int firstInner, int endInner)
         {
-            int isInnerFirst = operand.InnerStride == 1 ? 1 : 0;
-            for (int i = Group.IdxX; i < Tile * Step; i += Threads)
+            Share share = default;
+            if (isInner)
             {
-                int line = isInnerFirst != 0 ? i >> 4 : i & (Tile - 1);
-                int k = isInnerFirst != 0 ? i & (Step - 1) : i >> 6;
-                float value = 0f;
-                if (firstLine + line < lines && firstInner + k < endInner)
-                {
-                    value = operand.View[((firstLine + line) * operand.LineStride) + ((firstInner + k) * operand.InnerStride)];
-                }
+                // Four threads take the 16 inner indices of a line; 16 lines at once.
+                int k = firstInner + ((Group.IdxX & 3) * 4);
+                int line = firstLine + (Group.IdxX >> 2);
+                int at = (line * operand.LineStride) + k;
+                share.First = operand.Fetch(at, line < lines ? endInner - k : 0);
+                share.Second = operand.Fetch(at + (16 * operand.LineStride), line + 16 < lines ? endInner - k : 0);
+                share.Third = operand.Fetch(at + (32 * operand.LineStride), line + 32 < lines ? endInner - k : 0);
+                share.Fourth = operand.Fetch(at + (48 * operand.LineStride), line + 48 < lines ? endInner - k : 0);
+            }
+            else
+            {
+                // 16 threads take the 64 lines of an inner index; four inner indices at once.
+                int line = firstLine + ((Group.IdxX & 15) * 4);
+                int k = firstInner + (Group.IdxX >> 4);
+                int at = (k * operand.InnerStride) + line;
+                share.First = operand.Fetch(at, k < endInner ? lines - line : 0);
+                share.Second = operand.Fetch(at + (4 * operand.InnerStride), k + 4 < endInner ? lines - line : 0);
+                share.Third = operand.Fetch(at + (8 * operand.InnerStride), k + 8 < endInner ? lines - line : 0);
+                share.Fourth = operand.Fetch(at + (12 * operand.InnerStride), k + 12 < endInner ? lines - line : 0);
+            }
 
-                tile[(k * Pitch) + line] = value;
+            return share;
+        }
+
+        /// <summary>Stores what was fetched to where the products read it.</summary>
+        private static void Put(Share share, bool isInner, ArrayView<float> tile)
+        {
+            if (isInner)
+            {
+                int place = ((Group.IdxX & 3) * 4 * Pitch) + (Group.IdxX >> 2);
+                PutColumn(tile, place, share.First);
+                PutColumn(tile, place + 16, share.Second);
+                PutColumn(tile, place + 32, share.Third);
+                PutColumn(tile, place + 48, share.Fourth);
+            }
+            else
+            {
+                ArrayView<Float4> fours = tile.Cast<Float4>();
+                int place = ((Group.IdxX >> 4) * (Pitch / 4)) + (Group.IdxX & 15);
+                fours[place] = share.First;
+                fours[place + Pitch] = share.Second;
+                fours[place + (2 * Pitch)] = share.Third;
+                fours[place + (3 * Pitch)] = share.Fourth;
             }
         }
 
-        private void Store(int at, int row, int column, ref Tile4x4 tile)
+        private static void PutColumn(ArrayView<float> tile, int place, Float4 values)
         {
-            StoreRow(at, row, column, tile.Row0);
-            StoreRow(at, row + 1, column, tile.Row1);
-            StoreRow(at, row + 2, column, tile.Row2);
-            StoreRow(at, row + 3, column, tile.Row3);
+            tile[place] = values.X;
+            tile[place + Pitch] = values.Y;
+            tile[place + (2 * Pitch)] = values.Z;
+            tile[place + (3 * Pitch)] = values.W;
         }
 
-        private void StoreRow(int at, int row, int column, Float4 values)
+        private void Store(int split, int row, int column, Tile4x4 tile)
         {
-            if (row < rows)
-            {
-                int place = at + (row * stride);
-                StoreEntry(place, column, values.X);
-                StoreEntry(place, column + 1, values.Y);
-                StoreEntry(place, column + 2, values.Z);
-                StoreEntry(place, column + 3, values.W);
-            }
+            target.Store(split, row, column, tile.Row0);
+            target.Store(split, row + 1, column, tile.Row1);
+            target.Store(split, row + 2, column, tile.Row2);
+            target.Store(split, row + 3, column, tile.Row3);
         }
+    }
 
-        private void StoreEntry(int place, int column, float value)
-        {
-            if (column < columns)
-            {
-                if (hasBias != 0)
-                {
-                    value += bias[column];
-                }
-
-                if (isAdded != 0)
-                {
-                    value += product[place + column];
-                }
-
-                product[place + column] = value;
-            }
-        }
+    /// <summary>What a thread fetches of one factor for one step.</summary>
+    private struct Share
+    {
+        public Float4 First;
+        public Float4 Second;
+        public Float4 Third;
+        public Float4 Fourth;
     }
 }

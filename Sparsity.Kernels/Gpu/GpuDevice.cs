@@ -101,8 +101,12 @@ internal sealed class GpuDevice : IDisposable
     /// </summary>
     public bool SkipsZeros { get; init; } = true;
 
+    /// <summary>How dense products are computed on tensor cores; null on a device without them.</summary>
+    public GpuPrecision? TensorPrecision { get; set; }
+
     /// <summary>A device that works the same way, but only counts.</summary>
-    public GpuDevice CreateCounter() => new(null, null, _memorySize, WarpSize, _rowThreads, _elementThreads) { SkipsZeros = SkipsZeros };
+    public GpuDevice CreateCounter() =>
+        new(null, null, _memorySize, WarpSize, _rowThreads, _elementThreads) { SkipsZeros = SkipsZeros, TensorPrecision = TensorPrecision };
 
     /// <summary>False for a device that counts for an engine that is no GPU: whatever that engine takes is counted.</summary>
     public bool HasLimits { get; init; } = true;

@@ -28,6 +28,9 @@ public static class GpuDevices
     /// </summary>
     public const string OpenClOptIn = "SPARSITY_OPENCL_ANY";
 
+    /// <summary>The first compute capability whose tensor cores multiply tf32.</summary>
+    private const int FirstMajorWithTensorCores = 8;
+
     /// <summary>The library that drives GPUs, with its version.</summary>
     public static string Library { get; } = $"ILGPU {typeof(Context).Assembly.GetName().Version!.ToString(3)}";
 
@@ -78,8 +81,9 @@ public static class GpuDevices
     }
 
     /// <param name="id">As <see cref="GpuDeviceInfo.Id"/>.</param>
-    /// <exception cref="BadInputException">There is no such device, or it cannot be used.</exception>
-    public static GpuEngine Create(string id)
+    /// <param name="precision">Of dense products.</param>
+    /// <exception cref="BadInputException">There is no such device, it cannot be used, or it has no such precision.</exception>
+    public static GpuEngine Create(string id, GpuPrecision precision = GpuPrecision.Float32)
     {
         Context context = CreateContext();
         try
@@ -98,7 +102,7 @@ public static class GpuDevices
                 throw new BadInputException($"{id}: {info.Name} cannot be used: {info.WhyNot}.");
             }
 
-            return Create(context, device, info);
+            return Create(context, device, info, precision);
         }
         catch
         {
@@ -193,7 +197,7 @@ public static class GpuDevices
         return new GpuDeviceInfo(id, device.Name, device.MemorySize, version.Trim(), isProcessor, whyNot);
     }
 
-    private static GpuEngine Create(Context context, Device device, GpuDeviceInfo info)
+    private static GpuEngine Create(Context context, Device device, GpuDeviceInfo info, GpuPrecision precision)
     {
         if (device is CLDevice { Capabilities: var capabilities })
         {
@@ -225,13 +229,34 @@ public static class GpuDevices
             $"{info.Name} ({info.Version}, {info.MemoryBytes / 1073741824.0:0.#} GiB), {Library}"
         );
         Func<long>? freeMemory = accelerator is CudaAccelerator cuda ? cuda.GetFreeMemory : null;
-        return new GpuEngine(
-            new GpuDevice(context, accelerator, device.MemorySize, accelerator.WarpSize, rowThreads: 0, freeMemory: freeMemory)
+        var gpu = new GpuDevice(context, accelerator, device.MemorySize, accelerator.WarpSize, rowThreads: 0, freeMemory: freeMemory)
+        {
+            SkipsZeros = accelerator is not CudaAccelerator,
+        };
+        string? warning = null;
+        if (accelerator is CudaAccelerator { Architecture.Major: >= FirstMajorWithTensorCores })
+        {
+            if (TensorProduct.Agrees<TensorCores>(gpu, precision))
             {
-                SkipsZeros = accelerator is not CudaAccelerator,
-            },
-            kind,
-            description
-        );
+                gpu.TensorPrecision = precision;
+            }
+            else
+            {
+                warning = $"{info.Id}: products on its tensor cores differ from those without; they are not used, which is slower.";
+            }
+        }
+
+        if (precision != GpuPrecision.Float32 && gpu.TensorPrecision is null)
+        {
+            gpu.Dispose();
+            throw new BadInputException(
+                warning ?? $"{info.Id}: {info.Name} computes in float32 only; tf32 needs an NVIDIA GPU of compute capability 8.0 or later."
+            );
+        }
+
+        return new GpuEngine(gpu, kind, precision == GpuPrecision.Float32 ? description : description + ", tf32 products")
+        {
+            Warning = warning,
+        };
     }
 }

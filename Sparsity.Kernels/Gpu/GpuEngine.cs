@@ -24,6 +24,9 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
 
     public string Description { get; }
 
+    /// <summary>What is wrong with the device, though it can be used; null if nothing is.</summary>
+    public string? Warning { get; init; }
+
     public long PreferredActivationBytes => long.MaxValue;
 
     public IDeviceMemory Memory => this;

@@ -53,6 +53,7 @@ internal sealed class GpuActivations : ActivationTensor
         _memory = device.Allocate<float>(name, Length);
         View = _memory.View;
         Stride = channels;
+        IsAligned = channels % 4 == 0;
     }
 
     private GpuActivations(GpuActivations whole, int first, int count)
@@ -62,6 +63,7 @@ internal sealed class GpuActivations : ActivationTensor
         _whole = whole._whole ?? whole;
         View = whole.View.SubView(first, (int)whole.View.Length - first);
         Stride = whole.Stride;
+        IsAligned = whole.IsAligned && first % 4 == 0;
     }
 
     private GpuActivations(GpuActivations longer, int tokens)
@@ -72,12 +74,16 @@ internal sealed class GpuActivations : ActivationTensor
         _isBorrowed = true;
         View = longer.View.SubView(0, Length);
         Stride = longer.Channels;
+        IsAligned = longer.IsAligned;
     }
 
     public ArrayView<float> View { get; private set; }
 
     /// <summary>Floats from one token to the next.</summary>
     public int Stride { get; }
+
+    /// <summary>Whether every token begins at a multiple of 16 bytes.</summary>
+    public bool IsAligned { get; }
 
     /// <summary>Whether the numbers lie one behind the other, as they do but in slices.</summary>
     public bool HasNoGaps => Stride == Channels;

@@ -62,6 +62,7 @@ public static class KernelSources
 
     internal static IReadOnlyList<KernelSource> OpenCl(IEnumerable<Type> kernels)
     {
+        kernels = kernels.Where(kernel => !kernel.IsAssignableTo(typeof(ICudaKernel)));
         var capabilities = new CLCapabilityContext(
             float16: false,
             float64: false,
@@ -103,18 +104,25 @@ public static class KernelSources
         }
     }
 
-    private static IEnumerable<Type> Closed(Type type)
-    {
-        if (!type.IsGenericTypeDefinition)
-        {
-            return [type];
-        }
+    private static IEnumerable<Type> Closed(Type type) =>
+        type.IsGenericTypeDefinition
+            ? Combinations(type.GetGenericArguments().Select(ArgumentsOf)).Select(arguments => type.MakeGenericType(arguments))
+            : [type];
 
-        // The first constraint that is an interface of this assembly says what fits.
-        Type constraint = type.GetGenericArguments().Single().GetGenericParameterConstraints().Single(candidate => candidate.IsInterface);
-        IEnumerable<Type> arguments = constraint.IsGenericType
+    /// <summary>The first constraint that is an interface of this assembly says what fits.</summary>
+    private static Type[] ArgumentsOf(Type parameter)
+    {
+        Type constraint = parameter.GetGenericParameterConstraints().Single(candidate => candidate.IsInterface);
+        return constraint.IsGenericType
             ? [typeof(Channels16), typeof(Pair<Channels16>)]
-            : Structs.Where(candidate => candidate.IsAssignableTo(constraint));
-        return arguments.Select(argument => type.MakeGenericType(argument));
+            : [.. Structs.Where(candidate => candidate.IsAssignableTo(constraint))];
     }
+
+    private static IEnumerable<Type[]> Combinations(IEnumerable<Type[]> choices) =>
+        choices.Aggregate<Type[], IEnumerable<Type[]>>(
+            [
+                [],
+            ],
+            (all, next) => all.SelectMany(some => next.Select(one => (Type[])[.. some, one]))
+        );
 }

@@ -8,10 +8,11 @@ namespace Sparsity.Kernels.Gpu;
 /// </summary>
 internal static class Linear
 {
-    /// <summary>So many groups keep every multiprocessor busy; sums over tokens are split up to get them.</summary>
-    private const int WantedGroups = 512;
-
+    /// <summary>Sums over tokens are split up to keep every multiprocessor busy, but no further than this.</summary>
     private const int MinimumSplitTokens = 256;
+
+    /// <summary>The kernels go over the tokens in steps of so many.</summary>
+    private const int TokensOfStep = 16;
 
     /// <summary>Overwrites output [B,T,O].</summary>
     public static void Forward(GpuDevice device, GpuActivations input, GpuWeights weight, GpuWeights? bias, GpuActivations output)
@@ -24,17 +25,15 @@ internal static class Linear
         }
         else
         {
-            DenseProduct.Run(
+            var target = new ProductTarget(output.View, biases, output.Stride, output.Rows, weight.Rows, 0, hasBias, 0);
+            DenseProduct.Run<ForwardForm>(
                 device,
-                new Operand(input.View, input.Stride, 1),
-                new Operand(weight.View, weight.Columns, 1),
-                output.View,
-                output.Stride,
-                output.Rows,
-                weight.Rows,
+                Operand.Tokens(input),
+                Operand.Rows(weight),
+                target,
                 weight.Columns,
-                biases,
-                hasBias
+                weight.Columns,
+                splits: 1
             );
         }
 
@@ -50,17 +49,24 @@ internal static class Linear
         }
         else
         {
-            DenseProduct.Run(
-                device,
-                new Operand(outputGradient.View, outputGradient.Stride, 1),
-                new Operand(weight.View, 1, weight.Columns),
+            var target = new ProductTarget(
                 inputGradient.View,
+                weight.View,
                 inputGradient.Stride,
                 inputGradient.Rows,
                 weight.Columns,
-                weight.Rows,
-                weight.View,
+                0,
+                0,
                 0
+            );
+            DenseProduct.Run<InputGradientForm>(
+                device,
+                Operand.Tokens(outputGradient),
+                Operand.Columns(weight),
+                target,
+                weight.Rows,
+                weight.Rows,
+                splits: 1
             );
         }
 
@@ -81,25 +87,25 @@ internal static class Linear
         int rows = weightGradient.Rows;
         int columns = weightGradient.Columns;
         bool isMasked = device.SkipsZeros && outputGradient.IsKept && columns >= MaskedProduct.LeastColumns;
-        int tiles = isMasked ? MaskedProduct.Tiles(rows, columns) : DenseProduct.Tiles(rows, columns);
+        int groups = isMasked ? MaskedProduct.Groups(rows, columns) : DenseProduct.Groups(device, rows, columns);
         int tokens = input.Rows;
-        int splits = Math.Clamp(Math.Min(WantedGroups / tiles, tokens / MinimumSplitTokens), 1, WantedGroups);
-        int tokensOfSplit = (tokens + splits - 1) / splits;
-        ArrayView<float> target =
+        int splits = Math.Clamp(Math.Min(DenseProduct.WantedGroups(device) / groups, tokens / MinimumSplitTokens), 1, tokens);
+        int tokensOfSplit = RoundUp((tokens + splits - 1) / splits, TokensOfStep);
+        splits = (tokens + tokensOfSplit - 1) / tokensOfSplit;
+        ArrayView<float> sums =
             splits == 1 ? weightGradient.View : device.Workspace<float>("weight gradient", splits * weightGradient.Length);
+        var target = new ProductTarget(sums, sums, columns, rows, columns, weightGradient.Length, 0, splits == 1 ? 1 : 0);
         if (isMasked)
         {
-            MaskedProduct.Run(device, input, outputGradient, target, rows, columns, tokensOfSplit, splits);
+            MaskedProduct.Run(device, input, outputGradient, target, tokensOfSplit, splits);
         }
         else
         {
-            DenseProduct.RunSplit(
+            DenseProduct.Run<WeightGradientForm>(
                 device,
-                new Operand(outputGradient.View, 1, outputGradient.Stride),
-                new Operand(input.View, 1, input.Stride),
+                Operand.Channels(outputGradient),
+                Operand.Channels(input),
                 target,
-                rows,
-                columns,
                 tokens,
                 tokensOfSplit,
                 splits
@@ -108,7 +114,7 @@ internal static class Linear
 
         if (splits > 1)
         {
-            device.LaunchForEach(weightGradient.Length, new AddSplitsKernel(target, splits, weightGradient.Length, weightGradient.View));
+            device.LaunchForEach(weightGradient.Length, new AddSplitsKernel(sums, splits, weightGradient.Length, weightGradient.View));
         }
 
         weightGradient.Changed(weightGradient.Length);
@@ -117,6 +123,8 @@ internal static class Linear
             ChannelReduction.AccumulateSums(device, outputGradient, biasGradient);
         }
     }
+
+    private static int RoundUp(int count, int multiple) => (count + multiple - 1) / multiple * multiple;
 
     /// <summary>Adds the sums of all splits, in order.</summary>
     internal readonly struct AddSplitsKernel(ArrayView<float> sums, int splits, int length, ArrayView<float> target) : IKernel

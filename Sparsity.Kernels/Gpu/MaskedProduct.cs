@@ -18,39 +18,26 @@ internal static class MaskedProduct
     private const int Step = 16;
 
     /// <summary>Groups of one product.</summary>
-    public static int Tiles(int rows, int columns) => TilesOf(rows, TileRows) * TilesOf(columns, TileColumns);
+    public static int Groups(int rows, int columns) => TilesOf(rows, TileRows) * TilesOf(columns, TileColumns);
 
-    /// <summary>
-    /// Overwrites product [splits, rows, columns] with the sums over the tokens of each split; a single split is added to it instead.
-    /// </summary>
+    /// <summary>Writes the sums over the tokens of each split as the target says.</summary>
     public static void Run(
         GpuDevice device,
         GpuActivations input,
         GpuActivations outputGradient,
-        ArrayView<float> product,
-        int rows,
-        int columns,
+        ProductTarget target,
         int tokensOfSplit,
         int splits
-    ) =>
+    )
+    {
+        int rowTiles = TilesOf(target.Rows, TileRows);
         device.Launch(
-            TilesOf(rows, TileRows) * splits,
-            TilesOf(columns, TileColumns),
+            rowTiles * splits,
+            TilesOf(target.Columns, TileColumns),
             Threads,
-            new Kernel(
-                outputGradient.View,
-                outputGradient.Stride,
-                input.View,
-                input.Stride,
-                product,
-                rows,
-                columns,
-                input.Rows,
-                tokensOfSplit,
-                TilesOf(rows, TileRows),
-                splits == 1 ? 1 : 0
-            )
+            new Kernel(outputGradient.View, outputGradient.Stride, input.View, input.Stride, target, input.Rows, tokensOfSplit, rowTiles)
         );
+    }
 
     private static int TilesOf(int length, int tile) => (length + tile - 1) / tile;
 
@@ -59,13 +46,10 @@ internal static class MaskedProduct
         int outputStride,
         ArrayView<float> input,
         int inputStride,
-        ArrayView<float> product,
-        int rows,
-        int columns,
+        ProductTarget target,
         int tokens,
         int tokensOfSplit,
-        int rowTiles,
-        int isAdded
+        int rowTiles
     ) : IKernel
     {
         public void Execute()
@@ -84,8 +68,8 @@ internal static class MaskedProduct
             EightRows far = default;
             for (; first < end; first += Step)
             {
-                Stage(outputGradient, outputStride, gradients, TileRows, firstRow, rows, first, end);
-                Stage(input, inputStride, inputs, TileColumns, firstColumn, columns, first, end);
+                Stage(outputGradient, outputStride, gradients, TileRows, firstRow, target.Rows, first, end);
+                Stage(input, inputStride, inputs, TileColumns, firstColumn, target.Columns, first, end);
                 Group.Barrier();
                 for (int token = 0; token < Step; token++)
                 {
@@ -105,11 +89,10 @@ internal static class MaskedProduct
                 Group.Barrier();
             }
 
-            int at = split * rows * columns;
             int row = firstRow + rowOfTile;
             int column = firstColumn + (lane * 4);
-            Store(at, row, column, ref near);
-            Store(at, row, column + (TileColumns / 2), ref far);
+            Store(split, row, column, near);
+            Store(split, row, column + (TileColumns / 2), far);
         }
 
         /// <summary>Copies the channels of 16 tokens, zero beyond the ends.</summary>
@@ -148,36 +131,16 @@ internal static class MaskedProduct
             }
         }
 
-        private void Store(int at, int row, int column, ref EightRows sums)
+        private void Store(int split, int row, int column, EightRows sums)
         {
-            StoreRow(at, row, column, sums.Row0);
-            StoreRow(at, row + 1, column, sums.Row1);
-            StoreRow(at, row + 2, column, sums.Row2);
-            StoreRow(at, row + 3, column, sums.Row3);
-            StoreRow(at, row + 4, column, sums.Row4);
-            StoreRow(at, row + 5, column, sums.Row5);
-            StoreRow(at, row + 6, column, sums.Row6);
-            StoreRow(at, row + 7, column, sums.Row7);
-        }
-
-        private void StoreRow(int at, int row, int column, Float4 values)
-        {
-            if (row < rows)
-            {
-                int place = at + (row * columns);
-                StoreEntry(place, column, values.X);
-                StoreEntry(place, column + 1, values.Y);
-                StoreEntry(place, column + 2, values.Z);
-                StoreEntry(place, column + 3, values.W);
-            }
-        }
-
-        private void StoreEntry(int place, int column, float value)
-        {
-            if (column < columns)
-            {
-                product[place + column] = isAdded != 0 ? product[place + column] + value : value;
-            }
+            target.Store(split, row, column, sums.Row0);
+            target.Store(split, row + 1, column, sums.Row1);
+            target.Store(split, row + 2, column, sums.Row2);
+            target.Store(split, row + 3, column, sums.Row3);
+            target.Store(split, row + 4, column, sums.Row4);
+            target.Store(split, row + 5, column, sums.Row5);
+            target.Store(split, row + 6, column, sums.Row6);
+            target.Store(split, row + 7, column, sums.Row7);
         }
     }
 

@@ -12,6 +12,9 @@ internal static class SparseProduct
     private const int TokensOfGroup = 8;
     private const int ChunkChannels = 1024;
 
+    /// <summary>So many groups keep every multiprocessor busy.</summary>
+    private const int WantedGroups = 512;
+
     /// <summary>Overwrites output.</summary>
     public static void Run(
         GpuDevice device,
@@ -24,10 +27,16 @@ internal static class SparseProduct
     {
         int segment = (input.Channels + weight.Lists.Segments - 1) / weight.Lists.Segments;
         device.RequireAtMost(ChunkChannels * weight.Lists.Segments, input.Channels, input.Name + " has {0} channels, which are");
+        int groups = (input.Rows + TokensOfGroup - 1) / TokensOfGroup;
+        int threads = device.RowThreads(output.Channels);
+
+        // Few tokens leave multiprocessors idle: then several groups share the lines, and each stages the tokens for itself.
+        int parts = Math.Clamp(WantedGroups / groups, 1, (output.Channels + threads - 1) / threads);
+        bool isAligned = input.IsAligned && segment % 4 == 0 && threads >= TokensOfGroup;
         device.Launch(
-            (input.Rows + TokensOfGroup - 1) / TokensOfGroup,
-            1,
-            device.RowThreads(output.Channels),
+            groups,
+            parts,
+            threads,
             new Kernel(
                 weight.Lists.Starts,
                 weight.Lists.Segments,
@@ -41,7 +50,9 @@ internal static class SparseProduct
                 output.View,
                 output.Stride,
                 output.Channels,
+                (output.Channels + parts - 1) / parts,
                 input.Rows,
+                isAligned ? 1 : 0,
                 bias,
                 hasBias
             )
@@ -61,7 +72,9 @@ internal static class SparseProduct
         ArrayView<float> output,
         int outputStride,
         int lines,
+        int linesOfGroup,
         int rows,
+        int isAligned,
         ArrayView<float> bias,
         int hasBias
     ) : IKernel
@@ -70,27 +83,61 @@ internal static class SparseProduct
         {
             ArrayView<float> staged = SharedMemory.Allocate<float>(ChunkChannels * TokensOfGroup);
             ArrayView<Float4> stagedFours = staged.Cast<Float4>();
+            ArrayView<Float4> inputFours = input.Cast<Float4>();
             int firstRow = Grid.IdxX * TokensOfGroup;
             for (int firstSegment = 0; firstSegment < segments; firstSegment += segmentsOfChunk)
             {
                 int firstChannel = firstSegment * segment;
                 int channels = segmentsOfChunk * segment;
                 channels = firstChannel + channels < inputChannels ? channels : inputChannels - firstChannel;
-                for (int i = Group.IdxX; i < channels * TokensOfGroup; i += Group.DimX)
+                if (isAligned != 0)
                 {
-                    int token = i & (TokensOfGroup - 1);
-                    float value = 0f;
-                    if (firstRow + token < rows)
+                    // Eight neighbouring threads take eight tokens, so that few of a warp's stores meet in a bank; two loads at once.
+                    int row = firstRow + (Group.IdxX & (TokensOfGroup - 1));
+                    int token = Group.IdxX & (TokensOfGroup - 1);
+                    int end = (channels + 3) >> 2;
+                    int step = Group.DimX >> 3;
+                    for (int four = Group.IdxX >> 3; four < end; four += 2 * step)
                     {
-                        value = input[((firstRow + token) * inputStride) + firstChannel + (i >> 3)];
-                    }
+                        Float4 near = default;
+                        Float4 far = default;
+                        int at = ((row * inputStride) + firstChannel) >> 2;
+                        if (row < rows)
+                        {
+                            near = inputFours[at + four];
+                            if (four + step < end)
+                            {
+                                far = inputFours[at + four + step];
+                            }
+                        }
 
-                    staged[i] = value;
+                        Put(staged, four, token, near);
+                        if (four + step < end)
+                        {
+                            Put(staged, four + step, token, far);
+                        }
+                    }
+                }
+                else
+                {
+                    for (int i = Group.IdxX; i < channels * TokensOfGroup; i += Group.DimX)
+                    {
+                        int token = i & (TokensOfGroup - 1);
+                        float value = 0f;
+                        if (firstRow + token < rows)
+                        {
+                            value = input[((firstRow + token) * inputStride) + firstChannel + (i >> 3)];
+                        }
+
+                        staged[i] = value;
+                    }
                 }
 
                 Group.Barrier();
                 int endSegment = firstSegment + segmentsOfChunk < segments ? firstSegment + segmentsOfChunk : segments;
-                for (int line = Group.IdxX; line < lines; line += Group.DimX)
+                int firstLine = Grid.IdxY * linesOfGroup;
+                int endLine = firstLine + linesOfGroup < lines ? firstLine + linesOfGroup : lines;
+                for (int line = firstLine + Group.IdxX; line < endLine; line += Group.DimX)
                 {
                     Float4 early = default;
                     Float4 late = default;
@@ -117,6 +164,15 @@ internal static class SparseProduct
 
                 Group.Barrier();
             }
+        }
+
+        private static void Put(ArrayView<float> staged, int four, int token, Float4 values)
+        {
+            int place = (four * 4 * TokensOfGroup) + token;
+            staged[place] = values.X;
+            staged[place + TokensOfGroup] = values.Y;
+            staged[place + (2 * TokensOfGroup)] = values.Z;
+            staged[place + (3 * TokensOfGroup)] = values.W;
         }
 
         private void Store(int row, int line, int isFirst, float initial, float sum)

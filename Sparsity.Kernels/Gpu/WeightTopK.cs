@@ -8,8 +8,13 @@ namespace Sparsity.Kernels.Gpu;
 /// </summary>
 internal static class WeightTopK
 {
-    private const int EntriesOfGroup = 1 << 14;
-    private const int LinesOfGroup = 32;
+    /// <summary>More groups would spend longer on adding up each other's counts than they save.</summary>
+    private const int MostGroups = 512;
+
+    private const int LeastEntriesOfGroup = 1 << 11;
+
+    /// <summary>Up to here one group alone is enough.</summary>
+    private const int EntriesOfOneGroup = 1 << 14;
 
     /// <summary>In place.</summary>
     public static void KeepLargest(GpuDevice device, GpuWeights weights, int keep, int? aliveAxis, int minimumAlive)
@@ -26,19 +31,18 @@ internal static class WeightTopK
             );
         }
 
-        if (protectedCount == 0 && length <= EntriesOfGroup)
+        if (protectedCount == 0 && length <= EntriesOfOneGroup)
         {
             AbsTopK.KeepLargest(device, weights.View, length, keep);
             weights.Changed(keep);
             return;
         }
 
-        Protection protection =
-            protectedCount == 0
-                ? new Protection(device.Workspace<int>("protection", 2), weights.Columns, -1, 1)
-                : Protect(device, weights, aliveAxis!.Value, minimumAlive);
-        int groups = (length + EntriesOfGroup - 1) / EntriesOfGroup;
-        int threads = device.RowThreads(Math.Min(length, EntriesOfGroup));
+        MinimumAlive alive =
+            protectedCount == 0 ? MinimumAlive.Nothing(device) : MinimumAlive.Find(device, weights, aliveAxis!.Value, minimumAlive);
+        int entriesOfGroup = Math.Max(LeastEntriesOfGroup, (length + MostGroups - 1) / MostGroups);
+        int groups = (length + entriesOfGroup - 1) / entriesOfGroup;
+        int threads = device.RowThreads(Math.Min(length, entriesOfGroup));
         var search = new Search(
             device.Workspace<int>("digit counts", DigitCounts.Passes * DigitCounts.Digits * groups),
             device.Workspace<int>("top-k state", DigitCounts.Passes * State.Length),
@@ -47,39 +51,11 @@ internal static class WeightTopK
         );
         for (int pass = 0; pass < DigitCounts.Passes; pass++)
         {
-            device.Launch(groups, 1, threads, new CountKernel(weights.View, length, protection, search, pass));
+            device.Launch(groups, 1, threads, new CountKernel(weights.View, weights.Columns, length, entriesOfGroup, alive, search, pass));
         }
 
-        device.Launch(groups, 1, threads, new ApplyKernel(weights.View, length, protection, search));
+        device.Launch(groups, 1, threads, new ApplyKernel(weights.View, weights.Columns, length, entriesOfGroup, alive, search));
         weights.Changed(keep);
-    }
-
-    /// <summary>For each line the magnitude and index of the last of its largest entries.</summary>
-    private static Protection Protect(GpuDevice device, GpuWeights weights, int axis, int minimumAlive)
-    {
-        int lines = axis == 1 ? weights.Rows : weights.Columns;
-        int entries = axis == 1 ? weights.Columns : weights.Rows;
-        int threads = device.RowThreads(entries);
-
-        // Neighbouring threads read neighbouring entries: of one row, or of neighbouring columns.
-        int linesOfGroup = axis == 1 ? 1 : Math.Min(threads, LinesOfGroup);
-        ArrayView<int> last = device.Workspace<int>("protection", 2 * lines);
-        device.Launch(
-            (lines + linesOfGroup - 1) / linesOfGroup,
-            1,
-            threads,
-            new LastProtectedKernel(
-                weights.View,
-                lines,
-                entries,
-                axis == 1 ? weights.Columns : 1,
-                axis == 1 ? 1 : weights.Columns,
-                linesOfGroup,
-                Math.Min(minimumAlive, entries),
-                last
-            )
-        );
-        return new Protection(last, weights.Columns, axis, lines);
     }
 
     /// <summary>What is known before a pass, in device memory.</summary>
@@ -97,6 +73,10 @@ internal static class WeightTopK
     /// The search for the k-th magnitude, a digit a pass. Each group adds up all groups' counts of the pass before for itself, rather than
     /// that a launch between any two did it for all; the first leaves the sum's outcome for the pass after.
     /// </summary>
+    /// <param name="counts">[passes, groups, 16].</param>
+    /// <param name="states">[passes, 2].</param>
+    /// <param name="groups">How many count.</param>
+    /// <param name="keep">How many entries to keep besides the protected ones.</param>
     internal readonly struct Search(ArrayView<int> counts, ArrayView<int> states, int groups, int keep)
     {
         /// <summary>Stores what a group counted in a pass.</summary>
@@ -104,7 +84,7 @@ internal static class WeightTopK
         {
             for (int digit = Group.IdxX; digit < DigitCounts.Digits; digit += Group.DimX)
             {
-                counts[PlaceOf(pass, digit) + Grid.IdxX] = totals[digit];
+                counts[PlaceOf(pass, Grid.IdxX) + digit] = totals[digit];
             }
         }
 
@@ -124,20 +104,26 @@ internal static class WeightTopK
                 wanted = states[((pass - 1) * State.Length) + State.Wanted];
             }
 
-            for (int digit = 0; digit < DigitCounts.Digits; digit++)
+            // The counts of a pass lie side by side. A thread reads counts of one digit only, if there are sixteen threads or more.
+            DigitCounts.Clear(shared);
+            int end = groups * DigitCounts.Digits;
+            int first = PlaceOf(pass - 1, 0);
+            for (int i = Group.IdxX; i < end; i += 4 * Group.DimX)
             {
-                int sum = 0;
-                for (int group = Group.IdxX; group < groups; group += Group.DimX)
-                {
-                    sum += counts[PlaceOf(pass - 1, digit) + group];
-                }
-
-                shared[(digit * Group.DimX) + Group.IdxX] = sum;
+                int second = i + Group.DimX;
+                int third = second + Group.DimX;
+                int fourth = third + Group.DimX;
+                int count0 = counts[first + i];
+                int count1 = second < end ? counts[first + second] : 0;
+                int count2 = third < end ? counts[first + third] : 0;
+                int count3 = fourth < end ? counts[first + fourth] : 0;
+                shared[((i & (DigitCounts.Digits - 1)) * Group.DimX) + Group.IdxX] += count0;
+                shared[((second & (DigitCounts.Digits - 1)) * Group.DimX) + Group.IdxX] += count1;
+                shared[((third & (DigitCounts.Digits - 1)) * Group.DimX) + Group.IdxX] += count2;
+                shared[((fourth & (DigitCounts.Digits - 1)) * Group.DimX) + Group.IdxX] += count3;
             }
 
-            Group.Barrier();
             DigitCounts.Total(shared, totals);
-            Group.Barrier();
             threshold |= DigitCounts.DigitOfKth(totals, ref wanted) << DigitCounts.ShiftOf(pass - 1);
             if (Grid.IdxX == 0 && Group.IdxX == 0 && pass < DigitCounts.Passes)
             {
@@ -154,112 +140,47 @@ internal static class WeightTopK
         /// </summary>
         public int TiesBefore(int threshold, ArrayView<int> shared, out int own)
         {
-            int place = PlaceOf(DigitCounts.Passes - 1, threshold & (DigitCounts.Digits - 1));
+            int digit = threshold & (DigitCounts.Digits - 1);
             int sum = 0;
             for (int group = Group.IdxX; group < Grid.IdxX; group += Group.DimX)
             {
-                sum += counts[place + group];
+                sum += counts[PlaceOf(DigitCounts.Passes - 1, group) + digit];
             }
 
-            own = counts[place + Grid.IdxX];
+            own = counts[PlaceOf(DigitCounts.Passes - 1, Grid.IdxX) + digit];
             return GroupReduction.Sum(sum, shared);
         }
 
-        private int PlaceOf(int pass, int digit) => ((pass * DigitCounts.Digits) + digit) * groups;
+        private int PlaceOf(int pass, int group) => ((pass * groups) + group) * DigitCounts.Digits;
     }
 
-    /// <summary>Whether an entry is among the largest of its line: axis 1 protects rows, 0 columns, -1 nothing.</summary>
-    internal readonly struct Protection(ArrayView<int> last, int columns, int axis, int lines)
+    /// <summary>Goes through entries at equal distances, and knows row and column of each: a division at the start only.</summary>
+    private struct Cursor(int entry, int columns)
     {
-        public int Has(int i, int magnitude)
+        public int Row = entry / columns;
+        public int Column = entry - (entry / columns * columns);
+
+        public void Advance(int distance, int columns)
         {
-            if (axis < 0)
+            Column += distance;
+            while (Column >= columns)
             {
-                return 0;
-            }
-
-            int row = i / columns;
-            int column = i - (row * columns);
-            int line = axis == 1 ? row : column;
-            int index = axis == 1 ? column : row;
-            int least = last[line];
-            return magnitude > least || (magnitude == least && index <= last[lines + line]) ? 1 : 0;
-        }
-    }
-
-    /// <summary>
-    /// A group is one row or some neighbouring columns; in each round every line finds the largest entry behind that of the round before.
-    /// </summary>
-    internal readonly struct LastProtectedKernel(
-        ArrayView<float> weights,
-        int lines,
-        int entries,
-        int lineStride,
-        int entryStride,
-        int linesOfGroup,
-        int alive,
-        ArrayView<int> last
-    ) : IKernel
-    {
-        public void Execute()
-        {
-            ArrayView<int> magnitudes = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
-            ArrayView<int> indices = SharedMemory.Allocate<int>(GroupReduction.MaximumThreads);
-            int lineOfGroup = Group.IdxX % linesOfGroup;
-            int line = (Grid.IdxX * linesOfGroup) + lineOfGroup;
-            int step = Group.DimX / linesOfGroup;
-            int magnitude = int.MaxValue;
-            int index = -1;
-            for (int round = 0; round < alive; round++)
-            {
-                int best = -1;
-                int where = 0;
-                if (line < lines)
-                {
-                    for (int entry = Group.IdxX / linesOfGroup; entry < entries; entry += step)
-                    {
-                        int candidate = DigitCounts.Magnitude(weights[(line * lineStride) + (entry * entryStride)]);
-                        bool isBehind = candidate < magnitude || (candidate == magnitude && entry > index);
-                        if (isBehind && candidate > best)
-                        {
-                            best = candidate;
-                            where = entry;
-                        }
-                    }
-                }
-
-                magnitudes[Group.IdxX] = best;
-                indices[Group.IdxX] = where;
-                Group.Barrier();
-                for (int half = Group.DimX >> 1; half >= linesOfGroup; half >>= 1)
-                {
-                    int other = Group.IdxX + half;
-                    if (Group.IdxX < half && (magnitudes[other] > best || (magnitudes[other] == best && indices[other] < where)))
-                    {
-                        best = magnitudes[other];
-                        where = indices[other];
-                        magnitudes[Group.IdxX] = best;
-                        indices[Group.IdxX] = where;
-                    }
-
-                    Group.Barrier();
-                }
-
-                magnitude = magnitudes[lineOfGroup];
-                index = indices[lineOfGroup];
-                Group.Barrier();
-            }
-
-            if (Group.IdxX < linesOfGroup && line < lines)
-            {
-                last[line] = magnitude;
-                last[lines + line] = index;
+                Column -= columns;
+                Row++;
             }
         }
     }
 
     /// <summary>A group counts the digits of a run of unprotected entries.</summary>
-    internal readonly struct CountKernel(ArrayView<float> weights, int length, Protection protection, Search search, int pass) : IKernel
+    internal readonly struct CountKernel(
+        ArrayView<float> weights,
+        int columns,
+        int length,
+        int entriesOfGroup,
+        MinimumAlive alive,
+        Search search,
+        int pass
+    ) : IKernel
     {
         public void Execute()
         {
@@ -271,29 +192,54 @@ internal static class WeightTopK
                 prefix = search.Threshold(pass, counts, totals, out _);
             }
 
-            int first = Grid.IdxX * EntriesOfGroup;
-            int end = first + EntriesOfGroup < length ? first + EntriesOfGroup : length;
+            int first = Grid.IdxX * entriesOfGroup;
+            int end = first + entriesOfGroup < length ? first + entriesOfGroup : length;
+            int shift = DigitCounts.ShiftOf(pass);
+            var cursor = new Cursor(first + Group.IdxX, columns);
             DigitCounts.Clear(counts);
-            for (int i = first + Group.IdxX; i < end; i += Group.DimX)
+            for (int i = first + Group.IdxX; i < end; i += 4 * Group.DimX)
             {
-                int magnitude = DigitCounts.Magnitude(weights[i]);
-                if (protection.Has(i, magnitude) == 0)
-                {
-                    DigitCounts.Add(counts, magnitude, prefix, DigitCounts.ShiftOf(pass));
-                }
+                // Four loads are on their way at once.
+                int second = i + Group.DimX;
+                int third = second + Group.DimX;
+                int fourth = third + Group.DimX;
+                float value0 = weights[i];
+                float value1 = second < end ? weights[second] : 0f;
+                float value2 = third < end ? weights[third] : 0f;
+                float value3 = fourth < end ? weights[fourth] : 0f;
+                Count(counts, ref cursor, value0, 1, prefix, shift);
+                Count(counts, ref cursor, value1, second < end ? 1 : 0, prefix, shift);
+                Count(counts, ref cursor, value2, third < end ? 1 : 0, prefix, shift);
+                Count(counts, ref cursor, value3, fourth < end ? 1 : 0, prefix, shift);
             }
 
-            Group.Barrier();
             DigitCounts.Total(counts, totals);
-            Group.Barrier();
             search.Store(pass, totals);
+        }
+
+        private void Count(ArrayView<int> counts, ref Cursor cursor, float value, int isThere, int prefix, int shift)
+        {
+            int magnitude = DigitCounts.Magnitude(value);
+            if (isThere != 0 && DigitCounts.Matches(magnitude, prefix, shift) && !alive.Has(cursor.Row, cursor.Column, magnitude))
+            {
+                DigitCounts.Add(counts, magnitude, shift);
+            }
+
+            cursor.Advance(Group.DimX, columns);
         }
     }
 
     /// <summary>
     /// A group zeroes a run of entries. Of those equal to the threshold the first are kept: in all runs but one, that is all or none.
     /// </summary>
-    internal readonly struct ApplyKernel(ArrayView<float> weights, int length, Protection protection, Search search) : IKernel
+    internal readonly struct ApplyKernel(
+        ArrayView<float> weights,
+        int columns,
+        int length,
+        int entriesOfGroup,
+        MinimumAlive alive,
+        Search search
+    ) : IKernel
     {
         public void Execute()
         {
@@ -302,44 +248,52 @@ internal static class WeightTopK
             int threshold = search.Threshold(DigitCounts.Passes, counts, totals, out int wanted);
             int kept = wanted - search.TiesBefore(threshold, counts, out int ties);
             threshold = wanted == 0 ? int.MaxValue : threshold;
-            int first = Grid.IdxX * EntriesOfGroup;
-            int end = first + EntriesOfGroup < length ? first + EntriesOfGroup : length;
+            int first = Grid.IdxX * entriesOfGroup;
+            int end = first + entriesOfGroup < length ? first + entriesOfGroup : length;
             if (kept <= 0 || kept >= ties)
             {
                 // With threads side by side, to read them in one go.
+                var cursor = new Cursor(first + Group.IdxX, columns);
                 for (int i = first + Group.IdxX; i < end; i += Group.DimX)
                 {
                     int magnitude = DigitCounts.Magnitude(weights[i]);
-                    bool isKept = magnitude > threshold || (magnitude == threshold && kept > 0) || protection.Has(i, magnitude) != 0;
-                    if (!isKept)
+                    bool isKept = magnitude > threshold || (magnitude == threshold && kept > 0);
+                    if (!isKept && magnitude != 0 && !alive.Has(cursor.Row, cursor.Column, magnitude))
                     {
                         weights[i] = 0f;
                     }
+
+                    cursor.Advance(Group.DimX, columns);
                 }
 
                 return;
             }
 
+            // Each thread takes a run of entries, counts its ties, and learns how many come before them.
             int run = (end - first + Group.DimX - 1) / Group.DimX;
             int start = first + (Group.IdxX * run);
             int own = 0;
+            var counting = new Cursor(start, columns);
             for (int step = 0; step < run; step++)
             {
                 int i = start + step;
-                if (i < end && DigitCounts.Magnitude(weights[i]) == threshold)
+                if (i < end && DigitCounts.Magnitude(weights[i]) == threshold && !alive.Has(counting.Row, counting.Column, threshold))
                 {
-                    own += 1 - protection.Has(i, threshold);
+                    own++;
                 }
+
+                counting.Advance(1, columns);
             }
 
             int place = GroupReduction.SumOfThreadsBefore(own, counts);
+            var applying = new Cursor(start, columns);
             for (int step = 0; step < run; step++)
             {
                 int i = start + step;
                 if (i < end)
                 {
                     int magnitude = DigitCounts.Magnitude(weights[i]);
-                    if (magnitude <= threshold && protection.Has(i, magnitude) == 0)
+                    if (magnitude <= threshold && !alive.Has(applying.Row, applying.Column, magnitude))
                     {
                         int isTie = magnitude == threshold ? 1 : 0;
                         if (isTie == 0 || place >= kept)
@@ -350,6 +304,8 @@ internal static class WeightTopK
                         place += isTie;
                     }
                 }
+
+                applying.Advance(1, columns);
             }
         }
     }

@@ -14,7 +14,7 @@ mkdir -p "$folder"
 
 # One compressed file with the runtime in it, and the native libraries beside it; without debug symbols and documentation.
 dotnet publish "$root/Sparsity.Cli" -c Release -r linux-x64 --self-contained -o "$folder/sparsity" \
-  -p:PublishSingleFile=true -p:EnableCompressionInSingleFile=true -p:DebugType=none -p:EnforceCodeStyleInBuild=false --nologo -v quiet
+  -p:PublishSingleFile=true -p:DebugType=none -p:EnforceCodeStyleInBuild=false --nologo -v quiet
 find "$folder/sparsity" \( -name '*.pdb' -o -name '*.xml' -o -name createdump \) -delete
 cp "$here/check.sh" "$here/torch_step.py" "$folder/"
 git -C "$root" log -1 --format='%H %cs' > "$folder/COMMIT" 2>/dev/null || echo "no commit: not a git checkout" > "$folder/COMMIT"

@@ -51,3 +51,36 @@ namespace ILGPU.Algorithms
         public static float Sqrt(float x) => MathF.Sqrt(x);
     }
 }
+
+namespace ILGPU.Runtime.Cuda
+{
+    /// <summary>Only compiled against: the checker's device is none of NVIDIA's.</summary>
+    internal static class CudaAsm
+    {
+        public static void EmitRef(
+            string instruction,
+            ref Ref<float> first,
+            ref Ref<float> second,
+            ref Ref<float> third,
+            ref Ref<float> fourth,
+            ref Input<uint> fifth,
+            ref Input<uint> sixth,
+            ref Input<uint> seventh,
+            ref Input<uint> eighth,
+            ref Input<uint> ninth,
+            ref Input<uint> tenth
+        ) => throw new NotSupportedException("The checker does not run NVIDIA's own instructions: " + instruction);
+    }
+
+    internal readonly record struct Input<T>(T Value)
+        where T : unmanaged
+    {
+        public static implicit operator Input<T>(T value) => new(value);
+    }
+
+    internal readonly record struct Ref<T>(T Value)
+        where T : unmanaged
+    {
+        public static implicit operator Ref<T>(T value) => new(value);
+    }
+}
