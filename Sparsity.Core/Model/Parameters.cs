@@ -248,10 +248,14 @@ public sealed class ModelParameters : IDisposable
     /// </summary>
     public void Initialise(ulong seed)
     {
-        foreach (Parameter parameter in All)
+        // Each parameter has a random sequence of its own, so they can be drawn at the same time.
+        IEnumerable<(Parameter Parameter, float[] Values)> drawn = All.AsParallel()
+            .AsOrdered()
+            .WithMergeOptions(ParallelMergeOptions.NotBuffered)
+            .Select(parameter => (parameter, parameter.Spec.DrawInitial(seed)));
+        foreach ((Parameter parameter, float[] values) in drawn)
         {
             ParameterSpec spec = parameter.Spec;
-            float[] values = spec.DrawInitial(seed);
             if (spec.Name == ParameterNames.Bigram && Config.LearnableBigramTable)
             {
                 var random = RandomSource.For(seed, "initial " + spec.Name);

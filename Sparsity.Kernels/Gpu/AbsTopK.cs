@@ -9,6 +9,13 @@ namespace Sparsity.Kernels.Gpu;
 /// </summary>
 internal static class AbsTopK
 {
+    /// <summary>
+    /// A pass costs each thread as much as some dozens of entries, whatever it counts: few threads with many entries each are the fastest.
+    /// </summary>
+    private const int EntriesOfThread = 32;
+
+    private const int MaximumThreads = 64;
+
     /// <summary>In place on values [B,T,C]; overwrites selection.</summary>
     public static void Forward(GpuDevice device, GpuActivations values, int keep, GpuSelection selection)
     {
@@ -17,7 +24,7 @@ internal static class AbsTopK
         device.Launch(
             values.Rows,
             1,
-            device.RowThreads(values.Channels),
+            ThreadsFor(device, values.Channels),
             new ForwardKernel(values.View, values.Stride, selection.View, values.Channels, keep)
         );
         selection.IsFew = 2 * keep <= values.Channels;
@@ -29,7 +36,7 @@ internal static class AbsTopK
         device.Launch(
             1,
             1,
-            device.RowThreads(length),
+            ThreadsFor(device, length),
             new ForwardKernel(values, length, device.Workspace<byte>("choice", length), length, keep)
         );
 
@@ -43,12 +50,14 @@ internal static class AbsTopK
         gradient.IsKept = selection.IsFew;
     }
 
+    private static int ThreadsFor(GpuDevice device, int width) => device.RowThreads(width, EntriesOfThread, MaximumThreads);
+
     /// <summary>A group is one token.</summary>
     internal readonly struct ForwardKernel(ArrayView<float> values, int stride, ArrayView<byte> selection, int channels, int keep) : IKernel
     {
         public void Execute()
         {
-            ArrayView<int> counts = SharedMemory.Allocate<int>(DigitCounts.SharedLength);
+            ArrayView<int> counts = SharedMemory.Allocate<int>(DigitCounts.Digits * MaximumThreads);
             ArrayView<int> totals = SharedMemory.Allocate<int>(DigitCounts.Digits);
             int row = Grid.IdxX * stride;
             int wanted = keep;
@@ -58,13 +67,20 @@ internal static class AbsTopK
             while (shift >= 0 && isExact == 0)
             {
                 DigitCounts.Clear(counts);
-                for (int c = Group.IdxX; c < channels; c += Group.DimX)
+                for (int c = Group.IdxX; c < channels; c += 4 * Group.DimX)
                 {
-                    int magnitude = DigitCounts.Magnitude(values[row + c]);
-                    if (magnitude != 0 && DigitCounts.Matches(magnitude, threshold, shift))
-                    {
-                        DigitCounts.Add(counts, magnitude, shift);
-                    }
+                    // Four loads are on their way at once.
+                    int second = c + Group.DimX;
+                    int third = second + Group.DimX;
+                    int fourth = third + Group.DimX;
+                    float value0 = values[row + c];
+                    float value1 = second < channels ? values[row + second] : 0f;
+                    float value2 = third < channels ? values[row + third] : 0f;
+                    float value3 = fourth < channels ? values[row + fourth] : 0f;
+                    Count(counts, value0, threshold, shift);
+                    Count(counts, value1, threshold, shift);
+                    Count(counts, value2, threshold, shift);
+                    Count(counts, value3, threshold, shift);
                 }
 
                 DigitCounts.Total(counts, totals);
@@ -118,6 +134,15 @@ internal static class AbsTopK
                     Keep(row + c, kept + c, magnitude > threshold || (isTie != 0 && place < wanted) ? 1 : 0);
                     place += isTie;
                 }
+            }
+        }
+
+        private static void Count(ArrayView<int> counts, float value, int prefix, int shift)
+        {
+            int magnitude = DigitCounts.Magnitude(value);
+            if (magnitude != 0 && DigitCounts.Matches(magnitude, prefix, shift))
+            {
+                DigitCounts.Add(counts, magnitude, shift);
             }
         }
 

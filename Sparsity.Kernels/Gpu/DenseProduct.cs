@@ -4,7 +4,7 @@ namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
 /// [rows, columns] = sum over inner of left (row, inner) * right (column, inner): on tensor cores where the device has them
-/// (<see cref="TensorProduct"/>), else by <see cref="Kernel{TForm}"/>.
+/// (<see cref="TensorProduct"/>), else by <see cref="Kernel{TForm,TLoad}"/>.
 /// </summary>
 internal static class DenseProduct
 {
@@ -24,6 +24,7 @@ internal static class DenseProduct
     /// <param name="device">Where.</param>
     /// <param name="left">[rows, inner].</param>
     /// <param name="right">[columns, inner].</param>
+    /// <param name="isAligned">Whether both can be loaded four numbers at once, from every index divisible by four.</param>
     /// <param name="target">Each split is the sum over its own inner indices.</param>
     /// <param name="inner">All inner indices.</param>
     /// <param name="innerOfSplit">Inner indices of each split but the last; a multiple of four.</param>
@@ -32,6 +33,7 @@ internal static class DenseProduct
         GpuDevice device,
         Operand left,
         Operand right,
+        bool isAligned,
         ProductTarget target,
         int inner,
         int innerOfSplit,
@@ -39,18 +41,22 @@ internal static class DenseProduct
     )
         where TForm : struct, IProductForm
     {
-        if (device.TensorPrecision is { } precision)
+        if (isAligned && device.TensorPrecision is { } precision)
         {
             TensorProduct.Run<TForm, TensorCores>(device, precision, left, right, target, inner, innerOfSplit, splits);
         }
+        else if (isAligned)
+        {
+            RunPlain<TForm, LoadAtOnce>(device, left, right, target, inner, innerOfSplit, splits);
+        }
         else
         {
-            RunPlain<TForm>(device, left, right, target, inner, innerOfSplit, splits);
+            RunPlain<TForm, LoadOneByOne>(device, left, right, target, inner, innerOfSplit, splits);
         }
     }
 
     /// <summary>As <see cref="Run{TForm}"/>, without tensor cores.</summary>
-    public static void RunPlain<TForm>(
+    public static void RunPlain<TForm, TLoad>(
         GpuDevice device,
         Operand left,
         Operand right,
@@ -60,13 +66,14 @@ internal static class DenseProduct
         int splits
     )
         where TForm : struct, IProductForm
+        where TLoad : struct, IFourLoad
     {
         int rowTiles = TilesAlong(target.Rows, Tile);
         device.Launch(
             rowTiles * splits,
             TilesAlong(target.Columns, Tile),
             Threads,
-            new Kernel<TForm>(left, right, target, inner, innerOfSplit, rowTiles)
+            new Kernel<TForm, TLoad>(left, right, target, inner, innerOfSplit, rowTiles)
         );
     }
 
@@ -79,9 +86,16 @@ internal static class DenseProduct
     /// through shared memory. A thread fetches its share of the next step into registers before it multiplies, so that the loads are on
     /// their way meanwhile.
     /// </summary>
-    internal readonly struct Kernel<TForm>(Operand left, Operand right, ProductTarget target, int inner, int innerOfSplit, int rowTiles)
-        : IKernel
+    internal readonly struct Kernel<TForm, TLoad>(
+        Operand left,
+        Operand right,
+        ProductTarget target,
+        int inner,
+        int innerOfSplit,
+        int rowTiles
+    ) : IKernel
         where TForm : struct, IProductForm
+        where TLoad : struct, IFourLoad
     {
         public void Execute()
         {
@@ -105,8 +119,8 @@ internal static class DenseProduct
             Share rightShare = Fetch(right, TForm.IsRightInner, firstColumn, target.Columns, first, end);
             while (first < end)
             {
-                Put(leftShare, TForm.IsLeftInner, leftTile);
-                Put(rightShare, TForm.IsRightInner, rightTile);
+                Put(leftShare, TForm.IsLeftInner, leftTile, firstRow, target.Rows, first, end);
+                Put(rightShare, TForm.IsRightInner, rightTile, firstColumn, target.Columns, first, end);
                 Group.Barrier();
                 first += Step;
                 if (first < end)
@@ -140,59 +154,54 @@ internal static class DenseProduct
         }
 
         /// <summary>
-        /// A thread's four times four numbers of 64 lines by 16 inner indices, zeros beyond the ends. Neighbouring threads fetch
-        /// neighbouring numbers.
+        /// A thread's four times four numbers of 64 lines by 16 inner indices. Neighbouring threads fetch neighbouring numbers: four
+        /// threads take the 16 inner indices of a line, or 16 threads the 64 lines of an inner index.
         /// </summary>
         private static Share Fetch(Operand operand, bool isInner, int firstLine, int lines, int firstInner, int endInner)
         {
+            int line = firstLine + LineOf(isInner);
+            int k = firstInner + InnerOf(isInner);
+            int lineStep = isInner ? 16 : 0;
+            int innerStep = isInner ? 0 : 4;
             Share share = default;
-            if (isInner)
-            {
-                // Four threads take the 16 inner indices of a line; 16 lines at once.
-                int k = firstInner + ((Group.IdxX & 3) * 4);
-                int line = firstLine + (Group.IdxX >> 2);
-                int at = (line * operand.LineStride) + k;
-                share.First = operand.Fetch(at, line < lines ? endInner - k : 0);
-                share.Second = operand.Fetch(at + (16 * operand.LineStride), line + 16 < lines ? endInner - k : 0);
-                share.Third = operand.Fetch(at + (32 * operand.LineStride), line + 32 < lines ? endInner - k : 0);
-                share.Fourth = operand.Fetch(at + (48 * operand.LineStride), line + 48 < lines ? endInner - k : 0);
-            }
-            else
-            {
-                // 16 threads take the 64 lines of an inner index; four inner indices at once.
-                int line = firstLine + ((Group.IdxX & 15) * 4);
-                int k = firstInner + (Group.IdxX >> 4);
-                int at = (k * operand.InnerStride) + line;
-                share.First = operand.Fetch(at, k < endInner ? lines - line : 0);
-                share.Second = operand.Fetch(at + (4 * operand.InnerStride), k + 4 < endInner ? lines - line : 0);
-                share.Third = operand.Fetch(at + (8 * operand.InnerStride), k + 8 < endInner ? lines - line : 0);
-                share.Fourth = operand.Fetch(at + (12 * operand.InnerStride), k + 12 < endInner ? lines - line : 0);
-            }
-
+            share.First = operand.Fetch<TLoad>(line, lines, k, endInner);
+            share.Second = operand.Fetch<TLoad>(line + lineStep, lines, k + innerStep, endInner);
+            share.Third = operand.Fetch<TLoad>(line + (2 * lineStep), lines, k + (2 * innerStep), endInner);
+            share.Fourth = operand.Fetch<TLoad>(line + (3 * lineStep), lines, k + (3 * innerStep), endInner);
             return share;
         }
 
-        /// <summary>Stores what was fetched to where the products read it.</summary>
-        private static void Put(Share share, bool isInner, ArrayView<float> tile)
+        /// <summary>Stores what was fetched to where the products read it, zeros beyond the ends.</summary>
+        private static void Put(Share share, bool isInner, ArrayView<float> tile, int firstLine, int lines, int firstInner, int endInner)
         {
+            int line = firstLine + LineOf(isInner);
+            int k = firstInner + InnerOf(isInner);
             if (isInner)
             {
                 int place = ((Group.IdxX & 3) * 4 * Pitch) + (Group.IdxX >> 2);
-                PutColumn(tile, place, share.First);
-                PutColumn(tile, place + 16, share.Second);
-                PutColumn(tile, place + 32, share.Third);
-                PutColumn(tile, place + 48, share.Fourth);
+                int count = endInner - k;
+                PutColumn(tile, place, Operand.Cut(share.First, line < lines ? count : 0));
+                PutColumn(tile, place + 16, Operand.Cut(share.Second, line + 16 < lines ? count : 0));
+                PutColumn(tile, place + 32, Operand.Cut(share.Third, line + 32 < lines ? count : 0));
+                PutColumn(tile, place + 48, Operand.Cut(share.Fourth, line + 48 < lines ? count : 0));
             }
             else
             {
                 ArrayView<Float4> fours = tile.Cast<Float4>();
                 int place = ((Group.IdxX >> 4) * (Pitch / 4)) + (Group.IdxX & 15);
-                fours[place] = share.First;
-                fours[place + Pitch] = share.Second;
-                fours[place + (2 * Pitch)] = share.Third;
-                fours[place + (3 * Pitch)] = share.Fourth;
+                int count = lines - line;
+                fours[place] = Operand.Cut(share.First, k < endInner ? count : 0);
+                fours[place + Pitch] = Operand.Cut(share.Second, k + 4 < endInner ? count : 0);
+                fours[place + (2 * Pitch)] = Operand.Cut(share.Third, k + 8 < endInner ? count : 0);
+                fours[place + (3 * Pitch)] = Operand.Cut(share.Fourth, k + 12 < endInner ? count : 0);
             }
         }
+
+        /// <summary>The first of the lines of a tile that this thread fetches.</summary>
+        private static int LineOf(bool isInner) => isInner ? Group.IdxX >> 2 : (Group.IdxX & 15) * 4;
+
+        /// <summary>The first of the inner indices of a step that this thread fetches.</summary>
+        private static int InnerOf(bool isInner) => isInner ? (Group.IdxX & 3) * 4 : Group.IdxX >> 4;
 
         private static void PutColumn(ArrayView<float> tile, int place, Float4 values)
         {

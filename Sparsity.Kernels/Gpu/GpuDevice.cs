@@ -130,19 +130,19 @@ internal sealed class GpuDevice : IDisposable
         }
     }
 
-    /// <summary>
-    /// Threads of a group that works on one row of so many entries: a power of two, at most <see cref="GroupReduction.MaximumThreads"/>.
-    /// </summary>
-    public int RowThreads(int width)
+    /// <summary>Threads of a group that works on one row of so many entries: a power of two.</summary>
+    /// <param name="width">Entries of the row.</param>
+    /// <param name="entriesOfThread">How many a thread should have, as long as there are no more than the maximum of threads.</param>
+    /// <param name="maximum">Threads at most, from the device's own number of threads that run in step.</param>
+    public int RowThreads(int width, int entriesOfThread = 4, int maximum = GroupReduction.MaximumThreads)
     {
-        const int EntriesOfThread = 4;
         if (_rowThreads > 0)
         {
             return _rowThreads;
         }
 
-        int threads = Math.Max(1, WarpSize);
-        while (threads < GroupReduction.MaximumThreads && threads * EntriesOfThread < width)
+        int threads = Math.Clamp(WarpSize, 1, maximum);
+        while (threads < maximum && threads * entriesOfThread < width)
         {
             threads *= 2;
         }

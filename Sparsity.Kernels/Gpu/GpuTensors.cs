@@ -17,6 +17,9 @@ internal sealed class GpuWeights : WeightTensor
 
     public ArrayView<float> View => _memory.View;
 
+    /// <summary>Whether every row begins at a multiple of 16 bytes.</summary>
+    public bool IsAligned => Columns % 4 == 0;
+
     /// <summary>An upper bound of the number of nonzero entries, known without asking the device.</summary>
     public int NonzeroBound { get; private set; }
 

@@ -11,7 +11,11 @@ namespace Sparsity.Kernels.Gpu;
 /// <param name="lines">Rows or columns.</param>
 internal readonly struct MinimumAlive(ArrayView<int> last, int axis, int lines)
 {
+    /// <summary>Neighbouring columns of one group.</summary>
     private const int LinesOfGroup = 8;
+
+    /// <summary>Of a row: pairing threads costs as much as some dozens of entries.</summary>
+    private const int EntriesOfThread = 32;
 
     public static MinimumAlive Nothing(GpuDevice device) => new(device.Workspace<int>("protection", 2), -1, 1);
 
@@ -24,7 +28,7 @@ internal readonly struct MinimumAlive(ArrayView<int> last, int axis, int lines)
     {
         int lines = axis == 1 ? weights.Rows : weights.Columns;
         int entries = axis == 1 ? weights.Columns : weights.Rows;
-        int threads = device.RowThreads(entries);
+        int threads = axis == 1 ? device.RowThreads(entries, EntriesOfThread) : device.RowThreads(entries);
 
         // Neighbouring threads read neighbouring entries: of one row, or of neighbouring columns.
         int linesOfGroup = axis == 1 ? 1 : Math.Min(threads, LinesOfGroup);

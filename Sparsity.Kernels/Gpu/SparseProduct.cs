@@ -83,7 +83,6 @@ internal static class SparseProduct
         {
             ArrayView<float> staged = SharedMemory.Allocate<float>(ChunkChannels * TokensOfGroup);
             ArrayView<Float4> stagedFours = staged.Cast<Float4>();
-            ArrayView<Float4> inputFours = input.Cast<Float4>();
             int firstRow = Grid.IdxX * TokensOfGroup;
             for (int firstSegment = 0; firstSegment < segments; firstSegment += segmentsOfChunk)
             {
@@ -92,6 +91,8 @@ internal static class SparseProduct
                 channels = firstChannel + channels < inputChannels ? channels : inputChannels - firstChannel;
                 if (isAligned != 0)
                 {
+                    ArrayView<Float4> inputFours = input.Cast<Float4>();
+
                     // Eight neighbouring threads take eight tokens, so that few of a warp's stores meet in a bank; two loads at once.
                     int row = firstRow + (Group.IdxX & (TokensOfGroup - 1));
                     int token = Group.IdxX & (TokensOfGroup - 1);

@@ -22,7 +22,7 @@ internal static class TensorProduct
     /// <summary>Room of one step: the larger of 128 * LinePitch and 16 * InnerPitch.</summary>
     private const int StepLength = Tile * LinePitch;
 
-    /// <summary>As <see cref="DenseProduct.Run{TForm}"/>.</summary>
+    /// <summary>As <see cref="DenseProduct.Run{TForm}"/>, of aligned factors.</summary>
     public static void Run<TForm, TUnit>(
         GpuDevice device,
         GpuPrecision precision,
@@ -72,10 +72,10 @@ internal static class TensorProduct
         using DeviceMemory<float> products = device.Allocate<float>(Use, 2 * Rows * Columns);
         device.Write(factors.View, [.. Enumerable.Range(0, (Rows + Columns) * Inner).Select(i => MathF.Sin(i * i))]);
         ArrayView<float> rightView = factors.View.SubView(Rows * Inner, Columns * Inner);
-        Operand left = TForm.IsLeftInner ? new Operand(factors.View, Inner, 1, 1) : new Operand(factors.View, 1, Rows, 1);
-        Operand right = TForm.IsRightInner ? new Operand(rightView, Inner, 1, 1) : new Operand(rightView, 1, Columns, 1);
+        Operand left = TForm.IsLeftInner ? new Operand(factors.View, Inner, 1) : new Operand(factors.View, 1, Rows);
+        Operand right = TForm.IsRightInner ? new Operand(rightView, Inner, 1) : new Operand(rightView, 1, Columns);
         Run<TForm, TUnit>(device, precision, left, right, Target(products.View), Inner, Inner, splits: 1);
-        DenseProduct.RunPlain<TForm>(
+        DenseProduct.RunPlain<TForm, LoadAtOnce>(
             device,
             left,
             right,
@@ -136,12 +136,14 @@ internal static class TensorProduct
 
             Share leftShare = Fetch(left, TForm.IsLeftInner, firstRow, target.Rows, first, end);
             Share rightShare = Fetch(right, TForm.IsRightInner, firstColumn, target.Columns, first, end);
-            Put(leftShare, TForm.IsLeftInner, leftTile, 0);
-            Put(rightShare, TForm.IsRightInner, rightTile, 0);
+            Put(leftShare, TForm.IsLeftInner, leftTile, 0, firstRow, target.Rows, first, end);
+            Put(rightShare, TForm.IsRightInner, rightTile, 0, firstColumn, target.Columns, first, end);
             Group.Barrier();
             int half = 0;
             while (first < end)
             {
+                // The next step is on its way while this one is multiplied.
+                // In a block of their own, so that the compiler does not move the loads down to where they are needed.
                 first += Step;
                 if (first < end)
                 {
@@ -149,24 +151,20 @@ internal static class TensorProduct
                     rightShare = Fetch(right, TForm.IsRightInner, firstColumn, target.Columns, first, end);
                 }
 
-                int leftAt = half + leftPlace;
-                int rightAt = half + rightPlace;
-                RightFactor right0 = Right(rightTile, rightAt, 0);
-                RightFactor right1 = Right(rightTile, rightAt, 8);
-                RightFactor right2 = Right(rightTile, rightAt, 16);
-                RightFactor right3 = Right(rightTile, rightAt, 24);
-                AddRow(ref sums0, leftTile, leftAt, 0, right0, right1, right2, right3);
-                AddRow(ref sums1, leftTile, leftAt, 16, right0, right1, right2, right3);
-                AddRow(ref sums2, leftTile, leftAt, 32, right0, right1, right2, right3);
-                AddRow(ref sums3, leftTile, leftAt, 48, right0, right1, right2, right3);
+                ArrayView<float> leftStep = leftTile.SubView(half + leftPlace, StepLength - leftPlace);
+                ArrayView<float> rightStep = rightTile.SubView(half + rightPlace, StepLength - rightPlace);
+                RightFactor right0 = Right(rightStep, 0);
+                RightFactor right1 = Right(rightStep, 8);
+                RightFactor right2 = Right(rightStep, 16);
+                RightFactor right3 = Right(rightStep, 24);
+                AddRow(ref sums0, leftStep, 0, right0, right1, right2, right3);
+                AddRow(ref sums1, leftStep, 16, right0, right1, right2, right3);
+                AddRow(ref sums2, leftStep, 32, right0, right1, right2, right3);
+                AddRow(ref sums3, leftStep, 48, right0, right1, right2, right3);
 
                 half = StepLength - half;
-                if (first < end)
-                {
-                    Put(leftShare, TForm.IsLeftInner, leftTile, half);
-                    Put(rightShare, TForm.IsRightInner, rightTile, half);
-                }
-
+                Put(leftShare, TForm.IsLeftInner, leftTile, half, firstRow, target.Rows, first, end);
+                Put(rightShare, TForm.IsRightInner, rightTile, half, firstColumn, target.Columns, first, end);
                 Group.Barrier();
             }
 
@@ -178,50 +176,56 @@ internal static class TensorProduct
             Store(split, row + 48, column, sums3);
         }
 
-        /// <summary>A thread's two times four numbers of 128 lines by 16 inner indices, zeros beyond the ends.</summary>
+        /// <summary>
+        /// A thread's two times four numbers of 128 lines by 16 inner indices. Four threads take the 16 inner indices of a line, or a warp
+        /// the 128 lines of an inner index.
+        /// </summary>
         private static Share Fetch(Operand operand, bool isInner, int firstLine, int lines, int firstInner, int endInner)
         {
+            int line = firstLine + LineOf(isInner);
+            int k = firstInner + InnerOf(isInner);
             Share share = default;
-            if (isInner)
-            {
-                // Four threads take the 16 inner indices of a line; 64 lines at once.
-                int k = firstInner + ((Group.IdxX & 3) * 4);
-                int line = firstLine + (Group.IdxX >> 2);
-                int at = (line * operand.LineStride) + k;
-                share.First = operand.Fetch(at, line < lines ? endInner - k : 0);
-                share.Second = operand.Fetch(at + (64 * operand.LineStride), line + 64 < lines ? endInner - k : 0);
-            }
-            else
-            {
-                // A warp takes the 128 lines of an inner index; eight inner indices at once.
-                int line = firstLine + ((Group.IdxX & 31) * 4);
-                int k = firstInner + (Group.IdxX >> 5);
-                int at = (k * operand.InnerStride) + line;
-                share.First = operand.Fetch(at, k < endInner ? lines - line : 0);
-                share.Second = operand.Fetch(at + (8 * operand.InnerStride), k + 8 < endInner ? lines - line : 0);
-            }
-
+            share.First = operand.Fetch<LoadAtOnce>(line, lines, k, endInner);
+            share.Second = operand.Fetch<LoadAtOnce>(line + (isInner ? 64 : 0), lines, k + (isInner ? 0 : 8), endInner);
             return share;
         }
 
-        /// <summary>Stores what was fetched to where the products read it.</summary>
-        private static void Put(Share share, bool isInner, ArrayView<float> tile, int half)
+        /// <summary>Stores what was fetched to where the products read it, zeros beyond the ends.</summary>
+        private static void Put(
+            Share share,
+            bool isInner,
+            ArrayView<float> tile,
+            int half,
+            int firstLine,
+            int lines,
+            int firstInner,
+            int endInner
+        )
         {
             ArrayView<Float4> fours = tile.Cast<Float4>();
-            int four = half >> 2;
+            int line = firstLine + LineOf(isInner);
+            int k = firstInner + InnerOf(isInner);
             if (isInner)
             {
-                four += ((Group.IdxX >> 2) * (LinePitch / 4)) + (Group.IdxX & 3);
-                fours[four] = Rounded(share.First);
-                fours[four + (64 * (LinePitch / 4))] = Rounded(share.Second);
+                int place = (half >> 2) + ((Group.IdxX >> 2) * (LinePitch / 4)) + (Group.IdxX & 3);
+                int count = endInner - k;
+                fours[place] = Rounded(Operand.Cut(share.First, line < lines ? count : 0));
+                fours[place + (64 * (LinePitch / 4))] = Rounded(Operand.Cut(share.Second, line + 64 < lines ? count : 0));
             }
             else
             {
-                four += ((Group.IdxX >> 5) * (InnerPitch / 4)) + (Group.IdxX & 31);
-                fours[four] = Rounded(share.First);
-                fours[four + (8 * (InnerPitch / 4))] = Rounded(share.Second);
+                int place = (half >> 2) + ((Group.IdxX >> 5) * (InnerPitch / 4)) + (Group.IdxX & 31);
+                int count = lines - line;
+                fours[place] = Rounded(Operand.Cut(share.First, k < endInner ? count : 0));
+                fours[place + (8 * (InnerPitch / 4))] = Rounded(Operand.Cut(share.Second, k + 8 < endInner ? count : 0));
             }
         }
+
+        /// <summary>The first of the lines of a tile that this thread fetches.</summary>
+        private static int LineOf(bool isInner) => isInner ? Group.IdxX >> 2 : (Group.IdxX & 31) * 4;
+
+        /// <summary>The first of the inner indices of a step that this thread fetches.</summary>
+        private static int InnerOf(bool isInner) => isInner ? (Group.IdxX & 3) * 4 : Group.IdxX >> 5;
 
         private static Float4 Rounded(Float4 four)
         {
@@ -240,13 +244,13 @@ internal static class TensorProduct
         private static int Place(bool isInner, int line, int k) => isInner ? (line * LinePitch) + k : (k * InnerPitch) + line;
 
         /// <summary>This thread's part of eight columns, for all 16 inner indices.</summary>
-        private static RightFactor Right(ArrayView<float> tile, int at, int line)
+        private static RightFactor Right(ArrayView<float> tile, int line)
         {
             RightFactor factor = default;
-            factor.High.X = tile[at + Place(TForm.IsRightInner, line, 0)];
-            factor.High.Y = tile[at + Place(TForm.IsRightInner, line, 4)];
-            factor.High.Z = tile[at + Place(TForm.IsRightInner, line, 8)];
-            factor.High.W = tile[at + Place(TForm.IsRightInner, line, 12)];
+            factor.High.X = tile[Place(TForm.IsRightInner, line, 0)];
+            factor.High.Y = tile[Place(TForm.IsRightInner, line, 4)];
+            factor.High.Z = tile[Place(TForm.IsRightInner, line, 8)];
+            factor.High.W = tile[Place(TForm.IsRightInner, line, 12)];
             if (TPrecision.IsSplit)
             {
                 factor.Low = Tf32.Split(ref factor.High);
@@ -259,7 +263,6 @@ internal static class TensorProduct
         private static void AddRow(
             ref RowOfTiles sums,
             ArrayView<float> tile,
-            int at,
             int line,
             RightFactor right0,
             RightFactor right1,
@@ -267,8 +270,8 @@ internal static class TensorProduct
             RightFactor right3
         )
         {
-            Float4 near = Left(tile, at, line, 0);
-            Float4 far = Left(tile, at, line, 8);
+            Float4 near = Left(tile, line, 0);
+            Float4 far = Left(tile, line, 8);
             Float4 nearLow = default;
             Float4 farLow = default;
             if (TPrecision.IsSplit)
@@ -283,37 +286,41 @@ internal static class TensorProduct
             AddTile(ref sums.Tile3, near, nearLow, far, farLow, right3);
         }
 
-        private static Float4 Left(ArrayView<float> tile, int at, int line, int k)
+        private static Float4 Left(ArrayView<float> tile, int line, int k)
         {
             Float4 factor = default;
-            factor.X = tile[at + Place(TForm.IsLeftInner, line, k)];
-            factor.Y = tile[at + Place(TForm.IsLeftInner, line + 8, k)];
-            factor.Z = tile[at + Place(TForm.IsLeftInner, line, k + 4)];
-            factor.W = tile[at + Place(TForm.IsLeftInner, line + 8, k + 4)];
+            factor.X = tile[Place(TForm.IsLeftInner, line, k)];
+            factor.Y = tile[Place(TForm.IsLeftInner, line + 8, k)];
+            factor.Z = tile[Place(TForm.IsLeftInner, line, k + 4)];
+            factor.W = tile[Place(TForm.IsLeftInner, line + 8, k + 4)];
             return factor;
         }
 
         /// <summary>
-        /// The sum over a step starts at zero and is then added, rounded to nearest: tensor cores cut off what does not fit into the sum,
-        /// which over many steps would pull all sums towards zero. Small products come first.
+        /// Tensor cores cut off what does not fit into a sum, which over many steps pulls it towards zero. In float32 the sum over a step
+        /// therefore starts at zero, with the small products first, and is then added, rounded to nearest.
         /// </summary>
         private static void AddTile(ref Float4 sums, Float4 near, Float4 nearLow, Float4 far, Float4 farLow, RightFactor right)
         {
-            Float4 step = default;
             if (TPrecision.IsSplit)
             {
+                Float4 step = default;
                 TUnit.MultiplyAdd(ref step, nearLow, right.High.X, right.High.Y);
                 TUnit.MultiplyAdd(ref step, near, right.Low.X, right.Low.Y);
                 TUnit.MultiplyAdd(ref step, farLow, right.High.Z, right.High.W);
                 TUnit.MultiplyAdd(ref step, far, right.Low.Z, right.Low.W);
+                TUnit.MultiplyAdd(ref step, near, right.High.X, right.High.Y);
+                TUnit.MultiplyAdd(ref step, far, right.High.Z, right.High.W);
+                sums.X += step.X;
+                sums.Y += step.Y;
+                sums.Z += step.Z;
+                sums.W += step.W;
             }
-
-            TUnit.MultiplyAdd(ref step, near, right.High.X, right.High.Y);
-            TUnit.MultiplyAdd(ref step, far, right.High.Z, right.High.W);
-            sums.X += step.X;
-            sums.Y += step.Y;
-            sums.Z += step.Z;
-            sums.W += step.W;
+            else
+            {
+                TUnit.MultiplyAdd(ref sums, near, right.High.X, right.High.Y);
+                TUnit.MultiplyAdd(ref sums, far, right.High.Z, right.High.W);
+            }
         }
 
         private void Store(int split, int row, int column, RowOfTiles sums)

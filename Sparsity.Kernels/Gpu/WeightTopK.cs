@@ -14,7 +14,7 @@ internal static class WeightTopK
     private const int LeastEntriesOfGroup = 1 << 11;
 
     /// <summary>Up to here one group alone is enough.</summary>
-    private const int EntriesOfOneGroup = 1 << 14;
+    private const int EntriesOfOneGroup = 1 << 12;
 
     /// <summary>In place.</summary>
     public static void KeepLargest(GpuDevice device, GpuWeights weights, int keep, int? aliveAxis, int minimumAlive)

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Checks the GPU engine on this machine and measures it. Needs a driver, bash, awk, sed and coreutils; takes at most 8 minutes (15 with --quick).
 #
-#   ./check.sh [--device cuda:0] [--out results] [--quick]
+#   ./check.sh [--device cuda:0] [--out results] [--limit 480] [--quick]
 #
 # --device D   cuda[:i] or opencl[:i]; without it the first usable GPU.
 # --out DIR    Where the results go: an empty folder, or one that is not there yet. (Default: results)
+# --limit S    Seconds for the whole; parts that are not begun by then are left out. (Default: 480, with --quick 900)
 # --quick      Tiny shapes only, for devices that are processors.
 #
 # Every part has a time limit of its own, and every result is on disk as soon as it is there; table.md sums them up.
@@ -14,18 +15,19 @@ set -uo pipefail
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
 refuse() { echo "check.sh: $1" >&2; exit 2; }
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-device=auto out=results quick=
+device=auto out=results quick= limit=
 while [ $# -gt 0 ]; do
   case $1 in
-    --device | --out)
+    --device | --out | --limit)
       [ -n "${2:-}" ] || refuse "$1 needs a value; see ./check.sh --help"
-      if [ "$1" = --device ]; then device=$2; else out=$2; fi
+      case $1 in --device) device=$2 ;; --out) out=$2 ;; --limit) limit=$2 ;; esac
       shift 2 ;;
     --quick) quick=1; shift ;;
     --help | -h) usage; exit 0 ;;
     *) refuse "'$1' is no argument of it; see ./check.sh --help" ;;
   esac
 done
+case $limit in *[!0-9]* | ??????*) refuse "--limit is '$limit', but must be a number of seconds" ;; esac
 case $out in /*) ;; *) out=./$out ;; esac # a name may begin with a dash
 mkdir -p "$out" 2> /dev/null || refuse "$out: cannot be made; name a folder that can be written with --out"
 out=$(cd "$out" && pwd) || refuse "$out: cannot be opened; name another folder with --out"
@@ -36,7 +38,6 @@ sparsity="$here/sparsity/sparsity"
 # The program unpacks nothing and needs no installed culture data; ILGPU caches nothing on disk.
 export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_gcServer=0 TMPDIR="${TMPDIR:-/tmp}" HOME="${HOME:-$out}"
 started=$SECONDS
-limit=480
 failed=0
 child=
 
@@ -122,22 +123,22 @@ table() {
   echo
   echo "devices --check: $(verdict)"
   echo
-  echo "| size | phase | parts | ms a step (spread) | tokens/s | device memory, MiB | PyTorch float32, tf32, fp16: ms a step | times as fast as it |"
-  echo "|---|---|---|---|---|---|---|---|"
-  local size phase precision peers ratios peer
-  for size in $sizes; do
-    for phase in sparse dense; do
-      [ -s "$out/train-$size-$phase.json" ] || continue
-      peers='' ratios=''
-      for precision in float32 tf32 fp16; do
-        peer=
-        [ "$phase" = sparse ] && peer=$(field "torch-$size-$precision" ms_per_step)
-        peers="$peers${peers:+, }$(if [ -n "$peer" ]; then printf '%.1f' "$peer"; else printf -- -; fi)"
-        ratios="$ratios${ratios:+, }$(ratio "$peer" "$(field "train-$size-$phase" ms_per_step)")"
-      done
-      echo "| $size | $phase | $(field "train-$size-$phase" batch_parts) | $(field "train-$size-$phase" ms_per_step) ($(field "train-$size-$phase" ms_spread))" \
-        "| $(field "train-$size-$phase" tokens_per_second) | $(field "train-$size-$phase" device_memory_mb) | $peers | $ratios |"
+  echo "| size | phase | precision | parts | ms a step (spread) | tokens/s | device memory, MiB | PyTorch float32, tf32, fp16: ms a step | times as fast as it |"
+  echo "|---|---|---|---|---|---|---|---|---|"
+  local run size rest phase own precision peers ratios peer
+  for run in $runs; do
+    [ -s "$out/train-$run.json" ] || continue
+    size=${run%%-*} rest=${run#*-}
+    phase=${rest%-*} own=${rest#*-}
+    peers='' ratios=''
+    for precision in float32 tf32 fp16; do
+      peer=
+      [ "$phase" = sparse ] && peer=$(field "torch-$size-$precision" ms_per_step)
+      peers="$peers${peers:+, }$(if [ -n "$peer" ]; then printf '%.1f' "$peer"; else printf -- -; fi)"
+      ratios="$ratios${ratios:+, }$(ratio "$peer" "$(field "train-$run" ms_per_step)")"
     done
+    echo "| $size | $phase | $own | $(field "train-$run" batch_parts) | $(field "train-$run" ms_per_step) ($(field "train-$run" ms_spread))" \
+      "| $(field "train-$run" tokens_per_second) | $(field "train-$run" device_memory_mb) | $peers | $ratios |"
   done
   echo
   echo "roofs: copy $(roof copy_gbps) GB/s; own dense product $(roof sgemm_gflops) GFLOP/s; float32 in registers $(roof float32_gflops) GFLOP/s;" \
@@ -154,21 +155,26 @@ table() {
   command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.free,clocks.max.sm,clocks.max.mem,power.limit --format=csv
 } > "$out/machine.txt" 2>&1
 
-sizes="S L PAPER" shapes=all seconds=150 train_seconds=75
-[ -n "$quick" ] && sizes=TINY shapes=odd seconds=480 train_seconds=180 limit=900
+# What is trained: size, phase, precision. The measurements that matter most come first: the whole has a limit.
+runs="S-sparse-float32 L-sparse-float32 S-dense-float32 L-dense-float32"
+sizes="S L PAPER" shapes=all seconds=150 train_seconds=75 limit=${limit:-480}
+[ -n "$quick" ] && runs="TINY-sparse-float32 TINY-dense-float32" sizes=TINY shapes=odd seconds=480 train_seconds=180 limit=${limit:-900}
 trap stopped INT TERM HUP
 if ! part devices 30 "$sparsity" devices --device "$device"; then refuse "the device cannot be used: $(tail -n 1 "$out/devices.log")"; fi
 if [ "$device" = auto ] && grep -q '^auto takes cpu' "$out/devices.log"; then
   refuse "no usable GPU was found, so there is nothing to check; $out/devices.log says why (docs/gpu-check.md: devices that are processors)"
 fi
 part check "$seconds" "$sparsity" devices --check --device "$device" --shapes "$shapes" --json "$out/check.json"
-# The measurements that matter most come first: the whole has a limit.
-for size in $sizes; do
-  for phase in sparse dense; do
-    steps=20; [ "$size" = PAPER ] && steps=2; [ -n "$quick" ] && steps=2
-    part "train-$size-$phase" "$train_seconds" "$sparsity" bench train --device "$device" --size "$size" --phase "$phase" --steps "$steps" --json "$out/train-$size-$phase.json"
+train() { # SIZE-PHASE-PRECISION...
+  local run rest steps
+  for run; do
+    rest=${run#*-} steps=20
+    case $run in PAPER-* | TINY-*) steps=2 ;; esac
+    part "train-$run" "$train_seconds" "$sparsity" bench train --device "$device" --size "${run%%-*}" --phase "${rest%-*}" \
+      --precision "${rest#*-}" --steps "$steps" --json "$out/train-$run.json"
   done
-done
+}
+train $runs
 
 # The peer: the same step in PyTorch, on the same card.
 python=$(command -v python3 || true)
@@ -177,10 +183,18 @@ elif ! "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())'
 else
   case $device in cuda:*) card=$device ;; *) card=cuda:0 ;; esac
   for size in $sizes; do
-    for precision in float32 tf32 fp16; do
-      part "torch-$size-$precision" 30 "$python" "$here/torch_step.py" "$size" --device "$card" --phase sparse --precision "$precision" --seconds 4 --json "$out/torch-$size-$precision.json"
-    done
+    part "torch-$size" 75 "$python" "$here/torch_step.py" "$size" --device "$card" --phase sparse --precision tf32 fp16 float32 --seconds 2 --json "$out/torch-$size"
   done
+fi
+
+# Precisions that not every device has, and the paper's own size.
+if [ -z "$quick" ] && grep -q 'tf32 on tensor cores: [0-9]' "$out/train-S-sparse-float32.log"; then
+  more="PAPER-sparse-tf32 PAPER-sparse-float32 S-sparse-tf32 L-sparse-tf32 L-dense-tf32"
+  runs="$runs $more"
+  train $more
+elif [ -z "$quick" ]; then
+  runs="$runs PAPER-sparse-float32"
+  train PAPER-sparse-float32
 fi
 
 if [ -z "$quick" ]; then

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The weight-sparse training step in PyTorch on a CUDA device: the peer that the GPU engine is measured against.
 
-  python3 torch_step.py TINY|S|M|L|PAPER --precision float32|tf32|fp16 [--device cuda:0] [--phase sparse|dense] [--seconds 4] [--json FILE]
+  python3 torch_step.py TINY|S|M|L|PAPER [--precision float32 tf32 fp16] [--device cuda:0] [--phase sparse|dense] [--seconds 4] [--json NAME]
 
 The same step as `sparsity bench train`: dense products of weights that are mostly zero, AbsTopK by torch.topk, selection by magnitude after every Adam step. Eager,
 fused Adam, fp16 under autocast as the official script has it. A batch that does not fit is computed in parts.
-Prints, and writes, one JSON object: median milliseconds of a step, tokens/s, parts, loss, device.
+Prints a JSON object for each precision, and writes it to NAME-PRECISION.json: median milliseconds of a step, tokens/s, parts, loss, device.
 """
 import argparse
 import json
@@ -119,20 +119,12 @@ class Step:
         return total
 
 
-def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("size", choices=SIZES)
-    arguments.add_argument("--precision", choices=("float32", "tf32", "fp16"), default="float32")
-    arguments.add_argument("--phase", choices=("sparse", "dense"), default="sparse")
-    arguments.add_argument("--seconds", type=float, default=4)
-    arguments.add_argument("--device", default="cuda:0")
-    arguments.add_argument("--json")
-    given = arguments.parse_args()
-    torch.backends.cuda.matmul.allow_tf32 = given.precision == "tf32"
-    torch.backends.cudnn.allow_tf32 = given.precision == "tf32"
-    device, size = torch.device(given.device), SIZES[given.size]
-    torch.cuda.set_device(device)
-    step = Step(size, given.phase, given.precision, device)
+def measure(name, phase, precision, device, seconds):
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+    torch.cuda.reset_peak_memory_stats()
+    size = SIZES[name]
+    step = Step(size, phase, precision, device)
     tokens = torch.randint(0, V, (size["B"], T), generator=torch.Generator().manual_seed(1)).to(device)
     parts = 1
     while True:
@@ -148,7 +140,7 @@ def main():
     for _ in range(2):
         loss = float(step.run(tokens, parts))
     times, started = [], time.perf_counter()
-    while len(times) < 2 or time.perf_counter() - started < given.seconds:
+    while len(times) < 2 or time.perf_counter() - started < seconds:
         torch.cuda.synchronize()
         begun = time.perf_counter()
         loss = step.run(tokens, parts)
@@ -158,15 +150,30 @@ def main():
     if not loss < first:
         raise SystemExit(f"The loss went from {first} to {loss} on one batch: the step is wrong, its time means nothing.")
     median = statistics.median(times)
-    result = dict(
-        size=given.size, phase=given.phase, precision=given.precision, batch_parts=parts, steps=len(times), ms_per_step=median * 1e3,
+    return dict(
+        size=name, phase=phase, precision=precision, batch_parts=parts, steps=len(times), ms_per_step=median * 1e3,
         tokens_per_second=size["B"] * T / median, loss=loss, peak_memory_mb=torch.cuda.max_memory_allocated() / 2**20,
         device=torch.cuda.get_device_name(), torch=torch.__version__)
-    text = json.dumps(result, indent=2)
-    print(text)
-    if given.json:
-        with open(given.json, "w") as file:
-            file.write(text + "\n")
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("size", choices=SIZES)
+    arguments.add_argument("--precision", choices=("float32", "tf32", "fp16"), nargs="+", default=["float32"])
+    arguments.add_argument("--phase", choices=("sparse", "dense"), default="sparse")
+    arguments.add_argument("--seconds", type=float, default=4)
+    arguments.add_argument("--device", default="cuda:0")
+    arguments.add_argument("--json")
+    given = arguments.parse_args()
+    device = torch.device(given.device)
+    torch.cuda.set_device(device)
+    for precision in given.precision:
+        text = json.dumps(measure(given.size, given.phase, precision, device, given.seconds), indent=2)
+        print(text, flush=True)
+        if given.json:
+            with open(f"{given.json}-{precision}.json", "w") as file:
+                file.write(text + "\n")
+        torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":

@@ -48,9 +48,9 @@ public sealed class GpuCheckScriptTests : IDisposable
         CommandResult result = Run([]);
         Assert.True(result.ExitCode == 0, result.Output + result.Errors);
         Assert.Contains("devices --check: all 1 items passed on the device", Table, StringComparison.Ordinal);
-        Assert.Contains("| L | dense | 1 | 12.5 (0.5) |", Table, StringComparison.Ordinal);
+        Assert.Contains("| L | dense | float32 | 1 | 12.5 (0.5) |", Table, StringComparison.Ordinal);
         Assert.Contains("roofs: copy 2000 GB/s; own dense product - GFLOP/s;", Table, StringComparison.Ordinal);
-        Assert.Contains("skipped: train-PAPER-sparse: sparsity: Size PAPER does not fit", Table, StringComparison.Ordinal);
+        Assert.Contains("skipped: train-PAPER-sparse-float32: sparsity: Size PAPER does not fit", Table, StringComparison.Ordinal);
         Assert.EndsWith(Table, result.Output[..(result.Output.TrimEnd().LastIndexOf('\n') + 1)], StringComparison.Ordinal);
     }
 
@@ -58,7 +58,7 @@ public sealed class GpuCheckScriptTests : IDisposable
     public void AFailingPartIsNamedAndTheOthersStillRun()
     {
         Assert.Equal(1, Run([("FAKE_FAILS", "sparse")], "--quick").ExitCode);
-        Assert.Contains("failed: train-TINY-sparse: exit code 1: sparsity: the device is lost", Table, StringComparison.Ordinal);
+        Assert.Contains("failed: train-TINY-sparse-float32: exit code 1: sparsity: the device is lost", Table, StringComparison.Ordinal);
         Assert.DoesNotContain("| TINY | sparse |", Table, StringComparison.Ordinal);
         Assert.Contains("| TINY | dense |", Table, StringComparison.Ordinal);
     }
@@ -88,6 +88,7 @@ public sealed class GpuCheckScriptTests : IDisposable
     {
         Refuse("--device needs a value", [], "--device");
         Refuse("'cuda:0' is no argument", [], "cuda:0");
+        Refuse("--limit is 'soon'", [], "--limit", "soon");
         Refuse("the device cannot be used: sparsity: --device is 'wrong'", [], "--device", "wrong", "--out", "wrong device");
         Refuse("no usable GPU was found", [("FAKE_AUTO", "auto takes cpu: there is no usable GPU")], "--out", "no device");
         Refuse("no device: is not empty", [], "--out", "no device");
@@ -101,7 +102,10 @@ public sealed class GpuCheckScriptTests : IDisposable
     {
         CommandResult result = Run([], "--help");
         Assert.Equal(0, result.ExitCode);
-        Assert.All(["--device", "--out", "--quick", "Exit code"], word => Assert.Contains(word, result.Output, StringComparison.Ordinal));
+        Assert.All(
+            ["--device", "--out", "--limit", "--quick", "Exit code"],
+            word => Assert.Contains(word, result.Output, StringComparison.Ordinal)
+        );
         Assert.False(Directory.Exists(Path.Combine(_folder, "results")));
     }
 

@@ -49,6 +49,7 @@ public class KernelLintTests
         "XMath.Log",
         "XMath.Sqrt",
         "ArrayView`1.get_Item",
+        "ArrayView`1.get_Length",
         "ArrayView`1.Cast",
         "ArrayView`1.SubView",
         "IAdditionOperators`3.op_Addition", // ILGPU compiles it to the addition of the type
