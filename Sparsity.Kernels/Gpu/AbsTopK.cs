@@ -28,7 +28,7 @@ internal static class AbsTopK
             new ForwardKernel(values.View, values.Stride, selection.View, values.Channels, keep)
         );
         selection.IsFew = 2 * keep <= values.Channels;
-        values.IsKept = selection.IsFew;
+        values.IsMostlyZero = selection.IsFew;
     }
 
     /// <summary>In place on a run of values, as if they were one token's.</summary>
@@ -47,7 +47,7 @@ internal static class AbsTopK
             gradient.Length,
             new BackwardKernel(selection.View, gradient.View, gradient.Stride, gradient.Channels, gradient.Length)
         );
-        gradient.IsKept = selection.IsFew;
+        gradient.IsMostlyZero = selection.IsFew;
     }
 
     private static int ThreadsFor(GpuDevice device, int width) => device.RowThreads(width, EntriesOfThread, MaximumThreads);

@@ -19,7 +19,6 @@ internal static class Activation
             input.Length,
             new ForwardKernel(input.View, input.Stride, output.View, output.Stride, channels, input.Length, gelu)
         );
-        output.IsKept = false;
     }
 
     /// <summary>In place: gradient [B,T,C] *= f'(input).</summary>

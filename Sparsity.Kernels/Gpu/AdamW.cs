@@ -50,10 +50,7 @@ internal static class AdamW
                 epsilon
             )
         );
-        weights.Changed(weights.Length);
         gradient.Changed(0);
-        firstMoment.Changed(weights.Length);
-        secondMoment.Changed(weights.Length);
     }
 
     /// <summary>

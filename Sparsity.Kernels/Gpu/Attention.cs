@@ -53,8 +53,6 @@ internal static class Attention
                 WideAttention.Launch(device, query, heads, lanes, new WideAttention.ForwardKernel(lanes, q, k, v, sinks, hasSink, y, lse));
                 break;
         }
-
-        output.IsKept = false;
     }
 
     /// <summary>Overwrites the gradients of query, key and value; accumulates into sinkGradient [H].</summary>
@@ -115,7 +113,6 @@ internal static class Attention
                 break;
         }
 
-        queryGradient.IsKept = keyGradient.IsKept = valueGradient.IsKept = false;
         if (sink is not null && sinkGradient is not null)
         {
             ChannelReduction.Accumulate(

@@ -55,7 +55,6 @@ internal static class CachedAttention
                 output.Stride
             )
         );
-        output.IsKept = false;
     }
 
     internal readonly struct AppendKernel(

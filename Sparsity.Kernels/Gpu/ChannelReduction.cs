@@ -29,7 +29,6 @@ internal static class ChannelReduction
         int channels = target.Length;
         ArrayView<float> sums = BlockSums(device, rows, channels, term, out int blocks);
         device.LaunchForEach(channels, new AddBlocksKernel(sums, blocks, channels, target.View, factor));
-        target.Changed(channels);
     }
 
     /// <summary>

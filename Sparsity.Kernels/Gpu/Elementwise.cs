@@ -12,7 +12,6 @@ internal static class Elementwise
     {
         int channels = GpuActivations.EntriesOfRow(a, b, sum);
         device.LaunchForEach(sum.Length, new AddKernel(a.View, a.Stride, b.View, b.Stride, sum.View, sum.Stride, channels, sum.Length));
-        sum.IsKept = false;
     }
 
     /// <summary>Overwrites target with source, activations of equal shape.</summary>
@@ -23,7 +22,7 @@ internal static class Elementwise
             target.Length,
             new CopyKernel(source.View, source.Stride, target.View, target.Stride, channels, target.Length)
         );
-        target.IsKept = source.IsKept;
+        target.IsMostlyZero = source.IsMostlyZero;
     }
 
     /// <summary>Overwrites target with numbers that lie without gaps.</summary>
@@ -33,7 +32,6 @@ internal static class Elementwise
             target.Length,
             new CopyKernel(source, target.Channels, target.View, target.Stride, target.Channels, target.Length)
         );
-        target.IsKept = false;
     }
 
     /// <summary>Overwrites numbers that lie without gaps with source.</summary>
@@ -46,7 +44,6 @@ internal static class Elementwise
     public static void Zero(GpuDevice device, GpuActivations target)
     {
         device.LaunchForEach(target.Length, new ZeroKernel(target.View, target.Stride, GpuActivations.EntriesOfRow(target), target.Length));
-        target.IsKept = false;
     }
 
     /// <summary>Adds source to target, weights of equal shape, and clears it.</summary>
@@ -54,7 +51,6 @@ internal static class Elementwise
     {
         device.LaunchForEach(target.Length, new MoveKernel(source.View, target.View, target.Length));
         source.Changed(0);
-        target.Changed(target.Length);
     }
 
     /// <summary>In place: weights *= factor.</summary>

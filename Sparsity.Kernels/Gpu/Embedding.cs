@@ -64,7 +64,6 @@ internal static class Embedding
                 positionGradient.View
             )
         );
-        positionGradient.Changed(positionGradient.Length);
     }
 
     /// <summary>
@@ -81,7 +80,6 @@ internal static class Embedding
                 ChannelThreads,
                 new AddRowsKernel(places.Starts, places.Segments, places.Entries, gradient.View, gradient.Stride, channels, target.View)
             );
-            target.Changed(target.Length);
         }
     }
 
@@ -102,7 +100,6 @@ internal static class Embedding
                 output.Length
             )
         );
-        output.IsKept = false;
     }
 
     /// <summary>Overwrites inputGradient [B,T,C]: zero but for the gathered positions.</summary>
@@ -159,7 +156,6 @@ internal static class Embedding
                 output.Length
             )
         );
-        output.IsKept = false;
     }
 
     internal readonly struct ForwardKernel(

@@ -15,7 +15,6 @@ internal static class Gate
             input.Length,
             new ForwardKernel(input.View, input.Stride, mask.View, mean.View, output.View, output.Stride, input.Channels, input.Length)
         );
-        output.IsKept = false;
     }
 
     /// <summary>In place on gradient [B,T,C]; accumulates into maskGradient [C].</summary>

@@ -145,11 +145,10 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public void Write(ActivationTensor target, ReadOnlySpan<float> values)
     {
         RequireLength(target, target.Length, values.Length);
-        GpuActivations activations = Of(target);
+        GpuActivations activations = Written(target);
         if (activations.HasNoGaps)
         {
             _device.Write(activations.View, values);
-            activations.IsKept = false;
             return;
         }
 
@@ -188,11 +187,11 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         weights.Changed(0);
     }
 
-    public void Zero(ActivationTensor target) => Elementwise.Zero(_device, Of(target));
+    public void Zero(ActivationTensor target) => Elementwise.Zero(_device, Written(target));
 
-    public void Copy(ActivationTensor source, ActivationTensor target) => Elementwise.Copy(_device, Of(source), Of(target));
+    public void Copy(ActivationTensor source, ActivationTensor target) => Elementwise.Copy(_device, Of(source), Written(target));
 
-    public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_device, Of(a), Of(b), Of(sum));
+    public void Add(ActivationTensor a, ActivationTensor b, ActivationTensor sum) => Elementwise.Add(_device, Of(a), Of(b), Written(sum));
 
     public void EmbeddingForward(
         TokenTensor tokens,
@@ -200,20 +199,27 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         WeightTensor? positionEmbedding,
         ActivationTensor output,
         int firstPosition
-    ) => Embedding.Forward(_device, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Of(output), firstPosition);
+    ) => Embedding.Forward(_device, Of(tokens), Of(tokenEmbedding), OfOptional(positionEmbedding), Written(output), firstPosition);
 
     public void EmbeddingBackward(
         TokenTensor tokens,
         ActivationTensor outputGradient,
         WeightTensor tokenEmbeddingGradient,
         WeightTensor? positionEmbeddingGradient
-    ) => Embedding.Backward(_device, Of(tokens), Of(outputGradient), Of(tokenEmbeddingGradient), OfOptional(positionEmbeddingGradient));
+    ) =>
+        Embedding.Backward(
+            _device,
+            Of(tokens),
+            Of(outputGradient),
+            Written(tokenEmbeddingGradient),
+            WrittenOptional(positionEmbeddingGradient)
+        );
 
     public void PositionForward(WeightTensor positionEmbedding, ActivationTensor output, int firstPosition) =>
-        Embedding.PositionForward(_device, Of(positionEmbedding), Of(output), firstPosition);
+        Embedding.PositionForward(_device, Of(positionEmbedding), Written(output), firstPosition);
 
     public void PositionBackward(ActivationTensor outputGradient, WeightTensor positionEmbeddingGradient) =>
-        Embedding.PositionBackward(_device, Of(outputGradient), Of(positionEmbeddingGradient));
+        Embedding.PositionBackward(_device, Of(outputGradient), Written(positionEmbeddingGradient));
 
     public void NormForward(
         NormKind kind,
@@ -223,7 +229,7 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         ActivationTensor output,
         ActivationTensor statistics,
         bool isScaleFrozen
-    ) => Norm.Forward(_device, kind, Of(input), Of(weight), OfOptional(bias), Of(output), Of(statistics), isScaleFrozen);
+    ) => Norm.Forward(_device, kind, Of(input), Of(weight), OfOptional(bias), Written(output), Written(statistics), isScaleFrozen);
 
     public void NormBackward(
         NormKind kind,
@@ -243,24 +249,24 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
             Of(statistics),
             Of(weight),
             Of(outputGradient),
-            Of(inputGradient),
-            OfOptional(weightGradient),
-            OfOptional(biasGradient),
+            Written(inputGradient),
+            WrittenOptional(weightGradient),
+            WrittenOptional(biasGradient),
             isScaleFrozen
         );
 
     public void LinearForward(ActivationTensor input, WeightTensor weight, WeightTensor? bias, ActivationTensor output) =>
-        Linear.Forward(_device, Of(input), Of(weight), OfOptional(bias), Of(output));
+        Linear.Forward(_device, Of(input), Of(weight), OfOptional(bias), Written(output));
 
     public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
-        Linear.BackwardInput(_device, Of(weight), Of(outputGradient), Of(inputGradient));
+        Linear.BackwardInput(_device, Of(weight), Of(outputGradient), Written(inputGradient));
 
     public void LinearBackwardWeight(
         ActivationTensor input,
         ActivationTensor outputGradient,
         WeightTensor weightGradient,
         WeightTensor? biasGradient
-    ) => Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Of(weightGradient), OfOptional(biasGradient));
+    ) => Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Written(weightGradient), WrittenOptional(biasGradient));
 
     public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) =>
         AbsTopK.Forward(_device, Of(values), keep, (GpuSelection)selection);
@@ -269,7 +275,7 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         AbsTopK.Backward(_device, (GpuSelection)selection, Of(gradient));
 
     public void ActivationForward(ActivationKind kind, ActivationTensor input, ActivationTensor output) =>
-        Activation.Forward(_device, kind, Of(input), Of(output));
+        Activation.Forward(_device, kind, Of(input), Written(output));
 
     public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) =>
         Activation.Backward(_device, kind, Of(input), Of(gradient));
@@ -288,7 +294,7 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         WeightTensor? sinkLogits,
         ActivationTensor output,
         ActivationTensor logSumExp
-    ) => Attention.Forward(_device, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Of(output), Of(logSumExp));
+    ) => Attention.Forward(_device, Of(query), Of(key), Of(value), heads, OfOptional(sinkLogits), Written(output), Written(logSumExp));
 
     public void AttentionBackward(
         ActivationTensor query,
@@ -314,10 +320,10 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
             Of(output),
             Of(logSumExp),
             Of(outputGradient),
-            Of(queryGradient),
-            Of(keyGradient),
-            Of(valueGradient),
-            OfOptional(sinkGradient)
+            Written(queryGradient),
+            Written(keyGradient),
+            Written(valueGradient),
+            WrittenOptional(sinkGradient)
         );
 
     public void CachedAttentionForward(
@@ -339,14 +345,14 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
             OfOptional(sinkLogits),
             (GpuKeyValueCache)cache,
             position,
-            Of(output)
+            Written(output)
         );
 
     public void BigramForward(TokenTensor tokens, WeightTensor table, ActivationTensor logits) =>
         Loss.BigramForward(_device, Of(tokens), Of(table), Of(logits));
 
     public void BigramBackward(TokenTensor tokens, ActivationTensor logitsGradient, WeightTensor tableGradient) =>
-        Loss.BigramBackward(_device, Of(tokens), Of(logitsGradient), Of(tableGradient));
+        Loss.BigramBackward(_device, Of(tokens), Of(logitsGradient), Written(tableGradient));
 
     public void CrossEntropy(
         ActivationTensor logits,
@@ -354,15 +360,15 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         ActivationTensor losses,
         ActivationTensor? logitsGradient,
         float gradientScale
-    ) => Loss.CrossEntropy(_device, Of(logits), Of(targets), Of(losses), OfOptional(logitsGradient), gradientScale);
+    ) => Loss.CrossEntropy(_device, Of(logits), Of(targets), Written(losses), WrittenOptional(logitsGradient), gradientScale);
 
     public void Sum(ActivationTensor values, ScalarTensor sums, int index) => ScalarSums.Sum(_device, Of(values), Of(sums), index);
 
     public void GatherTokens(ActivationTensor input, TokenTensor positions, ActivationTensor output) =>
-        Embedding.Gather(_device, Of(input), Of(positions), Of(output));
+        Embedding.Gather(_device, Of(input), Of(positions), Written(output));
 
     public void ScatterTokens(ActivationTensor outputGradient, TokenTensor positions, ActivationTensor inputGradient) =>
-        Embedding.ScatterGradient(_device, Of(outputGradient), Of(positions), Of(inputGradient));
+        Embedding.ScatterGradient(_device, Of(outputGradient), Of(positions), Written(inputGradient));
 
     public void KullbackLeibler(
         ActivationTensor targetLogits,
@@ -370,7 +376,7 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         ActivationTensor losses,
         ActivationTensor? logitsGradient,
         float gradientScale
-    ) => Gpu.KullbackLeibler.Run(_device, Of(targetLogits), Of(logits), Of(losses), OfOptional(logitsGradient), gradientScale);
+    ) => Gpu.KullbackLeibler.Run(_device, Of(targetLogits), Of(logits), Written(losses), WrittenOptional(logitsGradient), gradientScale);
 
     public void NormalisedErrorForward(ActivationTensor prediction, ActivationTensor target, ScalarTensor sums, int index) =>
         NormalisedError.Forward(_device, Of(prediction), Of(target), Of(sums), index);
@@ -391,8 +397,8 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
             Of(sums),
             index,
             gradientScale,
-            OfOptional(predictionGradient),
-            OfOptional(targetGradient)
+            WrittenOptional(predictionGradient),
+            WrittenOptional(targetGradient)
         );
 
     public void GateForward(
@@ -408,7 +414,7 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
             Copy(input, ((GpuKeptActivations)kept).Values);
         }
 
-        Gate.Forward(_device, Of(input), Of(mask), Of(mean), Of(output));
+        Gate.Forward(_device, Of(input), Of(mask), Of(mean), Written(output));
     }
 
     public void GateBackward(
@@ -417,7 +423,7 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         WeightTensor mean,
         ActivationTensor gradient,
         WeightTensor maskGradient
-    ) => Gate.Backward(_device, ((GpuKeptActivations)input).Values, Of(mask), Of(mean), Of(gradient), Of(maskGradient));
+    ) => Gate.Backward(_device, ((GpuKeptActivations)input).Values, Of(mask), Of(mean), Of(gradient), Written(maskGradient));
 
     public void ChannelSums(ActivationTensor input, Span<double> sums)
     {
@@ -442,10 +448,10 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     ) =>
         AdamW.Step(
             _device,
-            Of(weights),
-            Of(gradient),
-            Of(firstMoment),
-            Of(secondMoment),
+            Written(weights),
+            Written(gradient),
+            Written(firstMoment),
+            Written(secondMoment),
             gradientScale,
             learningRate,
             beta1,
@@ -454,7 +460,7 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
             step
         );
 
-    public void MoveInto(WeightTensor source, WeightTensor target) => Elementwise.MoveInto(_device, Of(source), Of(target));
+    public void MoveInto(WeightTensor source, WeightTensor target) => Elementwise.MoveInto(_device, Written(source), Written(target));
 
     public void Scale(WeightTensor weights, float factor) => Elementwise.Scale(_device, Of(weights), factor);
 
@@ -470,6 +476,28 @@ public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     private static GpuActivations Of(ActivationTensor tensor) => (GpuActivations)tensor;
 
     private static GpuActivations? OfOptional(ActivationTensor? tensor) => (GpuActivations?)tensor;
+
+    /// <summary>
+    /// For a tensor that an operation writes: any entry may differ from zero afterwards, and lists of nonzero entries no longer hold. An
+    /// operation that knows better says so itself.
+    /// </summary>
+    private static GpuWeights Written(WeightTensor tensor)
+    {
+        GpuWeights weights = Of(tensor);
+        weights.Changed(weights.Length);
+        return weights;
+    }
+
+    private static GpuWeights? WrittenOptional(WeightTensor? tensor) => tensor is null ? null : Written(tensor);
+
+    private static GpuActivations Written(ActivationTensor tensor)
+    {
+        GpuActivations activations = Of(tensor);
+        activations.IsMostlyZero = false;
+        return activations;
+    }
+
+    private static GpuActivations? WrittenOptional(ActivationTensor? tensor) => tensor is null ? null : Written(tensor);
 
     private static GpuScalars Of(ScalarTensor tensor) => (GpuScalars)tensor;
 

@@ -25,7 +25,7 @@ internal sealed class GpuWeights : WeightTensor
 
     public SparseWeights Sparse { get; }
 
-    /// <summary>To be called by every operation that writes the values.</summary>
+    /// <summary>The values were written. The engine says so for every operation; one that knows a lower bound says so again.</summary>
     /// <param name="nonzeroBound">At most so many are nonzero afterwards.</param>
     public void Changed(int nonzeroBound)
     {
@@ -48,7 +48,7 @@ internal sealed class GpuActivations : ActivationTensor
     private readonly GpuActivations? _whole;
     private readonly bool _isBorrowed;
     private DeviceMemory<float> _memory;
-    private bool _isKept;
+    private bool _isMostlyZero;
 
     public GpuActivations(GpuDevice device, string name, int sequences, int tokens, int channels)
         : base(name, sequences, tokens, channels)
@@ -113,10 +113,10 @@ internal sealed class GpuActivations : ActivationTensor
     /// <summary>
     /// Whether AbsTopK zeroed most entries here last, or in a slice of it. Decides which kernel is the faster one, never what it computes.
     /// </summary>
-    public bool IsKept
+    public bool IsMostlyZero
     {
-        get => (_whole ?? this)._isKept;
-        set => (_whole ?? this)._isKept = value;
+        get => (_whole ?? this)._isMostlyZero;
+        set => (_whole ?? this)._isMostlyZero = value;
     }
 
     /// <summary>Gives this tensor the memory of another of the same shape, and the other this one's; neither may have slices.</summary>
@@ -129,7 +129,7 @@ internal sealed class GpuActivations : ActivationTensor
 
         (_memory, other._memory) = (other._memory, _memory);
         (View, other.View) = (other.View, View);
-        (IsKept, other.IsKept) = (other.IsKept, IsKept);
+        (IsMostlyZero, other.IsMostlyZero) = (other.IsMostlyZero, IsMostlyZero);
     }
 
     /// <summary>Not of slices.</summary>

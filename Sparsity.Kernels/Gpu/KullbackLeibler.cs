@@ -38,7 +38,6 @@ internal static class KullbackLeibler
                 gradientScale
             )
         );
-        logitsGradient?.IsKept = false;
     }
 
     /// <summary>A group is one token.</summary>

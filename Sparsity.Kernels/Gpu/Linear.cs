@@ -37,8 +37,6 @@ internal static class Linear
                 splits: 1
             );
         }
-
-        output.IsKept = false;
     }
 
     /// <summary>Overwrites inputGradient [B,T,I] with weight^T * outputGradient.</summary>
@@ -71,8 +69,6 @@ internal static class Linear
                 splits: 1
             );
         }
-
-        inputGradient.IsKept = false;
     }
 
     /// <summary>
@@ -88,7 +84,7 @@ internal static class Linear
     {
         int rows = weightGradient.Rows;
         int columns = weightGradient.Columns;
-        bool isMasked = device.SkipsZeros && outputGradient.IsKept && columns >= MaskedProduct.LeastColumns;
+        bool isMasked = device.SkipsZeros && outputGradient.IsMostlyZero && columns >= MaskedProduct.LeastColumns;
         int groups = isMasked ? MaskedProduct.Groups(rows, columns) : DenseProduct.Groups(device, rows, columns);
         int tokens = input.Rows;
         int splits = Math.Clamp(Math.Min(DenseProduct.WantedGroups(device) / groups, tokens / MinimumSplitTokens), 1, tokens);
@@ -120,7 +116,6 @@ internal static class Linear
             device.LaunchForEach(weightGradient.Length, new AddSplitsKernel(sums, splits, weightGradient.Length, weightGradient.View));
         }
 
-        weightGradient.Changed(weightGradient.Length);
         if (biasGradient is not null)
         {
             ChannelReduction.AccumulateSums(device, outputGradient, biasGradient);

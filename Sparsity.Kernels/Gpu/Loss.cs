@@ -47,7 +47,6 @@ internal static class Loss
                 gradientScale
             )
         );
-        logitsGradient?.IsKept = false;
     }
 
     internal readonly struct BigramForwardKernel(

@@ -49,7 +49,6 @@ internal static class Norm
                 kind == NormKind.RmsNorm ? RmsEpsilon : LayerEpsilon
             )
         );
-        output.IsKept = false;
     }
 
     /// <summary>Accumulates into inputGradient [B,T,C], weightGradient [C] and biasGradient [C].</summary>
@@ -85,7 +84,6 @@ internal static class Norm
                 isScaleFrozen ? 0f : 1f
             )
         );
-        inputGradient.IsKept = false;
         if (weightGradient is not null)
         {
             ChannelReduction.Accumulate(

@@ -71,7 +71,6 @@ internal static class NormalisedError
                     target.Length
                 )
             );
-            gradient.IsKept = false;
         }
     }
 
