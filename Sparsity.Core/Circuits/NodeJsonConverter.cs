@@ -7,9 +7,9 @@ namespace Sparsity.Core.Circuits;
 internal sealed class NodeJsonConverter : JsonConverter<Node>
 {
     public override Node Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
-        Node.TryParse(reader.GetString()!, out Node node)
-            ? node
-            : throw new JsonException($"'{reader.GetString()}' is no node. {Node.Grammar}");
+        reader.TokenType is not (JsonTokenType.String or JsonTokenType.PropertyName) ? throw new JsonException("must be a text")
+        : Node.TryParse(reader.GetString()!, out Node node) ? node
+        : throw new JsonException($"'{reader.GetString()}' is no node. {Node.Grammar}");
 
     public override Node ReadAsPropertyName(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
         Read(ref reader, typeToConvert, options);

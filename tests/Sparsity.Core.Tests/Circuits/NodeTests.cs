@@ -87,7 +87,7 @@ public class NodeTests
         foreach (JsonNode value in new JsonNode[] { 3, true, new JsonArray(), new JsonObject() })
         {
             Assert.Equal(
-                "x: [0]: has a value of the wrong type.",
+                "x: [0]: must be a text.",
                 Assert.Throws<BadInputException>(() => JsonText.Read<Node[]>(new JsonArray(value), "x")).Message
             );
         }
@@ -97,6 +97,7 @@ public class NodeTests
     [InlineData("\"name\": \"0.attn.v.0\"", "\"name\": \"0.attn.z.0\"", "nodes[1].name: '0.attn.z.0' is no node. Nodes are")]
     [InlineData("\"name\": \"0.attn.v.0\"", "\"name\": \"0.attn.act_in.2\"", "node 0.attn.act_in.2 occurs twice")]
     [InlineData("\"to\": \"0.attn.v.0\"", "\"to\": \"0.attn.v\"", "edges[0].to: '0.attn.v' is no node. Nodes are")]
+    [InlineData("\"to\": \"0.attn.v.0\"", "\"to\": null", "edges[0].to: must be a text")]
     [InlineData("\"to\": \"0.attn.v.0\"", "\"to\": \"0.attn.v.1\"", "the edge from 0.attn.act_in.2 to 0.attn.v.1 ends outside")]
     [InlineData("\"removed_by_hand\": []", "\"removed_by_hand\": [\"it\"]", "removed_by_hand[0]: 'it' is no node. Nodes are")]
     public void ACircuitsFileSaysWhichNameIsWrong(string old, string replacement, string named)
