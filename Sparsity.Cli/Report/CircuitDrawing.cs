@@ -1,5 +1,6 @@
 using System.Xml.Linq;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Model;
 using static Sparsity.Cli.Report.Markup;
 
 namespace Sparsity.Cli.Report;
@@ -53,7 +54,7 @@ internal static class CircuitDrawing
                 A("height", bottom - top - 4),
                 A("rx", 6)
             );
-            if (layer.Key is >= 0 and < CircuitLayout.FinalLayer)
+            if (layer.Key is >= 0 and < Site.FinalLayer)
             {
                 yield return Label("group", 10, top + 18, Format($"layer {layer.Key}"));
             }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
@@ -58,45 +57,43 @@ internal sealed class CircuitLayout
     private const int Capacity = (int)(WidestField / NarrowestSlot);
     private const int Sweeps = 6;
 
-    /// <summary>Stands for a layer behind all others.</summary>
-    public const int FinalLayer = int.MaxValue;
-
     /// <summary>The locations of each row, from the bottom of a layer to its top.</summary>
     private static readonly SiteKind[][] Rows =
     [
-        [SiteKind.AttnActIn],
-        [SiteKind.AttnQ, SiteKind.AttnK, SiteKind.AttnV],
-        [SiteKind.AttnResidDelta],
-        [SiteKind.MlpActIn],
-        [SiteKind.MlpPostAct],
-        [SiteKind.MlpResidDelta],
-        [SiteKind.FinalResid],
+        .. SiteKinds.NodeLocations.GroupBy(location => location.Row()).Select(row => row.ToArray()),
     ];
 
-    private readonly Dictionary<string, PlacedNode> _byName = [];
+    private readonly Dictionary<Node, PlacedNode> _placed = [];
     private readonly Dictionary<PlacedNode, int> _lineOf = [];
     private readonly Dictionary<PlacedNode, List<PlacedNode>> _neighbours = [];
 
-    /// <exception cref="BadInputException">A node's name is not LAYER.LOCATION.CHANNEL, or an edge ends at none of the nodes.</exception>
+    /// <exception cref="BadInputException">A node occurs twice, or an edge ends at none of the nodes.</exception>
     public CircuitLayout(Circuit circuit)
     {
-        var sites = circuit.Nodes.Select(node => (Node: node, Site: Parse(node.Name))).ToList();
-        int[] read = [.. sites.Where(entry => IsRead(entry.Site.Kind)).Select(entry => entry.Site.Channel).Distinct().Order()];
+        int[] read =
+        [
+            .. circuit
+                .Nodes.Select(node => node.Node)
+                .Where(node => node.Site.Kind.ReadsResidual())
+                .Select(node => node.Channel)
+                .Distinct()
+                .Order(),
+        ];
         var lines = new List<PlacedLine>(
             Wrapped(-1, [new PlacedGroup("embedding", null, [.. read.Select(channel => new PlacedNode(null, channel))])])
         );
-        foreach (var layer in sites.GroupBy(entry => entry.Site.Layer).OrderBy(layer => layer.Key))
+        foreach (var layer in circuit.Nodes.GroupBy(node => node.Node.Site.Layer).OrderBy(layer => layer.Key))
         {
             foreach (SiteKind[] row in Rows)
             {
                 var groups = row.Select(kind => new PlacedGroup(
                     kind.Suffix(),
-                    row.Length > 1 ? kind.Suffix()[^1..] : null,
+                    row.Length > 1 ? kind.HeadPart() : null,
                     [
                         .. layer
-                            .Where(entry => entry.Site.Kind == kind)
-                            .OrderBy(entry => entry.Site.Channel)
-                            .Select(entry => new PlacedNode(entry.Node, entry.Site.Channel)),
+                            .Where(node => node.Node.Site.Kind == kind)
+                            .OrderBy(node => node.Node.Channel)
+                            .Select(node => new PlacedNode(node, node.Node.Channel)),
                     ]
                 ));
                 lines.AddRange(Wrapped(layer.Key, [.. groups.Where(group => group.Nodes.Count > 0)]));
@@ -110,7 +107,7 @@ internal sealed class CircuitLayout
             {
                 _lineOf.Add(node, i);
                 _neighbours.Add(node, []);
-                if (node.Node is not null && !_byName.TryAdd(node.Node.Name, node))
+                if (node.Node is not null && !_placed.TryAdd(node.Node.Node, node))
                 {
                     throw new BadInputException($"circuit of {circuit.Task}: node {node.Node.Name} occurs twice.");
                 }
@@ -118,7 +115,7 @@ internal sealed class CircuitLayout
         }
 
         Edges = [.. circuit.Edges.Select(edge => (Find(edge.From, circuit), Find(edge.To, circuit), edge))];
-        Links = [.. FindLinks(sites.ToDictionary(entry => entry.Node.Name, entry => entry.Site))];
+        Links = [.. FindLinks()];
         foreach ((PlacedNode from, PlacedNode to) in Edges.Select(edge => (edge.From, edge.To)).Concat(Links))
         {
             _neighbours[from].Add(to);
@@ -153,42 +150,6 @@ internal sealed class CircuitLayout
     /// <summary>Lines from a node's line up to another's.</summary>
     public int LinesBetween(PlacedNode from, PlacedNode to) => _lineOf[to] - _lineOf[from];
 
-    private static bool IsRead(SiteKind kind) => kind is SiteKind.AttnActIn or SiteKind.MlpActIn or SiteKind.FinalResid;
-
-    private static bool IsWrite(SiteKind kind) => kind is SiteKind.AttnResidDelta or SiteKind.MlpResidDelta;
-
-    private static (int Layer, SiteKind Kind, int Channel) Parse(string name)
-    {
-        string final = SiteKind.FinalResid.Suffix() + ".";
-        if (
-            name.StartsWith(final, StringComparison.Ordinal)
-            && int.TryParse(name[final.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out int finalChannel)
-        )
-        {
-            return (FinalLayer, SiteKind.FinalResid, finalChannel);
-        }
-
-        int first = name.IndexOf('.');
-        int last = name.LastIndexOf('.');
-        if (
-            first > 0
-            && last > first
-            && int.TryParse(name[..first], NumberStyles.None, CultureInfo.InvariantCulture, out int layer)
-            && int.TryParse(name[(last + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out int channel)
-        )
-        {
-            foreach (SiteKind kind in SiteKinds.Nodes)
-            {
-                if (name[(first + 1)..last] == kind.Suffix())
-                {
-                    return (layer, kind, channel);
-                }
-            }
-        }
-
-        throw new BadInputException($"'{name}' is no node. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12.");
-    }
-
     /// <summary>One line, or several where the groups have more nodes than a line has room for.</summary>
     private static IEnumerable<PlacedLine> Wrapped(int layer, IReadOnlyList<PlacedGroup> groups)
     {
@@ -203,16 +164,16 @@ internal sealed class CircuitLayout
         );
     }
 
-    private PlacedNode Find(string name, Circuit circuit) =>
-        _byName.TryGetValue(name, out PlacedNode? node)
-            ? node
-            : throw new BadInputException($"circuit of {circuit.Task}: an edge ends at {name}, which is no node of it.");
+    private PlacedNode Find(Node node, Circuit circuit) =>
+        _placed.TryGetValue(node, out PlacedNode? place)
+            ? place
+            : throw new BadInputException($"circuit of {circuit.Task}: an edge ends at {node}, which is no node of it.");
 
-    private IEnumerable<(PlacedNode From, PlacedNode To)> FindLinks(Dictionary<string, (int Layer, SiteKind Kind, int Channel)> sites)
+    private IEnumerable<(PlacedNode From, PlacedNode To)> FindLinks()
     {
         PlacedNode[] all = [.. Lines.SelectMany(line => line.Groups).SelectMany(group => group.Nodes)];
-        PlacedNode[] reads = [.. all.Where(node => node.Node is not null && IsRead(sites[node.Node.Name].Kind))];
-        foreach (PlacedNode from in all.Where(node => node.Node is null || IsWrite(sites[node.Node.Name].Kind)))
+        PlacedNode[] reads = [.. all.Where(node => node.Node?.Node.Site.Kind.ReadsResidual() == true)];
+        foreach (PlacedNode from in all.Where(node => node.Node?.Node.Site.Kind.WritesResidual() != false))
         {
             foreach (PlacedNode to in reads.Where(to => to.Channel == from.Channel && _lineOf[to] > _lineOf[from]))
             {

@@ -11,7 +11,7 @@ internal static class SteeringPage
     public static string Render(SteeringResult result, string what)
     {
         string title = $"Steering {what}";
-        string nodes = string.Join(", ", result.Nodes.Select(node => node.Name));
+        string nodes = string.Join(", ", result.Nodes.Select(node => node.Node));
         return Page(
             title,
             E(
@@ -78,7 +78,7 @@ internal static class SteeringPage
                 "Steered nodes.",
                 ["node", "mean difference, last token", "RMS sparse / dense", "norm of direction"],
                 result.Nodes.Select(node =>
-                    (object[])[node.Name, Number(node.MeanDifference), Number(node.RmsRatio), Number(node.DirectionNorm)]
+                    (object[])[node.Node.Name, Number(node.MeanDifference), Number(node.RmsRatio), Number(node.DirectionNorm)]
                 )
             )
         );

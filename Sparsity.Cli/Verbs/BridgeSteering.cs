@@ -127,7 +127,7 @@ internal static class BridgeSteering
         foreach (SteeredNode node in result.Nodes)
         {
             Terminal.Line(
-                $"{node.Name}: mean difference {node.MeanDifference:0.000} at the last token, RMS ratio {node.RmsRatio:0.000}, "
+                $"{node.Node}: mean difference {node.MeanDifference:0.000} at the last token, RMS ratio {node.RmsRatio:0.000}, "
                     + $"direction norm {node.DirectionNorm:0.000}"
             );
         }
@@ -158,14 +158,9 @@ internal static class BridgeSteering
 
     private static Node ParseNode(string name, ModelConfig config)
     {
-        int dot = name.LastIndexOf('.');
-        if (dot < 0 || !NumberText.TryParse(name.AsSpan(dot + 1), out int channel))
-        {
-            throw new BadInputException($"--node '{name}' names no node; expected LAYER.SITE.CHANNEL, such as 0.mlp.act_in.5.");
-        }
-
-        var node = new Node(Site.Parse(name[..dot], config), channel);
-        Steering.LocationOf(node, config);
+        Node node = Node.Parse(name);
+        _ = Steering.LocationOf(node, config); // says more of nodes that read no residual
+        _ = new NodeLayout(config).IndexOf(node);
         return node;
     }
 

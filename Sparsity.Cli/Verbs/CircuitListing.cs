@@ -1,4 +1,5 @@
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 
 namespace Sparsity.Cli.Verbs;
@@ -46,7 +47,7 @@ internal static class CircuitListing
             Terminal.Line($"removed by hand: {string.Join(", ", circuit.RemovedByHand)}");
         }
 
-        ILookup<string, CircuitEdge> incoming = circuit.Edges.ToLookup(edge => edge.To);
+        ILookup<Node, CircuitEdge> incoming = circuit.Edges.ToLookup(edge => edge.To);
         Terminal.Table(
             ["node", "tau", "mean", "bias", "effect", "edges in; for act_in and final_resid what writes the channel"],
             circuit.Nodes.Select(node =>
@@ -57,9 +58,7 @@ internal static class CircuitListing
                     Terminal.Number(node.Mean),
                     node.Bias is { } bias ? Terminal.Number(bias) : "",
                     Number(node.AblationEffect),
-                    node.Name.Contains("act_in", StringComparison.Ordinal) || node.Name.StartsWith("final_resid", StringComparison.Ordinal)
-                        ? Writers(circuit, node)
-                        : EdgesInto(incoming[node.Name]),
+                    node.Node.Site.Kind.ReadsResidual() ? Writers(circuit, node) : EdgesInto(incoming[node.Node]),
                 }
             )
         );
@@ -101,10 +100,9 @@ internal static class CircuitListing
     /// </summary>
     private static string Writers(Circuit circuit, CircuitNode node)
     {
-        string channel = node.Name[node.Name.LastIndexOf('.')..];
         IEnumerable<string> writers = circuit
-            .Nodes.TakeWhile(other => other.Name != node.Name)
-            .Where(other => other.Name.EndsWith("resid_delta" + channel, StringComparison.Ordinal))
+            .Nodes.TakeWhile(other => other.Node != node.Node)
+            .Where(other => other.Node.Site.Kind.WritesResidual() && other.Node.Channel == node.Node.Channel)
             .Select(other => other.Name);
         return string.Join(
             "  ",

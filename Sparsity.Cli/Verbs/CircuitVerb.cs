@@ -136,8 +136,8 @@ internal sealed class CircuitVerb : ModelVerb
         );
         Terminal.Line($"shared nodes: {string.Join(", ", overlap.Nodes)}");
         Terminal.Line($"shared edges: {string.Join(", ", overlap.Edges.Select(edge => $"{edge.From} > {edge.To}"))}");
-        Terminal.Line($"only in A: {string.Join(", ", a.Nodes.Select(node => node.Name).Except(overlap.Nodes))}");
-        Terminal.Line($"only in B: {string.Join(", ", b.Nodes.Select(node => node.Name).Except(overlap.Nodes))}");
+        Terminal.Line($"only in A: {string.Join(", ", a.Nodes.Select(node => node.Node).Except(overlap.Nodes))}");
+        Terminal.Line($"only in B: {string.Join(", ", b.Nodes.Select(node => node.Node).Except(overlap.Nodes))}");
 
         static string Share(int shared, int sum) => Terminal.Number(sum == 0 ? 0 : 100.0 * shared / (sum - shared), "0.0") + " %";
     }
@@ -164,17 +164,18 @@ internal sealed class CircuitVerb : ModelVerb
 
     private void Edit(Circuit circuit, string file)
     {
-        string[] removed = [.. Remove];
-        if (removed.Length == 0 || Out is null)
+        string[] names = [.. Remove];
+        if (names.Length == 0 || Out is null)
         {
             throw new BadInputException("circuit edit needs --remove NODE,... and --out DIR.");
         }
 
-        if (removed.FirstOrDefault(name => circuit.Nodes.All(node => node.Name != name)) is { } unknown)
+        if (names.Except(circuit.Nodes.Select(node => node.Name)).FirstOrDefault() is { } unknown)
         {
             throw new BadInputException($"--remove: '{unknown}' is no node of {file}; 'sparsity circuit show' lists them.");
         }
 
+        Node[] removed = [.. names.Select(Node.Parse)];
         if (circuit.Imported is not null)
         {
             TakesOnly(
@@ -210,7 +211,7 @@ internal sealed class CircuitVerb : ModelVerb
         OpenedRun OpenAt(string folder) => Open(folder, engine);
     }
 
-    private void EditImported(Circuit circuit, string file, string[] removed, OpenedRun run)
+    private void EditImported(Circuit circuit, string file, Node[] removed, OpenedRun run)
     {
         CircuitInputs inputs = CircuitInputs.Load(Path.GetDirectoryName(Path.GetFullPath(file))!, circuit, run.Model.Config);
         Circuit edited = new CircuitImport(circuit.Model, run.Model, run.FindTokenizer()).WithoutNodes(circuit, inputs, removed);

@@ -144,9 +144,9 @@ internal sealed class TasksVerb : ModelVerb
             }
 
             IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, Seed, Pairs ?? 128).Pairs;
-            double[] differences = runner.AllDifferences(pairs);
-            double loss = Loss == TaskLoss.Binary ? BinaryLoss.Mean(differences) : runner.MeanLoss(pairs, Loss);
-            rows.Add([task.Name, Terminal.Number(loss), Terminal.Number(100 * BinaryLoss.Accuracy(differences), "0.0") + " %"]);
+            LogitDifferences differences = runner.AllDifferences(pairs);
+            double loss = Loss == TaskLoss.Binary ? differences.BinaryLoss() : runner.MeanLoss(pairs, Loss);
+            rows.Add([task.Name, Terminal.Number(loss), Terminal.Number(100 * differences.Accuracy(), "0.0") + " %"]);
         }
 
         Terminal.Table(["task", "loss (nats)", "accuracy"], rows);

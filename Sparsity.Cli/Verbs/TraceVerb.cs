@@ -144,7 +144,7 @@ internal sealed class TraceVerb : ModelVerb
         {
             throw new BadInputException(
                 $"--mean-ablate {site}: means are those of nodes, at "
-                    + $"{string.Join(", ", SiteKinds.Nodes.Append(SiteKind.FinalResid).Select(kind => kind.Suffix()))}. Use --set "
+                    + $"{string.Join(", ", SiteKinds.NodeLocations.Select(kind => kind.Suffix()))}. Use --set "
                     + $"with a value."
             );
         }

@@ -50,8 +50,8 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
         int[] channels =
         [
             .. circuit
-                .Nodes.Select(node => layout.Parse(node.Name))
-                .Where(node => node.Site.Kind.IsResidual() && node.Channel < run.Model.Config.DModel)
+                .NodesIn(layout)
+                .Nodes.Where(node => node.Site.Kind.IsResidual() && node.Channel < run.Model.Config.DModel)
                 .Select(node => node.Channel)
                 .Distinct()
                 .Order(),
@@ -100,15 +100,14 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
         }
 
         TokenizedPair[] shown = Shown(circuit, pairs);
-        NodeLayout layout = circuit.LayoutIn(run.Model.Config);
-        PromptSurvey survey = PromptSurvey.Measure(run.Model, [.. circuit.Nodes.Select(node => layout.Parse(node.Name))], shown);
+        PromptSurvey survey = PromptSurvey.Measure(run.Model, [.. circuit.NodesIn(circuit.LayoutIn(run.Model.Config)).Nodes], shown);
         return new PromptsDocument(
             [
                 .. shown.Select(pair => new PromptTokens(
                     Texts(pair.First),
                     Texts(pair.Second),
-                    run.Describe(pair.RightAfter(0)),
-                    run.Describe(pair.RightAfter(1))
+                    run.Describe(pair.FirstPrompt.Right),
+                    run.Describe(pair.SecondPrompt.Right)
                 )),
             ],
             survey.Activations,
@@ -216,7 +215,7 @@ internal sealed record CircuitDocument(
 /// <param name="Activations">By node: for each pair the activations in the first prompt and in the second.</param>
 internal sealed record PromptsDocument(
     IReadOnlyList<PromptTokens> Pairs,
-    IReadOnlyDictionary<string, IReadOnlyList<double[][]>> Activations,
+    IReadOnlyDictionary<Node, IReadOnlyList<double[][]>> Activations,
     IReadOnlyList<HeadPatterns> Heads
 );
 

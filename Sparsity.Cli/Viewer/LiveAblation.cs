@@ -19,6 +19,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
     /// <summary>Where the page sends its question.</summary>
     public const string Path = "ablation";
 
+    private const int BatchPairs = 32;
     private const int MostWaiting = 16;
     private const int MostSessions = 4;
     private const int PromptsShown = 4;
@@ -67,30 +68,31 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
     {
         foreach (Session session in _sessions.Values)
         {
-            session.Scaling.Dispose();
+            session.Masked.Dispose();
         }
     }
 
     private AblationAnswer Answer(CircuitFile file, AblationQuestion question)
     {
         Session session = SessionOf(file);
-        NodeLayout layout = session.Layout;
         bool isCircuit = question.Of == AblationBase.Circuit;
-        float[] scales = [.. session.Nodes.Select(kept => kept || !isCircuit ? 1f : 0f)];
-        foreach ((string name, float scale) in question.Scales)
+        NodeSet whole = isCircuit ? session.Nodes : NodeSet.All(session.Nodes.Layout);
+        float[] scales = whole.ToMask();
+        foreach ((Node node, float scale) in question.Scales)
         {
             if (!(Math.Abs(scale) <= LargestScale))
             {
-                throw new BadInputException($"{name}: the scale {scale} is outside -{LargestScale} to {LargestScale}.");
+                throw new BadInputException($"{node}: the scale {scale} is outside -{LargestScale} to {LargestScale}.");
             }
 
-            scales[layout.IndexOf(layout.Parse(name))] = scale;
+            scales[whole.Layout.IndexOf(node)] = scale;
         }
 
-        TaskAnswers edited = session.Scaling.Answer(scales, session.Pairs);
+        TaskAnswers before = isCircuit ? session.Circuit : session.Full;
+        TaskAnswers after = TaskAnswers.Of(session.Masked, scales, session.Pairs, session.Loss);
         return new AblationAnswer(
-            AblationNumbers.Of(edited),
-            AblationNumbers.Of(isCircuit ? session.Circuit : session.Full),
+            AblationNumbers.Of(after),
+            AblationNumbers.Of(before),
             isCircuit ? session.Stored.Loss : session.Stored.LossFullModel,
             session.Pairs.Count,
             [
@@ -100,23 +102,15 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
                         (pair, i) =>
                             new[]
                             {
-                                new AblationPrompt(Text(pair.First), Describe(pair.AnswerA), Before(2 * i), edited.Probabilities[2 * i]),
-                                new AblationPrompt(
-                                    Text(pair.Second),
-                                    Describe(pair.RightAfter(1)),
-                                    Before((2 * i) + 1),
-                                    edited.Probabilities[(2 * i) + 1]
-                                ),
+                                Shown(pair.FirstPrompt, before.Probabilities[i].First, after.Probabilities[i].First),
+                                Shown(pair.SecondPrompt, before.Probabilities[i].Second, after.Probabilities[i].Second),
                             }
                     ),
             ]
         );
 
-        double Before(int prompt) => (isCircuit ? session.Circuit : session.Full).Probabilities[prompt];
-
-        string Text(int[] tokens) => session.Model.Text(tokens);
-
-        string Describe(int token) => session.Model.Describe(token);
+        AblationPrompt Shown(TokenizedPrompt prompt, double before, double after) =>
+            new(session.Model.Text(prompt.Tokens), session.Model.Describe(prompt.Right), before, after);
     }
 
     private Session SessionOf(CircuitFile file)
@@ -130,7 +124,7 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
         if (known is not null || _sessions.Count >= MostSessions)
         {
             string oldest = known is not null ? file.Id : _sessions.Keys.First();
-            _sessions[oldest].Scaling.Dispose();
+            _sessions[oldest].Masked.Dispose();
             _sessions.Remove(oldest);
         }
 
@@ -147,25 +141,27 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
         CircuitInputs inputs = circuit.Imported is null
             ? InputsOf(circuit, circuit.SearchSettings, model, layout)
             : StoredInputs(circuit, file, model);
-        var scaling = new NodeScaling(
+        NodeSet nodes = circuit.NodesIn(layout);
+        int tokens = circuit.Settings?.MaxTokens ?? inputs.LongestPrompt;
+        var masked = new MaskedRunner(
             model.Model,
             layout,
             inputs.Means,
-            circuit.Settings?.MaxTokens ?? inputs.LongestPrompt,
-            circuit.Settings?.FreezeNormScale ?? false,
-            circuit.Settings?.CircuitLoss ?? TaskLoss.Binary
+            PruningMemory.PairsAtOnce(model.Model, tokens, BatchPairs),
+            tokens,
+            circuit.Settings?.FreezeNormScale ?? false
         );
-        bool[] nodes = layout.MaskOf(circuit.Nodes.Select(node => node.Name));
+        TaskLoss loss = circuit.Settings?.CircuitLoss ?? TaskLoss.Binary;
         return new Session(
             version,
             model,
-            layout,
             circuit.Measurements,
             nodes,
             inputs.Pairs,
-            scaling,
-            scaling.Answer([.. nodes.Select(kept => kept ? 1f : 0f)], inputs.Pairs),
-            scaling.Answer([.. nodes.Select(_ => 1f)], inputs.Pairs)
+            masked,
+            loss,
+            TaskAnswers.Of(masked, nodes.ToMask(), inputs.Pairs, loss),
+            TaskAnswers.Of(masked, NodeSet.All(layout).ToMask(), inputs.Pairs, loss)
         );
     }
 
@@ -212,11 +208,11 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
     private sealed record Session(
         string Version,
         ShelvedModel Model,
-        NodeLayout Layout,
         CircuitMeasurements Stored,
-        bool[] Nodes,
+        NodeSet Nodes,
         IReadOnlyList<TokenizedPair> Pairs,
-        NodeScaling Scaling,
+        MaskedRunner Masked,
+        TaskLoss Loss,
         TaskAnswers Circuit,
         TaskAnswers Full
     );
@@ -238,7 +234,7 @@ internal enum AblationBase
 internal sealed record AblationQuestion(
     [property: JsonRequired] string Circuit,
     [property: JsonRequired] AblationBase Of,
-    [property: JsonRequired] Dictionary<string, float> Scales
+    [property: JsonRequired] Dictionary<Node, float> Scales
 );
 
 /// <param name="Edited">With the edits.</param>

@@ -3,6 +3,8 @@ using System.Reflection;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Sparsity.Core.Files;
+using Sparsity.Core.Model;
 
 namespace Sparsity.Cli.Viewer;
 
@@ -13,6 +15,24 @@ namespace Sparsity.Cli.Viewer;
 internal static partial class ViewerPage
 {
     private const string Folder = "viewer/";
+
+    /// <summary>The program's table of node locations; every page holds it.</summary>
+    private static readonly (string Path, string Json) Locations = (
+        "locations",
+        JsonSerializer.Serialize(
+            SiteKinds.NodeLocations.Select(location => new
+            {
+                Location = location.Suffix(),
+                Row = location.Row(),
+                Text = location.Meaning(),
+                Head = location.HeadPart(),
+                Reads = location.ReadsResidual(),
+                Writes = location.WritesResidual(),
+                Final = location == SiteKind.FinalResid,
+            }),
+            JsonText.OneLine
+        )
+    );
 
     /// <param name="title">Of the page.</param>
     /// <param name="documents">Path and JSON of what the page holds itself; empty where a server has them.</param>
@@ -26,10 +46,12 @@ internal static partial class ViewerPage
             ["style"] = Asset("style.css") + Asset("graph.css"),
             ["modules"] = ImportMap(),
             ["documents"] = string.Concat(
-                documents.Select(document =>
-                    $"<script type=\"application/json\" "
-                    + $"id=\"document:{WebUtility.HtmlEncode(document.Path)}\">{InScript(document.Json)}</script>\n"
-                )
+                documents
+                    .Prepend(Locations)
+                    .Select(document =>
+                        $"<script type=\"application/json\" "
+                        + $"id=\"document:{WebUtility.HtmlEncode(document.Path)}\">{InScript(document.Json)}</script>\n"
+                    )
             ),
         };
         return Placeholder().Replace(Asset("index.html"), match => parts[match.Groups[1].Value]);

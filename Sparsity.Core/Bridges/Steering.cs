@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Files;
@@ -33,7 +34,12 @@ public sealed record SteeringPoint(
 /// at the last token.</param>
 /// <param name="RmsRatio">RMS of the sparse residual / RMS of the dense residual where the node reads, mean over reference tokens.</param>
 /// <param name="DirectionNorm">Euclidean norm of what a difference of 1 adds to the dense model's normed residual at strength 1.</param>
-public sealed record SteeredNode(string Name, double MeanDifference, double RmsRatio, double DirectionNorm);
+public sealed record SteeredNode(
+    [property: JsonPropertyName("name")] Node Node,
+    double MeanDifference,
+    double RmsRatio,
+    double DirectionNorm
+);
 
 /// <summary>What steering did; the mean is over all presented prompts.</summary>
 /// <param name="Prompts">Presented prompts.</param>
@@ -208,11 +214,7 @@ public sealed class Steering : IDisposable
         }
 
         return new SteeringResult(
-            [
-                .. _nodes.Select(
-                    (node, i) => new SteeredNode(node.Name, meanDifferences[i] / pairs.Count, _rmsRatios[i], Norm(_directions[i]))
-                ),
-            ],
+            [.. _nodes.Select((node, i) => new SteeredNode(node, meanDifferences[i] / pairs.Count, _rmsRatios[i], Norm(_directions[i])))],
             pairs.Count,
             randomDirections,
             seed,
@@ -303,10 +305,12 @@ public sealed class Steering : IDisposable
             float[][] differences =
             [
                 .. batch.Select(
-                    (pair, row) =>
+                    (pair, place) =>
                         Enumerable
                             .Range(0, pair.First.Length)
-                            .Select(t => edit.Seen((2 * row) + 1, t, channel) - edit.Seen(2 * row, t, channel))
+                            .Select(t =>
+                                edit.Seen(TaskRunner.SecondRow(place), t, channel) - edit.Seen(TaskRunner.FirstRow(place), t, channel)
+                            )
                             .ToArray()
                 ),
             ];
@@ -331,8 +335,8 @@ public sealed class Steering : IDisposable
         runner.Differences(batch);
         for (int pair = 0; pair < batch.Count; pair++)
         {
-            sums[point, 0] += runner.Probability(2 * pair, batch[pair].AnswerB);
-            sums[point, 1] += runner.Probability(2 * pair, batch[pair].AnswerA);
+            sums[point, 0] += runner.Probability(TaskRunner.FirstRow(pair), batch[pair].AnswerB);
+            sums[point, 1] += runner.Probability(TaskRunner.FirstRow(pair), batch[pair].AnswerA);
         }
     }
 
@@ -384,7 +388,7 @@ public sealed class Steering : IDisposable
                 var differences = new float[_differences.Length];
                 for (int pair = 0; pair < _rows.Length; pair++)
                 {
-                    _rows[pair].CopyTo(differences, 2 * pair * activation.Tokens);
+                    _rows[pair].CopyTo(differences, TaskRunner.FirstRow(pair) * activation.Tokens);
                 }
 
                 engine.Write(_differences, differences);

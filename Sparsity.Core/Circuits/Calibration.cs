@@ -13,13 +13,12 @@ public static class Calibration
 {
     private const int Memory = 8;
 
-    /// <param name="differences">Logit differences of the prompts to fit on.</param>
+    /// <param name="differences">Of the prompts to fit on.</param>
     /// <param name="steps">Most steps; the paper takes 16.</param>
-    public static CalibrationResult Fit(ReadOnlySpan<double> differences, int steps)
+    public static CalibrationResult Fit(LogitDifferences differences, int steps)
     {
-        double[] data = differences.ToArray();
         double[] point = [1, 0];
-        (double loss, double[] gradient) = Evaluate(data, point);
+        (double loss, double[] gradient) = Evaluate(differences, point);
         double before = loss;
         var history = new List<(double[] Step, double[] Change, double Curvature)>();
         for (int i = 0; i < steps && Dot(gradient, gradient) > 1e-20; i++)
@@ -33,7 +32,7 @@ public static class Calibration
             for (int halvings = 0; halvings < 30; halvings++, length /= 2)
             {
                 next = [point[0] + (length * direction[0]), point[1] + (length * direction[1])];
-                (nextLoss, nextGradient) = Evaluate(data, next);
+                (nextLoss, nextGradient) = Evaluate(differences, next);
                 if (nextLoss <= loss + (1e-4 * length * slope))
                 {
                     break;
@@ -63,19 +62,19 @@ public static class Calibration
         return new CalibrationResult(point[0], point[1], before, loss);
     }
 
-    private static (double Loss, double[] Gradient) Evaluate(double[] differences, double[] point)
+    private static (double Loss, double[] Gradient) Evaluate(LogitDifferences differences, double[] point)
     {
-        var inner = new double[differences.Length];
-        BinaryLoss.Gradient(differences, inner, point[0], point[1]);
         double scale = 0;
         double shift = 0;
-        for (int i = 0; i < inner.Length; i++)
+        foreach (var (gradient, difference) in differences.BinaryLossGradient(point[0], point[1]).Zip(differences.Pairs))
         {
-            scale += inner[i] * differences[i];
-            shift += inner[i];
+            scale += gradient.First * difference.First;
+            scale += gradient.Second * difference.Second;
+            shift += gradient.First;
+            shift += gradient.Second;
         }
 
-        return (BinaryLoss.Mean(differences, point[0], point[1]), [scale, shift]);
+        return (differences.BinaryLoss(point[0], point[1]), [scale, shift]);
     }
 
     /// <summary>The two-loop recursion: minus the inverse Hessian's estimate times the gradient.</summary>

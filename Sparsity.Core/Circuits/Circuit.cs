@@ -7,7 +7,7 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Circuits;
 
 /// <summary>A node of a circuit.</summary>
-/// <param name="Name">LAYER.LOCATION.CHANNEL.</param>
+/// <param name="Node">Which.</param>
 /// <param name="Tau">The trained mask parameter, in [-1, 1]; larger is more important. Null for imported circuits.</param>
 /// <param name="Mean">Mean activation over pretraining tokens.</param>
 /// <param name="Bias">Bias of the linear layer that computes it; null where it has none. Shown, not counted.</param>
@@ -19,13 +19,18 @@ namespace Sparsity.Core.Circuits;
 /// <param name="Tokens">For act_in of a channel of the residual stream: the tokens whose embeddings write most into it, largest first; null
 /// elsewhere.</param>
 public sealed record CircuitNode(
-    string Name,
+    [property: JsonPropertyName("name")] Node Node,
     double? Tau,
     double Mean,
     double? Bias,
     double? AblationEffect = null,
     IReadOnlyList<TokenWeight>? Tokens = null
-);
+)
+{
+    /// <summary>The node's name.</summary>
+    [JsonIgnore]
+    public string Name => Node.Name;
+}
 
 /// <summary>A token and the entry of its embedding in one channel.</summary>
 /// <param name="Token">As text, escaped where it is not printable.</param>
@@ -39,8 +44,8 @@ public sealed record TokenWeight(string Token, int Id, double Weight);
 /// not measured.
 /// </param>
 public sealed record CircuitEdge(
-    string From,
-    string To,
+    Node From,
+    Node To,
     double Weight,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] double? Effect = null
 );
@@ -137,7 +142,7 @@ public sealed record Circuit
     public required IReadOnlyList<CircuitEdge> Edges { get; init; }
 
     /// <summary>Nodes removed by hand since it was found, in the order of removal.</summary>
-    public IReadOnlyList<string> RemovedByHand { get; init; } = [];
+    public IReadOnlyList<Node> RemovedByHand { get; init; } = [];
 
     /// <summary>The settings of the search that found it.</summary>
     /// <exception cref="BadInputException">None did.</exception>
@@ -148,6 +153,10 @@ public sealed record Circuit
 
     /// <summary>All nodes of the model, among which its own are.</summary>
     public NodeLayout LayoutIn(ModelConfig model) => new(model, Settings?.FinalResid ?? Imported?.FinalResid ?? false);
+
+    /// <summary>Its nodes among all nodes of its model.</summary>
+    /// <exception cref="BadInputException">The model lacks one of them.</exception>
+    public NodeSet NodesIn(NodeLayout layout) => NodeSet.Of(layout, Nodes.Select(node => node.Node));
 
     /// <exception cref="BadInputException">The file is missing, damaged or of a newer version, a name is none, a setting is out of range,
     /// or an edge ends outside.</exception>
@@ -166,24 +175,13 @@ public sealed record Circuit
             throw new BadInputException($"{path}: the task's name '{circuit.Task}' holds a control character. Use another copy.");
         }
 
-        var names = new HashSet<string>();
-        foreach (CircuitNode node in circuit.Nodes)
+        var nodes = new HashSet<Node>();
+        if (circuit.Nodes.FirstOrDefault(node => !nodes.Add(node.Node)) is { } twice)
         {
-            if (!Node.IsName(node.Name))
-            {
-                throw new BadInputException(
-                    $"{path}: '{node.Name}' is no node. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12, or "
-                        + $"final_resid.CHANNEL."
-                );
-            }
-
-            if (!names.Add(node.Name))
-            {
-                throw new BadInputException($"{path}: node {node.Name} occurs twice.");
-            }
+            throw new BadInputException($"{path}: node {twice.Name} occurs twice.");
         }
 
-        return circuit.Edges.FirstOrDefault(edge => !names.Contains(edge.From) || !names.Contains(edge.To)) is { } loose
+        return circuit.Edges.FirstOrDefault(edge => !nodes.Contains(edge.From) || !nodes.Contains(edge.To)) is { } loose
             ? throw new BadInputException($"{path}: the edge from {loose.From} to {loose.To} ends outside the circuit's nodes.")
             : circuit with
             {

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Circuits;
@@ -32,11 +33,16 @@ public sealed record CircuitActivations
 public sealed record BinarisedLoss(double Circuit, double AllNodes);
 
 /// <summary>One node's activations.</summary>
-/// <param name="Name">LAYER.LOCATION.CHANNEL.</param>
+/// <param name="Node">Which.</param>
 /// <param name="Pretraining">Over windows of pretraining text.</param>
 /// <param name="Task">Over all tokens of the task's test prompts.</param>
 /// <param name="Binarisation">Two values in place of all (paper, appendix C).</param>
-public sealed record NodeActivations(string Name, ActivationSummary Pretraining, ActivationSummary Task, Binarisation Binarisation);
+public sealed record NodeActivations(
+    [property: JsonPropertyName("name")] Node Node,
+    ActivationSummary Pretraining,
+    ActivationSummary Task,
+    Binarisation Binarisation
+);
 
 /// <summary>A node's activations over one text.</summary>
 /// <param name="Count">Token positions.</param>

@@ -20,7 +20,7 @@ public static class CircuitExport
         {
             text.Append(
                 CultureInfo.InvariantCulture,
-                $"  {Quoted(edge.From)} -> {Quoted(edge.To)} [weight={Number(Math.Abs(edge.Weight))}, "
+                $"  {Quoted(edge.From.Name)} -> {Quoted(edge.To.Name)} [weight={Number(Math.Abs(edge.Weight))}, "
                     + $"label={Quoted(Number(edge.Weight))}, color={(edge.Weight < 0 ? "red" : "blue")}];\n"
             );
         }
@@ -54,8 +54,8 @@ public static class CircuitExport
             )),
             circuit.Edges.Select(edge => new XElement(
                 ns + "edge",
-                new XAttribute("source", edge.From),
-                new XAttribute("target", edge.To),
+                new XAttribute("source", edge.From.Name),
+                new XAttribute("target", edge.To.Name),
                 Data("weight", edge.Weight),
                 edge.Effect is { } effect ? Data("effect", effect) : null
             ))
@@ -90,11 +90,11 @@ public static class CircuitExport
 }
 
 /// <summary>What two circuits have in common.</summary>
-public sealed record CircuitOverlap(IReadOnlyList<string> Nodes, IReadOnlyList<(string From, string To)> Edges)
+public sealed record CircuitOverlap(IReadOnlyList<Node> Nodes, IReadOnlyList<(Node From, Node To)> Edges)
 {
     public static CircuitOverlap Of(Circuit a, Circuit b) =>
         new(
-            [.. a.Nodes.Select(node => node.Name).Intersect(b.Nodes.Select(node => node.Name))],
+            [.. a.Nodes.Select(node => node.Node).Intersect(b.Nodes.Select(node => node.Node))],
             [.. a.Edges.Select(edge => (edge.From, edge.To)).Intersect(b.Edges.Select(edge => (edge.From, edge.To)))]
         );
 }

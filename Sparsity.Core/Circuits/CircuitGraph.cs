@@ -30,14 +30,13 @@ public sealed class CircuitGraph
     /// <summary>
     /// Every nonzero weight whose ends both are in <paramref name="nodes"/>, in the order of layers, matrices, outputs, inputs.
     /// </summary>
-    /// <param name="nodes">One per node of the layout.</param>
-    public IEnumerable<(int From, int To, float Weight)> Edges(bool[] nodes)
+    public IEnumerable<(int From, int To, float Weight)> Edges(NodeSet nodes)
     {
         foreach (Connection connection in _connections)
         {
             for (int output = 0; output < connection.Outputs; output++)
             {
-                if (!nodes[connection.FirstTo + output])
+                if (!nodes.Contains(connection.FirstTo + output))
                 {
                     continue;
                 }
@@ -45,7 +44,7 @@ public sealed class CircuitGraph
                 for (int input = 0; input < connection.Inputs; input++)
                 {
                     float weight = connection.Weights[((connection.FirstRow + output) * connection.Inputs) + input];
-                    if (weight != 0 && nodes[connection.FirstFrom + input])
+                    if (weight != 0 && nodes.Contains(connection.FirstFrom + input))
                     {
                         yield return (connection.FirstFrom + input, connection.FirstTo + output, weight);
                     }
@@ -86,36 +85,22 @@ public sealed class CircuitGraph
     /// Drops, again and again, every act_in, v and post_act that no edge leaves. That changes no number of the circuit: such a node feeds
     /// only frozen ones.
     /// </summary>
-    public bool[] WithoutDeadEnds(bool[] nodes)
+    public NodeSet WithoutDeadEnds(NodeSet nodes)
     {
-        bool[] kept = [.. nodes];
         while (true)
         {
-            var leaves = new bool[kept.Length];
-            foreach ((int from, _, _) in Edges(kept))
+            var left = new NodeSet(Layout, Edges(nodes).Select(edge => edge.From));
+            var kept = new NodeSet(Layout, nodes.Numbers.Where(i => left.Contains(i) || !CanBeDeadEnd(i)));
+            if (kept.Count == nodes.Count)
             {
-                leaves[from] = true;
+                return nodes;
             }
 
-            int dropped = 0;
-            for (int i = 0; i < kept.Length; i++)
-            {
-                if (
-                    kept[i]
-                    && !leaves[i]
-                    && Layout[i].Site.Kind is (SiteKind.AttnActIn or SiteKind.AttnV or SiteKind.MlpActIn or SiteKind.MlpPostAct)
-                )
-                {
-                    kept[i] = false;
-                    dropped++;
-                }
-            }
-
-            if (dropped == 0)
-            {
-                return kept;
-            }
+            nodes = kept;
         }
+
+        bool CanBeDeadEnd(int node) =>
+            Layout[node].Site.Kind is SiteKind.AttnActIn or SiteKind.AttnV or SiteKind.MlpActIn or SiteKind.MlpPostAct;
     }
 
     private IEnumerable<Connection> ConnectionsOf(ModelParameters parameters, int layer)

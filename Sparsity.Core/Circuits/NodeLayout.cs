@@ -2,31 +2,6 @@ using Sparsity.Core.Model;
 
 namespace Sparsity.Core.Circuits;
 
-/// <summary>A node of circuits: one channel of a node location, for instance 10.attn.resid_delta.83.</summary>
-/// <param name="Site">One of the eight node locations of a layer, or final_resid.</param>
-/// <param name="Channel">0-based.</param>
-public readonly record struct Node(Site Site, int Channel) : IComparable<Node>
-{
-    public string Name => $"{Site.Name}.{Channel}";
-
-    /// <summary>Whether some model has a node of this name.</summary>
-    public static bool IsName(string name)
-    {
-        int dot = name.LastIndexOf('.');
-        if (dot < 0 || !NumberText.TryParse(name.AsSpan(dot + 1), out int channel) || channel < 0)
-        {
-            return false;
-        }
-
-        _ = NumberText.TryParse(name.AsSpan(0, name.IndexOf('.')), out int layer);
-        return layer >= 0 && SiteKinds.Nodes.Append(SiteKind.FinalResid).Any(kind => new Node(new Site(layer, kind), channel).Name == name);
-    }
-
-    public int CompareTo(Node other) => (Site, Channel).CompareTo((other.Site, other.Channel));
-
-    public override string ToString() => Name;
-}
-
 /// <summary>
 /// Numbers all nodes of a model, in the order of computation: masks, means and scores of all nodes are arrays in this order.
 /// </summary>
@@ -75,49 +50,27 @@ public sealed class NodeLayout
         }
     }
 
+    /// <exception cref="BadInputException">The model has no such node.</exception>
     public int IndexOf(Node node)
     {
         for (int i = 0; i < Sites.Count; i++)
         {
-            if (Sites[i] == node.Site)
+            if (Sites[i] == node.Site && node.Channel < _starts[i + 1] - _starts[i])
             {
                 return _starts[i] + node.Channel;
             }
         }
 
-        throw new ArgumentException($"{node} is no node of this model.");
-    }
-
-    /// <summary>One entry per node: whether it is among those named.</summary>
-    /// <exception cref="BadInputException">The model has no such node.</exception>
-    public bool[] MaskOf(IEnumerable<string> names)
-    {
-        var mask = new bool[Count];
-        foreach (string name in names)
-        {
-            mask[IndexOf(Parse(name))] = true;
-        }
-
-        return mask;
+        throw NoNode(node.Name);
     }
 
     /// <summary>Reads a node's name.</summary>
     /// <exception cref="BadInputException">The model has no such node.</exception>
-    public Node Parse(string name)
-    {
-        int dot = name.LastIndexOf('.');
-        if (dot > 0 && NumberText.TryParse(name.AsSpan(dot + 1), out int channel) && channel >= 0)
-        {
-            var node = new Node(Site.Parse(name[..dot], Config), channel);
-            if (Sites.Contains(node.Site) && channel < Config.ChannelsAt(node.Site.Kind))
-            {
-                return node;
-            }
-        }
+    public Node Parse(string name) => Node.TryParse(name, out Node node) ? this[IndexOf(node)] : throw NoNode(name);
 
-        throw new BadInputException(
+    private static BadInputException NoNode(string name) =>
+        new(
             $"'{name}' is no node of this model. Nodes are LAYER.LOCATION.CHANNEL, such as 0.mlp.post_act.12; in circuits that have "
                 + $"them also final_resid.CHANNEL."
         );
-    }
 }

@@ -9,7 +9,7 @@ namespace Sparsity.Core.Circuits;
 /// </summary>
 /// <param name="Activations">By node: for each pair the activations at the tokens of the first prompt, and of the second.</param>
 /// <param name="Heads">Every attention head that has one of the nodes.</param>
-public sealed record PromptSurvey(IReadOnlyDictionary<string, IReadOnlyList<double[][]>> Activations, IReadOnlyList<HeadPatterns> Heads)
+public sealed record PromptSurvey(IReadOnlyDictionary<Node, IReadOnlyList<double[][]>> Activations, IReadOnlyList<HeadPatterns> Heads)
 {
     /// <summary>Runs the prompts once.</summary>
     /// <param name="model">Frozen.</param>
@@ -20,7 +20,7 @@ public sealed record PromptSurvey(IReadOnlyDictionary<string, IReadOnlyList<doub
         (int Layer, int Head)[] heads =
         [
             .. nodes
-                .Where(node => node.Site.Kind is SiteKind.AttnQ or SiteKind.AttnK or SiteKind.AttnV)
+                .Where(node => node.Site.Kind.HeadPart() is not null)
                 .Select(node => (node.Site.Layer, node.Channel / model.Config.DHead))
                 .Distinct()
                 .Order(),
@@ -31,14 +31,14 @@ public sealed record PromptSurvey(IReadOnlyDictionary<string, IReadOnlyList<doub
             .. heads.Select(head => new Site(head.Layer, SiteKind.AttnQ)),
             .. heads.Select(head => new Site(head.Layer, SiteKind.AttnK)),
         ];
-        int[][] prompts = [.. pairs.SelectMany(pair => new[] { pair.First, pair.Second })];
+        int[][] prompts = [.. TaskRunner.PromptsOf(pairs).Select(prompt => prompt.Tokens)];
         using var runner = new TaskRunner(model, pairs.Count, prompts.Max(prompt => prompt.Length));
         var recorder = new ActivationRecorder(model.Parameters.Engine, wanted.Contains);
         runner.Hooks.Add(recorder);
         runner.Differences(pairs);
         return new PromptSurvey(
             nodes.ToDictionary(
-                node => node.Name,
+                node => node,
                 IReadOnlyList<double[][]> (node) => [.. prompts.Select((prompt, row) => Values(node, prompt, row)).Chunk(2)]
             ),
             [

@@ -224,9 +224,7 @@ public sealed class Transformer
 
     /// <summary>The site at which residual i is seen.</summary>
     public static Site SiteOfResidual(ModelConfig config, int i) =>
-        i == 2 * config.NLayer
-            ? new Site(config.NLayer, SiteKind.FinalResid)
-            : new Site(i / 2, i % 2 == 0 ? SiteKind.ResidIn : SiteKind.ResidMid);
+        i == 2 * config.NLayer ? Site.Final : new Site(i / 2, i % 2 == 0 ? SiteKind.ResidIn : SiteKind.ResidMid);
 
     /// <summary>Everything that acts at a site, forward: AbsTopK, then the hooks.</summary>
     internal void AfterSite(ForwardState state, Site site, ActivationTensor activation)

@@ -14,18 +14,11 @@ internal sealed class ActivationExchange(IComputeEngine engine, NodeLayout layou
     public void Record() => _recording = true;
 
     /// <summary>Passes from now on have these nodes' activations from the pass kept.</summary>
-    public void Insert(ReadOnlySpan<int> nodes)
+    public void Insert(NodeSet nodes)
     {
         _recording = false;
-        var taken = new float[layout.Count];
-        var kept = new float[layout.Count];
-        kept.AsSpan().Fill(1);
-        foreach (int node in nodes)
-        {
-            taken[node] = 1;
-            kept[node] = 0;
-        }
-
+        float[] taken = nodes.ToMask();
+        float[] kept = nodes.Complement().ToMask();
         for (int i = 0; i < layout.Sites.Count; i++)
         {
             SiteCopy copy = _copies[layout.Sites[i]];

@@ -30,12 +30,10 @@ public static class ActivationSurvey
         int contextTokens
     )
     {
-        NodeLayout layout = evaluator.Layout;
-        Node[] nodes = [.. circuit.Nodes.Select(node => layout.Parse(node.Name))];
-        bool[] mask = layout.MaskOf(circuit.Nodes.Select(node => node.Name));
+        Node[] nodes = [.. circuit.Nodes.Select(node => node.Node)];
         (IReadOnlyList<Binarisation> binarisations, BinarisedLoss loss) = NodeBinarisation.Measure(
             evaluator,
-            mask,
+            circuit.NodesIn(evaluator.Layout),
             prompts.Selection,
             prompts.Test
         );
@@ -47,7 +45,7 @@ public static class ActivationSurvey
             evaluator.Config.MeanBatches,
             evaluator.Config.Seed
         );
-        evaluator.Gates.SetMask([.. mask.Select(_ => 1f)]);
+        evaluator.Masked.Keep(NodeSet.All(evaluator.Layout));
         RecordedText task = RecordedText.OfPrompts(evaluator, nodes, prompts.Test);
         return new CircuitActivations
         {
@@ -59,7 +57,7 @@ public static class ActivationSurvey
             [
                 .. circuit.Nodes.Select(
                     (node, i) =>
-                        new NodeActivations(node.Name, Summary(text, i, tokenizer), Summary(task, i, tokenizer), Rounded(binarisations[i]))
+                        new NodeActivations(node.Node, Summary(text, i, tokenizer), Summary(task, i, tokenizer), Rounded(binarisations[i]))
                 ),
             ],
         };

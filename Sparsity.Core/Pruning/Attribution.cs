@@ -1,3 +1,4 @@
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
@@ -16,13 +17,12 @@ public static class Attribution
     public static double[] Scores(CircuitEvaluator evaluator, IReadOnlyList<TokenizedPair> pairs)
     {
         // At a full mask the derivative with respect to a node's mask is exactly the sum of gradient times (activation - replacement).
-        evaluator.Gates.SetMask([.. evaluator.Means.Select(_ => 1f)]);
-        var scores = new double[evaluator.Means.Length];
+        float[] mask = NodeSet.All(evaluator.Layout).ToMask();
+        var scores = new double[mask.Length];
         var gradient = new float[scores.Length];
-        foreach (TokenizedPair[] batch in pairs.Chunk(evaluator.Runner.Pairs))
+        foreach (TokenizedPair[] batch in pairs.Chunk(evaluator.Masked.Runner.Pairs))
         {
-            evaluator.Runner.LossAndBackward(batch, evaluator.Config.Loss);
-            evaluator.Gates.TakeMaskGradient(gradient);
+            evaluator.Masked.LossAndMaskGradient(mask, batch, evaluator.Config.Loss, gradient);
             for (int i = 0; i < scores.Length; i++)
             {
                 scores[i] += gradient[i] * batch.Length / pairs.Count;
@@ -62,7 +62,7 @@ public static class Attribution
                 count = Math.Min(scores.Length, Math.Max(count + 1, (int)(count * Growth)));
             }
 
-            (bool[] nodes, double loss) = ranking.Fewest(count, target, failing);
+            (NodeSet nodes, double loss) = ranking.Fewest(count, target, failing);
             return new ChosenNodes(nodes, scores, 0, loss, loss <= target);
         }
     }

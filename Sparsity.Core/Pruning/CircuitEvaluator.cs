@@ -24,14 +24,6 @@ public sealed record TaskPrompts(
         );
 }
 
-/// <summary>A choice of nodes and where it came from.</summary>
-/// <param name="Nodes">One per node of the layout: in the circuit or not.</param>
-/// <param name="Scores">What the nodes were ranked by: tau, or an attribution.</param>
-/// <param name="KCoef">Penalty of the mask training; 0 for none.</param>
-/// <param name="SelectionLoss">Task loss on the selection prompts.</param>
-/// <param name="PassesSelection">Whether that is low enough, with the selection's margin.</param>
-public sealed record ChosenNodes(bool[] Nodes, double[] Scores, double KCoef, double SelectionLoss, bool PassesSelection);
-
 /// <summary>Runs a frozen model with any choice of nodes active and the rest frozen, and measures circuits so.</summary>
 public sealed class CircuitEvaluator : IDisposable
 {
@@ -61,12 +53,7 @@ public sealed class CircuitEvaluator : IDisposable
         Layout = new NodeLayout(model.Config, config.FinalResid);
         // A batch costs as much when it is not full.
         int most = Math.Min(EvaluationPairs, Math.Max(config.SelectionPairs, config.TestPairs));
-        Runner = new TaskRunner(model, PruningMemory.PairsAtOnce(model, config.MaxTokens, most), config.MaxTokens)
-        {
-            FreezesNormScale = config.FreezeNormScale,
-        };
-        Gates = NewGates();
-        Runner.Hooks.Add(Gates);
+        Masked = NewRunner(most);
     }
 
     public Transformer Model { get; }
@@ -82,53 +69,47 @@ public sealed class CircuitEvaluator : IDisposable
     /// <summary>Made when first asked for.</summary>
     public CircuitGraph Graph => field ??= new CircuitGraph(Model.Parameters, Config.FinalResid);
 
-    /// <summary>What the prompts run through; further hooks see activations after the mask.</summary>
-    public TaskRunner Runner { get; }
+    /// <summary>The model behind its mask.</summary>
+    public MaskedRunner Masked { get; }
 
-    /// <summary>The mask in <see cref="Runner"/>.</summary>
-    public NodeGates Gates { get; }
-
-    /// <summary>A mask over all nodes that freezes what the configuration says.</summary>
-    public NodeGates NewGates() => new(Model.Parameters.Engine, Layout, Config.Ablation == Ablation.Mean ? Means : new float[Means.Length]);
+    /// <summary>Another one, which freezes what the configuration says.</summary>
+    /// <param name="pairs">Most pairs of one batch; fewer where that many are no faster, or do not fit.</param>
+    public MaskedRunner NewRunner(int pairs) =>
+        new(
+            Model,
+            Layout,
+            Config.Ablation == Ablation.Mean ? Means : new float[Means.Length],
+            PruningMemory.PairsAtOnce(Model, Config.MaxTokens, pairs),
+            Config.MaxTokens,
+            Config.FreezeNormScale
+        );
 
     /// <summary>Logit differences with only <paramref name="nodes"/> active, everything else frozen.</summary>
-    public double[] Differences(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
+    public LogitDifferences Differences(NodeSet nodes, IReadOnlyList<TokenizedPair> pairs)
     {
-        Gates.SetMask([.. nodes.Select(kept => kept ? 1f : 0f)]);
-        return Runner.AllDifferences(pairs);
+        Masked.Keep(nodes);
+        return Masked.Runner.AllDifferences(pairs);
     }
 
     /// <summary>Mean loss, of the kind that the configuration says, with only <paramref name="nodes"/> active.</summary>
-    public double Loss(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
+    public double Loss(NodeSet nodes, IReadOnlyList<TokenizedPair> pairs)
     {
-        Gates.SetMask([.. nodes.Select(kept => kept ? 1f : 0f)]);
-        return Runner.MeanLoss(pairs, Config.CircuitLoss);
+        Masked.Keep(nodes);
+        return Masked.Runner.MeanLoss(pairs, Config.CircuitLoss);
     }
 
     /// <summary>How much the loss rises when one node of a circuit is frozen too; one entry per node of the circuit, in order.</summary>
-    public IReadOnlyList<double> AblationEffects(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
+    public IReadOnlyList<double> AblationEffects(NodeSet nodes, IReadOnlyList<TokenizedPair> pairs)
     {
         double whole = Loss(nodes, pairs);
-        var effects = new List<double>();
-        bool[] without = [.. nodes];
-        for (int i = 0; i < nodes.Length; i++)
-        {
-            if (nodes[i])
-            {
-                without[i] = false;
-                effects.Add(Loss(without, pairs) - whole);
-                without[i] = true;
-            }
-        }
-
-        return effects;
+        return [.. nodes.Numbers.Select(node => Loss(nodes.Without(node), pairs) - whole)];
     }
 
     /// <summary>
     /// How much the loss rises when one weight of a circuit is set to zero, everything outside frozen as ever; one entry per edge, in the
     /// graph's order.
     /// </summary>
-    public IReadOnlyList<double> EdgeEffects(bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
+    public IReadOnlyList<double> EdgeEffects(NodeSet nodes, IReadOnlyList<TokenizedPair> pairs)
     {
         double whole = Loss(nodes, pairs);
         return
@@ -140,7 +121,7 @@ public sealed class CircuitEvaluator : IDisposable
                 {
                     using (Graph.WithoutEdge(edge.From, edge.To))
                     {
-                        return Runner.MeanLoss(pairs, Config.CircuitLoss) - whole; // the mask is still that of the whole circuit
+                        return Masked.Runner.MeanLoss(pairs, Config.CircuitLoss) - whole; // the mask is still that of the whole circuit
                     }
                 }),
         ];
@@ -156,7 +137,7 @@ public sealed class CircuitEvaluator : IDisposable
     internal static int PairsInDetail(int nodes) => Math.Clamp(4096 / Math.Max(1, nodes), 16, 64);
 
     /// <summary>Losses of random circuits that have as many nodes at each location as <paramref name="nodes"/>.</summary>
-    public IReadOnlyList<double> RandomLosses(bool[] nodes, IReadOnlyList<TokenizedPair> pairs, int count) =>
+    public IReadOnlyList<double> RandomLosses(NodeSet nodes, IReadOnlyList<TokenizedPair> pairs, int count) =>
         [.. Enumerable.Range(0, count).Select(i => Loss(RandomLike(nodes, RandomSource.For(Config.Seed, "random circuit", i)), pairs))];
 
     /// <summary>Everything that circuit.json says of a choice of nodes.</summary>
@@ -166,22 +147,28 @@ public sealed class CircuitEvaluator : IDisposable
     /// <param name="modelName">The model's name, for the record.</param>
     /// <param name="tokenizer">For the tokens that write the channels read; null leaves them out.</param>
     /// <param name="prompts">The task's prompts; without selection prompts nothing is calibrated.</param>
-    public Circuit Describe(bool[] nodes, ChosenNodes? chosen, string task, string modelName, TextTokenizer? tokenizer, TaskPrompts prompts)
+    public Circuit Describe(
+        NodeSet nodes,
+        ChosenNodes? chosen,
+        string task,
+        string modelName,
+        TextTokenizer? tokenizer,
+        TaskPrompts prompts
+    )
     {
-        bool[] all = [.. nodes.Select(_ => true)];
+        var all = NodeSet.All(Layout);
         bool isBinary = Config.CircuitLoss == TaskLoss.Binary;
         CalibrationResult? calibration =
             prompts.Selection.Count == 0
                 ? null
                 : Calibration.Fit(Differences(nodes, prompts.Selection), isBinary ? Config.CalibrationSteps : 0);
-        double[] circuit = Differences(nodes, prompts.Test);
-        double[] full = Differences(all, prompts.Test);
-        double loss = isBinary ? BinaryLoss.Mean(circuit) : Loss(nodes, prompts.Test);
+        LogitDifferences circuit = Differences(nodes, prompts.Test);
+        LogitDifferences full = Differences(all, prompts.Test);
+        double loss = isBinary ? circuit.BinaryLoss() : Loss(nodes, prompts.Test);
         IReadOnlyList<double> random = RandomLosses(nodes, prompts.Test, Config.RandomCircuits);
-        int[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i])];
-        IReadOnlyList<double>? effects = !HasDetails(kept.Length)
+        IReadOnlyList<double>? effects = !HasDetails(nodes.Count)
             ? null
-            : AblationEffects(nodes, [.. prompts.Test.Take(PairsInDetail(kept.Length))]);
+            : AblationEffects(nodes, [.. prompts.Test.Take(PairsInDetail(nodes.Count))]);
         (int From, int To, float Weight)[] edges = [.. Graph.Edges(nodes)];
         IReadOnlyList<double>? edgeEffects = !HasDetails(edges.Length)
             ? null
@@ -196,15 +183,15 @@ public sealed class CircuitEvaluator : IDisposable
             TotalNodes = Layout.Count,
             TotalEdges = Graph.Edges(all).Count(),
             Measurements = new CircuitMeasurements(
-                LossFullModel: isBinary ? BinaryLoss.Mean(full) : Loss(all, prompts.Test),
+                LossFullModel: isBinary ? full.BinaryLoss() : Loss(all, prompts.Test),
                 Loss: loss,
                 LossCalibrated: calibration is null ? null
-                    : isBinary ? BinaryLoss.Mean(circuit, calibration.Scale, calibration.Shift)
+                    : isBinary ? circuit.BinaryLoss(calibration.Scale, calibration.Shift)
                     : loss,
-                LossWithoutCircuit: Loss([.. nodes.Select(node => !node)], prompts.Test),
-                LossEmpty: Loss(new bool[nodes.Length], prompts.Test),
-                Accuracy: BinaryLoss.Accuracy(circuit),
-                AccuracyFullModel: BinaryLoss.Accuracy(full),
+                LossWithoutCircuit: Loss(nodes.Complement(), prompts.Test),
+                LossEmpty: Loss(NodeSet.Empty(Layout), prompts.Test),
+                Accuracy: circuit.Accuracy(),
+                AccuracyFullModel: full.Accuracy(),
                 SelectionLoss: chosen?.SelectionLoss
             )
             {
@@ -215,10 +202,10 @@ public sealed class CircuitEvaluator : IDisposable
             Settings = Config,
             Nodes =
             [
-                .. kept.Select(
+                .. nodes.Numbers.Select(
                     (i, place) =>
                         new CircuitNode(
-                            Layout[i].Name,
+                            Layout[i],
                             chosen?.Scores[i],
                             Means[i],
                             Graph.BiasOf(i),
@@ -229,34 +216,24 @@ public sealed class CircuitEvaluator : IDisposable
             ],
             Edges =
             [
-                .. edges.Select(
-                    (edge, place) => new CircuitEdge(Layout[edge.From].Name, Layout[edge.To].Name, edge.Weight, edgeEffects?[place])
-                ),
+                .. edges.Select((edge, place) => new CircuitEdge(Layout[edge.From], Layout[edge.To], edge.Weight, edgeEffects?[place])),
             ],
         };
     }
 
-    public void Dispose()
-    {
-        Runner.Dispose();
-        Gates.Dispose();
-    }
+    public void Dispose() => Masked.Dispose();
 
-    private bool[] RandomLike(bool[] nodes, RandomSource random)
+    private NodeSet RandomLike(NodeSet nodes, RandomSource random)
     {
-        var other = new bool[nodes.Length];
-        for (int site = 0; site < Layout.Sites.Count; site++)
+        return new NodeSet(Layout, Enumerable.Range(0, Layout.Sites.Count).SelectMany(Chosen));
+
+        IEnumerable<int> Chosen(int site)
         {
-            (int start, int length) = Layout.RangeOf(site).GetOffsetAndLength(nodes.Length);
-            int[] channels = [.. Enumerable.Range(start, length)];
-            random.Shuffle<int>(channels);
-            foreach (int i in channels.Take(nodes.AsSpan(start, length).Count(true)))
-            {
-                other[i] = true;
-            }
+            (int start, int length) = Layout.RangeOf(site).GetOffsetAndLength(Layout.Count);
+            int[] numbers = [.. Enumerable.Range(start, length)];
+            random.Shuffle<int>(numbers);
+            return numbers.Take(Enumerable.Range(start, length).Count(nodes.Contains));
         }
-
-        return other;
     }
 
     private List<TokenWeight>? TokensOf(Node node, float[] embedding, TextTokenizer tokenizer)

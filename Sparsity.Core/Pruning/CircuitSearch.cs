@@ -21,24 +21,14 @@ public sealed class CircuitSearch : IDisposable
 
     private readonly CircuitEvaluator _evaluator;
     private readonly PruningConfig _config;
-    private readonly TaskRunner _training;
-    private readonly NodeGates _gates;
+    private readonly MaskedRunner _training;
 
     /// <param name="evaluator">Of the model.</param>
     public CircuitSearch(CircuitEvaluator evaluator)
     {
         _evaluator = evaluator;
         _config = evaluator.Config;
-        _training = new TaskRunner(
-            evaluator.Model,
-            PruningMemory.PairsAtOnce(evaluator.Model, _config.MaxTokens, _config.BatchPairs),
-            _config.MaxTokens
-        )
-        {
-            FreezesNormScale = _config.FreezeNormScale,
-        };
-        _gates = evaluator.NewGates();
-        _training.Hooks.Add(_gates);
+        _training = evaluator.NewRunner(_config.BatchPairs);
     }
 
     /// <summary>Trains one mask per penalty.</summary>
@@ -56,7 +46,7 @@ public sealed class CircuitSearch : IDisposable
         List<TrainedMask> finished = [.. checkpoint?.Finished(_evaluator.Layout.Count, _config.KCoef) ?? []];
         foreach (double kCoef in _config.KCoef.Skip(finished.Count))
         {
-            var mask = new MaskTraining(_training, _gates, _config, kCoef);
+            var mask = new MaskTraining(_training, _config, kCoef);
             for (int step = checkpoint?.Restore(mask) ?? 0; step < _config.Steps; step++)
             {
                 if (stop.IsCancellationRequested)
@@ -107,11 +97,7 @@ public sealed class CircuitSearch : IDisposable
         ];
     }
 
-    public void Dispose()
-    {
-        _training.Dispose();
-        _gates.Dispose();
-    }
+    public void Dispose() => _training.Dispose();
 
     private List<TokenizedPair> Batch(IReadOnlyList<TokenizedPair> pairs, int step) =>
         [.. Enumerable.Range(step * _config.BatchPairs, _config.BatchPairs).Select(i => pairs[i % pairs.Count])];
@@ -132,10 +118,10 @@ public sealed class CircuitSearch : IDisposable
     /// </summary>
     private Candidate Discretise(TrainedMask mask, NodeRanking ranking, IReadOnlyList<TokenizedPair> selection, double targetLoss)
     {
-        (bool[] nodes, double loss) = ranking.Fewest(mask.Kept, targetLoss * _config.SelectionMargin);
+        (NodeSet nodes, double loss) = ranking.Fewest(mask.Kept, targetLoss * _config.SelectionMargin);
         return new Candidate(
             new ChosenNodes(nodes, mask.Tau, mask.KCoef, loss, loss <= targetLoss * _config.SelectionMargin),
-            _evaluator.Loss([.. nodes.Select(kept => !kept)], selection),
+            _evaluator.Loss(nodes.Complement(), selection),
             _evaluator.Graph.Edges(nodes).Count()
         );
     }

@@ -83,7 +83,7 @@ public sealed record Faithfulness
     {
         PruningConfig config = circuit.SearchSettings;
         using var pruning = TaskPruning.Create(subject, task, config);
-        bool[] nodes = pruning.Evaluator.Layout.MaskOf(circuit.Nodes.Select(node => node.Name));
+        NodeSet nodes = circuit.NodesIn(pruning.Evaluator.Layout);
         IReadOnlyList<TokenizedPair> pairs = [.. pruning.Prompts.Test.Take(64)];
         InterchangeCurves interchange = InterchangeCurves.Measure(pruning.Evaluator, nodes, pairs);
         ControlSearch attribution = Control(
@@ -180,7 +180,7 @@ public sealed record Faithfulness
             double loss = searched.Evaluator.Loss(chosen.Nodes, searched.Prompts.Test);
             return new ControlSearch(
                 chosen.PassesSelection && loss <= config.TargetLoss,
-                chosen.Nodes.Count(kept => kept),
+                chosen.Nodes.Count,
                 searched.Evaluator.Graph.Edges(chosen.Nodes).Count(),
                 loss,
                 searched.LossFullModel

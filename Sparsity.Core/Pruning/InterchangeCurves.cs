@@ -1,3 +1,4 @@
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
@@ -17,29 +18,29 @@ public sealed record InterchangeCurves(IReadOnlyList<InterchangePoint> FullIntoC
     private static readonly double[] Fractions = [0, 0.25, 0.5, 0.75, 1];
 
     /// <summary>Measures both curves, each the mean over two random orders of the nodes.</summary>
-    public static InterchangeCurves Measure(CircuitEvaluator evaluator, bool[] nodes, IReadOnlyList<TokenizedPair> pairs)
+    public static InterchangeCurves Measure(CircuitEvaluator evaluator, NodeSet nodes, IReadOnlyList<TokenizedPair> pairs)
     {
         using var exchange = new ActivationExchange(evaluator.Model.Parameters.Engine, evaluator.Layout);
-        evaluator.Runner.Hooks.Add(exchange);
-        bool[] all = [.. nodes.Select(_ => true)];
+        evaluator.Masked.Runner.Hooks.Add(exchange);
+        var all = NodeSet.All(evaluator.Layout);
         var curves = new InterchangeCurves(Curve(from: all, into: nodes), Curve(from: nodes, into: all));
-        evaluator.Runner.Hooks.Remove(exchange);
+        evaluator.Masked.Runner.Hooks.Remove(exchange);
         return curves;
 
-        List<InterchangePoint> Curve(bool[] from, bool[] into)
+        List<InterchangePoint> Curve(NodeSet from, NodeSet into)
         {
             var sums = new double[Fractions.Length];
-            foreach (TokenizedPair[] batch in pairs.Chunk(evaluator.Runner.Pairs))
+            foreach (TokenizedPair[] batch in pairs.Chunk(evaluator.Masked.Runner.Pairs))
             {
                 exchange.Record();
                 evaluator.Differences(from, batch);
                 for (int order = 0; order < Orders; order++)
                 {
-                    int[] shuffled = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i])];
+                    int[] shuffled = [.. nodes.Numbers];
                     RandomSource.For(evaluator.Config.Seed, "interchange", order).Shuffle<int>(shuffled);
                     for (int i = 0; i < Fractions.Length; i++)
                     {
-                        exchange.Insert(shuffled.AsSpan(0, (int)Math.Round(Fractions[i] * shuffled.Length)));
+                        exchange.Insert(new NodeSet(evaluator.Layout, shuffled.Take((int)Math.Round(Fractions[i] * shuffled.Length))));
                         sums[i] += evaluator.Loss(into, batch) * batch.Length / (pairs.Count * Orders);
                     }
                 }

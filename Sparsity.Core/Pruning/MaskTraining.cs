@@ -12,25 +12,22 @@ namespace Sparsity.Core.Pruning;
 public sealed class MaskTraining
 {
     private readonly PruningConfig _config;
-    private readonly TaskRunner _runner;
-    private readonly NodeGates _gates;
+    private readonly MaskedRunner _masked;
     private readonly double[] _first;
     private readonly double[] _second;
     private readonly float[] _mask;
     private readonly float[] _maskGradient;
     private readonly (int Query, int Key)[] _tied;
 
-    /// <param name="runner">With <paramref name="gates"/> among its hooks.</param>
-    /// <param name="gates">Over all nodes of the frozen model.</param>
+    /// <param name="masked">The frozen model.</param>
     /// <param name="config">Validated.</param>
     /// <param name="kCoef">Penalty per kept node.</param>
-    public MaskTraining(TaskRunner runner, NodeGates gates, PruningConfig config, double kCoef)
+    public MaskTraining(MaskedRunner masked, PruningConfig config, double kCoef)
     {
-        _runner = runner;
-        _gates = gates;
+        _masked = masked;
         _config = config;
         KCoef = kCoef;
-        int nodes = gates.Layout.Count;
+        int nodes = masked.Gates.Layout.Count;
         Tau = new double[nodes];
         _first = new double[nodes];
         _second = new double[nodes];
@@ -42,7 +39,7 @@ public sealed class MaskTraining
             Tau[i] = Math.Clamp(config.InitialBias + (config.InitialScale * random.NextNormal()), -1, 1);
         }
 
-        _tied = config.TiedQueryKey ? [.. gates.Layout.QueryKeyPairs] : [];
+        _tied = config.TiedQueryKey ? [.. masked.Gates.Layout.QueryKeyPairs] : [];
         foreach ((int query, int key) in _tied)
         {
             Tau[key] = Tau[query];
@@ -74,9 +71,7 @@ public sealed class MaskTraining
             _mask[i] = Tau[i] >= 0 ? 1 : 0;
         }
 
-        _gates.SetMask(_mask);
-        double loss = _runner.LossAndBackward(pairs, _config.Loss);
-        _gates.TakeMaskGradient(_maskGradient);
+        double loss = _masked.LossAndMaskGradient(_mask, pairs, _config.Loss, _maskGradient);
         if (!double.IsFinite(loss))
         {
             throw new NumericalException(
@@ -92,7 +87,7 @@ public sealed class MaskTraining
             throw new NumericalException(
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"step {step} of mask training, k_coef {KCoef}: the mask gradient of {_gates.Layout[bad].Name} is "
+                    $"step {step} of mask training, k_coef {KCoef}: the mask gradient of {_masked.Gates.Layout[bad]} is "
                         + $"{_maskGradient[bad]}. What was finished before is kept."
                 )
             );

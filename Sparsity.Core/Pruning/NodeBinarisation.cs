@@ -81,19 +81,19 @@ public sealed class NodeBinarisation(IComputeEngine engine) : ISiteHook
     /// <returns>Per node in order, and the loss with all of them.</returns>
     public static (IReadOnlyList<Binarisation> Nodes, BinarisedLoss Loss) Measure(
         CircuitEvaluator evaluator,
-        bool[] nodes,
+        NodeSet nodes,
         IReadOnlyList<TokenizedPair> training,
         IReadOnlyList<TokenizedPair> test
     )
     {
-        Node[] kept = [.. Enumerable.Range(0, nodes.Length).Where(i => nodes[i]).Select(i => evaluator.Layout[i])];
+        Node[] kept = [.. nodes.Nodes];
         IComputeEngine engine = evaluator.Model.Parameters.Engine;
         TokenizedPair[] pairs = [.. test.Take(CircuitEvaluator.PairsInDetail(kept.Length))];
         double whole = evaluator.Loss(nodes, test);
         RecordedText inCircuit = RecordedText.OfPrompts(evaluator, kept, training);
         (float Threshold, float Low, float High)[] levels = [.. inCircuit.Values.Select(BestLevels)];
         var hook = new NodeBinarisation(engine);
-        evaluator.Runner.Hooks.Add(hook);
+        evaluator.Masked.Runner.Hooks.Add(hook);
         var results = new List<Binarisation>();
         for (int i = 0; i < kept.Length; i++)
         {
@@ -103,7 +103,7 @@ public sealed class NodeBinarisation(IComputeEngine engine) : ISiteHook
 
         hook.Set(kept.Zip(levels));
         double all = evaluator.Loss(nodes, test);
-        evaluator.Runner.Hooks.Remove(hook);
+        evaluator.Masked.Runner.Hooks.Remove(hook);
         return (results, new BinarisedLoss(whole, all));
     }
 }

@@ -1,3 +1,4 @@
+using Sparsity.Core.Circuits;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Core.Pruning;
@@ -26,7 +27,7 @@ internal sealed class NodeRanking
     /// <param name="passing">A number of nodes to start from; kept as it is where it misses the target.</param>
     /// <param name="target">In nats.</param>
     /// <param name="failing">A number of nodes known to miss the target.</param>
-    public (bool[] Nodes, double Loss) Fewest(int passing, double target, int failing = 0)
+    public (NodeSet Nodes, double Loss) Fewest(int passing, double target, int failing = 0)
     {
         double loss = LossOfFirst(passing);
         while (loss <= target && passing - failing > 1)
@@ -51,19 +52,12 @@ internal sealed class NodeRanking
         return loss;
     }
 
-    private bool[] First(int count)
+    private NodeSet First(int count)
     {
-        var first = new bool[_ranked.Length];
-        foreach (int i in _ranked.AsSpan(0, count))
-        {
-            first[i] = true;
-        }
-
-        foreach ((int query, int key) in _tied)
-        {
-            first[query] = first[key] = first[query] || first[key];
-        }
-
-        return _evaluator.Graph.WithoutDeadEnds(first);
+        var first = new NodeSet(_evaluator.Layout, _ranked.Take(count));
+        IEnumerable<int> tied = _tied
+            .Where(pair => first.Contains(pair.Query) || first.Contains(pair.Key))
+            .SelectMany(pair => new[] { pair.Query, pair.Key });
+        return _evaluator.Graph.WithoutDeadEnds(new NodeSet(_evaluator.Layout, first.Numbers.Concat(tied)));
     }
 }

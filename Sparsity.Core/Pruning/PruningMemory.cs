@@ -33,14 +33,14 @@ public static class PruningMemory
             {
                 Node[] nodes = [.. Enumerable.Range(0, layout.Sites.Count).Select(site => layout[layout.RangeOf(site).Start.Value])];
                 RecordedText.OfPretraining(transformer, nodes, text, contextTokens, 1, 0);
-                RecordedText.OfPrompts(evaluator, nodes, Longest(one, evaluator.Runner.Pairs));
+                RecordedText.OfPrompts(evaluator, nodes, Longest(one, evaluator.Masked.Runner.Pairs));
             }
         );
         if (withControls)
         {
             using var again = new CircuitEvaluator(transformer, means, one);
             Evaluate(again, withGradient: true);
-            InterchangeCurves.Measure(again, new bool[layout.Count], Longest(one, again.Runner.Pairs));
+            InterchangeCurves.Measure(again, NodeSet.Empty(layout), Longest(one, again.Masked.Runner.Pairs));
             using var shuffled = new CircuitEvaluator(transformer, means, one);
             Search(shuffled);
             using var random = new ModelParameters(counter, model);
@@ -83,10 +83,8 @@ public static class PruningMemory
         using var parameters = new ModelParameters(counter, model);
         long weights = counter.Memory!.PeakBytes;
         var layout = new NodeLayout(model);
-        using var runner = new TaskRunner(new Transformer(parameters), pairs, tokens);
-        using var gates = new NodeGates(counter, layout, new float[layout.Count]);
-        runner.Hooks.Add(gates);
-        runner.LossAndBackward(Longest(tokens, pairs), TaskLoss.Binary);
+        using var masked = new MaskedRunner(new Transformer(parameters), layout, new float[layout.Count], pairs, tokens);
+        masked.Runner.LossAndBackward(Longest(tokens, pairs), TaskLoss.Binary);
         return counter.Memory!.PeakBytes - weights;
     }
 
@@ -105,11 +103,11 @@ public static class PruningMemory
 
     private static void Evaluate(CircuitEvaluator evaluator, bool withGradient)
     {
-        TokenizedPair[] pairs = Longest(evaluator.Config, evaluator.Runner.Pairs);
-        evaluator.Loss(new bool[evaluator.Layout.Count], pairs);
+        TokenizedPair[] pairs = Longest(evaluator.Config, evaluator.Masked.Runner.Pairs);
+        evaluator.Loss(NodeSet.Empty(evaluator.Layout), pairs);
         if (withGradient)
         {
-            evaluator.Runner.LossAndBackward(pairs, TaskLoss.Binary);
+            evaluator.Masked.Runner.LossAndBackward(pairs, TaskLoss.Binary);
         }
     }
 

@@ -51,23 +51,22 @@ internal sealed class RecordedText
     public static RecordedText OfPrompts(CircuitEvaluator evaluator, IReadOnlyList<Node> nodes, IReadOnlyList<TokenizedPair> pairs)
     {
         var recorder = new NodeRecorder(evaluator.Model.Parameters.Engine, nodes);
-        evaluator.Runner.Hooks.Add(recorder);
+        evaluator.Masked.Runner.Hooks.Add(recorder);
         var text = new RecordedText(nodes.Count);
-        foreach (TokenizedPair[] batch in pairs.Chunk(evaluator.Runner.Pairs))
+        foreach (TokenizedPair[] batch in pairs.Chunk(evaluator.Masked.Runner.Pairs))
         {
-            evaluator.Runner.Differences(batch);
-            for (int row = 0; row < 2 * batch.Length; row++)
+            evaluator.Masked.Runner.Differences(batch);
+            foreach ((int row, TokenizedPrompt prompt) in TaskRunner.PromptsOf(batch).Index())
             {
-                int[] prompt = row % 2 == 0 ? batch[row / 2].First : batch[row / 2].Second;
-                text.Rows.Add(prompt);
+                text.Rows.Add(prompt.Tokens);
                 for (int node = 0; node < nodes.Count; node++)
                 {
-                    text.Values[node].AddRange(recorder.Values[node].AsSpan(row * recorder.Tokens, prompt.Length));
+                    text.Values[node].AddRange(recorder.Values[node].AsSpan(row * recorder.Tokens, prompt.Tokens.Length));
                 }
             }
         }
 
-        evaluator.Runner.Hooks.Remove(recorder);
+        evaluator.Masked.Runner.Hooks.Remove(recorder);
         return text;
     }
 }

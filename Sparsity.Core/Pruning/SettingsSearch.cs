@@ -135,7 +135,7 @@ public static class SettingsSearch
                 pruning.Prompts.Selection,
                 config.TargetLoss
             );
-            double without = pruning.Evaluator.Loss([.. chosen.Nodes.Select(kept => !kept)], pruning.Prompts.Selection);
+            double without = pruning.Evaluator.Loss(chosen.Nodes.Complement(), pruning.Prompts.Selection);
             int edges = pruning.Evaluator.Graph.Edges(chosen.Nodes).Count();
             double score =
                 !chosen.PassesSelection ? (2 * Failed) + chosen.SelectionLoss
@@ -151,7 +151,7 @@ public static class SettingsSearch
                 config.WeightDecay,
                 config.LrWarmupFrac,
                 config.GradientClipNorm,
-                chosen.Nodes.Count(kept => kept),
+                chosen.Nodes.Count,
                 edges,
                 chosen.SelectionLoss,
                 chosen.PassesSelection,

@@ -115,7 +115,7 @@ public sealed class TaskPruning : IDisposable
     public TaskPrompts Prompts { get; }
 
     /// <summary>Task loss of the whole model on test prompts.</summary>
-    public double LossFullModel => Evaluator.Loss([.. Evaluator.Means.Select(_ => true)], Prompts.Test);
+    public double LossFullModel => Evaluator.Loss(NodeSet.All(Evaluator.Layout), Prompts.Test);
 
     /// <summary>Trains the masks and gives the circuit of the settings' target.</summary>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
@@ -142,7 +142,7 @@ public sealed class TaskPruning : IDisposable
         foreach ((ChosenNodes chosen, double target) in all.Zip(targets))
         {
             stop.ThrowIfCancellationRequested();
-            progress?.Invoke(new PruningProgress(chosen.KCoef, 0, chosen.SelectionLoss, chosen.Nodes.Count(kept => kept)));
+            progress?.Invoke(new PruningProgress(chosen.KCoef, 0, chosen.SelectionLoss, chosen.Nodes.Count));
             found.Add(Describe(chosen, target));
         }
 
@@ -166,16 +166,16 @@ public sealed class TaskPruning : IDisposable
 
     /// <summary>A circuit after some of its nodes were taken out by hand, and with them what fed only them; measured anew.</summary>
     /// <param name="circuit">Found in this model by a search.</param>
-    /// <param name="names">Nodes of the circuit.</param>
-    public PrunedTask WithoutNodes(Circuit circuit, IReadOnlyList<string> names)
+    /// <param name="removed">Nodes of the circuit.</param>
+    public PrunedTask WithoutNodes(Circuit circuit, IReadOnlyList<Node> removed)
     {
         double target = circuit.SearchSettings.TargetLoss;
         NodeLayout layout = Evaluator.Layout;
-        bool[] nodes = Evaluator.Graph.WithoutDeadEnds(layout.MaskOf(circuit.Nodes.Select(node => node.Name).Except(names)));
-        var scores = new double[nodes.Length];
+        NodeSet nodes = Evaluator.Graph.WithoutDeadEnds(NodeSet.Of(layout, circuit.Nodes.Select(node => node.Node).Except(removed)));
+        var scores = new double[layout.Count];
         foreach (CircuitNode node in circuit.Nodes)
         {
-            scores[layout.IndexOf(layout.Parse(node.Name))] = node.Tau ?? 0;
+            scores[layout.IndexOf(node.Node)] = node.Tau ?? 0;
         }
 
         double loss = Evaluator.Loss(nodes, Prompts.Selection);
@@ -183,7 +183,7 @@ public sealed class TaskPruning : IDisposable
             new ChosenNodes(nodes, scores, circuit.KCoef ?? 0, loss, loss <= target * _config.SelectionMargin),
             target
         );
-        return pruned with { Circuit = pruned.Circuit with { RemovedByHand = [.. circuit.RemovedByHand, .. names] } };
+        return pruned with { Circuit = pruned.Circuit with { RemovedByHand = [.. circuit.RemovedByHand, .. removed] } };
     }
 
     /// <summary>The same prompts, with the two answers exchanged in a random half of the pairs: nothing is left to find.</summary>

@@ -28,10 +28,10 @@ public sealed class AnswerSearch
         foreach (int[] batch in Enumerable.Range(0, half).Chunk(runner.Pairs))
         {
             runner.Differences([.. batch.Select(i => new TokenizedPair(prompts[i], prompts[i + half], 0, 0))]);
-            for (int row = 0; row < batch.Length; row++)
+            for (int pair = 0; pair < batch.Length; pair++)
             {
-                _first[batch[row]] = runner.Logits(2 * row).ToArray();
-                _second[batch[row]] = runner.Logits((2 * row) + 1).ToArray();
+                _first[batch[pair]] = runner.Logits(TaskRunner.FirstRow(pair)).ToArray();
+                _second[batch[pair]] = runner.Logits(TaskRunner.SecondRow(pair)).ToArray();
             }
         }
     }
@@ -42,16 +42,10 @@ public sealed class AnswerSearch
     public static double Tolerance(double loss) => 5e-5 + (0.005 * Math.Abs(loss));
 
     /// <summary>Task loss in nats per prompt if these were the answers.</summary>
-    public double Loss(int a, int b)
-    {
-        double sum = 0;
-        for (int i = 0; i < _first.Length; i++)
-        {
-            sum += BinaryLoss.Mean([_first[i][a] - _first[i][b], _second[i][a] - _second[i][b]]);
-        }
-
-        return sum / _first.Length;
-    }
+    public double Loss(int a, int b) =>
+        new LogitDifferences([
+            .. _first.Zip(_second, (first, second) => ((double)(first[a] - first[b]), (double)(second[a] - second[b]))),
+        ]).BinaryLoss();
 
     /// <summary>The pair whose loss is the one wanted; null if there is none.</summary>
     /// <param name="loss">In nats per prompt.</param>

@@ -95,7 +95,7 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
             Rounds = [.. released.Rounds.Select(round => new ImportedRound(round.Round, round.Loss / ReleasedCircuit.LossUnit))],
             Settings = released.Settings,
         };
-        Circuit circuit = Measure(task, imported, inputs, [.. released.Nodes.Select(node => node.Name)], withDetails: false);
+        Circuit circuit = Measure(task, imported, inputs, released.Nodes, withDetails: false);
         return (WithStoredEffects(circuit, released), inputs);
     }
 
@@ -104,7 +104,7 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
     /// such nodes anyway.
     /// </summary>
     /// <exception cref="BadInputException">The circuit is not an imported one.</exception>
-    public Circuit WithoutNodes(Circuit circuit, CircuitInputs inputs, IReadOnlyList<string> names)
+    public Circuit WithoutNodes(Circuit circuit, CircuitInputs inputs, IReadOnlyList<Node> removed)
     {
         ImportedCircuit imported = circuit.Imported ?? throw new BadInputException($"the circuit of {circuit.Task} was not imported.");
         Circuit edited = Measure(
@@ -114,10 +114,10 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
                 StoredLoss = null,
             },
             inputs,
-            [.. circuit.Nodes.Select(node => node.Name).Except(names)],
+            circuit.Nodes.Select(node => node.Node).Except(removed),
             withDetails: true
         );
-        return edited with { RemovedByHand = [.. circuit.RemovedByHand, .. names] };
+        return edited with { RemovedByHand = [.. circuit.RemovedByHand, .. removed] };
     }
 
     /// <summary>Task, sweep and k by the folders: TASK/SWEEP/K/viz_data.pt, where K is a number or k_optim.</summary>
@@ -132,7 +132,7 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
             : (folders.LastOrDefault() ?? "unknown", null, null);
     }
 
-    private Circuit Measure(string task, ImportedCircuit imported, CircuitInputs inputs, IReadOnlyList<string> names, bool withDetails)
+    private Circuit Measure(string task, ImportedCircuit imported, CircuitInputs inputs, IEnumerable<Node> nodes, bool withDetails)
     {
         var config = new PruningConfig
         {
@@ -145,15 +145,14 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
             NodeDetails = withDetails,
         };
         using var evaluator = new CircuitEvaluator(model, inputs.Means, config);
-        bool[] nodes = evaluator.Graph.Layout.MaskOf(names);
-        Circuit circuit = evaluator.Describe(nodes, null, task, modelName, tokenizer, new TaskPrompts([], [], inputs.Pairs));
+        var kept = NodeSet.Of(evaluator.Layout, nodes);
+        Circuit circuit = evaluator.Describe(kept, null, task, modelName, tokenizer, new TaskPrompts([], [], inputs.Pairs));
         return circuit with { Settings = null, Imported = imported };
     }
 
     /// <summary>Effects per node and edge as differences in nats per prompt.</summary>
-    private Circuit WithStoredEffects(Circuit circuit, ReleasedCircuit released)
+    private static Circuit WithStoredEffects(Circuit circuit, ReleasedCircuit released)
     {
-        NodeLayout layout = circuit.LayoutIn(model.Config);
         return circuit with
         {
             Nodes =
@@ -161,7 +160,7 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
                 .. circuit.Nodes.Select(node =>
                     node with
                     {
-                        AblationEffect = released.NodeLosses.TryGetValue(layout.Parse(node.Name), out double loss)
+                        AblationEffect = released.NodeLosses.TryGetValue(node.Node, out double loss)
                             ? (loss - released.CircuitLoss) / ReleasedCircuit.LossUnit
                             : null,
                     }
@@ -172,7 +171,7 @@ public sealed partial class CircuitImport(string modelName, Transformer model, T
                 .. circuit.Edges.Select(edge =>
                     edge with
                     {
-                        Effect = released.EdgeEffects.TryGetValue((layout.Parse(edge.From), layout.Parse(edge.To)), out double effect)
+                        Effect = released.EdgeEffects.TryGetValue((edge.From, edge.To), out double effect)
                             ? effect / ReleasedCircuit.LossUnit
                             : null,
                     }

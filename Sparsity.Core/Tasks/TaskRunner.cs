@@ -7,7 +7,8 @@ namespace Sparsity.Core.Tasks;
 /// Runs a model on pairs of prompts and measures the binary loss of docs/method.md section 3: with d = z[a] - z[b] at each prompt's last
 /// token, the pair's loss is (softplus(-d1) + softplus(d2)) / 2; or the cross-entropy of the right answers among all tokens. Prompts are
 /// padded on the right, which nothing to the left can see, up to the longest of their batch. Behind the last attention only last tokens
-/// count, and unless a hook wants to see them all, nothing is computed for the others.
+/// count, and unless a hook wants to see them all, nothing is computed for the others. Activations of a batch have a sequence, here called
+/// a row, for each prompt: pair by pair, first and second.
 /// </summary>
 public sealed class TaskRunner : IDisposable
 {
@@ -23,8 +24,7 @@ public sealed class TaskRunner : IDisposable
     private readonly ForwardState _last;
     private readonly BackwardState _lastGradients;
     private readonly float[] _logits;
-    private readonly double[] _differences;
-    private IReadOnlyList<TokenizedPair> _pairs = [];
+    private TokenizedPrompt[] _prompts = [];
     private int _length;
 
     /// <param name="model">Frozen.</param>
@@ -47,7 +47,6 @@ public sealed class TaskRunner : IDisposable
         _lastGradients = model.CreateBackwardState(1, sequences);
         _positions = _engine.AllocateTokens("last positions", sequences, 1);
         _logits = new float[sequences * model.Config.VocabSize];
-        _differences = new double[sequences];
     }
 
     /// <summary>Most pairs of one batch.</summary>
@@ -66,35 +65,48 @@ public sealed class TaskRunner : IDisposable
 
     private bool NeedsEveryToken => Hooks.Exists(hook => hook.NeedsEveryToken);
 
-    /// <summary>Runs a batch; the result is valid until the next call.</summary>
+    /// <summary>The row of a pair's first prompt in a batch.</summary>
+    public static int FirstRow(int pair) => 2 * pair;
+
+    /// <summary>The row of a pair's second prompt in a batch.</summary>
+    public static int SecondRow(int pair) => FirstRow(pair) + 1;
+
+    /// <summary>The prompts of a batch, row by row.</summary>
+    public static TokenizedPrompt[] PromptsOf(IReadOnlyList<TokenizedPair> pairs) =>
+        [.. pairs.SelectMany(pair => new[] { pair.FirstPrompt, pair.SecondPrompt })];
+
+    /// <summary>Runs a batch.</summary>
     /// <param name="pairs">At most <see cref="Pairs"/>.</param>
-    /// <returns> Logit differences z[a] - z[b] in nats: entry 2i of pair i's first prompt, where a is right, 2i+1 of its second, where b
-    /// is. A second prompt with answers of its own has its wrong one for a and its right one for b.
+    /// <returns>
+    /// z[a] - z[b] of each pair. A second prompt with answers of its own has its wrong one for a and its right one for b.
     /// </returns>
-    public ReadOnlySpan<double> Differences(IReadOnlyList<TokenizedPair> pairs)
+    public LogitDifferences Differences(IReadOnlyList<TokenizedPair> pairs)
     {
         Forward(pairs);
         _engine.Read(_head.Logits, _logits);
-        int vocabulary = _model.Config.VocabSize;
-        for (int i = 0; i < 2 * pairs.Count; i++)
-        {
-            (int a, int b) = Compared(pairs[i / 2], i);
-            _differences[i] = _logits[(i * vocabulary) + a] - _logits[(i * vocabulary) + b];
-        }
+        return new LogitDifferences([
+            .. pairs.Select(
+                (pair, i) =>
+                    (
+                        Difference(FirstRow(i), pair.FirstPrompt.Right, pair.FirstPrompt.Wrong),
+                        Difference(SecondRow(i), pair.SecondPrompt.Wrong, pair.SecondPrompt.Right)
+                    )
+            ),
+        ]);
 
-        return _differences.AsSpan(0, 2 * pairs.Count);
+        double Difference(int row, int a, int b) => Logits(row)[a] - Logits(row)[b];
     }
 
     /// <summary>[V]: the logits after a prompt of the last batch; valid until the next call.</summary>
-    /// <param name="prompt">2i for pair i's first prompt, 2i+1 for its second.</param>
-    public ReadOnlySpan<float> Logits(int prompt) => _logits.AsSpan(prompt * _model.Config.VocabSize, _model.Config.VocabSize);
+    /// <param name="row">The prompt's.</param>
+    public ReadOnlySpan<float> Logits(int row) => _logits.AsSpan(row * _model.Config.VocabSize, _model.Config.VocabSize);
 
     /// <summary>The probability, among all tokens, of one after a prompt of the last batch.</summary>
-    /// <param name="prompt">2i for pair i's first prompt, 2i+1 for its second.</param>
+    /// <param name="row">The prompt's.</param>
     /// <param name="token">The next token.</param>
-    public double Probability(int prompt, int token)
+    public double Probability(int row, int token)
     {
-        ReadOnlySpan<float> logits = Logits(prompt);
+        ReadOnlySpan<float> logits = Logits(row);
         double sum = 0;
         foreach (float logit in logits)
         {
@@ -104,20 +116,26 @@ public sealed class TaskRunner : IDisposable
         return 1 / sum;
     }
 
-    /// <summary>Sends gradients of the last batch's logit differences back through the model and its hooks.</summary>
-    public void Backward(ReadOnlySpan<double> differenceGradients)
+    /// <summary>Sends gradients of the last batch's logit differences, one entry per pair, back through the model and its hooks.</summary>
+    public void Backward(IReadOnlyList<(double First, double Second)> gradients)
     {
-        int vocabulary = _model.Config.VocabSize;
         _logits.AsSpan().Clear();
-        for (int i = 0; i < 2 * _pairs.Count; i++)
+        for (int i = 0; i < gradients.Count; i++)
         {
-            (int a, int b) = Compared(_pairs[i / 2], i);
-            _logits[(i * vocabulary) + a] = (float)differenceGradients[i];
-            _logits[(i * vocabulary) + b] = -(float)differenceGradients[i];
+            TokenizedPrompt first = _prompts[FirstRow(i)];
+            TokenizedPrompt second = _prompts[SecondRow(i)];
+            Set(FirstRow(i), first.Right, first.Wrong, (float)gradients[i].First);
+            Set(SecondRow(i), second.Wrong, second.Right, (float)gradients[i].Second);
         }
 
         _engine.Write(_head.Logits, _logits);
         BackwardFromLogits();
+
+        void Set(int row, int a, int b, float gradient)
+        {
+            _logits[(row * _model.Config.VocabSize) + a] = gradient;
+            _logits[(row * _model.Config.VocabSize) + b] = -gradient;
+        }
     }
 
     /// <summary>
@@ -140,20 +158,21 @@ public sealed class TaskRunner : IDisposable
     }
 
     /// <summary>The logit differences of any number of pairs, in batches of similar length.</summary>
-    public double[] AllDifferences(IReadOnlyList<TokenizedPair> pairs)
+    /// <exception cref="NumericalException">One is not finite.</exception>
+    public LogitDifferences AllDifferences(IReadOnlyList<TokenizedPair> pairs)
     {
-        var all = new double[2 * pairs.Count];
+        var all = new (double, double)[pairs.Count];
         foreach (int[] batch in Batches(pairs))
         {
-            ReadOnlySpan<double> differences = Differences([.. batch.Select(i => pairs[i])]);
-            for (int i = 0; i < batch.Length; i++)
+            foreach ((int i, (double first, double second)) in batch.Zip(Differences([.. batch.Select(i => pairs[i])]).Pairs))
             {
-                all[2 * batch[i]] = NumericalException.RequireFinite(differences[2 * i], "a difference of logits");
-                all[(2 * batch[i]) + 1] = NumericalException.RequireFinite(differences[(2 * i) + 1], "a difference of logits");
+                all[i] = (Finite(first), Finite(second));
             }
         }
 
-        return all;
+        return new LogitDifferences(all);
+
+        static double Finite(double difference) => NumericalException.RequireFinite(difference, "a difference of logits");
     }
 
     /// <summary>Mean loss of any number of pairs, in batches of similar length, in nats.</summary>
@@ -161,16 +180,16 @@ public sealed class TaskRunner : IDisposable
     {
         if (loss == TaskLoss.Binary)
         {
-            return BinaryLoss.Mean(AllDifferences(pairs));
+            return AllDifferences(pairs).BinaryLoss();
         }
 
         double sum = 0;
         foreach (int[] batch in Batches(pairs))
         {
             Differences([.. batch.Select(i => pairs[i])]);
-            for (int prompt = 0; prompt < 2 * batch.Length; prompt++)
+            for (int row = 0; row < _prompts.Length; row++)
             {
-                sum -= Math.Log(Probability(prompt, pairs[batch[prompt / 2]].RightAfter(prompt)));
+                sum -= Math.Log(Probability(row, _prompts[row].Right));
             }
         }
 
@@ -200,16 +219,9 @@ public sealed class TaskRunner : IDisposable
     private double BinaryAndBackward(TokenizedPair[] pairs, int total)
     {
         double share = (double)pairs.Length / total;
-        ReadOnlySpan<double> differences = Differences(pairs);
-        var gradients = new double[differences.Length];
-        BinaryLoss.Gradient(differences, gradients);
-        for (int i = 0; i < gradients.Length; i++)
-        {
-            gradients[i] *= share;
-        }
-
-        Backward(gradients);
-        return BinaryLoss.Mean(differences) * share;
+        LogitDifferences differences = Differences(pairs);
+        Backward([.. differences.BinaryLossGradient().Select(gradient => (gradient.First * share, gradient.Second * share))]);
+        return differences.BinaryLoss() * share;
     }
 
     private double FullAndBackward(TokenizedPair[] pairs, int total)
@@ -217,9 +229,9 @@ public sealed class TaskRunner : IDisposable
         Forward(pairs);
         var answers = new int[2 * Pairs];
         answers.AsSpan().Fill(-1);
-        for (int i = 0; i < 2 * pairs.Length; i++)
+        for (int row = 0; row < _prompts.Length; row++)
         {
-            answers[i] = pairs[i / 2].RightAfter(i);
+            answers[row] = _prompts[row].Right;
         }
 
         _engine.Write(_head.Targets, answers);
@@ -229,17 +241,14 @@ public sealed class TaskRunner : IDisposable
         return sum / (2 * total);
     }
 
-    private static (int A, int B) Compared(TokenizedPair pair, int prompt) =>
-        prompt % 2 == 0 ? (pair.RightAfter(prompt), pair.WrongAfter(prompt)) : (pair.WrongAfter(prompt), pair.RightAfter(prompt));
-
     private static int LengthOf(TokenizedPair pair) => Math.Max(pair.First.Length, pair.Second.Length);
 
     private void Forward(IReadOnlyList<TokenizedPair> pairs)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(pairs.Count, Pairs);
-        _pairs = pairs;
-        int longest = pairs.Max(LengthOf);
-        if (longest > Tokens || pairs.Any(pair => pair.First.Length == 0 || pair.Second.Length == 0))
+        _prompts = PromptsOf(pairs);
+        int longest = _prompts.Max(prompt => prompt.Tokens.Length);
+        if (longest > Tokens || Array.Exists(_prompts, prompt => prompt.Tokens.Length == 0))
         {
             throw new ArgumentException($"A prompt is empty or has more than {Tokens} tokens; the longest has {longest}.");
         }
@@ -249,12 +258,12 @@ public sealed class TaskRunner : IDisposable
         var tokens = new int[2 * Pairs * _length];
         var last = new int[2 * Pairs];
         var lastTokens = new int[2 * Pairs];
-        for (int i = 0; i < 2 * pairs.Count; i++)
+        for (int row = 0; row < _prompts.Length; row++)
         {
-            int[] prompt = i % 2 == 0 ? pairs[i / 2].First : pairs[i / 2].Second;
-            prompt.CopyTo(tokens, i * _length);
-            last[i] = prompt.Length - 1;
-            lastTokens[i] = prompt[^1];
+            int[] prompt = _prompts[row].Tokens;
+            prompt.CopyTo(tokens, row * _length);
+            last[row] = prompt.Length - 1;
+            lastTokens[row] = prompt[^1];
         }
 
         _engine.Write(state.TokenIds, tokens);

@@ -49,14 +49,12 @@ public static class PruneBenchmark
         using ModelParameters parameters = size.RandomWeights(engine, phase);
         var model = new Transformer(parameters);
         var layout = new NodeLayout(model.Config);
-        using var gates = new NodeGates(engine, layout, new float[layout.Count]);
-        using var runner = new TaskRunner(model, PruningMemory.PairsAtOnce(model, PromptTokens, Pairs), PromptTokens);
-        runner.Hooks.Add(gates);
+        int atOnce = PruningMemory.PairsAtOnce(model, PromptTokens, Pairs);
+        using var masked = new MaskedRunner(model, layout, new float[layout.Count], atOnce, PromptTokens);
         TokenizedPair[] pairs = [.. Enumerable.Range(0, Pairs).Select(i => new TokenizedPair(Prompt(i), Prompt(Pairs + i), 1, 2))];
-        RequireGradientEverywhere(runner, gates, pairs);
+        RequireGradientEverywhere(masked, layout, pairs);
         var mask = new MaskTraining(
-            runner,
-            gates,
+            masked,
             new PruningConfig
             {
                 BatchPairs = Pairs,
@@ -104,21 +102,17 @@ public static class PruneBenchmark
         int[] Prompt(int i) => RandomNumbers.Tokens(PromptTokens, size.Model.VocabSize, (ulong)i);
     }
 
-    private static void RequireGradientEverywhere(TaskRunner runner, NodeGates gates, TokenizedPair[] pairs)
+    private static void RequireGradientEverywhere(MaskedRunner masked, NodeLayout layout, TokenizedPair[] pairs)
     {
-        var ones = new float[gates.Layout.Count];
-        ones.AsSpan().Fill(1);
-        gates.SetMask(ones);
-        runner.LossAndBackward(pairs, TaskLoss.Binary);
-        var gradient = new float[ones.Length];
-        gates.TakeMaskGradient(gradient);
-        for (int site = 0; site < gates.Layout.Sites.Count; site++)
+        var gradient = new float[layout.Count];
+        masked.LossAndMaskGradient(NodeSet.All(layout).ToMask(), pairs, TaskLoss.Binary, gradient);
+        for (int site = 0; site < layout.Sites.Count; site++)
         {
-            ReadOnlySpan<float> here = gradient.AsSpan(gates.Layout.RangeOf(site));
+            ReadOnlySpan<float> here = gradient.AsSpan(layout.RangeOf(site));
             if (!here.ContainsAnyExcept(0f) || here.ContainsAnyExceptInRange(float.MinValue, float.MaxValue))
             {
                 throw new InvalidOperationException(
-                    $"The mask gradient at {gates.Layout.Sites[site]} is zero or not finite: the step is wrong, its time means nothing."
+                    $"The mask gradient at {layout.Sites[site]} is zero or not finite: the step is wrong, its time means nothing."
                 );
             }
         }

@@ -137,7 +137,7 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
         CircuitNode removed = circuit.Nodes.MaxBy(node => node.AblationEffect)!;
         CommandLine.Succeed("circuit", "edit", Path.Combine(folder, "circuit.json"), "--remove", removed.Name, "--out", run["edited"]);
         Circuit edited = Circuit.Load(Path.Combine(run["edited"], "circuit.json"));
-        Assert.Equal([removed.Name], edited.RemovedByHand);
+        Assert.Equal([removed.Node], edited.RemovedByHand);
         Assert.DoesNotContain(removed.Name, edited.Nodes.Select(node => node.Name));
         // There are so few test prompts that the effect was measured on all.
         Assert.Equal(circuit.Measurements.Loss + removed.AblationEffect!.Value, edited.Measurements.Loss, 1e-6);

@@ -170,27 +170,26 @@ public class PropertyTests
                 }
 
                 var graph = new CircuitGraph(parameters);
-                bool[] all = [.. Enumerable.Repeat(true, graph.Layout.Count)];
-                bool[] nodes = [.. all.Select(_ => random.NextInt(10) >= entry.Dropped)];
-                bool[] kept = graph.WithoutDeadEnds(nodes);
+                var all = NodeSet.All(graph.Layout);
+                var nodes = new NodeSet(graph.Layout, all.Numbers.Where(_ => random.NextInt(10) >= entry.Dropped));
+                NodeSet kept = graph.WithoutDeadEnds(nodes);
                 (int From, int To, float Weight)[] edges = [.. graph.Edges(kept)];
-                bool isSubset = kept.Zip(nodes).All(pair => !pair.First || pair.Second);
-                bool hasAllEdges = graph.Edges(all).Where(edge => kept[edge.From] && kept[edge.To]).SequenceEqual(edges);
-                bool isLeadingOn = Enumerable
-                    .Range(0, kept.Length)
-                    .All(i =>
-                        !kept[i]
-                        || graph.Layout[i].Site.Kind
-                            is not (SiteKind.AttnActIn or SiteKind.AttnV or SiteKind.MlpActIn or SiteKind.MlpPostAct)
-                        || edges.Any(edge => edge.From == i)
-                    );
+                bool isSubset = kept.Numbers.All(nodes.Contains);
+                bool hasAllEdges = graph.Edges(all).Where(edge => kept.Contains(edge.From) && kept.Contains(edge.To)).SequenceEqual(edges);
+                bool isLeadingOn = kept.Numbers.All(i =>
+                    graph.Layout[i].Site.Kind is not (SiteKind.AttnActIn or SiteKind.AttnV or SiteKind.MlpActIn or SiteKind.MlpPostAct)
+                    || edges.Any(edge => edge.From == i)
+                );
 
                 // A dropped node had, among all that were asked for, no way on: put back alone, it leads to nothing kept.
-                bool isMinimal = Enumerable
-                    .Range(0, kept.Length)
-                    .Where(i => nodes[i] && !kept[i])
-                    .All(i => !graph.Edges([.. kept.Select((keep, j) => keep || j == i)]).Any(edge => edge.From == i));
-                return isSubset && hasAllEdges && isLeadingOn && isMinimal && graph.WithoutDeadEnds(kept).SequenceEqual(kept);
+                bool isMinimal = nodes
+                    .Numbers.Where(i => !kept.Contains(i))
+                    .All(i => !graph.Edges(new NodeSet(graph.Layout, kept.Numbers.Append(i))).Any(edge => edge.From == i));
+                return isSubset
+                    && hasAllEdges
+                    && isLeadingOn
+                    && isMinimal
+                    && graph.WithoutDeadEnds(kept).Numbers.SequenceEqual(kept.Numbers);
             }
         );
     }

@@ -45,7 +45,7 @@ public class PromptSurveyTests
             {
                 for (int channel = head.Head * config.DHead; channel < (head.Head + 1) * config.DHead; channel++)
                 {
-                    double[] v = survey.Activations[values[channel].Name][1][1];
+                    double[] v = survey.Activations[values[channel]][1][1];
                     double sum = pattern[t].Select((weight, s) => weight * v[s]).Sum();
                     Assert.Equal(expected[(t * config.AttentionChannels) + channel], sum, 0.003); // four digits of each factor
                 }
@@ -72,7 +72,7 @@ public class PromptSurveyTests
 
         PromptSurvey survey = PromptSurvey.Measure(model, [node], Pairs);
 
-        double[][] first = survey.Activations[node.Name][0];
+        double[][] first = survey.Activations[node][0];
         Assert.Equal([5, 3], first.Select(values => values.Length));
         Assert.All(first[0], (value, t) => Assert.Equal(all[(t * TinyModels.Config.DMlp) + 5], value, 1e-3 * (1 + Math.Abs(value))));
         Assert.Empty(survey.Heads);

@@ -34,9 +34,7 @@ public static class TinyRuns
         using ModelParameters parameters = TinyModels.Random(engine, TinyModels.Config, 4);
         var model = new Transformer(parameters);
         float[] means = MeanActivations.Measure(model, layout, TinyModels.Tokens(60, 3), 12, 2, 7);
-        using var runner = new TaskRunner(model, 2, 6) { FreezesNormScale = freezesNormScale };
-        using var gates = new NodeGates(engine, layout, means);
-        runner.Hooks.Add(gates);
+        using var masked = new MaskedRunner(model, layout, means, 2, 6, freezesNormScale);
         var config = new PruningConfig
         {
             Steps = 25,
@@ -44,7 +42,7 @@ public static class TinyRuns
             MaxTokens = 6,
             Lr = 0.02,
         };
-        var training = new MaskTraining(runner, gates, config, 1e-3);
+        var training = new MaskTraining(masked, config, 1e-3);
         return [.. Enumerable.Range(0, steps).Select(step => training.Step(step, pairs))];
     }
 

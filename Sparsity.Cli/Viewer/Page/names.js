@@ -1,25 +1,18 @@
 // Names of nodes, LAYER.LOCATION.CHANNEL or final_resid.CHANNEL, and what their parts mean; names of models.
 
-/** The node locations of a layer in the order of computation, and final_resid behind all layers. lane: the channel is one of the residual stream. */
-export const LOCATIONS = [
-  { location: "attn.act_in", row: "attn in", lane: true, reads: true, text: "normed input of attention" },
-  { location: "attn.q", row: "q k v", head: "q", text: "query" },
-  { location: "attn.k", row: "q k v", head: "k", text: "key" },
-  { location: "attn.v", row: "q k v", head: "v", text: "value" },
-  { location: "attn.resid_delta", row: "attn out", lane: true, writes: true, text: "what attention adds to the residual" },
-  { location: "mlp.act_in", row: "mlp in", lane: true, reads: true, text: "normed input of the MLP" },
-  { location: "mlp.post_act", row: "neurons", text: "MLP neuron" },
-  { location: "mlp.resid_delta", row: "mlp out", lane: true, writes: true, text: "what the MLP adds to the residual" },
-  { location: "final_resid", row: "final", lane: true, reads: true, writes: true, final: true, text: "final residual, which the logits read" },
-];
+/**
+ * The node locations in the order of computation, final_resid behind all layers, from the program's one table of them: name (location), row of the drawing, meaning (text), part of a
+ * head, whether a node reads or writes its channel of the residual stream, and whether it is one (lane).
+ */
+export const LOCATIONS = JSON.parse(document.getElementById("document:locations").textContent).map((entry, order) => ({ ...entry, order, lane: entry.reads || entry.writes }));
 
-const BY_NAME = new Map(LOCATIONS.map((entry, order) => [entry.location, { ...entry, order }]));
+const BY_NAME = new Map(LOCATIONS.map((entry) => [entry.location, entry]));
 
 /** { name, layer, channel, kind }, kind being an entry of LOCATIONS with its order; null for a name that is none. */
 export function parse(name) {
   const match = /^(?:(\d+)\.)?([a-z_.]+)\.(\d+)$/.exec(name);
   const kind = match && BY_NAME.get(match[2]);
-  return kind && (kind.final ?? false) === (match[1] === undefined) ? { name, layer: kind.final ? Infinity : Number(match[1]), channel: Number(match[3]), kind } : null;
+  return kind && kind.final === (match[1] === undefined) ? { name, layer: kind.final ? Infinity : Number(match[1]), channel: Number(match[3]), kind } : null;
 }
 
 /** The attention head of a q, k or v node; null for others or where the model's head size is not known. */

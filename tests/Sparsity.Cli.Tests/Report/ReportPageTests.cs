@@ -102,10 +102,14 @@ public class ReportPageTests
             Nodes =
             [
                 .. new[] { "0.attn.act_in.3", "0.attn.v.0", "0.attn.resid_delta.3", "0.mlp.act_in.3", "0.mlp.resid_delta.5" }.Select(
-                    name => new CircuitNode(name, 1, 0, null)
+                    name => new CircuitNode(Node.Parse(name), 1, 0, null)
                 ),
             ],
-            Edges = [new CircuitEdge("0.attn.act_in.3", "0.attn.v.0", 1), new CircuitEdge("0.attn.v.0", "0.attn.resid_delta.3", -2)],
+            Edges =
+            [
+                new CircuitEdge(Node.Parse("0.attn.act_in.3"), Node.Parse("0.attn.v.0"), 1),
+                new CircuitEdge(Node.Parse("0.attn.v.0"), Node.Parse("0.attn.resid_delta.3"), -2),
+            ],
         };
 
         XDocument document = XDocument.Parse(SampleReport.Page(Sparse(circuit)));
@@ -196,15 +200,13 @@ public class ReportPageTests
     }
 
     [Fact]
-    public void MisnamedNodesAndEdgesAreRefused()
+    public void NodesThatOccurTwiceAndLooseEdgesAreRefused()
     {
         Circuit circuit = SampleReport.Circuit("one", 2);
 
+        Assert.Throws<BadInputException>(() => SampleReport.Page(Sparse(circuit with { Nodes = [.. circuit.Nodes, circuit.Nodes[0]] })));
         Assert.Throws<BadInputException>(() =>
-            SampleReport.Page(Sparse(circuit with { Nodes = [new CircuitNode("0.attn.y.3", 0, 0, null)], Edges = [] }))
-        );
-        Assert.Throws<BadInputException>(() =>
-            SampleReport.Page(Sparse(circuit with { Edges = [new CircuitEdge("0.attn.v.999", "0.attn.resid_delta.0", 1)] }))
+            SampleReport.Page(Sparse(circuit with { Edges = [new CircuitEdge(Node.Parse("0.attn.v.999"), circuit.Edges[0].To, 1)] }))
         );
     }
 

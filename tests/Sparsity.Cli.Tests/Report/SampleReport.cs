@@ -27,20 +27,20 @@ internal static class SampleReport
     {
         var random = new Random(task.Length + perLocation);
         channels = Math.Max(channels, perLocation + 4);
-        var names = new Dictionary<(int Layer, SiteKind Kind), string[]>();
+        var nodes = new Dictionary<Site, Node[]>();
         foreach (int layer in Enumerable.Range(0, layers))
         {
-            foreach (SiteKind kind in SiteKinds.Nodes)
+            foreach (SiteKind kind in SiteKinds.NodeLocations.SkipLast(1)) // without final_resid
             {
                 int count = Math.Max(1, perLocation - random.Next(2));
-                names[(layer, kind)] =
+                nodes[new Site(layer, kind)] =
                 [
                     .. Enumerable
                         .Range(0, channels)
                         .OrderBy(_ => random.Next())
                         .Take(count)
                         .Order()
-                        .Select(channel => $"{layer}.{kind.Suffix()}.{channel}"),
+                        .Select(channel => new Node(new Site(layer, kind), channel)),
                 ];
             }
         }
@@ -50,10 +50,10 @@ internal static class SampleReport
         {
             foreach ((SiteKind from, SiteKind to) in Matrices)
             {
-                foreach (string source in names[(layer, from)])
+                foreach (Node source in nodes[new Site(layer, from)])
                 {
                     edges.AddRange(
-                        names[(layer, to)]
+                        nodes[new Site(layer, to)]
                             .OrderBy(_ => random.Next())
                             .Take(edgesPerNode)
                             .Select(target => new CircuitEdge(source, target, random.NextDouble() - 0.5))
@@ -75,9 +75,9 @@ internal static class SampleReport
             Settings = new PruningConfig(),
             Nodes =
             [
-                .. names
+                .. nodes
                     .Values.SelectMany(group => group)
-                    .Select((name, i) => new CircuitNode(name, 0.5, -0.25, i % 2 == 0 ? 0.125 : null)),
+                    .Select((node, i) => new CircuitNode(node, 0.5, -0.25, i % 2 == 0 ? 0.125 : null)),
             ],
             Edges = edges,
         };
@@ -120,7 +120,7 @@ internal static class SampleReport
     /// <summary>Twice as probable at the last strength along the nodes, 1.1 times along random directions.</summary>
     public static SteeringResult Steering() =>
         new(
-            [new SteeredNode("0.attn.act_in.12", 0.5, 0.07, 0.3)],
+            [new SteeredNode(Node.Parse("0.attn.act_in.12"), 0.5, 0.07, 0.3)],
             64,
             16,
             1,

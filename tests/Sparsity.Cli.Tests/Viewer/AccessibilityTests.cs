@@ -127,8 +127,8 @@ public sealed class AccessibilityTests(LiveRun run, Browser browser) : IClassFix
         await using OpenPage page = await browser.OpenAsync($"{run.Viewer.Url}#circuit={Small}&node={edge.To}");
         ILocator canvas = page.Page.Locator("#canvas");
 
-        await Expect(canvas).ToHaveAttributeAsync("aria-activedescendant", "canvas:" + edge.To);
-        await Expect(page.Page.Locator($"[id='canvas:{edge.To}']")).ToHaveAttributeAsync("aria-label", edge.To);
+        await Expect(canvas).ToHaveAttributeAsync("aria-activedescendant", $"canvas:{edge.To}");
+        await Expect(page.Page.Locator($"[id='canvas:{edge.To}']")).ToHaveAttributeAsync("aria-label", edge.To.Name);
         await Expect(page.Page.Locator("#announcer"))
             .ToHaveTextAsync(
                 $"{edge.To}, {circuit.Edges.Count(other => other.To == edge.To)} weights in, "

@@ -3,6 +3,7 @@ using Microsoft.Playwright;
 using Sparsity.Cli.Tests.Report;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Files;
+using Sparsity.Core.Model;
 using Sparsity.TestSupport;
 using static Microsoft.Playwright.Assertions;
 
@@ -44,13 +45,13 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
             .. circuit.Edges.GroupBy(edge => edge.To).MaxBy(group => group.Count())!.OrderByDescending(edge => Math.Abs(edge.Weight)),
         ];
 
-        await page.Node(into[0].To).Locator(".shape").ClickAsync();
+        await page.Node(into[0].To.Name).Locator(".shape").ClickAsync();
 
-        await Expect(page.Panel.Locator("h2")).ToHaveTextAsync(into[0].To);
+        await Expect(page.Panel.Locator("h2")).ToHaveTextAsync(into[0].To.Name);
         await Expect(page.Panel.Locator("h3").First).ToHaveTextAsync($"Weights in ({into.Length})");
-        await Expect(page.Panel.Locator(".edges").First.Locator("tr .reference")).ToHaveTextAsync(into.Select(edge => edge.From));
+        await Expect(page.Panel.Locator(".edges").First.Locator("tr .reference")).ToHaveTextAsync(into.Select(edge => edge.From.Name));
         await page.Panel.Locator(".reference").First.ClickAsync();
-        await Expect(page.Panel.Locator("h2")).ToHaveTextAsync(into[0].From);
+        await Expect(page.Panel.Locator("h2")).ToHaveTextAsync(into[0].From.Name);
         Assert.Contains($"node={into[0].From}", page.Page.Url, StringComparison.Ordinal);
     }
 
@@ -59,13 +60,13 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
     {
         Circuit circuit = SampleReport.Circuit("quotes", 3);
         await using OpenPage page = await OpenAsync(circuit);
-        string name = circuit.Edges[0].To;
+        string name = circuit.Edges[0].To.Name;
 
         await page.Node(name).Locator(".shape").HoverAsync();
 
         ILocator tooltip = page.Page.Locator("#tooltip");
         await Expect(tooltip).ToContainTextAsync(name);
-        await Expect(tooltip).ToContainTextAsync($"{circuit.Edges.Count(edge => edge.To == name)} weights in");
+        await Expect(tooltip).ToContainTextAsync($"{circuit.Edges.Count(edge => edge.To.Name == name)} weights in");
         await Expect(tooltip).ToContainTextAsync("ablation effect: not recorded");
     }
 
@@ -92,20 +93,20 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
     {
         Circuit circuit = SampleReport.Circuit("quotes", 4);
         CircuitEdge strongest = circuit
-            .Edges.Where(edge => edge.From.Contains("attn.v", StringComparison.Ordinal))
+            .Edges.Where(edge => edge.From.Site.Kind == SiteKind.AttnV)
             .GroupBy(edge => edge.From)
             .First()
             .MaxBy(edge => Math.Abs(edge.Weight))!;
         await using OpenPage page = await OpenAsync(circuit, "#node=" + strongest.From);
         ILocator title = page.Panel.Locator("h2");
-        await Expect(title).ToHaveTextAsync(strongest.From);
+        await Expect(title).ToHaveTextAsync(strongest.From.Name);
 
         await page.Page.Locator("#canvas").PressAsync("ArrowUp");
-        await Expect(title).ToHaveTextAsync(strongest.To);
+        await Expect(title).ToHaveTextAsync(strongest.To.Name);
         await page.Page.Keyboard.PressAsync("ArrowRight");
-        await Expect(title).Not.ToHaveTextAsync(strongest.To);
+        await Expect(title).Not.ToHaveTextAsync(strongest.To.Name);
         await page.Page.Keyboard.PressAsync("ArrowLeft");
-        await Expect(title).ToHaveTextAsync(strongest.To);
+        await Expect(title).ToHaveTextAsync(strongest.To.Name);
         await page.Page.Keyboard.PressAsync("Escape");
         await Expect(title).ToHaveTextAsync("The circuit");
     }

@@ -79,7 +79,7 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
     public async Task SwitchingANodeOffInThePageChangesTheLoss()
     {
         Circuit circuit = run.Circuit("small");
-        string name = circuit.Edges.MaxBy(edge => Math.Abs(edge.Weight))!.From;
+        string name = circuit.Edges.MaxBy(edge => Math.Abs(edge.Weight))!.From.Name;
         double expected = (double)(await Ask("circuit", new() { [name] = 0 }))["edited"]!["loss"]!;
         await using OpenPage page = await browser.OpenAsync(run.Viewer.Url + "#circuit=" + Small);
 

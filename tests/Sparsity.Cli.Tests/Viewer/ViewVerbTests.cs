@@ -36,11 +36,12 @@ public sealed class ViewVerbTests : IDisposable
             "loose.json",
             circuit with
             {
-                Edges = [.. circuit.Edges, new CircuitEdge(circuit.Nodes[0].Name, "1.mlp.post_act.999", 1)],
+                Edges = [.. circuit.Edges, new CircuitEdge(circuit.Nodes[0].Node, Node.Parse("1.mlp.post_act.999"), 1)],
             }
         );
         string twice = Write("twice.json", circuit with { Nodes = [.. circuit.Nodes, circuit.Nodes[0]] });
-        string odd = Write("odd.json", circuit with { Nodes = [.. circuit.Nodes, new CircuitNode("1.mlp.hidden.3", 1, 0, null)] });
+        string odd = _folder["odd.json"];
+        File.WriteAllText(odd, File.ReadAllText(good).Replace(circuit.Nodes[^1].Name, "1.mlp.hidden.3", StringComparison.Ordinal));
 
         Refused("1.mlp.post_act.999", "--circuit", loose, "--html", html);
         Refused("occurs twice", "--circuit", twice, "--html", html);

@@ -18,8 +18,12 @@ public class CircuitFileTests
         Measurements = new CircuitMeasurements(0.1, 0.12, 0.11, 0.9, 1.5, 0.98, 0.99, 0.118),
         Calibration = new CalibrationResult(1.5, -0.25, 0.12, 0.11),
         Settings = new PruningConfig(),
-        Nodes = [new CircuitNode("0.attn.act_in.2", 0.5, 1e-7, null), new CircuitNode("0.attn.v.0", 0.25, -0.125, 0.0625)],
-        Edges = [new CircuitEdge("0.attn.act_in.2", "0.attn.v.0", -0.1f, 0.0625)],
+        Nodes =
+        [
+            new CircuitNode(Node.Parse("0.attn.act_in.2"), 0.5, 1e-7, null),
+            new CircuitNode(Node.Parse("0.attn.v.0"), 0.25, -0.125, 0.0625),
+        ],
+        Edges = [new CircuitEdge(Node.Parse("0.attn.act_in.2"), Node.Parse("0.attn.v.0"), -0.1f, 0.0625)],
     };
 
     [Fact]
@@ -107,9 +111,9 @@ public class CircuitFileTests
     [Fact]
     public void OverlapIsWhatBothHave()
     {
-        Circuit other = Example with { Nodes = [Example.Nodes[1], new CircuitNode("0.attn.q.1", 0, 0, 0)], Edges = [] };
+        Circuit other = Example with { Nodes = [Example.Nodes[1], new CircuitNode(Node.Parse("0.attn.q.1"), 0, 0, 0)], Edges = [] };
         CircuitOverlap overlap = CircuitOverlap.Of(Example, other);
-        Assert.Equal(["0.attn.v.0"], overlap.Nodes);
+        Assert.Equal([Node.Parse("0.attn.v.0")], overlap.Nodes);
         Assert.Empty(overlap.Edges);
     }
 }

@@ -61,7 +61,7 @@ public sealed class CircuitGraphTests : IDisposable
                 "0.mlp.post_act.0>0.mlp.resid_delta.0 5",
                 "0.mlp.post_act.3>0.mlp.resid_delta.2 6",
             ],
-            Edges(Enumerable.Repeat(true, 22).ToArray())
+            Edges(NodeSet.All(_graph.Layout))
         );
     }
 
@@ -70,17 +70,17 @@ public sealed class CircuitGraphTests : IDisposable
     {
         Assert.Equal(
             ["0.attn.act_in.2>0.attn.v.0 2"],
-            Edges(Mask("0.attn.act_in.2", "0.attn.v.0", "0.attn.resid_delta.2", "0.mlp.post_act.0"))
+            Edges(Set("0.attn.act_in.2", "0.attn.v.0", "0.attn.resid_delta.2", "0.mlp.post_act.0"))
         );
-        Assert.Empty(Edges(Mask("0.attn.act_in.1", "0.attn.v.0", "0.mlp.post_act.0")));
+        Assert.Empty(Edges(Set("0.attn.act_in.1", "0.attn.v.0", "0.mlp.post_act.0")));
     }
 
     [Fact]
     public void DeadEndsAreDroppedUntilNoneIsLeft()
     {
         // act_in.2 -> v.0 leads nowhere without delta1: first v.0 goes, then act_in.2. q and k, and what writes the residual, stay.
-        bool[] kept = _graph.WithoutDeadEnds(
-            Mask(
+        NodeSet kept = _graph.WithoutDeadEnds(
+            Set(
                 "0.attn.act_in.2",
                 "0.attn.v.0",
                 "0.attn.act_in.1",
@@ -91,7 +91,7 @@ public sealed class CircuitGraphTests : IDisposable
                 "0.mlp.act_in.1"
             )
         );
-        Assert.Equal(["0.attn.act_in.1", "0.attn.q.0", "0.attn.k.1", "0.attn.resid_delta.2"], Names(kept));
+        Assert.Equal(["0.attn.act_in.1", "0.attn.q.0", "0.attn.k.1", "0.attn.resid_delta.2"], kept.Nodes.Select(node => node.Name));
     }
 
     [Fact]
@@ -121,23 +121,12 @@ public sealed class CircuitGraphTests : IDisposable
 
     private int Index(string name) => _graph.Layout.IndexOf(_graph.Layout.Parse(name));
 
-    private bool[] Mask(params string[] names)
-    {
-        var mask = new bool[_graph.Layout.Count];
-        foreach (string name in names)
-        {
-            mask[Index(name)] = true;
-        }
+    private NodeSet Set(params string[] names) => NodeSet.Of(_graph.Layout, names.Select(Node.Parse));
 
-        return mask;
-    }
-
-    private string[] Names(bool[] mask) => [.. Enumerable.Range(0, mask.Length).Where(i => mask[i]).Select(i => _graph.Layout[i].Name)];
-
-    private string[] Edges(bool[] mask) =>
+    private string[] Edges(NodeSet nodes) =>
         [
             .. _graph
-                .Edges(mask)
+                .Edges(nodes)
                 .Select(edge => FormattableString.Invariant($"{_graph.Layout[edge.From]}>{_graph.Layout[edge.To]} {edge.Weight}")),
         ];
 

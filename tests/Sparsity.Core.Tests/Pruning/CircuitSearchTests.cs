@@ -74,7 +74,7 @@ public sealed class CircuitSearchTests : IDisposable
         foreach ((int query, int key) in evaluator.Layout.QueryKeyPairs)
         {
             Assert.All(masks, mask => Assert.Equal(mask.Tau[query], mask.Tau[key]));
-            Assert.Equal(chosen.Nodes[query], chosen.Nodes[key]);
+            Assert.Equal(chosen.Nodes.Contains(query), chosen.Nodes.Contains(key));
         }
     }
 
@@ -92,7 +92,9 @@ public sealed class CircuitSearchTests : IDisposable
             [
                 .. Enumerable
                     .Range(0, 29)
-                    .Select(token => runner.AllDifferences([.. pairs.Select(pair => pair with { AnswerA = token, AnswerB = 0 })])[i]),
+                    .Select(token =>
+                        runner.AllDifferences([.. pairs.Select(pair => pair with { AnswerA = token, AnswerB = 0 })]).ByPrompt()[i]
+                    ),
             ];
             expected += Math.Log(against.Sum(Math.Exp)) - against[i % 2 == 0 ? 11 : 12];
         }
@@ -104,11 +106,11 @@ public sealed class CircuitSearchTests : IDisposable
     public void RandomCircuitsHaveAsManyNodesAtEachLocation()
     {
         using var evaluator = new CircuitEvaluator(_model, _means, Config);
-        bool[] all = [.. _means.Select(_ => true)];
+        var all = NodeSet.All(evaluator.Layout);
         Assert.All(evaluator.RandomLosses(all, Pairs, 2), loss => Assert.Equal(evaluator.Loss(all, Pairs), loss));
-        var none = new bool[all.Length];
+        var none = NodeSet.Empty(evaluator.Layout);
         Assert.All(evaluator.RandomLosses(none, Pairs, 2), loss => Assert.Equal(evaluator.Loss(none, Pairs), loss));
-        bool[] half = [.. all.Select((_, i) => i % 2 == 0)];
+        var half = new NodeSet(evaluator.Layout, all.Numbers.Where(i => i % 2 == 0));
         Assert.Equal(3, evaluator.RandomLosses(half, Pairs, 3).Distinct().Count());
     }
 
@@ -116,13 +118,12 @@ public sealed class CircuitSearchTests : IDisposable
     public void TheEffectOfANodeIsWhatFreezingItCosts()
     {
         using var evaluator = new CircuitEvaluator(_model, _means, Config);
-        bool[] nodes = [.. _means.Select((_, i) => i % 3 != 0)];
+        var nodes = new NodeSet(evaluator.Layout, Enumerable.Range(0, evaluator.Layout.Count).Where(i => i % 3 != 0));
         IReadOnlyList<double> effects = evaluator.AblationEffects(nodes, Pairs);
         double whole = evaluator.Loss(nodes, Pairs);
-        nodes[1] = false;
 
-        Assert.Equal(nodes.Count(kept => kept) + 1, effects.Count);
-        Assert.Equal(evaluator.Loss(nodes, Pairs) - whole, effects[0]);
+        Assert.Equal(nodes.Count, effects.Count);
+        Assert.Equal(evaluator.Loss(nodes.Without(1), Pairs) - whole, effects[0]);
         Assert.Contains(effects, effect => Math.Abs(effect) > 1e-4);
     }
 

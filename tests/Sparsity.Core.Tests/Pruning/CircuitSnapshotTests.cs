@@ -113,15 +113,15 @@ public class CircuitSnapshotTests
             "0.attn.resid_delta.62",
             "0.attn.resid_delta.102",
         ];
-        bool[] nodes = pruning.Evaluator.Layout.MaskOf(quote);
-        Circuit whole = pruning.Describe(new ChosenNodes(nodes, new double[nodes.Length], 0, 0, true), 0.15).Circuit;
+        var nodes = NodeSet.Of(pruning.Evaluator.Layout, quote.Select(Node.Parse));
+        Circuit whole = pruning.Describe(new ChosenNodes(nodes, new double[nodes.Layout.Count], 0, 0, true), 0.15).Circuit;
         double effect = whole.Nodes.Single(node => node.Name == "0.attn.v.3").AblationEffect!.Value;
 
-        Circuit edited = pruning.WithoutNodes(whole, ["0.attn.v.3"]).Circuit;
+        Circuit edited = pruning.WithoutNodes(whole, [Node.Parse("0.attn.v.3")]).Circuit;
 
         Assert.True(effect > 0.1, $"The effect is {effect}.");
         Assert.Equal(whole.Measurements.Loss + effect, edited.Measurements.Loss, 1e-5);
-        Assert.Equal(["0.attn.v.3"], edited.RemovedByHand);
+        Assert.Equal([Node.Parse("0.attn.v.3")], edited.RemovedByHand);
         Assert.DoesNotContain("0.attn.act_in.12", edited.Nodes.Select(node => node.Name)); // it fed only that node
     }
 

@@ -17,7 +17,7 @@ public sealed class ControlTests : IDisposable
     private readonly CpuEngine _engine = new(1);
     private readonly ModelParameters _parameters;
     private readonly CircuitEvaluator _evaluator;
-    private readonly bool[] _all;
+    private readonly NodeSet _all;
 
     public ControlTests()
     {
@@ -26,7 +26,7 @@ public sealed class ControlTests : IDisposable
         var transformer = new Transformer(_parameters);
         float[] means = MeanActivations.Measure(transformer, new NodeLayout(model), TinyModels.Tokens(500, 3), 12, 2, 7);
         _evaluator = new CircuitEvaluator(transformer, means, new PruningConfig { MaxTokens = 6 });
-        _all = [.. means.Select(_ => true)];
+        _all = NodeSet.All(_evaluator.Layout);
     }
 
     public void Dispose()
@@ -39,7 +39,7 @@ public sealed class ControlTests : IDisposable
     [Fact]
     public void InterchangeStartsAtTheCircuitAndAtTheFullModel()
     {
-        bool[] nodes = [.. _all.Select((_, i) => i % 3 == 0)];
+        NodeSet nodes = Every(3);
         var curves = InterchangeCurves.Measure(_evaluator, nodes, Pairs);
 
         Assert.Equal([0, 0.25, 0.5, 0.75, 1], curves.FullIntoCircuit.Select(point => point.Fraction));
@@ -52,7 +52,7 @@ public sealed class ControlTests : IDisposable
     public void InterchangeOfWhatWritesTheResidualMovesTheWholeAnswer()
     {
         // With every resid_delta taken from the other run, the final residual is the other run's.
-        bool[] writers = [.. _all.Select((_, i) => _evaluator.Layout[i].Site.Kind is SiteKind.AttnResidDelta or SiteKind.MlpResidDelta)];
+        var writers = NodeSet.Of(_evaluator.Layout, _all.Nodes.Where(node => node.Site.Kind.WritesResidual()));
         var curves = InterchangeCurves.Measure(_evaluator, writers, Pairs);
 
         Assert.Equal(_evaluator.Loss(_all, Pairs), curves.FullIntoCircuit[4].Loss, 1e-5);
@@ -73,10 +73,10 @@ public sealed class ControlTests : IDisposable
 
         double LossAt(int node, float mask)
         {
-            float[] all = [.. _all.Select(_ => 1f)];
+            float[] all = _all.ToMask();
             all[node] = mask;
-            _evaluator.Gates.SetMask(all);
-            return BinaryLoss.Mean(_evaluator.Runner.AllDifferences(Pairs));
+            _evaluator.Masked.Gates.SetMask(all);
+            return _evaluator.Masked.Runner.AllDifferences(Pairs).BinaryLoss();
         }
     }
 
@@ -124,18 +124,15 @@ public sealed class ControlTests : IDisposable
     [Fact]
     public void BinarisingEveryNodeIsReplacingItsActivation()
     {
-        bool[] nodes = [.. _all.Select((_, i) => i % 7 == 0)];
-        (IReadOnlyList<Core.Circuits.Binarisation> each, Core.Circuits.BinarisedLoss loss) = NodeBinarisation.Measure(
-            _evaluator,
-            nodes,
-            Pairs,
-            Pairs
-        );
+        NodeSet nodes = Every(7);
+        (IReadOnlyList<Binarisation> each, BinarisedLoss loss) = NodeBinarisation.Measure(_evaluator, nodes, Pairs, Pairs);
 
-        Assert.Equal(nodes.Count(kept => kept), each.Count);
+        Assert.Equal(nodes.Count, each.Count);
         Assert.Equal(_evaluator.Loss(nodes, Pairs), loss.Circuit);
         Assert.NotEqual(loss.Circuit, loss.AllNodes);
         Assert.Contains(each, node => Math.Abs(node.Loss - loss.Circuit) > 1e-5);
         Assert.All(each, node => Assert.True(node.Low <= node.High));
     }
+
+    private NodeSet Every(int step) => new(_evaluator.Layout, _all.Numbers.Where(i => i % step == 0));
 }

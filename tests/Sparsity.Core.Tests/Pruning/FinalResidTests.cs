@@ -1,6 +1,8 @@
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tests.Circuits.Released;
+using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Pruning;
 
@@ -49,15 +51,13 @@ public sealed class FinalResidTests : IDisposable
         Assert.Equal(576, new NodeLayout(_fixture.Model.Config).Count);
 
         // All of final_resid frozen leaves the bigram table, which sees the last token only.
-        bool[] without =
-        [
-            .. Enumerable.Range(0, 608).Select(i => !evaluator.Layout[i].Name.StartsWith("final_resid.", StringComparison.Ordinal)),
-        ];
+        var without = NodeSet.Of(evaluator.Layout, NodeSet.All(evaluator.Layout).Nodes.Where(node => node.Site != Site.Final));
         int[] lastTokens = [.. inputs.Pairs.SelectMany(pair => new[] { pair.First[^1], pair.Second[^1] })];
         IGrouping<(int, int), double>[] alike =
         [
             .. evaluator
                 .Differences(without, inputs.Pairs)
+                .ByPrompt()
                 .Select((difference, i) => (difference, i))
                 .GroupBy(entry => (lastTokens[entry.i], entry.i % 2), entry => Math.Round(entry.difference, 5)),
         ];

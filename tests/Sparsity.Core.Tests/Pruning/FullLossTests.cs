@@ -3,6 +3,7 @@ using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 using Sparsity.Kernels.Cpu;
+using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Pruning;
 
@@ -61,23 +62,19 @@ public sealed class FullLossTests : IDisposable
     public void TheGradientOfTheBinaryLossIsThatOfEachPromptsOwnAnswers()
     {
         var layout = new NodeLayout(_model.Config);
-        using var runner = new TaskRunner(_model, 8, 8);
-        using var gates = new NodeGates(_engine, layout, new float[layout.Count]);
-        runner.Hooks.Add(gates);
-        float[] mask = [.. Enumerable.Repeat(1f, layout.Count)];
-        gates.SetMask(mask);
-        runner.LossAndBackward(_pairs, TaskLoss.Binary);
+        using var masked = new MaskedRunner(_model, layout, new float[layout.Count], 8, 8);
+        float[] mask = NodeSet.All(layout).ToMask();
         var gradient = new float[layout.Count];
-        gates.TakeMaskGradient(gradient);
+        masked.LossAndMaskGradient(mask, _pairs, TaskLoss.Binary, gradient);
         int largest = Enumerable.Range(0, layout.Count).MaxBy(i => Math.Abs(gradient[i]));
 
         const float Step = 1e-2f;
         mask[largest] = 1 + Step;
-        gates.SetMask(mask);
-        double above = runner.MeanLoss(_pairs, TaskLoss.Binary);
+        masked.Gates.SetMask(mask);
+        double above = masked.Runner.MeanLoss(_pairs, TaskLoss.Binary);
         mask[largest] = 1 - Step;
-        gates.SetMask(mask);
-        double below = runner.MeanLoss(_pairs, TaskLoss.Binary);
+        masked.Gates.SetMask(mask);
+        double below = masked.Runner.MeanLoss(_pairs, TaskLoss.Binary);
 
         Assert.Equal((above - below) / (2 * Step), gradient[largest], 0.02 * Math.Abs(gradient[largest]));
     }
@@ -86,8 +83,8 @@ public sealed class FullLossTests : IDisposable
     public void ExchangedAnswersAreExchangedForBothPrompts()
     {
         using var runner = new TaskRunner(_model, 8, 8);
-        double[] before = runner.AllDifferences(_pairs);
-        double[] after = runner.AllDifferences([.. _pairs.Select(pair => pair.WithAnswersExchanged())]);
+        double[] before = runner.AllDifferences(_pairs).ByPrompt();
+        double[] after = runner.AllDifferences([.. _pairs.Select(pair => pair.WithAnswersExchanged())]).ByPrompt();
 
         Assert.All(before.Zip(after), entry => Assert.Equal(-entry.First, entry.Second));
     }
@@ -95,25 +92,26 @@ public sealed class FullLossTests : IDisposable
     [Fact]
     public void CircuitsAreMeasuredByTheLossOfTheSettings()
     {
-        var nodes = new NodeLayout(_model.Config).Count;
-        bool[] some = [.. Enumerable.Range(0, nodes).Select(i => i % 3 != 0)];
+        var layout = new NodeLayout(_model.Config);
+        int nodes = layout.Count;
+        var some = new NodeSet(layout, Enumerable.Range(0, nodes).Where(i => i % 3 != 0));
         using var binary = new CircuitEvaluator(_model, new float[nodes], new PruningConfig { MaxTokens = 8 });
         using var full = new CircuitEvaluator(_model, new float[nodes], new PruningConfig { MaxTokens = 8, CircuitLoss = TaskLoss.Full });
-        full.Gates.SetMask([.. some.Select(kept => kept ? 1f : 0f)]);
+        full.Masked.Keep(some);
 
-        Assert.Equal(full.Runner.MeanLoss(_pairs, TaskLoss.Full), full.Loss(some, _pairs));
+        Assert.Equal(full.Masked.Runner.MeanLoss(_pairs, TaskLoss.Full), full.Loss(some, _pairs));
         Assert.True(Math.Abs(full.Loss(some, _pairs) - binary.Loss(some, _pairs)) > 0.1);
         var prompts = new TaskPrompts(_pairs, _pairs, _pairs);
         var circuit = full.Describe(some, new ChosenNodes(some, new double[nodes], 0, 0, false), "task", "model", null, prompts);
         Assert.Equal(full.Loss(some, _pairs), circuit.Measurements.Loss, 1e-9);
-        Assert.Equal(full.Loss([.. some.Select(_ => true)], _pairs), circuit.Measurements.LossFullModel, 1e-9);
+        Assert.Equal(full.Loss(NodeSet.All(layout), _pairs), circuit.Measurements.LossFullModel, 1e-9);
     }
 
     [Fact]
     public void EffectsOfEdgesAndNodesAreThoseOfTheLossOfTheSettings()
     {
         var layout = new NodeLayout(_model.Config);
-        bool[] some = [.. Enumerable.Range(0, layout.Count).Select(i => i % 3 != 0)];
+        var some = new NodeSet(layout, Enumerable.Range(0, layout.Count).Where(i => i % 3 != 0));
         using var full = new CircuitEvaluator(
             _model,
             new float[layout.Count],
@@ -138,12 +136,7 @@ public sealed class FullLossTests : IDisposable
         Assert.True(Math.Abs(effects[largest]) > 1e-3, $"{effects[largest]}");
         Assert.NotEqual(binary.EdgeEffects(some, _pairs)[largest], effects[largest], 1e-4);
         Assert.Equal(whole, full.Loss(some, _pairs));
-        int node = Array.IndexOf(some, true);
-        Assert.Equal(
-            full.Loss([.. some.Select((kept, i) => kept && i != node)], _pairs) - whole,
-            full.AblationEffects(some, _pairs)[0],
-            1e-9
-        );
+        Assert.Equal(full.Loss(some.Without(some.Numbers.First()), _pairs) - whole, full.AblationEffects(some, _pairs)[0], 1e-9);
     }
 
     public void Dispose()

@@ -4,6 +4,7 @@ using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 using Sparsity.Kernels.Cpu;
+using Sparsity.TestSupport;
 
 namespace Sparsity.Core.Tests.Pruning;
 
@@ -46,10 +47,10 @@ public sealed class NodeGatesTests : IDisposable
     public void AFullMaskChangesNothing(bool freezesNormScale)
     {
         using var plain = new TaskRunner(_model, 3, 6);
-        double[] expected = plain.AllDifferences(Pairs);
+        double[] expected = plain.AllDifferences(Pairs).ByPrompt();
         _gates.SetMask([.. _means.Select(_ => 1f)]);
         using TaskRunner gated = Gated(freezesNormScale);
-        Assert.Equal(expected, gated.AllDifferences(Pairs));
+        Assert.Equal(expected, gated.AllDifferences(Pairs).ByPrompt());
     }
 
     /// <summary>
@@ -74,7 +75,7 @@ public sealed class NodeGatesTests : IDisposable
                             : 1f
                         ),
                 ]);
-                return gated.AllDifferences(Pairs);
+                return gated.AllDifferences(Pairs).ByPrompt();
             }),
         ];
         double bend = Enumerable
@@ -106,8 +107,8 @@ public sealed class NodeGatesTests : IDisposable
                 using TaskRunner gated = Gated(freezesNormScale);
                 var counter = new TokenCounter(seesAll);
                 gated.Hooks.Add(counter);
-                double[] differences = gated.Differences(Pairs).ToArray();
-                gated.Backward([.. differences.Select((_, i) => i % 2 == 0 ? 0.3 : -0.2)]);
+                double[] differences = gated.Differences(Pairs).ByPrompt();
+                gated.Backward([.. Pairs.Select(_ => (0.3, -0.2))]);
                 var gradient = new float[mask.Length];
                 _gates.TakeMaskGradient(gradient);
                 return (differences, gradient, counter.Tokens);
@@ -141,10 +142,10 @@ public sealed class NodeGatesTests : IDisposable
         // With every node frozen only the last token's own embedding, position and bigram row are left.
         TokenizedPair[] sameEnd = [new([5, 6, 7], [8, 9, 7], 11, 12)];
         using var ungated = new TaskRunner(_model, 3, 6);
-        double[] seen = ungated.AllDifferences(sameEnd);
+        double[] seen = ungated.AllDifferences(sameEnd).ByPrompt();
         Assert.True(Math.Abs(seen[0] - seen[1]) > 1e-3);
         _gates.SetMask(new float[_layout.Count]);
-        double[] hidden = _runner.AllDifferences(sameEnd);
+        double[] hidden = _runner.AllDifferences(sameEnd).ByPrompt();
         Assert.Equal(hidden[0], hidden[1]);
     }
 
@@ -152,9 +153,9 @@ public sealed class NodeGatesTests : IDisposable
     public void PaddingToTheRightChangesNothing()
     {
         using var longer = new TaskRunner(_model, 1, 19);
-        double[] expected = longer.AllDifferences(Pairs);
+        double[] expected = longer.AllDifferences(Pairs).ByPrompt();
         using var plain = new TaskRunner(_model, 3, 6);
-        double[] actual = plain.AllDifferences(Pairs);
+        double[] actual = plain.AllDifferences(Pairs).ByPrompt();
         for (int i = 0; i < expected.Length; i++)
         {
             Assert.Equal(expected[i], actual[i], 1e-5);
@@ -169,10 +170,7 @@ public sealed class NodeGatesTests : IDisposable
         using TaskRunner gated = Gated(freezesNormScale);
         float[] mask = [.. Enumerable.Range(0, _layout.Count).Select(i => 0.3f + (0.6f * (i * 37 % 100 / 100f)))];
         _gates.SetMask(mask);
-        double[] differences = gated.Differences(Pairs).ToArray();
-        var outer = new double[differences.Length];
-        BinaryLoss.Gradient(differences, outer);
-        gated.Backward(outer);
+        gated.Backward(gated.Differences(Pairs).BinaryLossGradient());
         var gradient = new float[mask.Length];
         _gates.TakeMaskGradient(gradient);
 
@@ -192,7 +190,7 @@ public sealed class NodeGatesTests : IDisposable
             float[] moved = [.. mask];
             moved[node] += change;
             _gates.SetMask(moved);
-            return BinaryLoss.Mean(gated.Differences(Pairs));
+            return gated.Differences(Pairs).BinaryLoss();
         }
     }
 

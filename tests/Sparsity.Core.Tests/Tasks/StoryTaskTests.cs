@@ -27,7 +27,7 @@ public class StoryTaskTests
             Assert.DoesNotContain(pairs, pair => pair.First.Contains(unknown) || pair.Second.Contains(unknown));
             Assert.All(pairs, pair => Assert.Equal(task.IsPaired, pair.OwnSecond is null));
             Assert.True(
-                pairs.SelectMany(pair => new[] { pair.RightAfter(0), pair.RightAfter(1) }).Distinct().Count() > 1
+                pairs.SelectMany(pair => new[] { pair.FirstPrompt.Right, pair.SecondPrompt.Right }).Distinct().Count() > 1
                     || file == "closing_quote.json",
                 "one answer is always right"
             );

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Files;
+using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Released;
 using Sparsity.Core.Tensors;
@@ -60,10 +61,9 @@ public class CircuitImportTests
                 config
             );
             return evaluator.Loss(
-                evaluator.Graph.Layout.MaskOf(
-                    circuit
-                        .Nodes.Select(node => node.Name)
-                        .Where(name => finalResid || !name.StartsWith("final_resid", StringComparison.Ordinal))
+                NodeSet.Of(
+                    evaluator.Layout,
+                    circuit.Nodes.Select(node => node.Node).Where(node => finalResid || node.Site.Kind != SiteKind.FinalResid)
                 ),
                 inputs.Pairs
             );
@@ -87,7 +87,7 @@ public class CircuitImportTests
             FinalResid = true,
         };
         using var evaluator = new CircuitEvaluator(fixture.Model, inputs.Means, config);
-        bool[] nodes = evaluator.Graph.Layout.MaskOf(circuit.Nodes.Select(node => node.Name));
+        NodeSet nodes = circuit.NodesIn(evaluator.Layout);
         string before = fixture.Model.Parameters.Fingerprint();
 
         IReadOnlyList<double> ofEdges = evaluator.EdgeEffects(nodes, inputs.Pairs);
@@ -173,8 +173,8 @@ public class CircuitImportTests
         Assert.Equal(inputs.Pairs.Select(pair => JsonText.WriteLine(pair)), again.Pairs.Select(pair => JsonText.WriteLine(pair)));
         Assert.Equal((null, null, null, null), (read.Settings, read.KCoef, read.Solved, read.Calibration));
 
-        Circuit edited = new CircuitImport("model", fixture.Model, null).WithoutNodes(read, again, ["1.attn.v.6"]);
-        Assert.Equal(["1.attn.v.6"], edited.RemovedByHand);
+        Circuit edited = new CircuitImport("model", fixture.Model, null).WithoutNodes(read, again, [Node.Parse("1.attn.v.6")]);
+        Assert.Equal([Node.Parse("1.attn.v.6")], edited.RemovedByHand);
         Assert.DoesNotContain(edited.Nodes, node => node.Name == "1.attn.v.6");
         Assert.Null(edited.Imported!.StoredLoss);
         Assert.Equal(
@@ -210,7 +210,7 @@ public class CircuitImportTests
         Assert.Equal(circuit.TotalNodes, circuit.Imported!.StoredTotalNodes);
 
         JsonElement[] edges = [.. expected.GetProperty("edge_list").EnumerateArray()];
-        Dictionary<(string, string), CircuitEdge> found = circuit.Edges.ToDictionary(edge => (edge.From, edge.To));
+        Dictionary<(string, string), CircuitEdge> found = circuit.Edges.ToDictionary(edge => (edge.From.Name, edge.To.Name));
         Assert.Equal(edges.Length, found.Count);
         foreach (JsonElement edge in edges)
         {

@@ -76,7 +76,7 @@ public class MemoryEstimateTests
         using var search = new CircuitSearch(evaluator);
         TokenizedPair[] pairs = [.. Enumerable.Range(0, 3).Select(i => new TokenizedPair(Prompt(12, i), Prompt(5, i), 11, 12))];
         search.TrainMasks(pairs);
-        evaluator.Loss(new bool[evaluator.Layout.Count], pairs);
+        evaluator.Loss(NodeSet.Empty(evaluator.Layout), pairs);
         using ForwardState text = model.CreateForwardState(16, Context);
         model.Forward(text);
         Assert.InRange(engine.PeakBytes, 0.9 * estimate, estimate);
@@ -90,19 +90,15 @@ public class MemoryEstimateTests
         using ModelParameters parameters = TinyModels.Random(engine, TinyModels.Config, 4);
         var model = new Transformer(parameters);
         var layout = new NodeLayout(TinyModels.Config);
-        using var gates = new NodeGates(engine, layout, new float[layout.Count]);
-        using var runner = new TaskRunner(model, 2, 12);
-        runner.Hooks.Add(gates);
-        (double[] Differences, float[] Gradient) longest = Run(runner, gates, 11);
+        using var masked = new MaskedRunner(model, layout, new float[layout.Count], 2, 12);
+        (double[] Differences, float[] Gradient) longest = Run(masked, layout, 11);
         long taken = engine.AllocatedBytes;
         foreach (int length in new[] { 3, 7, 11, 2 })
         {
-            var shared = Run(runner, gates, length);
+            var shared = Run(masked, layout, length);
             Assert.Equal(taken, engine.AllocatedBytes);
-            using var own = new TaskRunner(model, 2, 12);
-            using var ownGates = new NodeGates(engine, layout, new float[layout.Count]);
-            own.Hooks.Add(ownGates);
-            var alone = Run(own, ownGates, length);
+            using var own = new MaskedRunner(model, layout, new float[layout.Count], 2, 12);
+            var alone = Run(own, layout, length);
             Assert.Equal(alone.Differences, shared.Differences);
             Comparison.SameBits(alone.Gradient, shared.Gradient, $"{length} tokens");
             Assert.True(engine.AllocatedBytes > taken);
@@ -158,14 +154,13 @@ public class MemoryEstimateTests
         Assert.InRange(PruningMemory.BytesOf(engine, model, config, 256, withControls: true), 20L << 30, Device);
     }
 
-    private static (double[] Differences, float[] Gradient) Run(TaskRunner runner, NodeGates gates, int length)
+    private static (double[] Differences, float[] Gradient) Run(MaskedRunner masked, NodeLayout layout, int length)
     {
-        gates.SetMask([.. Enumerable.Range(0, gates.Layout.Count).Select(i => i % 5 == 0 ? 0f : 1f)]);
+        float[] mask = [.. Enumerable.Range(0, layout.Count).Select(i => i % 5 == 0 ? 0f : 1f)];
         TokenizedPair[] pairs = [new(Prompt(length, 1), Prompt(1, 2), 11, 12), new(Prompt(length - 1, 3), Prompt(length, 4), 11, 20)];
-        runner.LossAndBackward(pairs, TaskLoss.Binary);
-        var gradient = new float[gates.Layout.Count];
-        gates.TakeMaskGradient(gradient);
-        return (runner.Differences(pairs).ToArray(), gradient);
+        var gradient = new float[layout.Count];
+        masked.LossAndMaskGradient(mask, pairs, TaskLoss.Binary, gradient);
+        return (masked.Runner.Differences(pairs).ByPrompt(), gradient);
     }
 
     private static int[] Prompt(int length, int seed) => [.. TinyModels.Tokens(length, (ulong)seed)];

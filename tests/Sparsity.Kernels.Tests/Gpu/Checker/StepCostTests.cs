@@ -86,12 +86,9 @@ public sealed class StepCostTests : IDisposable
         TokenizedPair[] pairs = [new([3, 4, 5, 6, 7], [3, 9, 5], 11, 12), new([1], [2, 2], 11, 20)];
         var layout = new NodeLayout(TinyModels.Config);
         using ModelParameters parameters = TinyModels.Random(_engine, TinyModels.Config, 4);
-        using var runner = new TaskRunner(new Transformer(parameters), 2, 6);
-        using var gates = new NodeGates(_engine, layout, new float[layout.Count]);
-        runner.Hooks.Add(gates);
+        using var masked = new MaskedRunner(new Transformer(parameters), layout, new float[layout.Count], 2, 6);
         var training = new MaskTraining(
-            runner,
-            gates,
+            masked,
             new PruningConfig
             {
                 Steps = 25,
