@@ -14,8 +14,7 @@ namespace Sparsity.Cli.Report;
 /// </summary>
 internal static class Markup
 {
-    private const string WithoutScript =
-        "Curves and circuits are drawn by this page's own script, which is switched off here. The text and the tables are complete.";
+    private const string WithoutScript = "Curves and circuits are drawn by this page's own script, which is switched off here.";
 
     /// <summary>An element; content may hold strings, elements, attributes and sequences of them.</summary>
     public static XElement E(string name, params object?[] content) => new(name, [.. content.Select(Clean)]);
