@@ -1,4 +1,5 @@
-// The charts of viewer and reports. Lines: axes, curves, bands and marks; pointing at one tells the nearest point and brings its curve forward.
+// The charts of viewer and reports.
+// Lines: axes, curves, bands and marks; pointing at one tells the nearest point and brings its curve forward.
 // Bars: some for each of several things, on one axis.
 
 import { h, loss, number, s } from "viewer/dom";
@@ -18,8 +19,9 @@ const COLOURS = ["var(--positive)", "var(--negative)", "var(--accent)", "var(--g
 const DASHES = [null, "7 4", "2 3"];
 
 /**
- * series: [{ name, points: [[x, y, text]], dots, colour, dash, thin, band: [[x, low, high]] }]; colour and dash are indices. dots: true for one at every point of the curve, or
- * points of their own [[x, y, text, hollow]]. thin: a curve that stands behind the others.
+ * series: [{ name, points: [[x, y, text]], dots, colour, dash, thin, band: [[x, low, high]] }]; colour and dash are indices.
+ * dots: true for one at every point of the curve, or points of their own [[x, y, text, hollow]].
+ * thin: a curve that stands behind the others.
  * options: { title, x, y, logX, logY, zero, marks: [[name, y]] }.
  * Points whose x or y is not finite, or not positive on a logarithmic axis, are left out.
  */
@@ -50,10 +52,8 @@ export function lines(series, options) {
     x.ticks.map((tick) => s("text", { class: "tick", x: round(x.at(tick)), y: BOTTOM + 16, "text-anchor": "middle" }, short(tick))),
     s("text", { class: "tick", x: (LEFT + RIGHT) / 2, y: HEIGHT - 5, "text-anchor": "middle" }, axisName(options.x, options.logX)),
     s("text", { class: "tick", x: 2, y: 10 }, axisName(options.y, options.logY)),
-    marks.map(([, value]) => s("line", { class: "mark", x1: LEFT, x2: RIGHT, y1: y.at(value), y2: y.at(value) })),
-    curves,
-    marks.map(([name, value]) => s("text", { class: "tick over", x: RIGHT - 2, y: round(y.at(value) - 4), "text-anchor": "end" }, name)),
-    ring);
+    marks.map(([name, value]) => [s("line", { class: "mark", x1: LEFT, x2: RIGHT, y1: y.at(value), y2: y.at(value) }), s("text", { class: "tick", x: RIGHT - 2, y: round(y.at(value) - 4), "text-anchor": "end" }, name)]),
+    curves, ring);
 
   const emphasise = (i) => curves.forEach((curve, j) => curve.classList.toggle("back", i !== null && i !== j));
   svg.addEventListener("pointermove", (event) => {
@@ -81,13 +81,15 @@ export function lines(series, options) {
 }
 
 /**
- * groups: [{ name, bars: [{ name, value, strong }], mark }]; mark is the place of a dashed line across a group's bars. Bars lie, so that any number of groups and any name has room.
+ * groups: [{ name, bars: [{ name, value, strong }], mark }]; mark is the place of a dashed line across a group's bars.
+ * Bars lie, so that any number of groups and any name has room.
  * options: { title, x, mark: what the marks are }.
  */
 export function bars(groups, options) {
   const tall = 26 + Math.max(...groups.map((group) => group.bars.length)) * BAR + 10;
   const floor = groups.length * tall;
-  const x = scale(groups.flatMap((group) => [group.mark, ...group.bars.map((bar) => bar.value)]), LEFT_OF_BARS, RIGHT - VALUE, false, true);
+  const values = groups.flatMap((group) => [group.mark, ...group.bars.map((bar) => bar.value)]);
+  const x = scale(values, LEFT_OF_BARS, RIGHT - VALUE, false, true);
   const drawn = groups.map((group, i) => {
     const top = i * tall + 26;
     const target = x.at(group.mark);
@@ -97,15 +99,20 @@ export function bars(groups, options) {
         const end = x.at(Math.max(0, bar.value));
         const y = top + j * BAR;
         const beside = end < target && end + VALUE > target ? target : end; // the value keeps clear of the mark
-        return [s("text", { class: "tick", x: LEFT_OF_BARS - 6, y: y + 10, "text-anchor": "end" }, bar.name),
+        return [
+          s("text", { class: "tick", x: LEFT_OF_BARS - 6, y: y + 10, "text-anchor": "end" }, bar.name),
           s("rect", { class: bar.strong ? "bar" : "bar other", x: LEFT_OF_BARS, y, width: round(end - LEFT_OF_BARS), height: BAR - 3 }),
-          s("text", { class: "value", x: round(beside + 5), y: y + 10 }, loss(bar.value))];
+          s("text", { class: "value", x: round(beside + 5), y: y + 10 }, loss(bar.value)),
+        ];
       }),
       s("line", { class: "mark", x1: round(target), x2: round(target), y1: top - 4, y2: top + group.bars.length * BAR }));
   });
   return h("figure", { class: "chart" }, h("figcaption", {}, options.title),
     s("svg", { viewBox: `0 0 ${WIDTH} ${floor + 36}`, width: WIDTH, height: floor + 36, role: "img", "aria-label": options.title },
-      x.ticks.map((tick) => [s("line", { class: "rule", x1: round(x.at(tick)), x2: round(x.at(tick)), y1: 0, y2: floor }), s("text", { class: "tick", x: round(x.at(tick)), y: floor + 14, "text-anchor": "middle" }, short(tick))]),
+      x.ticks.map((tick) => [
+        s("line", { class: "rule", x1: round(x.at(tick)), x2: round(x.at(tick)), y1: 0, y2: floor }),
+        s("text", { class: "tick", x: round(x.at(tick)), y: floor + 14, "text-anchor": "middle" }, short(tick)),
+      ]),
       s("text", { class: "tick", x: (LEFT_OF_BARS + RIGHT - VALUE) / 2, y: floor + 31, "text-anchor": "middle" }, options.x),
       drawn));
 }

@@ -17,7 +17,9 @@ const kinds = {
   circuit,
 };
 
-document.querySelectorAll("script[data-drawing]").forEach((place, i) => kinds[place.dataset.drawing](place, JSON.parse(place.textContent), i));
+document.querySelectorAll("script[data-drawing]").forEach((place, i) => {
+  kinds[place.dataset.drawing](place, JSON.parse(place.textContent), i);
+});
 
 /** The viewer's drawing without its panel: as tall as it is, with the arrows, the marks and the box beside the pointer. */
 function circuit(place, { title, document: source }, i) {
