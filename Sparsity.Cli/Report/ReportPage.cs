@@ -163,8 +163,8 @@ internal static class ReportPage
                 E("h2", "Drawings"),
                 E(
                     "p",
-                    "Computation runs upwards: embeddings at the bottom, logits on top. A column is a residual channel. Point at a node or a "
-                        + "line for its name and numbers; click a node, or move with the arrow keys, to see what it is connected to. "
+                    "Computation runs upwards: embeddings at the bottom, logits on top. A column is a residual channel. Point at a node or "
+                        + "a line for its name and numbers; click a node, or move with the arrow keys, to see what it is connected to. "
                         + "'view --run' shows the same circuits with all that is known of their nodes."
                 ),
                 Drawing("legend", new { }),
