@@ -18,26 +18,21 @@ internal static partial class ViewerPage
     /// <param name="title">Of the page.</param>
     /// <param name="documents">Path and JSON of what the page holds itself; empty where a server has them.</param>
     /// <param name="connects">Whether the page may ask the server it came from.</param>
-    public static string Render(string title, IEnumerable<(string Path, string Json)> documents, bool connects)
-    {
-        var parts = new Dictionary<string, string>
-        {
-            ["title"] = WebUtility.HtmlEncode(title),
-            ["documents"] = string.Concat(
-                documents.Select(document =>
-                    $"<script type=\"application/json\" "
-                    + $"id=\"document:{WebUtility.HtmlEncode(document.Path)}\">{InScript(document.Json)}</script>\n"
-                )
-            ),
-        };
-        return Page(title, "main", ["style.css", "viewer.css", "graph.css"], Fill("viewer.html", parts), connects);
-    }
+    public static string Render(string title, IEnumerable<(string Path, string Json)> documents, bool connects) =>
+        Page(
+            title,
+            "main",
+            ["style.css", "viewer.css", "graph.css"],
+            Fill("viewer.html", new Dictionary<string, string> { ["title"] = WebUtility.HtmlEncode(title) }),
+            documents,
+            connects
+        );
 
     /// <summary>A report: text and tables, and data in script elements that figures.js turns into drawings.</summary>
     /// <param name="title">Of the page.</param>
     /// <param name="body">Its markup.</param>
     public static string RenderReport(string title, string body) =>
-        Page(title, "figures", ["style.css", "report.css", "graph.css"], body, connects: false);
+        Page(title, "figures", ["style.css", "report.css", "graph.css"], body, documents: [], connects: false);
 
     /// <summary>
     /// JSON that neither HTML nor XML takes for markup. These characters can only stand in strings of it, which read the same escaped.
@@ -47,7 +42,14 @@ internal static partial class ViewerPage
             .Replace(">", "\\u003e", StringComparison.Ordinal)
             .Replace("&", "\\u0026", StringComparison.Ordinal);
 
-    private static string Page(string title, string entry, IEnumerable<string> styles, string body, bool connects) =>
+    private static string Page(
+        string title,
+        string entry,
+        IEnumerable<string> styles,
+        string body,
+        IEnumerable<(string Path, string Json)> documents,
+        bool connects
+    ) =>
         Fill(
             "page.html",
             new Dictionary<string, string>
@@ -56,6 +58,12 @@ internal static partial class ViewerPage
                 ["connect"] = connects ? "'self'" : "'none'",
                 ["style"] = string.Concat(styles.Select(Asset)),
                 ["body"] = body,
+                ["documents"] = string.Concat(
+                    documents.Select(document =>
+                        $"<script type=\"application/json\" "
+                        + $"id=\"document:{WebUtility.HtmlEncode(document.Path)}\">{InScript(document.Json)}</script>\n"
+                    )
+                ),
                 ["modules"] = ImportMap(entry),
                 ["entry"] = entry,
             }
