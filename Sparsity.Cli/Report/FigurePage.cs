@@ -6,11 +6,9 @@ using static Sparsity.Cli.Report.Markup;
 
 namespace Sparsity.Cli.Report;
 
-/// <summary>result.html: a figure as one page without scripts, light or dark as the reader's system.</summary>
+/// <summary>result.html: a figure as one page, light or dark as the reader's system.</summary>
 internal static class FigurePage
 {
-    private static readonly string[] Styles = ["sparse", "dense", "measured", "third", "fourth"];
-
     public static string Render(FigureResult result)
     {
         string title = $"{result.Plan.Figure.Name()}: {result.Plan.Figure.Description()}";
@@ -49,31 +47,18 @@ internal static class FigurePage
         IReadOnlyList<EdgeRatio> targets = comparison.Targets;
         if (targets.Count > 0)
         {
-            yield return Scroll(
-                new LineChart
+            yield return Charts.Lines(
+                new ChartOptions(
+                    $"Edges of circuits against target loss, {subject} and {baseline}",
+                    "target loss in nats",
+                    "edges, geometric mean over the tasks that both meet"
+                )
                 {
-                    Title = $"Edges of circuits against target loss, {subject} and {baseline}",
-                    YLabel = "edges, geometric mean over the tasks that both meet",
-                    XLabel = "target loss in nats",
-                    XName = "target",
-                    Series =
-                    [
-                        new PlotSeries(
-                            subject,
-                            Styles[0],
-                            [.. targets.Select(target => (target.TargetLoss!.Value, target.SubjectEdges))],
-                            Markers: true
-                        ),
-                        new PlotSeries(
-                            baseline,
-                            Styles[1],
-                            [.. targets.Select(target => (target.TargetLoss!.Value, target.BaselineEdges))],
-                            Markers: true
-                        ),
-                    ],
-                    Logarithmic = true,
-                    LogarithmicX = true,
-                }.Draw()
+                    LogX = true,
+                    LogY = true,
+                },
+                Curve.Through(subject, targets.Select(target => (target.TargetLoss!.Value, target.SubjectEdges))),
+                Curve.Through(baseline, targets.Select(target => (target.TargetLoss!.Value, target.BaselineEdges)))
             );
         }
 
@@ -148,38 +133,22 @@ internal static class FigurePage
     {
         KurtosisPoint[] sparse = [.. points.Where(point => point.Density is not null)];
         KurtosisPoint? ordinary = points.FirstOrDefault(point => point.Density is null);
-        yield return Scroll(
-            new LineChart
+        yield return Charts.Lines(
+            new ChartOptions("Kurtosis of the final residual against density", "share of nonzero weights", "kurtosis")
             {
-                Title = "Kurtosis of the final residual against density",
-                YLabel = "kurtosis",
-                XLabel = "share of nonzero weights",
-                XName = "density",
-                Series =
-                [
-                    new PlotSeries(
-                        "mean over seeds",
-                        Styles[0],
-                        [.. sparse.Select(point => (point.Density!.Value, point.Mean))],
-                        Markers: true
-                    ),
-                    new PlotSeries(
-                        "smallest",
-                        "thin " + Styles[0],
-                        [.. sparse.Select(point => (point.Density!.Value, point.Smallest))],
-                        Markers: false
-                    ),
-                    new PlotSeries(
-                        "largest",
-                        "thin " + Styles[0],
-                        [.. sparse.Select(point => (point.Density!.Value, point.Largest))],
-                        Markers: false
-                    ),
-                ],
-                Reference = ordinary is null ? null : ("ordinary model without AbsTopK", ordinary.Mean),
-                LogarithmicX = true,
-                WithZero = true,
-            }.Draw()
+                LogX = true,
+                Zero = true,
+                Marks = ordinary is null
+                    ? []
+                    :
+                    [
+                        ["ordinary model without AbsTopK", ordinary.Mean],
+                    ],
+            },
+            Curve.Through("mean over seeds, smallest to largest", sparse.Select(point => (point.Density!.Value, point.Mean))) with
+            {
+                Band = [.. sparse.Select(point => new[] { point.Density!.Value, point.Smallest, point.Largest })],
+            }
         );
         yield return Markup.Table(
             "Mean over channels of E[(x - mu)^4] / sigma^4 of the residual after the last layer; 3 for a normal distribution.",
@@ -200,32 +169,41 @@ internal static class FigurePage
 
     private static IEnumerable<XElement> Frontier(FigureResult result)
     {
-        foreach (var target in result.Frontier!.GroupBy(point => point.TargetLoss).Where(group => group.First().Tasks > 0))
-        {
-            yield return Scroll(
-                new LineChart
-                {
-                    Title = Format($"Validation loss against circuit size at target {target.Key}"),
-                    YLabel = "validation loss in nats",
-                    XLabel = Format(
-                        $"edges, geometric mean over the {target.First().Tasks} tasks that every model does at target {target.Key}"
-                    ),
-                    XName = "edges",
-                    Series =
-                    [
-                        .. target
-                            .GroupBy(point => point.Width)
-                            .Select((group, i) => Line(Format($"width {group.Key}"), Styles[i % Styles.Length], group)),
-                        .. target
-                            .GroupBy(point => point.Nonzero)
-                            .Where(group => group.Count() > 1)
-                            .Select(group => Line(Format($"{group.Key:#,0} nonzero weights"), "thin", group)),
-                    ],
-                    LogarithmicX = true,
-                }.Draw()
-            );
-        }
-
+        yield return E(
+            "div",
+            A("class", "charts"),
+            result
+                .Frontier!.GroupBy(point => point.TargetLoss)
+                .Where(target => target.First().Tasks > 0)
+                .Select(target =>
+                    Charts.Lines(
+                        new ChartOptions(
+                            Format($"Validation loss against circuit size at target {target.Key}"),
+                            Format(
+                                $"edges, geometric mean over the {target.First().Tasks} tasks that every model does at target {target.Key}"
+                            ),
+                            "validation loss in nats"
+                        )
+                        {
+                            LogX = true,
+                        },
+                        [
+                            .. target.GroupBy(point => point.Width).Select(group => Line(Format($"width {group.Key}"), group)),
+                            .. target
+                                .GroupBy(point => point.Nonzero)
+                                .Where(group => group.Count() > 1)
+                                .Select(group =>
+                                    Line(Format($"{group.Key:#,0} nonzero weights"), group) with
+                                    {
+                                        Colour = Curve.Grey,
+                                        Dots = false,
+                                        Thin = true,
+                                    }
+                                ),
+                        ]
+                    )
+                )
+        );
         yield return Markup.Table(
             "Widths and nonzero budgets.",
             ["width", "nonzero weights", "density", "validation loss", "target loss", "tasks that every model does", "edges"],
@@ -243,17 +221,13 @@ internal static class FigurePage
             )
         );
 
-        static PlotSeries Line(string name, string style, IEnumerable<FrontierPoint> points) =>
-            new(
+        static Curve Line(string name, IEnumerable<FrontierPoint> points) =>
+            Curve.Through(
                 name,
-                style,
-                [
-                    .. points
-                        .OrderBy(point => point.Width)
-                        .ThenBy(point => point.Nonzero)
-                        .Select(point => (point.Edges!.Value, point.ValidationLoss)),
-                ],
-                Markers: !style.StartsWith("thin", StringComparison.Ordinal)
+                points
+                    .OrderBy(point => point.Width)
+                    .ThenBy(point => point.Nonzero)
+                    .Select(point => (point.Edges!.Value, point.ValidationLoss))
             );
     }
 
@@ -261,32 +235,22 @@ internal static class FigurePage
     {
         if (points.Count > 0)
         {
-            yield return Scroll(
-                new LineChart
+            yield return Charts.Lines(
+                new ChartOptions(
+                    "Task loss of the model without its circuit against target loss",
+                    "target loss in nats",
+                    "task loss in nats, mean over circuits"
+                )
                 {
-                    Title = "Task loss of the model without its circuit against target loss",
-                    YLabel = "task loss in nats, mean over circuits",
-                    XLabel = "target loss in nats",
-                    XName = "target",
-                    Series =
+                    LogX = true,
+                    Zero = true,
+                    Marks =
                     [
-                        new PlotSeries(
-                            "model without the circuit",
-                            Styles[0],
-                            [.. points.Select(point => (point.TargetLoss, point.MeanLossWithout))],
-                            Markers: true
-                        ),
-                        new PlotSeries(
-                            "circuit alone",
-                            Styles[1],
-                            [.. points.Select(point => (point.TargetLoss, point.MeanLoss))],
-                            Markers: true
-                        ),
+                        ["guessing", Math.Log(2)],
                     ],
-                    Reference = ("guessing", Math.Log(2)),
-                    LogarithmicX = true,
-                    WithZero = true,
-                }.Draw()
+                },
+                Curve.Through("model without the circuit", points.Select(point => (point.TargetLoss, point.MeanLossWithout))),
+                Curve.Through("circuit alone", points.Select(point => (point.TargetLoss, point.MeanLoss)))
             );
         }
 
@@ -335,6 +299,4 @@ internal static class FigurePage
                 )
             )
         );
-
-    private static XElement Scroll(XElement drawing) => E("div", A("class", "scroll"), drawing);
 }

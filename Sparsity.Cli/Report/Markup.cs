@@ -1,41 +1,36 @@
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using System.Xml;
 using System.Xml.Linq;
+using Sparsity.Cli.Viewer;
+using Sparsity.Core.Files;
 
 namespace Sparsity.Cli.Report;
 
 /// <summary>
-/// Builds the page as an XML tree, so that everything is escaped and every tag is closed. What comes out reads as HTML too, as long as no
-/// element but the void ones (and those inside svg) is left empty and the style sheet does without the characters that XML escapes.
+/// Builds a report as an XML tree, so that everything is escaped and every tag is closed. What comes out reads as HTML too, as long as no
+/// element but the void ones is left empty.
 /// </summary>
 internal static class Markup
 {
+    private const string WithoutScript = "Curves and circuits are drawn by this page's own script, which is switched off here.";
+
     /// <summary>An element; content may hold strings, elements, attributes and sequences of them.</summary>
     public static XElement E(string name, params object?[] content) => new(name, [.. content.Select(Clean)]);
 
     public static XAttribute A(string name, string value) => new(name, Printable(value));
 
-    /// <summary>A length or place in a drawing, to a hundredth of a pixel.</summary>
-    public static XAttribute A(string name, double value) => new(name, Math.Round(value, 2).ToString("0.##", CultureInfo.InvariantCulture));
-
-    /// <summary>A drawing of that size with a name that is read aloud and shown.</summary>
-    public static XElement Svg(double width, double height, string title, params object?[] content) =>
+    /// <summary>Data in the place of a drawing, which figures.js makes of it.</summary>
+    /// <param name="kind">One of those in figures.js.</param>
+    /// <param name="data">What that kind is drawn from.</param>
+    public static XElement Drawing<T>(string kind, T data) =>
         E(
-            "svg",
-            A("width", width),
-            A("height", height),
-            A("viewBox", Format($"0 0 {width:0.##} {height:0.##}")),
-            A("role", "img"),
-            A("aria-label", title),
-            E("title", title),
-            content
+            "script",
+            A("type", "application/json"),
+            A("data-drawing", kind),
+            ViewerPage.InScript(JsonSerializer.Serialize(data, JsonText.OneLine))
         );
-
-    public static XElement Line(string style, double x1, double y1, double x2, double y2, params object?[] content) =>
-        E("line", A("class", style), A("x1", x1), A("y1", y1), A("x2", x2), A("y2", y2), content);
-
-    public static XElement Label(string style, double x, double y, string text) => E("text", A("class", style), A("x", x), A("y", y), text);
 
     /// <summary>A table with a caption; the first column holds row headings. A cell is a string or an element.</summary>
     public static XElement Table(string caption, IEnumerable<string> headings, IEnumerable<IReadOnlyList<object>> rows) =>
@@ -44,6 +39,7 @@ internal static class Markup
             A("class", "scroll"),
             E(
                 "table",
+                A("class", "grid numeric"),
                 E("caption", caption),
                 E("thead", E("tr", headings.Select(heading => E("th", A("scope", "col"), heading)))),
                 E("tbody", rows.Select(row => E("tr", row.Select((cell, i) => i == 0 ? E("th", A("scope", "row"), cell) : E("td", cell)))))
@@ -69,38 +65,26 @@ internal static class Markup
 
     public static string Format(FormattableString text) => FormattableString.Invariant(text);
 
-    /// <summary>A page as text: no XML declaration, line feeds only.</summary>
+    /// <summary>A report as one file.</summary>
     /// <param name="title">Its name and first heading.</param>
     /// <param name="content">What follows the heading.</param>
     public static string Page(string title, params object?[] content)
     {
-        XElement html = E(
-            "html",
-            A("lang", "en"),
-            E(
-                "head",
-                E("meta", A("charset", "utf-8")),
-                E("meta", A("name", "viewport"), A("content", "width=device-width, initial-scale=1")),
-                E("title", title),
-                E("style", ReportStyle.Css)
-            ),
-            E("body", E("main", E("h1", title), content))
-        );
-        var text = new StringBuilder("<!DOCTYPE html>\n");
+        XElement main = E("main", E("h1", title), E("noscript", E("p", A("class", "bad"), WithoutScript)), content);
+        var text = new StringBuilder();
         var settings = new XmlWriterSettings
         {
             OmitXmlDeclaration = true,
             Indent = true,
             IndentChars = " ",
             NewLineChars = "\n",
-            ConformanceLevel = ConformanceLevel.Fragment,
         };
         using (var writer = XmlWriter.Create(text, settings))
         {
-            html.WriteTo(writer);
+            main.WriteTo(writer);
         }
 
-        return text.Append('\n').ToString();
+        return ViewerPage.RenderReport(title, text.ToString());
     }
 
     private static object? Clean(object? content) =>

@@ -1,4 +1,5 @@
 using System.Xml.Linq;
+using Sparsity.Cli.Viewer;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Training;
 using static Sparsity.Cli.Report.Markup;
@@ -7,22 +8,27 @@ namespace Sparsity.Cli.Report;
 
 /// <summary>The metrics of one training run.</summary>
 /// <param name="Model"><see cref="DemoCircuit.Sparse"/> or <see cref="DemoCircuit.Dense"/>.</param>
-public sealed record TrainingCurve(string Model, IReadOnlyList<TrainingMetrics> Metrics);
+internal sealed record TrainingCurve(string Model, IReadOnlyList<TrainingMetrics> Metrics);
 
 /// <summary>A circuit to show.</summary>
 /// <param name="Model"><see cref="DemoCircuit.Sparse"/> or <see cref="DemoCircuit.Dense"/>.</param>
-public sealed record ReportCircuit(string Model, Circuit Circuit);
+/// <param name="Document">The circuit with what its model adds to the drawing.</param>
+internal sealed record ReportCircuit(string Model, CircuitDocument Document)
+{
+    public Circuit Circuit => Document.Circuit;
+}
 
 /// <summary>
-/// The page that <c>sparsity demo</c> leaves behind: one file without scripts that asks the network for nothing, light or dark as the
-/// reader's system.
+/// The page that <c>sparsity demo</c> leaves behind: one file that asks the network for nothing, light or dark as the reader's system.
+/// Text and tables are written here; curves and circuits are drawn by the modules of the viewer's page.
 /// </summary>
-public static class ReportPage
+internal static class ReportPage
 {
     /// <summary>A dense circuit with more edges is told in a sentence: a drawing of it would be a black square.</summary>
     public const int MostEdgesOfDenseDrawing = 400;
 
-    /// <exception cref="Sparsity.Core.BadInputException">A circuit's nodes or edges are not well named.</exception>
+    private const string Step = "training step";
+
     public static string Render(
         DemoSummary summary,
         IReadOnlyList<TrainingCurve> curves,
@@ -30,107 +36,69 @@ public static class ReportPage
         string title = "Circuit Sparsity demo"
     ) => Page(title, Headline.Write(summary, circuits), Training(summary, curves), Table(circuits), Losses(circuits), Drawings(circuits));
 
-    private static XElement? Training(DemoSummary summary, IReadOnlyList<TrainingCurve> curves)
-    {
-        PlotSeries[] losses =
-        [
-            .. curves
-                .SelectMany(curve =>
-                    new[]
-                    {
-                        new PlotSeries(
-                            $"{curve.Model}, training",
-                            $"thin {Style(curve.Model)}",
-                            Points(curve, line => line.Loss),
-                            Markers: false
-                        ),
-                        new PlotSeries(
-                            $"{curve.Model}, validation",
-                            Style(curve.Model),
-                            Points(curve, line => line.ValidationLoss),
-                            Markers: true
-                        ),
-                    }
-                )
-                .Where(series => series.Points.Count > 0),
-        ];
-        if (losses.Length == 0)
-        {
-            return null;
-        }
-
-        PlotSeries[] rates =
-        [
-            .. curves.Select(curve => new PlotSeries(
-                curve.Model,
-                Style(curve.Model),
-                Points(curve, line => line.LearningRate),
-                Markers: false
-            )),
-        ];
-        PlotSeries[] shares =
-        [
-            .. curves
-                .SelectMany(curve =>
-                    new[]
-                    {
-                        new PlotSeries(
-                            $"{curve.Model}, budget (pfrac)",
-                            Style(curve.Model),
-                            Points(curve, line => line.Pfrac),
-                            Markers: false
-                        ),
-                        new PlotSeries(
-                            $"{curve.Model}, nonzero share",
-                            curve.Model == DemoCircuit.Dense ? "dense" : "measured",
-                            Points(curve, line => line.Statistics?.NonzeroFraction),
-                            Markers: true
-                        ),
-                    }
-                )
-                .Where(series => series.Points.Count > 0),
-        ];
-        return E(
-            "section",
-            E("h2", "Training"),
-            Scroll(
-                new LineChart
-                {
-                    Title = "Training and validation loss over training steps",
-                    YLabel = "loss in nats",
-                    Series = losses,
-                    Reference = ("bigram baseline", summary.BigramLoss),
-                }.Draw()
-            ),
-            E(
-                "div",
-                A("class", "pair"),
-                shares.Length == 0
-                    ? null
-                    : Scroll(
-                        Small(
-                            "Nonzero budget and share of nonzero matrix entries over training steps",
-                            "fraction",
-                            shares,
-                            logarithmic: true
-                        )
+    private static XElement? Training(DemoSummary summary, IReadOnlyList<TrainingCurve> curves) =>
+        curves.All(curve => curve.Metrics.Count == 0)
+            ? null
+            : E(
+                "section",
+                E("h2", "Training"),
+                E(
+                    "div",
+                    A("class", "charts"),
+                    Charts.Lines(
+                        new ChartOptions("Training and validation loss", Step, "loss in nats")
+                        {
+                            Marks =
+                            [
+                                ["bigram baseline", summary.BigramLoss],
+                            ],
+                        },
+                        [
+                            .. curves.SelectMany(curve =>
+                                new[]
+                                {
+                                    Over(curve, "training", line => line.Loss) with
+                                    {
+                                        Thin = true,
+                                    },
+                                    Over(curve, "validation", line => line.ValidationLoss) with
+                                    {
+                                        Dots = true,
+                                    },
+                                }
+                            ),
+                        ]
                     ),
-                Scroll(Small("Learning rate over training steps", "learning rate", rates, logarithmic: false))
-            )
-        );
-    }
+                    Charts.Lines(
+                        new ChartOptions("Nonzero budget and share of nonzero matrix entries", Step, "fraction") { LogY = true },
+                        [
+                            .. curves.SelectMany(curve =>
+                                new[]
+                                {
+                                    Over(curve, "budget (pfrac)", line => line.Pfrac),
+                                    Over(curve, "nonzero share", line => line.Statistics?.NonzeroFraction) with
+                                    {
+                                        Colour = curve.Model == DemoCircuit.Dense ? Curve.Orange : Curve.Green,
+                                        Dots = true,
+                                    },
+                                }
+                            ),
+                        ]
+                    ),
+                    Charts.Lines(
+                        new ChartOptions("Learning rate", Step, "learning rate") { Zero = true },
+                        [.. curves.Select(curve => Over(curve, "learning rate", line => line.LearningRate))]
+                    )
+                )
+            );
 
-    private static XElement Small(string title, string label, PlotSeries[] series, bool logarithmic) =>
-        new LineChart
-        {
-            Title = title,
-            YLabel = label,
-            Series = series,
-            Width = 540,
-            Height = 190,
-            Logarithmic = logarithmic,
-            WithZero = true,
-        }.Draw();
+    private static Curve Over(TrainingCurve curve, string what, Func<TrainingMetrics, double?> value) =>
+        Curve.Through(
+            $"{curve.Model}, {what}",
+            curve.Metrics.Select(line => ((double)line.Step, value(line) ?? double.NaN)),
+            curve.Model == DemoCircuit.Dense ? Curve.Orange : Curve.Blue,
+            dots: false
+        );
 
     private static XElement? Table(IReadOnlyList<ReportCircuit> circuits) =>
         circuits.Count == 0
@@ -168,7 +136,7 @@ public static class ReportPage
             Loss(circuit.Measurements.LossWithoutCircuit),
             Loss(circuit.Measurements.LossEmpty),
             Loss(circuit.SearchSettings.TargetLoss),
-            E("span", A("class", circuit.Solved == true ? "ok" : "bad"), Headline.Verdict(circuit)),
+            E("span", A("class", circuit.Solved == true ? "good" : "bad wraps"), Headline.Verdict(circuit)),
             Percent(circuit.Measurements.Accuracy),
         ];
 
@@ -184,7 +152,7 @@ public static class ReportPage
                         + "the loss without it is high. "
                         + "Empty is the loss with every node frozen; guessing between two answers costs 0.693."
                 ),
-                Scroll(LossBars.Draw(circuits))
+                Charts.Losses(circuits)
             );
 
     private static XElement? Drawings(IReadOnlyList<ReportCircuit> circuits) =>
@@ -195,24 +163,23 @@ public static class ReportPage
                 E("h2", "Drawings"),
                 E(
                     "p",
-                    "Computation runs upwards. Circles are nodes with their channel; squares are the embedding of a residual channel. "
-                        + "Lines are nonzero weights: "
-                        + "blue positive, red negative, wider the larger. Grey dashed arcs join what writes a residual channel with "
-                        + "what reads it later; they are no edges. "
-                        + "Queries (q) and keys (k) steer where values (v) are taken from. Point at a node or line for its name and "
-                        + "numbers."
+                    "Computation runs upwards: embeddings at the bottom, logits on top. A column is a residual channel. Point at a node or "
+                        + "a line for its name and numbers; click a node, or move with the arrow keys, to see what it is connected to. "
+                        + "'view --run' shows the same circuits with all that is known of their nodes."
                 ),
-                circuits.Select(entry => Drawing(entry.Model, entry.Circuit))
+                Drawing("legend", new { }),
+                circuits.Select(entry => Drawn(entry))
             );
 
-    private static IEnumerable<XElement> Drawing(string model, Circuit circuit)
+    private static IEnumerable<XElement> Drawn(ReportCircuit entry)
     {
+        Circuit circuit = entry.Circuit;
         string counts =
             $"{Number(circuit.Nodes.Count)} of {Number(circuit.TotalNodes)} nodes and {Number(circuit.Edges.Count)} of "
             + $"{Number(circuit.TotalEdges)} edges";
-        string name = $"{circuit.Task}, {model} model";
+        string name = $"{circuit.Task}, {entry.Model} model";
         yield return E("h3", name);
-        if (model == DemoCircuit.Dense && circuit.Edges.Count > MostEdgesOfDenseDrawing)
+        if (entry.Model == DemoCircuit.Dense && circuit.Edges.Count > MostEdgesOfDenseDrawing)
         {
             yield return E("p", $"{counts}: too many to draw.");
             yield break;
@@ -221,14 +188,7 @@ public static class ReportPage
         yield return E("p", A("class", "soft"), counts + ".");
         if (circuit.Nodes.Count > 0)
         {
-            yield return Scroll(CircuitDrawing.Draw(circuit, $"Circuit of {name}: {counts}"));
+            yield return Drawing("circuit", new { title = $"Circuit of {name}: {counts}", document = entry.Document });
         }
     }
-
-    private static XElement Scroll(XElement drawing) => E("div", A("class", "scroll"), drawing);
-
-    private static string Style(string model) => model == DemoCircuit.Dense ? "dense" : "sparse";
-
-    private static List<(double X, double Y)> Points(TrainingCurve curve, Func<TrainingMetrics, double?> value) =>
-        [.. curve.Metrics.Where(line => value(line) is not null).Select(line => ((double)line.Step, value(line)!.Value))];
 }

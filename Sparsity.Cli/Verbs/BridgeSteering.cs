@@ -91,7 +91,10 @@ internal static class BridgeSteering
         {
             AtomicFile.WriteText(Path.Combine(folder, "steering.json"), JsonText.Write(result));
             AtomicFile.WriteText(Path.Combine(folder, "steering.csv"), Csv(result));
-            AtomicFile.WriteText(Path.Combine(folder, "steering.html"), SteeringPage.Render(result, what));
+            AtomicFile.WriteText(
+                Path.Combine(folder, "steering.html"),
+                Markup.Page($"Steering {what}", Markup.Drawing("steering", result))
+            );
             Terminal.Line($"written to {folder}: steering.json, steering.csv, steering.html");
         }
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using CommandLine;
 using Sparsity.Cli.Report;
+using Sparsity.Cli.Viewer;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Data;
@@ -109,6 +110,8 @@ internal sealed class DemoVerb : EngineVerb
         using OpenedRun run = Run.Open(model.Directory, engine);
         var config = new PruningConfig { Seed = Seed };
         PruningSubject subject = PruningSubject.Of(run) with { Name = model.Name };
+        using ModelShelf models = ModelShelf.At(folder => Run.Open(folder, engine), model.Directory);
+        var describer = new CircuitDescriber(models, circuit => TaskCatalogue.Find(circuit.Task));
         var found = new List<ReportCircuit>();
         foreach (string task in TaskNames)
         {
@@ -119,7 +122,8 @@ internal sealed class DemoVerb : EngineVerb
             ];
             string folder = OutputFolder.Create(Path.Combine(root, "circuits", model.Name, task));
             pruned.WriteTo(folder);
-            found.Add(new ReportCircuit(model.Name, pruned.Circuit));
+            var file = new CircuitFile(task, Path.Combine(folder, "circuit.json"));
+            found.Add(new ReportCircuit(model.Name, describer.Describe(file)));
         }
 
         return found;

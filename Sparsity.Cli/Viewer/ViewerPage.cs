@@ -1,5 +1,4 @@
 using System.Net;
-using System.Reflection;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
@@ -9,8 +8,9 @@ using Sparsity.Core.Model;
 namespace Sparsity.Cli.Viewer;
 
 /// <summary>
-/// The viewer's page as one file: style, script and, where given, documents inside. The modules under Viewer/Page keep their names: an
-/// import map leads viewer/NAME to their text. The page forbids itself every connection but to the server that sent it.
+/// A page as one file, the viewer or a report: style, script and data inside. The modules under Viewer/Page keep their names: an import map
+/// leads viewer/NAME to their text, so that the same modules load from a server and from disk. The page forbids itself every connection but
+/// to the server that sent it.
 /// </summary>
 internal static partial class ViewerPage
 {
@@ -34,40 +34,80 @@ internal static partial class ViewerPage
         )
     );
 
+    /// <summary>The viewer.</summary>
     /// <param name="title">Of the page.</param>
     /// <param name="documents">Path and JSON of what the page holds itself; empty where a server has them.</param>
     /// <param name="connects">Whether the page may ask the server it came from.</param>
-    public static string Render(string title, IEnumerable<(string Path, string Json)> documents, bool connects)
-    {
-        var parts = new Dictionary<string, string>
-        {
-            ["title"] = WebUtility.HtmlEncode(title),
-            ["connect"] = connects ? "'self'" : "'none'",
-            ["style"] = Asset("style.css") + Asset("graph.css"),
-            ["modules"] = ImportMap(),
-            ["documents"] = string.Concat(
-                documents
-                    .Prepend(Locations)
-                    .Select(document =>
-                        $"<script type=\"application/json\" "
-                        + $"id=\"document:{WebUtility.HtmlEncode(document.Path)}\">{InScript(document.Json)}</script>\n"
-                    )
-            ),
-        };
-        return Placeholder().Replace(Asset("index.html"), match => parts[match.Groups[1].Value]);
-    }
+    public static string Render(string title, IEnumerable<(string Path, string Json)> documents, bool connects) =>
+        Page(
+            title,
+            "main",
+            ["style.css", "viewer.css", "graph.css"],
+            Fill("viewer.html", new Dictionary<string, string> { ["title"] = WebUtility.HtmlEncode(title) }),
+            documents,
+            connects
+        );
 
-    private static string ImportMap()
+    /// <summary>A report: text and tables, and data in script elements that figures.js turns into drawings.</summary>
+    /// <param name="title">Of the page.</param>
+    /// <param name="body">Its markup.</param>
+    public static string RenderReport(string title, string body) =>
+        Page(title, "figures", ["style.css", "report.css", "graph.css"], body, documents: [], connects: false);
+
+    /// <summary>
+    /// JSON that neither HTML nor XML takes for markup. These characters can only stand in strings of it, which read the same escaped.
+    /// </summary>
+    public static string InScript(string json) =>
+        json.Replace("<", "\\u003c", StringComparison.Ordinal)
+            .Replace(">", "\\u003e", StringComparison.Ordinal)
+            .Replace("&", "\\u0026", StringComparison.Ordinal);
+
+    private static string Page(
+        string title,
+        string entry,
+        IEnumerable<string> styles,
+        string body,
+        IEnumerable<(string Path, string Json)> documents,
+        bool connects
+    ) =>
+        Fill(
+            "page.html",
+            new Dictionary<string, string>
+            {
+                ["title"] = WebUtility.HtmlEncode(title),
+                ["connect"] = connects ? "'self'" : "'none'",
+                ["style"] = string.Concat(styles.Select(Asset)),
+                ["body"] = body,
+                ["documents"] = string.Concat(
+                    documents
+                        .Prepend(Locations)
+                        .Select(document =>
+                            $"<script type=\"application/json\" "
+                            + $"id=\"document:{WebUtility.HtmlEncode(document.Path)}\">{InScript(document.Json)}</script>\n"
+                        )
+                ),
+                ["modules"] = ImportMap(entry),
+                ["entry"] = entry,
+            }
+        );
+
+    private static string Fill(string template, Dictionary<string, string> parts) =>
+        Placeholder().Replace(Asset(template), match => parts[match.Groups[1].Value]);
+
+    /// <summary>The entry and every module that it reaches.</summary>
+    private static string ImportMap(string entry)
     {
-        Assembly assembly = typeof(ViewerPage).Assembly;
-        Dictionary<string, string> modules = assembly
-            .GetManifestResourceNames()
-            .Where(name => name.StartsWith(Folder, StringComparison.Ordinal) && name.EndsWith(".js", StringComparison.Ordinal))
-            .Order(StringComparer.Ordinal)
-            .ToDictionary(
-                name => name[..^".js".Length],
-                name => "data:text/javascript;base64," + Convert.ToBase64String(Encoding.UTF8.GetBytes(Asset(name[Folder.Length..])))
-            );
+        var modules = new SortedDictionary<string, string>(StringComparer.Ordinal);
+        var wanted = new Queue<string>([entry]);
+        while (wanted.TryDequeue(out string? name))
+        {
+            string text = Asset(name + ".js");
+            if (modules.TryAdd(Folder + name, "data:text/javascript;base64," + Convert.ToBase64String(Encoding.UTF8.GetBytes(text))))
+            {
+                ImportedName().Matches(text).Select(match => match.Groups[1].Value).ToList().ForEach(wanted.Enqueue);
+            }
+        }
+
         return JsonSerializer.Serialize(new { imports = modules });
     }
 
@@ -80,11 +120,9 @@ internal static partial class ViewerPage
         return reader.ReadToEnd();
     }
 
-    /// <summary>
-    /// JSON that no HTML parser takes for the end of its script element. A less-than sign can only stand in a string of it.
-    /// </summary>
-    private static string InScript(string json) => json.Replace("<", "\\u003c", StringComparison.Ordinal);
-
     [GeneratedRegex(@"\{\{(\w+)\}\}")]
     private static partial Regex Placeholder();
+
+    [GeneratedRegex("""^import .*"viewer/(\w+)";$""", RegexOptions.Multiline)]
+    private static partial Regex ImportedName();
 }

@@ -6,7 +6,9 @@ namespace Sparsity.Kernels.Gpu;
 /// <summary>The accuracy of dense products on tensor cores.</summary>
 public enum GpuPrecision
 {
-    /// <summary>Each factor is the sum of two tf32 numbers, and three of their four products are summed: errors of float32's order.</summary>
+    /// <summary>
+    /// Each factor is the sum of two tf32 numbers, and three of their four products are summed: errors of float32's order.
+    /// </summary>
     Float32,
 
     /// <summary>Factors rounded to 11 significant bits, sums in float32.</summary>
@@ -19,7 +21,8 @@ internal interface ICudaKernel : IKernel;
 /// <summary>
 /// sums [16,8] += left [16,8] * right [8,8], by 32 neighbouring threads together. Thread i, with group = i / 4 and member = i % 4, holds:
 /// of the sums (group, 2 * member), (group, 2 * member + 1), (group + 8, 2 * member), (group + 8, 2 * member + 1); of the left factor
-/// (group, member), (group + 8, member), (group, member + 4), (group + 8, member + 4); of the right one (member, group), (member + 4, group).
+/// (group, member), (group + 8, member), (group, member + 4), (group + 8, member + 4); of the right one (member, group) and
+/// (member + 4, group).
 /// </summary>
 internal interface IMatrixUnit
 {

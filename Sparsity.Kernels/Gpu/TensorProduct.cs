@@ -51,7 +51,7 @@ internal static class TensorProduct
         }
     }
 
-    /// <summary>Whether small products of all forms are, within what the precision allows, those of the kernel without tensor cores.</summary>
+    /// <summary>Whether small products of all forms agree, as far as the precision goes, with the kernel without tensor cores.</summary>
     public static bool Agrees<TUnit>(GpuDevice device, GpuPrecision precision)
         where TUnit : struct, IMatrixUnit =>
         Agrees<ForwardForm, TUnit>(device, precision)
@@ -367,7 +367,9 @@ internal static class TensorProduct
         private const uint Mask = 0xFFFFE000;
         private const uint Exponent = 0x7F800000;
 
-        /// <summary>Rounds each number to the nearest tf32 and returns what that leaves over, NaN where the number is NaN or infinite.</summary>
+        /// <summary>
+        /// Rounds each number to the nearest tf32 and returns what that leaves over: NaN where the number is NaN or infinite.
+        /// </summary>
         public static Float4 Split(ref Float4 values)
         {
             Float4 low = default;

@@ -11,7 +11,7 @@ public class DemoSummaryTests
     [InlineData(null, "null")]
     public void JsonHasTheseFieldsInThisOrder(double? dense, string denseJson)
     {
-        ReportCircuit circuit = new(DemoCircuit.Sparse, SampleReport.Circuit("quotes", 1));
+        ReportCircuit circuit = SampleReport.Shown(DemoCircuit.Sparse, SampleReport.Circuit("quotes", 1));
         DemoSummary summary = SampleReport.Summary([circuit], dense);
 
         Assert.Equal(
@@ -28,7 +28,7 @@ public class DemoSummaryTests
     [Fact]
     public void JsonReadsBack()
     {
-        DemoSummary summary = SampleReport.Summary([new(DemoCircuit.Dense, SampleReport.Circuit("quotes", 2))]);
+        DemoSummary summary = SampleReport.Summary([SampleReport.Shown(DemoCircuit.Dense, SampleReport.Circuit("quotes", 2))]);
 
         DemoSummary read = JsonText.Read<DemoSummary>(JsonText.ParseObject(JsonText.Write(summary), "summary"), "summary");
 

@@ -1,21 +1,27 @@
-// Line charts: axes, curves, bands and marks; pointing at a chart tells the nearest point and brings its curve forward.
+// The charts of viewer and reports.
+// Lines: axes, curves, bands and marks; pointing at one tells the nearest point and brings its curve forward.
+// Bars: some for each of several things, on one axis.
 
-import { h, number, s } from "viewer/dom";
+import { h, loss, number, s } from "viewer/dom";
 import * as tooltip from "viewer/tooltip";
 
 const WIDTH = 560;
-const HEIGHT = 260;
+const HEIGHT = 270;
 const LEFT = 56;
 const RIGHT = WIDTH - 12;
-const TOP = 14;
+const TOP = 24;
 const BOTTOM = HEIGHT - 36;
+const BAR = 16;
+const LEFT_OF_BARS = 100;
+const VALUE = 44; // room for a number behind a bar
 const NEAR = 60; // pixels from the pointer to a point that is still told
 const COLOURS = ["var(--positive)", "var(--negative)", "var(--accent)", "var(--good)", "var(--ink)", "var(--soft)"];
 const DASHES = [null, "7 4", "2 3"];
 
 /**
- * series: [{ name, points: [[x, y, text]], dots, colour, dash, band: [[x, low, high]] }]; colour and dash are indices. dots: true for one at every point of the curve, or
- * points of their own [[x, y, text, hollow]].
+ * series: [{ name, points: [[x, y, text]], dots, colour, dash, thin, band: [[x, low, high]] }]; colour and dash are indices.
+ * dots: true for one at every point of the curve, or points of their own [[x, y, text, hollow]].
+ * thin: a curve that stands behind the others.
  * options: { title, x, y, logX, logY, zero, marks: [[name, y]] }.
  * Points whose x or y is not finite, or not positive on a logarithmic axis, are left out.
  */
@@ -24,7 +30,7 @@ export function lines(series, options) {
   const placed = ([px, py]) => usable(px, options.logX) && usable(py, options.logY);
   const drawn = series.map((entry, i) => {
     const points = entry.points.filter(placed);
-    return { ...entry, points, dots: entry.dots === true ? points : (entry.dots ?? []).filter(placed), stroke: COLOURS[(entry.colour ?? i) % COLOURS.length], dash: DASHES[(entry.dash ?? Math.floor(i / COLOURS.length)) % DASHES.length] };
+    return { ...entry, points, dots: entry.dots === true ? points : (entry.dots || []).filter(placed), stroke: COLOURS[(entry.colour ?? i) % COLOURS.length], dash: DASHES[(entry.dash ?? Math.floor(i / COLOURS.length)) % DASHES.length] };
   }).filter((entry) => entry.points.length > 0);
   if (drawn.length === 0) {
     return h("figure", { class: "chart" }, h("figcaption", {}, options.title), h("p", { class: "soft" }, "not recorded"));
@@ -38,13 +44,14 @@ export function lines(series, options) {
   const ring = s("circle", { class: "ring", r: 6, visibility: "hidden" });
   const curves = drawn.map((entry) => s("g", { class: "curve" },
     entry.band ? s("path", { class: "range", d: path([...entry.band.map(([px, low]) => [px, low]), ...entry.band.map(([px, , high]) => [px, high]).reverse()]) + "Z", fill: entry.stroke }) : null,
-    s("path", { class: "line", d: path(entry.points), stroke: entry.stroke, "stroke-dasharray": entry.dash }),
+    s("path", { class: entry.thin ? "line thin" : "line", d: path(entry.points), stroke: entry.stroke, "stroke-dasharray": entry.dash }),
     entry.dots.map((point) => s("circle", { class: point[3] ? "dot hollow" : "dot", cx: place(point)[0], cy: place(point)[1], r: 3.5, fill: entry.stroke, stroke: point[3] ? entry.stroke : null }))));
   const last = drawn.map((entry) => `${entry.name} ends at ${number(entry.points.at(-1)[1])}`);
   const svg = s("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, role: "img", "aria-label": `${options.title}: ${options.y} against ${options.x}. ${last.join("; ")}.` },
     y.ticks.map((tick) => [s("line", { class: "rule", x1: LEFT, x2: RIGHT, y1: round(y.at(tick)), y2: round(y.at(tick)) }), s("text", { class: "tick", x: LEFT - 6, y: round(y.at(tick) + 4), "text-anchor": "end" }, short(tick))]),
     x.ticks.map((tick) => s("text", { class: "tick", x: round(x.at(tick)), y: BOTTOM + 16, "text-anchor": "middle" }, short(tick))),
-    s("text", { class: "tick", x: (LEFT + RIGHT) / 2, y: HEIGHT - 5, "text-anchor": "middle" }, options.x),
+    s("text", { class: "tick", x: (LEFT + RIGHT) / 2, y: HEIGHT - 5, "text-anchor": "middle" }, axisName(options.x, options.logX)),
+    s("text", { class: "tick", x: 2, y: 10 }, axisName(options.y, options.logY)),
     marks.map(([name, value]) => [s("line", { class: "mark", x1: LEFT, x2: RIGHT, y1: y.at(value), y2: y.at(value) }), s("text", { class: "tick", x: RIGHT - 2, y: round(y.at(value) - 4), "text-anchor": "end" }, name)]),
     curves, ring);
 
@@ -73,9 +80,48 @@ export function lines(series, options) {
     drawn.length > 1 || drawn[0].band ? h("ul", { class: "legend" }, drawn.map((entry, i) => h("li", { onpointerenter: () => emphasise(i), onpointerleave: () => emphasise(null) }, swatch(entry), entry.name))) : null);
 }
 
+/**
+ * groups: [{ name, bars: [{ name, value, strong }], mark }]; mark is the place of a dashed line across a group's bars.
+ * Bars lie, so that any number of groups and any name has room.
+ * options: { title, x, mark: what the marks are }.
+ */
+export function bars(groups, options) {
+  const tall = 26 + Math.max(...groups.map((group) => group.bars.length)) * BAR + 10;
+  const floor = groups.length * tall;
+  const values = groups.flatMap((group) => [group.mark, ...group.bars.map((bar) => bar.value)]);
+  const x = scale(values, LEFT_OF_BARS, RIGHT - VALUE, false, true);
+  const drawn = groups.map((group, i) => {
+    const top = i * tall + 26;
+    const target = x.at(group.mark);
+    return s("g", {},
+      s("text", { class: "group-name", x: 0, y: top - 8 }, `${group.name} (${options.mark} ${loss(group.mark)})`),
+      group.bars.map((bar, j) => {
+        const end = x.at(Math.max(0, bar.value));
+        const y = top + j * BAR;
+        const beside = end < target && end + VALUE > target ? target : end; // the value keeps clear of the mark
+        return [
+          s("text", { class: "tick", x: LEFT_OF_BARS - 6, y: y + 10, "text-anchor": "end" }, bar.name),
+          s("rect", { class: bar.strong ? "bar" : "bar other", x: LEFT_OF_BARS, y, width: round(end - LEFT_OF_BARS), height: BAR - 3 }),
+          s("text", { class: "value", x: round(beside + 5), y: y + 10 }, loss(bar.value)),
+        ];
+      }),
+      s("line", { class: "mark", x1: round(target), x2: round(target), y1: top - 4, y2: top + group.bars.length * BAR }));
+  });
+  return h("figure", { class: "chart" }, h("figcaption", {}, options.title),
+    s("svg", { viewBox: `0 0 ${WIDTH} ${floor + 36}`, width: WIDTH, height: floor + 36, role: "img", "aria-label": options.title },
+      x.ticks.map((tick) => [
+        s("line", { class: "rule", x1: round(x.at(tick)), x2: round(x.at(tick)), y1: 0, y2: floor }),
+        s("text", { class: "tick", x: round(x.at(tick)), y: floor + 14, "text-anchor": "middle" }, short(tick)),
+      ]),
+      s("text", { class: "tick", x: (LEFT_OF_BARS + RIGHT - VALUE) / 2, y: floor + 31, "text-anchor": "middle" }, options.x),
+      drawn));
+}
+
+const axisName = (name, log) => (log ? `${name}, log scale` : name);
+
 /** A short piece of the curve, as dashed as it is. */
 const swatch = (entry) => s("svg", { class: "swatch", width: 22, height: 10, "aria-hidden": "true" }, entry.band ? s("rect", { class: "range", width: 22, height: 10, fill: entry.stroke }) : null,
-  s("line", { x1: 0, x2: 22, y1: 5, y2: 5, stroke: entry.stroke, "stroke-width": 2.5, "stroke-dasharray": entry.dash }));
+  s("line", { x1: 0, x2: 22, y1: 5, y2: 5, stroke: entry.stroke, "stroke-width": entry.thin ? 1 : 2.5, "stroke-dasharray": entry.dash }));
 
 function nearestPoint(drawn, place, at) {
   let nearest = null;

@@ -246,7 +246,7 @@ export class Graph {
       this.select(null);
     } else if (event.key === "Enter" && this.selected) {
       event.preventDefault();
-      find("panel").focus();
+      find("panel")?.focus(); // a report has none
     }
   }
 }

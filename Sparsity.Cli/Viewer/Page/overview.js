@@ -1,6 +1,7 @@
 // The panel while nothing is selected: what the drawing means, which nodes matter most, what the task looks like.
 
-import { count, fill, h, loss, number, s, signed } from "viewer/dom";
+import { count, fill, h, loss, number, signed } from "viewer/dom";
+import { legend } from "viewer/legend";
 import { promptsOf } from "viewer/statistics";
 import { reference } from "viewer/summary";
 import { plain } from "viewer/tokens";
@@ -14,7 +15,7 @@ export function overview(circuit, actions) {
     h("p", {}, "Point at a node or a line for its numbers, click a node for all that is known of it. Arrow keys follow edges."),
     h("p", { class: "soft" }, `${count(circuit.nodes.size)} nodes, ${count(circuit.edges.length)} edges, ${count(circuit.links.length)} residual links.`),
     imported(circuit.circuit),
-    legend(),
+    h("section", {}, h("h3", {}, "How to read it"), legend()),
     strongest(circuit, actions),
     task(circuit),
   ];
@@ -38,25 +39,6 @@ function imported({ imported: source, measurements: m }) {
         h("tbody", {}, parts.map(([part, value]) => h("tr", {}, h("th", { scope: "row" }, part), h("td", {}, loss(value)), h("td", {}, signed(Number((value - source.stored_loss).toPrecision(3))))))))),
     source.settings === null ? null : h("details", {}, h("summary", {}, "Settings of its search"), h("dl", { class: "numbers" },
       Object.entries(source.settings).map(([name, value]) => [h("dt", {}, name), h("dd", {}, typeof value === "number" ? number(value) : typeof value === "string" ? value : JSON.stringify(value))]))));
-}
-
-function legend() {
-  const sample = (...shapes) => s("svg", { class: "graph sample", width: 40, height: 18, "aria-hidden": "true" }, shapes);
-  const line = (kind) => s("path", { class: kind, d: "M3 9H37", "stroke-width": kind.startsWith("link") ? null : 3 });
-  const node = (r) => s("g", { class: "node" }, s("circle", { class: "shape", cx: 20, cy: 9, r: 6 }), r ? s("circle", { class: "effect", cx: 20, cy: 9, r }) : null);
-  const rows = [
-    [node(0), "a node; its number is its channel"],
-    [node(4.5), "the larger its dot, the more the loss rises without it"],
-    [s("g", { class: "embedding" }, s("rect", { class: "shape", x: 15, y: 4, width: 10, height: 10 })), "embedding of a residual channel, and the tokens that write it most"],
-    [s("g", { class: "logit" }, s("rect", { class: "shape", x: 15, y: 4, width: 10, height: 10, transform: "rotate(45 20 9)" })), "logit of an answer"],
-    [[s("rect", { class: "box", x: 3, y: 1, width: 34, height: 16, rx: 3 }), ["q", "k", "v"].map((part, i) => s("text", { class: "box-part", x: 7 + 10 * i, y: 13 }, part))], "an attention head: queries and keys choose where values are taken from"],
-    [line("edge positive"), "positive weight, wider the larger (or the more the loss rises without it: widths by effect)"],
-    [line("edge negative"), "negative weight"],
-    [s("g", { class: "node" }, s("path", { class: "bias positive", d: "M10 17L16 12", "stroke-width": 3 }), s("circle", { class: "shape", cx: 20, cy: 8, r: 6 })), "a bias, coloured and wide like a weight; not counted"],
-    [line("link"), "the same residual channel, written and read"],
-    [line("readout"), "what a channel adds to an answer's logit"],
-  ];
-  return h("section", {}, h("h3", {}, "How to read it"), h("ul", { class: "key" }, rows.map(([shapes, text]) => h("li", {}, sample(shapes), h("span", {}, text)))));
 }
 
 function strongest(circuit, actions) {

@@ -91,7 +91,7 @@ function verdicts(all, choose) {
 }
 
 /** Probabilities of both answers against strength, beside those along random directions. */
-function steering(report) {
+export function steering(report) {
   const { points } = report;
   const last = points.at(-1);
   const curves = (of) => [

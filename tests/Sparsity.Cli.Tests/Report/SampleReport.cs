@@ -1,4 +1,6 @@
+using System.Xml.Linq;
 using Sparsity.Cli.Report;
+using Sparsity.Cli.Viewer;
 using Sparsity.Core.Bridges;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Model;
@@ -172,6 +174,15 @@ internal static class SampleReport
             [.. circuits.Select(entry => DemoCircuit.Of(entry.Model, entry.Circuit))]
         );
 
+    /// <summary>A circuit as it is shown where its model is not known.</summary>
+    public static ReportCircuit Shown(string model, Circuit circuit) => new(model, new CircuitDocument(circuit, [], null, null, null));
+
     public static string Page(params ReportCircuit[] circuits) =>
         ReportPage.Render(Summary(circuits), [Curve(DemoCircuit.Sparse), Curve(DemoCircuit.Dense)], circuits);
+
+    /// <summary>The text, tables and data of a report, which are XML too.</summary>
+    public static XElement Read(string page) =>
+        XElement.Parse(
+            page[page.IndexOf("<main>", StringComparison.Ordinal)..(page.IndexOf("</main>", StringComparison.Ordinal) + "</main>".Length)]
+        );
 }
