@@ -157,8 +157,8 @@ table() {
 
 # What is trained: size, phase, precision. The measurements that matter most come first: the whole has a limit.
 runs="S-sparse-float32 L-sparse-float32 S-dense-float32 L-dense-float32"
-sizes="S L PAPER" shapes=all seconds=150 train_seconds=75 limit=${limit:-480}
-[ -n "$quick" ] && runs="TINY-sparse-float32 TINY-dense-float32" sizes=TINY shapes=odd seconds=480 train_seconds=180 limit=${limit:-900}
+shapes=all seconds=150 train_seconds=75 limit=${limit:-480}
+[ -n "$quick" ] && runs="TINY-sparse-float32 TINY-dense-float32" shapes=odd seconds=480 train_seconds=180 limit=${limit:-900}
 trap stopped INT TERM HUP
 if ! part devices 30 "$sparsity" devices --device "$device"; then refuse "the device cannot be used: $(tail -n 1 "$out/devices.log")"; fi
 if [ "$device" = auto ] && grep -q '^auto takes cpu' "$out/devices.log"; then
@@ -178,23 +178,28 @@ train $runs
 
 # The peer: the same step in PyTorch, on the same card.
 python=$(command -v python3 || true)
-if [ -z "$python" ]; then skip torch "there is no python3"
-elif ! "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' > /dev/null 2>&1; then skip torch "there is no PyTorch with CUDA"
-else
-  case $device in cuda:*) card=$device ;; *) card=cuda:0 ;; esac
-  for size in $sizes; do
-    part "torch-$size" 75 "$python" "$here/torch_step.py" "$size" --device "$card" --phase sparse --precision tf32 fp16 float32 --seconds 2 --json "$out/torch-$size"
-  done
+if [ -z "$python" ]; then skip torch "there is no python3"; python=
+elif ! "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' > /dev/null 2>&1; then skip torch "there is no PyTorch with CUDA"; python=
 fi
+case $device in cuda:*) card=$device ;; *) card=cuda:0 ;; esac
+peer() { # SIZE
+  [ -z "$python" ] ||
+    part "torch-$1" 75 "$python" "$here/torch_step.py" "$1" --device "$card" --phase sparse --precision tf32 fp16 float32 --seconds 2 --json "$out/torch-$1"
+}
 
-# Precisions that not every device has, and the paper's own size.
-if [ -z "$quick" ] && grep -q 'tf32 on tensor cores: [0-9]' "$out/train-S-sparse-float32.log"; then
-  more="PAPER-sparse-tf32 PAPER-sparse-float32 S-sparse-tf32 L-sparse-tf32 L-dense-tf32"
-  runs="$runs $more"
-  train $more
-elif [ -z "$quick" ]; then
-  runs="$runs PAPER-sparse-float32"
-  train PAPER-sparse-float32
+# With tf32, where the device has tensor cores for it; and the paper's own size.
+if [ -n "$quick" ]; then peer TINY
+else
+  tensor= paper=PAPER-sparse-float32
+  if grep -q 'tf32 on tensor cores: [0-9]' "$out/train-S-sparse-float32.log"; then
+    tensor="S-sparse-tf32 L-sparse-tf32 L-dense-tf32" paper="PAPER-sparse-tf32 PAPER-sparse-float32"
+  fi
+  runs="$runs $tensor $paper"
+  peer S
+  peer L
+  train $tensor ${paper%% *}
+  peer PAPER
+  [ "${paper%% *}" = "$paper" ] || train "${paper#* }"
 fi
 
 if [ -z "$quick" ]; then
