@@ -7,7 +7,7 @@ namespace Sparsity.Core;
 /// How this program reads a number from text, whatever the system's language: a sign, digits without leading zeros, and for fractional
 /// numbers a point and an exponent. No thousands separators, no spaces, nothing that is not finite: what is read is what was written.
 /// </summary>
-public static class NumberText
+internal static class NumberText
 {
     /// <summary>Reads a number of the type asked for.</summary>
     /// <returns>False for any other text, for a number outside the type's range, and for one so small that it would be read as 0.</returns>

@@ -3,7 +3,7 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels;
 
 /// <summary>An engine whose work can be timed; for benchmarks.</summary>
-public interface IMeasuredEngine : IComputeEngine
+internal interface IMeasuredEngine : IComputeEngine
 {
     /// <summary>
     /// Where the time of each kernel is added up; null for nowhere. On a GPU the host then waits for every kernel, so that runs take

@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace Sparsity.Kernels;
 
 /// <summary>Time spent in each kind of kernel since the last <see cref="Clear"/>; for benchmarks.</summary>
-public sealed class KernelTimes
+internal sealed class KernelTimes
 {
     private readonly Dictionary<Type, long> _ticks = [];
 

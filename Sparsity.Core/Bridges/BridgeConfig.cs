@@ -1,7 +1,7 @@
 namespace Sparsity.Core.Bridges;
 
 /// <summary>What bridges are before the first step.</summary>
-public enum BridgeStart
+internal enum BridgeStart
 {
     /// <summary>Random weights, scaled so that what a map gives is as large as the residual it stands for.</summary>
     Random,
@@ -17,7 +17,7 @@ public enum BridgeStart
 /// What bridges are and how they are trained (docs/method.md section 5): the weights of the loss's terms, the encoders' AbsTopK, and an
 /// optimiser of the bridges' own. How the sparse model is trained stands in its training configuration.
 /// </summary>
-public sealed record BridgeConfig
+internal sealed record BridgeConfig
 {
     /// <summary>Weight of the sparse model's next-token cross-entropy.</summary>
     public double CrossEntropyWeight { get; init; } = 1;

@@ -12,18 +12,18 @@ namespace Sparsity.Core.Bridges;
 /// <param name="AblatedLoss">The same with the residual replaced by the receiving model's mean residual at that place.</param>
 /// <param name="Recovered">(ablated loss - loss) / (ablated loss - dense loss): 1 where nothing of the dense model's loss is lost, 0 where
 /// the bridge is no better than the mean.</param>
-public sealed record HybridResult(double Nmse, double Kl, double Loss, double AblatedLoss, double Recovered);
+internal sealed record HybridResult(double Nmse, double Kl, double Loss, double AblatedLoss, double Recovered);
 
 /// <summary>Both directions at one place.</summary>
 /// <param name="Location">The residual's site, such as 0.resid_mid.</param>
 /// <param name="DenseToSparse">The sparse model from an encoded dense residual on.</param>
 /// <param name="SparseToDense">The dense model from a decoded sparse residual on.</param>
-public sealed record BridgeLocation(string Location, HybridResult DenseToSparse, HybridResult SparseToDense);
+internal sealed record BridgeLocation(string Location, HybridResult DenseToSparse, HybridResult SparseToDense);
 
 /// <summary>How well bridges connect two models; losses in nats.</summary>
 /// <param name="Tokens">Evaluation tokens.</param>
 /// <param name="KlSparse">KL(dense || sparse).</param>
-public sealed record BridgeEvaluation(
+internal sealed record BridgeEvaluation(
     long Tokens,
     double DenseLoss,
     double SparseLoss,

@@ -8,7 +8,7 @@ using Sparsity.Core.Runs;
 namespace Sparsity.Core.Bridges;
 
 /// <summary>bridge.json: which dense model the bridges of a run lead to, and their settings.</summary>
-public sealed record BridgeRecord
+internal sealed record BridgeRecord
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
 
@@ -35,7 +35,7 @@ public sealed record BridgeRecord
 /// name both models by their fingerprints.
 /// </summary>
 /// <param name="directory">The run's folder.</param>
-public sealed class BridgeFolder(string directory)
+internal sealed class BridgeFolder(string directory)
 {
     private const string DenseKey = "dense_fingerprint";
     private const string SparseKey = "sparse_fingerprint";

@@ -13,7 +13,7 @@ namespace Sparsity.Core.Bridges;
 /// <param name="NmseSparseToDense">NMSE(g(sparse residual), dense residual).</param>
 /// <param name="KlDenseToSparse">KL(dense || sparse model from f(dense residual) on).</param>
 /// <param name="KlSparseToDense">KL(dense || dense model from g(sparse residual) on).</param>
-public sealed record BridgeTerms(
+internal sealed record BridgeTerms(
     double DenseCrossEntropy,
     double CrossEntropy,
     double KlSparse,
@@ -60,7 +60,7 @@ public sealed record BridgeTerms(
 /// them: what they and the errors send back to each of those is summed first, and goes through the shared part once, with the sparse
 /// model's own gradient.
 /// </summary>
-public sealed class BridgeLoss : IDisposable
+internal sealed class BridgeLoss : IDisposable
 {
     private readonly IComputeEngine _engine;
     private readonly Coupling _coupling;

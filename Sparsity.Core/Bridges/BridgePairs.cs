@@ -7,7 +7,7 @@ namespace Sparsity.Core.Bridges;
 /// An encoder and a decoder for each residual that a sublayer reads, and for the final one where asked for (docs/method.md section 5):
 /// f: [B,T,D dense] -> linear -> AbsTopK -> [B,T,D sparse], and g: [B,T,D sparse] -> linear -> [B,T,D dense].
 /// </summary>
-public sealed class BridgePairs : IDisposable
+internal sealed class BridgePairs : IDisposable
 {
     /// <param name="engine">Where they live.</param>
     /// <param name="dense">The dense model.</param>
@@ -121,7 +121,7 @@ public sealed class BridgePairs : IDisposable
 }
 
 /// <summary>A linear map with a bias: weight [outputs, inputs].</summary>
-public sealed record BridgeMap(Parameter Weight, Parameter Bias)
+internal sealed record BridgeMap(Parameter Weight, Parameter Bias)
 {
     /// <summary>Overwrites <paramref name="output"/>.</summary>
     public void Forward(IComputeEngine engine, ActivationTensor input, ActivationTensor output) =>

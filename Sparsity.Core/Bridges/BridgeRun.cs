@@ -12,7 +12,7 @@ namespace Sparsity.Core.Bridges;
 /// Runs that train a sparse model and its bridges to a dense one: a run's folder with bridge.json and bridges.safetensors beside its other
 /// files.
 /// </summary>
-public static class BridgeRun
+internal static class BridgeRun
 {
     /// <summary>Begins a run.</summary>
     /// <param name="directory">A new or empty folder.</param>

@@ -11,7 +11,7 @@ namespace Sparsity.Core.Bridges;
 /// Trains a sparse model and the bridges to a frozen dense one together (docs/method.md section 5). The sparse model's update is that of
 /// <see cref="Trainer"/>, budgets and schedules included; the bridges have an optimiser of their own.
 /// </summary>
-public sealed class BridgeTrainer : Trainer
+internal sealed class BridgeTrainer : Trainer
 {
     private readonly Transformer _dense;
     private readonly Coupling _coupling;

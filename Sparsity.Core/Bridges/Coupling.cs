@@ -7,7 +7,7 @@ namespace Sparsity.Core.Bridges;
 /// <summary>
 /// A dense and a sparse model side by side on batches [B,T], with the bridges between their residuals and the hybrid passes through them.
 /// </summary>
-public sealed class Coupling : IDisposable
+internal sealed class Coupling : IDisposable
 {
     /// <summary>Of each location in <see cref="ErrorSums"/>: two of the encoder, two of the decoder.</summary>
     private const int SumsOfLocation = 4;

@@ -7,7 +7,7 @@ namespace Sparsity.Core.Bridges;
 /// <summary>
 /// A model run from a residual that did not come from its own sublayers: put there, then the sublayers from that place on, then the head.
 /// </summary>
-public sealed class HybridPass : IDisposable
+internal sealed class HybridPass : IDisposable
 {
     private readonly Transformer _model;
     private readonly LanguageModelLoss _loss;

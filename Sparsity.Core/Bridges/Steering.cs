@@ -11,7 +11,7 @@ namespace Sparsity.Core.Bridges;
 /// <summary>Mean probabilities of the two answers over the presented prompts.</summary>
 /// <param name="Counterfactual">Of the answer that is right after the counterfactual prompt: what steering should raise.</param>
 /// <param name="Presented">Of the answer that is right after the presented prompt.</param>
-public sealed record AnswerProbabilities(double Counterfactual, double Presented);
+internal sealed record AnswerProbabilities(double Counterfactual, double Presented);
 
 /// <summary>The probabilities at one strength.</summary>
 /// <param name="Strength">1 moves the node by all of its difference between the prompts.</param>
@@ -20,7 +20,7 @@ public sealed record AnswerProbabilities(double Counterfactual, double Presented
 /// <param name="Random">The dense model, steered along random directions of equal norm: mean over directions.</param>
 /// <param name="RandomLow">The lowest <see cref="AnswerProbabilities.Counterfactual"/> of a random direction.</param>
 /// <param name="RandomHigh">The highest.</param>
-public sealed record SteeringPoint(
+internal sealed record SteeringPoint(
     double Strength,
     AnswerProbabilities Dense,
     AnswerProbabilities Sparse,
@@ -34,7 +34,7 @@ public sealed record SteeringPoint(
 /// at the last token.</param>
 /// <param name="RmsRatio">RMS of the sparse residual / RMS of the dense residual where the node reads, mean over reference tokens.</param>
 /// <param name="DirectionNorm">Euclidean norm of what a difference of 1 adds to the dense model's normed residual at strength 1.</param>
-public sealed record SteeredNode(
+internal sealed record SteeredNode(
     [property: JsonPropertyName("name")] Node Node,
     double MeanDifference,
     double RmsRatio,
@@ -44,7 +44,7 @@ public sealed record SteeredNode(
 /// <summary>What steering did; the mean is over all presented prompts.</summary>
 /// <param name="Prompts">Presented prompts.</param>
 /// <param name="RandomDirections">Random directions per strength.</param>
-public sealed record SteeringResult(
+internal sealed record SteeringResult(
     IReadOnlyList<SteeredNode> Nodes,
     int Prompts,
     int RandomDirections,
@@ -71,7 +71,7 @@ public sealed record SteeringResult(
 /// the sparse RMS it is one of the sparse residual, which the decoder turns into one of the dense residual, which the dense norm divides by
 /// the dense RMS and multiplies by its own weights. Controls are random directions of equal norm.
 /// </summary>
-public sealed class Steering : IDisposable
+internal sealed class Steering : IDisposable
 {
     private readonly IComputeEngine _engine;
     private readonly IReadOnlyList<Node> _nodes;

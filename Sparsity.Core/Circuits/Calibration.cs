@@ -9,7 +9,7 @@ public sealed record CalibrationResult(double Scale, double Shift, double LossBe
 /// Fits scale and shift of a circuit's logit difference by L-BFGS (docs/method.md section 4), with backtracking until the loss falls
 /// enough.
 /// </summary>
-public static class Calibration
+internal static class Calibration
 {
     private const int Memory = 8;
 

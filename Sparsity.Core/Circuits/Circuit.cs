@@ -152,11 +152,11 @@ public sealed record Circuit
         ?? throw new BadInputException($"the circuit of {Task} has no settings of a search: it was imported. Use one that prune wrote.");
 
     /// <summary>All nodes of the model, among which its own are.</summary>
-    public NodeLayout LayoutIn(ModelConfig model) => new(model, Settings?.FinalResid ?? Imported?.FinalResid ?? false);
+    internal NodeLayout LayoutIn(ModelConfig model) => new(model, Settings?.FinalResid ?? Imported?.FinalResid ?? false);
 
     /// <summary>Its nodes among all nodes of its model.</summary>
     /// <exception cref="BadInputException">The model lacks one of them.</exception>
-    public NodeSet NodesIn(NodeLayout layout) => NodeSet.Of(layout, Nodes.Select(node => node.Node));
+    internal NodeSet NodesIn(NodeLayout layout) => NodeSet.Of(layout, Nodes.Select(node => node.Node));
 
     /// <exception cref="BadInputException">The file is missing, damaged or of a newer version, a name is none, a setting is out of range,
     /// or an edge ends outside.</exception>

@@ -8,7 +8,7 @@ namespace Sparsity.Core.Circuits;
 /// (attention's c_proj), act_in -> post_act (c_fc), post_act -> mlp.resid_delta (the MLP's c_proj). Residual writes and later reads meet by
 /// channel and are no edges.
 /// </summary>
-public sealed class CircuitGraph
+internal sealed class CircuitGraph
 {
     private readonly IReadOnlyList<Connection> _connections;
 

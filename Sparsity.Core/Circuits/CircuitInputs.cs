@@ -12,7 +12,7 @@ namespace Sparsity.Core.Circuits;
 /// </summary>
 /// <param name="Pairs">Prompts with their answers.</param>
 /// <param name="Means">One per node of the circuit's layout.</param>
-public sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] Means)
+internal sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] Means)
 {
     public const string PromptsName = "prompts.json";
 

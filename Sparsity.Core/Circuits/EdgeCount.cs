@@ -1,7 +1,7 @@
 namespace Sparsity.Core.Circuits;
 
 /// <summary>How edges of circuits are counted where circuits are compared.</summary>
-public static class EdgeCount
+internal static class EdgeCount
 {
     /// <summary>
     /// A circuit without edges counts as one edge: the logarithm of 0 would make a geometric mean 0 whatever the others are.

@@ -5,7 +5,7 @@ namespace Sparsity.Core.Circuits;
 /// <summary>
 /// Numbers all nodes of a model, in the order of computation: masks, means and scores of all nodes are arrays in this order.
 /// </summary>
-public sealed class NodeLayout
+internal sealed class NodeLayout
 {
     private readonly int[] _starts;
 

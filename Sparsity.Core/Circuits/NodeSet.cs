@@ -1,7 +1,7 @@
 namespace Sparsity.Core.Circuits;
 
 /// <summary>A set of nodes of one model, such as those of a circuit.</summary>
-public sealed class NodeSet
+internal sealed class NodeSet
 {
     private readonly bool[] _contains; // one per node of the layout
 

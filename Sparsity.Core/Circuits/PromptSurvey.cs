@@ -9,7 +9,7 @@ namespace Sparsity.Core.Circuits;
 /// </summary>
 /// <param name="Activations">By node: for each pair the activations at the tokens of the first prompt, and of the second.</param>
 /// <param name="Heads">Every attention head that has one of the nodes.</param>
-public sealed record PromptSurvey(IReadOnlyDictionary<Node, IReadOnlyList<double[][]>> Activations, IReadOnlyList<HeadPatterns> Heads)
+internal sealed record PromptSurvey(IReadOnlyDictionary<Node, IReadOnlyList<double[][]>> Activations, IReadOnlyList<HeadPatterns> Heads)
 {
     /// <summary>Runs the prompts once.</summary>
     /// <param name="model">Frozen.</param>
@@ -129,4 +129,4 @@ public sealed record PromptSurvey(IReadOnlyDictionary<Node, IReadOnlyList<double
 
 /// <summary>Where the tokens of each prompt look.</summary>
 /// <param name="Patterns">For each pair, of the first prompt and of the second: row t holds the weights on tokens 0 to t.</param>
-public sealed record HeadPatterns(int Layer, int Head, IReadOnlyList<double[][][]> Patterns);
+internal sealed record HeadPatterns(int Layer, int Head, IReadOnlyList<double[][][]> Patterns);

@@ -10,7 +10,7 @@ namespace Sparsity.Core.Data;
 /// Tokenized text for training: <c>NAME.bin</c>, the ids as little-endian 16-bit numbers and nothing else, and beside it <c>NAME.json</c>,
 /// which says how many there are and which tokenizer made them. Every document is followed by the end-of-text token.
 /// </summary>
-public sealed class TokenFile
+internal sealed class TokenFile
 {
     private TokenFile(ReadOnlyMemory<ushort> tokens, SideFile side)
     {

@@ -31,7 +31,7 @@ public interface IProcessGroup
 /// <summary>
 /// What a group is asked for besides; the answers are the same bits on every rank, and those of a process by itself for no group.
 /// </summary>
-public static class ProcessGroupExtensions
+internal static class ProcessGroupExtensions
 {
     /// <summary>Whether this process writes files and messages.</summary>
     public static bool IsLeader(this IProcessGroup? group) => group is null || group.Rank == 0;

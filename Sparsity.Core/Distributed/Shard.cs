@@ -5,7 +5,7 @@ namespace Sparsity.Core.Distributed;
 /// </summary>
 /// <param name="Index">From 1.</param>
 /// <param name="Count">How many shards there are.</param>
-public sealed record Shard(int Index, int Count)
+internal sealed record Shard(int Index, int Count)
 {
     /// <summary>Reads i/n.</summary>
     /// <exception cref="BadInputException">It is not of that form.</exception>

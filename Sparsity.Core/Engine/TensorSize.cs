@@ -3,7 +3,7 @@ namespace Sparsity.Core.Engine;
 /// <summary>
 /// How many numbers one tensor may hold: kernels count them with ints, and threads beyond the last must be countable too.
 /// </summary>
-public static class TensorSize
+internal static class TensorSize
 {
     /// <summary>2^31 - 1024.</summary>
     public const int Most = int.MaxValue - 1023;

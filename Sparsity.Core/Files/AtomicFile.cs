@@ -6,7 +6,7 @@ namespace Sparsity.Core.Files;
 /// Files that are either the old ones or the new ones, never halves: written under a temporary name, flushed to disk, renamed. And files
 /// that grow line by line. Everything this program writes goes through here.
 /// </summary>
-public static class AtomicFile
+internal static class AtomicFile
 {
     /// <param name="write">Writes all of it; the stream can seek.</param>
     /// <param name="previous">The name that a file already there gets; null to replace it. Between the two renames only

@@ -4,7 +4,7 @@ using System.Text.Json.Nodes;
 namespace Sparsity.Core.Files;
 
 /// <summary>The version that files of this program's own formats state as format_version.</summary>
-public static class FileFormat
+internal static class FileFormat
 {
     public const int Version = 1;
 

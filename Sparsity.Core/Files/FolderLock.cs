@@ -6,7 +6,7 @@ namespace Sparsity.Core.Files;
 /// Held while a process writes a run's folder, so that a second one is refused. The system gives it up with the process, however that ends.
 /// The file .lock is empty and stays; .lock.txt says who holds it, as on some systems a locked file cannot be read.
 /// </summary>
-public sealed class FolderLock : IDisposable
+internal sealed class FolderLock : IDisposable
 {
     /// <summary>Of the locked file, in the folder.</summary>
     public const string FileName = ".lock";

@@ -11,7 +11,7 @@ namespace Sparsity.Core.Files;
 /// How this program reads and writes JSON: unknown fields are refused, numbers are finite and do not depend on the culture, and every
 /// failure is one clear line.
 /// </summary>
-public static class JsonText
+internal static class JsonText
 {
     /// <summary>The options behind every JSON file of this project: indented, names as the records state them, or snake_case.</summary>
     public static JsonSerializerOptions Options { get; } =

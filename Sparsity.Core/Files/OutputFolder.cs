@@ -1,7 +1,7 @@
 namespace Sparsity.Core.Files;
 
 /// <summary>Folders that results are written into. Nothing that is there already is overwritten.</summary>
-public static class OutputFolder
+internal static class OutputFolder
 {
     /// <summary>Creates a folder, or takes an empty one.</summary>
     /// <param name="directory">The folder.</param>

@@ -4,7 +4,7 @@ namespace Sparsity.Core.Files;
 /// Paths that files of this program keep: written as full paths, and looked for again after whole folders were moved. What is found may be
 /// another file of the same name, so whoever uses it compares fingerprints.
 /// </summary>
-public static class RecordedPath
+internal static class RecordedPath
 {
     /// <summary>
     /// Where the thing may be now, the likeliest first: where it was; and, for each folder from <paramref name="holder"/> upwards, that

@@ -36,7 +36,7 @@ public sealed record SamplingConfig
     /// <summary>Draws a token.</summary>
     /// <param name="logits">[V]; of equal ones the lower id counts as the likelier. Minus infinity is never drawn.</param>
     /// <param name="random">Advanced by one number unless the temperature is 0.</param>
-    public int Draw(ReadOnlySpan<float> logits, RandomSource random)
+    internal int Draw(ReadOnlySpan<float> logits, RandomSource random)
     {
         int likeliest = 0;
         for (int token = 1; token < logits.Length; token++)

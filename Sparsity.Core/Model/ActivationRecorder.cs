@@ -8,7 +8,7 @@ namespace Sparsity.Core.Model;
 /// </summary>
 /// <param name="engine">The model's.</param>
 /// <param name="isWanted">Which sites.</param>
-public sealed class ActivationRecorder(IComputeEngine engine, Func<Site, bool> isWanted) : ISiteHook
+internal sealed class ActivationRecorder(IComputeEngine engine, Func<Site, bool> isWanted) : ISiteHook
 {
     private readonly Dictionary<Site, float[]> _activations = [];
     private readonly Dictionary<Site, float[]> _gradients = [];

@@ -5,7 +5,7 @@ namespace Sparsity.Core.Model;
 /// <summary>
 /// What attention remembers of the tokens that a sequence began with. A <see cref="ForwardState"/> that has one continues the sequence.
 /// </summary>
-public sealed class AttentionCache : IDisposable
+internal sealed class AttentionCache : IDisposable
 {
     /// <param name="engine">The model's.</param>
     /// <param name="config">The model; the cache has room for block_size tokens.</param>

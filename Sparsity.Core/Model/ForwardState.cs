@@ -5,7 +5,7 @@ namespace Sparsity.Core.Model;
 /// <summary>
 /// The activations of one pass over a batch [B,T], kept for the backward pass; allocated once per batch shape and used again and again.
 /// </summary>
-public sealed class ForwardState : IDisposable
+internal sealed class ForwardState : IDisposable
 {
     private readonly ModelConfig _config;
     private readonly bool _keepsInputs;
@@ -221,7 +221,7 @@ internal sealed class MlpState(
 }
 
 /// <summary>The gradients in flight during a backward pass over a batch [B,T].</summary>
-public sealed class BackwardState : IDisposable
+internal sealed class BackwardState : IDisposable
 {
     private readonly ModelConfig _config;
     private readonly PassMemory _memory;

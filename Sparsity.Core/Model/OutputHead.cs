@@ -5,7 +5,7 @@ namespace Sparsity.Core.Model;
 /// <summary>
 /// final_resid -> ln_f -> lm_head -> + final_logits_bias + bigram_table[token] -> logits, for all tokens of a batch or for picked ones.
 /// </summary>
-public sealed class OutputHead(ModelParameters parameters)
+internal sealed class OutputHead(ModelParameters parameters)
 {
     private readonly IComputeEngine _engine = parameters.Engine;
     private readonly ModelConfig _config = parameters.Config;
@@ -65,7 +65,7 @@ public sealed class OutputHead(ModelParameters parameters)
 }
 
 /// <summary>The head's activations for [B,P] tokens, and the mean cross-entropy there.</summary>
-public sealed class HeadState : IDisposable
+internal sealed class HeadState : IDisposable
 {
     private readonly IComputeEngine _engine;
 

@@ -1,7 +1,7 @@
 namespace Sparsity.Core.Model;
 
 /// <summary>The one table of the places of a layer: their names, which of them hold nodes, and what nodes there are.</summary>
-public static class SiteKinds
+internal static class SiteKinds
 {
     /// <summary>
     /// AbsTopK at the start of every layer: on the embedding too, and not after the last layer. Not in the official code.

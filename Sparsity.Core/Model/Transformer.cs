@@ -27,21 +27,21 @@ public sealed class Transformer
 
     public ModelConfig Config { get; }
 
-    public OutputHead Head { get; }
+    internal OutputHead Head { get; }
 
     /// <summary>2L.</summary>
-    public int Sublayers => 2 * Config.NLayer;
+    internal int Sublayers => 2 * Config.NLayer;
 
     /// <param name="sequences">B.</param>
     /// <param name="tokens">T, at most block_size.</param>
     /// <param name="cache">The tokens that came before, for generation.</param>
-    public ForwardState CreateForwardState(int sequences, int tokens, AttentionCache? cache = null) =>
+    internal ForwardState CreateForwardState(int sequences, int tokens, AttentionCache? cache = null) =>
         new(_engine, Config, sequences, tokens, keepsInputs: Parameters.Trained.Any(), cache);
 
-    public BackwardState CreateBackwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
+    internal BackwardState CreateBackwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
 
     /// <summary>From token ids to final_resid.</summary>
-    public void Forward(ForwardState state)
+    internal void Forward(ForwardState state)
     {
         Embed(state);
         for (int sublayer = 0; sublayer < Sublayers; sublayer++)
@@ -57,7 +57,7 @@ public sealed class Transformer
     /// <param name="state">All tokens [B,T].</param>
     /// <param name="positions">[B,P]: those wanted.</param>
     /// <param name="picked">Takes them over, as in <see cref="IComputeEngine.GatherTokens"/>; its final_resid is the result.</param>
-    public void Forward(ForwardState state, TokenTensor positions, ForwardState picked)
+    internal void Forward(ForwardState state, TokenTensor positions, ForwardState picked)
     {
         int lastAttention = Sublayers - 2;
         Embed(state);
@@ -82,7 +82,7 @@ public sealed class Transformer
     /// <summary>From the gradient of final_resid, in <paramref name="gradients"/>.Residual, to the embeddings.</summary>
     /// <param name="finished">Called after each sublayer, and with -1 after the embeddings: gradients of parameters with that
     /// <see cref="ParameterSpec.Sublayer"/> are done.</param>
-    public void Backward(ForwardState state, BackwardState gradients, Action<int>? finished = null)
+    internal void Backward(ForwardState state, BackwardState gradients, Action<int>? finished = null)
     {
         if (gradients.Positions is not null)
         {
@@ -103,7 +103,7 @@ public sealed class Transformer
     /// From the gradient of final_resid in <paramref name="pickedGradients"/>.Residual, after the forward pass of the same tokens.
     /// Gradients of position embeddings are not carried over: for frozen models.
     /// </summary>
-    public void BackwardPicked(
+    internal void BackwardPicked(
         ForwardState state,
         BackwardState gradients,
         TokenTensor positions,
@@ -127,7 +127,7 @@ public sealed class Transformer
     }
 
     /// <summary>Token ids to the first residual; overwrites it.</summary>
-    public void Embed(ForwardState state)
+    internal void Embed(ForwardState state)
     {
         bool concatenated = Config.DPosEmb is not null;
         WeightTensor positions = Parameters[ParameterNames.Position].Value;
@@ -148,7 +148,7 @@ public sealed class Transformer
     }
 
     /// <summary>Reads residual <paramref name="sublayer"/>, overwrites the next.</summary>
-    public void ForwardSublayer(ForwardState state, int sublayer)
+    internal void ForwardSublayer(ForwardState state, int sublayer)
     {
         if (sublayer % 2 == 0)
         {
@@ -179,7 +179,7 @@ public sealed class Transformer
     /// Turns gradients.Residual from the gradient of residual <paramref name="sublayer"/> + 1 into that of residual
     /// <paramref name="sublayer"/>.
     /// </summary>
-    public void BackwardSublayer(ForwardState state, BackwardState gradients, int sublayer)
+    internal void BackwardSublayer(ForwardState state, BackwardState gradients, int sublayer)
     {
         BackwardDelta(state, gradients, sublayer);
         if (sublayer % 2 == 0)
@@ -207,7 +207,7 @@ public sealed class Transformer
     }
 
     /// <summary>From the gradient of the first residual into those of the embeddings.</summary>
-    public void BackwardEmbed(ForwardState state, BackwardState gradients)
+    internal void BackwardEmbed(ForwardState state, BackwardState gradients)
     {
         BeforeSite(state, SiteOfResidual(Config, 0), gradients.Residual);
         WeightTensor? positionGradient = Parameters[ParameterNames.Position].Gradient;
@@ -223,7 +223,7 @@ public sealed class Transformer
     }
 
     /// <summary>The site at which residual i is seen.</summary>
-    public static Site SiteOfResidual(ModelConfig config, int i) =>
+    internal static Site SiteOfResidual(ModelConfig config, int i) =>
         i == 2 * config.NLayer ? Site.Final : new Site(i / 2, i % 2 == 0 ? SiteKind.ResidIn : SiteKind.ResidMid);
 
     /// <summary>Everything that acts at a site, forward: AbsTopK, then the hooks.</summary>

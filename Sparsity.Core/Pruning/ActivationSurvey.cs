@@ -5,7 +5,7 @@ using Sparsity.Core.Tokenization;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>Measures what the nodes of a circuit do: <see cref="CircuitActivations"/>.</summary>
-public static class ActivationSurvey
+internal static class ActivationSurvey
 {
     private const int Bins = 40;
     private const int TokensBefore = 15;

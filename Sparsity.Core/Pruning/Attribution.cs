@@ -6,7 +6,7 @@ namespace Sparsity.Core.Pruning;
 /// <summary>
 /// The baseline that mask training is compared with: nodes ranked by gradient times (activation - mean), summed over prompts and tokens.
 /// </summary>
-public static class Attribution
+internal static class Attribution
 {
     /// <summary>Growth of the number of nodes from one trial to the next until the target is met.</summary>
     private const double Growth = 1.3;

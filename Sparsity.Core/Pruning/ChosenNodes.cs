@@ -8,4 +8,4 @@ namespace Sparsity.Core.Pruning;
 /// <param name="KCoef">Penalty of the mask training; 0 for none.</param>
 /// <param name="SelectionLoss">Task loss on the selection prompts.</param>
 /// <param name="PassesSelection">Whether that is low enough, with the selection's margin.</param>
-public sealed record ChosenNodes(NodeSet Nodes, double[] Scores, double KCoef, double SelectionLoss, bool PassesSelection);
+internal sealed record ChosenNodes(NodeSet Nodes, double[] Scores, double KCoef, double SelectionLoss, bool PassesSelection);

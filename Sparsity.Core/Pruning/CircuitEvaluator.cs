@@ -9,7 +9,7 @@ namespace Sparsity.Core.Pruning;
 /// <param name="Training">For mask training, batch after batch.</param>
 /// <param name="Selection">From the training templates: circuits are chosen on them.</param>
 /// <param name="Test">From other templates: circuits are reported on them.</param>
-public sealed record TaskPrompts(
+internal sealed record TaskPrompts(
     IReadOnlyList<TokenizedPair> Training,
     IReadOnlyList<TokenizedPair> Selection,
     IReadOnlyList<TokenizedPair> Test
@@ -25,7 +25,7 @@ public sealed record TaskPrompts(
 }
 
 /// <summary>Runs a frozen model with any choice of nodes active and the rest frozen, and measures circuits so.</summary>
-public sealed class CircuitEvaluator : IDisposable
+internal sealed class CircuitEvaluator : IDisposable
 {
     private const int EvaluationPairs = 32;
     private const int TokensShown = 8;

@@ -8,14 +8,14 @@ namespace Sparsity.Core.Pruning;
 /// <param name="Step">Of mask training, from 1; 0 while the mask is made discrete.</param>
 /// <param name="Loss">Task loss.</param>
 /// <param name="Nodes">Nodes kept at the moment.</param>
-public readonly record struct PruningProgress(double KCoef, int Step, double Loss, int Nodes);
+internal readonly record struct PruningProgress(double KCoef, int Step, double Loss, int Nodes);
 
 /// <summary>
 /// Prunes a frozen model to the circuit of a task (docs/method.md section 4): for each penalty trains a mask; for each target loss ranks
 /// nodes by tau, bisects for the fewest that meet it, drops dead ends, and keeps the circuit with the fewest edges among those whose
 /// removal also breaks the task.
 /// </summary>
-public sealed class CircuitSearch : IDisposable
+internal sealed class CircuitSearch : IDisposable
 {
     private const int ProgressSteps = 50;
 

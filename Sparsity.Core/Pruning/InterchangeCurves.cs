@@ -6,12 +6,12 @@ namespace Sparsity.Core.Pruning;
 /// <summary>A point of an interchange curve.</summary>
 /// <param name="Fraction">Share of the circuit's nodes whose activations come from the other run.</param>
 /// <param name="Loss">Task loss in nats.</param>
-public sealed record InterchangePoint(double Fraction, double Loss);
+internal sealed record InterchangePoint(double Fraction, double Loss);
 
 /// <summary>Loss curves of interchanged activations; node for node the same prompt and token.</summary>
 /// <param name="FullIntoCircuit">The circuit, with a growing share of its nodes set to what they are in the full model.</param>
 /// <param name="CircuitIntoFull">The full model, with a growing share of the circuit's nodes set to what they are in the circuit.</param>
-public sealed record InterchangeCurves(IReadOnlyList<InterchangePoint> FullIntoCircuit, IReadOnlyList<InterchangePoint> CircuitIntoFull)
+internal sealed record InterchangeCurves(IReadOnlyList<InterchangePoint> FullIntoCircuit, IReadOnlyList<InterchangePoint> CircuitIntoFull)
 {
     private const int Orders = 2;
 

@@ -9,7 +9,7 @@ namespace Sparsity.Core.Pruning;
 /// <summary>A mask as training left it.</summary>
 /// <param name="KCoef">Penalty per kept node.</param>
 /// <param name="Tau">One per node.</param>
-public sealed record TrainedMask(double KCoef, double[] Tau)
+internal sealed record TrainedMask(double KCoef, double[] Tau)
 {
     /// <summary>Nodes with tau >= 0.</summary>
     public int Kept => Tau.Count(tau => tau >= 0);
@@ -18,7 +18,7 @@ public sealed record TrainedMask(double KCoef, double[] Tau)
 /// <summary>
 /// mask_state.json: where the mask training of one circuit search stands, so that an interrupted one goes on bit for bit.
 /// </summary>
-public sealed class MaskCheckpoint
+internal sealed class MaskCheckpoint
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(20);
 

@@ -9,7 +9,7 @@ namespace Sparsity.Core.Pruning;
 /// takes the derivative of sigmoid(tau / temperature) for that of the step function. AdamW, gradient clipping, tau clamped to [-1, 1] after
 /// each step.
 /// </summary>
-public sealed class MaskTraining
+internal sealed class MaskTraining
 {
     private readonly PruningConfig _config;
     private readonly MaskedRunner _masked;

@@ -5,7 +5,7 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>Runs a frozen model on pairs of prompts with a mask over all its nodes.</summary>
-public sealed class MaskedRunner : IDisposable
+internal sealed class MaskedRunner : IDisposable
 {
     /// <param name="model">Frozen.</param>
     /// <param name="layout">Its nodes.</param>

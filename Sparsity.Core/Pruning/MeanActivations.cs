@@ -6,7 +6,7 @@ using Sparsity.Core.Training;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>The mean activation of every node over pretraining tokens: what masked nodes are frozen at.</summary>
-public static class MeanActivations
+internal static class MeanActivations
 {
     /// <summary>Windows of a batch.</summary>
     internal const int Sequences = 16;

@@ -6,7 +6,7 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>Replaces the activations of chosen nodes by two values each: above and below a threshold (paper, appendix C).</summary>
-public sealed class NodeBinarisation(IComputeEngine engine) : ISiteHook
+internal sealed class NodeBinarisation(IComputeEngine engine) : ISiteHook
 {
     private readonly Dictionary<Node, (float Threshold, float Low, float High)> _levels = [];
 

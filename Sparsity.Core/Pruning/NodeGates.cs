@@ -8,7 +8,7 @@ namespace Sparsity.Core.Pruning;
 /// A mask over all nodes as a site hook: x * mask + replacement * (1 - mask) at each node location, the same for all prompts and positions,
 /// and the gradient of the loss with respect to the mask, taken as real numbers.
 /// </summary>
-public sealed class NodeGates : ISiteHook, IDisposable
+internal sealed class NodeGates : ISiteHook, IDisposable
 {
     private readonly IComputeEngine _engine;
     private readonly Dictionary<Site, Gate> _gates = [];

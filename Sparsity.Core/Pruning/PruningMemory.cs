@@ -9,7 +9,7 @@ namespace Sparsity.Core.Pruning;
 /// What pruning takes of a device's memory, in bytes: the same code runs on an engine that only counts, with the longest prompts and for
 /// one step.
 /// </summary>
-public static class PruningMemory
+internal static class PruningMemory
 {
     /// <summary>Of a search for circuits from beginning to end, the model's weights included.</summary>
     /// <param name="memory">The device's.</param>

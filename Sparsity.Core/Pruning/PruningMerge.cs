@@ -8,7 +8,7 @@ namespace Sparsity.Core.Pruning;
 /// Joins the folders of a sweep's shards into the folder that one run of all of it would have made, byte for byte; doing it again changes
 /// nothing.
 /// </summary>
-public static class PruningMerge
+internal static class PruningMerge
 {
     private const string PlanName = "prune.json";
 

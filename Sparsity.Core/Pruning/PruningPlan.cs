@@ -7,7 +7,7 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>prune.json: everything that a folder of circuits was asked for, so that an interrupted run can go on.</summary>
-public sealed record PruningPlan
+internal sealed record PruningPlan
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
 
@@ -124,10 +124,10 @@ public sealed record PruningPlan
 
 /// <summary>One search.</summary>
 /// <param name="Task">Name or path.</param>
-public readonly record struct PruningJob(string Task, ulong Seed);
+internal readonly record struct PruningJob(string Task, ulong Seed);
 
 /// <summary>What became of a task.</summary>
-public enum PruningStatus
+internal enum PruningStatus
 {
     /// <summary><see cref="Circuit.Solved"/>.</summary>
     Solved,
@@ -146,7 +146,7 @@ public enum PruningStatus
 /// <param name="Reason">Why a task was skipped.</param>
 /// <param name="Verdict">Of faithfulness.json, where one was asked for.</param>
 /// <param name="Folder">Of circuit.json and activations.json, below the run's folder.</param>
-public sealed record PruningResult(
+internal sealed record PruningResult(
     string Task,
     ulong Seed,
     double TargetLoss,
@@ -166,10 +166,10 @@ public sealed record PruningResult(
 /// <summary>Size of the circuits of one seed at one target.</summary>
 /// <param name="Solved">Solved tasks.</param>
 /// <param name="GeometricMeanEdges">Over the solved ones (docs/method.md section 4); null where there are none.</param>
-public sealed record PruningTotal(ulong Seed, double TargetLoss, int Solved, double? GeometricMeanEdges);
+internal sealed record PruningTotal(ulong Seed, double TargetLoss, int Solved, double? GeometricMeanEdges);
 
 /// <summary>results.json.</summary>
-public sealed record PruningResults(IReadOnlyList<PruningResult> Results)
+internal sealed record PruningResults(IReadOnlyList<PruningResult> Results)
 {
     /// <summary>Reads results.json.</summary>
     /// <exception cref="BadInputException">It is missing or damaged.</exception>

@@ -9,7 +9,7 @@ namespace Sparsity.Core.Pruning;
 /// in results.json and is not done again; the masks of a search that was interrupted go on from where they were. Results do not depend on
 /// how many run at a time.
 /// </summary>
-public sealed class PruningRun : IDisposable
+internal sealed class PruningRun : IDisposable
 {
     private readonly PruningPlan _plan;
     private readonly FolderLock _folderLock;

@@ -11,7 +11,7 @@ namespace Sparsity.Core.Pruning;
 /// <param name="LossWithoutCircuit">On the selection prompts.</param>
 /// <param name="Score">Lower is better: the edges of a circuit that meets the target and is necessary; others come after all of
 /// these.</param>
-public sealed record SearchTrial(
+internal sealed record SearchTrial(
     int Trial,
     double KCoef,
     double Lr,
@@ -38,7 +38,7 @@ public sealed record SearchTrial(
 /// never worse than that on the selection prompts; the rest of the first round varies the centre, and each later trial one of the four best
 /// of all rounds before. What a trial tries depends on the seed and the earlier rounds only.
 /// </summary>
-public static class SettingsSearch
+internal static class SettingsSearch
 {
     private const int RoundTrials = 8;
     private const int Parents = 4;

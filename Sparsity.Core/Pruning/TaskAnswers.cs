@@ -6,7 +6,7 @@ namespace Sparsity.Core.Pruning;
 /// <param name="Loss">Mean loss in nats, of the kind that was asked for.</param>
 /// <param name="Accuracy">Share of prompts whose right answer has the larger logit.</param>
 /// <param name="Probabilities">Probability of the right answer after the first and after the second prompt of each pair.</param>
-public sealed record TaskAnswers(double Loss, double Accuracy, IReadOnlyList<(double First, double Second)> Probabilities)
+internal sealed record TaskAnswers(double Loss, double Accuracy, IReadOnlyList<(double First, double Second)> Probabilities)
 {
     /// <summary>Mean probability of the first answer after first prompts, where it is right.</summary>
     public double ProbabilityA => Probabilities.Average(pair => pair.First);

@@ -110,9 +110,9 @@ public sealed class TaskPruning : IDisposable
     public static TaskPruning Create(PruningSubject subject, PromptTask task, PruningConfig config) =>
         TryCreate(subject, task, config, out string reason) ?? throw new BadInputException($"task {task.Name} cannot be posed: {reason}");
 
-    public CircuitEvaluator Evaluator { get; }
+    internal CircuitEvaluator Evaluator { get; }
 
-    public TaskPrompts Prompts { get; }
+    internal TaskPrompts Prompts { get; }
 
     /// <summary>Task loss of the whole model on test prompts.</summary>
     public double LossFullModel => Evaluator.Loss(NodeSet.All(Evaluator.Layout), Prompts.Test);
@@ -126,7 +126,7 @@ public sealed class TaskPruning : IDisposable
     /// <param name="checkpoint">Where an interrupted training stands and is kept; null to keep nothing.</param>
     /// <param name="progress">Called now and then.</param>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
-    public IReadOnlyList<PrunedTask> Find(
+    internal IReadOnlyList<PrunedTask> Find(
         IReadOnlyList<double> targets,
         MaskCheckpoint? checkpoint = null,
         Action<PruningProgress>? progress = null,
@@ -152,7 +152,7 @@ public sealed class TaskPruning : IDisposable
     /// <summary>Measures a choice of nodes on the test prompts.</summary>
     /// <param name="chosen">The nodes.</param>
     /// <param name="target">The loss they were to meet.</param>
-    public PrunedTask Describe(ChosenNodes chosen, double target)
+    internal PrunedTask Describe(ChosenNodes chosen, double target)
     {
         Circuit circuit = Evaluator.Describe(chosen.Nodes, chosen, _task.Task.Name, _subject.Name, _subject.Tokenizer, Prompts);
         circuit = circuit with { TaskFile = _task.Task.File, Settings = _config with { TargetLoss = target } };
@@ -187,7 +187,7 @@ public sealed class TaskPruning : IDisposable
     }
 
     /// <summary>The same prompts, with the two answers exchanged in a random half of the pairs: nothing is left to find.</summary>
-    public TaskPruning WithShuffledLabels()
+    internal TaskPruning WithShuffledLabels()
     {
         return new TaskPruning(
             _subject,

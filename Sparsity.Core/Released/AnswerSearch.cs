@@ -8,7 +8,7 @@ namespace Sparsity.Core.Released;
 /// stored. Where several pairs have it, the
 /// one that the model finds most probable.
 /// </summary>
-public sealed class AnswerSearch
+internal sealed class AnswerSearch
 {
     // The 256 tokens that are most probable in a half are enough: an answer that a model does not think of is no task it can do.
     private const int MostCandidates = 256;

@@ -11,7 +11,7 @@ namespace Sparsity.Core.Released;
 /// <summary>Pretraining text to measure mean activations on.</summary>
 /// <param name="Name">For the record.</param>
 /// <param name="ContextTokens">T of the windows.</param>
-public sealed record PretrainingText(string Name, ReadOnlyMemory<ushort> Tokens, int ContextTokens);
+internal sealed record PretrainingText(string Name, ReadOnlyMemory<ushort> Tokens, int ContextTokens);
 
 /// <summary>
 /// Turns released circuits into circuits of this program: edges from the model's weights, losses measured again, effects as the file has
@@ -21,7 +21,7 @@ public sealed record PretrainingText(string Name, ReadOnlyMemory<ushort> Tokens,
 /// <param name="modelName">For the record.</param>
 /// <param name="model">Frozen.</param>
 /// <param name="tokenizer">The model's; null where it has none: then only logits can tell the answers.</param>
-public sealed partial class CircuitImport(string modelName, Transformer model, TextTokenizer? tokenizer)
+internal sealed partial class CircuitImport(string modelName, Transformer model, TextTokenizer? tokenizer)
 {
     /// <summary>What the files of the release are called.</summary>
     public const string FileName = "viz_data.pt";

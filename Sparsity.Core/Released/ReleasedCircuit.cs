@@ -6,7 +6,7 @@ namespace Sparsity.Core.Released;
 /// <summary>
 /// A circuit as the official release stores it: viz_data.pt. Numbers are the file's own; losses of tasks are twice the nats per prompt.
 /// </summary>
-public sealed record ReleasedCircuit
+internal sealed record ReleasedCircuit
 {
     /// <summary>
     /// What the file's task losses are divided by to get nats per prompt: the official loss is a sum over a pair where the paper takes the

@@ -10,7 +10,7 @@ namespace Sparsity.Core.Released;
 /// Reads a <see cref="ReleasedCircuit"/> and checks that it belongs to a model. Structure: the official page's viz.py, which is the only
 /// documentation there is.
 /// </summary>
-public sealed class ReleasedCircuitReader
+internal sealed class ReleasedCircuitReader
 {
     private const string Bias = "bias";
 

@@ -10,7 +10,7 @@ namespace Sparsity.Core.Released;
 /// beside its tasks. Nothing published reads
 /// it; a dictionary of location to numbers is what is taken for its form.
 /// </summary>
-public static class ReleasedMeans
+internal static class ReleasedMeans
 {
     public const string FileName = "mean_baseline_pretrain.pt";
 

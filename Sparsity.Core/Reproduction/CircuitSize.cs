@@ -9,7 +9,7 @@ namespace Sparsity.Core.Reproduction;
 /// <param name="Edges">Null unless a circuit was looked for; real where interpolated.</param>
 /// <param name="LossFullModel">Null where the task cannot be posed.</param>
 /// <param name="LossEmpty">With every node frozen; null unless a circuit was looked for.</param>
-public sealed record CircuitSize(
+internal sealed record CircuitSize(
     string Task,
     double TargetLoss,
     PruningStatus Status,

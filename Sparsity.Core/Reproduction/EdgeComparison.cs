@@ -3,7 +3,7 @@ using Sparsity.Core.Pruning;
 namespace Sparsity.Core.Reproduction;
 
 /// <summary>Whether the circuits of a task at a target can be compared.</summary>
-public enum ComparisonStatus
+internal enum ComparisonStatus
 {
     /// <summary>Both meet the target.</summary>
     Compared,
@@ -24,7 +24,7 @@ public enum ComparisonStatus
 /// <summary>
 /// Two circuits of one task: the subject's (of the sparse model; by trained masks) and the baseline's (of the dense model; by attribution).
 /// </summary>
-public sealed record EdgePair(
+internal sealed record EdgePair(
     ulong Seed,
     string Task,
     double TargetLoss,
@@ -39,14 +39,14 @@ public sealed record EdgePair(
 /// <param name="SubjectEdges">Geometric mean over the pairs compared.</param>
 /// <param name="BaselineEdges">The same.</param>
 /// <param name="Ratio">Baseline over subject.</param>
-public sealed record EdgeRatio(double? TargetLoss, int Tasks, double SubjectEdges, double BaselineEdges, RatioEstimate Ratio);
+internal sealed record EdgeRatio(double? TargetLoss, int Tasks, double SubjectEdges, double BaselineEdges, RatioEstimate Ratio);
 
 /// <summary>Circuits of a subject and a baseline side by side over tasks, targets and seeds.</summary>
 /// <param name="Pairs">All of them, those that cannot be compared too.</param>
 /// <param name="Targets">Of each target at which some are compared, in the plan's order.</param>
 /// <param name="Overall">Each task and seed counts once: its ratios are averaged over the targets first. Null where nothing is
 /// compared.</param>
-public sealed record EdgeComparison(IReadOnlyList<EdgePair> Pairs, IReadOnlyList<EdgeRatio> Targets, EdgeRatio? Overall)
+internal sealed record EdgeComparison(IReadOnlyList<EdgePair> Pairs, IReadOnlyList<EdgeRatio> Targets, EdgeRatio? Overall)
 {
     /// <param name="seeds">For each seed, both sides with the same tasks and targets in the same order.</param>
     /// <param name="resamples">Of the bootstrap.</param>

@@ -1,7 +1,7 @@
 namespace Sparsity.Core.Reproduction;
 
 /// <summary>A result of the paper that can be obtained anew at any scale.</summary>
-public enum Figure
+internal enum Figure
 {
     /// <summary>
     /// Figure 2: edges of circuits in a sparse and a dense model of equal validation loss, against the task loss they reach.
@@ -22,7 +22,7 @@ public enum Figure
 }
 
 /// <summary>Names and descriptions of figures.</summary>
-public static class Figures
+internal static class Figures
 {
     public static IReadOnlyList<Figure> All { get; } = Enum.GetValues<Figure>();
 

@@ -7,7 +7,7 @@ namespace Sparsity.Core.Reproduction;
 /// <param name="Dense">Names: one, or the two neighbours between which circuits are interpolated.</param>
 /// <param name="Tried">All dense models that were trained to find them, in order.</param>
 /// <param name="RelativeLoss">Loss of the dense model, or what it is interpolated at, over the sparse model's.</param>
-public sealed record DenseMatch(
+internal sealed record DenseMatch(
     ulong Seed,
     string Sparse,
     MatchKind Kind,
@@ -39,13 +39,13 @@ public sealed record DenseMatch(
 
 /// <summary>Kurtosis of models of one density; null for ordinary ones without AbsTopK.</summary>
 /// <param name="Mean">Over seeds; the others are the smallest and largest.</param>
-public sealed record KurtosisPoint(double? Density, double Mean, double Smallest, double Largest, double ValidationLoss, int Seeds);
+internal sealed record KurtosisPoint(double? Density, double Mean, double Smallest, double Largest, double ValidationLoss, int Seeds);
 
 /// <summary>Models of one width and nonzero budget.</summary>
 /// <param name="Nonzero">Entries of attention and MLP matrices that are not zero.</param>
 /// <param name="Tasks">That every model of the figure does with a circuit at <paramref name="TargetLoss"/>; the mean is over these.</param>
 /// <param name="Edges">Geometric mean over tasks and seeds; null where there are no such tasks.</param>
-public sealed record FrontierPoint(
+internal sealed record FrontierPoint(
     int Width,
     double Density,
     long Nonzero,
@@ -61,7 +61,7 @@ public sealed record FrontierPoint(
 /// <param name="MeanLossWithout">Of the model without them.</param>
 /// <param name="LowestLossWithout">Of the model without the one that it needs least.</param>
 /// <param name="Necessary">Share of circuits without which the model is no better than guessing (ln 2).</param>
-public sealed record NecessityPoint(
+internal sealed record NecessityPoint(
     double TargetLoss,
     int Circuits,
     double MeanLoss,
@@ -74,7 +74,7 @@ public sealed record NecessityPoint(
 /// result.json: a figure in numbers, with all that they follow from. Holds no times and no paths, so that two runs of a plan give the same
 /// bytes.
 /// </summary>
-public sealed record FigureResult
+internal sealed record FigureResult
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
 

@@ -5,7 +5,7 @@ using Sparsity.Core.Pruning;
 namespace Sparsity.Core.Reproduction;
 
 /// <summary>Turns trained models and their circuits into the numbers of a figure.</summary>
-public static class FigureSummary
+internal static class FigureSummary
 {
     /// <summary>Loss of guessing between two answers.</summary>
     private const double GuessingLoss = 0.6931471805599453;

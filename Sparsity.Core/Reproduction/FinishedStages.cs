@@ -5,7 +5,7 @@ namespace Sparsity.Core.Reproduction;
 /// <summary>stages.json: what a shard of a figure has made, written when that is all it has to make.</summary>
 /// <param name="Models">Names of folders in models/.</param>
 /// <param name="Circuits">Names of folders in circuits/.</param>
-public sealed record FinishedStages(IReadOnlyList<string> Models, IReadOnlyList<string> Circuits)
+internal sealed record FinishedStages(IReadOnlyList<string> Models, IReadOnlyList<string> Circuits)
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
 

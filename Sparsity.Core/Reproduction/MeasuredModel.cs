@@ -13,7 +13,7 @@ namespace Sparsity.Core.Reproduction;
 /// <param name="Nonzero">Parameters that are not zero, embeddings left out.</param>
 /// <param name="NonzeroFraction">Share of nonzero entries of the attention and MLP matrices.</param>
 /// <param name="FinalResidualKurtosis">Mean over channels, on the last validation batch; 3 for a normal distribution.</param>
-public sealed record MeasuredModel(
+internal sealed record MeasuredModel(
     string Name,
     PlannedModel Model,
     string Fingerprint,
@@ -55,7 +55,7 @@ public sealed record MeasuredModel(
 /// <param name="Model">Its name.</param>
 /// <param name="Seed">Of masks and prompts.</param>
 /// <param name="Circuits">Task by task, target by target.</param>
-public sealed record ModelCircuits(string Model, ulong Seed, PruningMethod Method, IReadOnlyList<CircuitSize> Circuits)
+internal sealed record ModelCircuits(string Model, ulong Seed, PruningMethod Method, IReadOnlyList<CircuitSize> Circuits)
 {
     /// <summary>The name of their folder in circuits/.</summary>
     public static string FolderName(string model, PruningMethod method) => $"{model}-{method.ToString().ToLowerInvariant()}";

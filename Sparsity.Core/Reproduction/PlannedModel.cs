@@ -12,7 +12,7 @@ namespace Sparsity.Core.Reproduction;
 /// AbsTopK either.</param>
 /// <param name="Tokens">To train on.</param>
 /// <param name="Seed">Of weights and data order.</param>
-public sealed record PlannedModel(int Layers, int Width, double? Density, long Tokens, ulong Seed)
+internal sealed record PlannedModel(int Layers, int Width, double? Density, long Tokens, ulong Seed)
 {
     /// <summary>Weights that each neuron and attention channel keeps: no density can be lower than this over the width.</summary>
     public static int MinimumAlive => TrainingConfig.Small.MinimumAlivePerNeuron;

@@ -2,17 +2,17 @@ namespace Sparsity.Core.Reproduction;
 
 /// <summary>How many times more edges one of two circuits has, for one task and seed.</summary>
 /// <param name="LogRatio">Natural logarithm.</param>
-public readonly record struct RatioCell(string Task, ulong Seed, double LogRatio);
+internal readonly record struct RatioCell(string Task, ulong Seed, double LogRatio);
 
 /// <summary>A geometric mean of ratios with the middle 95 % of its bootstrap distribution.</summary>
 /// <param name="Cells">Pairs of task and seed behind it.</param>
-public sealed record RatioEstimate(double Ratio, double Low, double High, int Cells);
+internal sealed record RatioEstimate(double Ratio, double Low, double High, int Cells);
 
 /// <summary>
 /// Resamples tasks and seeds, each with replacement and independently of the other, as new tasks and new seeds would be drawn: cells of one
 /// task or one seed come and go together, so that many tasks measured with few seeds do not pass for many seeds.
 /// </summary>
-public static class RatioBootstrap
+internal static class RatioBootstrap
 {
     private const double Tail = 0.025;
 

@@ -4,7 +4,7 @@ namespace Sparsity.Core.Reproduction;
 /// What work takes, in minutes of two cores of the machine that the numbers of docs/results.md come from. Only the choice of a plan follows
 /// from it: how long a plan takes elsewhere, on a GPU say, changes nothing of what is done.
 /// </summary>
-public static class ReproductionCost
+internal static class ReproductionCost
 {
     private const double MicrosecondsPerToken = 4;
     private const double MicrosecondsPerChannel = 0.09;

@@ -7,7 +7,7 @@ namespace Sparsity.Core.Reproduction;
 /// Joins the folders of a figure's shards into one that holds the stages of all of them, as if one run had made them there: what is left to
 /// do is to draw the figure. Figures that share the folders of shards are joined together. Doing it again changes nothing.
 /// </summary>
-public static class ReproductionMerge
+internal static class ReproductionMerge
 {
     private const string PlanName = "plan.json";
     private const string FinishedName = "stages.json";

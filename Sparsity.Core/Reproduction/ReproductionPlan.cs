@@ -10,7 +10,7 @@ namespace Sparsity.Core.Reproduction;
 /// <summary>
 /// plan.json: everything a figure is made from. Two machines with one plan do the same work; a run that was stopped goes on by it.
 /// </summary>
-public sealed record ReproductionPlan
+internal sealed record ReproductionPlan
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
 

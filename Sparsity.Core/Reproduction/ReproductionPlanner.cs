@@ -4,7 +4,7 @@ using Sparsity.Core.Circuits;
 namespace Sparsity.Core.Reproduction;
 
 /// <summary>Turns a budget into a plan: the largest scale whose estimated time it holds.</summary>
-public static class ReproductionPlanner
+internal static class ReproductionPlanner
 {
     /// <summary>Tokens of the tokenizer trained on synthetic text.</summary>
     private const int Vocabulary = 512;

@@ -14,7 +14,7 @@ namespace Sparsity.Core.Reproduction;
 /// <param name="Prompts">Pairs of prompts to choose circuits on; twice as many to report them on.</param>
 /// <param name="TargetLosses">Falling.</param>
 /// <param name="Megabytes">Of synthetic text.</param>
-public sealed record ReproductionScale(
+internal sealed record ReproductionScale(
     int Level,
     int Layers,
     int Width,

@@ -4,10 +4,10 @@ namespace Sparsity.Core.Reproduction;
 
 /// <summary>A figure's row in summary.json.</summary>
 /// <param name="Folder">Of plan.json, result.json and result.html, below the summary's.</param>
-public sealed record SummaryRow(Figure Figure, double BudgetMinutes, int Scale, ulong Seed, string Headline, string Folder);
+internal sealed record SummaryRow(Figure Figure, double BudgetMinutes, int Scale, ulong Seed, string Headline, string Folder);
 
 /// <summary>summary.json: what the figures made in one folder came to.</summary>
-public sealed record ReproductionSummary(IReadOnlyList<SummaryRow> Figures)
+internal sealed record ReproductionSummary(IReadOnlyList<SummaryRow> Figures)
 {
     public int FormatVersion { get; init; } = FileFormat.Version;
 

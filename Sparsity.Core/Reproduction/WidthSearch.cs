@@ -1,7 +1,7 @@
 namespace Sparsity.Core.Reproduction;
 
 /// <summary>How the dense models of a <see cref="WidthMatch"/> stand to the loss looked for.</summary>
-public enum MatchKind
+internal enum MatchKind
 {
     /// <summary>One model's loss is within the tolerance.</summary>
     Matched,
@@ -16,7 +16,7 @@ public enum MatchKind
 /// <summary>The outcome of a <see cref="WidthSearch"/>.</summary>
 /// <param name="Widths">One, or two neighbours, the narrower first.</param>
 /// <param name="Share">How far the loss looked for lies from the first's to the second's, in [0, 1]; 0 for one width.</param>
-public sealed record WidthMatch(MatchKind Kind, IReadOnlyList<int> Widths, double Share);
+internal sealed record WidthMatch(MatchKind Kind, IReadOnlyList<int> Widths, double Share);
 
 /// <summary>
 /// Looks for the width at which dense models have a given validation loss; wider ones are taken to have a lower one. From a first guess it
@@ -26,7 +26,7 @@ public sealed record WidthMatch(MatchKind Kind, IReadOnlyList<int> Widths, doubl
 /// <param name="first">One of them: where to begin.</param>
 /// <param name="loss">Looked for, in nats.</param>
 /// <param name="tolerance">Share of <paramref name="loss"/> by which a match may differ.</param>
-public sealed class WidthSearch(IReadOnlyList<int> widths, int first, double loss, double tolerance)
+internal sealed class WidthSearch(IReadOnlyList<int> widths, int first, double loss, double tolerance)
 {
     private readonly double[] _losses = new double[widths.Count];
     private int? _next = Enumerable.Range(0, widths.Count).First(i => widths[i] >= first);

@@ -56,7 +56,7 @@ public sealed class OpenedRun : IDisposable
     public TrainingConfig Training => TrainingOf(Folder, Model.Config);
 
     /// <inheritdoc cref="Training"/>
-    public static TrainingConfig TrainingOf(RunFolder folder, ModelConfig model) =>
+    internal static TrainingConfig TrainingOf(RunFolder folder, ModelConfig model) =>
         File.Exists(folder.RunPath)
             ? folder.ReadRecord().Training
             : new TrainingConfig { ContextTokens = Math.Min(UsualContext, model.BlockSize) }.Resolved(model, folder.Directory);
@@ -74,7 +74,7 @@ public sealed class OpenedRun : IDisposable
     /// <summary>For what computes without data: --data may only say which tokenizer the model has.</summary>
     /// <param name="what">What is being done, such as "generate".</param>
     /// <exception cref="BadInputException">Data were given, and would be passed over.</exception>
-    public void RequireDataForTokenizer(string what)
+    internal void RequireDataForTokenizer(string what)
     {
         if (_givenData is not null && TokenizerSource is var source && source != _givenData)
         {

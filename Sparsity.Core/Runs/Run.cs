@@ -48,7 +48,7 @@ public static class Run
     /// <param name="initial">Weights to begin with; null for those that the trainer draws.</param>
     /// <param name="writeBeside">Writes what the folder of such a run has besides; called before the run can be resumed.</param>
     /// <inheritdoc cref="Create(string, IComputeEngine, DataFolder, ModelConfig, TrainingConfig, StoredModel)" path="/exception"/>
-    public static TrainingRun Create(
+    internal static TrainingRun Create(
         string directory,
         Trainer trainer,
         DataFolder data,

@@ -76,10 +76,10 @@ public sealed class RunFolder(string directory)
     }
 
     /// <summary>Writes config.json.</summary>
-    public void WriteConfig(ModelConfig config) => AtomicFile.WriteText(ConfigPath, config.ToJson());
+    internal void WriteConfig(ModelConfig config) => AtomicFile.WriteText(ConfigPath, config.ToJson());
 
     /// <summary>Writes config.json and model.safetensors.</summary>
-    public void WriteModel(ModelParameters parameters, int step)
+    internal void WriteModel(ModelParameters parameters, int step)
     {
         WriteConfig(parameters.Config);
         WriteTensors(
@@ -93,7 +93,7 @@ public sealed class RunFolder(string directory)
     /// <summary>Reads the model of a run into an engine's memory, without gradients.</summary>
     /// <exception cref="BadInputException">A file is missing or damaged, or a tensor has another shape than the configuration
     /// says.</exception>
-    public ModelParameters ReadModel(IComputeEngine engine)
+    internal ModelParameters ReadModel(IComputeEngine engine)
     {
         using StoredModel stored = StoredModel.Open(Directory);
         return stored.Load(engine);
@@ -129,7 +129,7 @@ public sealed class RunFolder(string directory)
     /// <summary>Writes train_state.safetensors.</summary>
     /// <param name="keep">How many checkpoints there are then, this one included; earlier ones are named by their step.</param>
     /// <param name="metadata">What the run needs besides.</param>
-    public void WriteState(
+    internal void WriteState(
         IComputeEngine engine,
         IReadOnlyList<Parameter> parameters,
         IReadOnlyList<AdamMoments> moments,
@@ -149,7 +149,7 @@ public sealed class RunFolder(string directory)
 
     /// <summary>Reads the newest checkpoint that is whole.</summary>
     /// <exception cref="BadInputException">There is none, or it belongs to another model.</exception>
-    public RestoredState ReadState(IComputeEngine engine, IReadOnlyList<Parameter> parameters, IReadOnlyList<AdamMoments> moments)
+    internal RestoredState ReadState(IComputeEngine engine, IReadOnlyList<Parameter> parameters, IReadOnlyList<AdamMoments> moments)
     {
         try
         {
@@ -315,4 +315,4 @@ public sealed class RunFolder(string directory)
 /// <param name="NextStep">The step to do next.</param>
 /// <param name="Metadata">Text by name.</param>
 /// <param name="ResumeWarning">Why it is not the newest one; null if it is.</param>
-public sealed record RestoredState(int NextStep, IReadOnlyDictionary<string, string> Metadata, string? ResumeWarning);
+internal sealed record RestoredState(int NextStep, IReadOnlyDictionary<string, string> Metadata, string? ResumeWarning);

@@ -9,7 +9,7 @@ namespace Sparsity.Core.Runs;
 /// <summary>
 /// A model in training: its parameters with gradients and moments, and the step of docs/method.md section 2 on a given batch.
 /// </summary>
-public class Trainer : IDisposable
+internal class Trainer : IDisposable
 {
     private readonly Action<int>? _finished;
     private readonly double[] _losses;

@@ -189,7 +189,7 @@ public sealed class TrainingRun : IDisposable
     public double ValidationLoss() => _trainer.MeanLoss(_validation, CountValidationBatches(_validation, _trainer.Config));
 
     /// <summary>The loss of the best bigram predictor on the same validation windows.</summary>
-    public static double BigramLoss(
+    internal static double BigramLoss(
         TrainingConfig training,
         int vocabulary,
         ReadOnlyMemory<ushort> trainingTokens,
@@ -218,12 +218,12 @@ public sealed class TrainingRun : IDisposable
     }
 
     /// <summary>How many batches measure the validation loss.</summary>
-    public static int CountValidationBatches(BatchSource source, TrainingConfig config) =>
+    internal static int CountValidationBatches(BatchSource source, TrainingConfig config) =>
         Math.Min(source.ConsecutiveBatches, Math.Max(1, config.ValidationTokens / config.BatchSequences / config.ContextTokens));
 
     /// <summary>Whether there is text enough for one batch; asked before a model is allocated.</summary>
     /// <exception cref="BadInputException">There is not.</exception>
-    public static void RequireData(TrainingConfig training, int trainingTokens, int validationTokens)
+    internal static void RequireData(TrainingConfig training, int trainingTokens, int validationTokens)
     {
         Require(trainingTokens, training.ContextTokens, "training");
         Require(validationTokens, (long)training.ContextTokens * training.BatchSequences, "validation");

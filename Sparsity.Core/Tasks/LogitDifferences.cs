@@ -5,7 +5,7 @@ namespace Sparsity.Core.Tasks;
 /// first prompt a is right, after its second b.
 /// </summary>
 /// <param name="Pairs">One entry per pair.</param>
-public sealed record LogitDifferences(IReadOnlyList<(double First, double Second)> Pairs)
+internal sealed record LogitDifferences(IReadOnlyList<(double First, double Second)> Pairs)
 {
     private int Prompts => 2 * Pairs.Count;
 

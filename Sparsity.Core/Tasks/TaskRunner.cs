@@ -10,7 +10,7 @@ namespace Sparsity.Core.Tasks;
 /// count, and unless a hook wants to see them all, nothing is computed for the others. Activations of a batch have a sequence, here called
 /// a row, for each prompt: pair by pair, first and second.
 /// </summary>
-public sealed class TaskRunner : IDisposable
+internal sealed class TaskRunner : IDisposable
 {
     /// <summary>Batches are padded to multiples of this, so that there are only few shapes.</summary>
     private const int LengthStep = 8;

@@ -7,7 +7,7 @@ namespace Sparsity.Core.Tasks;
 /// </summary>
 /// <param name="First">Tokens of the prompt after which <paramref name="AnswerA"/> is right; never empty.</param>
 /// <param name="Second">Tokens of the prompt after which <paramref name="AnswerB"/> is right; never empty.</param>
-public sealed record TokenizedPair(int[] First, int[] Second, int AnswerA, int AnswerB)
+internal sealed record TokenizedPair(int[] First, int[] Second, int AnswerA, int AnswerB)
 {
     /// <summary>
     /// The right and the wrong answer after the second prompt, where it has nothing to do with the first; null where they make a pair.

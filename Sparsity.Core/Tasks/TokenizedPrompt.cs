@@ -4,4 +4,4 @@ namespace Sparsity.Core.Tasks;
 /// <param name="Tokens">Never empty.</param>
 /// <param name="Right">The token that is right after it.</param>
 /// <param name="Wrong">The token that <paramref name="Right"/> is compared with.</param>
-public readonly record struct TokenizedPrompt(int[] Tokens, int Right, int Wrong);
+internal readonly record struct TokenizedPrompt(int[] Tokens, int Right, int Wrong);

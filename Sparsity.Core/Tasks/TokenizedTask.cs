@@ -7,7 +7,7 @@ namespace Sparsity.Core.Tasks;
 /// A task in the tokens of one tokenizer. Each pair keeps what the task means: both answers are single tokens, and they stand where the
 /// tokenizer puts a boundary, so that prompt and answer together encode to the prompt's tokens and then the answer's.
 /// </summary>
-public sealed class TokenizedTask
+internal sealed class TokenizedTask
 {
     private const int MostDraws = 400;
 

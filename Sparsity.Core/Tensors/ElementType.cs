@@ -3,7 +3,7 @@ namespace Sparsity.Core.Tensors;
 /// <summary>
 /// What one number of a stored tensor is; the names are those of safetensors headers. All are little-endian; a BOOL is a byte.
 /// </summary>
-public enum ElementType
+internal enum ElementType
 {
     BOOL,
     U8,

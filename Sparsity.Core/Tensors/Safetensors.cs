@@ -13,7 +13,7 @@ namespace Sparsity.Core.Tensors;
 /// the metadata are checksums: that of each tensor's bytes as crc32c/NAME, and that of the header, with zeros in its own place, as crc32c;
 /// files of other programs have none.
 /// </summary>
-public static class Safetensors
+internal static class Safetensors
 {
     private const int LargestHeader = 100_000_000; // the format's own limit
     private const int LengthBytes = 8;

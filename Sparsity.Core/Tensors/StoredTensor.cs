@@ -5,7 +5,7 @@ using Sparsity.Core.Files;
 namespace Sparsity.Core.Tensors;
 
 /// <summary>A tensor in a mapped file. Its values are read when asked for; it ends with its <see cref="TensorFile"/>.</summary>
-public sealed class StoredTensor
+internal sealed class StoredTensor
 {
     private readonly MappedFile _file;
     private readonly long _offset;

@@ -3,7 +3,7 @@ using Sparsity.Core.Files;
 namespace Sparsity.Core.Tensors;
 
 /// <summary>The named tensors of a file, or of several that belong together, which stay mapped until this is disposed.</summary>
-public sealed class TensorFile : IDisposable
+internal sealed class TensorFile : IDisposable
 {
     private readonly IReadOnlyList<IDisposable> _files;
 

@@ -6,7 +6,7 @@ namespace Sparsity.Core.Tensors;
 /// <summary>A tensor to be written: its values are made when its turn comes, so that not all need be in memory at once.</summary>
 /// <param name="Shape">Empty for a single number.</param>
 /// <param name="Bytes">The numbers, little-endian, in row-major order.</param>
-public sealed record TensorToWrite(string Name, IReadOnlyList<int> Shape, ElementType Type, TensorBytes Bytes)
+internal sealed record TensorToWrite(string Name, IReadOnlyList<int> Shape, ElementType Type, TensorBytes Bytes)
 {
     /// <summary>float32, in row-major order.</summary>
     public static TensorToWrite Of(string name, IReadOnlyList<int> shape, Func<float[]> values) =>

@@ -8,7 +8,7 @@ namespace Sparsity.Core.Tensors;
 /// name, with the dictionary as a pickle in <c>data.pkl</c> and each storage's numbers in <c>data/KEY</c>. Several tensors may be views of
 /// one storage.
 /// </summary>
-public static class TorchFile
+internal static class TorchFile
 {
     private const string Contents = "a state dict";
 

@@ -20,7 +20,7 @@ public enum TokenizerFormat
 /// in the order of its rank, then, with gaps or without, the special tokens. Every sequence of bytes, valid UTF-8 or not, comes back from
 /// its ids exactly. Immutable; safe for several threads.
 /// </summary>
-public sealed class BytePairTokenizer : TextTokenizer
+internal sealed class BytePairTokenizer : TextTokenizer
 {
     /// <summary>The special token that separates documents. None is ever produced from text, not even from its own name.</summary>
     public const string EndOfTextName = "<|endoftext|>";

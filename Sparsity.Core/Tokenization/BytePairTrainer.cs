@@ -9,7 +9,7 @@ namespace Sparsity.Core.Tokenization;
 /// left id comes first, then the lower right id. A pair whose bytes are a token already merges into that token without making another. The
 /// result depends on the texts alone, not on their order.
 /// </summary>
-public static class BytePairTrainer
+internal static class BytePairTrainer
 {
     /// <summary>The 256 bytes and the end of text.</summary>
     public const int MinimumVocabulary = 257;

@@ -4,7 +4,7 @@ using MicrosoftTokenizers = Microsoft.ML.Tokenizers;
 namespace Sparsity.Core.Tokenization;
 
 /// <summary>A SentencePiece model, BPE or unigram, from its own file; read and run by Microsoft.ML.Tokenizers.</summary>
-public sealed class SentencePieceTokenizer : TextTokenizer
+internal sealed class SentencePieceTokenizer : TextTokenizer
 {
     internal const string FileName = "tokenizer.model";
 

@@ -12,7 +12,7 @@ namespace Sparsity.Core.Tokenization;
 /// special: its name does, so
 /// only files of known names are read. Microsoft.ML.Tokenizers merges.
 /// </summary>
-public sealed class TiktokenTokenizer : TextTokenizer
+internal sealed class TiktokenTokenizer : TextTokenizer
 {
     internal const string Extension = ".tiktoken";
 

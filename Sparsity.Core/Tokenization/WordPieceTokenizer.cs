@@ -15,7 +15,7 @@ namespace Sparsity.Core.Tokenization;
 /// than Hugging Face's, so those are here. Names of special tokens in text give their ids, as there; the post-processor is left out, which
 /// only adds special tokens.
 /// </summary>
-public sealed class WordPieceTokenizer : TextTokenizer
+internal sealed class WordPieceTokenizer : TextTokenizer
 {
     private const string ModelKind = "WordPiece";
 

@@ -7,7 +7,7 @@ namespace Sparsity.Core.Training;
 /// Steps 3 to 6 of a training step (docs/method.md section 2): scale the gradient, Adam with dense moments, top-k where there is any,
 /// decoupled weight decay of the matrices.
 /// </summary>
-public sealed class AdamW : IDisposable
+internal sealed class AdamW : IDisposable
 {
     private readonly IComputeEngine _engine;
     private readonly TrainingConfig _config;
@@ -97,7 +97,7 @@ public sealed class AdamW : IDisposable
 }
 
 /// <summary>A trained parameter with Adam's running means of its gradient and of the gradient's square.</summary>
-public sealed record AdamMoments(Parameter Parameter, WeightTensor First, WeightTensor Second) : IDisposable
+internal sealed record AdamMoments(Parameter Parameter, WeightTensor First, WeightTensor Second) : IDisposable
 {
     /// <summary>Both means, zero.</summary>
     public static AdamMoments Allocate(IComputeEngine engine, Parameter parameter) =>

@@ -7,7 +7,7 @@ namespace Sparsity.Core.Training;
 /// How a batch [B,T] is divided: into P equal parts, which the ranks take in turn. Whatever is summed over a batch is summed over its parts
 /// in their order, so that its bits depend on P and not on the number of ranks.
 /// </summary>
-public sealed class BatchShare
+internal sealed class BatchShare
 {
     private readonly IProcessGroup? _group;
     private readonly int _contextTokens;

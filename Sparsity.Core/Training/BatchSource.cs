@@ -7,7 +7,7 @@ namespace Sparsity.Core.Training;
 /// <param name="tokens">The whole stream, at least <paramref name="contextTokens"/> long.</param>
 /// <param name="sequences">B.</param>
 /// <param name="contextTokens">T.</param>
-public sealed class BatchSource(ReadOnlyMemory<ushort> tokens, int sequences, int contextTokens)
+internal sealed class BatchSource(ReadOnlyMemory<ushort> tokens, int sequences, int contextTokens)
 {
     private readonly int[] _batch = new int[Engine.TensorSize.Of("a batch", sequences, contextTokens)];
 

@@ -5,7 +5,7 @@ namespace Sparsity.Core.Training;
 /// training tokens, with the unigram P(b) = (count(b) + 1) / (N + V), and the weight w chosen among powers of two as the best on the
 /// validation tokens. What a model must beat.
 /// </summary>
-public static class BigramBaseline
+internal static class BigramBaseline
 {
     /// <summary>Mean cross-entropy in nats over the T-1 predicted positions of each window of the validation batches.</summary>
     /// <param name="training">Tokens to count.</param>

@@ -14,7 +14,7 @@ namespace Sparsity.Core.Training;
 /// rank sends (N-1)/N of the gradient's bytes for each of its parts and once more for the sums: with one part, as much as the ring
 /// algorithm does.
 /// </summary>
-public sealed class GradientExchange : IGradientSum
+internal sealed class GradientExchange : IGradientSum
 {
     /// <summary>
     /// A bucket is closed at so many numbers, 4 MiB: large enough that the latency of a network does not count, small enough that the first

@@ -6,7 +6,7 @@ namespace Sparsity.Core.Training;
 /// Sums gradients over the parts of a batch (see <see cref="BatchShare"/>). Each part's gradient is complete by itself before it is added,
 /// and the parts are added in their order: so the bits are the same wherever the parts are computed.
 /// </summary>
-public interface IGradientSum : IDisposable
+internal interface IGradientSum : IDisposable
 {
     /// <summary>Time for which the backward passes waited for other ranks and the network.</summary>
     TimeSpan Waited { get; }

@@ -4,7 +4,7 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Training;
 
 /// <summary>The mean next-token cross-entropy of a model on batches [B,T] of one shape, and its gradient.</summary>
-public sealed class LanguageModelLoss : IDisposable
+internal sealed class LanguageModelLoss : IDisposable
 {
     private readonly IComputeEngine _engine;
     private readonly ForwardState _forward;

@@ -8,7 +8,7 @@ namespace Sparsity.Core.Training;
 /// <param name="Mean">Running mean in nats.</param>
 /// <param name="Variance">Running mean of the squared distance from it.</param>
 /// <param name="Skipped">Steps skipped because a number was not finite.</param>
-public sealed record LossWatch(long Steps = 0, double Mean = 0, double Variance = 0, int Skipped = 0)
+internal sealed record LossWatch(long Steps = 0, double Mean = 0, double Variance = 0, int Skipped = 0)
 {
     /// <summary>In the metadata of train_state.safetensors.</summary>
     internal const string Key = "loss_watch";

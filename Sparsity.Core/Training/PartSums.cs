@@ -8,7 +8,7 @@ namespace Sparsity.Core.Training;
 /// there. Adding to the gradients in place would save that, but kernels add in an order of their own: the bits would be others than those
 /// of <see cref="GradientExchange"/>.
 /// </summary>
-public sealed class PartSums : IGradientSum
+internal sealed class PartSums : IGradientSum
 {
     private readonly IComputeEngine _engine;
     private readonly (WeightTensor Gradient, WeightTensor Sum)[] _pairs;

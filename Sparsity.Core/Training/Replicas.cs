@@ -7,7 +7,7 @@ using Sparsity.Core.Model;
 namespace Sparsity.Core.Training;
 
 /// <summary>Keeps the copies of a model on all ranks the same: they begin with the same bits, and are compared now and then.</summary>
-public static class Replicas
+internal static class Replicas
 {
     /// <summary>Overwrites tensors with rank 0's.</summary>
     public static void Broadcast(IComputeEngine engine, IProcessGroup group, IEnumerable<WeightTensor> tensors)

@@ -3,7 +3,7 @@ namespace Sparsity.Core.Training;
 /// <summary>Learning rate and nonzero budget at each step (docs/method.md section 2; official train.py).</summary>
 /// <param name="config">Resolved.</param>
 /// <param name="lastStep">N: steps run 0..N.</param>
-public sealed class Schedule(TrainingConfig config, int lastStep)
+internal sealed class Schedule(TrainingConfig config, int lastStep)
 {
     private readonly double _e = config.ExpansionFactor ?? 1;
     private readonly double _eMlp = config.ExpansionFactorMlp ?? 1;

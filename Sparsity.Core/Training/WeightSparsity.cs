@@ -7,7 +7,7 @@ namespace Sparsity.Core.Training;
 /// <summary>
 /// Keeps each parameter within its nonzero budget after every step (docs/method.md section 2, step 5; official apply_topk_).
 /// </summary>
-public sealed class WeightSparsity
+internal sealed class WeightSparsity
 {
     private readonly IComputeEngine _engine;
     private readonly Parameter[] _selected;

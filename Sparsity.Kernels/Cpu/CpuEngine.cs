@@ -5,7 +5,7 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Cpu;
 
 /// <summary>The engine for the CPU: vectors of 16 tokens, a fixed set of threads, results that do not depend on their number.</summary>
-public sealed unsafe class CpuEngine : IMeasuredEngine
+internal sealed unsafe class CpuEngine : IMeasuredEngine
 {
     private readonly WorkerPool _pool;
 

@@ -83,7 +83,7 @@ public static class GpuDevices
     /// <param name="id">As <see cref="GpuDeviceInfo.Id"/>.</param>
     /// <param name="precision">Of dense products.</param>
     /// <exception cref="BadInputException">There is no such device, it cannot be used, or it has no such precision.</exception>
-    public static GpuEngine Create(string id, GpuPrecision precision = GpuPrecision.Float32)
+    internal static GpuEngine Create(string id, GpuPrecision precision = GpuPrecision.Float32)
     {
         Context context = CreateContext();
         try

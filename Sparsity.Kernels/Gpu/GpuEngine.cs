@@ -5,7 +5,7 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>The engine for GPUs: ILGPU kernels on one device, launched one behind the other; only reading results waits for them.</summary>
-public sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
+internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
 {
     /// <summary>NVIDIA's, and AMD's of gaming cards.</summary>
     private const int UsualWarpSize = 32;

@@ -14,10 +14,10 @@ namespace Sparsity.Kernels.Gpu;
 /// <summary>One kernel, as the compiler of a device is given it.</summary>
 /// <param name="Name">Fit for a file's name: Attention.ForwardKernel-Channels16.</param>
 /// <param name="Text">PTX or OpenCL C.</param>
-public sealed record KernelSource(string Name, string Text);
+internal sealed record KernelSource(string Name, string Text);
 
 /// <summary>Every kernel of the GPU engine as PTX and as OpenCL C, made without a device.</summary>
-public static class KernelSources
+internal static class KernelSources
 {
     private static readonly Type[] Structs = [.. typeof(IKernel).Assembly.GetTypes().Where(type => type.IsValueType)];
 

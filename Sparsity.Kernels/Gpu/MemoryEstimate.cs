@@ -13,7 +13,7 @@ namespace Sparsity.Kernels.Gpu;
 /// <param name="Moments">Adam's two for each trained weight.</param>
 /// <param name="Activations">Of the forward and the backward pass over one part of a batch, and AbsTopK's choices.</param>
 /// <param name="Workspace">Lists of nonzeros and of token places, sums over splits and over parts, staging.</param>
-public sealed record MemoryEstimate(long Parameters, long Moments, long Activations, long Workspace)
+internal sealed record MemoryEstimate(long Parameters, long Moments, long Activations, long Workspace)
 {
     /// <summary>Of the counted run: enough that the last lies behind the end of annealing.</summary>
     private const int LastStep = 4;

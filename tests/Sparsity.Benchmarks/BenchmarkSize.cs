@@ -5,7 +5,7 @@ using Sparsity.Core.Training;
 namespace Sparsity.Benchmarks;
 
 /// <summary>How sparse the weights are: at the start of a run, in the middle of annealing, at its end.</summary>
-public enum BenchmarkPhase
+internal enum BenchmarkPhase
 {
     /// <summary>Every weight may be nonzero.</summary>
     Dense,
@@ -27,7 +27,7 @@ public enum BenchmarkPhase
 /// <param name="Sequences">B.</param>
 /// <param name="Density">Nonzero share at the end of training.</param>
 /// <param name="MinimumAlive">j.</param>
-public sealed record BenchmarkSize(string Name, int Channels, int Layers, int Sequences, double Density, int MinimumAlive)
+internal sealed record BenchmarkSize(string Name, int Channels, int Layers, int Sequences, double Density, int MinimumAlive)
 {
     public const int Context = 256;
 

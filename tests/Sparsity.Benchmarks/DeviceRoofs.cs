@@ -6,7 +6,7 @@ using Sparsity.Kernels.Gpu;
 namespace Sparsity.Benchmarks;
 
 /// <summary>How fast a GPU computes when it does nothing else: multiply-adds in registers, without any memory.</summary>
-public static class DeviceRoofs
+internal static class DeviceRoofs
 {
     private const int Threads = 256;
     private const int GroupsOfMultiprocessor = 16;

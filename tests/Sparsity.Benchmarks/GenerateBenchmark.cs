@@ -12,7 +12,7 @@ namespace Sparsity.Benchmarks;
 /// <param name="MsPerToken">Median.</param>
 /// <param name="MsSpread">Half the distance between the quartiles.</param>
 /// <param name="CpuMsPerToken">Mean processor time of all threads, which other programs on the machine disturb less.</param>
-public sealed record GenerateBenchmarkResult(
+internal sealed record GenerateBenchmarkResult(
     string Size,
     string Phase,
     double TokensPerSecond,
@@ -22,7 +22,7 @@ public sealed record GenerateBenchmarkResult(
 );
 
 /// <summary>Times the tokens that follow a prompt of 16, one sequence, greedily, with the cache of keys and values.</summary>
-public static class GenerateBenchmark
+internal static class GenerateBenchmark
 {
     private const int Prompt = 16;
     private const int WarmUp = 30;

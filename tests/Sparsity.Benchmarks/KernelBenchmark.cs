@@ -12,7 +12,7 @@ namespace Sparsity.Benchmarks;
 /// <param name="Gbps">Billions of bytes per second, counting each operand once.</param>
 /// <param name="FloorMs">What the operations take at the arithmetic roof, or the bytes at the copy's speed, whichever is more.</param>
 /// <param name="ShareOfRoof">The floor as a share of the time.</param>
-public sealed record KernelBenchmarkResult(
+internal sealed record KernelBenchmarkResult(
     string Kernel,
     double Ms,
     double MsSpread,
@@ -25,7 +25,7 @@ public sealed record KernelBenchmarkResult(
 /// <summary>
 /// Times the operations of a training step one by one, at the shapes of one size, with weights and activations as sparse as there.
 /// </summary>
-public sealed class KernelBenchmark : IDisposable
+internal sealed class KernelBenchmark : IDisposable
 {
     private const int WarmUp = 2;
 

@@ -6,7 +6,7 @@ namespace Sparsity.Benchmarks;
 /// <summary>Times of the same work done again and again, in milliseconds.</summary>
 /// <param name="Median">The middle one.</param>
 /// <param name="Spread">Half of the distance between the quartiles.</param>
-public readonly record struct Measurement(double Median, double Spread)
+internal readonly record struct Measurement(double Median, double Spread)
 {
     /// <summary>Runs <paramref name="work"/> for warm-up, then measures it.</summary>
     /// <param name="warmUp">Calls that are not measured.</param>

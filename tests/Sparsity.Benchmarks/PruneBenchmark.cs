@@ -15,7 +15,7 @@ namespace Sparsity.Benchmarks;
 /// <param name="MsSpread">Half the distance between the quartiles.</param>
 /// <param name="SecondsPerThousandSteps">From the median.</param>
 /// <param name="Breakdown">Mean milliseconds per step of each kernel; "other" is what no kernel accounts for. Empty on a GPU.</param>
-public sealed record PruneBenchmarkResult(
+internal sealed record PruneBenchmarkResult(
     string Size,
     string Phase,
     double MsPerStep,
@@ -25,7 +25,7 @@ public sealed record PruneBenchmarkResult(
 );
 
 /// <summary>Times steps of mask training: 128 prompts of 64 random tokens, a mask on every node, weights frozen.</summary>
-public static class PruneBenchmark
+internal static class PruneBenchmark
 {
     private const int Pairs = 64;
     private const int PromptTokens = 64;

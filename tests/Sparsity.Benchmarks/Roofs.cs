@@ -13,7 +13,7 @@ namespace Sparsity.Benchmarks;
 /// <param name="CopySpread">Half the distance between the quartiles, in the same unit.</param>
 /// <param name="Float32Gflops">Of multiply-adds in registers, on a GPU; null on the CPU, where the product comes near enough.</param>
 /// <param name="TensorGflops">Of tf32 products on tensor cores; null where there are none.</param>
-public sealed record Roofs(
+internal sealed record Roofs(
     double SgemmGflops,
     double SgemmSpread,
     double CopyGbps,

@@ -26,7 +26,7 @@ namespace Sparsity.Benchmarks;
 /// <param name="TensorGflops">The device's roof: see <see cref="Roofs"/>.</param>
 /// <param name="Threads">Threads of the CPU engine; null on a GPU.</param>
 /// <param name="AllocatedBytesPerStep">Managed memory allocated by a step after warm-up.</param>
-public sealed record TrainBenchmarkResult(
+internal sealed record TrainBenchmarkResult(
     string Device,
     string Size,
     string Phase,
@@ -46,7 +46,7 @@ public sealed record TrainBenchmarkResult(
 );
 
 /// <summary>Times training steps of one size on random tokens, at one density.</summary>
-public static class TrainBenchmark
+internal static class TrainBenchmark
 {
     private const int WarmUp = 3;
     private const int BreakdownSteps = 2;

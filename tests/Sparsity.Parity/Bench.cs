@@ -7,7 +7,7 @@ namespace Sparsity.Parity;
 /// with <see cref="Garbage"/>: outputs before they are written, the channels beside a slice, and (on engines that have any) the padding
 /// lanes of activations.
 /// </summary>
-public sealed class Bench : IDisposable
+internal sealed class Bench : IDisposable
 {
     /// <summary>What unwritten memory holds: finite, as the contract for padding lanes is, and far from any result.</summary>
     public const float Garbage = 7777;

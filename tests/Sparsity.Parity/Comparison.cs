@@ -3,7 +3,7 @@ using System.Globalization;
 namespace Sparsity.Parity;
 
 /// <summary>The one comparison of numbers with a tolerance.</summary>
-public static class Comparison
+internal static class Comparison
 {
     /// <summary>The largest difference of two runs of numbers. NaN counts as an infinite difference, as an infinity does.</summary>
     /// <param name="tolerance">Absolute, the same for all entries.</param>
@@ -93,4 +93,4 @@ public static class Comparison
 }
 
 /// <summary>Numbers are not what they should be; the message says which, and by how much.</summary>
-public sealed class ComparisonException(string message) : Exception(message);
+internal sealed class ComparisonException(string message) : Exception(message);

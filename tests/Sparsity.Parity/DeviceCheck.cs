@@ -5,7 +5,7 @@ namespace Sparsity.Parity;
 /// <summary>One item of a check.</summary>
 /// <param name="Name">What is computed.</param>
 /// <param name="Run">Computes and compares it.</param>
-public sealed record CheckItem(string Name, Func<ParityResult> Run);
+internal sealed record CheckItem(string Name, Func<ParityResult> Run);
 
 /// <summary>
 /// An engine against the CPU engine. An item is computed on both and compared, then computed on the device once more, which must give the
@@ -13,7 +13,7 @@ public sealed record CheckItem(string Name, Func<ParityResult> Run);
 /// </summary>
 /// <param name="device">The engine that is checked.</param>
 /// <param name="reference">The engine whose numbers are taken for right.</param>
-public sealed class DeviceCheck(IComputeEngine device, IComputeEngine reference)
+internal sealed class DeviceCheck(IComputeEngine device, IComputeEngine reference)
 {
     /// <summary>
     /// Of the largest number of each result: both engines round to 6e-8 in sums of up to 4,096 terms that are added in different orders, so

@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace Sparsity.Parity;
 
 /// <summary>Arrays of any rank as one run of numbers in row-major order, which is the order engines are written and read in.</summary>
-public static class Flat
+internal static class Flat
 {
     /// <summary>The entries of <paramref name="array"/> themselves: writing to the span writes to the array.</summary>
     public static Span<double> Of(Array array)

@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace Sparsity.Parity;
 
 /// <summary>Numbers from the official code: NAME.json names the tensors in NAME.bin (tests/fixtures/official/README.md).</summary>
-public sealed class OfficialFixture
+internal sealed class OfficialFixture
 {
     private const string Variable = "SPARSITY_FIXTURES";
 

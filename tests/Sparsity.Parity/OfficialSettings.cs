@@ -7,7 +7,7 @@ namespace Sparsity.Parity;
 /// <summary>
 /// The official script's arguments as this program's settings. A name that is not known fails: its numbers would not be followed.
 /// </summary>
-public static class OfficialSettings
+internal static class OfficialSettings
 {
     /// <summary>What the official script does and this program has an option for.</summary>
     private static readonly TrainingConfig Script = new() { SparseBiases = false, PositionEmbeddings = PositionEmbeddings.Learned };

@@ -10,7 +10,7 @@ namespace Sparsity.Parity;
 /// One training step of the official script from its own state (single/NAME in the README of the fixtures). A free run leaves the official
 /// one for good at the first near tie that rounding decides the other way; a step that begins at the official state cannot.
 /// </summary>
-public sealed class OfficialStep
+internal sealed class OfficialStep
 {
     private static readonly string[] Kinds = ["before", "before_adam_m", "before_adam_v", "gradient", "after_adam", "after"];
 
@@ -164,7 +164,7 @@ public sealed class OfficialStep
 /// <param name="Gradients">Of the loss, not scaled; by the parameter's name, as what follows.</param>
 /// <param name="AfterAdam">Weights before selection and decay.</param>
 /// <param name="After">Weights at the end of the step.</param>
-public sealed record StepValues(
+internal sealed record StepValues(
     double LearningRate,
     double Pfrac,
     IReadOnlyDictionary<string, int> Kept,

@@ -4,7 +4,7 @@ using Sparsity.Core.Model;
 namespace Sparsity.Parity;
 
 /// <summary>A step compared with the official one, quantity by quantity (docs/official.md says with which tolerances).</summary>
-public static class OfficialStepComparison
+internal static class OfficialStepComparison
 {
     private const double LossTolerance = 5e-6;
 

@@ -5,7 +5,7 @@ namespace Sparsity.Parity;
 /// <summary>Every operation of the seam, forward and backward, on random tensors of one size; each gives all that it computed.</summary>
 /// <remarks>No selection is made on numbers that were computed before it: where two of them nearly tie, one rounding more or less would
 /// choose another.</remarks>
-public sealed class OperationRuns
+internal sealed class OperationRuns
 {
     private readonly int _sequences;
     private readonly int _tokens;

@@ -7,7 +7,7 @@ namespace Sparsity.Parity;
 /// <param name="Difference">The largest; infinite where a number is NaN.</param>
 /// <param name="Allowed">In the same unit.</param>
 /// <param name="Detail">Where the difference is, for a message; may be empty.</param>
-public sealed record ParityResult(string Name, double Difference, double Allowed, string Detail = "")
+internal sealed record ParityResult(string Name, double Difference, double Allowed, string Detail = "")
 {
     public bool Ok => Difference <= Allowed;
 

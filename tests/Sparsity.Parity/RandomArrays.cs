@@ -6,7 +6,7 @@ namespace Sparsity.Parity;
 /// Random inputs: normally distributed, rounded to float32 and held as double, so that engines and references in double get the same
 /// numbers.
 /// </summary>
-public sealed class RandomArrays(ulong seed)
+internal sealed class RandomArrays(ulong seed)
 {
     private readonly RandomSource _random = new(seed);
 

@@ -1,7 +1,7 @@
 namespace Sparsity.Parity;
 
 /// <summary>Selections by sorting, which engines must agree with.</summary>
-public static class ReferenceSelection
+internal static class ReferenceSelection
 {
     /// <summary>[B,T,C]: 1 where AbsTopK keeps an entry: per token the largest magnitudes, ties by lower channel.</summary>
     public static double[,,] AbsTopK(double[,,] values, int keep)

@@ -3,7 +3,7 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Parity;
 
 /// <summary>The shapes at which GPU kernels change their ways.</summary>
-public static class SpecialShapes
+internal static class SpecialShapes
 {
     public static IReadOnlyDictionary<string, Func<Bench, RandomArrays, ComputedTensor[]>> All { get; } =
         new Dictionary<string, Func<Bench, RandomArrays, ComputedTensor[]>>

@@ -6,7 +6,7 @@ using Sparsity.Core.Training;
 namespace Sparsity.Parity;
 
 /// <summary>Models and data small enough for tests of whole runs.</summary>
-public static class TinyModels
+internal static class TinyModels
 {
     /// <summary>The paper's kind of model: two layers of 16 channels, AbsTopK at the eight usual places, sinks, a bigram table.</summary>
     public static ModelConfig Config { get; } =

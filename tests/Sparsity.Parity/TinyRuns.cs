@@ -10,7 +10,7 @@ using Sparsity.Core.Training;
 namespace Sparsity.Parity;
 
 /// <summary>Short runs of everything that trains, on <see cref="TinyModels"/>; each gives the loss of every step.</summary>
-public static class TinyRuns
+internal static class TinyRuns
 {
     /// <summary>Sparse training, annealed to a quarter of the weights.</summary>
     /// <param name="steps">At most 60.</param>

@@ -8,7 +8,7 @@ namespace Sparsity.TestSupport;
 /// Every engine present: tests of the seam run their one body over <see cref="All"/>. Names stand for engines, so that a test's name says
 /// which it ran on.
 /// </summary>
-public static class Engines
+internal static class Engines
 {
     private static readonly (string Name, Func<IComputeEngine> Create)[] Present =
     [

@@ -7,7 +7,7 @@ namespace Sparsity.TestSupport;
 /// Central differences in double: (L(x + h) - L(x - h)) / 2h. With h = 1e-5 and losses of order 1 to 100 their own error is below 1e-8:
 /// h^2 times the third derivative, and 1e-16 * L / h.
 /// </summary>
-public static class FiniteDifference
+internal static class FiniteDifference
 {
     private const double Step = 1e-5;
     private const int SampledEntries = 24;

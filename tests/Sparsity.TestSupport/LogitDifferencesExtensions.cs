@@ -3,7 +3,7 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.TestSupport;
 
 /// <summary>For tests that compare prompt by prompt.</summary>
-public static class LogitDifferencesExtensions
+internal static class LogitDifferencesExtensions
 {
     /// <summary>The first and the second of each pair, pair by pair.</summary>
     public static double[] ByPrompt(this LogitDifferences differences) =>

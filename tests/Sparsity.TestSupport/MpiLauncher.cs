@@ -6,7 +6,7 @@ namespace Sparsity.TestSupport;
 /// <summary>mpirun of one MPI, where it is installed.</summary>
 /// <param name="name">openmpi or mpich.</param>
 /// <param name="program">Its mpirun.</param>
-public sealed class MpiLauncher(string name, string program)
+internal sealed class MpiLauncher(string name, string program)
 {
     private const int MostMinutes = 5;
 

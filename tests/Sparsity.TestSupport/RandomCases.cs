@@ -4,7 +4,7 @@ using FsCheck.Fluent;
 namespace Sparsity.TestSupport;
 
 /// <summary>Properties checked on many random cases, the same ones at every run; a failure shows the smallest case found.</summary>
-public static class RandomCases
+internal static class RandomCases
 {
     /// <param name="cases">What the cases are made of.</param>
     /// <param name="holds">Whether the property holds for a case; it may also throw.</param>

@@ -1,7 +1,7 @@
 namespace Sparsity.TestSupport;
 
 /// <summary>Odd shapes: around the CPU's vectors of 16 tokens and its tiles of 64.</summary>
-public static class Shapes
+internal static class Shapes
 {
     /// <summary>Sequences and tokens.</summary>
     public static readonly (int Sequences, int Tokens)[] All =

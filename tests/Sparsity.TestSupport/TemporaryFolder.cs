@@ -1,7 +1,7 @@
 namespace Sparsity.TestSupport;
 
 /// <summary>A folder that is there for one test.</summary>
-public sealed class TemporaryFolder : IDisposable
+internal sealed class TemporaryFolder : IDisposable
 {
     public string Path { get; } = Directory.CreateTempSubdirectory("sparsity-test-").FullName;
 

@@ -4,7 +4,7 @@ using Sparsity.Core.Distributed;
 namespace Sparsity.TestSupport;
 
 /// <summary>Ranks that are threads of this process: what data-parallel training does, without MPI.</summary>
-public sealed class ThreadGroup : IProcessGroup
+internal sealed class ThreadGroup : IProcessGroup
 {
     private readonly Shared _shared;
 

@@ -1,6 +1,7 @@
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 using Sparsity.Kernels.Cpu;
+using AdamW = Sparsity.Core.Training.AdamW;
 
 namespace Sparsity.Core.Tests.Training;
 

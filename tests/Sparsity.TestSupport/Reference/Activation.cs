@@ -2,7 +2,7 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.TestSupport;
 
-public static partial class Reference
+internal static partial class Reference
 {
     public static double[,,] Activation(ActivationKind kind, double[,,] input)
     {

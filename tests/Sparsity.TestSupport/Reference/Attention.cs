@@ -1,6 +1,6 @@
 namespace Sparsity.TestSupport;
 
-public static partial class Reference
+internal static partial class Reference
 {
     /// <summary>
     /// Causal attention with an optional sink logit per head; output [B,T,H*Dh] and the logarithm of each softmax's denominator [B,T,H].

@@ -1,6 +1,6 @@
 namespace Sparsity.TestSupport;
 
-public static partial class Reference
+internal static partial class Reference
 {
     /// <summary>[B,T,1]: sum over v of q (log q - log p), q and p the softmax of target and logits [B,T,V].</summary>
     public static double[,,] KullbackLeibler(double[,,] target, double[,,] logits)

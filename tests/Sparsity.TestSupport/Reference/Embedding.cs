@@ -1,6 +1,6 @@
 namespace Sparsity.TestSupport;
 
-public static partial class Reference
+internal static partial class Reference
 {
     /// <summary>[B,T,D]: each token's row, plus its position's row; either table may be absent.</summary>
     public static double[,,] Embedding(int[,] tokens, double[,]? tokenEmbedding, double[,]? positionEmbedding)

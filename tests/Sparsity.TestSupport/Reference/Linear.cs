@@ -4,7 +4,7 @@ namespace Sparsity.TestSupport;
 /// Every operation of the seam in double precision, as plainly as it can be written. Arrays are [sequence, token, channel]; weights
 /// [output, input].
 /// </summary>
-public static partial class Reference
+internal static partial class Reference
 {
     /// <summary>output [B,T,O] = input [B,T,I] * weight^T + bias.</summary>
     public static double[,,] Linear(double[,,] input, double[,] weight, double[]? bias)

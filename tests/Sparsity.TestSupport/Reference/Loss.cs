@@ -1,6 +1,6 @@
 namespace Sparsity.TestSupport;
 
-public static partial class Reference
+internal static partial class Reference
 {
     /// <summary>[B,T,1]: -log softmax(logits)[target], 0 where the target is negative.</summary>
     public static double[,,] CrossEntropy(double[,,] logits, int[,] targets)

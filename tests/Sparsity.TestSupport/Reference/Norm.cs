@@ -2,7 +2,7 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.TestSupport;
 
-public static partial class Reference
+internal static partial class Reference
 {
     /// <summary>
     /// RMSNorm or LayerNorm over the channels of each token, and their statistics [B,T,2]: mean (0 for RMSNorm) and reciprocal deviation.

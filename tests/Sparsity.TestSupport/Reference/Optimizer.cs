@@ -1,6 +1,6 @@
 namespace Sparsity.TestSupport;
 
-public static partial class Reference
+internal static partial class Reference
 {
     /// <summary>One Adam step as IComputeEngine.AdamStep states it; overwrites weights and moments.</summary>
     public static void AdamStep(

@@ -6,7 +6,7 @@ namespace Sparsity.TestSupport;
 /// <summary>The whole model of docs/method.md section 1 in double precision, out of <see cref="Reference"/>'s operations.</summary>
 /// <param name="config">Any.</param>
 /// <param name="parameters">By official name: double[,] for matrices, double[] for vectors. Read anew at every call.</param>
-public sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<string, Array> parameters)
+internal sealed class ReferenceModel(ModelConfig config, IReadOnlyDictionary<string, Array> parameters)
 {
     /// <summary>Mean cross-entropy over the targets that are not negative.</summary>
     public double Loss(int[,] tokens, int[,] targets)
