@@ -4,11 +4,14 @@ using System.Numerics;
 namespace Sparsity.Core;
 
 /// <summary>
-/// How this program reads a number from text, whatever the system's language: a sign, digits without leading zeros, and for fractional
+/// How this program writes sizes, and reads a number from text, whatever the system's language: a sign, digits without leading zeros, and for fractional
 /// numbers a point and an exponent. No thousands separators, no spaces, nothing that is not finite: what is read is what was written.
 /// </summary>
 internal static class NumberText
 {
+    /// <summary>Bytes in MiB, for people: "12.5 MiB".</summary>
+    public static string Megabytes(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.0} MiB");
+
     /// <summary>Reads a number of the type asked for.</summary>
     /// <returns>False for any other text, for a number outside the type's range, and for one so small that it would be read as 0.</returns>
     public static bool TryParse<T>(ReadOnlySpan<char> text, out T value)

@@ -92,11 +92,13 @@ internal sealed class TrainVerb : TrainingFlags
         if (Out is null || DryRun)
         {
             Terminal.Line(
-                $"parameters and gradients {Megabytes(memory.Parameters)}, moments {Megabytes(memory.Moments)}, activations "
-                    + $"{Megabytes(memory.Activations)}, workspace {Megabytes(memory.Workspace)}"
+                $"parameters and gradients {NumberText.Megabytes(memory.Parameters)}, moments {NumberText.Megabytes(memory.Moments)}, activations "
+                    + $"{NumberText.Megabytes(memory.Activations)}, workspace {NumberText.Megabytes(memory.Workspace)}"
             );
-            string free = engine.Memory is { } device ? $"; {Megabytes(device.FreeBytes)} of {Megabytes(device.TotalBytes)} are free" : "";
-            Terminal.Line($"a GPU needs {Megabytes(memory.Total)}{free}");
+            string free = engine.Memory is { } device
+                ? $"; {NumberText.Megabytes(device.FreeBytes)} of {NumberText.Megabytes(device.TotalBytes)} are free"
+                : "";
+            Terminal.Line($"a GPU needs {NumberText.Megabytes(memory.Total)}{free}");
             return 0;
         }
 
@@ -120,11 +122,13 @@ internal sealed class TrainVerb : TrainingFlags
             return memory;
         }
 
-        string free = engine.Memory is { } own ? $"{Megabytes(present)} free of {Megabytes(own.TotalBytes)}" : Megabytes(present);
+        string free = engine.Memory is { } own
+            ? $"{NumberText.Megabytes(present)} free of {NumberText.Megabytes(own.TotalBytes)}"
+            : NumberText.Megabytes(present);
         string wayOut = MemoryEstimate.InMoreParts(engine, model, training, present, group) is var (parts, smaller)
-            ? $"Use --batch-parts {parts}, which needs {Megabytes(smaller.Total)}"
+            ? $"Use --batch-parts {parts}, which needs {NumberText.Megabytes(smaller.Total)}"
             : "Not even --batch-parts with one sequence each would fit: use a smaller --context or model";
-        throw new BadInputException($"The run needs {Megabytes(needed)}, but {engine.Description} has {free}. {wayOut}.");
+        throw new BadInputException($"The run needs {NumberText.Megabytes(needed)}, but {engine.Description} has {free}. {wayOut}.");
     }
 
     private int Continue(string directory, IComputeEngine engine, IProcessGroup? group, CancellationToken stop)
@@ -136,9 +140,6 @@ internal sealed class TrainVerb : TrainingFlags
         using TrainingRun run = Run.Resume(directory, engine, Data, Init, group);
         return TrainingProgress.Resume(run, stop) ? 0 : Stopped(directory);
     }
-
-    private static string Megabytes(long bytes) =>
-        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.0} MiB");
 
     private static int Stopped(string directory)
     {

@@ -4,6 +4,7 @@ using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Files;
 using Sparsity.Core.Model;
+using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Viewer;
@@ -22,9 +23,6 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     private const int StoredPairsShown = 16; // of imported circuits: as many as the release has of most tasks
     private const int MostValues = 400_000; // activations in a page for one circuit
 
-    /// <summary>Larger circuits are not looked at node by node, and their activations would fill a page.</summary>
-    private const int MostNodesWithPrompts = 512;
-
     public CircuitDocument Describe(CircuitFile file)
     {
         Circuit circuit = file.Load();
@@ -40,13 +38,13 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
         }
 
         IReadOnlyList<TokenizedPair>? pairs = PairsOf(circuit, file, run);
-        if (pairs is not null && circuit.Nodes.Count <= MostNodesWithPrompts)
+        if (pairs is not null && circuit.Nodes.Count <= CircuitEvaluator.MostNodesInDetail)
         {
             has.Add("prompts");
         }
 
         NodeLayout layout = circuit.LayoutIn(run.Model.Config);
-        var weights = new TokenWeights(run.Model.Parameters);
+        var weights = new StrongestTokens(run.Model.Parameters);
         int[] channels =
         [
             .. circuit
@@ -91,7 +89,7 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     {
         Circuit circuit = file.Load();
         if (
-            circuit.Nodes.Count > MostNodesWithPrompts
+            circuit.Nodes.Count > CircuitEvaluator.MostNodesInDetail
             || models.Find(circuit, file) is not { } run
             || PairsOf(circuit, file, run) is not { } pairs
         )
@@ -179,7 +177,7 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     }
 
     /// <summary>The task's most common pair of answers and the weights with which channels reach their logits.</summary>
-    private static Readout FindReadout(IReadOnlyList<TokenizedPair> pairs, ShelvedModel run, TokenWeights weights, int[] channels)
+    private static Readout FindReadout(IReadOnlyList<TokenizedPair> pairs, ShelvedModel run, StrongestTokens weights, int[] channels)
     {
         IGrouping<(int A, int B), TokenizedPair> common = pairs
             .GroupBy(pair => (pair.AnswerA, pair.AnswerB))

@@ -79,7 +79,7 @@ internal sealed class BridgeTrainer : Trainer
         Bridges.Initialise(Config.Seed);
     }
 
-    public override void Fit(BatchSource training)
+    public override void InitialiseFromData(BatchSource training)
     {
         if (Bridges.Config.Start == BridgeStart.LeastSquares)
         {

@@ -182,7 +182,6 @@ internal static class LeastSquares
         private readonly ForwardState _forward;
         private readonly WeightTensor[] _squares;
         private readonly WeightTensor[] _sums;
-        private readonly float[] _host;
 
         public Residuals(LanguageModelLoss model, BridgePairs bridges)
         {
@@ -197,19 +196,14 @@ internal static class LeastSquares
                     .Select(i => _engine.AllocateWeights($"products of residual {i}", channels, channels)),
             ];
             _sums = [.. Enumerable.Range(0, bridges.Locations).Select(i => _engine.AllocateWeights($"sums of residual {i}", 1, channels))];
-            _host = new float[Taken.Length];
         }
 
-        /// <summary>
-        /// The residual last taken: a copy by way of the host, as only what is written from there may stand for a gradient, between whose
-        /// tokens nothing else may lie.
-        /// </summary>
+        /// <summary>The residual last taken: a copy, which may stand for a gradient.</summary>
         public ActivationTensor Taken { get; }
 
         public void Take(int location)
         {
-            _engine.Read(_forward.Residuals[location], _host);
-            _engine.Write(Taken, _host);
+            _engine.Copy(_forward.Residuals[location], Taken);
             _engine.LinearBackwardWeight(Taken, Taken, _squares[location], _sums[location]);
         }
 

@@ -19,9 +19,6 @@ internal sealed class Pattern
         Parse(text, numbered, _parts);
     }
 
-    /// <summary>How many fillings a draw has.</summary>
-    internal int SlotCount => _slots.Count;
-
     /// <summary>Fresh fillings of all slots. Numbered slots of one kind differ from one another where the kind has enough values.</summary>
     internal string[] Draw(SlotFiller filler)
     {

@@ -43,6 +43,8 @@ public interface IDeviceMemory
 /// The one seam between the method and the devices: memory, and every operation of the model with its backward. Letters as in the
 /// specification: B sequences, T tokens, C channels, N = B*T. Each output is said to be overwritten or accumulated into.
 /// Operations run in the order of the calls; results do not depend on the number of threads, and two runs agree bit for bit.
+/// A tensor of activations may be given as a gradient if it was written as one, by <c>Write</c>, <c>Zero</c> or <c>Copy</c>: engines that
+/// keep room beside the tokens keep zeros there in gradients, so that sums over tokens need not look at where they end.
 /// </summary>
 public interface IComputeEngine : IDisposable
 {
@@ -71,7 +73,7 @@ public interface IComputeEngine : IDisposable
     SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels);
 
     /// <summary>Contents undefined.</summary>
-    KeptActivations AllocateKept(string name, int sequences, int tokens, int channels);
+    SavedForBackward AllocateSavedForBackward(string name, int sequences, int tokens, int channels);
 
     ScalarTensor AllocateScalars(string name, int count);
 
@@ -106,7 +108,7 @@ public interface IComputeEngine : IDisposable
 
     void Zero(ActivationTensor target);
 
-    /// <summary>[B,T,C]: overwrites <paramref name="target"/>.</summary>
+    /// <summary>[B,T,C]: overwrites <paramref name="target"/>, which may then be given as a gradient.</summary>
     void Copy(ActivationTensor source, ActivationTensor target);
 
     // The residual stream.
@@ -222,19 +224,19 @@ public interface IComputeEngine : IDisposable
 
     /// <summary>
     /// Overwrites <paramref name="kept"/> with what the other
-    /// <see cref="ActivationBackward(ActivationKind, KeptActivations, ActivationTensor)"/> needs of <paramref name="input"/> [B,T,C], whose
+    /// <see cref="ActivationBackward(ActivationKind, SavedForBackward, ActivationTensor)"/> needs of <paramref name="input"/> [B,T,C], whose
     /// contents are undefined afterwards.
     /// </summary>
     /// <param name="kind">Of the activation.</param>
     /// <param name="input">Of the activation.</param>
     /// <param name="selection">Which outputs AbsTopK kept: the others send no gradient back. Null for all.</param>
     /// <param name="kept">As large as the input.</param>
-    void KeepForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, KeptActivations kept);
+    void SaveForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, SavedForBackward kept);
 
     /// <summary>
     /// [B,T,C], in place: multiplies <paramref name="gradient"/>, zero where AbsTopK kept nothing, by the derivative at the input kept.
     /// </summary>
-    void ActivationBackward(ActivationKind kind, KeptActivations input, ActivationTensor gradient);
+    void ActivationBackward(ActivationKind kind, SavedForBackward input, ActivationTensor gradient);
 
     // Attention: H heads of Dh channels; causal; scale 1/sqrt(Dh).
 
@@ -374,13 +376,13 @@ public interface IComputeEngine : IDisposable
     /// Overwrites <paramref name="output"/> [B,T,C] with input * mask + mean * (1 - mask); mask and mean are [1,C]; output may be the
     /// input. Where given, also overwrites <paramref name="kept"/> with the input, for <see cref="GateBackward"/>.
     /// </summary>
-    void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, KeptActivations? kept = null);
+    void GateForward(ActivationTensor input, WeightTensor mask, WeightTensor mean, ActivationTensor output, SavedForBackward? kept = null);
 
     /// <summary>
     /// In place: gradient *= mask; before that accumulates sum over tokens of gradient * (input - mean) into
     /// <paramref name="maskGradient"/> [1,C].
     /// </summary>
-    void GateBackward(KeptActivations input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient);
+    void GateBackward(SavedForBackward input, WeightTensor mask, WeightTensor mean, ActivationTensor gradient, WeightTensor maskGradient);
 
     /// <summary>
     /// Adds to <paramref name="sums"/> [C] the sum over all B*T tokens of each channel of <paramref name="input"/> [B,T,C].

@@ -85,10 +85,10 @@ public abstract class SelectionTensor(string name) : DeviceTensor(name)
 /// What an operation keeps of its input [Sequences, Tokens, Channels] for its backward pass, and nobody else reads: behind AbsTopK the few
 /// entries that count are all that an engine need store.
 /// </summary>
-public abstract class KeptActivations(string name) : DeviceTensor(name)
+public abstract class SavedForBackward(string name) : DeviceTensor(name)
 {
     /// <inheritdoc cref="ActivationTensor.Shortened"/>
-    public abstract KeptActivations Shortened(int tokens);
+    public abstract SavedForBackward Shortened(int tokens);
 }
 
 /// <summary>Token ids or positions: int32 [Sequences, Tokens], logical order row-major.</summary>

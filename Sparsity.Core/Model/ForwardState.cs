@@ -141,7 +141,7 @@ internal sealed class ForwardState : IDisposable
         return false;
     }
 
-    internal KeptActivations Kept(string name, int channels) => _memory.Kept(name, channels);
+    internal SavedForBackward Kept(string name, int channels) => _memory.Kept(name, channels);
 }
 
 /// <summary>The normed input of a sublayer, with concatenated positions where the model has them.</summary>
@@ -214,7 +214,7 @@ internal sealed class MlpState(
 ) : SublayerState(owner, config, $"{layer}.mlp", sharedInput)
 {
     /// <summary>[B,T,F], what the way back needs of the numbers before the nonlinearity.</summary>
-    public KeptActivations PreActivation { get; } = owner.Kept($"{layer}.mlp.pre_act", config.DMlp);
+    public SavedForBackward PreActivation { get; } = owner.Kept($"{layer}.mlp.pre_act", config.DMlp);
 
     /// <summary>post_act [B,T,F].</summary>
     public ActivationTensor PostActivation { get; } = sharedPostActivation ?? owner.Activation($"{layer}.mlp.post_act", config.DMlp);

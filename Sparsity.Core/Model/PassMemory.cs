@@ -27,8 +27,12 @@ internal sealed class PassMemory(IComputeEngine engine, int sequences, int token
         Take(name, length => engine.AllocateActivations(name, sequences, length, channels), (tensor, length) => tensor.Shortened(length));
 
     /// <summary>Of activations [B,T,channels].</summary>
-    public KeptActivations Kept(string name, int channels) =>
-        Take(name, length => engine.AllocateKept(name, sequences, length, channels), (tensor, length) => tensor.Shortened(length));
+    public SavedForBackward Kept(string name, int channels) =>
+        Take(
+            name,
+            length => engine.AllocateSavedForBackward(name, sequences, length, channels),
+            (tensor, length) => tensor.Shortened(length)
+        );
 
     /// <summary>Of activations [B,T,channels].</summary>
     public SelectionTensor Selection(string name, int channels) =>

@@ -214,7 +214,7 @@ internal sealed class MlpSublayer(Transformer model, int layer) : Sublayer(model
             SelectionTensor? chosen = state.Selections.TryGetValue(site, out (SelectionTensor Chosen, int) selection)
                 ? selection.Chosen
                 : null;
-            Engine.KeepForActivationBackward(Model.Config.ActivationKind, state.PreActivation, chosen, own.PreActivation);
+            Engine.SaveForActivationBackward(Model.Config.ActivationKind, state.PreActivation, chosen, own.PreActivation);
         }
 
         ForwardLinear(_projection, own.PostActivation, state.ResidualDelta);

@@ -31,9 +31,10 @@ internal sealed class CircuitEvaluator : IDisposable
     private const int TokensShown = 8;
 
     /// <summary>
-    /// Circuits of more nodes than this are not measured node by node, nor those of more edges edge by edge: nobody looks at them so.
+    /// Circuits of more nodes than this are not measured or shown node by node, nor those of more edges edge by edge: nobody looks at
+    /// them so, and their activations would fill a page.
     /// </summary>
-    private const int MostNodesInDetail = 512;
+    internal const int MostNodesInDetail = 512;
 
     /// <param name="model">Frozen.</param>
     /// <param name="means">Mean activation of every node.</param>

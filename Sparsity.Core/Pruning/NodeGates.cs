@@ -84,7 +84,7 @@ internal sealed class NodeGates : ISiteHook, IDisposable
             gate.Mask.Dispose();
             gate.Mean.Dispose();
             gate.MaskGradient.Dispose();
-            foreach (ByLength<KeptActivations> inputs in gate.Inputs.Values)
+            foreach (ByLength<SavedForBackward> inputs in gate.Inputs.Values)
             {
                 inputs.Dispose();
             }
@@ -92,13 +92,13 @@ internal sealed class NodeGates : ISiteHook, IDisposable
     }
 
     /// <summary>Where the activation of a pass of this shape is kept for the way back.</summary>
-    private KeptActivations InputOf(Site site, Gate gate, ActivationTensor shape)
+    private SavedForBackward InputOf(Site site, Gate gate, ActivationTensor shape)
     {
         (int sequences, int channels) = (shape.Sequences, shape.Channels);
-        if (!gate.Inputs.TryGetValue(sequences, out ByLength<KeptActivations>? inputs))
+        if (!gate.Inputs.TryGetValue(sequences, out ByLength<SavedForBackward>? inputs))
         {
             inputs = new(
-                tokens => _engine.AllocateKept($"{site} before its mask", sequences, tokens, channels),
+                tokens => _engine.AllocateSavedForBackward($"{site} before its mask", sequences, tokens, channels),
                 (input, tokens) => input.Shortened(tokens)
             );
             gate.Inputs[sequences] = inputs;
@@ -109,6 +109,6 @@ internal sealed class NodeGates : ISiteHook, IDisposable
 
     private sealed record Gate(WeightTensor Mask, WeightTensor Mean, WeightTensor MaskGradient)
     {
-        public Dictionary<int, ByLength<KeptActivations>> Inputs { get; } = [];
+        public Dictionary<int, ByLength<SavedForBackward>> Inputs { get; } = [];
     }
 }

@@ -69,7 +69,7 @@ internal sealed class PruningRun : IDisposable
 
         var jobs = new Queue<PruningJob>(Remaining);
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        Worker.RunAll(
+        ParallelSearches.Run(
             subjects,
             failed,
             subject =>

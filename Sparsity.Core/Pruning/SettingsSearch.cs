@@ -97,7 +97,7 @@ internal static class SettingsSearch
                     .Where(trial => !done.ContainsKey(trial))
             );
             using var failed = CancellationTokenSource.CreateLinkedTokenSource(stop);
-            Worker.RunAll(
+            ParallelSearches.Run(
                 subjects,
                 failed,
                 subject =>

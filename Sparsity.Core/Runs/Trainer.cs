@@ -136,7 +136,7 @@ internal class Trainer : IDisposable
 
     /// <summary>Sets what is to begin from the text rather than from a seed; called once, between Initialise and the first step.</summary>
     /// <param name="training">The batches that steps are given.</param>
-    public virtual void Fit(BatchSource training) { }
+    public virtual void InitialiseFromData(BatchSource training) { }
 
     /// <summary>
     /// Loss before the update, and the root mean square of the gradient. Waits for the device once, between backward and update: what comes
@@ -210,7 +210,7 @@ internal class Trainer : IDisposable
     }
 
     /// <summary>Forgets the gradients of a step that <see cref="Step"/> gave up.</summary>
-    public void Skip()
+    public void DiscardGradients()
     {
         foreach (AdamMoments moments in AllMoments)
         {

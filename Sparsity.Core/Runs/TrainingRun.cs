@@ -288,7 +288,7 @@ public sealed class TrainingRun : IDisposable
                 _trainer.Initialise();
             }
 
-            _trainer.Fit(_training);
+            _trainer.InitialiseFromData(_training);
         }
 
         KeepMetricsBefore(_nextStep);
@@ -304,7 +304,7 @@ public sealed class TrainingRun : IDisposable
         // With bad weights every step would be skipped.
         catch (NumericalException e) when (_trainer.Config.OnNan == NonFinite.Skip && _trainer.HasFiniteWeights)
         {
-            _trainer.Skip();
+            _trainer.DiscardGradients();
             _watch = _watch with { Skipped = _watch.Skipped + 1 };
             onSkip?.Invoke($"skipped {e.Message}");
             return (null, null);

@@ -6,7 +6,4 @@ internal sealed record TaskBatch(IReadOnlyList<TokenizedPair> Pairs)
 {
     /// <summary>The number of pairs; there are twice as many prompts.</summary>
     public int Count => Pairs.Count;
-
-    /// <summary>The length of the longest prompt in tokens.</summary>
-    public int LongestPrompt => Pairs.Max(pair => Math.Max(pair.First.Length, pair.Second.Length));
 }

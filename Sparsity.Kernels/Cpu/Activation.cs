@@ -27,11 +27,16 @@ internal static unsafe class Activation
         pool.Run(input.Tiles, new BackwardJob(kind, input, gradient));
 
     /// <summary>Overwrites kept with the derivative at input [B,T,C], where selection, if given, kept the output.</summary>
-    public static void Keep(WorkerPool pool, ActivationKind kind, CpuActivations input, CpuSelection? selection, CpuKeptActivations kept) =>
-        pool.Run(input.Tiles, new KeepJob(kind, input, selection, kept));
+    public static void Keep(
+        WorkerPool pool,
+        ActivationKind kind,
+        CpuActivations input,
+        CpuSelection? selection,
+        CpuSavedForBackward kept
+    ) => pool.Run(input.Tiles, new KeepJob(kind, input, selection, kept));
 
     /// <summary>In place: gradient [B,T,C] *= what <see cref="Keep"/> kept, 0 elsewhere.</summary>
-    public static void Backward(WorkerPool pool, CpuKeptActivations derivatives, CpuActivations gradient) =>
+    public static void Backward(WorkerPool pool, CpuSavedForBackward derivatives, CpuActivations gradient) =>
         pool.Run(gradient.Tiles, new KeptBackwardJob(derivatives, gradient));
 
     internal static Vector512<float> Value(ActivationKind kind, Vector512<float> x) =>
@@ -105,7 +110,7 @@ internal static unsafe class Activation
     /// <summary>
     /// Of what goes back only the derivative is kept, and only where it is asked for: a quarter of the exponentials behind AbsTopK.
     /// </summary>
-    private readonly struct KeepJob(ActivationKind kind, CpuActivations input, CpuSelection? selection, CpuKeptActivations kept)
+    private readonly struct KeepJob(ActivationKind kind, CpuActivations input, CpuSelection? selection, CpuSavedForBackward kept)
         : IParallelJob
     {
         public void Execute(int tile, int worker)
@@ -134,7 +139,7 @@ internal static unsafe class Activation
         }
     }
 
-    private readonly struct KeptBackwardJob(CpuKeptActivations derivatives, CpuActivations gradient) : IParallelJob
+    private readonly struct KeptBackwardJob(CpuSavedForBackward derivatives, CpuActivations gradient) : IParallelJob
     {
         public void Execute(int tile, int worker)
         {

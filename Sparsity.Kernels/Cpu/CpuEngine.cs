@@ -49,8 +49,8 @@ internal sealed unsafe class CpuEngine : IMeasuredEngine
     public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) =>
         new CpuSelection(name, sequences, tokens, channels);
 
-    public KeptActivations AllocateKept(string name, int sequences, int tokens, int channels) =>
-        new CpuKeptActivations(name, sequences, tokens, channels);
+    public SavedForBackward AllocateSavedForBackward(string name, int sequences, int tokens, int channels) =>
+        new CpuSavedForBackward(name, sequences, tokens, channels);
 
     public ScalarTensor AllocateScalars(string name, int count) => new CpuScalars(name, count);
 
@@ -244,11 +244,11 @@ internal sealed unsafe class CpuEngine : IMeasuredEngine
     public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) =>
         Activation.Backward(_pool, kind, Of(input), Of(gradient));
 
-    public void KeepForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, KeptActivations kept) =>
-        Activation.Keep(_pool, kind, Of(input), (CpuSelection?)selection, (CpuKeptActivations)kept);
+    public void SaveForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, SavedForBackward kept) =>
+        Activation.Keep(_pool, kind, Of(input), (CpuSelection?)selection, (CpuSavedForBackward)kept);
 
-    public void ActivationBackward(ActivationKind kind, KeptActivations input, ActivationTensor gradient) =>
-        Activation.Backward(_pool, (CpuKeptActivations)input, Of(gradient));
+    public void ActivationBackward(ActivationKind kind, SavedForBackward input, ActivationTensor gradient) =>
+        Activation.Backward(_pool, (CpuSavedForBackward)input, Of(gradient));
 
     public void AttentionForward(
         ActivationTensor query,
@@ -369,16 +369,16 @@ internal sealed unsafe class CpuEngine : IMeasuredEngine
         WeightTensor mask,
         WeightTensor mean,
         ActivationTensor output,
-        KeptActivations? kept = null
-    ) => Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), (CpuKeptActivations?)kept);
+        SavedForBackward? kept = null
+    ) => Gate.Forward(_pool, Of(input), Of(mask), Of(mean), Of(output), (CpuSavedForBackward?)kept);
 
     public void GateBackward(
-        KeptActivations input,
+        SavedForBackward input,
         WeightTensor mask,
         WeightTensor mean,
         ActivationTensor gradient,
         WeightTensor maskGradient
-    ) => Gate.Backward(_pool, (CpuKeptActivations)input, Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
+    ) => Gate.Backward(_pool, (CpuSavedForBackward)input, Of(mask), Of(mean), Of(gradient), Changed(maskGradient));
 
     public void ChannelSums(ActivationTensor input, Span<double> sums)
     {

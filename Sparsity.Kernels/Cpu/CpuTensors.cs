@@ -252,7 +252,7 @@ internal sealed unsafe class CpuSelection : SelectionTensor
 /// For each tile and channel a word whose bit i says whether lane i is kept, and behind one another the numbers that are: behind AbsTopK
 /// few, and mask training waits for memory more than for anything else. There is room for all.
 /// </summary>
-internal sealed unsafe class CpuKeptActivations : KeptActivations
+internal sealed unsafe class CpuSavedForBackward : SavedForBackward
 {
     private readonly AlignedMemory _words;
     private readonly AlignedMemory _values;
@@ -260,7 +260,7 @@ internal sealed unsafe class CpuKeptActivations : KeptActivations
     private readonly int _channels;
     private readonly long _valuesOfTile;
 
-    public CpuKeptActivations(string name, int sequences, int tokens, int channels)
+    public CpuSavedForBackward(string name, int sequences, int tokens, int channels)
         : base(name)
     {
         int width = CpuActivations.TileWidth(tokens);
@@ -276,7 +276,7 @@ internal sealed unsafe class CpuKeptActivations : KeptActivations
 
     public float* Values(int tile) => (float*)_values.Pointer + (tile * _valuesOfTile);
 
-    public override KeptActivations Shortened(int tokens) => new CpuKeptActivations(Name, _sequences, tokens, _channels);
+    public override SavedForBackward Shortened(int tokens) => new CpuSavedForBackward(Name, _sequences, tokens, _channels);
 
     protected override void Dispose(bool disposing)
     {

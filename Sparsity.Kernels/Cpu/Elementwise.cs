@@ -105,6 +105,12 @@ internal static unsafe class Elementwise
         {
             int count = source.Channels * source.Width;
             new ReadOnlySpan<float>(source.Lanes(tile, 0), count).CopyTo(new Span<float>(target.Lanes(tile, 0), count));
+            int valid = target.ValidLanes(tile);
+            for (int channel = 0; valid < target.Width && channel < target.Channels; channel++)
+            {
+                // A copy may be given as a gradient, whose padding is zero.
+                new Span<float>(target.Lanes(tile, channel) + valid, target.Width - valid).Clear();
+            }
         }
     }
 }

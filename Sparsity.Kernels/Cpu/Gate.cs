@@ -17,13 +17,13 @@ internal static unsafe class Gate
         CpuWeights mask,
         CpuWeights mean,
         CpuActivations output,
-        CpuKeptActivations? kept
+        CpuSavedForBackward? kept
     ) => pool.Run(input.Tiles, new ForwardJob(input, mask.Data, mean.Data, output, kept));
 
     /// <summary>In place on gradient [B,T,C]; accumulates into maskGradient [C].</summary>
     public static void Backward(
         WorkerPool pool,
-        CpuKeptActivations input,
+        CpuSavedForBackward input,
         CpuWeights mask,
         CpuWeights mean,
         CpuActivations gradient,
@@ -44,7 +44,7 @@ internal static unsafe class Gate
         }
     }
 
-    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output, CpuKeptActivations? kept)
+    private readonly struct ForwardJob(CpuActivations input, float* mask, float* mean, CpuActivations output, CpuSavedForBackward? kept)
         : IParallelJob
     {
         public void Execute(int tile, int worker)
@@ -77,7 +77,7 @@ internal static unsafe class Gate
         }
     }
 
-    private readonly struct BackwardJob(CpuKeptActivations input, float* mask, float* mean, CpuActivations gradient, float* sums)
+    private readonly struct BackwardJob(CpuSavedForBackward input, float* mask, float* mean, CpuActivations gradient, float* sums)
         : IParallelJob
     {
         public void Execute(int tile, int worker)

@@ -170,8 +170,8 @@ internal sealed class GpuDevice : IDisposable
         catch (Exception exception) when (exception is not OutOfMemoryException || bytes > 0)
         {
             throw new BadInputException(
-                $"The device has no room for {name}: {Megabytes(bytes)} more are needed, {Megabytes(AllocatedBytes)} of "
-                    + $"{Megabytes(_memorySize)} are in use "
+                $"The device has no room for {name}: {NumberText.Megabytes(bytes)} more are needed, {NumberText.Megabytes(AllocatedBytes)} of "
+                    + $"{NumberText.Megabytes(_memorySize)} are in use "
                     + $"({DeviceError.Describe(exception)}). Use more batch parts, or a smaller batch, context or model."
             );
         }
@@ -358,7 +358,4 @@ internal sealed class GpuDevice : IDisposable
         _givenBack.ForEach(buffer => buffer.Dispose());
         _givenBack.Clear();
     }
-
-    private static string Megabytes(long bytes) =>
-        string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{bytes / 1048576.0:0.#} MiB");
 }

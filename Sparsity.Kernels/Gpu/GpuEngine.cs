@@ -68,8 +68,8 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public SelectionTensor AllocateSelection(string name, int sequences, int tokens, int channels) =>
         new GpuSelection(_device, name, sequences, tokens, channels);
 
-    public KeptActivations AllocateKept(string name, int sequences, int tokens, int channels) =>
-        new GpuKeptActivations(new GpuActivations(_device, name, sequences, tokens, channels));
+    public SavedForBackward AllocateSavedForBackward(string name, int sequences, int tokens, int channels) =>
+        new GpuSavedForBackward(new GpuActivations(_device, name, sequences, tokens, channels));
 
     public ScalarTensor AllocateScalars(string name, int count) => new GpuScalars(_device, name, count);
 
@@ -280,11 +280,11 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) =>
         Activation.Backward(_device, kind, Of(input), Of(gradient));
 
-    public void KeepForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, KeptActivations kept) =>
-        ((GpuKeptActivations)kept).Values.ExchangeMemory(Of(input));
+    public void SaveForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, SavedForBackward kept) =>
+        ((GpuSavedForBackward)kept).Values.ExchangeMemory(Of(input));
 
-    public void ActivationBackward(ActivationKind kind, KeptActivations input, ActivationTensor gradient) =>
-        ActivationBackward(kind, ((GpuKeptActivations)input).Values, gradient);
+    public void ActivationBackward(ActivationKind kind, SavedForBackward input, ActivationTensor gradient) =>
+        ActivationBackward(kind, ((GpuSavedForBackward)input).Values, gradient);
 
     public void AttentionForward(
         ActivationTensor query,
@@ -406,24 +406,24 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         WeightTensor mask,
         WeightTensor mean,
         ActivationTensor output,
-        KeptActivations? kept = null
+        SavedForBackward? kept = null
     )
     {
         if (kept is not null)
         {
-            Copy(input, ((GpuKeptActivations)kept).Values);
+            Copy(input, ((GpuSavedForBackward)kept).Values);
         }
 
         Gate.Forward(_device, Of(input), Of(mask), Of(mean), Written(output));
     }
 
     public void GateBackward(
-        KeptActivations input,
+        SavedForBackward input,
         WeightTensor mask,
         WeightTensor mean,
         ActivationTensor gradient,
         WeightTensor maskGradient
-    ) => Gate.Backward(_device, ((GpuKeptActivations)input).Values, Of(mask), Of(mean), Of(gradient), Written(maskGradient));
+    ) => Gate.Backward(_device, ((GpuSavedForBackward)input).Values, Of(mask), Of(mean), Of(gradient), Written(maskGradient));
 
     public void ChannelSums(ActivationTensor input, Span<double> sums)
     {

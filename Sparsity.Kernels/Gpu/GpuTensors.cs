@@ -183,11 +183,11 @@ internal sealed class GpuSelection : SelectionTensor
 }
 
 /// <summary>All of the input, as it is.</summary>
-internal sealed class GpuKeptActivations(GpuActivations values) : KeptActivations(values.Name)
+internal sealed class GpuSavedForBackward(GpuActivations values) : SavedForBackward(values.Name)
 {
     public GpuActivations Values { get; } = values;
 
-    public override KeptActivations Shortened(int tokens) => new GpuKeptActivations((GpuActivations)Values.Shortened(tokens));
+    public override SavedForBackward Shortened(int tokens) => new GpuSavedForBackward((GpuActivations)Values.Shortened(tokens));
 
     protected override void Dispose(bool disposing) => Values.Dispose();
 }

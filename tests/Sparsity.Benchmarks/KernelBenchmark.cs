@@ -183,8 +183,8 @@ internal sealed class KernelBenchmark : IDisposable
         );
         Measure("AbsTopK backward " + name, 0, 2 * bytes, () => _engine.AbsTopKBackward(selection, gradient));
         ActivationTensor preActivation = Activations(neurons, 1);
-        KeptActivations kept = Own(_engine.AllocateKept("kept", _size.Sequences, BenchmarkSize.Context, neurons));
-        Action keep = () => _engine.KeepForActivationBackward(ActivationKind.Gelu, preActivation, selection, kept);
+        SavedForBackward kept = Own(_engine.AllocateSavedForBackward("kept", _size.Sequences, BenchmarkSize.Context, neurons));
+        Action keep = () => _engine.SaveForActivationBackward(ActivationKind.Gelu, preActivation, selection, kept);
         if (_engine.Name == "cpu")
         {
             Measure("GELU keep 1/4 " + name, 0, 1.25 * bytes, keep);

@@ -142,8 +142,8 @@ public class ActivationTests
                     }
 
                     bench.Engine.ActivationBackward(kind, x, expected);
-                    KeptActivations kept = bench.Kept(x);
-                    bench.Engine.KeepForActivationBackward(kind, x, selection, kept);
+                    SavedForBackward kept = bench.Kept(x);
+                    bench.Engine.SaveForActivationBackward(kind, x, selection, kept);
                     bench.Engine.ActivationBackward(kind, kept, gradient);
                     Comparison.Close(bench.Read(expected).Select(value => (double)value).ToArray(), bench.Read(gradient), 0, what);
                     bench.RequireNoPadding(gradient, what);
@@ -154,7 +154,7 @@ public class ActivationTests
                     ActivationTensor nextExpected = bench.Gradient(outputGradient);
                     ActivationTensor nextGradient = bench.Gradient(outputGradient);
                     bench.Engine.ActivationBackward(kind, nextX, nextExpected);
-                    bench.Engine.KeepForActivationBackward(kind, nextX, null, kept);
+                    bench.Engine.SaveForActivationBackward(kind, nextX, null, kept);
                     bench.Engine.ActivationBackward(kind, kept, nextGradient);
                     Comparison.Close(
                         bench.Read(nextExpected).Select(value => (double)value).ToArray(),

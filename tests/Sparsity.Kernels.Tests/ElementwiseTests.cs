@@ -38,6 +38,32 @@ public class ElementwiseTests
         }
     }
 
+    /// <summary>
+    /// Beside 5 tokens engines may keep room in which an operation leaves numbers, as the bias here. A copy has none of them: as a
+    /// gradient it is summed over 5 tokens and no more.
+    /// </summary>
+    [Theory]
+    [MemberData(nameof(AllEngines))]
+    public void ACopyMayBeGivenAsAGradient(string engine)
+    {
+        const int Tokens = 5;
+        using var bench = Engines.Bench(engine);
+        using ActivationTensor input = bench.Engine.AllocateActivations("input", 2, Tokens, 3);
+        using ActivationTensor output = bench.Engine.AllocateActivations("output", 2, Tokens, 2);
+        using ActivationTensor copy = bench.Engine.AllocateActivations("copy", 2, Tokens, 2);
+        using WeightTensor weight = bench.Engine.AllocateWeights("weight", 2, 3);
+        using WeightTensor bias = bench.Engine.AllocateWeights("bias", 1, 2);
+        using WeightTensor products = bench.Engine.AllocateWeights("products", 2, 2);
+        using WeightTensor sums = bench.Engine.AllocateWeights("sums", 1, 2);
+        bench.Engine.Write(bias, [1, 2]);
+        bench.Engine.LinearForward(input, weight, bias, output);
+        bench.Engine.Copy(output, copy);
+        bench.Engine.LinearBackwardWeight(copy, copy, products, sums);
+
+        Assert.Equal([10, 20, 20, 40], bench.Read(products));
+        Assert.Equal([10, 20], bench.Read(sums));
+    }
+
     [Theory]
     [MemberData(nameof(AllEngines))]
     public void WrongLengthsAreRefusedByName(string engine)
@@ -172,7 +198,7 @@ public class ElementwiseTests
             WeightTensor masks = bench.Weights(mask);
             WeightTensor means = bench.Weights(mean);
             ActivationTensor output = bench.Output(b, t, channels, slice);
-            KeptActivations kept = bench.Kept(x);
+            SavedForBackward kept = bench.Kept(x);
             bench.Engine.GateForward(x, masks, means, output, kept);
             Comparison.CloseRelative(Reference.Gate(input, mask, mean), bench.Read(output), 2e-7, what);
 

@@ -101,8 +101,8 @@ internal sealed class Bench : IDisposable
         return tensor;
     }
 
-    public KeptActivations Kept(ActivationTensor values) =>
-        Own(Engine.AllocateKept("kept", values.Sequences, values.Tokens, values.Channels));
+    public SavedForBackward Kept(ActivationTensor values) =>
+        Own(Engine.AllocateSavedForBackward("kept", values.Sequences, values.Tokens, values.Channels));
 
     public SelectionTensor Selection(ActivationTensor values) =>
         Own(Engine.AllocateSelection("selection", values.Sequences, values.Tokens, values.Channels));

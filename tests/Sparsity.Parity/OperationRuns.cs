@@ -86,10 +86,10 @@ internal sealed class OperationRuns
                     ActivationTensor ranked = Input(bench, random);
                     SelectionTensor selection = bench.Selection(ranked);
                     bench.Engine.AbsTopKForward(ranked, _channels / 4, selection);
-                    KeptActivations kept = bench.Kept(input);
+                    SavedForBackward kept = bench.Kept(input);
                     ActivationTensor keptGradient = Gradient(bench, random);
                     bench.Engine.AbsTopKBackward(selection, keptGradient);
-                    bench.Engine.KeepForActivationBackward(kind, input, selection, kept);
+                    bench.Engine.SaveForActivationBackward(kind, input, selection, kept);
                     bench.Engine.ActivationBackward(kind, kept, keptGradient);
                     results.Add(new($"{kind}", bench.Read(output)));
                     results.Add(new($"{kind}, gradient", bench.Read(gradient)));
@@ -185,7 +185,7 @@ internal sealed class OperationRuns
                 WeightTensor mean = bench.Weights(random.Vector(_channels));
                 WeightTensor maskGradient = bench.Constant(1, _channels, 1);
                 ActivationTensor gradient = Gradient(bench, random);
-                KeptActivations kept = bench.Kept(input);
+                SavedForBackward kept = bench.Kept(input);
                 bench.Engine.GateForward(input, mask, mean, input, kept);
                 bench.Engine.GateBackward(kept, mask, mean, gradient, maskGradient);
                 return

@@ -60,7 +60,7 @@ internal static class TinyRuns
         using var trainer = new BridgeTrainer(new Transformer(dense), TinyModels.Config, TinyModels.Training, config);
         var source = new BatchSource(TinyModels.Tokens(2000, 8), TinyModels.Training.BatchSequences, TinyModels.Training.ContextTokens);
         trainer.Initialise();
-        trainer.Fit(source);
+        trainer.InitialiseFromData(source);
         return [.. Enumerable.Range(0, steps).Select(step => trainer.Step(step, source.Random(1, step)).Loss)];
     }
 }

@@ -34,7 +34,7 @@ public sealed class LeastSquaresTests : IDisposable
         TrainingConfig training = (TinyModels.Training with { Density = null, Pfrac = null }).Resolved(ShuffledModel.WideConfig);
         using var trainer = new BridgeTrainer(new Transformer(models.Dense), ShuffledModel.WideConfig, training, config, models.Wide);
         trainer.Initialise();
-        trainer.Fit(_source);
+        trainer.InitialiseFromData(_source);
         using var coupling = new Coupling(new Transformer(models.Dense), trainer.Loss, trainer.Bridges);
         using var loss = new BridgeLoss(coupling);
         BridgeTerms terms = loss.Evaluate(_source.Random(9, 100)); // not the text it was fitted on
@@ -86,7 +86,7 @@ public sealed class LeastSquaresTests : IDisposable
                 }
             );
             trainer.Initialise();
-            trainer.Fit(_source);
+            trainer.InitialiseFromData(_source);
         }
     }
 
@@ -121,7 +121,7 @@ public sealed class LeastSquaresTests : IDisposable
             sparse
         );
         trainer.Initialise();
-        trainer.Fit(_source);
+        trainer.InitialiseFromData(_source);
         using var coupling = new Coupling(transformer, trainer.Loss, trainer.Bridges);
         using var loss = new BridgeLoss(coupling);
         using BackwardState gradients = trainer.Model.CreateBackwardState(Sequences, Tokens);

@@ -3,10 +3,10 @@ using System.Runtime.ExceptionServices;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>Runs one thread per model at hand until all are done.</summary>
-internal static class Worker
+internal static class ParallelSearches
 {
     /// <summary>The first failure stops the others and is thrown here; cancellation is thrown only if nothing else failed.</summary>
-    public static void RunAll(IReadOnlyList<PruningSubject> subjects, CancellationTokenSource failed, Action<PruningSubject> work)
+    public static void Run(IReadOnlyList<PruningSubject> subjects, CancellationTokenSource failed, Action<PruningSubject> work)
     {
         var failures = new Exception?[subjects.Count];
         Thread[] threads =

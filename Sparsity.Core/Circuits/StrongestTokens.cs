@@ -5,7 +5,7 @@ namespace Sparsity.Core.Circuits;
 /// <summary>
 /// How tokens meet residual channels: what a token's embedding writes into a channel, and what a channel adds to a token's logit.
 /// </summary>
-internal sealed class TokenWeights(ModelParameters parameters)
+internal sealed class StrongestTokens(ModelParameters parameters)
 {
     private readonly int _channels = parameters.Config.DModel;
     private readonly float[] _embedding = parameters.Read(ParameterNames.Token);
