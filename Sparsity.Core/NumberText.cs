@@ -4,8 +4,9 @@ using System.Numerics;
 namespace Sparsity.Core;
 
 /// <summary>
-/// How this program writes sizes, and reads a number from text, whatever the system's language: a sign, digits without leading zeros, and for fractional
-/// numbers a point and an exponent. No thousands separators, no spaces, nothing that is not finite: what is read is what was written.
+/// How this program writes sizes, and reads a number from text, whatever the system's language: a sign, digits without leading zeros, and
+/// for fractional numbers a point and an exponent. No thousands separators, no spaces, nothing that is not finite: what is read is what
+/// was written.
 /// </summary>
 internal static class NumberText
 {

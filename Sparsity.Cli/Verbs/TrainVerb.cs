@@ -92,8 +92,8 @@ internal sealed class TrainVerb : TrainingFlags
         if (Out is null || DryRun)
         {
             Terminal.Line(
-                $"parameters and gradients {NumberText.Megabytes(memory.Parameters)}, moments {NumberText.Megabytes(memory.Moments)}, activations "
-                    + $"{NumberText.Megabytes(memory.Activations)}, workspace {NumberText.Megabytes(memory.Workspace)}"
+                $"parameters and gradients {NumberText.Megabytes(memory.Parameters)}, moments {NumberText.Megabytes(memory.Moments)}, "
+                    + $"activations {NumberText.Megabytes(memory.Activations)}, workspace {NumberText.Megabytes(memory.Workspace)}"
             );
             string free = engine.Memory is { } device
                 ? $"; {NumberText.Megabytes(device.FreeBytes)} of {NumberText.Megabytes(device.TotalBytes)} are free"

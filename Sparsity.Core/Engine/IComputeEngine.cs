@@ -224,8 +224,8 @@ public interface IComputeEngine : IDisposable
 
     /// <summary>
     /// Overwrites <paramref name="kept"/> with what the other
-    /// <see cref="ActivationBackward(ActivationKind, SavedForBackward, ActivationTensor)"/> needs of <paramref name="input"/> [B,T,C], whose
-    /// contents are undefined afterwards.
+    /// <see cref="ActivationBackward(ActivationKind, SavedForBackward, ActivationTensor)"/> needs of <paramref name="input"/> [B,T,C],
+    /// whose contents are undefined afterwards.
     /// </summary>
     /// <param name="kind">Of the activation.</param>
     /// <param name="input">Of the activation.</param>

@@ -170,8 +170,8 @@ internal sealed class GpuDevice : IDisposable
         catch (Exception exception) when (exception is not OutOfMemoryException || bytes > 0)
         {
             throw new BadInputException(
-                $"The device has no room for {name}: {NumberText.Megabytes(bytes)} more are needed, {NumberText.Megabytes(AllocatedBytes)} of "
-                    + $"{NumberText.Megabytes(_memorySize)} are in use "
+                $"The device has no room for {name}: {NumberText.Megabytes(bytes)} more are needed, "
+                    + $"{NumberText.Megabytes(AllocatedBytes)} of {NumberText.Megabytes(_memorySize)} are in use "
                     + $"({DeviceError.Describe(exception)}). Use more batch parts, or a smaller batch, context or model."
             );
         }

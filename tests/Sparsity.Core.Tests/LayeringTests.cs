@@ -33,7 +33,7 @@ public partial class LayeringTests
             "Reproduction",
         ],
         ["Sparsity.Kernels"] = ["Cpu", "Gpu", ""],
-        ["Sparsity.Cli"] = ["Mpi", "", "Report", "Viewer", "Verbs"],
+        ["Sparsity.Cli"] = ["Mpi", "", "Viewer", "Report", "Verbs"],
     };
 
     public static TheoryData<string> Projects => [.. Folders.Keys];
