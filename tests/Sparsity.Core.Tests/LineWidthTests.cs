@@ -34,4 +34,39 @@ public class LineWidthTests
         Assert.Empty(wide);
         Assert.True(sources.Length > 400, $"{root} has only {sources.Length} sources.");
     }
+
+    /// <summary>Tables, code and pictures of documents cannot be broken, nor can texts of the pages in JavaScript.</summary>
+    [Theory]
+    [InlineData("", "*.md", SearchOption.TopDirectoryOnly)]
+    [InlineData("docs", "*.md", SearchOption.TopDirectoryOnly)]
+    [InlineData("Sparsity.Cli/Viewer/Page", "*.js", SearchOption.AllDirectories)]
+    [InlineData("Sparsity.Cli/Viewer/Page", "*.css", SearchOption.AllDirectories)]
+    public void DocumentsAndPagesAreNoWiderThan140(string folder, string files, SearchOption depth)
+    {
+        string root = Path.GetFullPath(Path.Combine(OfficialFixture.Root, "..", "..", "..", folder));
+        string[] paths = Directory.GetFiles(root, files, depth);
+        Assert.NotEmpty(paths);
+        List<string> wide = [];
+        foreach (string path in paths)
+        {
+            bool isCode = false;
+            foreach ((int number, string line) in File.ReadLines(path).Index())
+            {
+                isCode ^= line.StartsWith("```", StringComparison.Ordinal);
+                bool isWhole = files == "*.md" ? isCode || IsUnbreakable(line) : line.TrimStart().StartsWith('"') || line.Contains('`');
+                if (line.Length > Widest && !isWhole)
+                {
+                    wide.Add($"{Path.GetFileName(path)}({number + 1}): {line.Length} characters");
+                }
+            }
+        }
+
+        Assert.Empty(wide);
+
+        static bool IsUnbreakable(string line) =>
+            line.StartsWith('|')
+            || line.StartsWith("    ", StringComparison.Ordinal)
+            || line.StartsWith("![", StringComparison.Ordinal)
+            || line.TrimStart().StartsWith("dotnet ", StringComparison.Ordinal);
+    }
 }

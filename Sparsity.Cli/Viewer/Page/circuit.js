@@ -5,8 +5,10 @@ import { compact } from "viewer/tokens";
 
 /**
  * From the document of a circuit: { circuit, has, model, readout, channels }.
- * nodes: Map from name to { id, name, layer, channel, kind, data, in, out, from, to }; embeddings are nodes with kind.embedding, logits with kind.logit.
- * edges: { from, to, weight, effect }, nodes at both ends; effect is undefined where it is not known. links: { from, to, channel }: a write of a residual channel and a later read.
+ * nodes: Map from name to { id, name, layer, channel, kind, data, in, out, from, to }; embeddings are nodes with kind.embedding, logits
+ * with kind.logit.
+ * edges: { from, to, weight, effect }, nodes at both ends; effect is undefined where it is not known. links: { from, to, channel }: a write
+ * of a residual channel and a later read.
  */
 export function open(source) {
   const circuit = source.circuit;
@@ -34,7 +36,17 @@ export function open(source) {
   const embeddings = addEmbeddings(nodes, source.model);
   const links = addLinks([...nodes.values(), ...embeddings]);
   const logits = addLogits(source.readout, [...nodes.values()]);
-  return { ...source, circuit, nodes, edges, embeddings, links, logits, largest: largestOf(edges), largestEffect: edges.reduce((most, edge) => Math.max(most, sizeOf(edge, "effect")), 0) };
+  return {
+    ...source,
+    circuit,
+    nodes,
+    edges,
+    embeddings,
+    links,
+    logits,
+    largest: largestOf(edges),
+    largestEffect: edges.reduce((most, edge) => Math.max(most, sizeOf(edge, "effect")), 0),
+  };
 }
 
 /** How large an edge is by its weight, or by its effect. */
@@ -52,13 +64,27 @@ function addEmbeddings(nodes, model) {
       channels.add(entry.channel);
     }
   }
-  return [...channels].sort((a, b) => a - b).map((channel) =>
-    node({ name: `embedding.${channel}`, layer: -1, channel, kind: { location: "embedding", lane: true, writes: true, embedding: true, order: 0, text: "embedding" } }, null));
+  return [...channels]
+    .sort((a, b) => a - b)
+    .map((channel) =>
+      node(
+        {
+          name: `embedding.${channel}`,
+          layer: -1,
+          channel,
+          kind: { location: "embedding", lane: true, writes: true, embedding: true, order: 0, text: "embedding" },
+        },
+        null,
+      ),
+    );
 }
 
 /** What writes a residual channel and everything that reads it later. */
 function addLinks(all) {
-  const byChannel = Map.groupBy(all.filter((entry) => entry.kind.lane), (entry) => entry.channel);
+  const byChannel = Map.groupBy(
+    all.filter((entry) => entry.kind.lane),
+    (entry) => entry.channel,
+  );
   const links = [];
   for (const lane of byChannel.values()) {
     for (const from of lane.filter((entry) => entry.kind.writes)) {
@@ -75,11 +101,15 @@ function addLinks(all) {
 
 const isAfter = (a, b) => a.layer > b.layer || (a.layer === b.layer && a.kind.order > b.kind.order);
 
-/** The two answers, or one node for all logits where they are not known, and which channels written by nodes reach them with which weight. */
+/**
+ * The two answers, or one node for all logits where they are not known, and which channels written by nodes reach them with which weight.
+ */
 function addLogits(readout, all) {
   const kind = { location: "logit", logit: true, order: 0, text: "logit" };
   const nodes = readout
-    ? readout.answers.map((answer, i) => node({ name: `logit.${i}`, layer: Infinity, channel: i, kind, title: compact(answer.text), answer }, null))
+    ? readout.answers.map((answer, i) =>
+        node({ name: `logit.${i}`, layer: Infinity, channel: i, kind, title: compact(answer.text), answer }, null),
+      )
     : [node({ name: "logit.0", layer: Infinity, channel: 0, kind, title: "logits" }, null)];
   const weights = new Map((readout?.channels ?? []).map((entry) => [entry.channel, entry.weights]));
   const edges = [];

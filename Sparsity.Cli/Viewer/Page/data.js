@@ -13,7 +13,9 @@ export async function load(path) {
 
 /** Sends JSON to the server and returns its JSON answer. */
 export async function post(path, body, signal) {
-  return answer(await fetch(address(path), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal }));
+  return answer(
+    await fetch(address(path), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal }),
+  );
 }
 
 const address = (path) => "api/" + path.split("/").map(encodeURIComponent).join("/") + (token ? "?token=" + encodeURIComponent(token) : "");

@@ -6,7 +6,10 @@ export const h = (tag, attributes, ...children) => build(document.createElement(
 
 export const s = (tag, attributes, ...children) => build(document.createElementNS(SVG, tag), attributes, children);
 
-/** Attributes that are null or false are left out; on… functions become listeners. Children that are null are left out; strings become text, never markup. */
+/**
+ * Attributes that are null or false are left out; on… functions become listeners. Children that are null are left out; strings become text,
+ * never markup.
+ */
 function build(element, attributes, children) {
   for (const [name, value] of Object.entries(attributes ?? {})) {
     if (typeof value === "function") {
@@ -74,5 +77,18 @@ export function download(name, content, type) {
 /** A select with its label. options: values, or pairs of value and text. */
 export function choice(title, options, current, choose) {
   const pairs = options.map((option) => (Array.isArray(option) ? option : [option, option]));
-  return h("p", {}, h("label", {}, title + " ", h("select", { onchange: (event) => choose(event.target.value) }, pairs.map(([value, text]) => h("option", { value, selected: value === current }, text)))));
+  return h(
+    "p",
+    {},
+    h(
+      "label",
+      {},
+      title + " ",
+      h(
+        "select",
+        { onchange: (event) => choose(event.target.value) },
+        pairs.map(([value, text]) => h("option", { value, selected: value === current }, text)),
+      ),
+    ),
+  );
 }

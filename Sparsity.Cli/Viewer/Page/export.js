@@ -12,9 +12,16 @@ export function svgText(svg) {
   copy.setAttribute("width", box.width);
   copy.setAttribute("height", box.height);
   const style = getComputedStyle(document.documentElement);
-  const rules = [...document.styleSheets].flatMap((sheet) => [...sheet.cssRules]).filter((rule) => rule.selectorText?.includes(".graph")).map((rule) => rule.cssText).join("\n");
+  const rules = [...document.styleSheets]
+    .flatMap((sheet) => [...sheet.cssRules])
+    .filter((rule) => rule.selectorText?.includes(".graph"))
+    .map((rule) => rule.cssText)
+    .join("\n");
   const colours = rules.replace(/var\((--[a-z-]+)\)/g, (_, name) => style.getPropertyValue(name).trim());
-  copy.prepend(s("style", {}, colours), s("rect", { width: box.width, height: box.height, fill: style.getPropertyValue("--paper").trim() }));
+  copy.prepend(
+    s("style", {}, colours),
+    s("rect", { width: box.width, height: box.height, fill: style.getPropertyValue("--paper").trim() }),
+  );
   return new XMLSerializer().serializeToString(copy);
 }
 

@@ -27,7 +27,8 @@ export class Graph {
     container.addEventListener("pointerleave", () => this.hover(null));
     container.addEventListener("pointerdown", (event) => this.onDown(event));
     container.addEventListener("click", (event) => this.onClick(event));
-    // Its place changes with the window, with the bar of live ablation, and when its tab comes into view. The outer size: a scrollbar must not start it anew.
+    // Its place changes with the window, with the bar of live ablation, and when its tab comes into view. The outer size: a scrollbar must
+    // not start it anew.
     new ResizeObserver(() => this.isFitted && this.fit()).observe(container, { box: "border-box" });
     container.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
   }
@@ -208,12 +209,17 @@ export class Graph {
     const layers = Map.groupBy(this.layout.rows, (row) => row.layer);
     const middle = (row) => ((row.top + row.bottom) / 2) * this.zoom - 8;
     const label = (kind, top, text) => h("div", { class: kind, style: `top:${round(top)}px` }, text);
-    fill(this.gutter,
+    fill(
+      this.gutter,
       this.layout.rows.map((row) => label("row-name", middle(row), row.name)),
-      [...layers.entries()].filter(([layer]) => layer >= 0 && layer !== Infinity).map(([layer, [row]]) => {
-        const top = (row.top - 16) * this.zoom;
-        return label("layer-name", top, middle(row) - top < 16 ? `L${layer}` : `layer ${layer}`); // in one line with the row's name there is less room
-      }));
+      [...layers.entries()]
+        .filter(([layer]) => layer >= 0 && layer !== Infinity)
+        .map(([layer, [row]]) => {
+          const top = (row.top - 16) * this.zoom;
+          // in one line with the row's name there is less room
+          return label("layer-name", top, middle(row) - top < 16 ? `L${layer}` : `layer ${layer}`);
+        }),
+    );
     this.gutter.style.height = round(this.layout.height * this.zoom) + "px";
   }
 
@@ -230,7 +236,12 @@ export class Graph {
       return;
     }
     const along = (up) => alongEdge(this.selected, up, this.circuit, this.layout, this.threshold);
-    const moves = { ArrowUp: () => along(true), ArrowDown: () => along(false), ArrowLeft: () => alongRow(this.selected, -1, this.layout), ArrowRight: () => alongRow(this.selected, 1, this.layout) };
+    const moves = {
+      ArrowUp: () => along(true),
+      ArrowDown: () => along(false),
+      ArrowLeft: () => alongRow(this.selected, -1, this.layout),
+      ArrowRight: () => alongRow(this.selected, 1, this.layout),
+    };
     const zooms = { "+": () => this.setZoom(this.zoom * 1.25), "-": () => this.setZoom(this.zoom / 1.25), 0: () => this.fit() };
     const move = moves[event.key];
     if (move) {

@@ -28,7 +28,7 @@ export function set(name, text) {
 export function importText(text) {
   const read = JSON.parse(text);
   if (typeof read?.labels !== "object" || Object.values(read.labels).some((label) => typeof label !== "string")) {
-    throw new Error("not a file of labels: expected { \"labels\": { \"NODE\": \"text\" } }");
+    throw new Error('not a file of labels: expected { "labels": { "NODE": "text" } }');
   }
   labels = { ...labels, ...read.labels };
   store();

@@ -31,7 +31,12 @@ export function layOut(circuit, labelOf) {
   const all = [...circuit.nodes.values()];
   const named = all.length <= MOST_NAMED;
   const radius = named ? 6 : 4;
-  const widest = Math.max(3 * DIGIT, ...[...all, ...circuit.embeddings, ...circuit.logits.nodes].map((node) => textOf(node, labelOf).length * (labelOf(node.name) ? BOLD : DIGIT)));
+  const widest = Math.max(
+    3 * DIGIT,
+    ...[...all, ...circuit.embeddings, ...circuit.logits.nodes].map(
+      (node) => textOf(node, labelOf).length * (labelOf(node.name) ? BOLD : DIGIT),
+    ),
+  );
   const slot = named ? 2 * radius + 9 + widest : 12;
   const few = all.length <= FEW_NODES;
   const lineHeight = few ? 26 : named ? 30 : 15;
@@ -49,7 +54,8 @@ export function layOut(circuit, labelOf) {
   const boxes = [];
   let y = MARGIN + 8;
   let previous = null;
-  for (const row of rows) { // from the top
+  for (const row of rows) {
+    // from the top
     if (previous !== null && previous !== row.layer) {
       y += 14;
     }
@@ -69,7 +75,18 @@ export function layOut(circuit, labelOf) {
     y = row.bottom + gap;
   }
   const height = y - gap + MARGIN;
-  return { width: inner + 2 * MARGIN, height, radius, named, places, rows, boxes, lanes: laneEnds(places, laneAt), writers, writerHeight: WRITER_HEIGHT };
+  return {
+    width: inner + 2 * MARGIN,
+    height,
+    radius,
+    named,
+    places,
+    rows,
+    boxes,
+    lanes: laneEnds(places, laneAt),
+    writers,
+    writerHeight: WRITER_HEIGHT,
+  };
 }
 
 /** The tokens that write each embedding's channel most, positive or negative, as long as the room between lanes allows. */
@@ -79,9 +96,13 @@ function findWriters(circuit, spacing) {
   for (const node of longest < 4 ? [] : circuit.embeddings) {
     const ends = circuit.channels?.[node.channel];
     const strongest = [...new Map([...(ends?.top ?? []), ...(ends?.bottom ?? [])].map((entry) => [entry.token, entry])).values()]
-      .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, WRITERS);
+      .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
+      .slice(0, WRITERS);
     if (strongest.length > 0) {
-      writers.set(node, strongest.map(({ token, weight }) => ({ text: shorten(compact(token), longest), weight })));
+      writers.set(
+        node,
+        strongest.map(({ token, weight }) => ({ text: shorten(compact(token), longest), weight })),
+      );
     }
   }
   return writers;
@@ -93,7 +114,12 @@ const shorten = (text, longest) => (text.length > longest ? text.slice(0, longes
 function makeRows(circuit, all, slot, lineHeight) {
   const rows = [];
   if (circuit.logits.edges.length > 0) {
-    rows.push({ layer: Infinity, name: "logits", blocks: circuit.logits.nodes.map((node) => single(node, Math.max(1.6 * slot, 60))), nodes: circuit.logits.nodes });
+    rows.push({
+      layer: Infinity,
+      name: "logits",
+      blocks: circuit.logits.nodes.map((node) => single(node, Math.max(1.6 * slot, 60))),
+      nodes: circuit.logits.nodes,
+    });
   }
   const layers = [...new Set(all.map((node) => node.layer))].sort((a, b) => b - a);
   for (const layer of layers) {
@@ -101,7 +127,13 @@ function makeRows(circuit, all, slot, lineHeight) {
       const nodes = all.filter((node) => node.layer === layer && node.kind.row === name);
       if (nodes.length > 0) {
         const lane = nodes[0].kind.lane ?? false;
-        rows.push({ layer, name, nodes, lane, blocks: lane ? [] : nodes[0].kind.head ? heads(nodes, circuit.model, slot, lineHeight) : nodes.map((node) => single(node, slot)) });
+        rows.push({
+          layer,
+          name,
+          nodes,
+          lane,
+          blocks: lane ? [] : nodes[0].kind.head ? heads(nodes, circuit.model, slot, lineHeight) : nodes.map((node) => single(node, slot)),
+        });
       }
     }
   }
@@ -116,32 +148,49 @@ const single = (node, slot) => ({ nodes: [node], width: slot, height: 0, cells: 
 /** A block per head, q before k before v, several lines where it has many nodes. */
 function heads(nodes, model, slot, lineHeight) {
   const byHead = Map.groupBy(nodes, (node) => headOf(node, model) ?? -1);
-  return [...byHead.keys()].sort((a, b) => a - b).map((head) => {
-    const columns = [];
-    const across = Math.max(2, Math.ceil(Math.sqrt(byHead.get(head).length)));
-    let left = 0;
-    const cells = [];
-    for (const part of ["q", "k", "v"]) {
-      const members = byHead.get(head).filter((node) => node.kind.head === part).sort((a, b) => a.channel - b.channel);
-      if (members.length > 0) {
-        members.forEach((node, i) => cells.push({ node, x: left + (i % across) * slot, y: 14 + Math.floor(i / across) * lineHeight }));
-        columns.push({ part, x: left });
-        left += Math.min(across, members.length) * slot + 8;
+  return [...byHead.keys()]
+    .sort((a, b) => a - b)
+    .map((head) => {
+      const columns = [];
+      const across = Math.max(2, Math.ceil(Math.sqrt(byHead.get(head).length)));
+      let left = 0;
+      const cells = [];
+      for (const part of ["q", "k", "v"]) {
+        const members = byHead
+          .get(head)
+          .filter((node) => node.kind.head === part)
+          .sort((a, b) => a.channel - b.channel);
+        if (members.length > 0) {
+          members.forEach((node, i) => cells.push({ node, x: left + (i % across) * slot, y: 14 + Math.floor(i / across) * lineHeight }));
+          columns.push({ part, x: left });
+          left += Math.min(across, members.length) * slot + 8;
+        }
       }
-    }
-    const width = left + 14;
-    const shift = -left / 2 + slot / 2 + 2;
-    cells.forEach((cell) => (cell.x += shift));
-    return {
-      nodes: byHead.get(head), cells, width: width + 10, height: Math.max(...cells.map((cell) => cell.y)) + 6,
-      box: { width, title: head < 0 ? "" : `head ${head}`, columns: columns.map((column) => ({ part: column.part, x: column.x + shift })) },
-    };
-  });
+      const width = left + 14;
+      const shift = -left / 2 + slot / 2 + 2;
+      cells.forEach((cell) => (cell.x += shift));
+      return {
+        nodes: byHead.get(head),
+        cells,
+        width: width + 10,
+        height: Math.max(...cells.map((cell) => cell.y)) + 6,
+        box: {
+          width,
+          title: head < 0 ? "" : `head ${head}`,
+          columns: columns.map((column) => ({ part: column.part, x: column.x + shift })),
+        },
+      };
+    });
 }
 
-/** Channels from left to right, so that what belongs together stands together: alternately lanes and nodes between them move to the mean of their neighbours. */
+/**
+ * Channels from left to right, so that what belongs together stands together: alternately lanes and nodes between them move to the mean of
+ * their neighbours.
+ */
 function orderLanes(circuit, all) {
-  const channels = [...new Set([...all, ...circuit.embeddings].filter((node) => node.kind.lane).map((node) => node.channel))].sort((a, b) => a - b);
+  const channels = [...new Set([...all, ...circuit.embeddings].filter((node) => node.kind.lane).map((node) => node.channel))].sort(
+    (a, b) => a - b,
+  );
   let order = new Map(channels.map((channel, i) => [channel, i]));
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     const sums = new Map(channels.map((channel) => [channel, [0, 0]]));
@@ -156,7 +205,10 @@ function orderLanes(circuit, all) {
         }
       }
     }
-    const wanted = channels.map((channel) => [channel, sums.get(channel)[1] > 0 ? sums.get(channel)[0] / sums.get(channel)[1] : order.get(channel)]);
+    const wanted = channels.map((channel) => [
+      channel,
+      sums.get(channel)[1] > 0 ? sums.get(channel)[0] / sums.get(channel)[1] : order.get(channel),
+    ]);
     wanted.sort((a, b) => a[1] - b[1] || a[0] - b[0]);
     order = new Map(wanted.map(([channel], i) => [channel, i]));
   }
@@ -179,7 +231,10 @@ function barycentre(node, at) {
 function placeBlocks(row, inner, top, lineHeight, laneAt, places, boxes) {
   const blocks = row.blocks.map((block) => {
     const centres = block.nodes.map((node) => barycentre(node, (lane) => laneAt.get(lane.channel))).filter((centre) => centre !== null);
-    return { ...block, wanted: centres.length > 0 ? centres.reduce((sum, centre) => sum + centre, 0) / centres.length : MARGIN + inner / 2 };
+    return {
+      ...block,
+      wanted: centres.length > 0 ? centres.reduce((sum, centre) => sum + centre, 0) / centres.length : MARGIN + inner / 2,
+    };
   });
   blocks.sort((a, b) => a.wanted - b.wanted || a.nodes[0].channel - b.nodes[0].channel);
   const total = blocks.reduce((sum, block) => sum + block.width, 0);
@@ -195,7 +250,14 @@ function placeBlocks(row, inner, top, lineHeight, laneAt, places, boxes) {
         places.set(cell.node, { x: block.x + cell.x, y: y + lineHeight / 2 + cell.y });
       }
       if (block.box) {
-        boxes.push({ ...block.box, x: block.x - block.box.width / 2, centre: block.x, y: y - 4, height: block.height + lineHeight + 2, layer: row.layer });
+        boxes.push({
+          ...block.box,
+          x: block.x - block.box.width / 2,
+          centre: block.x,
+          y: y - 4,
+          height: block.height + lineHeight + 2,
+          layer: row.layer,
+        });
       }
     }
     y += height + 8;
@@ -203,7 +265,10 @@ function placeBlocks(row, inner, top, lineHeight, laneAt, places, boxes) {
   return y - 8 - top;
 }
 
-/** Sets x of blocks in their order, as near as can be (least squares) to where they want to be, without overlap; then moved inside the field. */
+/**
+ * Sets x of blocks in their order, as near as can be (least squares) to where they want to be, without overlap; then moved inside the
+ * field.
+ */
 function spread(blocks, left, right) {
   const clusters = [];
   let offset = 0;

@@ -68,7 +68,11 @@ function addTabs() {
     }
     if (run.circuits.length > 1) {
       tabs.add("sizes", "Size and loss", (panel) => views.sizes(panel, run));
-      tabs.add("compare", "Side by side", (panel) => circuit && views.compare(panel, run, circuit, (element) => new Graph(element, () => {}, 0.4)));
+      tabs.add(
+        "compare",
+        "Side by side",
+        (panel) => circuit && views.compare(panel, run, circuit, (element) => new Graph(element, () => {}, 0.4)),
+      );
     }
     tabs.add("embeddings", "Embeddings", (panel) => circuit && views.embeddings(panel, circuit));
   }
@@ -165,7 +169,14 @@ function showFacts() {
     ["edges", `${count(c.edges.length)} of ${count(c.total_edges)}`],
     settings ? ["seed", String(settings.seed)] : null,
   ];
-  fill(find("facts"), facts.filter(Boolean).map(([name, value, mood]) => h("div", {}, h("dt", {}, name), h("dd", { class: mood ?? null, id: "fact-" + name.replace(/[ ,]+/g, "-") }, value))));
+  fill(
+    find("facts"),
+    facts
+      .filter(Boolean)
+      .map(([name, value, mood]) =>
+        h("div", {}, h("dt", {}, name), h("dd", { class: mood ?? null, id: "fact-" + name.replace(/[ ,]+/g, "-") }, value)),
+      ),
+  );
 }
 
 function relabelled() {
@@ -181,7 +192,12 @@ function showThreshold() {
   const share = Number(state.get("hide", "0"));
   find("hide").value = share;
   const { threshold, shown } = graph.hideWeak(share);
-  fill(find("hide-value"), share > 0 ? `${share} %: ${count(shown)} of ${count(circuit.edges.length)} edges, ${state.get("by") === "effect" ? "effects " : ""}from ${number(threshold)}` : `all ${count(circuit.edges.length)} edges`);
+  fill(
+    find("hide-value"),
+    share > 0
+      ? `${share} %: ${count(shown)} of ${count(circuit.edges.length)} edges, ${state.get("by") === "effect" ? "effects " : ""}from ${number(threshold)}`
+      : `all ${count(circuit.edges.length)} edges`,
+  );
 }
 
 function showLinks() {
@@ -207,7 +223,9 @@ function startTools() {
   find("export-svg").addEventListener("click", () => saveSvg(graph.svg, name()));
   find("export-png").addEventListener("click", () => savePng(graph.svg, name()));
   find("export-json").addEventListener("click", () => saveJson(circuit.circuit, name()));
-  find("export-labels").addEventListener("click", () => download("labels.json", labels.exportText(circuit.circuit.model_fingerprint), "application/json"));
+  find("export-labels").addEventListener("click", () =>
+    download("labels.json", labels.exportText(circuit.circuit.model_fingerprint), "application/json"),
+  );
   find("import-labels").addEventListener("click", () => find("labels-file").click());
   find("labels-file").addEventListener("change", async (event) => {
     const [file] = event.target.files;

@@ -1,10 +1,15 @@
 // Names of nodes, LAYER.LOCATION.CHANNEL or final_resid.CHANNEL, and what their parts mean; names of models.
 
 /**
- * The node locations in the order of computation, final_resid behind all layers, from the program's one table of them: name (location), row of the drawing, meaning (text), part of a
+ * The node locations in the order of computation, final_resid behind all layers, from the program's one table of them: name (location), row
+ * of the drawing, meaning (text), part of a
  * head, whether a node reads or writes its channel of the residual stream, and whether it is one (lane).
  */
-export const LOCATIONS = JSON.parse(document.getElementById("document:locations").textContent).map((entry, order) => ({ ...entry, order, lane: entry.reads || entry.writes }));
+export const LOCATIONS = JSON.parse(document.getElementById("document:locations").textContent).map((entry, order) => ({
+  ...entry,
+  order,
+  lane: entry.reads || entry.writes,
+}));
 
 const BY_NAME = new Map(LOCATIONS.map((entry) => [entry.location, entry]));
 
@@ -12,7 +17,9 @@ const BY_NAME = new Map(LOCATIONS.map((entry) => [entry.location, entry]));
 export function parse(name) {
   const match = /^(?:(\d+)\.)?([a-z_.]+)\.(\d+)$/.exec(name);
   const kind = match && BY_NAME.get(match[2]);
-  return kind && kind.final === (match[1] === undefined) ? { name, layer: kind.final ? Infinity : Number(match[1]), channel: Number(match[3]), kind } : null;
+  return kind && kind.final === (match[1] === undefined)
+    ? { name, layer: kind.final ? Infinity : Number(match[1]), channel: Number(match[3]), kind }
+    : null;
 }
 
 /** The attention head of a q, k or v node; null for others or where the model's head size is not known. */
@@ -25,7 +32,10 @@ export function describe(node, model) {
   return `${node.kind.final ? "" : `layer ${node.layer}, `}${head === null ? "" : `head ${head}, `}${node.kind.text}, channel ${node.channel}${positions}`;
 }
 
-/** Gives every circuit of a list the same short name for the same model: the shortest that a circuit has for it, without folders; with the fingerprint's first letters where two models would share one. */
+/**
+ * Gives every circuit of a list the same short name for the same model: the shortest that a circuit has for it, without folders; with the
+ * fingerprint's first letters where two models would share one.
+ */
 export function nameModels(circuits) {
   const names = new Map();
   for (const { model, model_fingerprint: fingerprint } of circuits) {

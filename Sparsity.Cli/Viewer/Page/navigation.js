@@ -3,7 +3,10 @@
 /** The first node from below. */
 export const first = (layout) => layout.rows.at(-1)?.nodes[0] ?? null;
 
-/** The other end of the strongest edge out of (up) or into a node, among those of at least the threshold; failing that of a residual link or of a logit's line. */
+/**
+ * The other end of the strongest edge out of (up) or into a node, among those of at least the threshold; failing that of a residual link or
+ * of a logit's line.
+ */
 export function alongEdge(node, up, circuit, layout, threshold) {
   const y = (entry) => layout.places.get(entry).y;
   const end = (edge) => (up ? edge.to : edge.from);

@@ -13,7 +13,11 @@ export function overview(circuit, actions) {
   return [
     h("h2", {}, "The circuit"),
     h("p", {}, "Point at a node or a line for its numbers, click a node for all that is known of it. Arrow keys follow edges."),
-    h("p", { class: "soft" }, `${count(circuit.nodes.size)} nodes, ${count(circuit.edges.length)} edges, ${count(circuit.links.length)} residual links.`),
+    h(
+      "p",
+      { class: "soft" },
+      `${count(circuit.nodes.size)} nodes, ${count(circuit.edges.length)} edges, ${count(circuit.links.length)} residual links.`,
+    ),
     imported(circuit.circuit),
     h("section", {}, h("h3", {}, "How to read it"), legend()),
     strongest(circuit, actions),
@@ -26,32 +30,135 @@ function imported({ imported: source, measurements: m }) {
   if (!source) {
     return null;
   }
-  const row = (name, stored, here) => h("tr", {}, h("th", { scope: "row" }, name), [number(stored), number(here), stored === null ? "–" : signed(Number((here - stored).toPrecision(2)))].map((value) => h("td", {}, value)));
+  const row = (name, stored, here) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, name),
+      [number(stored), number(here), stored === null ? "–" : signed(Number((here - stored).toPrecision(2)))].map((value) =>
+        h("td", {}, value),
+      ),
+    );
   const parts = Object.entries(source.layer_losses);
-  return h("section", { id: "imported" }, h("h3", {}, "Imported"),
+  return h(
+    "section",
+    { id: "imported" },
+    h("h3", {}, "Imported"),
     h("p", { class: "soft" }, [source.task, source.sweep, source.k].filter(Boolean).join(" / ")),
-    h("table", { class: "grid numeric" }, h("thead", {}, h("tr", {}, ["loss", "file", "here", "difference"].map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, row("full model", source.stored_loss_full_model, m.loss_full_model), row("circuit", source.stored_loss, m.loss))),
-    h("ul", { class: "assumptions" }, [`prompts: ${source.prompts}`, `answers: ${source.answers}`, `other nodes at: ${source.means}`].map((line) => h("li", {}, line))),
+    h(
+      "table",
+      { class: "grid numeric" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["loss", "file", "here", "difference"].map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
+      h("tbody", {}, row("full model", source.stored_loss_full_model, m.loss_full_model), row("circuit", source.stored_loss, m.loss)),
+    ),
+    h(
+      "ul",
+      { class: "assumptions" },
+      [`prompts: ${source.prompts}`, `answers: ${source.answers}`, `other nodes at: ${source.means}`].map((line) => h("li", {}, line)),
+    ),
     h("p", { class: "soft" }, "Effects of nodes and edges are the file's."),
-    parts.length === 0 || source.stored_loss === null ? null : h("details", {}, h("summary", {}, "Without one attention or MLP"),
-      h("table", { class: "grid numeric" }, h("thead", {}, h("tr", {}, ["part", "loss", "rises by"].map((name) => h("th", { scope: "col" }, name)))),
-        h("tbody", {}, parts.map(([part, value]) => h("tr", {}, h("th", { scope: "row" }, part), h("td", {}, loss(value)), h("td", {}, signed(Number((value - source.stored_loss).toPrecision(3))))))))),
-    source.settings === null ? null : h("details", {}, h("summary", {}, "Settings of its search"), h("dl", { class: "numbers" },
-      Object.entries(source.settings).map(([name, value]) => [h("dt", {}, name), h("dd", {}, typeof value === "number" ? number(value) : typeof value === "string" ? value : JSON.stringify(value))]))));
+    parts.length === 0 || source.stored_loss === null
+      ? null
+      : h(
+          "details",
+          {},
+          h("summary", {}, "Without one attention or MLP"),
+          h(
+            "table",
+            { class: "grid numeric" },
+            h(
+              "thead",
+              {},
+              h(
+                "tr",
+                {},
+                ["part", "loss", "rises by"].map((name) => h("th", { scope: "col" }, name)),
+              ),
+            ),
+            h(
+              "tbody",
+              {},
+              parts.map(([part, value]) =>
+                h(
+                  "tr",
+                  {},
+                  h("th", { scope: "row" }, part),
+                  h("td", {}, loss(value)),
+                  h("td", {}, signed(Number((value - source.stored_loss).toPrecision(3)))),
+                ),
+              ),
+            ),
+          ),
+        ),
+    source.settings === null
+      ? null
+      : h(
+          "details",
+          {},
+          h("summary", {}, "Settings of its search"),
+          h(
+            "dl",
+            { class: "numbers" },
+            Object.entries(source.settings).map(([name, value]) => [
+              h("dt", {}, name),
+              h("dd", {}, typeof value === "number" ? number(value) : typeof value === "string" ? value : JSON.stringify(value)),
+            ]),
+          ),
+        ),
+  );
 }
 
 function strongest(circuit, actions) {
-  const measured = [...circuit.nodes.values()].filter((node) => node.data.ablation_effect > 0).sort((a, b) => b.data.ablation_effect - a.data.ablation_effect);
-  return measured.length === 0 ? null : h("section", { id: "strongest" }, h("h3", {}, "Nodes that matter most"),
-    h("p", { class: "soft" }, "By how many nats the circuit's loss rises when the node is frozen too."),
-    h("table", { class: "edges" }, h("tbody", {}, measured.slice(0, MOST_NODES).map((node) => h("tr", {}, h("td", {}, signed(Number(node.data.ablation_effect.toPrecision(3)))), h("td", {}, reference(node, actions)))))));
+  const measured = [...circuit.nodes.values()]
+    .filter((node) => node.data.ablation_effect > 0)
+    .sort((a, b) => b.data.ablation_effect - a.data.ablation_effect);
+  return measured.length === 0
+    ? null
+    : h(
+        "section",
+        { id: "strongest" },
+        h("h3", {}, "Nodes that matter most"),
+        h("p", { class: "soft" }, "By how many nats the circuit's loss rises when the node is frozen too."),
+        h(
+          "table",
+          { class: "edges" },
+          h(
+            "tbody",
+            {},
+            measured
+              .slice(0, MOST_NODES)
+              .map((node) =>
+                h("tr", {}, h("td", {}, signed(Number(node.data.ablation_effect.toPrecision(3)))), h("td", {}, reference(node, actions))),
+              ),
+          ),
+        ),
+      );
 }
 
 /** The shortest test prompts, so that one sees what is asked; empty until they are there. */
 function task(circuit) {
   const element = h("section", { id: "task-prompts" });
-  promptsOf(circuit)?.then((prompts) => fill(element, h("h3", {}, `The task: ${circuit.circuit.task}`), prompts.pairs.slice(0, 1).map((pair) => [[pair.first, pair.answer_a], [pair.second, pair.answer_b]].map(([tokens, answer]) =>
-    h("p", { class: "heat" }, tokens.map(plain).join(""), h("mark", {}, plain(answer)))))), () => {}); // the node's own section says what is wrong
+  promptsOf(circuit)?.then(
+    (prompts) =>
+      fill(
+        element,
+        h("h3", {}, `The task: ${circuit.circuit.task}`),
+        prompts.pairs.slice(0, 1).map((pair) =>
+          [
+            [pair.first, pair.answer_a],
+            [pair.second, pair.answer_b],
+          ].map(([tokens, answer]) => h("p", { class: "heat" }, tokens.map(plain).join(""), h("mark", {}, plain(answer)))),
+        ),
+      ),
+    () => {},
+  ); // the node's own section says what is wrong
   return element;
 }

@@ -22,11 +22,32 @@ export function show(element, circuits, current, choose) {
     seen.push(of);
     return differs && needed;
   });
-  fill(element, selects.map(([key, title, of]) => {
-    const values = [...new Set(circuits.map(of))].sort((a, b) => (key === "k" ? sizeOf(a) - sizeOf(b) : 0));
-    const pick = (event) => choose(closest(circuits, current, of, event.target.value, selects.map((entry) => entry[2])));
-    return h("label", {}, title + " ", h("select", { id: "pick-" + key, onchange: pick }, values.map((value) => h("option", { value, selected: of(current) === value }, value))));
-  }));
+  fill(
+    element,
+    selects.map(([key, title, of]) => {
+      const values = [...new Set(circuits.map(of))].sort((a, b) => (key === "k" ? sizeOf(a) - sizeOf(b) : 0));
+      const pick = (event) =>
+        choose(
+          closest(
+            circuits,
+            current,
+            of,
+            event.target.value,
+            selects.map((entry) => entry[2]),
+          ),
+        );
+      return h(
+        "label",
+        {},
+        title + " ",
+        h(
+          "select",
+          { id: "pick-" + key, onchange: pick },
+          values.map((value) => h("option", { value, selected: of(current) === value }, value)),
+        ),
+      );
+    }),
+  );
 }
 
 /** Sizes by number, k_optim behind them. */

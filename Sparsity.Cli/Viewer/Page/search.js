@@ -10,12 +10,34 @@ const MOST_RESULTS = 40;
 export function start(circuit, select) {
   const input = find("search");
   const list = find("results");
-  const close = () => { list.hidden = true; };
+  const close = () => {
+    list.hidden = true;
+  };
   const update = () => {
     const hits = input.value.trim() ? matches(input.value, circuit()) : [];
-    fill(list, hits.map(({ node, why }) => h("li", {}, h("button", { type: "button", onclick: () => { close(); select(node); } },
-      h("span", {}, node.title ?? node.name), " ", h("span", { class: "soft" }, why)))),
-      input.value.trim() && hits.length === 0 ? h("li", { class: "soft" }, "nothing found") : null);
+    fill(
+      list,
+      hits.map(({ node, why }) =>
+        h(
+          "li",
+          {},
+          h(
+            "button",
+            {
+              type: "button",
+              onclick: () => {
+                close();
+                select(node);
+              },
+            },
+            h("span", {}, node.title ?? node.name),
+            " ",
+            h("span", { class: "soft" }, why),
+          ),
+        ),
+      ),
+      input.value.trim() && hits.length === 0 ? h("li", { class: "soft" }, "nothing found") : null,
+    );
     list.hidden = !input.value.trim();
   };
   input.addEventListener("input", update);
@@ -61,7 +83,9 @@ export function matches(text, circuit) {
   const hits = [];
   for (const node of [...circuit.nodes.values(), ...circuit.embeddings, ...circuit.logits.nodes]) {
     const label = labels.of(node.name);
-    const tokens = node.kind.embedding ? [...(circuit.channels?.[node.channel]?.top ?? []), ...(circuit.channels?.[node.channel]?.bottom ?? [])] : [];
+    const tokens = node.kind.embedding
+      ? [...(circuit.channels?.[node.channel]?.top ?? []), ...(circuit.channels?.[node.channel]?.bottom ?? [])]
+      : [];
     const token = tokens.find((entry) => [entry.token, plain(entry.token)].some((form) => form.toLowerCase().includes(wanted)));
     const names = [label, node.name, node.title ?? ""].map((name) => name.toLowerCase());
     const rank = names.some((name) => name.startsWith(wanted)) ? 0 : names.some((name) => name.includes(wanted)) ? 1 : token ? 2 : null;

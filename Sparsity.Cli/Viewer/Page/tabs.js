@@ -7,8 +7,25 @@ const tabs = [];
 
 /** Adds a tab. open: called, with the panel, each time it comes into view or the state changes while it is in view; may be async. */
 export function add(id, title, open) {
-  const panel = find("tab-" + id) ?? document.querySelector("main").appendChild(h("section", { id: "tab-" + id, role: "tabpanel", "aria-labelledby": "tab-button-" + id, class: "page", tabindex: "0" }));
-  const button = h("button", { type: "button", role: "tab", id: "tab-button-" + id, "aria-controls": panel.id, onclick: () => state.set({ tab: id === tabs[0].id ? null : id }), onkeydown: onKey }, title);
+  const panel =
+    find("tab-" + id) ??
+    document
+      .querySelector("main")
+      .appendChild(
+        h("section", { id: "tab-" + id, role: "tabpanel", "aria-labelledby": "tab-button-" + id, class: "page", tabindex: "0" }),
+      );
+  const button = h(
+    "button",
+    {
+      type: "button",
+      role: "tab",
+      id: "tab-button-" + id,
+      "aria-controls": panel.id,
+      onclick: () => state.set({ tab: id === tabs[0].id ? null : id }),
+      onkeydown: onKey,
+    },
+    title,
+  );
   find("tabs").append(button);
   panel.hidden = tabs.length > 0;
   tabs.push({ id, button, panel, open });
