@@ -198,36 +198,3 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
             [.. entries.Where(entry => entry.Weight != 0).Select(entry => new ChannelToken(run.Describe(entry.Token), entry.Weight))];
     }
 }
-
-/// <param name="Has">Kinds of further documents there are of this circuit.</param>
-/// <param name="Model">Null where the model is not found; then there is no readout and no channels either.</param>
-/// <param name="Channels">By residual channel: which tokens write it.</param>
-internal sealed record CircuitDocument(
-    Circuit Circuit,
-    IReadOnlyList<string> Has,
-    ModelShape? Model,
-    Readout? Readout,
-    IReadOnlyDictionary<string, ChannelTokens>? Channels
-);
-
-/// <param name="Activations">By node: for each pair the activations in the first prompt and in the second.</param>
-internal sealed record PromptsDocument(
-    IReadOnlyList<PromptTokens> Pairs,
-    IReadOnlyDictionary<Node, IReadOnlyList<double[][]>> Activations,
-    IReadOnlyList<HeadPatterns> Heads
-);
-
-internal sealed record PromptTokens(IReadOnlyList<string> First, IReadOnlyList<string> Second, string AnswerA, string AnswerB);
-
-internal sealed record ModelShape(int NLayer, int NHead, int DHead, int DModel);
-
-/// <param name="Share">Share of the task's pairs that have these answers.</param>
-internal sealed record Readout(IReadOnlyList<Answer> Answers, double Share, IReadOnlyList<ChannelReadout> Channels);
-
-internal sealed record Answer(int Token, string Text);
-
-internal sealed record ChannelReadout(int Channel, IReadOnlyList<float> Weights);
-
-internal sealed record ChannelTokens(IReadOnlyList<ChannelToken> Top, IReadOnlyList<ChannelToken> Bottom);
-
-internal sealed record ChannelToken(string Token, float Weight);

@@ -1,73 +1,7 @@
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Files;
-using Sparsity.Core.Model;
-using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
-using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Core.Pruning;
-
-/// <summary>A frozen model with what pruning needs besides: its tokenizer and pretraining text.</summary>
-/// <param name="Name">For the record: the model's folder, as a full path.</param>
-/// <param name="Model">In one engine's memory.</param>
-/// <param name="Tokenizer">The model's.</param>
-/// <param name="Pretraining">Tokens behind the mean activations.</param>
-/// <param name="ContextTokens">T of the windows of pretraining text.</param>
-public sealed record PruningSubject(
-    string Name,
-    Transformer Model,
-    TextTokenizer Tokenizer,
-    ReadOnlyMemory<ushort> Pretraining,
-    int ContextTokens
-)
-{
-    private readonly Dictionary<(ulong, int, bool), float[]> _means = [];
-
-    /// <summary>An opened model with the data it was trained on.</summary>
-    /// <exception cref="BadInputException">Its data are not known or not there.</exception>
-    public static PruningSubject Of(OpenedRun run) =>
-        new(Path.GetFullPath(run.Folder.Directory), run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens);
-
-    /// <summary>Another model of the same kind, with the same tokenizer and text.</summary>
-    public PruningSubject With(string name, Transformer model) => new(name, model, Tokenizer, Pretraining, ContextTokens);
-
-    /// <summary>The longest prompt that both the settings and the model allow.</summary>
-    public PruningConfig Fitted(PruningConfig config) => config with { MaxTokens = Math.Min(config.MaxTokens, Model.Config.BlockSize) };
-
-    /// <summary>Mean activations, measured once for each seed and number of batches.</summary>
-    public float[] Means(PruningConfig config)
-    {
-        (ulong, int, bool) key = (config.Seed, config.MeanBatches, config.FinalResid);
-        if (!_means.TryGetValue(key, out float[]? means))
-        {
-            means = MeanActivations.Measure(
-                Model,
-                new NodeLayout(Model.Config, config.FinalResid),
-                Pretraining,
-                ContextTokens,
-                config.MeanBatches,
-                config.Seed
-            );
-            _means[key] = means;
-        }
-
-        return means;
-    }
-}
-
-/// <summary>A circuit with the statistics of its nodes, unless it has more than anyone would look at one by one (512).</summary>
-public sealed record PrunedTask(Circuit Circuit, CircuitActivations? Activations)
-{
-    /// <summary>Writes circuit.json and activations.json.</summary>
-    public void WriteTo(string directory)
-    {
-        AtomicFile.WriteText(Path.Combine(directory, "circuit.json"), JsonText.Write(Circuit));
-        if (Activations is not null)
-        {
-            AtomicFile.WriteText(Path.Combine(directory, "activations.json"), JsonText.WriteLine(Activations));
-        }
-    }
-}
 
 /// <summary>One task pruned in one model with one seed: its prompts, its masks, and a circuit for every target loss.</summary>
 public sealed class TaskPruning : IDisposable

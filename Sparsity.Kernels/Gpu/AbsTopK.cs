@@ -64,6 +64,7 @@ internal static class AbsTopK
             int threshold = 0;
             int shift = DigitCounts.FirstShift;
             int isExact = 0;
+            // Four bits a round, from the top: how many entries that begin with the bits found so far have each value of the next four?
             while (shift >= 0 && isExact == 0)
             {
                 DigitCounts.Clear(counts);
@@ -83,6 +84,8 @@ internal static class AbsTopK
                     Count(counts, value3, threshold, shift);
                 }
 
+
+                // The k-th entry has the highest value at which, counted from the top, the wanted number is reached.
                 DigitCounts.Total(counts, totals);
                 int digit = DigitCounts.DigitOfKth(totals, ref wanted);
                 threshold |= digit << shift;
@@ -105,6 +108,7 @@ internal static class AbsTopK
             int kept = Grid.IdxX * channels;
             if (isExact != 0)
             {
+                // The bits found separate exactly k entries from the others.
                 for (int c = Group.IdxX; c < channels; c += Group.DimX)
                 {
                     Keep(row + c, kept + c, DigitCounts.Magnitude(values[row + c]) >> shift >= threshold >>> shift ? 1 : 0);

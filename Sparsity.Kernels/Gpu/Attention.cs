@@ -225,6 +225,8 @@ internal static class Attention
             int row = shape.FirstRow + (token < shape.Tokens ? token : shape.Tokens - 1);
             int channel = shape.Head * shape.Channels;
             float scale = shape.Scale;
+            // The thread's own query, and the softmax over the keys so far: their maximum, the sum of exponentials relative to it, and
+            // the sum of values so weighted. A sink is a key without a value.
             THead q = query.Load<THead>(row, channel, shape.Channels);
             THead sum = default;
             float maximum = float.NegativeInfinity;
@@ -235,6 +237,7 @@ internal static class Attention
                 denominator = 1f;
             }
 
+            // Keys and values pass by in tiles, up to the last token of the group; each thread stops at its own.
             int end = (Grid.IdxY + 1) * Group.DimX;
             end = end < shape.Tokens ? end : shape.Tokens;
             for (int first = 0; first < end; first += tileTokens)
@@ -304,6 +307,7 @@ internal static class Attention
             int row = shape.FirstRow + (token < shape.Tokens ? token : shape.Tokens - 1);
             int channel = shape.Head * shape.Channels;
             float scale = shape.Scale;
+            // p = exp(q . k * scale - lse); dq = sum over keys of p * (dy . v - dy . y) * scale * k.
             THead q = query.Load<THead>(row, channel, shape.Channels);
             THead dy = outputGradient.Load<THead>(row, channel, shape.Channels);
             THead y = output.Load<THead>(row, channel, shape.Channels);
@@ -365,10 +369,12 @@ internal static class Attention
             int row = shape.FirstRow + (token < shape.Tokens ? token : shape.Tokens - 1);
             int channel = shape.Head * shape.Channels;
             float scale = shape.Scale;
+            // dk = sum over queries of p * (dy . v - dy . y) * scale * q; dv = sum of p * dy. The products dy . y are the query kernel's.
             THead k = key.Load<THead>(row, channel, shape.Channels);
             THead v = value.Load<THead>(row, channel, shape.Channels);
             THead dk = default;
             THead dv = default;
+            // Queries pass by in tiles, from the group's first token to the last of the sequence; each thread begins at its own.
             int begin = Grid.IdxY * Group.DimX;
             for (int first = begin - (begin % tileTokens); first < shape.Tokens; first += tileTokens)
             {

@@ -7,25 +7,6 @@ using Sparsity.Core;
 
 namespace Sparsity.Kernels.Gpu;
 
-/// <summary>A run of zeroed device memory.</summary>
-/// <param name="buffer">Null on a device that only counts.</param>
-internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer? buffer, int length, long bytes) : IDisposable
-    where T : unmanaged
-{
-    private bool _isFree;
-
-    public ArrayView<T> View { get; } = new(buffer!, 0, length);
-
-    public void Dispose()
-    {
-        if (!_isFree)
-        {
-            _isFree = true;
-            device.Free(buffer, bytes);
-        }
-    }
-}
-
 /// <summary>
 /// One accelerator: memory, kernels loaded when first launched, one stream. Launches and writes of memory run in the order of the calls and
 /// do not wait; reading does. Memory that is given back is freed when the host next waits: what was started before may still use it, and

@@ -10,15 +10,6 @@ using Sparsity.Core;
 
 namespace Sparsity.Kernels.Gpu;
 
-/// <summary>A GPU that ILGPU sees.</summary>
-/// <param name="Id">What --device takes: cuda:0, opencl:1.</param>
-/// <param name="Name">The device's own.</param>
-/// <param name="MemoryBytes">All of its memory.</param>
-/// <param name="Version">The interface it is driven by, such as "CUDA 12.4, SM_90" or "OpenCL 3.0".</param>
-/// <param name="IsProcessor">Whether an OpenCL device is the CPU: never taken by auto.</param>
-/// <param name="WhyNot">Why it cannot be used; null if it can.</param>
-public sealed record GpuDeviceInfo(string Id, string Name, long MemoryBytes, string Version, bool IsProcessor, string? WhyNot);
-
 /// <summary>Finds GPUs, and makes engines for them.</summary>
 public static class GpuDevices
 {
@@ -160,6 +151,19 @@ public static class GpuDevices
             && PTXCodeGenerator.SupportedInstructionSets.Contains(instructions);
     }
 
+    /// <summary>Tries the products on tensor cores; null if they are as they should be.</summary>
+    private static string? WhyNotTensorCores(GpuDevice device, GpuPrecision precision)
+    {
+        try
+        {
+            return TensorProduct.Agrees<TensorCores>(device, precision) ? null : "products on them differ from those without.";
+        }
+        catch (BadInputException exception)
+        {
+            return exception.Message; // the driver's compiler refuses them
+        }
+    }
+
     private static IEnumerable<(string Id, Device Device)> Numbered(Context context)
     {
         foreach ((AcceleratorType type, string kind) in new[] { (AcceleratorType.Cuda, "cuda"), (AcceleratorType.OpenCL, "opencl") })
@@ -236,14 +240,9 @@ public static class GpuDevices
         string? warning = null;
         if (accelerator is CudaAccelerator { Architecture.Major: >= FirstMajorWithTensorCores })
         {
-            if (TensorProduct.Agrees<TensorCores>(gpu, precision))
-            {
-                gpu.TensorPrecision = precision;
-            }
-            else
-            {
-                warning = $"{info.Id}: products on its tensor cores differ from those without; they are not used, which is slower.";
-            }
+            string? why = WhyNotTensorCores(gpu, precision);
+            gpu.TensorPrecision = why is null ? precision : null;
+            warning = why is null ? null : $"{info.Id}: its tensor cores are not used, which is slower: {why}";
         }
 
         if (precision != GpuPrecision.Float32 && gpu.TensorPrecision is null)

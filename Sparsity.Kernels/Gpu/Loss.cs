@@ -90,6 +90,7 @@ internal static class Loss
             int row = Grid.IdxX;
             int z = row * stride;
             int target = targets[row];
+            // The largest logit, then the sum of exponentials relative to it.
             float maximum = float.NegativeInfinity;
             for (int v = Group.IdxX; v < vocabulary; v += Group.DimX)
             {
@@ -121,6 +122,7 @@ internal static class Loss
                 losses[row * lossStride] = ofTarget;
             }
 
+            // softmax - one-hot, scaled.
             if (hasGradient != 0)
             {
                 int dz = row * gradientStride;

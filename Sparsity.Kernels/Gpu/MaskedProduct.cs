@@ -68,9 +68,11 @@ internal static class MaskedProduct
             EightRows far = default;
             for (; first < end; first += Step)
             {
+                // 16 tokens of the tile's rows and columns go through shared memory.
                 Stage(outputGradient, outputStride, gradients, TileRows, firstRow, target.Rows, first, end);
                 Stage(input, inputStride, inputs, TileColumns, firstColumn, target.Columns, first, end);
                 Group.Barrier();
+                // Threads of one row of the tile read the same gradients, so they skip zeros together.
                 for (int token = 0; token < Step; token++)
                 {
                     int g = (token * TileRows) + rowOfTile;

@@ -122,6 +122,7 @@ internal static class Norm
         {
             ArrayView<float> shared = SharedMemory.Allocate<float>(GroupReduction.MaximumThreads);
             int x = Grid.IdxX * inputStride;
+            // The mean, where the norm is centred; then the reciprocal of the deviation, or the one that is frozen; then the output.
             float mean = 0f;
             if (isCentred != 0)
             {

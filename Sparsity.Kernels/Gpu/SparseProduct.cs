@@ -86,6 +86,7 @@ internal static class SparseProduct
             int firstRow = Grid.IdxX * TokensOfGroup;
             for (int firstSegment = 0; firstSegment < segments; firstSegment += segmentsOfChunk)
             {
+                // A chunk of input channels, eight tokens of a channel side by side; zeros beyond the last token.
                 int firstChannel = firstSegment * segment;
                 int channels = segmentsOfChunk * segment;
                 channels = firstChannel + channels < inputChannels ? channels : inputChannels - firstChannel;
@@ -135,6 +136,8 @@ internal static class SparseProduct
                 }
 
                 Group.Barrier();
+
+                // Each thread goes over the chunk's entries of its lines, for all eight tokens at once; the first chunk overwrites.
                 int endSegment = firstSegment + segmentsOfChunk < segments ? firstSegment + segmentsOfChunk : segments;
                 int firstLine = Grid.IdxY * linesOfGroup;
                 int endLine = firstLine + linesOfGroup < lines ? firstLine + linesOfGroup : lines;
