@@ -66,9 +66,9 @@ internal sealed class DevicesVerb : EngineVerb
 
     private static int EmitKernels(string folder)
     {
-        int kernels = KernelSources.Write(folder);
+        (int ptx, int openCl) = KernelSources.Write(folder);
         string architectures = string.Join(" and ", KernelSources.Architectures.Select(architecture => $"sm_{architecture}"));
-        Terminal.Line($"{kernels} kernels, each as PTX for {architectures} and as OpenCL C, are in {folder}");
+        Terminal.Line($"{ptx} kernels as PTX for {architectures}, and {openCl} of them as OpenCL C, are in {folder}");
         return 0;
     }
 

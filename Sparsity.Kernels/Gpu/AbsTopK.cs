@@ -84,7 +84,6 @@ internal static class AbsTopK
                     Count(counts, value3, threshold, shift);
                 }
 
-
                 // The k-th entry has the highest value at which, counted from the top, the wanted number is reached.
                 DigitCounts.Total(counts, totals);
                 int digit = DigitCounts.DigitOfKth(totals, ref wanted);

@@ -42,16 +42,17 @@ internal static class KernelSources
 
     /// <summary>Writes every kernel: sm_80/NAME.ptx, sm_90/NAME.ptx and opencl/NAME.cl.</summary>
     /// <param name="directory">Made if it is not there.</param>
-    /// <returns>How many kernels there are.</returns>
-    public static int Write(string directory)
+    /// <returns>How many kernels there are, and how many of them are for other devices than NVIDIA's too.</returns>
+    public static (int Ptx, int OpenCl) Write(string directory)
     {
         foreach (int architecture in Architectures)
         {
             WriteAll(Path.Combine(directory, $"sm_{architecture}"), ".ptx", Ptx(architecture));
         }
 
-        WriteAll(Path.Combine(directory, "opencl"), ".cl", OpenCl());
-        return Kernels.Count;
+        IReadOnlyList<KernelSource> openCl = OpenCl();
+        WriteAll(Path.Combine(directory, "opencl"), ".cl", openCl);
+        return (Kernels.Count, openCl.Count);
     }
 
     internal static IReadOnlyList<KernelSource> Ptx(int architecture, IEnumerable<Type> kernels)

@@ -47,6 +47,9 @@ public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun 
         }
     }
 
+    /// <summary>The most bytes that the comparison of products at the start takes at once.</summary>
+    private const long OfTheFirstCheck = 10_000;
+
     /// <summary>
     /// What is free counts, not what there is; the number of parts that is named fits, and the next smaller one does not.
     /// </summary>
@@ -62,7 +65,7 @@ public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun 
         (CommandResult refused, string[] log) = driver.Run(little, [.. arguments, "--out", driver["too large"]]);
         Assert.Equal(2, refused.ExitCode);
         Assert.Contains("free of 81920.0 MiB", refused.Errors, StringComparison.Ordinal);
-        Assert.Empty(CountingDriver.Numbers(log, "alloc"));
+        Assert.DoesNotContain(CountingDriver.Numbers(log, "alloc"), bytes => bytes[0] > OfTheFirstCheck);
         Assert.False(Directory.Exists(driver["too large"]));
         int parts = int.Parse(Parts().Match(refused.Errors).Groups[1].Value, CultureInfo.InvariantCulture);
         Assert.InRange(parts, 2, 32);
@@ -93,7 +96,7 @@ public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun 
             @"Pruning with prompts of up to 64 tokens needs 0\.\d+ GiB, but Counting GPU .* has 0\.00 GiB free of 80\.00 GiB",
             refused.Errors
         );
-        Assert.Empty(CountingDriver.Numbers(log, "alloc"));
+        Assert.DoesNotContain(CountingDriver.Numbers(log, "alloc"), bytes => bytes[0] > OfTheFirstCheck);
         Assert.False(Directory.Exists(driver["no circuit"]));
         (CommandResult result, log) = driver.Run([], [.. arguments, "--out", driver["circuit"]]);
         Succeed(result);
