@@ -12,6 +12,26 @@ internal static class SpecialShapes
             ["weight gradient of 600 tokens"] = (bench, random) => WeightGradient(bench, random, 600, 5, 3, keep: null),
             ["weight gradient of 600 tokens after AbsTopK"] = (bench, random) => WeightGradient(bench, random, 600, 8, 129, keep: 2),
 
+            // Rows that do not begin at multiples of four numbers, so that none can be loaded four at a time.
+            ["dense product with 7 inputs and 5 outputs"] = (bench, random) =>
+            {
+                WeightTensor weight = bench.Weights(random.Matrix(5, 7));
+                ActivationTensor input = bench.Input(random.Activations(2, 9, 7));
+                ActivationTensor output = bench.Output(2, 9, 5);
+                bench.Engine.LinearForward(input, weight, bench.Weights(random.Vector(5)), output);
+                ActivationTensor gradient = bench.Gradient(random.Activations(2, 9, 5));
+                ActivationTensor inputGradient = bench.Output(2, 9, 7);
+                bench.Engine.LinearBackwardInput(weight, gradient, inputGradient);
+                WeightTensor weightGradient = bench.Constant(5, 7, 1);
+                bench.Engine.LinearBackwardWeight(input, gradient, weightGradient, null);
+                return
+                [
+                    new("output", bench.Read(output)),
+                    new("input gradient", bench.Read(inputGradient)),
+                    new("weight gradient", bench.Read(weightGradient)),
+                ];
+            },
+
             // More input channels than shared memory holds at a time.
             ["sparse product with 2100 inputs"] = (bench, random) =>
             {
