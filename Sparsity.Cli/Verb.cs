@@ -75,9 +75,9 @@ internal abstract class EngineVerb : Verb
         return engine;
     }
 
-    internal IComputeEngine CreateEngine(int threads) => CreateEngine(threads, place: 0);
-
-    private IComputeEngine CreateEngine(int threads, int place)
+    /// <param name="threads">Of the CPU engine.</param>
+    /// <param name="place">Of several processes on this machine, which one, from 0.</param>
+    internal IComputeEngine CreateEngine(int threads, int place = 0)
     {
         GpuPrecision precision = Precision switch
         {

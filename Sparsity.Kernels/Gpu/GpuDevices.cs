@@ -247,7 +247,6 @@ public static class GpuDevices
 
         if (precision != GpuPrecision.Float32 && gpu.TensorPrecision is null)
         {
-            gpu.Dispose();
             throw new BadInputException(
                 warning ?? $"{info.Id}: {info.Name} computes in float32 only; tf32 needs an NVIDIA GPU of compute capability 8.0 or later."
             );

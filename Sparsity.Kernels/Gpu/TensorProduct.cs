@@ -142,8 +142,8 @@ internal static class TensorProduct
             int half = 0;
             while (first < end)
             {
-                // The next step is on its way while this one is multiplied.
-                // In a block of their own, so that the compiler does not move the loads down to where they are needed.
+                // The next step is on its way while this one is multiplied. The loads stand in a block of their own: NVIDIA's compiler
+                // would else move them down to where they are needed.
                 first += Step;
                 if (first < end)
                 {

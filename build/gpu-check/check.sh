@@ -191,7 +191,7 @@ peer() { # SIZE
 if [ -n "$quick" ]; then peer TINY
 else
   tensor= paper=PAPER-sparse-float32
-  if grep -q 'tf32 on tensor cores: [0-9]' "$out/train-S-sparse-float32.log"; then
+  if [[ $(field train-S-sparse-float32 tensor_gflops) == [0-9]* ]]; then
     tensor="S-sparse-tf32 L-sparse-tf32 L-dense-tf32" paper="PAPER-sparse-tf32 PAPER-sparse-float32"
   fi
   runs="$runs $tensor $paper"

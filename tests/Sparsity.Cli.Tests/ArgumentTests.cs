@@ -179,6 +179,7 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
     )]
     [InlineData("does not use the data folder", "trace", "--model", "MODEL", "--text", "x", "--data", "DATA", "--out", "OUT")]
     [InlineData("does not use --device", "devices", "--emit", "OUT", "--device", "cuda")]
+    [InlineData("devices does not use --precision", "devices", "--check", "--precision", "tf32")]
     [InlineData("--search", "prune", "--model", "MODEL", "--task", "for_while", "--method", "attribution", "--search", "5", "--out", "OUT")]
     [InlineData(
         "method attribution of CONFIG trains no mask",

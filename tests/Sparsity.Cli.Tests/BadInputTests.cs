@@ -90,6 +90,8 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("head", "--d-model", "10", "--d-head", "0")]
     [InlineData("threads", "--threads", "-3")]
     [InlineData("warp", "--device", "warp")]
+    [InlineData("--precision is 'half', but must be float32 or tf32", "--precision", "half")]
+    [InlineData("the CPU engine computes in float32 only", "--device", "cpu", "--precision", "tf32")]
     [InlineData("speed", "--speed", "9")]
     [InlineData("tokens", "--tokens", "many")]
     [InlineData("gradient_scaling", "--gradient-scaling", "half")]

@@ -143,19 +143,17 @@ function nodeOf(node, layout, largest, prefix) {
     shape,
     effect > 0 ? s("circle", { class: "effect", cx: round(x), cy: round(y), r: round(effect) }) : null,
     text === null ? null : s("text", { class: "name", x: round(x + r + 3), y: round(y + 4) }, text),
-    layout.writers
-      .get(node)
-      ?.map(({ text: token, weight }, i) =>
-        s(
-          "text",
-          {
-            class: "writer " + (weight < 0 ? "negative" : "positive"),
-            x: round(x - r + 1),
-            y: round(y + r + 14 + i * layout.writerHeight),
-          },
-          token,
-        ),
+    layout.writers.get(node)?.map(({ text: token, weight }, i) =>
+      s(
+        "text",
+        {
+          class: "writer " + (weight < 0 ? "negative" : "positive"),
+          x: round(x - r + 1),
+          y: round(y + r + 14 + i * layout.writerHeight),
+        },
+        token,
       ),
+    ),
   );
   element.node = node;
   return element;
