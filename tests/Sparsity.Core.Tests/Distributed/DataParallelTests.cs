@@ -183,8 +183,16 @@ public sealed class DataParallelTests : IDisposable
                 using var engine = new CpuEngine(1);
                 using var stop = new CancellationTokenSource();
                 using var run = new TrainingRun(new Trainer(engine, TinyModels.Config, Training, group), folder, _training, _validation);
-                Assert.False(run.Run(metrics => stop.CancelAfter(metrics.Step < 5 ? Timeout.Infinite : 0), stop.Token));
+                Assert.False(run.Run(StopAtStepFive, stop.Token));
                 return run.NextStep;
+
+                void StopAtStepFive(StepMetrics metrics)
+                {
+                    if (group.Rank == 0 && metrics.Step == 5)
+                    {
+                        stop.Cancel();
+                    }
+                }
             }
         );
         Assert.Equal(next[0], next[1]);

@@ -8,7 +8,7 @@ namespace Sparsity.Core.Tests.Fuzzing;
 /// </summary>
 public sealed class FuzzTests : IDisposable
 {
-    private const int CasesInAll = 20_000;
+    private const int CasesInAll = 8_000;
     private readonly TemporaryFolder _folder = new();
 
     public void Dispose() => _folder.Dispose();
