@@ -41,6 +41,14 @@ internal static class CircuitListing
             )
             : "";
         Terminal.Line($"{target}accuracy {100 * m.Accuracy:0.0} % (full model {100 * m.AccuracyFullModel:0.0} %)");
+        if (circuit.Smallest is { } smallest)
+        {
+            Terminal.Line(
+                $"survives interchange: {(circuit.SurvivesInterchange == true ? "yes" : "NO")}; the smallest without that: "
+                    + $"{smallest.Nodes} nodes, {smallest.Edges} edges, loss {smallest.Loss:0.000}"
+            );
+        }
+
         Terminal.Line($"random circuits of equal size: mean loss {Number(m.LossRandomMean)}, best {Number(m.LossRandomBest)}");
         if (circuit.RemovedByHand.Count > 0)
         {
@@ -80,9 +88,28 @@ internal static class CircuitListing
             ["question", "answer", "numbers"],
             report.Checks.Select(check => new[] { check.Question, check.Passed ? "yes" : "NO", check.Numbers })
         );
+        Terminal.Table(
+            ["the same search", "nodes", "edges", "times as many", "loss", "full model", "target"],
+            report
+                .Controls.Concat(report.Baselines)
+                .Select(control =>
+                    new[]
+                    {
+                        control.Name,
+                        $"{control.Nodes}",
+                        $"{control.Edges}",
+                        control.EdgesRatio is { } ratio ? Terminal.Number(ratio, "0.0") : "",
+                        Terminal.Number(control.Loss),
+                        Terminal.Number(control.LossFullModel),
+                        control.MeetsTarget ? "met" : "missed",
+                    }
+                )
+        );
+        PartialAblation partial = report.PartialAblation;
         Terminal.Line(
-            $"attribution baseline: {report.Attribution.Edges} edges, loss "
-                + $"{report.Attribution.Loss:0.000}{(report.Attribution.MeetsTarget ? "" : " (misses the target)")}"
+            $"the rest at random gates: divergence {partial.DivergenceRandom:0.000}; at adversarial gates: loss "
+                + $"{partial.LossAdversarial:0.000}, divergence {partial.DivergenceAdversarial:0.000}, at half of the locations "
+                + $"{partial.DivergenceAdversarialSites:0.000} (reported only)"
         );
         Terminal.Line($"other ablation: loss {report.LossOtherAblation:0.000}");
         Terminal.Line(

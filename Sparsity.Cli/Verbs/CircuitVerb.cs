@@ -13,7 +13,7 @@ namespace Sparsity.Cli.Verbs;
 
 [Verb(
     "circuit",
-    HelpText = "show FILE: nodes and edges. compare FILE FILE: what two circuits share. export FILE --format F --out FILE. edit FILE "
+    HelpText = "show FILE: nodes and edges. compare FILE FILE ...: what circuits share. export FILE --format F --out FILE. edit FILE "
         + "--remove NODES --out DIR. import FILE|DIR --model DIR --out DIR: circuits of the official release."
 )]
 internal sealed class CircuitVerb : ModelVerb
@@ -80,6 +80,9 @@ internal sealed class CircuitVerb : ModelVerb
             case ("compare", 2):
                 Compare(Circuit.Load(files[0]), Circuit.Load(files[1]), files);
                 return 0;
+            case ("compare", > 2):
+                Compare([.. files.Select(Circuit.Load)], files);
+                return 0;
             case ("export", 1):
                 Export(Circuit.Load(files[0]));
                 return 0;
@@ -95,7 +98,7 @@ internal sealed class CircuitVerb : ModelVerb
             case ("show" or "compare" or "export" or "edit" or "import", _):
                 string needed = Action switch
                 {
-                    "compare" => "two circuit.json files",
+                    "compare" => "two or more circuit.json files",
                     "import" => "one viz_data.pt or folder",
                     _ => "one circuit.json file",
                 };
@@ -107,14 +110,10 @@ internal sealed class CircuitVerb : ModelVerb
 
     private static void Compare(Circuit a, Circuit b, string[] files)
     {
-        CircuitOverlap overlap = CircuitOverlap.Of(a, b);
+        var overlap = CircuitOverlap.Of(a, b);
         Terminal.Line($"A: {a.Task}, {files[0]}");
         Terminal.Line($"B: {b.Task}, {files[1]}");
-        if (a.ModelFingerprint != b.ModelFingerprint)
-        {
-            Terminal.Line($"These are circuits of different models: equal names are not the same nodes.");
-        }
-
+        WarnOfModels([a, b]);
         Terminal.Table(
             ["", "A", "B", "shared", "shared of either"],
             [
@@ -123,14 +122,14 @@ internal sealed class CircuitVerb : ModelVerb
                     $"{a.Nodes.Count}",
                     $"{b.Nodes.Count}",
                     $"{overlap.Nodes.Count}",
-                    Share(overlap.Nodes.Count, a.Nodes.Count + b.Nodes.Count),
+                    Share(a.Nodes.Count, b.Nodes.Count, overlap.Nodes.Count),
                 ],
                 [
                     "edges",
                     $"{a.Edges.Count}",
                     $"{b.Edges.Count}",
                     $"{overlap.Edges.Count}",
-                    Share(overlap.Edges.Count, a.Edges.Count + b.Edges.Count),
+                    Share(a.Edges.Count, b.Edges.Count, overlap.Edges.Count),
                 ],
             ]
         );
@@ -138,9 +137,47 @@ internal sealed class CircuitVerb : ModelVerb
         Terminal.Line($"shared edges: {string.Join(", ", overlap.Edges.Select(edge => $"{edge.From} > {edge.To}"))}");
         Terminal.Line($"only in A: {string.Join(", ", a.Nodes.Select(node => node.Node).Except(overlap.Nodes))}");
         Terminal.Line($"only in B: {string.Join(", ", b.Nodes.Select(node => node.Node).Except(overlap.Nodes))}");
-
-        static string Share(int shared, int sum) => Terminal.Number(sum == 0 ? 0 : 100.0 * shared / (sum - shared), "0.0") + " %";
     }
+
+    /// <summary>Of more than two: sizes, how much each pair shares, and in how many circuits each node is.</summary>
+    private static void Compare(Circuit[] circuits, string[] files)
+    {
+        WarnOfModels(circuits);
+        var overlap = CircuitOverlap.Of(circuits);
+        Terminal.Table(
+            ["", "nodes", "edges", .. files.Select((_, i) => $"nodes shared with {i + 1}"), "file"],
+            circuits.Select(
+                (circuit, row) =>
+                    (string[])
+                        [
+                            $"{row + 1}",
+                            $"{circuit.Nodes.Count}",
+                            $"{circuit.Edges.Count}",
+                            .. circuits.Select(other =>
+                                Share(circuit.Nodes.Count, other.Nodes.Count, CircuitOverlap.Of(circuit, other).Nodes.Count)
+                            ),
+                            files[row],
+                        ]
+            )
+        );
+        Terminal.Line($"nodes in all {circuits.Length} circuits: {overlap.Nodes.Count} of {overlap.Circuits.Count} in any");
+        Terminal.Line($"edges in all: {overlap.Edges.Count}");
+        foreach (IGrouping<int, Node> group in overlap.Circuits.GroupBy(entry => entry.Count, entry => entry.Node))
+        {
+            Terminal.Line($"in {group.Key}: {string.Join(", ", group)}");
+        }
+    }
+
+    private static void WarnOfModels(IReadOnlyList<Circuit> circuits)
+    {
+        if (circuits.Any(circuit => circuit.ModelFingerprint != circuits[0].ModelFingerprint))
+        {
+            Terminal.Line($"These are circuits of different models: equal names are not the same nodes.");
+        }
+    }
+
+    private static string Share(int a, int b, int shared) =>
+        Terminal.Number(100 * CircuitOverlap.ShareOfEither(a, b, shared), "0.0") + " %";
 
     private void Export(Circuit circuit)
     {

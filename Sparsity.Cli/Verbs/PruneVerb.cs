@@ -60,16 +60,40 @@ internal sealed class PruneVerb : ModelVerb
     )]
     public TaskLoss? Loss { get; set; }
 
-    [Option("method", HelpText = "How nodes are ranked: mask (trained), or attribution (the baseline). (Default: {pruning.method})")]
+    [Option(
+        "method",
+        HelpText = "How nodes are ranked: mask (trained), or one of the baselines: attribution, integrated (gradients). (Default: "
+            + "{pruning.method})"
+    )]
     public PruningMethod? Method { get; set; }
+
+    [Option(
+        "interchange",
+        HelpText = "Circuits must also survive interchange of activations with the full model: the loss may rise by (factor - 1) "
+            + "times the target. 0 does not ask. (Default: {pruning.interchange_factor}; 2 is what --faithfulness asks)"
+    )]
+    public double? Interchange { get; set; }
+
+    [Option("removal-pass", HelpText = "Take nodes of little effect out of the circuit chosen, as long as it passes.")]
+    public bool RemovalPass { get; set; }
+
+    [Option(
+        "criterion",
+        HelpText = "Which loss is held against the target: uncalibrated, or calibrated (after scale and shift of the logit difference). "
+            + "(Default: {pruning.criterion})"
+    )]
+    public LossCriterion? Criterion { get; set; }
+
+    [Option("exclude", Separator = ',', HelpText = "Names of nodes that no circuit may have, comma-separated: what is found without them.")]
+    public IEnumerable<string> Exclude { get; set; } = [];
 
     [Option("search", HelpText = "Prunings of a search for better settings before each circuit; the table is search.jsonl. (Default: 0)")]
     public int Search { get; set; }
 
     [Option(
         "faithfulness",
-        HelpText = "Also test each circuit: the same search on a random model and on shuffled labels, interchange curves, the "
-            + "attribution baseline."
+        HelpText = "Also test each circuit against the model (answers, interchange, partial ablation) and against what the same search "
+            + "finds for nonsense and in random models. Takes about five times as long."
     )]
     public bool Faithfulness { get; set; }
 
@@ -234,9 +258,12 @@ internal sealed class PruneVerb : ModelVerb
         {
             string path = Path.Combine(run.Directory, folder, "circuit.json");
             CircuitListing.Print(Circuit.Load(path));
-            if (plan.Faithfulness)
+            if (
+                plan.Faithfulness
+                && Core.Pruning.Faithfulness.TryLoad(Path.Combine(run.Directory, folder, "faithfulness.json")) is { } report
+            )
             {
-                CircuitListing.Print(JsonText.ReadFile<Faithfulness>(Path.Combine(run.Directory, folder, "faithfulness.json")));
+                CircuitListing.Print(report);
             }
 
             Terminal.Line($"written to {path}");
@@ -307,13 +334,17 @@ internal sealed class PruneVerb : ModelVerb
         }
     }
 
+    private static Node NodeNamed(string name) =>
+        Node.TryParse(name, out Node node) ? node : throw new BadInputException($"--exclude: '{name}' is no node. {Node.Grammar}");
+
     private PruningConfig Settings()
     {
         PruningConfig config = Config is null ? new PruningConfig() : JsonText.ReadFile<PruningConfig>(Config);
-        if ((Method ?? config.Method) == PruningMethod.Attribution && Given.Overlaps(["steps", "k-coef", "search"]))
+        PruningMethod method = Method ?? config.Method;
+        if (method != PruningMethod.Mask && Given.Overlaps(["steps", "k-coef", "search"]))
         {
             throw new BadInputException(
-                $"prune: the method attribution{(Method is null ? $" of {Config}" : "")} trains no mask, so it does not use --steps, "
+                $"prune: the method {method.ToString().ToLowerInvariant()}{(Method is null ? $" of {Config}" : "")} trains no mask, so it does not use --steps, "
                     + $"--k-coef and --search. Leave them out."
             );
         }
@@ -333,7 +364,11 @@ internal sealed class PruneVerb : ModelVerb
                 FinalResid = FinalResid || config.FinalResid,
                 Loss = Loss ?? config.Loss,
                 CircuitLoss = Loss ?? config.CircuitLoss,
-                Method = Method ?? config.Method,
+                Method = method,
+                InterchangeFactor = Interchange ?? config.InterchangeFactor,
+                RemovalPass = RemovalPass || config.RemovalPass,
+                Criterion = Criterion ?? config.Criterion,
+                Exclude = Exclude.Any() ? [.. Exclude.Select(NodeNamed)] : config.Exclude,
                 Seed = Seed.Any() ? Seed.First() : config.Seed,
             }
         ).Validated(Config ?? "prune");

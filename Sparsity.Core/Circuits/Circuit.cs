@@ -77,6 +77,10 @@ public sealed record CircuitMeasurements(
     public double? LossRandomBest { get; init; }
 }
 
+/// <summary>Size of a circuit that was not kept.</summary>
+/// <param name="Loss">On test prompts, of the kind that is held against the target; in nats.</param>
+public sealed record MeasuredSize(int Nodes, int Edges, double Loss);
+
 /// <summary>
 /// The part of a model that does one task: circuit.json. Nodes and edges stand in the order of computation, so that files can be compared
 /// line by line.
@@ -101,8 +105,8 @@ public sealed record Circuit
     public required double? KCoef { get; init; }
 
     /// <summary>
-    /// Whether it does its task: the target loss is met on the prompts it was chosen on and on test prompts, and by the whole model too.
-    /// Null for an imported circuit, which has no target. Follows from the measurements and settings: what a file says of it is not read.
+    /// Whether it does its task: the target loss is met on the prompts it was chosen on and on test prompts, and by the whole model too,
+    /// and, where that was asked for, it survives interchange. Null for an imported circuit, which has no target. Follows from the measurements and settings: what a file says of it is not read.
     /// </summary>
     public bool? Solved => Shortcoming is { } missed ? missed.Length == 0 : null;
 
@@ -110,13 +114,30 @@ public sealed record Circuit
     public string? Shortcoming =>
         Settings is null ? null
         : !(Measurements.LossFullModel <= Settings.TargetLoss) ? "the whole model misses the target"
-        : (Measurements.SelectionLoss <= Settings.TargetLoss * Settings.SelectionMargin, Measurements.Loss <= Settings.TargetLoss) switch
+        : (Measurements.SelectionLoss <= Settings.TargetLoss * Settings.SelectionMargin, JudgedLoss <= Settings.TargetLoss) switch
         {
-            (true, true) => "",
+            (true, true) => SurvivesInterchange == false ? "does not survive interchange" : "",
             (true, false) => "missed on test prompts",
             (false, true) => "missed on the prompts it was chosen on",
             (false, false) => "missed",
         };
+
+    /// <summary>The loss on test prompts that is held against the target: calibrated or not, as the settings say.</summary>
+    [JsonIgnore]
+    public double JudgedLoss =>
+        Settings?.Criterion == LossCriterion.Calibrated && Measurements.LossCalibrated is { } calibrated ? calibrated : Measurements.Loss;
+
+    /// <summary>
+    /// Whether activations can be interchanged with the full model, on the prompts it was chosen on; null where that was not asked.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public bool? SurvivesInterchange { get; init; }
+
+    /// <summary>
+    /// Where circuits were asked to survive interchange: the smallest that meets the target without. Null where that was not asked.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public MeasuredSize? Smallest { get; init; }
 
     public required int TotalNodes { get; init; }
 

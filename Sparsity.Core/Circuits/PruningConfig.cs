@@ -20,6 +20,21 @@ public enum PruningMethod
 
     /// <summary>By gradient times (activation - mean): the baseline.</summary>
     Attribution,
+
+    /// <summary>
+    /// By integrated gradients (Sundararajan et al. 2017) from every node frozen to none frozen: the second baseline.
+    /// </summary>
+    Integrated,
+}
+
+/// <summary>Which loss of a circuit is held against the target.</summary>
+public enum LossCriterion
+{
+    /// <summary>That of its logits as they are: the paper.</summary>
+    Uncalibrated,
+
+    /// <summary>That after scale and shift of the logit difference were fitted on the prompts the circuit is chosen on.</summary>
+    Calibrated,
 }
 
 /// <summary>
@@ -112,6 +127,23 @@ public sealed record PruningConfig
     /// </summary>
     public double SelectionMargin { get; init; } = 0.8;
 
+    /// <summary>Which loss is held against the target. Only the binary loss is calibrated.</summary>
+    public LossCriterion Criterion { get; init; } = LossCriterion.Uncalibrated;
+
+    /// <summary>
+    /// 0 for the paper's method. Above 1: when the number of nodes is chosen, the circuit must also survive interchange with the full
+    /// model, whose loss may rise by (factor - 1) times the target, less the selection's margin; the number may grow past the mask's own.
+    /// </summary>
+    public double InterchangeFactor { get; init; }
+
+    /// <summary>
+    /// Whether, once a circuit is chosen, the nodes with the least effect are taken out as long as it still passes. Not in the paper.
+    /// </summary>
+    public bool RemovalPass { get; init; }
+
+    /// <summary>Nodes that no circuit may have: they are frozen from the beginning. What is found without them is another way.</summary>
+    public IReadOnlyList<Node> Exclude { get; init; } = [];
+
     /// <summary>
     /// Task loss that removing the circuit from the model should at least cause; candidates below it are kept only if none reaches it.
     /// </summary>
@@ -171,6 +203,18 @@ public sealed record PruningConfig
         Require(Temperature is >= 1e-6 and <= Large, "temperature", Temperature, "0.000001 to 1000000");
         Require(TargetLoss is > 0 and <= Large, "target_loss", TargetLoss, "above 0 and at most 1000000");
         Require(SelectionMargin is > 0 and <= 1, "selection_margin", SelectionMargin, "in (0, 1]");
+        Require(
+            InterchangeFactor is 0 or (> 1 and <= Large),
+            "interchange_factor",
+            InterchangeFactor,
+            "0 (not asked) or above 1 and at most 1000000"
+        );
+        Require(
+            Criterion == LossCriterion.Uncalibrated || CircuitLoss == TaskLoss.Binary,
+            "criterion",
+            "calibrated",
+            "uncalibrated where circuit_loss is full, as only the binary loss is calibrated"
+        );
         Require(NecessityLoss is >= 0 and <= Large, "necessity_loss", NecessityLoss, "0 to 1000000");
         Require(SelectionPairs is >= 1 and <= 1_000_000, "selection_pairs", SelectionPairs, "1 to 1000000");
         Require(TestPairs is >= 1 and <= 1_000_000, "test_pairs", TestPairs, "1 to 1000000");

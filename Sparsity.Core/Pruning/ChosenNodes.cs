@@ -8,4 +8,14 @@ namespace Sparsity.Core.Pruning;
 /// <param name="KCoef">Penalty of the mask training; 0 for none.</param>
 /// <param name="SelectionLoss">Task loss on the selection prompts.</param>
 /// <param name="PassesSelection">Whether that is low enough, with the selection's margin.</param>
-internal sealed record ChosenNodes(NodeSet Nodes, double[] Scores, double KCoef, double SelectionLoss, bool PassesSelection);
+internal sealed record ChosenNodes(NodeSet Nodes, double[] Scores, double KCoef, double SelectionLoss, bool PassesSelection)
+{
+    /// <summary>
+    /// Where circuits were asked to survive interchange: the smallest that passes without that, which may be this one. Null where not
+    /// asked.
+    /// </summary>
+    public NodeSet? Smallest { get; init; }
+
+    /// <summary>Whether it survives interchange on the selection prompts; null where not asked.</summary>
+    public bool? Survives { get; init; }
+}

@@ -80,6 +80,15 @@ internal sealed class CircuitEvaluator : IDisposable
         return Masked.Runner.MeanLoss(pairs, Config.CircuitLoss);
     }
 
+    /// <summary>
+    /// The loss that is held against the target, on the prompts that circuits are chosen on: where the configuration says so, after scale
+    /// and shift were fitted to them.
+    /// </summary>
+    public double SelectionLoss(NodeSet nodes, IReadOnlyList<TokenizedPair> pairs) =>
+        Config.Criterion == LossCriterion.Calibrated
+            ? Calibration.Fit(Differences(nodes, pairs), Config.CalibrationSteps).LossAfter
+            : Loss(nodes, pairs);
+
     /// <summary>How much the loss rises when one node of a circuit is frozen too; one entry per node of the circuit, in order.</summary>
     public IReadOnlyList<double> AblationEffects(NodeSet nodes, IReadOnlyList<TokenizedPair> pairs)
     {
@@ -182,6 +191,8 @@ internal sealed class CircuitEvaluator : IDisposable
             },
             Calibration = calibration,
             Settings = Config,
+            SurvivesInterchange = chosen?.Survives,
+            Smallest = chosen?.Smallest is { } smallest ? SizeOf(smallest, prompts) : null,
             Nodes =
             [
                 .. nodes.Numbers.Select(
@@ -204,6 +215,17 @@ internal sealed class CircuitEvaluator : IDisposable
     }
 
     public void Dispose() => Masked.Dispose();
+
+    /// <summary>Nodes, edges and the loss on test prompts that is held against the target.</summary>
+    public MeasuredSize SizeOf(NodeSet nodes, TaskPrompts prompts)
+    {
+        CalibrationResult? fit =
+            Config.Criterion == LossCriterion.Calibrated
+                ? Calibration.Fit(Differences(nodes, prompts.Selection), Config.CalibrationSteps)
+                : null;
+        double loss = fit is null ? Loss(nodes, prompts.Test) : Differences(nodes, prompts.Test).BinaryLoss(fit.Scale, fit.Shift);
+        return new MeasuredSize(nodes.Count, Graph.Edges(nodes).Count(), loss);
+    }
 
     private NodeSet RandomLike(NodeSet nodes, RandomSource random)
     {

@@ -11,9 +11,8 @@ namespace Sparsity.Core.Pruning;
 internal readonly record struct PruningProgress(double KCoef, int Step, double Loss, int Nodes);
 
 /// <summary>
-/// Prunes a frozen model to the circuit of a task (docs/method.md section 4): for each penalty trains a mask; for each target loss ranks
-/// nodes by tau, bisects for the fewest that meet it, drops dead ends, and keeps the circuit with the fewest edges among those whose
-/// removal also breaks the task.
+/// Prunes a frozen model to the circuit of a task (docs/method.md section 4): for each penalty trains a mask; for each target loss
+/// chooses among their rankings by tau.
 /// </summary>
 internal sealed class CircuitSearch : IDisposable
 {
@@ -70,9 +69,7 @@ internal sealed class CircuitSearch : IDisposable
         return finished;
     }
 
-    /// <summary>
-    /// The circuit of the fewest edges that meets a target on the selection prompts, or, where none does, the one with the lowest loss.
-    /// </summary>
+    /// <inheritdoc cref="CircuitChooser.Choose"/>
     /// <param name="masks">To choose among.</param>
     /// <param name="selection">The prompts to choose on.</param>
     /// <param name="targetLoss">In nats; the configuration's margin applies.</param>
@@ -87,44 +84,13 @@ internal sealed class CircuitSearch : IDisposable
         IReadOnlyList<double> targetLosses
     )
     {
-        (TrainedMask Mask, NodeRanking Ranking)[] ranked =
-        [
-            .. masks.Select(mask => (mask, new NodeRanking(_evaluator, mask.Tau, selection))),
-        ];
-        return
-        [
-            .. targetLosses.Select(target => Best([.. ranked.Select(entry => Discretise(entry.Mask, entry.Ranking, selection, target))])),
-        ];
+        NodeRanking[] rankings = [.. masks.Select(mask => new NodeRanking(_evaluator, mask.Tau, selection, mask))];
+        using var chooser = new CircuitChooser(_evaluator, selection);
+        return [.. targetLosses.Select(target => chooser.Choose(rankings, target))];
     }
 
     public void Dispose() => _training.Dispose();
 
     private List<TokenizedPair> Batch(IReadOnlyList<TokenizedPair> pairs, int step) =>
         [.. Enumerable.Range(step * _config.BatchPairs, _config.BatchPairs).Select(i => pairs[i % pairs.Count])];
-
-    private ChosenNodes Best(List<Candidate> candidates)
-    {
-        List<Candidate> passing = [.. candidates.Where(candidate => candidate.Chosen.PassesSelection)];
-        List<Candidate> necessary = [.. passing.Where(candidate => candidate.LossWithout >= _config.NecessityLoss)];
-        Candidate best =
-            necessary.Count > 0 ? necessary.MinBy(candidate => candidate.Edges)!
-            : passing.Count > 0 ? passing.MaxBy(candidate => candidate.LossWithout)!
-            : candidates.MinBy(candidate => candidate.Chosen.SelectionLoss)!;
-        return best.Chosen;
-    }
-
-    /// <summary>
-    /// The fewest nodes, by tau, that meet the target. The loss is not monotone in their number: the search starts from what the mask kept.
-    /// </summary>
-    private Candidate Discretise(TrainedMask mask, NodeRanking ranking, IReadOnlyList<TokenizedPair> selection, double targetLoss)
-    {
-        (NodeSet nodes, double loss) = ranking.Fewest(mask.Kept, targetLoss * _config.SelectionMargin);
-        return new Candidate(
-            new ChosenNodes(nodes, mask.Tau, mask.KCoef, loss, loss <= targetLoss * _config.SelectionMargin),
-            _evaluator.Loss(nodes.Complement(), selection),
-            _evaluator.Graph.Edges(nodes).Count()
-        );
-    }
-
-    private sealed record Candidate(ChosenNodes Chosen, double LossWithout, int Edges);
 }

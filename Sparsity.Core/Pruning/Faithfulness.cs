@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Files;
 using Sparsity.Core.Model;
@@ -7,14 +8,20 @@ using Sparsity.Core.Tasks;
 namespace Sparsity.Core.Pruning;
 
 /// <summary>
-/// faithfulness.json: whether a circuit is what the model does, or what a flexible enough search finds anywhere. Pruned circuits can reach
-/// a low loss on a nonsensical task or a random model; so the same search runs on both, and activations are interchanged between the
-/// circuit and the full model.
+/// faithfulness.json: whether a circuit is what the model does, or what a flexible enough search finds anywhere. A search can reach a low
+/// loss with nodes that do something else in the whole model, and on tasks that the model does not do. So the circuit is compared with the
+/// model on the same prompts, node by node and in its answers; and the same search runs on what has no circuit, and the sizes are compared.
 /// </summary>
 internal sealed record Faithfulness
 {
-    /// <summary>How far above the target the interchange curves may rise.</summary>
-    private const double InterchangeFactor = 2;
+    /// <summary>
+    /// The loss may rise by (this - 1) times the target when activations are interchanged or parts of the rest frozen, above the larger of
+    /// circuit's and model's.
+    /// </summary>
+    private const double RiseFactor = 2;
+
+    private const int InterchangeOrders = 8;
+    private const int MostPairs = 64;
 
     public int FormatVersion { get; init; } = FileFormat.Version;
 
@@ -31,16 +38,24 @@ internal sealed record Faithfulness
     /// <summary>What circuit.json says.</summary>
     public required CircuitMeasurements Circuit { get; init; }
 
-    /// <summary>On a model with fresh random weights, as many nonzero in each matrix.</summary>
-    public required ControlSearch RandomModel { get; init; }
+    /// <summary>Where circuits were asked to survive interchange: the smallest without that; null where not asked.</summary>
+    public MeasuredSize? Smallest { get; init; }
 
-    /// <summary>On the same prompts with the two answers exchanged in a random half of the pairs.</summary>
-    public required ControlSearch ShuffledLabels { get; init; }
-
-    /// <summary>Nodes ranked by attribution in place of mask training.</summary>
-    public required ControlSearch Attribution { get; init; }
+    /// <summary>Of the circuit's answers from the full model's, on test prompts.</summary>
+    public required double Divergence { get; init; }
 
     public required InterchangeCurves Interchange { get; init; }
+
+    public required PartialAblation PartialAblation { get; init; }
+
+    /// <summary>
+    /// The same search on what has no circuit: the prompts with inverted answers and with the answers of another task, the model with
+    /// random and with permuted weights.
+    /// </summary>
+    public required IReadOnlyList<ControlSearch> Controls { get; init; }
+
+    /// <summary>Nodes ranked by attribution and by integrated gradients in place of mask training.</summary>
+    public required IReadOnlyList<ControlSearch> Baselines { get; init; }
 
     /// <summary>
     /// Loss of the circuit with the other nodes frozen at zero in place of their means (or at their means in place of zero).
@@ -55,7 +70,7 @@ internal sealed record Faithfulness
     /// <summary>One line for readers.</summary>
     public required string Verdict { get; init; }
 
-    /// <summary>Runs every control; takes about three times as long as the search itself.</summary>
+    /// <summary>Runs every control; takes four to six times as long as the search itself.</summary>
     /// <param name="subject">The model.</param>
     /// <param name="task">The task.</param>
     /// <param name="circuit">Found by mask training with its settings.</param>
@@ -71,60 +86,55 @@ internal sealed record Faithfulness
     {
         PruningConfig config = circuit.SearchSettings;
         using var pruning = TaskPruning.Create(subject, task, config);
-        NodeSet nodes = circuit.NodesIn(pruning.Evaluator.Layout);
-        IReadOnlyList<TokenizedPair> pairs = [.. pruning.Prompts.Test.Take(64)];
-        InterchangeCurves interchange = InterchangeCurves.Measure(pruning.Evaluator, nodes, pairs);
-        ControlSearch attribution = Control(
-            pruning,
-            Pruning.Attribution.Choose(pruning.Evaluator, pruning.Prompts.Selection, config.TargetLoss)
-        );
-        Ablation other = config.Ablation == Ablation.Mean ? Ablation.Zero : Ablation.Mean;
-        double lossOther;
-        using (
-            var evaluator = new CircuitEvaluator(subject.Model, pruning.Evaluator.Means, pruning.Evaluator.Config with { Ablation = other })
-        )
+        CircuitEvaluator evaluator = pruning.Evaluator;
+        NodeSet nodes = circuit.NodesIn(evaluator.Layout);
+        IReadOnlyList<TokenizedPair> test = pruning.Prompts.Test;
+        double divergence = evaluator.Differences(nodes, test).DivergenceFrom(evaluator.Differences(NodeSet.All(evaluator.Layout), test));
+        InterchangeCurves curves;
+        using (var interchange = new Interchange(evaluator, [.. test.Take(MostPairs)], InterchangeOrders, "interchange"))
         {
-            lossOther = evaluator.Loss(nodes, pruning.Prompts.Test);
+            curves = interchange.Measure(nodes);
         }
 
-        using TaskPruning shuffled = pruning.WithShuffledLabels();
-        ControlSearch shuffledLabels = Search(shuffled, "shuffled labels");
-        using ModelParameters random = RandomLike(subject.Model.Parameters, config.Seed);
-        using var onRandom = TaskPruning.Create(subject.With("random model", new Transformer(random)), task, config);
-        ControlSearch randomModel = Search(onRandom, "random model");
+        var partial = PartialAblation.Measure(evaluator, nodes, test);
+        double lossOther;
+        Ablation other = config.Ablation == Ablation.Mean ? Ablation.Zero : Ablation.Mean;
+        using (var withOther = new CircuitEvaluator(subject.Model, evaluator.Means, evaluator.Config with { Ablation = other }))
+        {
+            lossOther = withOther.Loss(nodes, test);
+        }
 
-        CircuitMeasurements m = circuit.Measurements;
-        double worst = interchange.FullIntoCircuit.Concat(interchange.CircuitIntoFull).Max(point => point.Loss);
-        FaithfulnessCheck[] checks =
+        // Smallest against smallest: no control is asked to survive interchange.
+        int edges = circuit.Smallest?.Edges ?? circuit.Edges.Count;
+        PruningConfig plain = config with { InterchangeFactor = 0, Method = PruningMethod.Mask };
+        var controls = new List<ControlSearch>();
+        foreach ((string name, Func<TokenizedPair, TokenizedPair> change) in OtherAnswers(subject, pruning, task, config.Seed))
+        {
+            using TaskPruning changed = pruning.WithAnswers(change, plain);
+            controls.Add(Searched(changed, name));
+        }
+
+        foreach (
+            (string name, Func<ModelParameters, ulong, ModelParameters> change) in new[]
+            {
+                ("random weights", (Func<ModelParameters, ulong, ModelParameters>)ControlModel.WithRandomWeights),
+                ("permuted weights", ControlModel.WithPermutedWeights),
+            }
+        )
+        {
+            using ModelParameters parameters = change(subject.Model.Parameters, config.Seed);
+            using var changed = TaskPruning.Create(subject.With(name, new Transformer(parameters)), task, plain);
+            controls.Add(Searched(changed, name));
+        }
+
+        ControlSearch[] baselines =
         [
-            new("is the task done by the circuit", circuit.Solved == true, Line($"loss {m.Loss:0.000}, target {config.TargetLoss}")),
-            new(
-                "does the model need it",
-                m.LossWithoutCircuit >= config.NecessityLoss,
-                Line($"loss without it {m.LossWithoutCircuit:0.000}, should be {config.NecessityLoss} or more")
-            ),
-            new(
-                "do random circuits of its size fail",
-                !(m.LossRandomBest <= config.TargetLoss),
-                Line($"best of {config.RandomCircuits} has {m.LossRandomBest:0.000}")
-            ),
-            new(
-                "does the search fail on a random model",
-                !randomModel.MeetsTarget,
-                Line($"{randomModel.Loss:0.000} with {randomModel.Edges} edges")
-            ),
-            new(
-                "does the search fail on shuffled labels",
-                !shuffledLabels.MeetsTarget,
-                Line($"{shuffledLabels.Loss:0.000} with {shuffledLabels.Edges} edges")
-            ),
-            new(
-                "can activations be interchanged",
-                worst <= InterchangeFactor * config.TargetLoss,
-                Line($"worst loss on the two curves {worst:0.000}, should be {InterchangeFactor * config.TargetLoss} or less")
-            ),
+            Baseline("attribution", PruningMethod.Attribution),
+            Baseline("integrated gradients", PruningMethod.Integrated),
         ];
-        string[] failed = [.. checks.Where(check => !check.Passed).Select(check => $"{check.Question}? no ({check.Numbers})")];
+
+        FaithfulnessCheck[] checks = [.. OfCircuit(circuit, divergence, curves, partial), OfControls(controls, edges)];
+        FaithfulnessCheck[] failed = [.. checks.Where(check => !check.Passed)];
         return new Faithfulness
         {
             Task = circuit.Task,
@@ -132,26 +142,28 @@ internal sealed record Faithfulness
             TargetLoss = config.TargetLoss,
             Nodes = circuit.Nodes.Count,
             Edges = circuit.Edges.Count,
-            Circuit = m,
-            RandomModel = randomModel,
-            ShuffledLabels = shuffledLabels,
-            Attribution = attribution,
-            Interchange = interchange,
+            Circuit = circuit.Measurements,
+            Smallest = circuit.Smallest,
+            Divergence = divergence,
+            Interchange = curves,
+            PartialAblation = partial,
+            Controls = controls,
+            Baselines = baselines,
             LossOtherAblation = lossOther,
             Checks = checks,
             IsReal = failed.Length == 0,
             Verdict =
                 failed.Length == 0
-                    ? string.Create(
-                        CultureInfo.InvariantCulture,
-                        $"real: {circuit.Edges.Count} edges reach {m.Loss:0.000}, without them {m.LossWithoutCircuit:0.000}; random "
-                            + $"model {randomModel.Loss:0.000}, shuffled labels {shuffledLabels.Loss:0.000}, interchange at most "
-                            + $"{worst:0.000}"
-                    )
-                    : "doubtful: " + string.Join("; ", failed),
+                    ? Line($"real: {circuit.Edges.Count} edges reach {circuit.JudgedLoss:0.000}, ")
+                        + Line($"without them {circuit.Measurements.LossWithoutCircuit:0.000}; {checks[^1].Numbers}; ")
+                        + Line($"interchange raises the loss by at most {curves.LargestRise:0.000}")
+                    : "doubtful: " + string.Join("; ", failed.Select(check => $"{check.Question}? no ({check.Numbers})")),
         };
 
-        ControlSearch Search(TaskPruning searched, string name)
+        ControlSearch Baseline(string name, PruningMethod method) =>
+            Control(pruning, name, Attribution.Choose(evaluator, pruning.Prompts.Selection, [config.TargetLoss], method)[0]);
+
+        ControlSearch Searched(TaskPruning searched, string name)
         {
             using var search = new CircuitSearch(searched.Evaluator);
             IReadOnlyList<TrainedMask> masks = search.TrainMasks(
@@ -160,38 +172,151 @@ internal sealed record Faithfulness
                 step => progress?.Invoke(name, step),
                 stop
             );
-            return Control(searched, search.Choose(masks, searched.Prompts.Selection, config.TargetLoss));
+            return Control(searched, name, search.Choose(masks, searched.Prompts.Selection, config.TargetLoss));
         }
 
-        ControlSearch Control(TaskPruning searched, ChosenNodes chosen)
+        ControlSearch Control(TaskPruning searched, string name, ChosenNodes chosen)
         {
-            double loss = searched.Evaluator.Loss(chosen.Nodes, searched.Prompts.Test);
+            MeasuredSize size = searched.Evaluator.SizeOf(chosen.Smallest ?? chosen.Nodes, searched.Prompts);
             return new ControlSearch(
-                chosen.PassesSelection && loss <= config.TargetLoss,
-                chosen.Nodes.Count,
-                searched.Evaluator.Graph.Edges(chosen.Nodes).Count(),
-                loss,
-                searched.LossFullModel
+                name,
+                chosen.PassesSelection && size.Loss <= config.TargetLoss,
+                size.Nodes,
+                size.Edges,
+                size.Loss,
+                searched.LossFullModel,
+                edges == 0 ? null : (double)size.Edges / edges
             );
         }
+    }
+
+    /// <summary>What is asked of the circuit itself.</summary>
+    public static IReadOnlyList<FaithfulnessCheck> OfCircuit(
+        Circuit circuit,
+        double divergence,
+        InterchangeCurves curves,
+        PartialAblation partial
+    )
+    {
+        PruningConfig config = circuit.SearchSettings;
+        CircuitMeasurements m = circuit.Measurements;
+        double rise = (RiseFactor - 1) * config.TargetLoss;
+        return
+        [
+            new(
+                "does the whole model do the task",
+                m.LossFullModel <= config.TargetLoss,
+                Line($"loss {m.LossFullModel:0.000}, target {config.TargetLoss}")
+            ),
+            new(
+                "does the circuit do the task",
+                circuit.Solved == true,
+                Line($"loss {circuit.JudgedLoss:0.000}, target {config.TargetLoss}")
+                    + (circuit.Shortcoming is { Length: > 0 } why ? $": {why}" : "")
+            ),
+            new(
+                "does the model need it",
+                m.LossWithoutCircuit >= config.NecessityLoss,
+                Line($"loss without it {m.LossWithoutCircuit:0.000}, should be {config.NecessityLoss} or more")
+            ),
+            new(
+                "does it answer as the model does",
+                divergence <= config.TargetLoss,
+                Line($"divergence from the model's answers {divergence:0.000}, should be {config.TargetLoss} or less")
+            ),
+            new("does it work with the model's activations", curves.RiseWithModelValues <= rise, Rise(curves.RiseWithModelValues)),
+            new("does the model work with its activations", curves.RiseWithCircuitValues <= rise, Rise(curves.RiseWithCircuitValues)),
+            new(
+                "do mixtures of both work",
+                curves.RiseOfMixtures <= rise,
+                Rise(curves.RiseOfMixtures) + Line($"; 9 of 10 orders stay below {curves.RiseOfMixturesHigh:0.000}")
+            ),
+            new(
+                "does it work with any part of the rest",
+                partial.LossOfParts - curves.Baseline <= rise,
+                Rise(partial.LossOfParts - curves.Baseline)
+                    + Line($"; 9 of 10 parts stay below {partial.LossOfPartsHigh - curves.Baseline:0.000}")
+            ),
+            new(
+                "can the model do without any one node of the rest",
+                partial.LossWithoutOne - curves.Baseline <= rise,
+                Rise(partial.LossWithoutOne - curves.Baseline) + (partial.WithoutOne is { } node ? $" without {node}" : "")
+            ),
+        ];
+
+        string Rise(double value) => Line($"the loss rises by {value:0.000}, should be {rise} or less");
+    }
+
+    /// <summary>Reads faithfulness.json; null for one of an earlier version, which asked other questions.</summary>
+    /// <exception cref="BadInputException">It is missing or damaged.</exception>
+    public static Faithfulness? TryLoad(string path)
+    {
+        JsonObject fields = JsonText.ParseFile(path);
+        return fields.ContainsKey("partial_ablation") || !fields.ContainsKey("shuffled_labels")
+            ? JsonText.Read<Faithfulness>(fields, path)
+            : null;
     }
 
     /// <summary>Writes faithfulness.json.</summary>
     public void WriteTo(string directory) => AtomicFile.WriteText(Path.Combine(directory, "faithfulness.json"), JsonText.Write(this));
 
-    /// <summary>Fresh initial weights, made as sparse as those of a trained model matrix by matrix.</summary>
-    public static ModelParameters RandomLike(ModelParameters trained, ulong seed)
+    /// <summary>Whether the search needs more edges for nonsense than for the circuit, or finds nothing.</summary>
+    private static FaithfulnessCheck OfControls(IReadOnlyList<ControlSearch> controls, int edges)
     {
-        var random = new ModelParameters(trained.Engine, trained.Config);
-        random.Initialise(seed);
-        foreach (
-            Parameter parameter in random.All.Where(parameter => parameter.Spec.Sparsity is SparsityGroup.Matrix or SparsityGroup.Embedding)
-        )
+        ControlSearch[] met = [.. controls.Where(control => control.MeetsTarget)];
+        return new(
+            "does nonsense take more edges",
+            met.All(control => control.Edges > edges),
+            met.Length == 0
+                ? "nothing found for nonsense"
+                : string.Join(", ", met.Select(control => Line($"{control.Name} {control.Edges} against {edges} edges")))
+        );
+    }
+
+    /// <summary>
+    /// Answers that the model was not trained for, by name: right and wrong exchanged; and, of tasks that pose pairs, the two answers of
+    /// another task, or two other tokens where the tokenizer has no answers of one.
+    /// </summary>
+    private static IEnumerable<(string Name, Func<TokenizedPair, TokenizedPair> Change)> OtherAnswers(
+        PruningSubject subject,
+        TaskPruning pruning,
+        PromptTask task,
+        ulong seed
+    )
+    {
+        yield return ("inverted answers", pair => pair.WithAnswersExchanged());
+        TokenizedPair[] all = [.. pruning.Prompts.Training, .. pruning.Prompts.Selection, .. pruning.Prompts.Test];
+        if (!task.IsPaired)
         {
-            random.Engine.KeepLargest(parameter.Value, trained.Engine.CountNonzero(trained[parameter.Spec.Name].Value), null, 0);
+            yield break;
         }
 
-        return random;
+        HashSet<int> own = [.. all.SelectMany(pair => new[] { pair.AnswerA, pair.AnswerB })];
+        var random = RandomSource.For(seed, "answers of another task");
+        PromptTask[] others = [.. TaskCatalogue.All.Where(other => other.Name != task.Name)];
+        random.Shuffle<PromptTask>(others);
+        foreach (PromptTask other in others)
+        {
+            PromptPair drawn = other.Draw(TaskSplit.Train, random);
+            if (
+                subject.Tokenizer.TryGetSingleToken(drawn.AnswerA, out int a)
+                && subject.Tokenizer.TryGetSingleToken(drawn.AnswerB, out int b)
+                && a != b
+                && !own.Contains(a)
+                && !own.Contains(b)
+            )
+            {
+                yield return ($"answers of {other.Name}", pair => pair with { AnswerA = a, AnswerB = b });
+                yield break;
+            }
+        }
+
+        int[] tokens = [.. Enumerable.Range(0, subject.Tokenizer.VocabularySize).Except(own)];
+        random.Shuffle<int>(tokens);
+        if (tokens.Length >= 2)
+        {
+            yield return ("other tokens as answers", pair => pair with { AnswerA = tokens[0], AnswerB = tokens[1] });
+        }
     }
 
     private static string Line(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

@@ -1,52 +1,33 @@
-using Sparsity.Core.Circuits;
-using Sparsity.Core.Tasks;
-
 namespace Sparsity.Core.Pruning;
 
-/// <summary>A point of an interchange curve.</summary>
+/// <summary>A point of an interchange curve. Losses are task losses in nats.</summary>
 /// <param name="Fraction">Share of the circuit's nodes whose activations come from the other run.</param>
-/// <param name="Loss">Task loss in nats.</param>
-internal sealed record InterchangePoint(double Fraction, double Loss);
+/// <param name="Loss">Mean over the orders in which nodes are exchanged.</param>
+/// <param name="LossHigh">What 9 of 10 orders stay below (nearest rank); the same at both ends, where there is no order.</param>
+internal sealed record InterchangePoint(double Fraction, double Loss, double LossHigh);
 
 /// <summary>Loss curves of interchanged activations; node for node the same prompt and token.</summary>
 /// <param name="FullIntoCircuit">The circuit, with a growing share of its nodes set to what they are in the full model.</param>
 /// <param name="CircuitIntoFull">The full model, with a growing share of the circuit's nodes set to what they are in the circuit.</param>
 internal sealed record InterchangeCurves(IReadOnlyList<InterchangePoint> FullIntoCircuit, IReadOnlyList<InterchangePoint> CircuitIntoFull)
 {
-    private const int Orders = 2;
+    /// <summary>The larger loss of circuit and full model, which rises are counted from.</summary>
+    public double Baseline => Math.Max(FullIntoCircuit[0].Loss, CircuitIntoFull[0].Loss);
 
-    private static readonly double[] Fractions = [0, 0.25, 0.5, 0.75, 1];
+    /// <summary>Rise with all of the circuit's nodes set to what they are in the full model.</summary>
+    public double RiseWithModelValues => FullIntoCircuit[^1].Loss - Baseline;
 
-    /// <summary>Measures both curves, each the mean over two random orders of the nodes.</summary>
-    public static InterchangeCurves Measure(CircuitEvaluator evaluator, NodeSet nodes, IReadOnlyList<TokenizedPair> pairs)
-    {
-        using var exchange = new ActivationExchange(evaluator.Model.Parameters.Engine, evaluator.Layout);
-        evaluator.Masked.Runner.Hooks.Add(exchange);
-        var all = NodeSet.All(evaluator.Layout);
-        var curves = new InterchangeCurves(Curve(from: all, into: nodes), Curve(from: nodes, into: all));
-        evaluator.Masked.Runner.Hooks.Remove(exchange);
-        return curves;
+    /// <summary>Rise of the full model with all of the circuit's nodes set to what they are in the circuit.</summary>
+    public double RiseWithCircuitValues => CircuitIntoFull[^1].Loss - Baseline;
 
-        List<InterchangePoint> Curve(NodeSet from, NodeSet into)
-        {
-            var sums = new double[Fractions.Length];
-            foreach (TokenizedPair[] batch in pairs.Chunk(evaluator.Masked.Runner.Pairs))
-            {
-                exchange.Record();
-                evaluator.Differences(from, batch);
-                for (int order = 0; order < Orders; order++)
-                {
-                    int[] shuffled = [.. nodes.Numbers];
-                    RandomSource.For(evaluator.Config.Seed, "interchange", order).Shuffle<int>(shuffled);
-                    for (int i = 0; i < Fractions.Length; i++)
-                    {
-                        exchange.Insert(new NodeSet(evaluator.Layout, shuffled.Take((int)Math.Round(Fractions[i] * shuffled.Length))));
-                        sums[i] += evaluator.Loss(into, batch) * batch.Length / (pairs.Count * Orders);
-                    }
-                }
-            }
+    /// <summary>Largest rise of the points between the ends of both curves, mean over orders.</summary>
+    public double RiseOfMixtures => Middle.Max(point => point.Loss) - Baseline;
 
-            return [.. Fractions.Zip(sums, (fraction, loss) => new InterchangePoint(fraction, loss))];
-        }
-    }
+    /// <summary>The same of what 9 of 10 orders stay below.</summary>
+    public double RiseOfMixturesHigh => Middle.Max(point => point.LossHigh) - Baseline;
+
+    /// <summary>The largest of the three rises.</summary>
+    public double LargestRise => Math.Max(RiseOfMixtures, Math.Max(RiseWithModelValues, RiseWithCircuitValues));
+
+    private IEnumerable<InterchangePoint> Middle => FullIntoCircuit.Skip(1).SkipLast(1).Concat(CircuitIntoFull.Skip(1).SkipLast(1));
 }

@@ -18,6 +18,7 @@ internal sealed class MaskTraining
     private readonly float[] _mask;
     private readonly float[] _maskGradient;
     private readonly (int Query, int Key)[] _tied;
+    private readonly int[] _excluded;
 
     /// <param name="masked">The frozen model.</param>
     /// <param name="config">Validated.</param>
@@ -39,11 +40,14 @@ internal sealed class MaskTraining
             Tau[i] = Math.Clamp(config.InitialBias + (config.InitialScale * random.NextNormal()), -1, 1);
         }
 
+        _excluded = [.. config.Exclude.Select(masked.Gates.Layout.IndexOf)];
         _tied = config.TiedQueryKey ? [.. masked.Gates.Layout.QueryKeyPairs] : [];
         foreach ((int query, int key) in _tied)
         {
             Tau[key] = Tau[query];
         }
+
+        Exclude();
     }
 
     /// <summary>Penalty per kept node.</summary>
@@ -127,6 +131,17 @@ internal sealed class MaskTraining
             double updated =
                 decayed - (rate * (_first[i] / firstCorrection) / (Math.Sqrt(_second[i] / secondCorrection) + _config.Epsilon));
             Tau[i] = Math.Clamp(updated, -1, 1);
+        }
+
+        Exclude();
+    }
+
+    /// <summary>Keeps excluded nodes out, whatever their gradient.</summary>
+    private void Exclude()
+    {
+        foreach (int node in _excluded)
+        {
+            Tau[node] = -1;
         }
     }
 

@@ -6,38 +6,63 @@ namespace Sparsity.Core.Pruning;
 /// <summary>Nodes ranked by a score, best first, and the losses of the first so many of them on one set of prompts.</summary>
 internal sealed class NodeRanking
 {
+    /// <summary>Growth of the number of nodes from one trial to the next until the target is met, where no mask says how many.</summary>
+    private const double Growth = 1.3;
+
     private readonly CircuitEvaluator _evaluator;
     private readonly IReadOnlyList<TokenizedPair> _pairs;
     private readonly int[] _ranked;
     private readonly (int Query, int Key)[] _tied;
     private readonly Dictionary<int, double> _losses = [];
 
-    public NodeRanking(CircuitEvaluator evaluator, double[] scores, IReadOnlyList<TokenizedPair> pairs)
+    /// <param name="evaluator">Of the model.</param>
+    /// <param name="scores">One per node; excluded nodes are left out, whatever theirs is.</param>
+    /// <param name="pairs">The prompts that losses are measured on.</param>
+    /// <param name="mask">The mask whose taus the scores are; null for other scores.</param>
+    public NodeRanking(CircuitEvaluator evaluator, double[] scores, IReadOnlyList<TokenizedPair> pairs, TrainedMask? mask = null)
     {
         _evaluator = evaluator;
         _pairs = pairs;
-        _ranked = [.. Enumerable.Range(0, scores.Length).OrderByDescending(i => scores[i]).ThenBy(i => i)];
+        Scores = scores;
+        Mask = mask;
+        _ranked =
+        [
+            .. NodeSet.Of(evaluator.Layout, evaluator.Config.Exclude).Complement().Numbers.OrderByDescending(i => scores[i]).ThenBy(i => i),
+        ];
         _tied = evaluator.Config.TiedQueryKey ? [.. evaluator.Layout.QueryKeyPairs] : [];
     }
 
+    /// <summary>One per node of the model.</summary>
+    public double[] Scores { get; }
+
+    /// <summary>Where the scores are a mask's taus: the mask.</summary>
+    public TrainedMask? Mask { get; }
+
+    /// <summary>Nodes that may be in a circuit.</summary>
+    public int Count => _ranked.Length;
+
     /// <summary>
-    /// Bisects between 0 and <paramref name="passing"/> nodes for the fewest whose loss is at most <paramref name="target"/>; dead ends are
-    /// dropped.
+    /// The fewest nodes whose loss is at most <paramref name="target"/>. The loss is not monotone in their number: bisection starts from
+    /// what the mask kept, which stays as it is where it misses the target; without a mask from the first number, growing, that meets it.
     /// </summary>
-    /// <param name="passing">A number of nodes to start from; kept as it is where it misses the target.</param>
     /// <param name="target">In nats.</param>
-    /// <param name="failing">A number of nodes known to miss the target.</param>
-    public (NodeSet Nodes, double Loss) Fewest(int passing, double target, int failing = 0)
+    public (int Count, double Loss) Fewest(double target)
     {
-        double loss = LossOfFirst(passing);
-        while (loss <= target && passing - failing > 1)
+        int failing = 0;
+        int passing = Mask?.Kept ?? 1;
+        while (Mask is null && passing < Count && !(LossOfFirst(passing) <= target))
         {
-            int middle = (passing + failing) / 2;
-            double middleLoss = LossOfFirst(middle);
-            (passing, failing, loss) = middleLoss <= target ? (middle, failing, middleLoss) : (passing, middle, loss);
+            failing = passing;
+            passing = Math.Min(Count, Math.Max(passing + 1, (int)(passing * Growth)));
         }
 
-        return (First(passing), loss);
+        while (LossOfFirst(passing) <= target && passing - failing > 1)
+        {
+            int middle = (passing + failing) / 2;
+            (passing, failing) = LossOfFirst(middle) <= target ? (middle, failing) : (passing, middle);
+        }
+
+        return (passing, LossOfFirst(passing));
     }
 
     /// <summary>Measured once: searches for several targets ask for the same.</summary>
@@ -45,19 +70,21 @@ internal sealed class NodeRanking
     {
         if (!_losses.TryGetValue(count, out double loss))
         {
-            loss = _evaluator.Loss(First(count), _pairs);
+            loss = _evaluator.SelectionLoss(First(count), _pairs);
             _losses[count] = loss;
         }
 
         return loss;
     }
 
-    private NodeSet First(int count)
+    /// <summary>The first so many nodes, less dead ends.</summary>
+    public NodeSet First(int count)
     {
         var first = new NodeSet(_evaluator.Layout, _ranked.Take(count));
         IEnumerable<int> tied = _tied
             .Where(pair => first.Contains(pair.Query) || first.Contains(pair.Key))
-            .SelectMany(pair => new[] { pair.Query, pair.Key });
+            .SelectMany(pair => new[] { pair.Query, pair.Key })
+            .Intersect(_ranked);
         return _evaluator.Graph.WithoutDeadEnds(new NodeSet(_evaluator.Layout, first.Numbers.Concat(tied)));
     }
 }

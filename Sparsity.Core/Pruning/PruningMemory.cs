@@ -40,7 +40,7 @@ internal static class PruningMemory
         {
             using var again = new CircuitEvaluator(transformer, means, one);
             Evaluate(again, withGradient: true);
-            InterchangeCurves.Measure(again, NodeSet.Empty(layout), Longest(one, again.Masked.Runner.Pairs));
+            Exchange(again);
             using var shuffled = new CircuitEvaluator(transformer, means, one);
             Search(shuffled);
             using var random = new ModelParameters(counter, model);
@@ -97,8 +97,24 @@ internal static class PruningMemory
             search.TrainMasks(Longest(evaluator.Config, evaluator.Config.BatchPairs));
         }
 
-        Evaluate(evaluator, withGradient: evaluator.Config.Method == PruningMethod.Attribution);
+        Evaluate(evaluator, withGradient: evaluator.Config.Method != PruningMethod.Mask);
+        if (evaluator.Config.InterchangeFactor > 0)
+        {
+            Exchange(evaluator);
+        }
+
         survey?.Invoke();
+    }
+
+    private static void Exchange(CircuitEvaluator evaluator)
+    {
+        using var interchange = new Interchange(
+            evaluator,
+            Longest(evaluator.Config, evaluator.Masked.Runner.Pairs),
+            orders: 1,
+            purpose: ""
+        );
+        interchange.Measure(NodeSet.Empty(evaluator.Layout));
     }
 
     private static void Evaluate(CircuitEvaluator evaluator, bool withGradient)

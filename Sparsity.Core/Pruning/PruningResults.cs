@@ -1,9 +1,11 @@
+using System.Text.Json.Serialization;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Files;
 
 namespace Sparsity.Core.Pruning;
 
 /// <summary>A line of results.json. Losses in nats on test prompts; null where nothing was pruned.</summary>
+/// <param name="Loss">Of the circuit: the one that is held against the target.</param>
 /// <param name="Reason">Why a task was skipped.</param>
 /// <param name="Verdict">Of faithfulness.json, where one was asked for.</param>
 /// <param name="Folder">Of circuit.json and activations.json, below the run's folder.</param>
@@ -22,7 +24,14 @@ internal sealed record PruningResult(
     double? LossRandomBest = null,
     string? Folder = null,
     string? Verdict = null
-);
+)
+{
+    /// <summary>
+    /// Where circuits were asked to survive interchange: edges of the smallest that meets the target without. Null where not asked.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? SmallestEdges { get; init; }
+}
 
 /// <summary>Size of the circuits of one seed at one target.</summary>
 /// <param name="Solved">Solved tasks.</param>

@@ -230,12 +230,15 @@ internal sealed class PruningRun : IDisposable
             m.LossFullModel,
             pruned.Circuit.Nodes.Count,
             pruned.Circuit.Edges.Count,
-            m.Loss,
+            pruned.Circuit.JudgedLoss,
             m.LossWithoutCircuit,
             m.LossEmpty,
             m.LossRandomBest,
             below
-        );
+        )
+        {
+            SmallestEdges = pruned.Circuit.Smallest?.Edges,
+        };
     }
 
     /// <summary>Makes a folder below the run's; <paramref name="parent"/>: the one above it.</summary>

@@ -69,9 +69,9 @@ public sealed class TaskPruning : IDisposable
     {
         using var search = new CircuitSearch(Evaluator);
         IReadOnlyList<ChosenNodes> all =
-            _config.Method == PruningMethod.Attribution
-                ? Attribution.Choose(Evaluator, Prompts.Selection, targets)
-                : search.Choose(search.TrainMasks(Prompts.Training, checkpoint, progress, stop), Prompts.Selection, targets);
+            _config.Method == PruningMethod.Mask
+                ? search.Choose(search.TrainMasks(Prompts.Training, checkpoint, progress, stop), Prompts.Selection, targets)
+                : Attribution.Choose(Evaluator, Prompts.Selection, targets, _config.Method);
         var found = new List<PrunedTask>();
         foreach ((ChosenNodes chosen, double target) in all.Zip(targets))
         {
@@ -120,26 +120,19 @@ public sealed class TaskPruning : IDisposable
         return pruned with { Circuit = pruned.Circuit with { RemovedByHand = [.. circuit.RemovedByHand, .. removed] } };
     }
 
-    /// <summary>The same prompts, with the two answers exchanged in a random half of the pairs: nothing is left to find.</summary>
-    internal TaskPruning WithShuffledLabels()
-    {
-        return new TaskPruning(
+    /// <summary>The same prompts with other answers, for a control: nothing in the model was trained for them.</summary>
+    /// <param name="change">Gives a pair its answers.</param>
+    /// <param name="config">How it is searched.</param>
+    internal TaskPruning WithAnswers(Func<TokenizedPair, TokenizedPair> change, PruningConfig config) =>
+        new(
             _subject,
             _task,
-            _config,
-            new TaskPrompts(
-                Shuffled(Prompts.Training, "training"),
-                Shuffled(Prompts.Selection, "selection"),
-                Shuffled(Prompts.Test, "test")
-            )
+            config with
+            {
+                MaxTokens = _config.MaxTokens,
+            },
+            new TaskPrompts([.. Prompts.Training.Select(change)], [.. Prompts.Selection.Select(change)], [.. Prompts.Test.Select(change)])
         );
-
-        List<TokenizedPair> Shuffled(IReadOnlyList<TokenizedPair> pairs, string purpose)
-        {
-            var random = RandomSource.For(_config.Seed, "shuffled labels, " + purpose);
-            return [.. pairs.Select(pair => random.NextBool() ? pair.WithAnswersExchanged() : pair)];
-        }
-    }
 
     public void Dispose() => Evaluator.Dispose();
 }

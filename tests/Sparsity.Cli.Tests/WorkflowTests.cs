@@ -130,7 +130,8 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
         JsonNode best = trials.Select(trial => JsonNode.Parse(trial)!).MinBy(trial => (double)trial["score"]!)!;
         Assert.Equal((double)best["k_coef"]!, circuit.KCoef);
         Assert.Equal((int)best["edges"]!, circuit.Edges.Count);
-        Assert.Equal(6, report["checks"]!.AsArray().Count);
+        Assert.Equal(10, report["checks"]!.AsArray().Count);
+        Assert.Equal(4, report["controls"]!.AsArray().Count);
         Assert.Contains((string)report["verdict"]!, text, StringComparison.Ordinal);
 
         Assert.InRange(circuit.Nodes.Count, 1, 512); // so that single nodes were measured

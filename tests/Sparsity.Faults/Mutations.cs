@@ -393,7 +393,11 @@ internal sealed record Mutations(string Name, Action<RandomSource> Damage, Actio
         );
         yield return Json("circuits", Fixture("circuit.json"), path => CircuitExport.Dot(Circuit.Load(path)));
         yield return Json("activations", Fixture("activations.json"), path => CircuitActivations.Load(path));
-        yield return Json("faithfulness", Fixture("faithfulness.json"), path => JsonText.ReadFile<Faithfulness>(path));
+        yield return Json(
+            "faithfulness",
+            File.ReadAllBytes(Path.Combine(Fixtures, "..", "faithfulness.json")),
+            path => Faithfulness.TryLoad(path)
+        );
         yield return Json("pruning plans", Fixture("prune.json"), path => _ = PruningPlan.Load(path).Jobs.Count());
         yield return Json("pruning results", Fixture("results.json"), path => _ = PruningResults.Load(path).Totals.Count);
         yield return Json(

@@ -6,7 +6,6 @@ import { load } from "viewer/data";
 import { choice, count, fill, h, loss, number } from "viewer/dom";
 import * as state from "viewer/state";
 
-const INTERCHANGE_LIMIT = 2; // times the target; as prune --faithfulness asks
 
 /** The report that the state's "report" names, then all verdicts of the run. openCircuit: called with the list's entry of a circuit. */
 export async function reports(panel, run, openCircuit) {
@@ -57,7 +56,7 @@ const title = ({ name, report }) => (report?.checks ? `${report.task} in ${short
 /** A model's folder without those above it. */
 const short = (model) => model.split(/[\\/]/).filter(Boolean).at(-1) ?? model;
 
-/** Verdict, the six questions, interchange both ways, controls. */
+/** Verdict, the questions, interchange both ways, controls. */
 function faithfulness(report, open) {
   const target = report.target_loss;
   const points = (list) => list.map((point) => [100 * point.fraction, point.loss]);
@@ -72,10 +71,11 @@ function faithfulness(report, open) {
   ];
   const rows = [
     ["the circuit", count(report.nodes), count(report.edges), loss(c.loss), loss(c.loss_full_model), c.loss <= target],
-    ["nodes ranked by attribution", ...search("", report.attribution).slice(1)],
-    search("a model with random weights", report.random_model),
-    search("shuffled labels", report.shuffled_labels),
+    // Reports of earlier versions have neither these nor what follows from them.
+    ...(report.baselines ?? []).map((entry) => search(`nodes ranked by ${entry.name}`, entry)),
+    ...(report.controls ?? []).map((entry) => search(entry.name, entry)),
   ];
+  const outside = report.partial_ablation;
   return h(
     "article",
     { class: "report", "aria-label": "Faithfulness" },
@@ -86,7 +86,7 @@ function faithfulness(report, open) {
       `${report.task} in ${short(report.model)}: ${count(report.nodes)} nodes, ${count(report.edges)} edges, target ${number(target)} nats. `,
       open ? h("button", { type: "button", onclick: open }, "Show the circuit") : null,
     ),
-    h("h3", {}, "Six questions"),
+    h("h3", {}, `${report.checks.length} questions`),
     h(
       "ol",
       { class: "questions" },
@@ -116,7 +116,7 @@ function faithfulness(report, open) {
           zero: true,
           marks: [
             ["target", target],
-            ["highest allowed", INTERCHANGE_LIMIT * target],
+            ["highest allowed", (report.interchange.baseline ?? target) + target],
           ],
         },
       ),
@@ -154,7 +154,7 @@ function faithfulness(report, open) {
             ),
           ),
         ),
-        h("p", { class: "soft" }, "Random weights and shuffled labels hold nothing to find: there the search should miss the target."),
+        h("p", { class: "soft" }, "Nonsense holds nothing to find: there the search should miss the target, or need more edges."),
         h(
           "dl",
           { class: "numbers" },
@@ -164,6 +164,10 @@ function faithfulness(report, open) {
             ["random circuits of its size, mean", c.loss_random_mean],
             ["random circuits, best", c.loss_random_best],
             ["other ablation (zero for mean)", report.loss_other_ablation],
+            ["divergence from the model's answers", report.divergence],
+            ["with random parts of the rest", outside?.loss_of_parts],
+            ["model without one node of the rest, worst", outside?.loss_without_one],
+            ["adversarial gates outside (reported only)", outside?.loss_adversarial],
           ].map(([name, value]) => [h("dt", {}, name), h("dd", {}, loss(value))]),
         ),
       ),
@@ -175,8 +179,9 @@ const badge = (real) => h("span", { class: "badge " + (real ? "good" : "bad") },
 
 const sentence = (question) => question[0].toUpperCase() + question.slice(1) + "?";
 
-/** A row per report with its six answers. */
+/** A row per report with its answers. */
 function verdicts(all, choose) {
+  const questions = [...new Set(all.flatMap(({ report }) => report.checks.map((check) => check.question)))];
   return all.length < 2
     ? null
     : h(
@@ -195,7 +200,7 @@ function verdicts(all, choose) {
               h(
                 "tr",
                 {},
-                ["task", "model", "target", "edges", "verdict", ...all[0].report.checks.map((check) => sentence(check.question))].map(
+                ["task", "model", "target", "edges", "verdict", ...questions.map(sentence)].map(
                   (name) => h("th", { scope: "col" }, name),
                 ),
               ),
@@ -212,9 +217,13 @@ function verdicts(all, choose) {
                   h("td", {}, number(report.target_loss)),
                   h("td", {}, count(report.edges)),
                   h("td", {}, badge(report.is_real)),
-                  report.checks.map((check) =>
-                    h("td", { class: check.passed ? "good" : "bad", title: check.numbers }, check.passed ? "yes" : "no"),
-                  ),
+                  questions
+                    .map((question) => report.checks.find((check) => check.question === question))
+                    .map((check) =>
+                      check
+                        ? h("td", { class: check.passed ? "good" : "bad", title: check.numbers }, check.passed ? "yes" : "no")
+                        : h("td", {}, ""),
+                    ),
                 ),
               ),
             ),

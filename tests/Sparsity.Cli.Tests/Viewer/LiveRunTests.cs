@@ -156,7 +156,7 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
 
     [BrowserFact]
     [Trait("Category", "Browser")]
-    public async Task AFaithfulnessReportHasItsVerdictFirstThenSixAnswersAndBothInterchangeCurves()
+    public async Task AFaithfulnessReportHasItsVerdictFirstThenTheAnswersAndBothInterchangeCurves()
     {
         await using OpenPage page = await browser.OpenAsync(
             $"{run.Viewer.Url}#circuit=circuits/large&tab=reports&report={Small}/faithfulness",
@@ -165,19 +165,19 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         ILocator report = page.Page.Locator("#tab-reports .report");
 
         await Expect(report.Locator(":scope > *").First)
-            .ToHaveTextAsync("doubtful does the search fail on shuffled labels? no (0.280 with 90 edges)");
-        await Expect(report.Locator(".questions .answer")).ToHaveTextAsync(["yes", "yes", "yes", "yes", "no", "yes"]);
-        await Expect(report.Locator(".questions li").Nth(4)).ToContainTextAsync("Does the search fail on shuffled labels?");
-        await Expect(report.Locator(".questions li").Nth(4)).ToContainTextAsync("0.280 with 90 edges");
+            .ToHaveTextAsync("doubtful does nonsense take more edges? no (inverted answers 90 against 95 edges)");
+        await Expect(report.Locator(".questions .answer")).ToHaveTextAsync(["yes", "yes", "yes", "yes", "no"]);
+        await Expect(report.Locator(".questions li").Nth(4)).ToContainTextAsync("Does nonsense take more edges?");
+        await Expect(report.Locator(".questions li").Nth(4)).ToContainTextAsync("inverted answers 90 against 95 edges");
         ILocator curves = report.Locator(".chart").First.Locator(".curve");
         await Expect(curves).ToHaveCountAsync(2);
         double[] intoCircuit = await ValuesAsync(curves.Nth(0), (0, 0.11), (4, 0.05));
         double[] intoModel = await ValuesAsync(curves.Nth(1), (0, 0.02), (4, 0.11));
-        Assert.Equal([0.11, 0.2, 0.42, 0.25, 0.05], intoCircuit);
+        Assert.Equal([0.11, 0.2, 0.34, 0.25, 0.05], intoCircuit);
         Assert.Equal([0.02, 0.03, 0.06, 0.08, 0.11], intoModel);
         await curves.Nth(0).Locator(".dot").Nth(2).HoverAsync();
-        await Expect(page.Page.Locator("#tooltip")).ToContainTextAsync("full model's activations put into the circuit: 0.42");
-        await Expect(report.Locator("tbody tr").Filter(new() { HasText = "shuffled labels" }).Locator("td"))
+        await Expect(page.Page.Locator("#tooltip")).ToContainTextAsync("full model's activations put into the circuit: 0.34");
+        await Expect(report.Locator("tbody tr").Filter(new() { HasText = "inverted answers" }).Locator("td"))
             .ToHaveTextAsync(["80", "90", "0.280", "0.900", "met"]);
         await report.GetByRole(AriaRole.Button, new() { Name = "Show the circuit" }).ClickAsync();
         await Expect(page.Nodes).ToHaveCountAsync(run.Circuit("small").Nodes.Count);

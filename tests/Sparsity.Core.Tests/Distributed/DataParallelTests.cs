@@ -186,9 +186,9 @@ public sealed class DataParallelTests : IDisposable
                 Assert.False(run.Run(StopAtStepFive, stop.Token));
                 return run.NextStep;
 
-                void StopAtStepFive(StepMetrics metrics)
+                void StopAtStepFive(TrainingMetrics metrics)
                 {
-                    if (group.Rank == 0 && metrics.Step == 5)
+                    if (group?.Rank == 0 && metrics.Step == 5)
                     {
                         stop.Cancel();
                     }

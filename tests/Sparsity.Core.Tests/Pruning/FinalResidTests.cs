@@ -65,7 +65,8 @@ public sealed class FinalResidTests : IDisposable
         Assert.All(alike, group => Assert.Single(group.Distinct()));
 
         // Nothing interchanged yet: each run's own numbers.
-        InterchangeCurves curves = InterchangeCurves.Measure(evaluator, chosen.Nodes, inputs.Pairs);
+        using var interchange = new Interchange(evaluator, inputs.Pairs, orders: 2, "test");
+        InterchangeCurves curves = interchange.Measure(chosen.Nodes);
         Assert.Equal(circuit.Measurements.Loss, curves.FullIntoCircuit[0].Loss, 1e-6);
         Assert.Equal(circuit.Measurements.LossFullModel, curves.CircuitIntoFull[0].Loss, 1e-6);
         Assert.All(curves.FullIntoCircuit.Concat(curves.CircuitIntoFull), point => Assert.True(double.IsFinite(point.Loss)));

@@ -1,8 +1,6 @@
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
-using Sparsity.Kernels.Cpu;
 
 namespace Sparsity.Core.Tests.Pruning;
 
@@ -224,19 +222,9 @@ public class PlantedCircuitTests
         PruningConfig? other = null
     )
     {
-        using var engine = new CpuEngine(1);
-        using ModelParameters parameters = planted.Build(engine);
-        var model = new Transformer(parameters);
-        var random = RandomSource.For(seed, "pretraining");
-        ushort[] tokens = [.. Enumerable.Range(0, 4000).Select(_ => (ushort)random.NextInt(PlantedModel.VocabularySize))];
         PruningConfig config = (other ?? Config) with { Seed = seed };
-        float[] means = MeanActivations.Measure(model, new NodeLayout(PlantedModel.Config), tokens, 8, config.MeanBatches, seed);
-        var prompts = new TaskPrompts(
-            Draw("training", config.Steps * config.BatchPairs),
-            Draw("selection", config.SelectionPairs),
-            Draw("test", config.TestPairs)
-        );
-        using var evaluator = new CircuitEvaluator(model, means, config);
+        using var task = new PlantedTask(planted, config, draw);
+        (CircuitEvaluator evaluator, TaskPrompts prompts) = (task.Evaluator, task.Prompts);
         using var search = new CircuitSearch(evaluator);
 
         ChosenNodes chosen = search.Choose(search.TrainMasks(prompts.Training), prompts.Selection, config.TargetLoss);
@@ -252,7 +240,7 @@ public class PlantedCircuitTests
             edgesAndNodes.Where(entry => entry.Contains('>', StringComparison.Ordinal)).Order(StringComparer.Ordinal),
             circuit.Edges.Select(edge => $"{edge.From} > {edge.To}").Order(StringComparer.Ordinal)
         );
-        ChosenNodes baseline = Attribution.Choose(evaluator, prompts.Selection, config.TargetLoss);
+        ChosenNodes baseline = Attribution.Choose(evaluator, prompts.Selection, [config.TargetLoss], PruningMethod.Attribution)[0];
         Assert.True(
             evaluator.Graph.Edges(baseline.Nodes).Count() >= circuit.Edges.Count,
             "The attribution baseline found a smaller circuit than the planted one."
@@ -264,9 +252,7 @@ public class PlantedCircuitTests
         );
         Assert.True(circuit.Measurements.LossRandomBest > 0.6, $"A random circuit has a loss of {circuit.Measurements.LossRandomBest}.");
         Assert.All(circuit.Nodes, node => Assert.True(node.AblationEffect > 0.1, $"{node.Name} has an effect of {node.AblationEffect}."));
-
-        List<TokenizedPair> Draw(string purpose, int count) =>
-            [.. Enumerable.Range(0, count).Select(i => draw(RandomSource.For(seed, purpose, i)))];
+        Assert.Empty(task.Doubts(circuit));
     }
 
     /// <summary>Tokens without a part in the circuit.</summary>
