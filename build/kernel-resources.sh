@@ -4,10 +4,12 @@
 #   sparsity devices --emit DIR
 #   build/kernel-resources.sh DIR [TARGET...]      TARGET: sm_80 sm_90 gfx90a gfx942 gfx1100 (all five by default)
 #
-# A line a kernel, separated by tabs: target, kernel, registers (AMD: vector registers, accumulation registers among them), bytes of stack or scratch a thread, bytes of
-# spilled stores and loads (AMD: spilled registers), bytes of shared memory a group, waves per SIMD (AMD only).
+# A line a kernel, separated by tabs: target, kernel, registers (AMD: vector registers, accumulation registers among them), bytes of stack
+# or scratch a thread, bytes of spilled stores and loads (AMD: spilled registers), bytes of shared memory a group, waves per SIMD (AMD
+# only).
 # Exit code 1 when a kernel does not compile: its line then ends in "does not compile", and the compiler's message is on standard error.
-# sm_*: ptxas from the environment variable SPARSITY_PTXAS, else from PATH (build/ptxas.sh brings one). gfx*: clang-19 (Debian: apt-get install clang-19).
+# sm_*: ptxas from the environment variable SPARSITY_PTXAS, else from PATH (build/ptxas.sh brings one).
+# gfx*: clang-19 (Debian: apt-get install clang-19).
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 ptxas=${SPARSITY_PTXAS:-ptxas}
@@ -17,8 +19,8 @@ compile() {
   name=$(basename "${file%.*}")
   case $target in
     sm_*) log=$("$ptxas" "-arch=$target" -v -o /dev/null "$file" 2>&1) ;;
-    *) log=$(clang-19 -x cl -cl-std=CL2.0 -target amdgcn-amd-amdhsa "-mcpu=$target" -include "$here/amdgcn-prelude.h" -nogpulib -O3 -S -o /dev/null \
-      -Rpass-analysis=kernel-resource-usage "$file" 2>&1) ;;
+    *) log=$(clang-19 -x cl -cl-std=CL2.0 -target amdgcn-amd-amdhsa "-mcpu=$target" -include "$here/amdgcn-prelude.h" \
+      -nogpulib -O3 -S -o /dev/null -Rpass-analysis=kernel-resource-usage "$file" 2>&1) ;;
   esac
   if [ $? -ne 0 ]; then
     printf '%s\t%s\tdoes not compile\n' "$target" "$name"
@@ -38,7 +40,8 @@ compile() {
     / Occupancy / { waves = $(NF - 1) }
     / LDS Size / { shared = $(NF - 1) }
     END { if (registers == "" || stack == "" || spilled == "" || shared == "") { print target, name, "no figures"; exit 1 }
-          if (waves == "") print target, name, registers, stack, spilled, shared; else print target, name, registers, stack, spilled, shared, waves }'
+          if (waves == "") print target, name, registers, stack, spilled, shared
+          else print target, name, registers, stack, spilled, shared, waves }'
 }
 
 if [ "${1:-}" = --one ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Brings NVIDIA's assembler and its tools (ptxas, nvdisasm, cuobjdump, compute-sanitizer) out of the package nvidia-cuda-toolkit of Debian's component non-free into a
-# folder, with the mirror that this machine's apt uses. Nothing is installed.
+# Brings NVIDIA's assembler and its tools (ptxas, nvdisasm, cuobjdump, compute-sanitizer) out of the package nvidia-cuda-toolkit of
+# Debian's component non-free into a folder, with the mirror that this machine's apt uses. Nothing is installed.
 #
 #   build/ptxas.sh DIR      then: export SPARSITY_PTXAS=DIR/usr/bin/ptxas
 set -eu
@@ -18,8 +18,8 @@ fi
 
 mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
 printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s non-free\n' "$mirror" "$release" > "$work/sources.list"
-options=(-q -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache"
-  -o APT::Sandbox::User=root)
+options=(-q -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$work/lists"
+  -o "Dir::Cache=$work/cache" -o APT::Sandbox::User=root)
 apt-get "${options[@]}" update > /dev/null
 (cd "$work" && apt-get "${options[@]}" download nvidia-cuda-toolkit > /dev/null)
 dpkg -x "$work"/nvidia-cuda-toolkit_*.deb "$folder"

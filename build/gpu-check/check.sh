@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks the GPU engine on this machine and measures it. Needs a driver, bash, awk, sed and coreutils; takes at most 8 minutes (15 with --quick).
+# Checks the GPU engine on this machine and measures it. Needs a driver, bash, awk, sed and coreutils;
+# takes at most 8 minutes (15 with --quick).
 #
 #   ./check.sh [--device cuda:0] [--out results] [--limit 480] [--quick]
 #
@@ -34,9 +35,11 @@ out=$(cd "$out" && pwd) || refuse "$out: cannot be opened; name another folder w
 [ -z "$(ls -A "$out")" ] || refuse "$out: is not empty, and results of two checks must not mix; name another folder with --out"
 { : > "$out/parts.jsonl"; } 2> /dev/null || refuse "$out: cannot be written; name another folder with --out"
 sparsity="$here/sparsity/sparsity"
-[ -x "$sparsity" ] || refuse "$sparsity: is not there or cannot be run; build/gpu-check/pack.sh makes the folder that this script belongs to"
+[ -x "$sparsity" ] ||
+  refuse "$sparsity: is not there or cannot be run; build/gpu-check/pack.sh makes the folder that this script belongs to"
 # The program unpacks nothing and needs no installed culture data; ILGPU caches nothing on disk.
-export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_gcServer=0 TMPDIR="${TMPDIR:-/tmp}" HOME="${HOME:-$out}"
+export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}" DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_gcServer=0
+export TMPDIR="${TMPDIR:-/tmp}" HOME="${HOME:-$out}"
 started=$SECONDS
 failed=0
 child=
@@ -60,7 +63,8 @@ part() {
     124|137) note "$name" "timed out" "$took" "after $seconds s"; failed=1 ;;
     *)
       # What this machine cannot do is no fault of the program.
-      if grep -q ERR_NVGPUCTRPERM "$out/$name.log"; then note "$name" skipped "$took" "the driver does not let this user read performance counters"
+      if grep -q ERR_NVGPUCTRPERM "$out/$name.log"; then
+        note "$name" skipped "$took" "the driver does not let this user read performance counters"
       elif [ "$code" -eq 2 ] && [[ $said == *"does not fit into"* ]]; then note "$name" skipped "$took" "$said"
       else note "$name" failed "$took" "exit code $code: $said"; failed=1
       fi ;;
@@ -113,7 +117,8 @@ verdict() {
   local whole
   whole=$(field check verdict)
   if [ -n "$whole" ]; then echo "$whole"
-  elif [ -s "$out/check.json" ]; then echo "not finished: $(grep -c '"ok": true' "$out/check.json") items passed, $(grep -c '"ok": false' "$out/check.json") FAILED"
+  elif [ -s "$out/check.json" ]; then
+    echo "not finished: $(grep -c '"ok": true' "$out/check.json") items passed, $(grep -c '"ok": false' "$out/check.json") FAILED"
   else echo "not begun"
   fi
 }
@@ -123,7 +128,8 @@ table() {
   echo
   echo "devices --check: $(verdict)"
   echo
-  echo "| size | phase | precision | parts | ms a step (spread) | tokens/s | device memory, MiB | PyTorch float32, tf32, fp16: ms a step | times as fast as it |"
+  echo "| size | phase | precision | parts | ms a step (spread) | tokens/s | device memory, MiB |" \
+    "PyTorch float32, tf32, fp16: ms a step | times as fast as it |"
   echo "|---|---|---|---|---|---|---|---|---|"
   local run size rest phase own precision peers ratios peer
   for run in $runs; do
@@ -137,14 +143,17 @@ table() {
       peers="$peers${peers:+, }$(if [ -n "$peer" ]; then printf '%.1f' "$peer"; else printf -- -; fi)"
       ratios="$ratios${ratios:+, }$(ratio "$peer" "$(field "train-$run" ms_per_step)")"
     done
-    echo "| $size | $phase | $own | $(field "train-$run" batch_parts) | $(field "train-$run" ms_per_step) ($(field "train-$run" ms_spread))" \
+    echo "| $size | $phase | $own | $(field "train-$run" batch_parts)" \
+      "| $(field "train-$run" ms_per_step) ($(field "train-$run" ms_spread))" \
       "| $(field "train-$run" tokens_per_second) | $(field "train-$run" device_memory_mb) | $peers | $ratios |"
   done
   echo
-  echo "roofs: copy $(roof copy_gbps) GB/s; own dense product $(roof sgemm_gflops) GFLOP/s; float32 in registers $(roof float32_gflops) GFLOP/s;" \
+  echo "roofs: copy $(roof copy_gbps) GB/s; own dense product $(roof sgemm_gflops) GFLOP/s;" \
+    "float32 in registers $(roof float32_gflops) GFLOP/s;" \
     "tf32 on tensor cores $(roof tensor_gflops) GFLOP/s"
   echo
-  sed -n 's/^{"part":"\(.*\)","state":"\(skipped\|failed\|timed out\|stopped\)","seconds":\(.*\),"detail":"\(.*\)"}$/\2: \1: \4/p' "$out/parts.jsonl"
+  local state='\(skipped\|failed\|timed out\|stopped\)'
+  sed -n 's/^{"part":"\(.*\)","state":"'"$state"'","seconds":\(.*\),"detail":"\(.*\)"}$/\2: \1: \4/p' "$out/parts.jsonl"
 }
 
 {
@@ -152,7 +161,8 @@ table() {
   date -u +%Y-%m-%dT%H:%M:%SZ
   uname -srm
   grep -m1 'model name' /proc/cpuinfo
-  command -v nvidia-smi > /dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total,memory.free,clocks.max.sm,clocks.max.mem,power.limit --format=csv
+  command -v nvidia-smi > /dev/null &&
+    nvidia-smi --query-gpu=name,driver_version,memory.total,memory.free,clocks.max.sm,clocks.max.mem,power.limit --format=csv
 } > "$out/machine.txt" 2>&1
 
 # What is trained: size, phase, precision. The measurements that matter most come first: the whole has a limit.
@@ -179,12 +189,14 @@ train $runs
 # The peer: the same step in PyTorch, on the same card.
 python=$(command -v python3 || true)
 if [ -z "$python" ]; then skip torch "there is no python3"; python=
-elif ! "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' > /dev/null 2>&1; then skip torch "there is no PyTorch with CUDA"; python=
+elif ! "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' > /dev/null 2>&1; then
+  skip torch "there is no PyTorch with CUDA"; python=
 fi
 case $device in cuda:*) card=$device ;; *) card=cuda:0 ;; esac
 peer() { # SIZE
   [ -z "$python" ] ||
-    part "torch-$1" 75 "$python" "$here/torch_step.py" "$1" --device "$card" --phase sparse --precision tf32 fp16 float32 --seconds 2 --json "$out/torch-$1"
+    part "torch-$1" 75 "$python" "$here/torch_step.py" "$1" --device "$card" --phase sparse \
+      --precision tf32 fp16 float32 --seconds 2 --json "$out/torch-$1"
 }
 
 # With tf32, where the device has tensor cores for it; and the paper's own size.
@@ -212,10 +224,14 @@ ptxas=$(command -v ptxas || ls /usr/local/cuda*/bin/ptxas 2> /dev/null | head -n
 if [ -z "$ptxas" ]; then skip ptxas "there is no ptxas"
 else
   part emit 40 "$sparsity" devices --emit "$out/kernels"
-  part ptxas 60 bash -c 'cd "$1" && for f in kernels/sm_90/*.ptx; do echo "== $f"; "$2" -arch=sm_90 -v -o "${f%.ptx}.cubin" "$f" || exit 1; done' _ "$out" "$ptxas"
+  part ptxas 60 bash -c '
+    cd "$1" && for f in kernels/sm_90/*.ptx; do echo "== $f"; "$2" -arch=sm_90 -v -o "${f%.ptx}.cubin" "$f" || exit 1; done
+  ' _ "$out" "$ptxas"
   nvdisasm=$(command -v nvdisasm || ls /usr/local/cuda*/bin/nvdisasm 2> /dev/null | head -n 1 || true)
   if [ -z "$nvdisasm" ]; then skip nvdisasm "there is no nvdisasm"
-  else part nvdisasm 60 bash -c 'cd "$1" && for f in kernels/sm_90/*.cubin; do "$2" -c "$f" > "${f%.cubin}.sass" || exit 1; done' _ "$out" "$nvdisasm"
+  else part nvdisasm 60 bash -c '
+      cd "$1" && for f in kernels/sm_90/*.cubin; do "$2" -c "$f" > "${f%.cubin}.sass" || exit 1; done
+    ' _ "$out" "$nvdisasm"
   fi
 fi
 

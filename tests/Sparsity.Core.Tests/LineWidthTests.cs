@@ -41,7 +41,10 @@ public class LineWidthTests
     [InlineData("docs", "*.md", SearchOption.TopDirectoryOnly)]
     [InlineData("Sparsity.Cli/Viewer/Page", "*.js", SearchOption.AllDirectories)]
     [InlineData("Sparsity.Cli/Viewer/Page", "*.css", SearchOption.AllDirectories)]
-    public void DocumentsAndPagesAreNoWiderThan140(string folder, string files, SearchOption depth)
+    [InlineData("build", "*.sh", SearchOption.AllDirectories)]
+    [InlineData(".ci", "run", SearchOption.TopDirectoryOnly)]
+    [InlineData("tests/numpy", "*.py", SearchOption.TopDirectoryOnly)]
+    public void DocumentsPagesAndScriptsAreNoWiderThan140(string folder, string files, SearchOption depth)
     {
         string root = Path.GetFullPath(Path.Combine(OfficialFixture.Root, "..", "..", "..", folder));
         string[] paths = Directory.GetFiles(root, files, depth);
@@ -53,7 +56,12 @@ public class LineWidthTests
             foreach ((int number, string line) in File.ReadLines(path).Index())
             {
                 isCode ^= line.StartsWith("```", StringComparison.Ordinal);
-                bool isWhole = files == "*.md" ? isCode || IsUnbreakable(line) : line.TrimStart().StartsWith('"') || line.Contains('`');
+                bool isWhole = files switch
+                {
+                    "*.md" => isCode || IsUnbreakable(line),
+                    "*.js" or "*.css" => line.TrimStart().StartsWith('"') || line.Contains('`'),
+                    _ => false,
+                };
                 if (line.Length > Widest && !isWhole)
                 {
                     wide.Add($"{Path.GetFileName(path)}({number + 1}): {line.Length} characters");
