@@ -69,7 +69,7 @@ internal sealed class PlantedTask : IDisposable
     public Circuit Of(params string[] names)
     {
         var nodes = NodeSet.Of(Evaluator.Layout, names.Select(Node.Parse));
-        double loss = Evaluator.Loss(nodes, Prompts.Selection);
+        double loss = Evaluator.SelectionLoss(nodes, Prompts.Selection);
         return Evaluator.Describe(
             nodes,
             new ChosenNodes(nodes, new double[Evaluator.Layout.Count], 0, loss, true),

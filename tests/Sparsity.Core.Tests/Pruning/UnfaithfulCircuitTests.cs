@@ -1,4 +1,5 @@
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
 using Sparsity.Core.Tasks;
 
@@ -73,7 +74,7 @@ public class UnfaithfulCircuitTests
     [InlineData(2UL)]
     public void ASearchThatIsAskedToSurviveInterchangeFindsTheModelsOwnPath(ulong seed)
     {
-        using PlantedTask task = DormantPath(seed, 2);
+        using PlantedTask task = DormantPath(Config with { Seed = seed, InterchangeFactor = 2 });
         using var search = new CircuitSearch(task.Evaluator);
 
         ChosenNodes chosen = search.Choose(search.TrainMasks(task.Prompts.Training), task.Prompts.Selection, Config.TargetLoss);
@@ -83,6 +84,102 @@ public class UnfaithfulCircuitTests
         Assert.True(circuit.Solved);
         Assert.Contains("0.mlp.post_act.2", circuit.Nodes.Select(node => node.Name));
         Assert.InRange(circuit.Smallest!.Edges, 1, circuit.Edges.Count);
+    }
+
+    /// <summary>Two neurons do the same, and either is enough.</summary>
+    [Fact]
+    public void WithoutOneWayTheSearchFindsTheOther()
+    {
+        ChosenNodes first = Choose([]);
+        Node found = Assert.Single(first.Nodes.Nodes, node => node.Site.Kind == SiteKind.MlpPostAct);
+        ChosenNodes second = Choose([found]);
+
+        Assert.True(first.PassesSelection && second.PassesSelection);
+        Node other = Assert.Single(second.Nodes.Nodes, node => node.Site.Kind == SiteKind.MlpPostAct);
+        Assert.Equal(["0.mlp.post_act.0", "0.mlp.post_act.2"], new[] { found.Name, other.Name }.Order(StringComparer.Ordinal));
+
+        ChosenNodes Choose(Node[] excluded)
+        {
+            var model = new PlantedModel(1, sink: -30);
+            model.Embed(Yes, 1, 2);
+            model.NeuronReads(0, 1, 1);
+            model.NeuronReads(2, 1, 1);
+            model.NeuronWrites(0, 4, 1);
+            model.NeuronWrites(2, 6, 1);
+            model.Unembed(AnswerA, 4, 4);
+            model.Unembed(AnswerA, 6, 4, bias: -4);
+            using var task = new PlantedTask(model, Config with { Exclude = excluded, RemovalPass = true }, LastTokenDecides);
+            using var search = new CircuitSearch(task.Evaluator);
+            IReadOnlyList<TrainedMask> masks = search.TrainMasks(task.Prompts.Training);
+            foreach (Node node in excluded)
+            {
+                Assert.All(masks, mask => Assert.Equal(-1, mask.Tau[task.Evaluator.Layout.IndexOf(node)]));
+                foreach (PruningMethod baseline in new[] { PruningMethod.Attribution, PruningMethod.Integrated })
+                {
+                    ChosenNodes ranked = Attribution.Choose(task.Evaluator, task.Prompts.Selection, [Config.TargetLoss], baseline)[0];
+                    Assert.True(ranked.PassesSelection);
+                    Assert.DoesNotContain(node, ranked.Nodes.Nodes);
+                }
+            }
+
+            return search.Choose(masks, task.Prompts.Selection, Config.TargetLoss);
+        }
+    }
+
+    /// <summary>A mask that was hardly trained keeps much; what is not needed goes afterwards.</summary>
+    [Fact]
+    public void TheRemovalPassLeavesWhatIsNeeded()
+    {
+        PruningConfig hardly = Config with { Steps = 1, InitialBias = 1, InitialScale = 0.5, KCoef = [0] };
+        using PlantedTask without = DormantPath(config: hardly);
+        using PlantedTask with = DormantPath(config: hardly with { RemovalPass = true });
+
+        ChosenNodes large = Choose(without);
+        ChosenNodes small = Choose(with);
+
+        Assert.True(large.PassesSelection && small.PassesSelection);
+        Assert.True(small.Nodes.Count < large.Nodes.Count, $"{small.Nodes.Count} of {large.Nodes.Count} nodes are left.");
+        Assert.All(
+            small.Nodes.Numbers,
+            node =>
+                Assert.True(
+                    with.Evaluator.Loss(small.Nodes.Without(node), with.Prompts.Selection) > Config.TargetLoss * Config.SelectionMargin,
+                    $"{small.Nodes.Layout[node]} is not needed."
+                )
+        );
+
+        static ChosenNodes Choose(PlantedTask task)
+        {
+            using var search = new CircuitSearch(task.Evaluator);
+            return search.Choose(search.TrainMasks(task.Prompts.Training), task.Prompts.Selection, Config.TargetLoss);
+        }
+    }
+
+    /// <summary>Half of the strength gives half of the logit difference, which a scale makes up for.</summary>
+    [Fact]
+    public void TheCalibratedCriterionIsThatAfterScaleAndShift()
+    {
+        var model = new PlantedModel(1, sink: -30);
+        model.Embed(Yes, 1, 2);
+        for (int neuron = 0; neuron < 3; neuron++)
+        {
+            model.NeuronReads(neuron, 1, 1);
+            model.NeuronWrites(neuron, 4, 1);
+        }
+
+        model.Unembed(AnswerA, 4, 2, bias: -6);
+        string[] third = ["0.mlp.act_in.1", "0.mlp.post_act.0", "0.mlp.resid_delta.4"];
+        using var plain = new PlantedTask(model, Config, LastTokenDecides);
+        using var calibrated = new PlantedTask(model, Config with { Criterion = LossCriterion.Calibrated }, LastTokenDecides);
+        Circuit judged = calibrated.Of(third);
+
+        Assert.Equal("missed", plain.Of(third).Shortcoming);
+        Assert.True(judged.Solved);
+        Assert.Equal(judged.Measurements.LossCalibrated, judged.JudgedLoss);
+        Assert.InRange(judged.JudgedLoss, 0, Config.TargetLoss);
+        Assert.True(judged.Measurements.Loss > 0.3, $"{judged.Measurements.Loss}");
+        var nodes = NodeSet.Of(calibrated.Evaluator.Layout, third.Select(Node.Parse));
+        Assert.Equal(judged.Calibration!.LossAfter, calibrated.Evaluator.SelectionLoss(nodes, calibrated.Prompts.Selection));
     }
 
     private static PlantedTask CancellingPair()
@@ -101,9 +198,9 @@ public class UnfaithfulCircuitTests
         return new PlantedTask(model, Config, LastTokenDecides);
     }
 
-    private static PlantedTask DormantPath(ulong seed = 1, double interchangeFactor = 0)
+    private static PlantedTask DormantPath(PruningConfig? config = null)
     {
-        var model = new PlantedModel(seed, sink: -30);
+        var model = new PlantedModel(config?.Seed ?? 1, sink: -30);
         model.Embed(Yes, 1, 2);
         model.Embed(Yes, 3, 2);
         model.Embed(No, 3, 2);
@@ -114,7 +211,7 @@ public class UnfaithfulCircuitTests
         model.NeuronWrites(2, 6, 1);
         model.Unembed(AnswerA, 4, 5);
         model.Unembed(AnswerA, 6, 4, bias: -4);
-        return new PlantedTask(model, Config with { Seed = seed, InterchangeFactor = interchangeFactor }, LastTokenDecides);
+        return new PlantedTask(model, config ?? Config, LastTokenDecides);
     }
 
     private static TokenizedPair LastTokenDecides(RandomSource random)
