@@ -29,6 +29,8 @@ public sealed record DemoSummary(
 /// <param name="TotalEdges">Edges of the whole model.</param>
 /// <param name="TargetLoss">What <paramref name="Loss"/> was to stay below.</param>
 /// <param name="Accuracy">Share of prompts at which the circuit prefers the right answer.</param>
+/// <param name="Survives">Whether it survives interchange with the full model.</param>
+/// <param name="SmallestEdges">Edges of the smallest circuit that meets the target, whether it survives or not.</param>
 public sealed record DemoCircuit(
     string Model,
     string Task,
@@ -41,7 +43,9 @@ public sealed record DemoCircuit(
     double LossWithoutCircuit,
     double LossEmpty,
     double TargetLoss,
-    double Accuracy
+    double Accuracy,
+    bool Survives,
+    int SmallestEdges
 )
 {
     public const string Sparse = "sparse";
@@ -63,6 +67,8 @@ public sealed record DemoCircuit(
             circuit.Measurements.LossWithoutCircuit,
             circuit.Measurements.LossEmpty,
             circuit.SearchSettings.TargetLoss,
-            circuit.Measurements.Accuracy
+            circuit.Measurements.Accuracy,
+            circuit.SurvivesInterchange == true,
+            circuit.Smallest?.Edges ?? circuit.Edges.Count
         );
 }

@@ -8,8 +8,19 @@ namespace Sparsity.Cli.Report;
 internal static class Headline
 {
     /// <summary>How many times fewer edges the sparse model's circuits have than the dense model's; null where no task has both.</summary>
-    public static string? EdgeComparison(IReadOnlyList<ReportCircuit> circuits) =>
-        Pairs(circuits) is { Length: > 0 } pairs ? Comparison(pairs) : null;
+    /// <remarks>Says at which losses, and which circuits are none of their task.</remarks>
+    public static string? EdgeComparison(DemoSummary summary, IReadOnlyList<ReportCircuit> circuits)
+    {
+        if (Pairs(circuits) is not { Length: > 0 } pairs || summary.DenseValidationLoss is not { } dense)
+        {
+            return null;
+        }
+
+        double apart = Math.Abs(dense - summary.ValidationLoss) / summary.ValidationLoss;
+        string[] missed = [.. Missed(circuits)];
+        return $"{Comparison(pairs)} Validation losses {Loss(summary.ValidationLoss)} and {Loss(dense)}, {Percent(apart)} apart."
+            + (missed.Length == 0 ? "" : $" Not solved: {string.Join("; ", missed)}.");
+    }
 
     public static IEnumerable<XElement> Write(DemoSummary summary, IReadOnlyList<ReportCircuit> circuits)
     {
@@ -17,12 +28,7 @@ internal static class Headline
         (Circuit Sparse, Circuit Dense)[] pairs = Pairs(circuits);
         yield return E("p", A("class", "headline"), pairs.Length > 0 ? Comparison(pairs) : Alone(sparse));
         (Circuit, Circuit)[] held = [.. pairs.Where(pair => pair.Sparse.Solved == true && pair.Dense.Solved == true)];
-        string[] missed =
-        [
-            .. circuits
-                .Where(entry => entry.Circuit.Solved != true)
-                .Select(entry => $"{entry.Circuit.Task} ({entry.Model}, {Verdict(entry.Circuit)})"),
-        ];
+        string[] missed = [.. Missed(circuits)];
         if (missed.Length > 0)
         {
             string without =
@@ -56,6 +62,11 @@ internal static class Headline
     /// <summary>A circuit's standing towards its target.</summary>
     public static string Verdict(Circuit circuit) => circuit.Shortcoming is { Length: > 0 } missed ? missed : "solved";
 
+    private static IEnumerable<string> Missed(IReadOnlyList<ReportCircuit> circuits) =>
+        circuits
+            .Where(entry => entry.Circuit.Solved != true)
+            .Select(entry => $"{entry.Circuit.Task} ({entry.Model}, {Verdict(entry.Circuit)})");
+
     private static (Circuit Sparse, Circuit Dense)[] Pairs(IReadOnlyList<ReportCircuit> circuits) =>
         [
             .. from sparse in circuits.Where(entry => entry.Model == DemoCircuit.Sparse)
@@ -65,13 +76,18 @@ internal static class Headline
 
     private static string Comparison((Circuit Sparse, Circuit Dense)[] pairs)
     {
-        double ratio =
-            EdgeCount.GeometricMean(pairs.Select(pair => (double)pair.Dense.Edges.Count))
-            / EdgeCount.GeometricMean(pairs.Select(pair => (double)pair.Sparse.Edges.Count));
+        double ratio = Ratio(circuit => circuit.Edges.Count);
         string tasks = pairs.Length == 1 ? "on one task" : Format($"geometric mean over {pairs.Length} tasks");
+        string smallest = pairs.All(pair => pair.Sparse.Smallest is not null && pair.Dense.Smallest is not null)
+            ? $"; of the smallest, whether they survive interchange or not, {Times(Ratio(circuit => circuit.Smallest!.Edges))}"
+            : "";
         return ratio >= 1
-            ? $"Circuits of the sparse model have {Times(ratio)} times fewer edges than those of the dense model ({tasks})."
+            ? $"Circuits of the sparse model have {Times(ratio)} times fewer edges than those of the dense model ({tasks}{smallest})."
             : $"Circuits of the sparse model have {Times(1 / ratio)} times more edges than those of the dense model ({tasks}).";
+
+        double Ratio(Func<Circuit, double> edges) =>
+            EdgeCount.GeometricMean(pairs.Select(pair => edges(pair.Dense)))
+            / EdgeCount.GeometricMean(pairs.Select(pair => edges(pair.Sparse)));
     }
 
     private static string Times(double ratio) => Number(ratio >= 100 ? Math.Round(ratio) : Math.Round(ratio, 1));

@@ -9,6 +9,7 @@ using Sparsity.Core.Engine;
 using Sparsity.Core.Files;
 using Sparsity.Core.Model;
 using Sparsity.Core.Pruning;
+using Sparsity.Core.Reproduction;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Tasks;
 using Sparsity.Core.Training;
@@ -19,6 +20,13 @@ namespace Sparsity.Cli.Verbs;
 internal sealed class DemoVerb : EngineVerb
 {
     private const int Vocabulary = 512;
+
+    /// <summary>Share by which validation losses of sparse and dense model may differ.</summary>
+    private const double EqualLoss = 0.02;
+
+    private const int MostDenseModels = 4;
+
+    private static readonly int[] DenseWidths = [8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128];
 
     private static readonly string[] TaskNames = ["single_double_quote", "bracket_counting"];
 
@@ -33,6 +41,8 @@ internal sealed class DemoVerb : EngineVerb
 
     [Option("no-dense", HelpText = "Leave out the dense model.")]
     public bool NoDense { get; set; }
+
+    private long Tokens => (long)(Minutes / 5 * 4_500_000);
 
     public override int Execute(CancellationToken stop)
     {
@@ -53,8 +63,8 @@ internal sealed class DemoVerb : EngineVerb
                 + $"{data.Tokenizer.VocabularySize}"
         );
 
-        TrainedModel sparse = Train(engine, Path.Combine(root, "sparse"), data, dense: false, stop);
-        TrainedModel? dense = NoDense ? null : Train(engine, Path.Combine(root, "dense"), data, dense: true, stop);
+        TrainedModel sparse = TrainSparse(engine, Path.Combine(root, "sparse"), data, stop);
+        TrainedModel? dense = NoDense ? null : TrainDense(engine, root, data, sparse, stop);
         var circuits = new List<ReportCircuit>();
         TrainedModel[] models = dense is null ? [sparse] : [sparse, dense];
         foreach (TrainedModel model in models)
@@ -82,19 +92,51 @@ internal sealed class DemoVerb : EngineVerb
         return 0;
     }
 
-    private TrainedModel Train(IComputeEngine engine, string directory, DataFolder data, bool dense, CancellationToken stop)
+    /// <summary>The width at which dense models have the sparse model's loss for most seeds, found by the search.</summary>
+    internal static int FirstDenseWidth(long tokens) => 20;
+
+    private TrainedModel TrainSparse(IComputeEngine engine, string directory, DataFolder data, CancellationToken stop)
     {
-        string name = dense ? DemoCircuit.Dense : DemoCircuit.Sparse;
         ModelConfig model = ModelConfig.Small(data.Tokenizer.VocabularySize);
-        model = dense ? model with { Afrac = null } : model;
-        TrainingConfig training = (
-            (dense ? TrainingConfig.SmallDense : TrainingConfig.Small) with
-            {
-                Seed = Seed,
-                TotalTokens = (long)(Minutes / 5 * (dense ? 980_000 : 4_500_000)),
-            }
-        ).Resolved(model);
-        Terminal.Line($"training the {name} model on {training.TotalTokens} tokens");
+        TrainingConfig training = (TrainingConfig.Small with { Seed = Seed, TotalTokens = Tokens }).Resolved(model);
+        Terminal.Line($"training the sparse model on {training.TotalTokens} tokens");
+        return Train(engine, DemoCircuit.Sparse, directory, data, model, training, stop);
+    }
+
+    /// <summary>
+    /// A dense model of equal validation loss, trained on as many tokens: narrower than the sparse one. Begins with the width that is right
+    /// for most seeds; the closest of those tried, if none is close enough.
+    /// </summary>
+    private TrainedModel TrainDense(IComputeEngine engine, string root, DataFolder data, TrainedModel sparse, CancellationToken stop)
+    {
+        var search = new WidthSearch(DenseWidths, FirstDenseWidth(Tokens), sparse.ValidationLoss, EqualLoss);
+        var tried = new List<TrainedModel>();
+        while (search.Next is { } width && tried.Count < MostDenseModels)
+        {
+            var planned = new PlannedModel(ModelConfig.Small(2).NLayer, width, Density: null, Tokens, Seed);
+            ModelConfig model = planned.Shape(data.Tokenizer.VocabularySize);
+            Terminal.Line($"training a dense model of width {width} on as many");
+            string directory = Path.Combine(root, FormattableString.Invariant($"dense-{width}"));
+            tried.Add(Train(engine, DemoCircuit.Dense, directory, data, model, planned.Training(model), stop));
+            search.Add(tried[^1].ValidationLoss);
+        }
+
+        TrainedModel closest = tried.MinBy(model => Math.Abs(model.ValidationLoss - sparse.ValidationLoss))!;
+        string chosen = Path.Combine(root, DemoCircuit.Dense);
+        Directory.Move(closest.Directory, chosen);
+        return closest with { Directory = chosen };
+    }
+
+    private static TrainedModel Train(
+        IComputeEngine engine,
+        string name,
+        string directory,
+        DataFolder data,
+        ModelConfig model,
+        TrainingConfig training,
+        CancellationToken stop
+    )
+    {
         var metrics = new List<TrainingMetrics>();
         using TrainingRun run = Run.Create(directory, engine, data, model, training);
         if (!TrainingProgress.Run(run, stop, metrics.Add))
@@ -108,7 +150,7 @@ internal sealed class DemoVerb : EngineVerb
     private List<ReportCircuit> Prune(IComputeEngine engine, TrainedModel model, DataFolder data, string root, CancellationToken stop)
     {
         using OpenedRun run = Run.Open(model.Directory, engine);
-        var config = new PruningConfig { Seed = Seed };
+        var config = new PruningConfig { Seed = Seed, InterchangeFactor = 2 };
         PruningSubject subject = PruningSubject.Of(run) with { Name = model.Name };
         using ModelShelf models = ModelShelf.At(folder => Run.Open(folder, engine), model.Directory);
         var describer = new CircuitDescriber(models, circuit => TaskCatalogue.Find(circuit.Task));
@@ -132,13 +174,14 @@ internal sealed class DemoVerb : EngineVerb
     private static void Print(DemoSummary summary, IReadOnlyList<ReportCircuit> circuits, string root)
     {
         Terminal.Table(
-            ["circuit", "nodes", "edges", "loss", "full model", "without it", "empty", "accuracy"],
+            ["circuit", "nodes", "edges", "smallest", "loss", "full model", "without it", "empty", "accuracy"],
             summary.Circuits.Select(circuit =>
                 new[]
                 {
                     $"{circuit.Model} {circuit.Task}",
                     $"{circuit.Nodes}/{circuit.TotalNodes}",
                     $"{circuit.Edges}/{circuit.TotalEdges}",
+                    $"{circuit.SmallestEdges}",
                     Terminal.Number(circuit.Loss),
                     Terminal.Number(circuit.LossFullModel),
                     Terminal.Number(circuit.LossWithoutCircuit),
@@ -153,7 +196,7 @@ internal sealed class DemoVerb : EngineVerb
                 + $"best bigram {summary.BigramLoss:0.000}; {summary.Seconds:0} s"
         );
         Terminal.Line($"report: {Path.Combine(root, "report.html")}");
-        if (Headline.EdgeComparison(circuits) is { } sentence)
+        if (Headline.EdgeComparison(summary, circuits) is { } sentence)
         {
             Terminal.Line($"{sentence}");
         }
@@ -162,5 +205,7 @@ internal sealed class DemoVerb : EngineVerb
     private sealed record TrainedModel(string Name, string Directory, IReadOnlyList<TrainingMetrics> Metrics)
     {
         public RunRecord Record => new RunFolder(Directory).ReadRecord();
+
+        public double ValidationLoss => Metrics[^1].ValidationLoss!.Value;
     }
 }

@@ -20,7 +20,7 @@ public class DemoSummaryTests
                 + $"\"dense_validation_loss\":{denseJson},\"circuits\":[{{\"model\":\"sparse\",\"task\":\"quotes\","
                 + "\"nodes\":16,\"edges\":12,\"total_nodes\":5000,\"total_edges\":12345,"
                 + "\"loss_full_model\":0.021,\"loss\":0.11,\"loss_without_circuit\":1.87,\"loss_empty\":0.71,"
-                + "\"target_loss\":0.15,\"accuracy\":0.97}]}\n",
+                + "\"target_loss\":0.15,\"accuracy\":0.97,\"survives\":false,\"smallest_edges\":12}]}\n",
             JsonText.WriteLine(summary)
         );
     }
