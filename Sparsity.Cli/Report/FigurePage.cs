@@ -64,10 +64,10 @@ internal static class FigurePage
         }
 
         yield return Markup.Table(
-            "Edges of the second over edges of the first, geometric means; a circuit without edges counts as one edge. Over pairs: each pair "
-                + "of task and seed counts once, and the interval is the middle 95 % of a bootstrap over tasks and seeds. Over tasks: each "
-                + "task counts once, and the interval is Student's t over the tasks' means; with few tasks it is the one to go by, as the "
-                + "bootstrap's is too narrow.",
+            "Edges of the second over edges of the first, geometric means; a circuit without edges counts as one edge. Over pairs: each "
+                + "pair of task and seed counts once, and the interval is the middle 95 % of a bootstrap over tasks and seeds. Over tasks: "
+                + "each task counts once, and the interval is Student's t over the tasks' means. With few tasks that differ more than "
+                + "seeds go by the latter: the bootstrap's is too narrow.",
             [
                 "target loss",
                 "tasks",
@@ -91,8 +91,7 @@ internal static class FigurePage
             "p",
             comparison.LastTokenTasks.Count == 0
                 ? "The last token of the prompt decides none of the tasks."
-                : $"The last token of the prompt decides {string.Join(", ", comparison.LastTokenTasks)}: a model that reads nothing before it "
-                    + "can do them."
+                : $"The last token of the prompt decides {string.Join(", ", comparison.LastTokenTasks)}: reading it alone is enough."
         );
         yield return E("h2", "Task by task");
         yield return Markup.Table(

@@ -12,9 +12,9 @@ using Sparsity.Core.Training;
 namespace Sparsity.Cli.Verbs;
 
 /// <summary>
-/// The stages of a figure or a sweep, each an ordinary folder below <c>--out</c>: data/, models/NAME (as train makes it), circuits/NAME-METHOD (as
-/// prune makes it). A stage that is finished is read, one that was stopped goes on, so that figures made in one folder share what they have
-/// in common.
+/// The stages of a figure or a sweep, each an ordinary folder below <c>--out</c>: data/, models/NAME (as train makes it),
+/// circuits/NAME-METHOD (as prune makes it). A stage that is finished is read, one that was stopped goes on, so that figures made in one
+/// folder share what they have in common.
 /// </summary>
 internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan plan, CancellationToken stop) : IDisposable
 {
