@@ -195,6 +195,25 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Contains("2 models", CommandLine.Succeed([.. Command, "--list", "--shard", "3/3"]), StringComparison.Ordinal);
     }
 
+    /// <summary>The rows of the table in docs/sweeps.md, each with all settings of a user who types it.</summary>
+    [Fact]
+    public void TheAblationsOfTheDocumentCanBeTrained()
+    {
+        string document = File.ReadAllText(Path.Combine(OfficialFixture.Root, "..", "..", "..", "docs", "sweeps.md"));
+        string[] rows = [.. document.Split('\n').Where(line => line.StartsWith("| ", StringComparison.Ordinal) && line.Contains("`--"))];
+        string[] sweeps = [.. rows.SelectMany(row => row.Split('`').Where(part => part.StartsWith("--", StringComparison.Ordinal)))];
+        Assert.InRange(sweeps.Length, 10, 30);
+        Assert.All(
+            sweeps,
+            flags =>
+                Assert.Contains(
+                    " models, about ",
+                    CommandLine.Succeed(["sweep", "--data", run.Data, "--seed", "1,2,3", .. flags.Split(' '), "--list"]),
+                    StringComparison.Ordinal
+                )
+        );
+    }
+
     [Fact]
     public void HelpNamesTheFlagsOfTrain()
     {
