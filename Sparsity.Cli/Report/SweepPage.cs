@@ -28,7 +28,8 @@ internal static class SweepPage
         );
 
     private static XElement? Losses(SweepResult result) =>
-        Axis(result) is not { } axis
+        result.Models.Count == 0 ? null
+        : Axis(result) is not { } axis
             ? Charts.Bars(
                 "Validation loss, mean over seeds",
                 "nats",
@@ -36,28 +37,23 @@ internal static class SweepPage
                     .Points.Where(point => point.ValidationLoss is not null)
                     .Select(point => (SweepTable.NameOf(point.Values), new[] { ("loss", point.ValidationLoss!.Value) }))
             )
-            : Charts.Lines(
-                new ChartOptions("Validation loss, mean over seeds, smallest to largest", axis, "validation loss in nats")
-                {
-                    LogX = IsLogarithmic(result, axis),
-                },
-                [
-                    .. Lines(result, axis, point => point.ValidationLoss)
-                        .Select(line =>
-                            line.Curve with
-                            {
-                                Band = line.Points.Any(point => point.Trained > 1)
-                                    ?
-                                    [
-                                        .. line.Points.Select(point =>
-                                            new[] { X(point, axis), point.Smallest!.Value, point.Largest!.Value }
-                                        ),
-                                    ]
-                                    : null,
-                            }
-                        ),
-                ]
-            );
+        : Charts.Lines(
+            new ChartOptions("Validation loss, mean over seeds, smallest to largest", axis, "validation loss in nats")
+            {
+                LogX = IsLogarithmic(result, axis),
+            },
+            [
+                .. Lines(result, axis, point => point.ValidationLoss)
+                    .Select(line =>
+                        line.Curve with
+                        {
+                            Band = line.Points.Any(point => point.Trained > 1)
+                                ? [.. line.Points.Select(point => new[] { X(point, axis), point.Smallest!.Value, point.Largest!.Value })]
+                                : null,
+                        }
+                    ),
+            ]
+        );
 
     private static XElement? Edges(SweepResult result) =>
         result.CommonTasks.Count == 0 || Axis(result) is not { } axis
