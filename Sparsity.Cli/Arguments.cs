@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Reflection;
 using CommandLine;
 using Sparsity.Core;
@@ -8,6 +9,17 @@ namespace Sparsity.Cli;
 [AttributeUsage(AttributeTargets.Property)]
 internal sealed class TextAttribute : Attribute;
 
+/// <summary>Gives a verb the flags of another, each with one value or several, joined by commas; a switch takes true or false.</summary>
+/// <param name="verb">The other verb. Flags that both have are the verb's own.</param>
+/// <param name="except">Flags of the other verb that are left out.</param>
+[AttributeUsage(AttributeTargets.Class)]
+internal sealed class ListsFlagsOfAttribute(Type verb, params string[] except) : Attribute
+{
+    public Type Verb { get; } = verb;
+
+    public string[] Except { get; } = except;
+}
+
 /// <summary>
 /// The arguments of one verb, checked before the command-line library reads them. Its own conversions turn <c>0,03</c> into 3, drop
 /// values that belong to nothing, and pass over a value that is missing. The rules (docs/command-line.md): a flag takes the next argument
@@ -17,7 +29,11 @@ internal sealed class TextAttribute : Attribute;
 internal sealed class Arguments
 {
     private readonly string _verb;
+    private const char Comma = ',';
+
     private readonly Dictionary<string, PropertyInfo> _flags;
+    private readonly Dictionary<string, PropertyInfo> _listed;
+    private readonly List<(string, IReadOnlyList<string>)> _lists = [];
     private readonly List<string> _positional = [];
     private readonly List<string> _flagged = [];
     private readonly HashSet<string> _given = new(StringComparer.Ordinal);
@@ -29,9 +45,8 @@ internal sealed class Arguments
     public Arguments(IReadOnlyList<string> arguments, Type type)
     {
         _verb = arguments[0];
-        _flags = type.GetProperties()
-            .Where(property => property.GetCustomAttribute<OptionAttribute>() is not null)
-            .ToDictionary(property => property.GetCustomAttribute<OptionAttribute>()!.LongName, StringComparer.Ordinal);
+        _flags = FlagsOf(type);
+        _listed = ListedFlags(type);
         PropertyInfo[] places = [.. type.GetProperties().Where(property => property.GetCustomAttribute<ValueAttribute>() is not null)];
         for (int i = 1; i < arguments.Count && _request is null; i++)
         {
@@ -66,6 +81,33 @@ internal sealed class Arguments
     /// <summary>Names of the flags that were given, without the dashes.</summary>
     public IReadOnlySet<string> Given => _given;
 
+    /// <summary>Flags of another verb with their values, as they were given (<see cref="ListsFlagsOfAttribute"/>).</summary>
+    public IReadOnlyList<(string Flag, IReadOnlyList<string> Values)> Lists => _lists;
+
+    /// <summary>The flags of another verb that one takes with lists of values, by their names.</summary>
+    public static Dictionary<string, PropertyInfo> ListedFlags(Type type)
+    {
+        var lists = type.GetCustomAttribute<ListsFlagsOfAttribute>();
+        Dictionary<string, PropertyInfo> own = FlagsOf(type);
+        return lists is null
+            ? []
+            : FlagsOf(lists.Verb)
+                .Where(flag => !own.ContainsKey(flag.Key) && !lists.Except.Contains(flag.Key))
+                .ToDictionary(StringComparer.Ordinal);
+    }
+
+    /// <summary>The command-line library, set so that it reads <see cref="Canonical"/>.</summary>
+    // Getopt's rule: a flag takes the next argument as its value, whatever that begins with.
+    public static Parser CreateParser() =>
+        new(settings =>
+        {
+            settings.HelpWriter = null;
+            settings.GetoptMode = true;
+            settings.AllowMultiInstance = false; // which GetoptMode turns on
+            settings.CaseInsensitiveEnumValues = true;
+            settings.ParsingCulture = CultureInfo.InvariantCulture;
+        });
+
     /// <summary>The same arguments in a form that the command-line library cannot read otherwise.</summary>
     // The library reads a request for help only where nothing else is given.
     public string[] Canonical => _request is null ? [_verb, .. _flagged, "--", .. _positional] : [_verb, _request];
@@ -83,18 +125,19 @@ internal sealed class Arguments
             return i;
         }
 
-        if (!_flags.TryGetValue(name, out PropertyInfo? flag))
+        bool isListed = _listed.TryGetValue(name, out PropertyInfo? flag);
+        if (!isListed && !_flags.TryGetValue(name, out flag))
         {
             throw new BadInputException($"{_verb}: there is no flag --{name}. {SeeHelp}");
         }
 
         if (!_given.Add(name))
         {
-            string joined = Separator(flag) is { } separator ? $", its values joined by '{separator}'" : "";
+            string joined = (isListed ? Comma : Separator(flag!)) is { } separator ? $", its values joined by '{separator}'" : "";
             throw new BadInputException($"{_verb}: --{name} is given twice. Give it once{joined}.");
         }
 
-        if (flag.PropertyType == typeof(bool))
+        if (flag!.PropertyType == typeof(bool) && !isListed)
         {
             _flagged.Add(
                 equals < 0 ? argument : throw new BadInputException($"{_verb}: --{name} takes no value. Give it alone, or leave it out.")
@@ -102,7 +145,7 @@ internal sealed class Arguments
             return i;
         }
 
-        if (IsMany(flag) && Separator(flag) is null)
+        if (IsMany(flag) && Separator(flag) is null && !isListed)
         {
             return ReadMany(arguments, i, name, flag, equals);
         }
@@ -113,7 +156,12 @@ internal sealed class Arguments
         }
 
         string value = equals < 0 ? arguments[i] : argument[(equals + 1)..];
-        if (equals < 0 && !IsText(flag) && value.StartsWith("--", StringComparison.Ordinal) && _flags.ContainsKey(value[2..]))
+        if (
+            equals < 0
+            && !IsText(flag)
+            && value.StartsWith("--", StringComparison.Ordinal)
+            && (_flags.ContainsKey(value[2..]) || _listed.ContainsKey(value[2..]))
+        )
         {
             throw new BadInputException(
                 $"{_verb}: --{name} is followed by {value}, so it has no value. Give one; if its value is to be '{value}', write "
@@ -121,7 +169,15 @@ internal sealed class Arguments
             );
         }
 
-        _flagged.Add($"--{name}={Checked(flag, name, value)}");
+        if (isListed)
+        {
+            _lists.Add((name, CheckedAll(flag, name, value, Comma)));
+            return i;
+        }
+
+        _flagged.Add(
+            $"--{name}={(Separator(flag) is { } by ? string.Join(by, CheckedAll(flag, name, value, by)) : CheckedOne(flag, name, value))}"
+        );
         return i;
     }
 
@@ -149,13 +205,9 @@ internal sealed class Arguments
         return i;
     }
 
-    private string Checked(PropertyInfo flag, string name, string value)
+    /// <summary>Values joined by a separator.</summary>
+    private string[] CheckedAll(PropertyInfo flag, string name, string value, char separator)
     {
-        if (Separator(flag) is not { } separator)
-        {
-            return CheckedOne(flag, name, value);
-        }
-
         string[] parts = [.. value.Split(separator).Select(part => part.Trim())];
         if (parts.Length > 1 && parts.Any(part => part.Length == 0))
         {
@@ -172,7 +224,7 @@ internal sealed class Arguments
             );
         }
 
-        return string.Join(separator, parts.Select(part => CheckedOne(flag, name, part)));
+        return [.. parts.Select(part => CheckedOne(flag, name, part))];
     }
 
     private string CheckedOne(PropertyInfo flag, string name, string value)
@@ -219,6 +271,11 @@ internal sealed class Arguments
             );
         }
     }
+
+    private static Dictionary<string, PropertyInfo> FlagsOf(Type type) =>
+        type.GetProperties()
+            .Where(property => property.GetCustomAttribute<OptionAttribute>() is not null)
+            .ToDictionary(property => property.GetCustomAttribute<OptionAttribute>()!.LongName, StringComparer.Ordinal);
 
     private static bool IsMany(PropertyInfo property) =>
         property.PropertyType != typeof(string) && property.PropertyType.IsAssignableTo(typeof(System.Collections.IEnumerable));

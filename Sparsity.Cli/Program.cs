@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -43,6 +42,7 @@ Type[] verbs =
     typeof(ConvertVerb),
     typeof(TraceVerb),
     typeof(ReproduceVerb),
+    typeof(SweepVerb),
 ];
 bool isDebug = false;
 
@@ -61,15 +61,7 @@ catch (Exception e)
 
 int Execute()
 {
-    // Getopt's rule: a flag takes the next argument as its value, whatever that begins with.
-    using var parser = new Parser(settings =>
-    {
-        settings.HelpWriter = null;
-        settings.GetoptMode = true;
-        settings.AllowMultiInstance = false; // which GetoptMode turns on
-        settings.CaseInsensitiveEnumValues = true;
-        settings.ParsingCulture = CultureInfo.InvariantCulture;
-    });
+    using Parser parser = Arguments.CreateParser();
     string[] arguments = args is ["help", { } about, ..] ? [about, "--help"] : args;
     Type? type =
         arguments.Length == 0 ? null : verbs.FirstOrDefault(verb => verb.GetCustomAttribute<VerbAttribute>()!.Name == arguments[0]);
@@ -83,6 +75,7 @@ int Do(Verb verb, Arguments given)
     isDebug = verb.Debug;
     endsWhenAsked = verb.EndsWhenAsked;
     verb.Given = given.Given;
+    verb.Lists = given.Lists;
     RequireWorkingDirectory();
     int code = verb.Execute(stop.Token);
     MpiGroup.Present?.Leave();
@@ -158,6 +151,19 @@ string Help(ParserResult<object> parsed, bool ofAllVerbs)
             help.AdditionalNewLineAfterOption = false;
             help.MaximumDisplayWidth = int.MaxValue; // lines are broken when the defaults are in them
             help.Copyright = "";
+            Dictionary<string, System.Reflection.PropertyInfo> listed = ofAllVerbs ? [] : Arguments.ListedFlags(parsed.TypeInfo.Current);
+            if (listed.Count > 0)
+            {
+                string of = parsed
+                    .TypeInfo.Current.GetCustomAttribute<ListsFlagsOfAttribute>()!
+                    .Verb.GetCustomAttribute<VerbAttribute>()!
+                    .Name;
+                help.AddPostOptionsLine(
+                    $"And these flags of '{of}' (sparsity {of} --help), each with one value or several, comma-separated, and switches with "
+                        + $"true or false: {string.Join(", ", listed.Keys.Select(name => "--" + name))}."
+                );
+            }
+
             return help;
         },
         example => example,

@@ -17,6 +17,9 @@ internal abstract class Verb
     /// <summary>Names of the flags that were given, without the dashes.</summary>
     public IReadOnlySet<string> Given { get; set; } = new HashSet<string>();
 
+    /// <summary>Flags of another verb with the values that were given, in their order (<see cref="ListsFlagsOfAttribute"/>).</summary>
+    public IReadOnlyList<(string Flag, IReadOnlyList<string> Values)> Lists { get; set; } = [];
+
     /// <summary>Whether it looks at the token that <see cref="Run"/> gets; what does not is ended at once by Ctrl-C and SIGTERM.</summary>
     public virtual bool EndsWhenAsked => true;
 

@@ -99,6 +99,24 @@ internal static class Charts
             }
         );
 
+    /// <summary>Some bars for each of several things.</summary>
+    /// <param name="title">Of the chart.</param>
+    /// <param name="x">What the bars measure.</param>
+    /// <param name="groups">The things, with the names and lengths of their bars; the first is drawn strong.</param>
+    public static XElement Bars(string title, string x, IEnumerable<(string Name, (string Name, double Value)[] Bars)> groups) =>
+        Markup.Drawing(
+            "bars",
+            new
+            {
+                groups = groups.Select(group => new
+                {
+                    name = group.Name,
+                    bars = group.Bars.Select((bar, i) => Bar(bar.Name, bar.Value, strong: i == 0)),
+                }),
+                options = new { title, x },
+            }
+        );
+
     private static object Bar(string name, double value, bool strong = false) =>
         new
         {

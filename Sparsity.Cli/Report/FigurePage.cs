@@ -12,7 +12,7 @@ internal static class FigurePage
     public static string Render(FigureResult result)
     {
         string title = $"{result.Plan.Figure.Name()}: {result.Plan.Figure.Description()}";
-        return Page(title, E("p", A("class", "headline"), result.Headline), Settings(result.Plan), Body(result), Models(result));
+        return Page(title, E("p", A("class", "headline"), result.Headline), Settings(result.Plan), Body(result), Models(result.Models));
     }
 
     private static XElement Settings(ReproductionPlan plan) =>
@@ -39,7 +39,8 @@ internal static class FigurePage
             Figure.PruningBaseline => Comparison(result.Comparison!, "trained masks", "attribution"),
             Figure.Kurtosis => Kurtosis(result.Kurtosis!),
             Figure.Frontier => Frontier(result),
-            _ => Necessity(result.Necessity!),
+            Figure.Necessity => Necessity(result.Necessity!),
+            _ => [.. TokenLossFigure.Body(result.TokenLosses!), Matches(result)],
         };
 
     private static IEnumerable<XElement?> Comparison(EdgeComparison comparison, string subject, string baseline)
@@ -63,23 +64,34 @@ internal static class FigurePage
         }
 
         yield return Markup.Table(
-            "Ratio: edges of the second over edges of the first, geometric mean, with the middle 95 % of a bootstrap over tasks and "
-                + "seeds. A circuit without edges counts as one edge.",
-            ["target loss", "tasks", "pairs of task and seed", $"edges, {subject}", $"edges, {baseline}", "ratio", "interval"],
-            targets
-                .Concat(comparison.Overall is { } overall ? [overall] : [])
-                .Select(target =>
-                    new object[]
-                    {
-                        target.TargetLoss is { } loss ? Number(loss) : "all",
-                        Format($"{target.Tasks}"),
-                        Format($"{target.Ratio.Cells}"),
-                        Number(target.SubjectEdges),
-                        Number(target.BaselineEdges),
-                        Number(target.Ratio.Ratio),
-                        $"{Number(target.Ratio.Low)} to {Number(target.Ratio.High)}",
-                    }
-                )
+            "Edges of the second over edges of the first, geometric means; a circuit without edges counts as one edge. Over pairs: each "
+                + "pair of task and seed counts once, and the interval is the middle 95 % of a bootstrap over tasks and seeds. Over tasks: "
+                + "each task counts once, and the interval is Student's t over the tasks' means. With few tasks that differ more than "
+                + "seeds go by the latter: the bootstrap's is too narrow.",
+            [
+                "target loss",
+                "tasks",
+                "pairs of task and seed",
+                $"edges, {subject}",
+                $"edges, {baseline}",
+                "ratio over pairs",
+                "bootstrap interval",
+                "ratio over tasks",
+                "t-interval",
+            ],
+            [
+                .. targets.Select(target => Row(Number(target.TargetLoss!.Value), target)),
+                .. comparison.Overall is { } overall ? [Row("all", overall)] : (object[][])[],
+                .. comparison.WithoutLastTokenTasks is { } rest && rest.Tasks < comparison.Overall!.Tasks
+                    ? [Row("all, without tasks of the last token", rest)]
+                    : (object[][])[],
+            ]
+        );
+        yield return E(
+            "p",
+            comparison.LastTokenTasks.Count == 0
+                ? "The last token of the prompt decides none of the tasks."
+                : $"The last token of the prompt decides {string.Join(", ", comparison.LastTokenTasks)}: reading it alone is enough."
         );
         yield return E("h2", "Task by task");
         yield return Markup.Table(
@@ -93,6 +105,19 @@ internal static class FigurePage
                 )
         );
     }
+
+    private static object[] Row(string name, EdgeRatio ratio) =>
+        [
+            name,
+            Format($"{ratio.Tasks}"),
+            Format($"{ratio.Ratio.Cells}"),
+            Number(ratio.SubjectEdges),
+            Number(ratio.BaselineEdges),
+            Number(ratio.Ratio.Ratio),
+            $"{Number(ratio.Ratio.Low)} to {Number(ratio.Ratio.High)}",
+            Number(ratio.OverTasks.Ratio),
+            ratio.OverTasks is { Low: { } low, High: { } high } ? $"{Number(low)} to {Number(high)}" : "-",
+        ];
 
     private static string Cell(EdgePair pair)
     {
@@ -278,14 +303,15 @@ internal static class FigurePage
         );
     }
 
-    private static XElement Models(FigureResult result) =>
+    /// <summary>The models of a figure or a sweep.</summary>
+    public static XElement Models(IReadOnlyList<MeasuredModel> models) =>
         E(
             "section",
             E("h2", "Models"),
             Markup.Table(
-                "All models that were trained.",
+                "All models that were trained to their last step.",
                 ["model", "validation loss", "bigram loss", "nonzero weights", "density", "kurtosis", "SHA-256"],
-                result.Models.Select(model =>
+                models.Select(model =>
                     new object[]
                     {
                         model.Name,

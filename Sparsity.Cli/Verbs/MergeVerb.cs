@@ -5,7 +5,10 @@ using Sparsity.Core.Reproduction;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("merge", HelpText = "Join shards ('prune --shard', 'reproduce --shard') into the folder that one run would have made.")]
+[Verb(
+    "merge",
+    HelpText = "Join shards ('prune --shard', 'reproduce --shard', 'sweep --shard') into the folder that one run would have made."
+)]
 internal sealed class MergeVerb : Verb
 {
     [Option("from", Separator = ',', Required = true, HelpText = "Folders of shards, or the one that holds them, comma-separated.")]
@@ -29,13 +32,15 @@ internal sealed class MergeVerb : Verb
 
         if (sweep.Length > 0)
         {
-            throw new BadInputException($"{sweep[0]} is a shard of 'prune', but {figures[0]} one of 'reproduce'. Join them by themselves.");
+            throw new BadInputException(
+                $"{sweep[0]} is a shard of 'prune', but {figures[0]} one of 'reproduce' or 'sweep'. Join them by themselves."
+            );
         }
 
-        foreach (ReproductionPlan plan in ReproductionMerge.Run(figures, Out))
+        foreach (StagePlan plan in ReproductionMerge.Run(figures, Out))
         {
             Terminal.Line(
-                $"{figures.Length} shards of {plan.Figure.Name()} joined; for its result: sparsity reproduce {plan.Options} --out {Out}"
+                $"{figures.Length} shards of {plan.Name} joined; for its result: sparsity {plan.Verb} {plan.Options} --out {Out}"
             );
         }
 

@@ -17,7 +17,7 @@ namespace Sparsity.Cli.Verbs;
 )]
 internal sealed class ReproduceVerb : EngineVerb
 {
-    [Option("figure", HelpText = "size-vs-loss, frontier, kurtosis, necessity or pruning-baseline.")]
+    [Option("figure", HelpText = "size-vs-loss, frontier, kurtosis, necessity, pruning-baseline or token-losses.")]
     public string? FigureName { get; set; }
 
     [Option("budget", HelpText = "Minutes on two cores; decides the plan, never when to stop. See --list.")]
@@ -70,7 +70,7 @@ internal sealed class ReproduceVerb : EngineVerb
         string folder = Path.Combine(root, FigureName);
         string planPath = Path.Combine(folder, "plan.json");
         bool isNew = !File.Exists(planPath);
-        ReproductionPlan plan = isNew ? asked : Begun(planPath, asked);
+        ReproductionPlan plan = isNew ? asked : StagePlan.GoOn(planPath, ReproductionPlan.Load(planPath), asked);
         FigureResult result;
         try
         {
@@ -79,7 +79,7 @@ internal sealed class ReproduceVerb : EngineVerb
             {
                 // Only now that all that was given is known to be good.
                 AtomicFile.CreateDirectory(folder);
-                AtomicFile.WriteText(planPath, JsonText.Write(plan));
+                AtomicFile.WriteText(planPath, plan.ToJson());
             }
 
             Terminal.Line(
@@ -89,7 +89,7 @@ internal sealed class ReproduceVerb : EngineVerb
             IReadOnlyList<DenseMatch> matches = Make(plan, stages);
             if (shard is not null)
             {
-                ReproductionMerge.Finish(root, plan.Figure, FinishedStages.Of(stages.Models, stages.Circuits));
+                ReproductionMerge.Finish(root, plan.Name, stages.Finished);
                 Terminal.Line($"shard {shard} is finished; when all are: sparsity merge --from {Out} --out DIR");
                 return 0;
             }
@@ -113,15 +113,15 @@ internal sealed class ReproduceVerb : EngineVerb
     /// <summary>Makes the stages; returns the matches of sparse models with dense ones, where the figure has them.</summary>
     private static IReadOnlyList<DenseMatch> Make(ReproductionPlan plan, ReproductionStages stages)
     {
-        if (plan.Figure == Figure.SizeVsLoss)
+        if (plan.Figure.MatchesDense())
         {
-            return [.. plan.OwnModels.Select(sparse => MatchAndPrune(plan, sparse, stages))];
+            return [.. plan.OwnModels.Select(sparse => Match(plan, sparse, stages))];
         }
 
         foreach (PlannedModel planned in plan.OwnModels)
         {
             MeasuredModel model = stages.Train(planned);
-            if (plan.Figure != Figure.Kurtosis)
+            if (plan.Figure.Prunes())
             {
                 stages.Prune(model, PruningMethod.Mask);
             }
@@ -138,14 +138,15 @@ internal sealed class ReproduceVerb : EngineVerb
     private static FigureResult Summarise(ReproductionPlan plan, ReproductionStages stages, IReadOnlyList<DenseMatch> matches) =>
         plan.Figure switch
         {
-            Figure.SizeVsLoss => FigureSummary.SizeVsLoss(plan, stages.Models, stages.Circuits, matches),
+            Figure.SizeVsLoss => FigureSummary.SizeVsLoss(plan, stages.Models, stages.Circuits, matches, stages.LastTokenTasks()),
             Figure.Kurtosis => FigureSummary.Kurtosis(plan, stages.Models),
             Figure.Frontier => FigureSummary.Frontier(plan, stages.Models, stages.Circuits),
             Figure.Necessity => FigureSummary.Necessity(plan, stages.Models, stages.Circuits),
-            _ => FigureSummary.PruningBaseline(plan, stages.Models, stages.Circuits),
+            Figure.PruningBaseline => FigureSummary.PruningBaseline(plan, stages.Models, stages.Circuits, stages.LastTokenTasks()),
+            _ => FigureSummary.TokenLosses(plan, stages.Models, matches, stages.TokenLosses(matches)),
         };
 
-    private static DenseMatch MatchAndPrune(ReproductionPlan plan, PlannedModel planned, ReproductionStages stages)
+    private static DenseMatch Match(ReproductionPlan plan, PlannedModel planned, ReproductionStages stages)
     {
         MeasuredModel sparse = stages.Train(planned);
         var search = new WidthSearch(plan.DenseWidths, plan.FirstDenseWidth, sparse.ValidationLoss, plan.MatchTolerance);
@@ -157,25 +158,14 @@ internal sealed class ReproduceVerb : EngineVerb
         }
 
         WidthMatch match = search.Match();
-        stages.Prune(sparse, PruningMethod.Mask);
-        foreach (int width in match.Widths)
+        foreach (
+            MeasuredModel model in plan.Figure.Prunes() ? [sparse, .. match.Widths.Select(width => tried[width])] : (MeasuredModel[])[]
+        )
         {
-            stages.Prune(tried[width], PruningMethod.Mask);
+            stages.Prune(model, PruningMethod.Mask);
         }
 
         return DenseMatch.Of(sparse, match, [.. match.Widths.Select(width => tried[width])], [.. tried.Values.Select(model => model.Name)]);
-    }
-
-    /// <summary>The plan that the folder was begun with.</summary>
-    /// <exception cref="BadInputException">Something else is asked for now.</exception>
-    private static ReproductionPlan Begun(string path, ReproductionPlan asked)
-    {
-        ReproductionPlan begun = ReproductionPlan.Load(path);
-        ReproductionPlan moved =
-            begun.DataFingerprint is not null && begun.DataFingerprint == asked.DataFingerprint ? begun with { Data = asked.Data } : begun;
-        return moved.Options == asked.Options
-            ? moved
-            : throw new BadInputException($"{path}: was begun with {begun.Options}. Give the same again, or another --out.");
     }
 
     private static void PrintCosts()
@@ -191,7 +181,7 @@ internal sealed class ReproduceVerb : EngineVerb
                             figure.Name(),
                             Terminal.Number(Math.Ceiling(10 * entry.Plan.EstimatedMinutes) / 10, "#,0.#"),
                             $"{entry.Scale.Level}",
-                            $"{entry.Plan.Models.Count}{(figure == Figure.SizeVsLoss ? " and dense ones" : "")}",
+                            $"{entry.Plan.Models.Count}{(figure.MatchesDense() ? " and dense ones" : "")}",
                             $"{entry.Scale.Width}",
                             Terminal.Number(entry.Scale.Tokens, "#,0"),
                             $"{entry.Scale.Seeds}",

@@ -12,15 +12,16 @@ using Sparsity.Core.Training;
 namespace Sparsity.Cli.Verbs;
 
 /// <summary>
-/// The stages of a figure, each an ordinary folder below <c>--out</c>: data/, models/NAME (as train makes it), circuits/NAME-METHOD (as
-/// prune makes it). A stage that is finished is read, one that was stopped goes on, so that figures made in one folder share what they have
-/// in common.
+/// The stages of a figure or a sweep, each an ordinary folder below <c>--out</c>: data/, models/NAME (as train makes it),
+/// circuits/NAME-METHOD (as prune makes it). A stage that is finished is read, one that was stopped goes on, so that figures made in one
+/// folder share what they have in common.
 /// </summary>
-internal sealed class ReproductionStages(EngineVerb verb, string root, ReproductionPlan plan, CancellationToken stop) : IDisposable
+internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan plan, CancellationToken stop) : IDisposable
 {
     private readonly IComputeEngine _engine = verb.CreateEngine(verb.Threads);
     private readonly List<MeasuredModel> _models = [];
     private readonly List<ModelCircuits> _circuits = [];
+    private readonly List<DivergedModel> _diverged = [];
     private DataFolder? _data;
     private string? _dataFingerprint;
 
@@ -30,16 +31,59 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
     /// <summary>Everything pruned or read so far, in order.</summary>
     public IReadOnlyList<ModelCircuits> Circuits => _circuits;
 
+    /// <summary>Everything whose training diverged, now or earlier, in order.</summary>
+    public IReadOnlyList<DivergedModel> Diverged => _diverged;
+
+    /// <summary>All of these, as a shard lists them.</summary>
+    public FinishedStages Finished => FinishedStages.Of(_models, _circuits, _diverged);
+
     private DataFolder Data => _data ??= OpenData();
 
-    /// <summary>Trains a model.</summary>
+    /// <summary>Trains a model of a figure.</summary>
     /// <exception cref="OperationCanceledException">It was stopped, and can go on.</exception>
     public MeasuredModel Train(PlannedModel planned)
     {
+        ModelConfig shape = planned.Shape(Data.Tokenizer.VocabularySize);
+        return Train(planned, shape, planned.Training(shape));
+    }
+
+    /// <summary>Trains a model of a sweep, which goes on where one diverges.</summary>
+    /// <returns>Null if it diverged, now or earlier.</returns>
+    /// <inheritdoc cref="Train(PlannedModel, ModelConfig, TrainingConfig)"/>
+    public MeasuredModel? TrainOrDiverge(PlannedModel planned, ModelConfig shape, TrainingConfig training)
+    {
+        var folder = new RunFolder(ModelFolder(planned.Name));
+        DivergedModel? diverged = DivergedModel.Find(folder);
+        if (diverged is not null)
+        {
+            RequireSame(folder, shape, training);
+        }
+        else
+        {
+            try
+            {
+                return Train(planned, shape, training);
+            }
+            catch (NumericalException e)
+            {
+                Terminal.Line($"{planned.Name} diverged: {e.Message}");
+                diverged = new DivergedModel(planned.Name, planned, e.Message);
+                diverged.WriteTo(folder);
+            }
+        }
+
+        _diverged.Add(diverged);
+        return null;
+    }
+
+    /// <param name="planned">For the record.</param>
+    /// <param name="shape">The model's.</param>
+    /// <param name="training">Resolved for it.</param>
+    /// <exception cref="OperationCanceledException">It was stopped, and can go on.</exception>
+    private MeasuredModel Train(PlannedModel planned, ModelConfig shape, TrainingConfig training)
+    {
         stop.ThrowIfCancellationRequested();
         var folder = new RunFolder(ModelFolder(planned.Name));
-        ModelConfig shape = planned.Shape(Data.Tokenizer.VocabularySize);
-        TrainingConfig training = planned.Training(shape);
         bool isBegun = File.Exists(folder.RunPath);
         if (isBegun)
         {
@@ -82,7 +126,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
                 != JsonText.Write(wanted with { Model = stored.Model, Version = stored.Version, DataFingerprint = stored.DataFingerprint })
             )
             {
-                throw new BadInputException($"{planPath}: asks for other circuits than this figure's plan. Give another --out.");
+                throw new BadInputException($"{planPath}: asks for other circuits than this plan. Give another --out.");
             }
         }
         else
@@ -111,6 +155,32 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
         _circuits.Add(new ModelCircuits(model.Name, model.Model.Seed, method, [.. run.Results.Results.Select(CircuitSize.Of)]));
     }
 
+    /// <summary>Those of the plan's tasks that the last token decides.</summary>
+    public IReadOnlyList<string> LastTokenTasks() =>
+        Core.Reproduction.LastTokenTasks.Among(
+            plan.Tasks,
+            Data.Tokenizer,
+            plan.Pruning,
+            plan.Models[0].Shape(Data.Tokenizer.VocabularySize).BlockSize
+        );
+
+    /// <summary>How sparse models and their dense partners, the nearest in loss, predict each token of the validation text.</summary>
+    public IReadOnlyList<TokenLoss> TokenLosses(IReadOnlyList<DenseMatch> matches)
+    {
+        return TokenLoss.Of([.. matches.Select(match => (Sums(Find(match.Sparse)), Sums(Partner(match))))], Data.Tokenizer);
+
+        MeasuredModel Find(string name) => _models.First(model => model.Name == name);
+
+        MeasuredModel Partner(DenseMatch match) =>
+            match.Dense.Select(Find).MinBy(dense => Math.Abs(dense.ValidationLoss - Find(match.Sparse).ValidationLoss))!;
+
+        TokenLossSums Sums(MeasuredModel model)
+        {
+            using OpenedRun run = Run.Open(ModelFolder(model.Name), _engine, Data.Directory);
+            return TokenLossSums.Measure(run.Model, run.Training, Data.Validation);
+        }
+    }
+
     public void Dispose() => _engine.Dispose();
 
     private string ModelFolder(string name) => Path.GetFullPath(Path.Combine(root, "models", name));
@@ -130,7 +200,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
         if (!isSame)
         {
             throw new BadInputException(
-                $"{folder.Directory}: was trained with other settings or data than this figure's plan asks for. Give another --out."
+                $"{folder.Directory}: was trained with other settings or data than this plan asks for. Give another --out."
             );
         }
     }
@@ -140,12 +210,12 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
     /// </summary>
     private DataFolder OpenData()
     {
-        if (plan.Data is not null)
+        if (plan.Synthetic is not { } text)
         {
-            return DataFolder.Open(plan.Data);
+            return DataFolder.Open(plan.Data!);
         }
 
-        string directory = Path.Combine(root, plan.DataName!);
+        string directory = Path.Combine(root, text.Name);
         if (!Directory.Exists(directory))
         {
             using var held = FolderLock.Take(root);
@@ -156,8 +226,8 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
             }
 
             Terminal.Line($"corpus and tokenizer");
-            CorpusVerb.WriteSynthetic(partial, plan.Megabytes, plan.Seed);
-            DataFolder.Tokenize(partial, null, plan.Vocabulary);
+            CorpusVerb.WriteSynthetic(partial, text.Megabytes, text.Seed);
+            DataFolder.Tokenize(partial, null, text.Vocabulary);
             Directory.Move(partial, directory);
         }
 

@@ -54,6 +54,12 @@ internal sealed class TrainVerb : TrainingFlags
     [Option("heads", HelpText = "Attention heads. (Default: d-model / d-head)")]
     public int? Heads { get; set; }
 
+    [Option(
+        "afrac",
+        HelpText = "Share of channels that AbsTopK keeps, above 0 and at most 1. (Default: {model.afrac}; with --dense there is no AbsTopK)"
+    )]
+    public double? Afrac { get; set; }
+
     [Option("sink", HelpText = "Attention sinks.")]
     public bool Sink { get; set; }
 
@@ -109,7 +115,7 @@ internal sealed class TrainVerb : TrainingFlags
 
     /// <summary>What the run needs.</summary>
     /// <exception cref="BadInputException">There is less than that.</exception>
-    private static MemoryEstimate RequireRoom(IComputeEngine engine, ModelConfig model, TrainingConfig training, IProcessGroup? group)
+    internal static MemoryEstimate RequireRoom(IComputeEngine engine, ModelConfig model, TrainingConfig training, IProcessGroup? group)
     {
         var memory = MemoryEstimate.For(engine, model, training, group);
 
@@ -147,7 +153,11 @@ internal sealed class TrainVerb : TrainingFlags
         return 0;
     }
 
-    private (ModelConfig Model, TrainingConfig Training) Settings(DataFolder data, ModelConfig? initial)
+    /// <summary>The model and its training, resolved.</summary>
+    /// <param name="data">What it trains on.</param>
+    /// <param name="initial">Shape of the model that it begins with; null for none.</param>
+    /// <exception cref="BadInputException">A setting is out of range, or contradicts another or the data.</exception>
+    internal (ModelConfig Model, TrainingConfig Training) Settings(DataFolder data, ModelConfig? initial)
     {
         ModelConfig model =
             (initial is null ? null : initial with { OtherFields = null }) ?? ModelConfig.Small(data.Tokenizer.VocabularySize);
@@ -189,6 +199,7 @@ internal sealed class TrainVerb : TrainingFlags
             NHead = Heads ?? (reshaped ? width / Math.Max(head, 1) : model.NHead),
             BlockSize = Math.Max(model.BlockSize, ContextTokens ?? training.ContextTokens),
             Sink = Sink || model.Sink,
+            Afrac = Afrac ?? model.Afrac,
         };
         if (Dense)
         {
@@ -197,9 +208,9 @@ internal sealed class TrainVerb : TrainingFlags
         }
 
         training = Apply(training);
-        if (Dense && (Density is not null || Pfrac is not null))
+        if (Dense && (Density is not null || Pfrac is not null || Afrac is not null))
         {
-            throw new BadInputException("train: --dense contradicts --density and --pfrac. Give one.");
+            throw new BadInputException("train: --dense contradicts --density, --pfrac and --afrac. Leave it or them out.");
         }
 
         model = model.Validated();

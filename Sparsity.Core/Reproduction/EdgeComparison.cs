@@ -7,13 +7,23 @@ namespace Sparsity.Core.Reproduction;
 /// <param name="Targets">Of each target at which some are compared, in the plan's order.</param>
 /// <param name="Overall">Each task and seed counts once: its ratios are averaged over the targets first. Null where nothing is
 /// compared.</param>
-internal sealed record EdgeComparison(IReadOnlyList<EdgePair> Pairs, IReadOnlyList<EdgeRatio> Targets, EdgeRatio? Overall)
+/// <param name="LastTokenTasks">Tasks that <see cref="Reproduction.LastTokenTasks"/> names.</param>
+/// <param name="WithoutLastTokenTasks">The same as <paramref name="Overall"/> without them; null where nothing else is compared.</param>
+internal sealed record EdgeComparison(
+    IReadOnlyList<EdgePair> Pairs,
+    IReadOnlyList<EdgeRatio> Targets,
+    EdgeRatio? Overall,
+    IReadOnlyList<string> LastTokenTasks,
+    EdgeRatio? WithoutLastTokenTasks
+)
 {
     /// <param name="seeds">For each seed, both sides with the same tasks and targets in the same order.</param>
+    /// <param name="lastTokenTasks">Tasks that the last token decides.</param>
     /// <param name="resamples">Of the bootstrap.</param>
     /// <param name="bootstrapSeed">Of the bootstrap.</param>
     public static EdgeComparison Of(
         IEnumerable<(ulong Seed, IReadOnlyList<CircuitSize> Subject, IReadOnlyList<CircuitSize> Baseline)> seeds,
+        IReadOnlyList<string> lastTokenTasks,
         int resamples,
         ulong bootstrapSeed
     )
@@ -38,8 +48,12 @@ internal sealed record EdgeComparison(IReadOnlyList<EdgePair> Pairs, IReadOnlyLi
                     .OrderDescending()
                     .Select(target => Ratio(target, [.. compared.Where(pair => pair.TargetLoss == target)])),
             ],
-            compared.Length == 0 ? null : Ratio(null, compared)
+            Overall(compared),
+            lastTokenTasks,
+            Overall([.. compared.Where(pair => !lastTokenTasks.Contains(pair.Task))])
         );
+
+        EdgeRatio? Overall(EdgePair[] of) => of.Length == 0 ? null : Ratio(null, of);
 
         EdgeRatio Ratio(double? target, EdgePair[] of)
         {
@@ -52,16 +66,14 @@ internal sealed record EdgeComparison(IReadOnlyList<EdgePair> Pairs, IReadOnlyLi
                     )
                 )
                 .ToArray();
+            RatioCell[] ratios = [.. cells.Select(cell => new RatioCell(cell.Key.Task, cell.Key.Seed, cell.Baseline - cell.Subject))];
             return new EdgeRatio(
                 target,
                 of.Select(pair => pair.Task).Distinct().Count(),
                 Math.Exp(cells.Average(cell => cell.Subject)),
                 Math.Exp(cells.Average(cell => cell.Baseline)),
-                RatioBootstrap.Estimate(
-                    [.. cells.Select(cell => new RatioCell(cell.Key.Task, cell.Key.Seed, cell.Baseline - cell.Subject))],
-                    resamples,
-                    bootstrapSeed
-                )!
+                RatioBootstrap.Estimate(ratios, resamples, bootstrapSeed)!,
+                TaskRatio.Of(ratios)
             );
         }
     }

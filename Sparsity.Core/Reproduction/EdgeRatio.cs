@@ -36,5 +36,13 @@ internal sealed record EdgePair(
 /// <param name="Tasks">Tasks that are compared with at least one seed.</param>
 /// <param name="SubjectEdges">Geometric mean over the pairs compared.</param>
 /// <param name="BaselineEdges">The same.</param>
-/// <param name="Ratio">Baseline over subject.</param>
-internal sealed record EdgeRatio(double? TargetLoss, int Tasks, double SubjectEdges, double BaselineEdges, RatioEstimate Ratio);
+/// <param name="Ratio">Baseline over subject, over the pairs compared, with a bootstrap interval.</param>
+/// <param name="OverTasks">The same over the tasks' own ratios, with a t-interval.</param>
+internal sealed record EdgeRatio(
+    double? TargetLoss,
+    int Tasks,
+    double SubjectEdges,
+    double BaselineEdges,
+    RatioEstimate Ratio,
+    TaskRatio OverTasks
+);

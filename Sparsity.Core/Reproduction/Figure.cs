@@ -19,6 +19,9 @@ internal enum Figure
 
     /// <summary>Figure 31: edges of circuits found by trained masks and by attribution.</summary>
     PruningBaseline,
+
+    /// <summary>Losses of sparse and dense models of equal validation loss, token by token.</summary>
+    TokenLosses,
 }
 
 /// <summary>Names and descriptions of figures.</summary>
@@ -34,7 +37,8 @@ internal static class Figures
             Figure.Frontier => "frontier",
             Figure.Kurtosis => "kurtosis",
             Figure.Necessity => "necessity",
-            _ => "pruning-baseline",
+            Figure.PruningBaseline => "pruning-baseline",
+            _ => "token-losses",
         };
 
     /// <summary>What it shows, in a few words.</summary>
@@ -45,8 +49,15 @@ internal static class Figures
             Figure.Frontier => "figure 3: loss against circuit size over widths and nonzero budgets",
             Figure.Kurtosis => "figure 10: kurtosis of the residual against density",
             Figure.Necessity => "figure 32: what the model does without its circuit",
-            _ => "figure 31: trained masks against attribution",
+            Figure.PruningBaseline => "figure 31: trained masks against attribution",
+            _ => "tokens that sparse models predict worse than dense ones of equal loss",
         };
+
+    /// <summary>Whether its models are pruned to tasks.</summary>
+    public static bool Prunes(this Figure figure) => figure is not (Figure.Kurtosis or Figure.TokenLosses);
+
+    /// <summary>Whether dense models of equal validation loss are looked for.</summary>
+    public static bool MatchesDense(this Figure figure) => figure is Figure.SizeVsLoss or Figure.TokenLosses;
 
     /// <exception cref="BadInputException">There is no such figure.</exception>
     public static Figure Parse(string name) =>

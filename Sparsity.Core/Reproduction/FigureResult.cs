@@ -89,7 +89,7 @@ internal sealed record FigureResult
     /// <summary>Every pruning, as it came out.</summary>
     public IReadOnlyList<ModelCircuits> Circuits { get; init; } = [];
 
-    /// <summary>Of <see cref="Figure.SizeVsLoss"/>.</summary>
+    /// <summary>Of <see cref="Figure.SizeVsLoss"/> and <see cref="Figure.TokenLosses"/>.</summary>
     public IReadOnlyList<DenseMatch>? Matches { get; init; }
 
     /// <summary>Of <see cref="Figure.SizeVsLoss"/> and <see cref="Figure.PruningBaseline"/>.</summary>
@@ -103,4 +103,7 @@ internal sealed record FigureResult
 
     /// <summary>Of <see cref="Figure.Necessity"/>.</summary>
     public IReadOnlyList<NecessityPoint>? Necessity { get; init; }
+
+    /// <summary>Of <see cref="Figure.TokenLosses"/>: every token that occurs.</summary>
+    public IReadOnlyList<TokenLoss>? TokenLosses { get; init; }
 }

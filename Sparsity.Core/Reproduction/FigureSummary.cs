@@ -10,15 +10,20 @@ internal static class FigureSummary
     /// <summary>Loss of guessing between two answers.</summary>
     private const double GuessingLoss = 0.6931471805599453;
 
+    /// <summary>Places of a token behind a mean loss that is worth counting.</summary>
+    private const int CommonToken = 20;
+
     /// <param name="plan">Of <see cref="Figure.SizeVsLoss"/>.</param>
     /// <param name="models">All that were trained.</param>
     /// <param name="circuits">Of the sparse models and of those dense ones that are in <paramref name="matches"/>.</param>
     /// <param name="matches">One for each sparse model.</param>
+    /// <param name="lastTokenTasks">Tasks that the last token decides.</param>
     public static FigureResult SizeVsLoss(
         ReproductionPlan plan,
         IReadOnlyList<MeasuredModel> models,
         IReadOnlyList<ModelCircuits> circuits,
-        IReadOnlyList<DenseMatch> matches
+        IReadOnlyList<DenseMatch> matches,
+        IReadOnlyList<string> lastTokenTasks
     )
     {
         var comparison = EdgeComparison.Of(
@@ -29,18 +34,16 @@ internal static class FigureSummary
                     match.Dense.Count == 1 ? Of(match.Dense[0]) : CircuitSize.Between(Of(match.Dense[0]), Of(match.Dense[1]), match.Share)
                 )
             ),
+            lastTokenTasks,
             plan.Resamples,
             plan.Seed
-        );
-        string how = string.Join(
-            ", ",
-            matches.GroupBy(match => match.Kind).OrderBy(group => group.Key).Select(group => Line($"{group.Count()} {Describe(group.Key)}"))
         );
         return new FigureResult
         {
             Headline =
                 RatioSentence(comparison, "Circuits of dense models have", "those of sparse models of equal validation loss")
-                + Line($" Dense models, for {matches.Count} sparse ones: {how}."),
+                + " "
+                + MatchSentence(matches),
             Plan = plan,
             Models = models,
             Circuits = circuits,
@@ -54,10 +57,12 @@ internal static class FigureSummary
     /// <param name="plan">Of <see cref="Figure.PruningBaseline"/>.</param>
     /// <param name="models">All that were trained.</param>
     /// <param name="circuits">Of each model by trained masks and by attribution.</param>
+    /// <param name="lastTokenTasks">Tasks that the last token decides.</param>
     public static FigureResult PruningBaseline(
         ReproductionPlan plan,
         IReadOnlyList<MeasuredModel> models,
-        IReadOnlyList<ModelCircuits> circuits
+        IReadOnlyList<ModelCircuits> circuits,
+        IReadOnlyList<string> lastTokenTasks
     )
     {
         var comparison = EdgeComparison.Of(
@@ -70,6 +75,7 @@ internal static class FigureSummary
                         circuits.First(other => other.Model == entry.Model && other.Method == PruningMethod.Attribution).Circuits
                     )
                 ),
+            lastTokenTasks,
             plan.Resamples,
             plan.Seed
         );
@@ -227,14 +233,80 @@ internal static class FigureSummary
         };
     }
 
-    private static string RatioSentence(EdgeComparison comparison, string subject, string other) =>
-        comparison.Overall is { } overall
-            ? string.Create(
-                CultureInfo.InvariantCulture,
-                $"{subject} {overall.Ratio.Ratio:0.0} times as many edges as {other} (95 % interval {overall.Ratio.Low:0.0} to "
-                    + $"{overall.Ratio.High:0.0}; {overall.Tasks} tasks, {overall.Ratio.Cells} pairs of task and seed, all targets)."
-            )
-            : "No task has a circuit on both sides that meets a target, so nothing can be compared.";
+    /// <param name="plan">Of <see cref="Figure.TokenLosses"/>.</param>
+    /// <param name="models">All that were trained.</param>
+    /// <param name="matches">One for each sparse model.</param>
+    /// <param name="losses">Of sparse models and their dense partners.</param>
+    public static FigureResult TokenLosses(
+        ReproductionPlan plan,
+        IReadOnlyList<MeasuredModel> models,
+        IReadOnlyList<DenseMatch> matches,
+        IReadOnlyList<TokenLoss> losses
+    )
+    {
+        TokenLoss[] common = [.. losses.Where(token => token.Count >= CommonToken)];
+        double places = losses.Sum(token => token.Count);
+        TokenLoss most = losses.MaxBy(token => token.Excess())!;
+        return new FigureResult
+        {
+            Headline =
+                string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"Of {common.Length} tokens that occur at least {CommonToken} times, every sparse model predicts "
+                        + $"{common.Count(token => token.IsWorse())} worse than its dense partner and "
+                        + $"{common.Count(token => token.IsBetter())} better; mean loss over all places "
+                        + $"{losses.Sum(token => token.Count * token.Sparse) / places:0.000} and "
+                        + $"{losses.Sum(token => token.Count * token.Dense) / places:0.000} nats. Most is lost at {most.Text}: "
+                        + $"{most.Sparse:0.00} against {most.Dense:0.00} nats, {most.Count} times. "
+                ) + MatchSentence(matches),
+            Plan = plan,
+            Models = models,
+            Matches = matches,
+            TokenLosses = losses,
+        };
+    }
+
+    /// <summary>Three numbers that stand together: the mean over pairs, that over tasks, and that over tasks that need more than the last
+    /// token.</summary>
+    private static string RatioSentence(EdgeComparison comparison, string subject, string other)
+    {
+        if (comparison.Overall is not { } overall)
+        {
+            return "No task has a circuit on both sides that meets a target, so nothing can be compared.";
+        }
+
+        string[] decided = [.. comparison.LastTokenTasks.Where(task => comparison.Pairs.Any(pair => IsCompared(pair, task)))];
+        string without =
+            decided.Length == 0 ? "The last token decides none of these tasks."
+            : comparison.WithoutLastTokenTasks is { } rest
+                ? $"Without {string.Join(", ", decided)}, which the last token decides: {Times(rest)}."
+            : "The last token decides all of these tasks.";
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"{subject} {overall.Ratio.Ratio:0.0} times as many edges as {other} (bootstrap interval {overall.Ratio.Low:0.0} to "
+                + $"{overall.Ratio.High:0.0}; {overall.Tasks} tasks, {overall.Ratio.Cells} pairs of task and seed, all targets). "
+                + $"Each task counted once: {Times(overall)}. {without}"
+        );
+
+        static bool IsCompared(EdgePair pair, string task) => pair.Task == task && pair.Status == ComparisonStatus.Compared;
+
+        static string Times(EdgeRatio ratio) =>
+            Line($"{ratio.OverTasks.Ratio:0.0} times ")
+            + (
+                ratio.OverTasks is { Low: { } low, High: { } high }
+                    ? Line($"({ratio.Tasks} tasks, 95 % t-interval {low:0.0} to {high:0.0})")
+                    : "(one task, which gives no interval)"
+            );
+    }
+
+    private static string MatchSentence(IReadOnlyList<DenseMatch> matches)
+    {
+        string how = string.Join(
+            ", ",
+            matches.GroupBy(match => match.Kind).OrderBy(group => group.Key).Select(group => Line($"{group.Count()} {Describe(group.Key)}"))
+        );
+        return Line($"Dense models, for {matches.Count} sparse ones: {how}.");
+    }
 
     private static string Describe(MatchKind kind) =>
         kind switch

@@ -1,10 +1,12 @@
+using System.Text.Json.Serialization;
 using Sparsity.Core.Model;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Reproduction;
 
 /// <summary>
-/// A model to train: all that tells it from the small model of <see cref="ModelConfig.Small"/>, trained with default settings.
+/// A model to train. Of a figure's, this is all that tells it from the small model of <see cref="ModelConfig.Small"/>, trained with default
+/// settings.
 /// </summary>
 /// <param name="Layers">L.</param>
 /// <param name="Width">D; the MLP has four times as many neurons.</param>
@@ -19,16 +21,25 @@ internal sealed record PlannedModel(int Layers, int Width, double? Density, long
 
     private const int HeadChannels = 16;
 
+    /// <summary>
+    /// Of a sweep's model: the flags of <c>train</c> that vary, with this model's values; they and the sweep's other flags say the rest.
+    /// Null for a figure's.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyDictionary<string, string>? Values { get; init; }
+
     /// <summary>Entries of the attention and MLP matrices, where the width is whole heads.</summary>
-    [System.Text.Json.Serialization.JsonIgnore]
+    [JsonIgnore]
     public long MatrixEntries => 12L * Layers * Width * Width;
 
     /// <summary>Of its folder: models that differ have names that differ.</summary>
-    [System.Text.Json.Serialization.JsonIgnore]
+    [JsonIgnore]
     public string Name =>
-        FormattableString.Invariant(
-            $"{Layers}x{Width}-{(Density is { } density ? $"density-{density:0.######}" : "dense")}-tokens-{Tokens}-seed-{Seed}"
-        );
+        Values is not null
+            ? string.Join('-', Values.Select(value => $"{value.Key}-{value.Value}"))
+            : FormattableString.Invariant(
+                $"{Layers}x{Width}-{(Density is { } density ? $"density-{density:0.######}" : "dense")}-tokens-{Tokens}-seed-{Seed}"
+            );
 
     /// <summary>The model's shape.</summary>
     public ModelConfig Shape(int vocabulary)

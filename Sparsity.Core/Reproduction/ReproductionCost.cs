@@ -34,7 +34,7 @@ internal static class ReproductionCost
         model.Tokens * MicrosecondsPerPass(model, model.Density < 1 ? ShareWhileAnnealed : 1) / 60e6;
 
     /// <summary>Pruning one model to all tasks of a plan with one seed.</summary>
-    public static double PruningMinutes(PlannedModel model, ReproductionPlan plan)
+    public static double PruningMinutes(PlannedModel model, StagePlan plan)
     {
         double passes =
             (PassesPerTrainingPair * plan.Pruning.Steps * plan.Pruning.BatchPairs * plan.Pruning.KCoef.Count)

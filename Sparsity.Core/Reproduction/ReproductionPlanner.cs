@@ -93,13 +93,12 @@ internal static class ReproductionPlanner
                     .Range(0, figure == Figure.Frontier && scale.Level < FirstFrontierWithSeeds ? 1 : scale.Seeds)
                     .SelectMany(i => Models(scale, figure, seed + (ulong)i)),
             ],
-            DenseWidths =
-                figure == Figure.SizeVsLoss
-                    ? [.. WidthShares.Select(share => Math.Max(4, (int)(share * scale.Width) / 4 * 4)).Distinct()]
-                    : [],
-            FirstDenseWidth = figure == Figure.SizeVsLoss ? scale.Width / FirstWidthShare : 0,
-            Tasks = figure == Figure.Kurtosis ? [] : scale.Tasks,
-            TargetLosses = figure == Figure.Kurtosis ? [] : scale.TargetLosses,
+            DenseWidths = figure.MatchesDense()
+                ? [.. WidthShares.Select(share => Math.Max(4, (int)(share * scale.Width) / 4 * 4)).Distinct()]
+                : [],
+            FirstDenseWidth = figure.MatchesDense() ? scale.Width / FirstWidthShare : 0,
+            Tasks = figure.Prunes() ? scale.Tasks : [],
+            TargetLosses = figure.Prunes() ? scale.TargetLosses : [],
             Pruning = new PruningConfig
             {
                 Seed = seed,
@@ -135,13 +134,15 @@ internal static class ReproductionPlanner
     private static double Minutes(ReproductionPlan plan)
     {
         double minutes = plan.Models.Sum(ReproductionCost.TrainingMinutes);
-        double pruned = plan.Tasks.Count == 0 ? 0 : plan.Models.Sum(model => ReproductionCost.PruningMinutes(model, plan));
-        if (plan.Figure == Figure.SizeVsLoss)
+        double pruned = plan.Figure.Prunes() ? plan.Models.Sum(model => ReproductionCost.PruningMinutes(model, plan)) : 0;
+        if (plan.Figure.MatchesDense())
         {
             // Where the match lies is not known yet: the first guess stands for it.
             PlannedModel[] dense = [.. plan.Models.Select(sparse => plan.Dense(sparse, plan.FirstDenseWidth))];
             minutes += ReproductionCost.DenseTrained * dense.Sum(ReproductionCost.TrainingMinutes);
-            pruned += ReproductionCost.DensePruned * dense.Sum(model => ReproductionCost.PruningMinutes(model, plan));
+            pruned += plan.Figure.Prunes()
+                ? ReproductionCost.DensePruned * dense.Sum(model => ReproductionCost.PruningMinutes(model, plan))
+                : 0;
         }
 
         return minutes + (plan.Figure == Figure.PruningBaseline ? 2 * pruned : pruned);

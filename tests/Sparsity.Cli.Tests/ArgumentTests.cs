@@ -24,6 +24,9 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("beyond", "train", "--layers", "2147483648")]
     [InlineData("whole number", "trace", "--seed", "0x10")]
     [InlineData("true or false", "train", "--lr-decay", "yes")]
+    [InlineData("one number or two", "sweep", "--lr", "0,03")]
+    [InlineData("whole number", "sweep", "--layers", "2,3.5")]
+    [InlineData("true or false", "sweep", "--sink", "true,perhaps")]
     [InlineData("mask or attribution", "prune", "--method", "0")]
     [InlineData("mean or zero", "prune", "--ablation", "mean,zero")]
     public void NumbersAndNamesAreReadStrictly(string expected, params string[] arguments) => CommandLine.Refuse(expected, arguments);
@@ -54,6 +57,7 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
                 "convert",
                 "trace",
                 "reproduce",
+                "sweep",
             }
         )
         {
@@ -78,6 +82,11 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
 
     [Theory]
     [InlineData("--task is 'a,,b', which has an empty entry", "prune", "--task", "a,,b")]
+    [InlineData("--lr is '0.1,', which has an empty entry", "sweep", "--lr", "0.1,")]
+    [InlineData("--lr is followed by --sink", "sweep", "--lr", "--sink", "true")]
+    [InlineData("--lr is given twice. Give it once, its values joined by ','", "sweep", "--lr", "1.0,2", "--lr", "3")]
+    [InlineData("no flag --init", "sweep", "--init", "x")]
+    [InlineData("does not use --target-loss", "sweep", "--data", "d", "--out", "o", "--target-loss", "0.1")]
     [InlineData("argument 2 is empty", "circuit", "show", "")]
     [InlineData("'f' belongs to no flag", "generate", "--model", "m", "--prompt", "def", "f")]
     [InlineData("--lr is given twice", "train", "--lr", "1", "--lr", "2")]

@@ -190,6 +190,7 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
                 "convert",
                 "trace",
                 "reproduce",
+                "sweep",
             }
         )
         {

@@ -26,6 +26,7 @@ public sealed class ReproduceTests : IDisposable
         Assert.Contains((string)result["headline"]!, text, StringComparison.Ordinal);
         Assert.Equal(2, result["matches"]!.AsArray().Count);
         Assert.Equal(2 * 8 * 2, result["comparison"]!["pairs"]!.AsArray().Count); // seeds, tasks, targets
+        Assert.Equal(["else_elif"], result["comparison"]!["last_token_tasks"]!.AsArray().Select(task => (string)task!));
         Assert.All(result["models"]!.AsArray(), model => Assert.Equal(64, ((string)model!["fingerprint"]!).Length));
         Assert.DoesNotContain(_folder["whole"], expected, StringComparison.Ordinal);
         Assert.Contains("width", File.ReadAllText(Path.Combine(_folder["whole"], "size-vs-loss", "result.html")), StringComparison.Ordinal);
@@ -46,13 +47,13 @@ public sealed class ReproduceTests : IDisposable
     [Fact]
     public void TheOtherFiguresAreMadeToo()
     {
-        foreach (string figure in new[] { "kurtosis", "frontier", "pruning-baseline" })
+        foreach (string figure in new[] { "kurtosis", "frontier", "pruning-baseline", "token-losses" })
         {
             CommandLine.Succeed(Command(figure, "others"));
             JsonNode result = JsonNode.Parse(File.ReadAllText(Path.Combine(_folder["others"], figure, "result.json")))!;
 
             Assert.NotEmpty((string)result["headline"]!);
-            Assert.NotNull(result[figure == "pruning-baseline" ? "comparison" : figure]);
+            Assert.NotNull(result[figure == "pruning-baseline" ? "comparison" : figure.Replace('-', '_')]);
             Assert.StartsWith(
                 "<!DOCTYPE html>",
                 File.ReadAllText(Path.Combine(_folder["others"], figure, "result.html")),
@@ -67,7 +68,7 @@ public sealed class ReproduceTests : IDisposable
         string list = CommandLine.Succeed("reproduce", "--list");
 
         Assert.All(
-            new[] { "size-vs-loss", "frontier", "kurtosis", "necessity", "pruning-baseline" },
+            new[] { "size-vs-loss", "frontier", "kurtosis", "necessity", "pruning-baseline", "token-losses" },
             figure => Assert.Contains(figure, list, StringComparison.Ordinal)
         );
     }

@@ -158,33 +158,39 @@ export function lines(series, options) {
 }
 
 /**
- * groups: [{ name, bars: [{ name, value, strong }], mark }]; mark is the place of a dashed line across a group's bars.
+ * groups: [{ name, bars: [{ name, value, strong }], mark }]; mark, if there is one, is the place of a dashed line across a group's bars.
  * Bars lie, so that any number of groups and any name has room.
  * options: { title, x, mark: what the marks are }.
  */
 export function bars(groups, options) {
   const tall = 26 + Math.max(...groups.map((group) => group.bars.length)) * BAR + 10;
   const floor = groups.length * tall;
-  const values = groups.flatMap((group) => [group.mark, ...group.bars.map((bar) => bar.value)]);
+  const values = groups.flatMap((group) => [group.mark ?? 0, ...group.bars.map((bar) => bar.value)]);
   const x = scale(values, LEFT_OF_BARS, RIGHT - VALUE, false, true);
   const drawn = groups.map((group, i) => {
     const top = i * tall + 26;
-    const target = x.at(group.mark);
+    const target = group.mark === undefined ? null : x.at(group.mark);
     return s(
       "g",
       {},
-      s("text", { class: "group-name", x: 0, y: top - 8 }, `${group.name} (${options.mark} ${loss(group.mark)})`),
+      s(
+        "text",
+        { class: "group-name", x: 0, y: top - 8 },
+        target === null ? group.name : `${group.name} (${options.mark} ${loss(group.mark)})`,
+      ),
       group.bars.map((bar, j) => {
         const end = x.at(Math.max(0, bar.value));
         const y = top + j * BAR;
-        const beside = end < target && end + VALUE > target ? target : end; // the value keeps clear of the mark
+        const beside = target !== null && end < target && end + VALUE > target ? target : end; // the value keeps clear of the mark
         return [
           s("text", { class: "tick", x: LEFT_OF_BARS - 6, y: y + 10, "text-anchor": "end" }, bar.name),
           s("rect", { class: bar.strong ? "bar" : "bar other", x: LEFT_OF_BARS, y, width: round(end - LEFT_OF_BARS), height: BAR - 3 }),
           s("text", { class: "value", x: round(beside + 5), y: y + 10 }, loss(bar.value)),
         ];
       }),
-      s("line", { class: "mark", x1: round(target), x2: round(target), y1: top - 4, y2: top + group.bars.length * BAR }),
+      target === null
+        ? null
+        : s("line", { class: "mark", x1: round(target), x2: round(target), y1: top - 4, y2: top + group.bars.length * BAR }),
     );
   });
   return h(

@@ -210,6 +210,72 @@ public sealed class ReportDrawingTests(Browser browser) : IClassFixture<Browser>
         await Expect(steering.Page.Locator(".chart .curve")).ToHaveCountAsync(6);
     }
 
+    [BrowserFact]
+    public async Task BarsNeedNoMark()
+    {
+        var result = new FigureResult
+        {
+            Headline = "Some are worse.",
+            Plan = ReproductionPlanner.Plan(Figure.TokenLosses, 15, 1, null, "test"),
+            Models = [],
+            Matches = [],
+            TokenLosses = [new(1, "'a'", 500, 2, 1, 1, 1), new(2, "'<b>'", 40, 1.5, 2, -1, 0.5)],
+        };
+        await using OpenPage figure = await OpenAsync(FigurePage.Render(result), ".chart svg");
+
+        await Expect(figure.Page.Locator(".chart .bar")).ToHaveCountAsync(2 * 2 * 2); // charts, tokens, kinds of models
+        await Expect(figure.Page.Locator(".chart line.mark")).ToHaveCountAsync(0);
+        await Expect(figure.Page.Locator(".chart .group-name").First).ToHaveTextAsync("'a', 500 places");
+        await Expect(figure.Page.Locator(".chart .curve .dot")).ToHaveCountAsync(4);
+    }
+
+    [BrowserFact]
+    public async Task ASweepIsDrawnAgainstItsFirstFlagOfNumbers()
+    {
+        PlannedModel Model(string lr, string sink, string seed) =>
+            new(2, 32, 0.25, 500, ulong.Parse(seed, System.Globalization.CultureInfo.InvariantCulture))
+            {
+                Values = new Dictionary<string, string>
+                {
+                    ["sink"] = sink,
+                    ["lr"] = lr,
+                    ["seed"] = seed,
+                },
+            };
+        PlannedModel[] models =
+        [
+            .. from sink in new[] { "true", "false" }
+            from lr in new[] { "0.01", "0.1" }
+            from seed in new[] { "1", "2" }
+            select Model(lr, sink, seed),
+        ];
+        var plan = new SweepPlan
+        {
+            Version = "test",
+            Data = "/data",
+            Flags = [],
+            Models = models,
+            Tasks = [],
+            TargetLosses = [],
+            Pruning = new PruningConfig(),
+        };
+        MeasuredModel[] measured =
+        [
+            .. models.SkipLast(1).Select((model, i) => new MeasuredModel(model.Name, model, new string('a', 64), 2 + i, 3, 100, 0.25, 4)),
+        ];
+        await using OpenPage sweep = await OpenAsync(
+            SweepPage.Render(SweepResult.Of(plan, measured, [new DivergedModel(models[^1].Name, models[^1], "step 3: NaN")], [])),
+            ".chart svg"
+        );
+
+        await Expect(sweep.Page.Locator(".chart .curve")).ToHaveCountAsync(2);
+        await Expect(sweep.Page.Locator(".chart .legend li")).ToHaveTextAsync(["sink true", "sink false"]);
+        await Expect(sweep.Page.Locator(".chart .curve .dot")).ToHaveCountAsync(4);
+        await Expect(sweep.Page.Locator(".chart text").Filter(new() { HasText = "lr, log scale" })).ToHaveCountAsync(1);
+        await Expect(sweep.Page.Locator("table").First.Locator("tbody tr")).ToHaveCountAsync(4);
+        await Expect(sweep.Page.Locator("main")).ToContainTextAsync("step 3: NaN");
+    }
+
     private static ReportCircuit Sparse(Circuit circuit) => SampleReport.Shown(DemoCircuit.Sparse, circuit);
 
     private Task<OpenPage> OpenAsync(params ReportCircuit[] circuits) => OpenAsync(ColorScheme.Light, circuits);

@@ -24,7 +24,7 @@ public class EdgeComparisonTests
         CircuitSize[] sparse = [Solved("a", 0.5, 4), Solved("a", 0.1, 8), Solved("b", 0.5, 9), Failed("b", 0.1, PruningStatus.Missed)];
         CircuitSize[] dense = [Solved("a", 0.5, 16), Solved("a", 0.1, 128), Solved("b", 0.5, 144), Solved("b", 0.1, 100)];
 
-        EdgeComparison comparison = EdgeComparison.Of([(1, sparse, dense)], 100, 1);
+        EdgeComparison comparison = EdgeComparison.Of([(1, sparse, dense)], [], 100, 1);
 
         Assert.Equal([0.5, 0.1], comparison.Targets.Select(target => target.TargetLoss!.Value));
         Assert.Equal(6, comparison.Targets[0].SubjectEdges, 1e-9); // sqrt(4 * 9)
@@ -38,6 +38,27 @@ public class EdgeComparisonTests
         Assert.Equal(Math.Sqrt(128), comparison.Overall!.Ratio.Ratio, 1e-9);
         Assert.Equal(2, comparison.Overall.Ratio.Cells);
         Assert.Equal(ComparisonStatus.OnlyBaseline, comparison.Pairs[3].Status);
+    }
+
+    [Fact]
+    public void TasksCountOnceInTheIntervalOverTasksAndThoseOfTheLastTokenAreLeftOutOfTheThirdRatio()
+    {
+        CircuitSize[] sparse = [Solved("a", 0.5, 1), Solved("b", 0.5, 1), Solved("c", 0.5, 10)];
+        CircuitSize[] dense = [Solved("a", 0.5, 8), Solved("b", 0.5, 2), Solved("c", 0.5, 10)];
+
+        EdgeComparison comparison = EdgeComparison.Of([(1, sparse, dense), (2, [sparse[0]], [dense[0]])], ["c", "not there"], 100, 1);
+
+        Assert.Equal(Math.Pow(8 * 8 * 2, 1.0 / 4), comparison.Overall!.Ratio.Ratio, 1e-9); // four pairs, two of them of a
+        Assert.Equal(Math.Pow(8 * 2, 1.0 / 3), comparison.Overall.OverTasks.Ratio, 1e-9);
+        Assert.Equal(4, comparison.WithoutLastTokenTasks!.OverTasks.Ratio, 1e-9); // sqrt(8 * 2)
+        Assert.Equal(2, comparison.WithoutLastTokenTasks.Tasks);
+        Assert.Equal(
+            Math.Log(4) + (12.706205 * Math.Log(8.0 / 2) / 2), // t(1) = 12.706205
+            Math.Log(comparison.WithoutLastTokenTasks.OverTasks.High!.Value),
+            1e-5
+        );
+        Assert.Equal(["c", "not there"], comparison.LastTokenTasks);
+        Assert.Null(EdgeComparison.Of([(1, [sparse[2]], [dense[2]])], ["c"], 100, 1).WithoutLastTokenTasks);
     }
 
     [Fact]
@@ -58,7 +79,7 @@ public class EdgeComparisonTests
             Failed("skipped", 0.5, PruningStatus.Skipped),
         ];
 
-        EdgeComparison comparison = EdgeComparison.Of([(7, sparse, dense)], 100, 1);
+        EdgeComparison comparison = EdgeComparison.Of([(7, sparse, dense)], [], 100, 1);
 
         Assert.Equal(
             [ComparisonStatus.OnlySubject, ComparisonStatus.NothingToFind, ComparisonStatus.Neither, ComparisonStatus.Neither],
@@ -72,7 +93,7 @@ public class EdgeComparisonTests
     [Fact]
     public void ACircuitWithoutEdgesCountsAsOneEdge()
     {
-        EdgeComparison comparison = EdgeComparison.Of([(1, [Solved("a", 0.5, 0)], [Solved("a", 0.5, 10)])], 100, 1);
+        EdgeComparison comparison = EdgeComparison.Of([(1, [Solved("a", 0.5, 0)], [Solved("a", 0.5, 10)])], [], 100, 1);
 
         Assert.Equal(10, comparison.Overall!.Ratio.Ratio, 1e-9);
     }

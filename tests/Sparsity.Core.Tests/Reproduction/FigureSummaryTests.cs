@@ -35,13 +35,20 @@ public class FigureSummaryTests
             Plan(Figure.SizeVsLoss),
             [sparse, narrow, wide],
             [Circuits(sparse, 10), Circuits(narrow, 100), Circuits(wide, 1600)],
-            [match]
+            [match],
+            ["a"]
         );
 
         Assert.Equal(1, match.RelativeLoss, 1e-12);
         Assert.Equal(80, result.Comparison!.Overall!.Ratio.Ratio, 1e-9); // 100 * 16^(3/4) over 10
         Assert.Contains("80.0 times as many edges", result.Headline, StringComparison.Ordinal);
         Assert.Contains("1 interpolated between two widths", result.Headline, StringComparison.Ordinal);
+        Assert.Contains(
+            "Each task counted once: 80.0 times (one task, which gives no interval)",
+            result.Headline,
+            StringComparison.Ordinal
+        );
+        Assert.Contains("The last token decides all of these tasks.", result.Headline, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -60,11 +67,69 @@ public class FigureSummaryTests
                 Circuits(first, PruningMethod.Attribution, 20),
                 Circuits(second, PruningMethod.Mask, 5),
                 Circuits(second, PruningMethod.Attribution, 40),
-            ]
+            ],
+            ["b"]
         );
 
         Assert.Equal(4, result.Comparison!.Overall!.Ratio.Ratio, 1e-9); // sqrt(2 * 8)
         Assert.Equal(2, result.Comparison.Overall.Ratio.Cells);
+        Assert.Contains("The last token decides none of these tasks.", result.Headline, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void ThreeRatiosStandInTheHeadline()
+    {
+        MeasuredModel model = Model(64, 0.125, 1, 2);
+        ModelCircuits Circuits(PruningMethod method, double[] edges) =>
+            new(model.Name, 1, method, [.. edges.Select((count, i) => Solved($"{"abc"[i]}", 0.5, count))]);
+
+        FigureResult result = FigureSummary.PruningBaseline(
+            Plan(Figure.PruningBaseline),
+            [model],
+            [Circuits(PruningMethod.Mask, [1, 1, 10]), Circuits(PruningMethod.Attribution, [8, 16, 10])],
+            ["c"]
+        );
+
+        // Of ln 8, ln 16 and 0: mean 1.6174, deviation 1.4429, t(2) = 4.3027. Without c: mean of ln 8 and ln 16, t(1) = 12.7062.
+        Assert.Contains(
+            "5.0 times as many edges as those found by trained masks (bootstrap interval ",
+            result.Headline,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "Each task counted once: 5.0 times (3 tasks, 95 % t-interval 0.1 to 181.6).",
+            result.Headline,
+            StringComparison.Ordinal
+        );
+        Assert.Contains(
+            "Without c, which the last token decides: 11.3 times (2 tasks, 95 % t-interval 0.1 to 924.9).",
+            result.Headline,
+            StringComparison.Ordinal
+        );
+    }
+
+    [Fact]
+    public void TokensAreCountedAsWorseOnlyWhereTheyAreCommonAndEveryPairAgrees()
+    {
+        var match = new DenseMatch(1, "s", MatchKind.Matched, ["d"], 0, 1, ["d"]);
+        FigureResult result = FigureSummary.TokenLosses(
+            Plan(Figure.TokenLosses),
+            [],
+            [match],
+            [
+                new TokenLoss(1, "'a'", 60, 2, 1, 0.5, 1.5),
+                new TokenLoss(2, "'b'", 40, 1, 2, -2, -0.1),
+                new TokenLoss(3, "'c'", 30, 2, 1, -0.1, 2),
+                new TokenLoss(4, "'d'", 19, 9, 1, 8, 8),
+            ]
+        );
+
+        Assert.StartsWith(
+            "Of 3 tokens that occur at least 20 times, every sparse model predicts 1 worse than its dense partner and 1 better; mean loss "
+                + "over all places 2.624 and 1.268 nats. Most is lost at 'd': 9.00 against 1.00 nats, 19 times.",
+            result.Headline,
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]

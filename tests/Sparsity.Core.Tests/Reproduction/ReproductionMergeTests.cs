@@ -178,7 +178,7 @@ public sealed class ReproductionMergeTests : IDisposable
 
         ReproductionMerge.Finish(
             folder,
-            figure,
+            figure.Name(),
             new FinishedStages(models, figure == Figure.Necessity ? [.. models.Select(model => model + "-mask")] : [])
         );
         return folder;
