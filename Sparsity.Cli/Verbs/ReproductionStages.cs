@@ -157,7 +157,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, Reproduct
 
             Terminal.Line($"corpus and tokenizer");
             CorpusVerb.WriteSynthetic(partial, plan.Megabytes, plan.Seed);
-            DataFolder.Tokenize(partial, null, plan.Vocabulary);
+            DataFolder.Tokenize(partial, null, plan.Vocabulary, separateBrackets: true);
             Directory.Move(partial, directory);
         }
 
