@@ -83,7 +83,7 @@ internal sealed class CorpusVerb : Verb
             DataFolder data = DataFolder.Tokenize(Out, tokenizer, Vocabulary, SeparateBrackets, stop);
             Terminal.Line(
                 $"{Out}: {data.Training.Length} training and {data.Validation.Length} validation tokens, vocabulary "
-                    + $"{data.Tokenizer.VocabularySize}"
+                    + $"{data.Tokenizer.VocabularySize}{(SeparateBrackets ? ", brackets separate" : "")}"
             );
             return 0;
         }

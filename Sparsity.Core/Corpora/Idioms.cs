@@ -116,6 +116,9 @@ internal static class Idioms
         for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n} += {i1}
         for «{i1}, {n1}¦{n1}» in «enumerate¦range»({n2}):\n    {f}({n1})
         for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n} = {i1}
+        for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {f}({i1})
+        for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n} = {f}({i1})
+        for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n}.{f}({i1})
         {n} = [{i1} for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2})]
         return [{i1} for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2})]
         {n} += [{i1} for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2})]
@@ -203,14 +206,14 @@ internal static class Idioms
     /// <summary>The groups of body statements with their shares; the numbers are relative.</summary>
     internal static readonly (int Weight, Pattern[] Patterns)[] Groups =
     [
-        (60, Quotes),
-        (48, Lists),
+        (48, Quotes),
+        (90, Lists),
         (10, Containers),
-        (22, SetOrString),
+        (26, SetOrString),
         (26, Branches),
-        (22, Loops),
+        (38, Loops),
         (14, Files),
-        (14, Strings),
+        (16, Strings),
         (14, Swaps),
         (8, Plain),
     ];

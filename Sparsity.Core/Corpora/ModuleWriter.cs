@@ -58,6 +58,8 @@ internal sealed class ModuleWriter(SlotFiller filler)
         while {n1}:
         for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):
         for «{i1}, {n1}¦{n1}» in «enumerate¦range»({n2}):
+        for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):
+        for «{i1}, {n1}¦{n1}» in «enumerate¦range»({n2}):
         if {n1} == True:
         """
     );

@@ -141,7 +141,7 @@ internal sealed class SlotFiller(RandomSource random)
     private string MixedContent()
     {
         bool names = Random.NextInt(3) == 0;
-        string next = Random.NextInt(5) == 0 ? ",\n        " : ", ";
+        string next = Random.NextInt(8) == 0 ? ",\n        " : ", ";
         string a = Elements(),
             b = Elements(),
             c = Elements();
@@ -158,6 +158,7 @@ internal sealed class SlotFiller(RandomSource random)
         };
         return $"{outer}{VariantMark}{inner}";
 
-        string Elements() => string.Join(", ", Enumerable.Range(0, 1 + Random.NextInt(3)).Select(_ => Element(names)));
+        string Elements() =>
+            string.Join(", ", Enumerable.Range(0, Math.Min(1 + Random.NextInt(3), 1 + Random.NextInt(3))).Select(_ => Element(names)));
     }
 }

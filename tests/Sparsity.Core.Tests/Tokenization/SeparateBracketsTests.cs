@@ -20,6 +20,7 @@ public class SeparateBracketsTests
         Assert.All(joined, text => Assert.False(separate.TryGetSingleToken(text, out _), text));
         Assert.All(new[] { " [", "]]", "],", "\")", "')" }, text => Assert.True(separate.TryGetSingleToken(text, out _), text));
         Assert.Equal([" [", "[", "1", ",", " "], separate.Encode(" [[1, 2").Take(5).Select(token => separate.DecodeText([token])));
+        Assert.Equal((false, true), (usual.HasSeparateBrackets, separate.HasSeparateBrackets));
         Assert.Equal(Rows, separate.DecodeText(separate.Encode(Rows)));
 
         static string[] Texts() => [.. SyntheticTokenizers.Corpus.Take(200), .. Enumerable.Repeat(Rows, 100)];
