@@ -158,7 +158,7 @@ internal static class Idioms
         {n} = «f¦»"the {s1} is «{{{s1}}¦not set»"
         print(«f¦»"the {s1} is «{{{s1}}¦not {w}»")
         {n} = «f¦»"{w} {s1} is «{{{s1}}¦not {w}»"
-        log(«f¦»"{w} is «{{{s1}}¦not {w}», {w}")
+        log(«f¦»'{w} is «{{{s1}}¦not {w}», {w}')
         return «f¦»"{p} is «{{{s1}}¦not found»"
         {n} += «f¦»"the {s1} is «{{{s1}}¦not {w}»"
         """
@@ -207,12 +207,12 @@ internal static class Idioms
     internal static readonly (int Weight, Pattern[] Patterns)[] Groups =
     [
         (48, Quotes),
-        (90, Lists),
+        (110, Lists),
         (10, Containers),
         (26, SetOrString),
         (26, Branches),
-        (38, Loops),
-        (14, Files),
+        (40, Loops),
+        (20, Files),
         (16, Strings),
         (14, Swaps),
         (8, Plain),

@@ -49,7 +49,7 @@ internal sealed class SlotFiller(RandomSource random)
             'p' => Phrase(),
             'd' => Numbers[Random.NextInt(10)],
             'D' => Numbers[10 + Random.NextInt(Random.NextInt(3) == 0 ? 990 : 90)],
-            'e' => FlatContent(2 + Random.NextInt(7)),
+            'e' => FlatContent(2 + Random.NextInt(4)),
             'M' => MixedContent(),
             'T' => Tail(),
             'I' => Random.Pick(WordPools.Inputs),
@@ -140,7 +140,7 @@ internal sealed class SlotFiller(RandomSource random)
     /// </summary>
     private string MixedContent()
     {
-        bool names = Random.NextInt(3) == 0;
+        bool names = Random.NextInt(5) == 0;
         string next = Random.NextInt(8) == 0 ? ",\n        " : ", ";
         string a = Elements(),
             b = Elements(),
