@@ -38,6 +38,12 @@ internal sealed class CorpusVerb : Verb
     [Option("vocabulary", Default = 2048, HelpText = "Tokens of the tokenizer to train.")]
     public int Vocabulary { get; set; }
 
+    [Option(
+        "separate-brackets",
+        HelpText = "Of the tokenizer to train: opening brackets and quotes are tokens of their own, as tasks about them need."
+    )]
+    public bool SeparateBrackets { get; set; }
+
     [Option("seed", Default = 1UL, HelpText = "Seed of the generator and of the split.")]
     public ulong Seed { get; set; }
 
@@ -57,7 +63,7 @@ internal sealed class CorpusVerb : Verb
                 "out",
                 "seed",
                 .. Synthetic ? (string[])["synthetic", "megabytes"] : ["from", "column", "glob"],
-                Tokenizer is null ? "vocabulary" : "tokenizer",
+                .. Tokenizer is null ? (string[])["vocabulary", "separate-brackets"] : ["tokenizer"],
             ]
         );
 
@@ -74,10 +80,10 @@ internal sealed class CorpusVerb : Verb
                 Read(stop);
             }
 
-            DataFolder data = DataFolder.Tokenize(Out, tokenizer, Vocabulary, stop);
+            DataFolder data = DataFolder.Tokenize(Out, tokenizer, Vocabulary, SeparateBrackets, stop);
             Terminal.Line(
                 $"{Out}: {data.Training.Length} training and {data.Validation.Length} validation tokens, vocabulary "
-                    + $"{data.Tokenizer.VocabularySize}"
+                    + $"{data.Tokenizer.VocabularySize}{(SeparateBrackets ? ", brackets separate" : "")}"
             );
             return 0;
         }

@@ -57,7 +57,7 @@ internal sealed class DemoVerb : EngineVerb
         string dataPath = Path.Combine(root, "data");
         Terminal.Line($"corpus and tokenizer");
         CorpusVerb.WriteSynthetic(dataPath, 12, Seed);
-        DataFolder data = DataFolder.Tokenize(dataPath, null, Vocabulary);
+        DataFolder data = DataFolder.Tokenize(dataPath, null, Vocabulary, separateBrackets: true);
         Terminal.Line(
             $"{data.Training.Length} training tokens, {data.Validation.Length} validation tokens, vocabulary "
                 + $"{data.Tokenizer.VocabularySize}"

@@ -227,7 +227,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan
 
             Terminal.Line($"corpus and tokenizer");
             CorpusVerb.WriteSynthetic(partial, text.Megabytes, text.Seed);
-            DataFolder.Tokenize(partial, null, text.Vocabulary);
+            DataFolder.Tokenize(partial, null, text.Vocabulary, separateBrackets: true);
             Directory.Move(partial, directory);
         }
 

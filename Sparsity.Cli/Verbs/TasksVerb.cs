@@ -33,6 +33,12 @@ internal sealed class TasksVerb : ModelVerb
     public int DistractorLines { get; set; }
 
     [Option(
+        "dilute",
+        HelpText = "Makes the statement that matters longer by so many elements of a list (bracket_counting) or words (single_double_quote)."
+    )]
+    public int? Dilute { get; set; }
+
+    [Option(
         "loss",
         Default = TaskLoss.Binary,
         HelpText = "eval: binary (between the two answers) or full (the right answer among all tokens)."
@@ -48,14 +54,27 @@ internal sealed class TasksVerb : ModelVerb
             "tasks " + Action,
             Action switch
             {
-                "show" => ["pairs", "distractor-lines", "seed"],
-                "eval" => ["model", "data", "tokenizer", "loss", "pairs", "max-tokens", "distractor-lines", "seed", .. EngineFlags],
+                "show" => ["pairs", "distractor-lines", "dilute", "seed"],
+                "eval" =>
+                [
+                    "model",
+                    "data",
+                    "tokenizer",
+                    "loss",
+                    "pairs",
+                    "max-tokens",
+                    "distractor-lines",
+                    "dilute",
+                    "seed",
+                    .. EngineFlags,
+                ],
                 _ => [],
             }
         );
         RequireRange("--pairs", Pairs ?? 1, 1, 1_000_000);
         RequireRange("--max-tokens", MaxTokens, 2, 1_000_000);
         RequireRange("--distractor-lines", DistractorLines, 0, 1000);
+        RequireRange("--dilute", Dilute ?? 0, 0, 1000);
         if (Action == "list" && Names.Any())
         {
             throw new BadInputException("tasks list takes no names; 'sparsity tasks show NAME' shows one.");
@@ -67,6 +86,11 @@ internal sealed class TasksVerb : ModelVerb
             throw new BadInputException(
                 $"tasks {Action} does not use --distractor-lines: the prompts of files are taken as they are. Leave it out."
             );
+        }
+
+        if (Dilute is { } pieces)
+        {
+            tasks = [.. tasks.Select(task => task.Diluted(pieces))];
         }
 
         switch (Action)

@@ -26,6 +26,9 @@ internal sealed class TokenizerVerb : Verb
     [Option("vocabulary", Default = 2048, HelpText = "train: tokens in all, from 257.")]
     public int Vocabulary { get; set; }
 
+    [Option("separate-brackets", HelpText = "train: opening brackets and quotes are tokens of their own, as tasks about them need.")]
+    public bool SeparateBrackets { get; set; }
+
     [Option(
         "format",
         Default = TokenizerFormat.HuggingFace,
@@ -48,7 +51,7 @@ internal sealed class TokenizerVerb : Verb
             "tokenizer " + Action,
             Action switch
             {
-                "train" => ["from", "vocabulary", "out"],
+                "train" => ["from", "vocabulary", "separate-brackets", "out"],
                 "import" => ["from", "out"],
                 "export" => ["from", "format", "out"],
                 "show" => ["from", "text"],
@@ -58,7 +61,7 @@ internal sealed class TokenizerVerb : Verb
         switch (Action)
         {
             case "train":
-                return Save(BytePairTrainer.Train(CorpusFolder.ReadTrain(From), Vocabulary), TokenizerFormat.Gpt2);
+                return Save(BytePairTrainer.Train(CorpusFolder.ReadTrain(From), Vocabulary, SeparateBrackets), TokenizerFormat.Gpt2);
             case "import":
                 return Save(TokenizerFolder.Load(From), TokenizerFormat.Gpt2);
             case "export":

@@ -28,7 +28,7 @@ internal static class Idioms
         """
     );
 
-    /// <summary>Flat and nested lists of the same elements.</summary>
+    /// <summary>Lists of the same elements that end in the outer list or in an inner one.</summary>
     internal static readonly Pattern[] Lists = Patterns(
         """
         {n} = [{M}«]¦]]» {T}
@@ -41,6 +41,10 @@ internal static class Idioms
         {n} = {n} or [{M}«]¦]]» {T}
         assert {n} == [{M}«]¦]]» or {n}
         {n} = [{M}«]¦]]» if {b} else []
+        {n}.{n} = [{M}«]¦]]» {T}
+        {n} = {n} + [{M}«]¦]]» {T}
+        {n1} = {n2} = [{M}«]¦]]» {T}
+        if {n} == [{M}«]¦]]» and {n}:\n    {n} = {n}
         """
     );
 
@@ -64,6 +68,12 @@ internal static class Idioms
         {n1} = «set()¦""»\n{n1}«.add(¦ += »{n2}«)¦»\n{n1}«.add(¦ += »{n}«)¦»
         {n1} = «set()¦""»\nif {n2}:\n    {n1}«.add(¦ += »{n2}«)¦»
         {n1} = «set()¦""»\n{n1}«.add(¦ += »{n2}«)¦»
+        {n1} = {n3} = «set()¦""»\nfor {n2} in {n}:\n    {n1}«.add(¦ += »{n2}«)¦»
+        {n1}, {n3} = «set()¦""», {d}\nfor {n2} in {n}:\n    {n1}«.add(¦ += »{n2}«)¦»
+        {n3}, {n1} = {d}, «set()¦""»\nwhile {n2}:\n    {n1}«.add(¦ += »{n2}«)¦»
+        current = {n3} = «set()¦""»\nfor {n2} in {n}:\n    current«.add(¦ += »{n2}«)¦»
+        current, {n3} = «set()¦""», {d}\nwhile {n2}:\n    current«.add(¦ += »{n2}«)¦»
+        {n3}, current = {d}, «set()¦""»\nfor {n2} in {n}:\n    current«.add(¦ += »{n2}«)¦»
         {n1} = «""¦set()»\n{n2} = «set()¦""»\n{n1}« += ¦.add(»{n}«¦)»\n{n2}«.add(¦ += »{n}«)¦»
         """
     );
@@ -82,10 +92,19 @@ internal static class Idioms
         if {b}:\n    «if ¦»{n1} «==¦=» {d}«:\n        {f}({n})¦\n    {f}({n})»
         «if ¦»{n1} =«=¦» True«:\n    {n} = {d}¦\n{n} = {d}»
         «if ¦»{n1} =«=¦» True«:\n    {f}({n})¦\n{f}({n})»
+        «if ¦»{n1}.{s1} «==¦=» {d}«:\n    {f}({n})¦\n{f}({n})»
+        «if ¦»{n1}.{s1}.{s2} «==¦=» {n2}«:\n    {f}({n})¦\n{f}({n})»
+        «if {n1} and {n2} ==¦{n1}, {n2} =» {n3}«:\n    {f}({n})¦\n{f}({n})»
+        «if {n1}.{s1} ==¦{n1}.{s1} =» True«:\n    {f}({n})¦\n{f}({n})»
+        «if {n1} or {n2}¦{n1} = {n2}» == True«:\n    {f}({n})¦\n{f}({n})»
+        «if {n1} and {n2}¦{n1} = {n2}» is True«:\n    {f}({n})¦\n{f}({n})»
         if {n1}:\n    {n2} = {d}
         {n2} = {d} if {n1} else {n}
         «{n3} = {n2} ¦»if {n1}« else {d}¦:\n    {n3} = {n2}»
         «return {n2} ¦»if {n1}« else {d}¦:\n    return {n2}»
+        «{n3} = {n2} ¦»if {n1}.{s1}« else {d}¦:\n    {n3} = {n2}»
+        «return {n2} ¦»if not {n1}« else {d}¦:\n    return {n2}»
+        «{n3} += {n2} ¦»if {n1} and {n4}« else {d}¦:\n    {n3} += {n2}»
         """
     );
 
@@ -97,8 +116,22 @@ internal static class Idioms
         for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n} += {i1}
         for «{i1}, {n1}¦{n1}» in «enumerate¦range»({n2}):\n    {f}({n1})
         for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n} = {i1}
+        for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {f}({i1})
+        for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n} = {f}({i1})
+        for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):\n    {n}.{f}({i1})
+        {n} = [{i1} for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2})]
+        return [{i1} for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2})]
+        {n} += [{i1} for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2})]
+        «for {n1}, {n2} in {n3}¦while {n1} and {n2}»:\n    {n} = {f}({n1})
+        «for¦while» {n1}.{s1}« in {n2}¦»:\n    {n} = {f}({n1})
+        «{n} = [{n1} for {n1} in {n2}]¦while not {n1}:\n    {n} = {f}({n1})»
+        for {n1} in {f}({n2}):\n    {n} += {n1}
+        for {n1} in {n2}.{s1}:\n    {n} += {n1}
         for {n1} in {n2}:\n    for {n3} in {n1}:\n        {n} += {n3}
         «while¦return» True«:\n    {f}({n})\n    break¦»
+        «while¦return» {n1} == True«:\n    {f}({n})\n    break¦»
+        «while¦return» {n1} or True«:\n    {f}({n})\n    break¦»
+        «while¦return» {n1} is True«:\n    {f}({n})\n    break¦»
         while True:\n    {n1} = {f}({n})\n    if {n1}:\n        break
         if {b}:\n    return True\n{n} = {d}
         """
@@ -112,6 +145,11 @@ internal static class Idioms
         {h1} = open(«{I1}, 'r'¦{O1}, 'w'»)\n{n} = {h1}.«read()¦write({n2})»
         {h1} = open({I1}, 'r')\n«with {h1} as {h2}¦{h2} = {h1}»«:\n    {n} = {h2}.read()¦\n{n} = {h2}.read()»
         {h1} = open({n2})\n«with {h1} as {h3}¦{h3} = {h1}»«:\n    {f}({h3})¦\n{f}({h3})»
+        {h1} = open({n2})\n«with {n1}.{h1} as {h3}¦{h3} = {n1}.{h1}»«:\n    {f}({h3})¦\n{f}({h3})»
+        {h1} = open({n2})\n«with {n1} or {h1} as {h3}¦{h3} = {n1} or {h1}»«:\n    {f}({h3})¦\n{f}({h3})»
+        {h1} = open({n2})\n«with {n1} as {h2}, {h1} as {h3}¦{h2} = {n1}, {h1}»«:\n    {f}({h2})¦\n{f}({h2})»
+        {n}.{n} = open(«{I1}, 'r'¦{O1}, 'w'»)
+        return open(«{I1}, 'r'¦{O1}, 'w'»)
         """
     );
 
@@ -120,8 +158,9 @@ internal static class Idioms
         {n} = «f¦»"the {s1} is «{{{s1}}¦not set»"
         print(«f¦»"the {s1} is «{{{s1}}¦not {w}»")
         {n} = «f¦»"{w} {s1} is «{{{s1}}¦not {w}»"
-        log(«f¦»"{w} is «{{{s1}}¦not {w}», {w}")
+        log(«f¦»'{w} is «{{{s1}}¦not {w}», {w}')
         return «f¦»"{p} is «{{{s1}}¦not found»"
+        {n} += «f¦»"the {s1} is «{{{s1}}¦not {w}»"
         """
     );
 
@@ -129,7 +168,15 @@ internal static class Idioms
         """
         {s1}, {s2} = {s2}, {s1}
         if {s1} > {s2}:\n    {s1}, {s2} = {s2}, {s1}
+        {s1}, {s2}, {s3} = {s2}, {s1}, {s3}
+        ({s1}, {s2}) = {s2}, {s1}
         {n} = lambda {s1}: {s1} + {d}
+        return lambda {s1}: {s1} + {d}
+        {n}.{n} = lambda {s1}: {s1} + {d}
+        {n} = {f}({n}, lambda {s1}: {s1} + {d})
+        async def {s1}({s2}):\n    return {s2} + {d}
+        @{f}\ndef {s1}({s2}):\n    return {s2} + {d}
+        @{f}\nasync def {s1}({s2}):\n    return {s2} + {d}
         {n} = sorted({n}, key=lambda {s1}: {s1}.{s2})
         {n} = map(lambda {s1}, {s2}: {s1} + {s2}, {n})
         def {s1}({s2}):\n    return {s2} + {d}
@@ -159,15 +206,15 @@ internal static class Idioms
     /// <summary>The groups of body statements with their shares; the numbers are relative.</summary>
     internal static readonly (int Weight, Pattern[] Patterns)[] Groups =
     [
-        (102, Quotes),
-        (28, Lists),
-        (8, Containers),
-        (19, SetOrString),
-        (14, Branches),
-        (10, Loops),
-        (8, Files),
-        (12, Strings),
-        (7, Swaps),
+        (48, Quotes),
+        (110, Lists),
+        (10, Containers),
+        (26, SetOrString),
+        (26, Branches),
+        (40, Loops),
+        (20, Files),
+        (16, Strings),
+        (14, Swaps),
         (8, Plain),
     ];
 

@@ -20,6 +20,8 @@ internal sealed class ModuleWriter(SlotFiller filler)
         def {f}({n1}«¦=None», {n2}«¦=None»):
         def {f}({n1}«¦=None», {n2}«¦=None», {n3}«¦=None»):
         def {f}({n1}«¦=None», {n2}«¦=None», {n3}«¦=None», {n4}«¦=None»):
+        def {f}(*{n5}, {n1}«¦=None», {n2}«¦=None»):
+        def {f}(*{n5}, {n1}«¦=None», {n2}«¦=None», {n3}«¦=None»):
         def {f}({n1}):
         def {f}():
         """
@@ -29,6 +31,7 @@ internal sealed class ModuleWriter(SlotFiller filler)
         """
         def {f}(self, {n1}«¦=None», {n2}«¦=None»):
         def {f}(self, {n1}«¦=None», {n2}«¦=None», {n3}«¦=None»):
+        def {f}(self, *{n5}, {n1}«¦=None», {n2}«¦=None»):
         def {f}(self, {n1}):
         def {f}(self):
         """
@@ -40,6 +43,9 @@ internal sealed class ModuleWriter(SlotFiller filler)
         class {C}:\n    def __init__(self, {s1}, {s2}, {s3}, {s4}):\n        self.{s1} = {s1}\n        self.{s2} = {s2}\n        self.{s3} = {s3}\n        self.{s4} = {s4}
         class {C}({C}):\n    def __init__(self, {s1}, {s2}, {s3}, {s4}, {s5}):\n        self.{s1} = {s1}\n        self.{s2} = {s2}\n        self.{s3} = {s3}\n        self.{s4} = {s4}\n        self.{s5} = {s5}
         class {C}({C}):\n    def __init__(self, {s1}, {s2}):\n        self.{s1} = {s1}\n        self.{s2} = {s2}\n        self.{s3} = {d}
+        class {C}:\n    def __init__(self, {s1}, {s2}):\n        self.{s1} = {d} + {s1}\n        self.{s2} = {d} + {s2}
+        class {C}:\n    def __init__(self, {s1}, {s2}):\n        self.{s1} = not {s1}\n        self.{s2} = not {s2}
+        class {C}:\n    def __init__(self, {s1}, {s2}):\n        self.{s3}.{s1} = {s1}\n        self.{s3}.{s2} = {s2}
         """
     );
 
@@ -47,7 +53,11 @@ internal sealed class ModuleWriter(SlotFiller filler)
         """
         if {b}:
         for {n1} in {n2}:
+        for {n1} in {f}({n2}):
+        for {n1} in {n2}.{s1}:
         while {n1}:
+        for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):
+        for «{i1}, {n1}¦{n1}» in «enumerate¦range»({n2}):
         for «{i1}, {n1}¦{i1}» in «enumerate¦range»({n2}):
         for «{i1}, {n1}¦{n1}» in «enumerate¦range»({n2}):
         if {n1} == True:

@@ -7,7 +7,7 @@ namespace Sparsity.Core.Corpora;
 /// Fills the slots of a <see cref="Pattern"/>. Names are drawn mostly from a few that belong to the scope, as in a real function.
 /// </summary>
 /// <remarks> n name; s common single word; f function name; C class name; w word of prose; p phrase of 1-4 words; d small number; D larger
-/// number; e flat list content; M list content, flat or nested by variant; T what follows a closing and a space; I, O names of files read
+/// number; e flat list content; M list content that ends at depth 1 or 2 by variant; T what follows a closing and a space; I, O names of files read
 /// and written; m module; i loop variable; b plain condition.
 /// </remarks>
 internal sealed class SlotFiller(RandomSource random)
@@ -49,7 +49,7 @@ internal sealed class SlotFiller(RandomSource random)
             'p' => Phrase(),
             'd' => Numbers[Random.NextInt(10)],
             'D' => Numbers[10 + Random.NextInt(Random.NextInt(3) == 0 ? 990 : 90)],
-            'e' => FlatContent(2 + Random.NextInt(7)),
+            'e' => FlatContent(2 + Random.NextInt(4)),
             'M' => MixedContent(),
             'T' => Tail(),
             'I' => Random.Pick(WordPools.Inputs),
@@ -134,29 +134,31 @@ internal sealed class SlotFiller(RandomSource random)
         names ? WordPools.Skewed(Random, WordPools.Nouns) : Numbers[Random.NextInt(Random.NextInt(4) == 0 ? 100 : 10)];
 
     /// <summary>
-    /// Equal elements, flat in variant 0 ("3, 1, 4") and in inner lists of 1-4 in variant 1 ("[3, 1], [4"), without the outer brackets and
-    /// without the closing.
+    /// Equal elements, without the outer brackets and without the closing: variant 0 ends in the outer list, variant 1 in an inner one. Which
+    /// it is takes counting: inner lists may be closed before, stand after other elements, hold a third level, or stand on lines of their
+    /// own.
     /// </summary>
     private string MixedContent()
     {
-        bool names = Random.NextInt(3) == 0;
-        int inner = 1 + Random.NextInt(4);
-        bool equalLengths = Random.NextBool();
-        int length = 1 + Random.NextInt(inner > 2 ? 3 : 4);
-        var nested = new StringBuilder("[");
-        _text.Clear();
-        for (int group = 0; group < inner; group++)
+        bool names = Random.NextInt(5) == 0;
+        string next = Random.NextInt(8) == 0 ? ",\n        " : ", ";
+        string a = Elements(),
+            b = Elements(),
+            c = Elements();
+        (string outer, string inner) = Random.NextInt(8) switch
         {
-            nested.Append(group == 0 ? "" : "], [");
-            int count = equalLengths ? length : 1 + Random.NextInt(inner > 2 ? 3 : 4);
-            for (int i = 0; i < count; i++)
-            {
-                string element = Element(names);
-                nested.Append(i == 0 ? "" : ", ").Append(element);
-                _text.Append(_text.Length == 0 ? "" : ", ").Append(element);
-            }
-        }
+            0 => (a, $"[{a}"),
+            1 => ($"{a}{next}{b}", $"[{a}]{next}[{b}"),
+            2 => ($"{a}{next}{b}{next}{c}", $"[{a}]{next}[{b}]{next}[{c}"),
+            3 => ($"{a}{next}{b}", $"{a}{next}[{b}"),
+            4 => ($"[{a}]{next}{b}", $"{a}{next}[{b}"),
+            5 => ($"[{a}]{next}{b}", $"[{a}{next}{b}"),
+            6 => ($"[{a}]{next}[{b}]{next}{c}", $"[{a}]{next}[{b}{next}{c}"),
+            _ => ($"[[{a}], {b}]{next}{c}", $"[[{a}], {b}{next}{c}"),
+        };
+        return $"{outer}{VariantMark}{inner}";
 
-        return _text.Append(VariantMark).Append(nested).ToString();
+        string Elements() =>
+            string.Join(", ", Enumerable.Range(0, Math.Min(1 + Random.NextInt(3), 1 + Random.NextInt(3))).Select(_ => Element(names)));
     }
 }

@@ -58,10 +58,17 @@ public sealed class DataFolder
     /// <param name="directory">A corpus folder.</param>
     /// <param name="tokenizer">The one to use; null trains one on the training text.</param>
     /// <param name="vocabularySize">Of the one to train.</param>
+    /// <param name="separateBrackets">Of the one to train: whether opening brackets and quotes are tokens of their own.</param>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
-    public static DataFolder Tokenize(string directory, TextTokenizer? tokenizer, int vocabularySize, CancellationToken stop = default)
+    public static DataFolder Tokenize(
+        string directory,
+        TextTokenizer? tokenizer,
+        int vocabularySize,
+        bool separateBrackets = false,
+        CancellationToken stop = default
+    )
     {
-        tokenizer ??= BytePairTrainer.Train(Texts(CorpusFolder.ReadTrain(directory)), vocabularySize, stop);
+        tokenizer ??= BytePairTrainer.Train(Texts(CorpusFolder.ReadTrain(directory)), vocabularySize, separateBrackets, stop);
         tokenizer.Save(Path.Combine(directory, "tokenizer"));
         TokenFile.Write(Path.Combine(directory, "train.bin"), tokenizer, Texts(CorpusFolder.ReadTrain(directory)));
         TokenFile.Write(Path.Combine(directory, "validation.bin"), tokenizer, Texts(CorpusFolder.ReadValidation(directory)));

@@ -1,3 +1,6 @@
+using System.Globalization;
+using Sparsity.Core.Corpora;
+
 namespace Sparsity.Core.Tasks;
 
 /// <summary>Tasks about strings, lists, dicts and sets.</summary>
@@ -34,15 +37,18 @@ internal static class ContainerTasks
             {n} += {f}(«"¦'»{p}
             while {f}(«"¦'»{p}
             {n} = not {f}(«"¦'»{p}
-            if {n}:\n    {n} = {f}(«"¦'»{p}
+            if {n}:\n    return {n} + {f}(«"¦'»{p}
             self.{n} = {f}(«"¦'»{p}
             {f}(«'¦"»{w}«'¦"»)\n{n} = {n} + {f}(«"¦'»{p}
             """,
             new AnswerPair("\")\n", "')\n")
-        ),
+        ) with
+        {
+            FurtherPiece = random => " " + random.Pick(WordPools.Prose),
+        },
         PatternTask.Create(
             "bracket_counting",
-            "a flat list closes with ], a nested one with ]]",
+            "the outer list closes with ], an inner one and the outer with ]]",
             "]",
             "]]",
             """
@@ -51,10 +57,10 @@ internal static class ContainerTasks
             {n} = [{e}] + [{M}
             {n1} = [{e}]\n{n2} = [{M}
             return [{M}
-            {n1} = «[[{e}]¦[{e}»]\n{n2} = [{M}
-            {n} = «[¦[[»{d}, {d}«] + [¦], [»{d}, {d}
-            {n} = «[¦[[»{d}, {d}, {d}«] + [¦], [»{d}
+            {n1} = [[{e}], [{e}]]\n{n2} = [{M}
             {n} = {n} or [{M}
+            {n} = {f}({n}) + [{M}
+            {n1} = [{e}]\n{n2} += [{M}
             {n} = {n} + [{M}
             def {f}({n1}):\n    {n1} = [{M}
             """,
@@ -67,27 +73,30 @@ internal static class ContainerTasks
             {n} = {d} * [{M}
             {n} = {n} and [{M}
             {n} = [{d}] + [{d}] + [{M}
-            if {b}:\n    {n} = [{M}
+            if {b}:\n    {n} = {d} + [{M}
             while {n} != [{M}
             {n1} = {n2} = [{M}
             """,
             new AnswerPair("]\n", "]]\n")
-        ),
+        ) with
+        {
+            FurtherPiece = random => $", {random.NextInt(10)}",
+        },
         PatternTask.Create(
             "set_or_string",
             "a variable that began as set() goes on with .add, one that began as \"\" with +=",
             ".add",
             " +=",
-            SetOrString("{n1}", "for {n2} in {n}:", "{n3} = {d}"),
-            SetOrString("{n1}", "while {n2}:", "{n3} = {f}({n2})")
+            SetOrString("{n1}", ["{0} = {1}", "{0} = {{n6}} = {1}"], "for {n2} in {n}:", "{n3} = {d}"),
+            SetOrString("{n1}", ["{0}, {{n6}} = {1}, {{d}}", "{{n6}}, {0} = {{d}}, {1}"], "while {n2}:", "{n3} = {f}({n2})")
         ),
         PatternTask.Create(
             "set_or_string_fixedvarname",
             "as set_or_string, the variable always named current",
             ".add",
             " +=",
-            SetOrString("current", "for {n2} in {n}:", "{n3} = {d}"),
-            SetOrString("current", "while {n2}:", "{n3} = {f}({n2})")
+            SetOrString("current", ["{0} = {1}", "{0} = {{n6}} = {1}"], "for {n2} in {n}:", "{n3} = {d}"),
+            SetOrString("current", ["{0}, {{n6}} = {1}, {{d}}", "{{n6}}, {0} = {{d}}, {1}"], "while {n2}:", "{n3} = {f}({n2})")
         ),
         PatternTask.Create(
             "bracket_brace",
@@ -102,7 +111,7 @@ internal static class ContainerTasks
             {n} = «[¦{{»{n}«, ¦: »{d}, {n}«, ¦: »{d}, {n}
             {n} = {d}\n{n} = «[¦{{»{d1}«, ¦: »{d2}, {d3}
             {n} = [{e}]\n{n} = «[¦{{»{d1}«, ¦: »{d2}, {d3}
-            {n} = {f}({n})\n{n} = «[¦{{»{n}«, ¦: »{n}, {n}
+            {n} = {f}(«[¦{{»{n}«, ¦: »{n}, {n}
             def {f}({n1}):\n    {n} = «[¦{{»{n}«, ¦: »{d}, {n}
             def {f}({n1}):\n    {n} = «[¦{{»{d1}«, ¦: »{d2}, {d3}
             """,
@@ -116,23 +125,31 @@ internal static class ContainerTasks
             {n1} = {n2} = «[¦{{»{d1}«, ¦: »{d2}, {d3}
             if {n} == «[¦{{»{n}«, ¦: »{n}, {n}
             {n} = {n} or «[¦{{»{n}«, ¦: »{d}, {n}
-            if {b}:\n    {n} = «[¦{{»{d1}«, ¦: »{d2}, {d3}
+            if {b}:\n    return «[¦{{»{d1}«, ¦: »{d2}, {d3}
             """
         ),
     ];
 
-    /// <summary>Ten shapes around one kind of loop and one kind of statement between.</summary>
-    private static string SetOrString(string variable, string loop, string between) =>
-        $$"""
-            {{variable}} = «set()¦""»\n{{loop}}\n    {{variable}}
-            {{variable}} = «set()¦""»\n{{between}}\n{{loop}}\n    {{variable}}
-            {{variable}} = «set()¦""»\n{{loop}}\n    {{between}}\n    {{variable}}
-            {{variable}} = «set()¦""»\n{{loop}}\n    if {n2}:\n        {{variable}}
-            {{variable}} = «set()¦""»\n{{loop}}\n    if {n2} > {d}:\n        {{variable}}
-            {{variable}} = «set()¦""»\n{n5} = «""¦set()»\n{{loop}}\n    {{variable}}
-            {n5} = «""¦set()»\n{{variable}} = «set()¦""»\n{{loop}}\n    {{variable}}
-            {n5} = «set()¦""»\n{{variable}} = «set()¦""»\n{{loop}}\n    {{variable}}
-            {{variable}} = «set()¦""»\n# {p}\n{{loop}}\n    {{variable}}
-            def {f}({n4}):\n    {{variable}} = «set()¦""»\n    {{loop}}\n        {{variable}}
-            """;
+    /// <summary>Ten surroundings of each way to begin the variable, with one kind of loop and one kind of statement between.</summary>
+    /// <param name="beginnings">Formats of the variable and its value.</param>
+    private static string SetOrString(string variable, string[] beginnings, string loop, string between) =>
+        string.Join(
+            '\n',
+            beginnings.Select(beginning =>
+            {
+                string begins = string.Format(CultureInfo.InvariantCulture, beginning, variable, "«set()¦\"\"»");
+                return $$"""
+                    {{begins}}\n{{loop}}\n    {{variable}}
+                    {{begins}}\n{{between}}\n{{loop}}\n    {{variable}}
+                    {{begins}}\n{{loop}}\n    {{between}}\n    {{variable}}
+                    {{begins}}\n{{loop}}\n    if {n2}:\n        {{variable}}
+                    {{begins}}\n{{loop}}\n    if {n2} > {d}:\n        {{variable}}
+                    {{begins}}\n{n5} = «""¦set()»\n{{loop}}\n    {{variable}}
+                    {n5} = «""¦set()»\n{{begins}}\n{{loop}}\n    {{variable}}
+                    {n5} = «set()¦""»\n{{begins}}\n{{loop}}\n    {{variable}}
+                    {{begins}}\n# {p}\n{{loop}}\n    {{variable}}
+                    def {f}({n4}):\n    {{begins}}\n    {{loop}}\n        {{variable}}
+                    """;
+            })
+        );
 }

@@ -36,12 +36,49 @@ public sealed record PromptTask(
     /// </summary>
     public bool IsPaired { get; init; } = true;
 
+    /// <summary>
+    /// Draws a piece of text by which a prompt's statement can go on while the same answer stays right, such as one more element of a list;
+    /// null where there is none.
+    /// </summary>
+    internal Func<RandomSource, string>? FurtherPiece { get; init; }
+
     /// <summary>The templates of one split.</summary>
     public IReadOnlyList<PromptTemplate> Templates(TaskSplit split) => split == TaskSplit.Train ? TrainTemplates : TestTemplates;
 
     /// <summary>A pair of the split, its template drawn too.</summary>
     public PromptPair Draw(TaskSplit split, RandomSource random, int distractorLines = UsualDistractorLines) =>
         random.Pick(Templates(split))(random, distractorLines);
+
+    /// <summary>
+    /// The same task, every prompt longer by so many elements or words of the statement that decides: what decides becomes a smaller share of
+    /// what a head averages over, as in the paper's attack on its circuit for brackets.
+    /// </summary>
+    /// <exception cref="BadInputException">The statements of this task cannot go on.</exception>
+    public PromptTask Diluted(int pieces)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(pieces);
+        if (FurtherPiece is not { } piece)
+        {
+            IEnumerable<string> others = TaskCatalogue.All.Where(task => task.FurtherPiece is not null).Select(task => task.Name);
+            throw new BadInputException(
+                $"{Name} cannot be diluted: its statements cannot go on before the answer. Those of {string.Join(" and ", others)} can."
+            );
+        }
+
+        return this with
+        {
+            TrainTemplates = [.. TrainTemplates.Select(Longer)],
+            TestTemplates = [.. TestTemplates.Select(Longer)],
+        };
+
+        PromptTemplate Longer(PromptTemplate template) =>
+            (random, distractorLines) =>
+            {
+                PromptPair pair = template(random, distractorLines);
+                string more = string.Concat(Enumerable.Range(0, pieces).Select(_ => piece(random)));
+                return pair with { First = pair.First + more, Second = pair.Second + more };
+            };
+    }
 
     /// <summary>A task of the user's own, from a JSON file.</summary>
     /// <exception cref="BadInputException">The file is missing, is not such a file, or has a prompt in both splits.</exception>

@@ -15,9 +15,12 @@ internal static class BytePairFiles
     public const string MergesName = "vocab.bpe";
     private const string VersionLine = "#version: 0.2";
 
+    /// <summary>Behind the version; for readers only, since the merges show it.</summary>
+    private const string SeparateBracketsNote = ", separate brackets";
+
     public static void Save(BytePairTokenizer tokenizer, string directory)
     {
-        var merges = new StringBuilder(VersionLine).Append('\n');
+        var merges = new StringBuilder(VersionLine).Append(tokenizer.HasSeparateBrackets ? SeparateBracketsNote : "").Append('\n');
         foreach ((int left, int right) in tokenizer.Merges)
         {
             merges

@@ -74,6 +74,9 @@ internal sealed class BytePairTokenizer : TextTokenizer
     /// <summary>The two parts of token 256 + i, at i.</summary>
     public IReadOnlyList<(int Left, int Right)> Merges { get; }
 
+    /// <summary>Whether opening brackets and quotes are tokens of their own, as <see cref="BytePairTrainer"/> can make them.</summary>
+    public bool HasSeparateBrackets => Array.TrueForAll(_tokens, token => BytePairTrainer.KeepsBracketsSeparate(token));
+
     /// <summary>SHA-256 of the vocabulary, as 64 lower-case hexadecimal digits: equal if and only if text gets the same ids.</summary>
     public override string Fingerprint => _fingerprint.Value;
 

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -9,6 +10,12 @@ namespace Sparsity.Core.Tokenization;
 /// left id comes first, then the lower right id. A pair whose bytes are a token already merges into that token without making another. The
 /// result depends on the texts alone, not on their order.
 /// </summary>
+/// <remarks>
+/// With separate brackets, every token that holds a bracket or a quote (<c>()[]{}"'`</c>) is one of them alone, with or without a space
+/// before it, or a run of closing brackets, with or without a quote before it and a comma after it. Thus <c>[[</c>, <c>("</c> and
+/// <c>"name</c> are no tokens. <c>]]</c> and <c>")</c>, which tasks answer with, may be, and so may <c>],</c>, after which a list goes on:
+/// else the end of every inner list would look like that of the whole.
+/// </remarks>
 internal static class BytePairTrainer
 {
     /// <summary>The 256 bytes and the end of text.</summary>
@@ -17,11 +24,21 @@ internal static class BytePairTrainer
     /// <summary>Token files store 16 bits per id.</summary>
     public const int MaximumVocabulary = 65_536;
 
+    private static readonly SearchValues<byte> Brackets = SearchValues.Create("()[]{}\"'`"u8);
+    private static readonly SearchValues<byte> Quotes = SearchValues.Create("\"'`"u8);
+    private static readonly SearchValues<byte> ClosingBrackets = SearchValues.Create(")]}"u8);
+
     /// <param name="documents">The texts to learn from.</param>
     /// <param name="vocabularySize">Number of ids wanted, the 256 bytes and the end of text included; 257 to 65536.</param>
+    /// <param name="separateBrackets">Whether opening brackets and quotes are tokens of their own.</param>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
     /// <exception cref="BadInputException">The size is out of range, or the texts have too few pairs that occur at least twice.</exception>
-    public static BytePairTokenizer Train(IEnumerable<string> documents, int vocabularySize = 2048, CancellationToken stop = default)
+    public static BytePairTokenizer Train(
+        IEnumerable<string> documents,
+        int vocabularySize = 2048,
+        bool separateBrackets = false,
+        CancellationToken stop = default
+    )
     {
         ArgumentNullException.ThrowIfNull(documents);
         if (vocabularySize is < MinimumVocabulary or > MaximumVocabulary)
@@ -47,13 +64,14 @@ internal static class BytePairTrainer
             {
                 int possible = tokens.Count + 1;
                 throw new BadInputException(
-                    $"The texts support a vocabulary of at most {possible} tokens, not {vocabularySize}: no further pair occurs "
-                        + $"twice. Give more text or ask for at most {possible}."
+                    $"The texts support a vocabulary of at most {possible} tokens, not {vocabularySize}: no further pair"
+                        + $"{(separateBrackets ? " that keeps brackets separate" : "")} occurs twice. Give more text or ask for at most "
+                        + $"{possible}."
                 );
             }
 
             byte[] whole = [.. tokens[left], .. tokens[right]];
-            if (whole.Length > BytePairTokenizer.MaximumTokenBytes)
+            if (whole.Length > BytePairTokenizer.MaximumTokenBytes || (separateBrackets && !KeepsBracketsSeparate(whole)))
             {
                 continue;
             }
@@ -70,6 +88,24 @@ internal static class BytePairTrainer
         }
 
         return new BytePairTokenizer([.. tokens], [.. merges]);
+    }
+
+    /// <summary>Whether a token with these bytes may be made where brackets are separate.</summary>
+    internal static bool KeepsBracketsSeparate(ReadOnlySpan<byte> token)
+    {
+        if (!token.ContainsAny(Brackets))
+        {
+            return true;
+        }
+
+        if (token.Length == 2 && token[0] == (byte)' ')
+        {
+            return true;
+        }
+
+        ReadOnlySpan<byte> closing = Quotes.Contains(token[0]) ? token[1..] : token;
+        closing = closing.EndsWith(","u8) ? closing[..^1] : closing;
+        return token.Length == 1 || (closing.Length > 0 && !closing.ContainsAnyExcept(ClosingBrackets));
     }
 
     /// <summary>

@@ -105,6 +105,10 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("takes no names", "tasks", "list", "single_double_quote")]
     [InlineData("does not use --megabytes", "corpus", "--from", "x", "--megabytes", "3", "--out", "y")]
     [InlineData("does not use --vocabulary", "corpus", "--from", "x", "--tokenizer", "t", "--vocabulary", "300", "--out", "y")]
+    [InlineData("does not use --separate-brackets", "corpus", "--from", "x", "--tokenizer", "t", "--separate-brackets", "--out", "y")]
+    [InlineData("does not use --dilute", "tasks", "list", "--dilute", "3")]
+    [InlineData("for_while cannot be diluted", "tasks", "show", "for_while", "--dilute", "3")]
+    [InlineData("--dilute is -1", "tasks", "show", "bracket_counting", "--dilute", "-1")]
     [InlineData("does not use --text", "tokenizer", "train", "--from", "x", "--text", "y", "--out", "z")]
     [InlineData("does not use --port", "view", "--run", "x", "--html", "y", "--port", "80")]
     [InlineData("does not use --mean-batches", "trace", "--model", "m", "--ids", "[1]", "--out", "x", "--mean-batches", "3")]
@@ -206,6 +210,7 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
     )]
     [InlineData("--glob *.py chooses among the files of folders", "corpus", "--from", "CONFIG.txt", "--glob", "*.py", "--out", "OUT")]
     [InlineData("column body", "corpus", "--from", "CONFIG.txt", "--column", "body", "--out", "OUT")]
+    [InlineData("t cannot be diluted", "tasks", "show", "TASK", "--dilute", "2")]
     [InlineData("--distractor-lines: the prompts of files", "tasks", "show", "TASK", "--distractor-lines", "2")]
     public void WhatHasNoEffectIsRefused(string expected, params string[] arguments)
     {
@@ -253,6 +258,12 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
             "false"
         );
         Assert.Equal(25, CommandLine.Succeed("tasks", "show", "for_while", "--pairs", "25").Split("--- for_while").Length - 1);
+        Assert.Matches(@"(, \d){9}\[\]\]\n", CommandLine.Succeed("tasks", "show", "bracket_counting", "--dilute", "9"));
+        string tokenizer = run["separate"];
+        CommandLine.Succeed("tokenizer", "train", "--from", run.Data, "--vocabulary", "300", "--out", run["joined"]);
+        CommandLine.Succeed("tokenizer", "train", "--from", run.Data, "--vocabulary", "300", "--separate-brackets", "--out", tokenizer);
+        Assert.Equal("#version: 0.2, separate brackets", File.ReadLines(Path.Combine(tokenizer, "vocab.bpe")).First());
+        Assert.Equal("#version: 0.2", File.ReadLines(Path.Combine(run["joined"], "vocab.bpe")).First());
     }
 
     [Fact]

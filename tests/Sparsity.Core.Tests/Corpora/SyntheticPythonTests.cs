@@ -75,8 +75,8 @@ public partial class SyntheticPythonTests
 
     /// <summary>What small models were found to need, per 12 MB, each with and without a line break after it.</summary>
     [Theory]
-    [InlineData("\")", 40_000)]
-    [InlineData("')", 40_000)]
+    [InlineData("\")", 15_000)]
+    [InlineData("')", 15_000)]
     [InlineData("]", 12_000)]
     [InlineData("]]", 12_000)]
     [InlineData("=None", 10_000)]

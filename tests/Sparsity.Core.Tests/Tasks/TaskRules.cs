@@ -12,30 +12,49 @@ internal static class TaskRules
         return task switch
         {
             "single_double_quote" => line[line.LastIndexOfAny(['"', '\'']) - 1] == '(' ? line[line.LastIndexOfAny(['"', '\''])] + ")" : "?",
-            "bracket_counting" => new string(']', line.Count(c => c == '[') - line.Count(c => c == ']')),
-            "set_or_string" or "set_or_string_fixedvarname" => Regex.Match(prompt, $"(^|\\s){statement} = (set\\(\\)|\"\")").Groups[2].Value
-            == "set()"
-                ? ".add"
-                : " +=",
+            "bracket_counting" => new string(']', prompt.Count(c => c == '[') - prompt.Count(c => c == ']')),
+            "set_or_string" or "set_or_string_fixedvarname" => Began(statement, prompt) == "set()" ? ".add" : " +=",
             "bracket_brace" => line.LastIndexOf('{') > line.LastIndexOf('[') ? ":" : ",",
             "else_elif" => statement == "else" ? ":\n" : " not",
-            "for_while" => statement.StartsWith("for ", StringComparison.Ordinal) ? " in" : ":\n",
-            "while_return_true" => statement == "while True" ? ":\n" : "\n",
+            "for_while" => Regex.IsMatch(statement, "^while ") ? ":\n" : " in",
+            "while_return_true" => statement.StartsWith("while ", StringComparison.Ordinal) ? ":\n" : "\n",
             "var_if" => statement.StartsWith("if ", StringComparison.Ordinal) ? ":\n" : "\n",
             "if_equals" => statement.StartsWith("if ", StringComparison.Ordinal) ? " ==" : " =",
             "if_ternary" => statement.StartsWith("if ", StringComparison.Ordinal) ? ":\n" : " else",
-            "enumerate_range" => statement.Contains(',', StringComparison.Ordinal) ? " enumerate" : " range",
+            "enumerate_range" => Regex.IsMatch(statement, @"for \w+, \w+ in$") ? " enumerate" : " range",
             "indent_for" => new string(' ', Regex.Match(prompt, "( *)for [^\n]*\n$").Groups[1].Length + 3),
             "final_kwarg" => statement.Contains("=None", StringComparison.Ordinal) ? "=None" : "):\n",
             "lambda_func" => statement.Contains("lambda ", StringComparison.Ordinal) ? ":" : "(",
-            "class_init" => " " + Regex.Match(statement, @"^self\.(\w+) =$").Groups[1].Value,
+            "class_init" => " " + Regex.Match(statement, @"^self\.(?:\w+\.)?(\w+) =(?: \d \+| not)?$").Groups[1].Value,
             "with_open" => Regex.IsMatch(statement, @"open\((input|source|infile|in_path|input_file|source_path|read_from|input_path),")
                 ? "r"
                 : "w",
             "with_as" => statement.StartsWith("with ", StringComparison.Ordinal) ? " as" : "\n",
             "fstring_brace" => line.Contains("f\"", StringComparison.Ordinal) ? " {" : " not",
-            "var_swap" => " " + Regex.Match(statement, @"^\w+, (\w+) =$").Groups[1].Value,
+            "var_swap" => " "
+                + Regex.Match(statement, @"^(?<first>\w+), \w+ = \w+,$|^\(?\w+, (?<second>\w+)(?:, \w+|\))? =$") switch
+                {
+                    { Groups: var groups } => groups["first"].Value + groups["second"].Value,
+                },
             _ => throw new ArgumentException(task),
         };
+    }
+
+    /// <summary>The value that the variable was given first: in its place among those of a line that names several.</summary>
+    private static string Began(string variable, string prompt)
+    {
+        foreach (string line in prompt.Split('\n'))
+        {
+            string[] sides = line.Trim().Split(" = ");
+            string[] names = sides[..^1].SelectMany(side => side.Split(", ")).ToArray();
+            string[] values = sides[^1].Split(", ");
+            int place = Array.IndexOf(names, variable);
+            if (place >= 0 && values.Any(value => value is "set()" or "\"\""))
+            {
+                return values[Math.Min(place, values.Length - 1)];
+            }
+        }
+
+        return "?";
     }
 }
