@@ -7,8 +7,10 @@ namespace Sparsity.Cli.Report;
 /// <summary>What the run came to in a few sentences, with what speaks against it.</summary>
 internal static class Headline
 {
-    /// <summary>How many times fewer edges the sparse model's circuits have than the dense model's; null where no task has both.</summary>
-    /// <remarks>Says at which losses, and which circuits are none of their task.</remarks>
+    /// <summary>
+    /// How many times fewer edges the sparse model's circuits have than the dense model's, at which validation losses, and which circuits
+    /// are not solved; null where no task has both.
+    /// </summary>
     public static string? EdgeComparison(DemoSummary summary, IReadOnlyList<ReportCircuit> circuits)
     {
         if (Pairs(circuits) is not { Length: > 0 } pairs || summary.DenseValidationLoss is not { } dense)
@@ -18,7 +20,8 @@ internal static class Headline
 
         double apart = Math.Abs(dense - summary.ValidationLoss) / summary.ValidationLoss;
         string[] missed = [.. Missed(circuits)];
-        return $"{Comparison(pairs)} Validation losses {Loss(summary.ValidationLoss)} and {Loss(dense)}, {Percent(apart)} apart."
+        return $"{Comparison(Compared(pairs))} Validation losses {Loss(summary.ValidationLoss)} and {Loss(dense)}, "
+            + $"{Number(Math.Round(100 * apart, 1))} % apart."
             + (missed.Length == 0 ? "" : $" Not solved: {string.Join("; ", missed)}.");
     }
 
@@ -26,15 +29,12 @@ internal static class Headline
     {
         Circuit[] sparse = [.. circuits.Where(entry => entry.Model == DemoCircuit.Sparse).Select(entry => entry.Circuit)];
         (Circuit Sparse, Circuit Dense)[] pairs = Pairs(circuits);
-        yield return E("p", A("class", "headline"), pairs.Length > 0 ? Comparison(pairs) : Alone(sparse));
-        (Circuit, Circuit)[] held = [.. pairs.Where(pair => pair.Sparse.Solved == true && pair.Dense.Solved == true)];
+        yield return E("p", A("class", "headline"), pairs.Length > 0 ? Comparison(Compared(pairs)) : Alone(sparse));
         string[] missed = [.. Missed(circuits)];
         if (missed.Length > 0)
         {
             string without =
-                pairs.Length == 0 ? ""
-                : held.Length == 0 ? " No task has two circuits that meet it, so read the comparison with care."
-                : $" Over only the tasks where both meet it: {Comparison(held)}";
+                pairs.Length > 0 && !pairs.Any(IsHeld) ? " No task has two circuits that meet it, so read the comparison with care." : "";
             yield return E("p", E("span", A("class", "bad"), "Missed its target: "), string.Join("; ", missed) + "." + without);
         }
         else if (circuits.Count > 0)
@@ -73,6 +73,12 @@ internal static class Headline
             join dense in circuits.Where(entry => entry.Model == DemoCircuit.Dense) on sparse.Circuit.Task equals dense.Circuit.Task
             select (sparse.Circuit, dense.Circuit),
         ];
+
+    /// <summary>Sizes say something where both models do the task; all pairs where they do none.</summary>
+    private static (Circuit Sparse, Circuit Dense)[] Compared((Circuit Sparse, Circuit Dense)[] pairs) =>
+        pairs.Any(IsHeld) ? [.. pairs.Where(IsHeld)] : pairs;
+
+    private static bool IsHeld((Circuit Sparse, Circuit Dense) pair) => pair.Sparse.Solved == true && pair.Dense.Solved == true;
 
     private static string Comparison((Circuit Sparse, Circuit Dense)[] pairs)
     {

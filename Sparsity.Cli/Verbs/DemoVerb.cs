@@ -28,7 +28,7 @@ internal sealed class DemoVerb : EngineVerb
 
     private static readonly int[] DenseWidths = [8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128];
 
-    private static readonly string[] TaskNames = ["single_double_quote", "bracket_counting"];
+    private static readonly string[] TaskNames = ["single_double_quote", "for_while", "indent_for"];
 
     [Option("out", Default = "runs/demo", HelpText = "Folder to make.")]
     public string Out { get; set; } = "";
