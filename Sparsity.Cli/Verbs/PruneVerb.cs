@@ -344,8 +344,8 @@ internal sealed class PruneVerb : ModelVerb
         if (method != PruningMethod.Mask && Given.Overlaps(["steps", "k-coef", "search"]))
         {
             throw new BadInputException(
-                $"prune: the method {method.ToString().ToLowerInvariant()}{(Method is null ? $" of {Config}" : "")} trains no mask, so it does not use --steps, "
-                    + $"--k-coef and --search. Leave them out."
+                $"prune: the method {method.ToString().ToLowerInvariant()}{(Method is null ? $" of {Config}" : "")} trains no "
+                    + $"mask, so it does not use --steps, --k-coef and --search. Leave them out."
             );
         }
 

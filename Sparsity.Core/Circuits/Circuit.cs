@@ -106,7 +106,8 @@ public sealed record Circuit
 
     /// <summary>
     /// Whether it does its task: the target loss is met on the prompts it was chosen on and on test prompts, and by the whole model too,
-    /// and, where that was asked for, it survives interchange. Null for an imported circuit, which has no target. Follows from the measurements and settings: what a file says of it is not read.
+    /// and, where that was asked for, it survives interchange. Null for an imported circuit, which has no target. Follows from the
+    /// measurements and settings: what a file says of it is not read.
     /// </summary>
     public bool? Solved => Shortcoming is { } missed ? missed.Length == 0 : null;
 
