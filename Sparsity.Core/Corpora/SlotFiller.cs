@@ -140,7 +140,7 @@ internal sealed class SlotFiller(RandomSource random)
     /// </summary>
     private string MixedContent()
     {
-        bool names = Random.NextInt(5) == 0;
+        bool names = Random.NextInt(8) == 0;
         string next = Random.NextInt(8) == 0 ? ",\n        " : ", ";
         string a = Elements(),
             b = Elements(),
@@ -158,7 +158,6 @@ internal sealed class SlotFiller(RandomSource random)
         };
         return $"{outer}{VariantMark}{inner}";
 
-        string Elements() =>
-            string.Join(", ", Enumerable.Range(0, Math.Min(1 + Random.NextInt(3), 1 + Random.NextInt(3))).Select(_ => Element(names)));
+        string Elements() => Random.NextInt(3) == 0 ? $"{Element(names)}, {Element(names)}" : Element(names);
     }
 }
