@@ -34,7 +34,8 @@ internal sealed class TasksVerb : ModelVerb
 
     [Option(
         "dilute",
-        HelpText = "Makes the statement that matters longer by so many elements of a list (bracket_counting) or words (single_double_quote)."
+        HelpText = "Makes the statement that matters longer by so many elements of a list (bracket_counting) or words "
+            + "(single_double_quote)."
     )]
     public int? Dilute { get; set; }
 

@@ -7,8 +7,8 @@ namespace Sparsity.Core.Corpora;
 /// Fills the slots of a <see cref="Pattern"/>. Names are drawn mostly from a few that belong to the scope, as in a real function.
 /// </summary>
 /// <remarks> n name; s common single word; f function name; C class name; w word of prose; p phrase of 1-4 words; d small number; D larger
-/// number; e flat list content; M list content that ends at depth 1 or 2 by variant; T what follows a closing and a space; I, O names of files read
-/// and written; m module; i loop variable; b plain condition.
+/// number; e flat list content; M list content that ends at depth 1 or 2 by variant; T what follows a closing and a space; I, O names of
+/// files read and written; m module; i loop variable; b plain condition.
 /// </remarks>
 internal sealed class SlotFiller(RandomSource random)
 {
@@ -134,8 +134,8 @@ internal sealed class SlotFiller(RandomSource random)
         names ? WordPools.Skewed(Random, WordPools.Nouns) : Numbers[Random.NextInt(Random.NextInt(4) == 0 ? 100 : 10)];
 
     /// <summary>
-    /// Equal elements, without the outer brackets and without the closing: variant 0 ends in the outer list, variant 1 in an inner one. Which
-    /// it is takes counting: inner lists may be closed before, stand after other elements, hold a third level, or stand on lines of their
+    /// Equal elements, without the outer brackets and without the closing: variant 0 ends in the outer list, variant 1 in an inner one.
+    /// Which it is takes counting: inner lists may be closed before, stand after other elements, hold a third level, or stand on lines of their
     /// own.
     /// </summary>
     private string MixedContent()

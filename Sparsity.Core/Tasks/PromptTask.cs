@@ -50,8 +50,8 @@ public sealed record PromptTask(
         random.Pick(Templates(split))(random, distractorLines);
 
     /// <summary>
-    /// The same task, every prompt longer by so many elements or words of the statement that decides: what decides becomes a smaller share of
-    /// what a head averages over, as in the paper's attack on its circuit for brackets.
+    /// The same task, every prompt longer by so many elements or words of the statement that decides: what decides becomes a smaller share
+    /// of what a head averages over, as in the paper's attack on its circuit for brackets.
     /// </summary>
     /// <exception cref="BadInputException">The statements of this task cannot go on.</exception>
     public PromptTask Diluted(int pieces)
