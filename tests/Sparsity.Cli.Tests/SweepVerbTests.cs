@@ -17,13 +17,15 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
             "--batch",
             "8",
             "--tokens",
-            "30000",
+            "10000",
             "--density",
             "0.25",
             "--minimum-alive",
             "2",
             "--checkpoint-every",
-            "20",
+            "10",
+            "--threads",
+            "1", // several threads on processors that others use wait for each other most of the time
             "--lr",
             "0.01,0.03",
             "--sink",
@@ -189,7 +191,7 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
     {
         string text = CommandLine.Succeed([.. Command, "--list", "--out", run["listed"]]);
 
-        Assert.Equal(8, text.Split('\n').Count(line => line.Contains("30,000", StringComparison.Ordinal)));
+        Assert.Equal(8, text.Split('\n').Count(line => line.Contains("10,000", StringComparison.Ordinal)));
         Assert.Contains("8 models, about", text, StringComparison.Ordinal);
         Assert.False(Directory.Exists(run["listed"]));
         Assert.Contains("2 models", CommandLine.Succeed([.. Command, "--list", "--shard", "3/3"]), StringComparison.Ordinal);
