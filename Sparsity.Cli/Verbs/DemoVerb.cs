@@ -26,7 +26,10 @@ internal sealed class DemoVerb : EngineVerb
 
     private const int MostDenseModels = 4;
 
-    private static readonly int[] DenseWidths = [8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 128];
+    /// <summary>At which dense models have the sparse model's loss with the default budget, for most seeds.</summary>
+    private const int FirstDenseWidth = 18;
+
+    private static readonly int[] DenseWidths = [.. Enumerable.Range(4, 13).Select(half => 2 * half), 40, 48, 64, 96, 128];
 
     private static readonly string[] TaskNames = ["single_double_quote", "for_while", "indent_for"];
 
@@ -92,9 +95,6 @@ internal sealed class DemoVerb : EngineVerb
         return 0;
     }
 
-    /// <summary>The width at which dense models have the sparse model's loss for most seeds, found by the search.</summary>
-    internal static int FirstDenseWidth(long tokens) => 20;
-
     private TrainedModel TrainSparse(IComputeEngine engine, string directory, DataFolder data, CancellationToken stop)
     {
         ModelConfig model = ModelConfig.Small(data.Tokenizer.VocabularySize);
@@ -109,7 +109,7 @@ internal sealed class DemoVerb : EngineVerb
     /// </summary>
     private TrainedModel TrainDense(IComputeEngine engine, string root, DataFolder data, TrainedModel sparse, CancellationToken stop)
     {
-        var search = new WidthSearch(DenseWidths, FirstDenseWidth(Tokens), sparse.ValidationLoss, EqualLoss);
+        var search = new WidthSearch(DenseWidths, FirstDenseWidth, sparse.ValidationLoss, EqualLoss);
         var tried = new List<TrainedModel>();
         while (search.Next is { } width && tried.Count < MostDenseModels)
         {
