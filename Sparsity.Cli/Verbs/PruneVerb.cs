@@ -246,7 +246,10 @@ internal sealed class PruneVerb : ModelVerb
                 string size = result.Edges is null
                     ? ""
                     : $", {result.Nodes} nodes, {result.Edges} edges, loss {Terminal.Number(result.Loss!.Value)}";
-                Terminal.Line($"{result.Task}: {result.Status.ToString().ToLowerInvariant()}{size}");
+                string why = result.Reason is null || result.Status == PruningStatus.Skipped ? "" : $" ({result.Reason})";
+                Terminal.Line(
+                    $"{result.Task}, seed {result.Seed}, target {result.TargetLoss}: {result.Status.ToString().ToLowerInvariant()}{why}{size}"
+                );
             }
         }
     }
@@ -291,7 +294,7 @@ internal sealed class PruneVerb : ModelVerb
         );
         foreach (
             string reason in results
-                .Results.Where(result => result.Reason is not null)
+                .Results.Where(result => result is { Status: PruningStatus.Skipped, Reason: not null })
                 .Select(result => $"skipped: {result.Reason}")
                 .Distinct()
         )

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using CommandLine;
 using Sparsity.Cli.Mpi;
 using Sparsity.Core;
@@ -162,9 +163,11 @@ internal sealed class TrainVerb : TrainingFlags
         ModelConfig model =
             (initial is null ? null : initial with { OtherFields = null }) ?? ModelConfig.Small(data.Tokenizer.VocabularySize);
         TrainingConfig training = Dense ? TrainingConfig.SmallDense : TrainingConfig.Small;
+        JsonObject fileModel = [],
+            fileTraining = [];
         if (Config is not null)
         {
-            System.Text.Json.Nodes.JsonObject json = JsonText.ParseObject(JsonText.ReadAllText(Config), Config);
+            JsonObject json = JsonText.ParseObject(JsonText.ReadAllText(Config), Config);
             foreach ((string name, _) in json)
             {
                 if (name is not ("model" or "training"))
@@ -173,10 +176,10 @@ internal sealed class TrainVerb : TrainingFlags
                 }
             }
 
-            model = json["model"] is { } given ? model.With(JsonText.RequireObject(given, $"{Config}: model"), Config) : model;
-            training = json["training"] is { } settings
-                ? training.With(JsonText.RequireObject(settings, $"{Config}: training"), Config)
-                : training;
+            fileModel = json["model"] is { } given ? JsonText.RequireObject(given, $"{Config}: model") : fileModel;
+            fileTraining = json["training"] is { } settings ? JsonText.RequireObject(settings, $"{Config}: training") : fileTraining;
+            model = model.With(fileModel, Config);
+            training = training.With(fileTraining, Config);
         }
 
         if (model.VocabSize < data.Tokenizer.VocabularySize)
@@ -187,17 +190,39 @@ internal sealed class TrainVerb : TrainingFlags
             );
         }
 
+        if (Dense && (fileTraining["density"] ?? fileTraining["pfrac"] ?? fileModel["afrac"]) is not null)
+        {
+            throw new BadInputException($"{Config}: density, pfrac and afrac contradict --dense. Leave it or them out.");
+        }
+
+        // What follows from another setting follows where neither file nor flag says it.
         int width = DModel ?? model.DModel;
         int head = DHead ?? model.DHead;
-        bool reshaped = DModel is not null || DHead is not null;
+        bool isContextGiven = ContextTokens is not null || fileTraining.ContainsKey("context_tokens");
+        bool isBlockGiven = fileModel.ContainsKey("block_size");
+        if (isBlockGiven && !isContextGiven)
+        {
+            training = training with { ContextTokens = model.BlockSize };
+        }
+
+        int context = ContextTokens ?? training.ContextTokens;
+        if (isBlockGiven && context > model.BlockSize)
+        {
+            throw new BadInputException(
+                $"{Config}: block_size is {model.BlockSize}, but a sequence has {context} tokens (context_tokens, --context). Make it as "
+                    + $"large at least."
+            );
+        }
+
+        bool followsHeads = (DModel is not null || DHead is not null) && !fileModel.ContainsKey("n_head");
         model = model with
         {
             NLayer = Layers ?? model.NLayer,
             DModel = width,
-            DMlpField = DMlp ?? (DModel is null ? model.DMlp : 4 * width),
+            DMlpField = DMlp ?? (DModel is null || fileModel.ContainsKey("d_mlp") ? model.DMlp : 4 * width),
             DHeadField = head,
-            NHead = Heads ?? (reshaped ? width / Math.Max(head, 1) : model.NHead),
-            BlockSize = Math.Max(model.BlockSize, ContextTokens ?? training.ContextTokens),
+            NHead = Heads ?? (followsHeads ? width / Math.Max(head, 1) : model.NHead),
+            BlockSize = Math.Max(model.BlockSize, context),
             Sink = Sink || model.Sink,
             Afrac = Afrac ?? model.Afrac,
         };
@@ -214,6 +239,6 @@ internal sealed class TrainVerb : TrainingFlags
         }
 
         model = model.Validated();
-        return (model, training.Resolved(model));
+        return (model, Config is null ? training.Resolved(model) : training.Resolved(model, Config));
     }
 }

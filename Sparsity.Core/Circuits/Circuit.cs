@@ -114,7 +114,7 @@ public sealed record Circuit
     /// <summary>Why it is not solved, in words; empty if it is, null for an imported circuit.</summary>
     public string? Shortcoming =>
         Settings is null ? null
-        : !(Measurements.LossFullModel <= Settings.TargetLoss) ? "the whole model misses the target"
+        : !(Measurements.LossFullModel <= Settings.TargetLoss) ? ModelMissesTarget
         : (Measurements.SelectionLoss <= Settings.TargetLoss * Settings.SelectionMargin, JudgedLoss <= Settings.TargetLoss) switch
         {
             (true, true) => SurvivesInterchange == false ? "does not survive interchange" : "",
@@ -139,6 +139,8 @@ public sealed record Circuit
     /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public MeasuredSize? Smallest { get; init; }
+
+    internal const string ModelMissesTarget = "the whole model misses the target";
 
     public required int TotalNodes { get; init; }
 

@@ -135,8 +135,8 @@ internal sealed class SlotFiller(RandomSource random)
 
     /// <summary>
     /// Equal elements, without the outer brackets and without the closing: variant 0 ends in the outer list, variant 1 in an inner one.
-    /// Which it is takes counting: inner lists may be closed before, stand after other elements, hold a third level, or stand on lines of their
-    /// own.
+    /// Which it is takes counting: inner lists may be closed before, stand after other elements, hold a third level, or stand on lines of
+    /// their own.
     /// </summary>
     private string MixedContent()
     {

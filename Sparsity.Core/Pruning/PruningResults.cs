@@ -6,7 +6,7 @@ namespace Sparsity.Core.Pruning;
 
 /// <summary>A line of results.json. Losses in nats on test prompts; null where nothing was pruned.</summary>
 /// <param name="Loss">Of the circuit: the one that is held against the target.</param>
-/// <param name="Reason">Why a task was skipped.</param>
+/// <param name="Reason">Why a task was skipped, or its circuit is not solved; null for one that is.</param>
 /// <param name="Verdict">Of faithfulness.json, where one was asked for.</param>
 /// <param name="Folder">Of circuit.json and activations.json, below the run's folder.</param>
 internal sealed record PruningResult(

@@ -127,7 +127,14 @@ internal sealed class PruningRun : IDisposable
             [
                 .. _plan
                     .TargetLosses.Except(targets)
-                    .Select(target => new PruningResult(job.Task, job.Seed, target, PruningStatus.Unsolved, null, full)),
+                    .Select(target => new PruningResult(
+                        job.Task,
+                        job.Seed,
+                        target,
+                        PruningStatus.Unsolved,
+                        Circuit.ModelMissesTarget,
+                        full
+                    )),
             ];
             foreach ((double target, PrunedTask pruned) in targets.Zip(found))
             {
@@ -226,7 +233,7 @@ internal sealed class PruningRun : IDisposable
             pruned.Circuit.Solved == true ? PruningStatus.Solved
                 : !(m.LossFullModel <= target) ? PruningStatus.Unsolved
                 : PruningStatus.Missed,
-            null,
+            pruned.Circuit.Shortcoming is { Length: > 0 } why ? why : null,
             m.LossFullModel,
             pruned.Circuit.Nodes.Count,
             pruned.Circuit.Edges.Count,

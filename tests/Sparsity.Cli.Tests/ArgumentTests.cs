@@ -27,7 +27,7 @@ public class ArgumentTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("one number or two", "sweep", "--lr", "0,03")]
     [InlineData("whole number", "sweep", "--layers", "2,3.5")]
     [InlineData("true or false", "sweep", "--sink", "true,perhaps")]
-    [InlineData("mask or attribution", "prune", "--method", "0")]
+    [InlineData("mask, attribution or integrated", "prune", "--method", "0")]
     [InlineData("mean or zero", "prune", "--ablation", "mean,zero")]
     public void NumbersAndNamesAreReadStrictly(string expected, params string[] arguments) => CommandLine.Refuse(expected, arguments);
 

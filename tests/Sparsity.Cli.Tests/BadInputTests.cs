@@ -57,6 +57,8 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("{\"training\": {\"learning_rate\": 1}}", "learning_rate")]
     [InlineData("{\"training\": {\"density\": 0.5, \"pfrac\": 2}}", "pfrac")]
     [InlineData("{\"model\": {\"afrac\": 2}}", "afrac")]
+    [InlineData("{\"training\": {\"log_every\": 0}}", "config.json: log_every")]
+    [InlineData("{\"model\": {\"block_size\": 32}, \"training\": {\"context_tokens\": 48}}", "block_size is 32")]
     [InlineData("{", "config")]
     [InlineData("[]", "config")]
     public void SettingsThatCannotBe(string json, string expected)
@@ -66,6 +68,17 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
 
         Refused(expected, [.. run.TrainArguments[..3], "--config", config, "--out", run["unused"]]);
         Assert.False(Directory.Exists(run["unused"]), "A refused run left a folder.");
+    }
+
+    [Theory]
+    [InlineData("{\"training\": {\"density\": 0.5}}")]
+    [InlineData("{\"training\": {\"pfrac\": 0.01}}")]
+    [InlineData("{\"model\": {\"afrac\": 0.5}}")]
+    public void SettingsOfSparsityInADenseRun(string json)
+    {
+        File.WriteAllText(run["sparse.json"], json);
+
+        Refused("contradict --dense", [.. run.TrainArguments[..3], "--dense", "--config", run["sparse.json"], "--out", run["unused"]]);
     }
 
     [Fact]

@@ -38,6 +38,35 @@ public class TrainingFlagsTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal(flags.Length == 0 ? "0.03" : "0.01", Training(run[name])["lr"]!.ToJsonString());
     }
 
+    /// <summary>What usually follows from another setting stays as the file says it.</summary>
+    [Theory]
+    [InlineData("heads", "n_head", 4, "--d-head", "16")]
+    [InlineData("neurons", "d_mlp", 100, "--d-model", "64")]
+    [InlineData("block", "block_size", 32)]
+    public void AFieldOfTheModelStandsBesideFlags(string name, string field, int value, params string[] flags)
+    {
+        string config = Written(name, $"{{\"model\": {{\"{field}\": {value}}}}}");
+        CommandLine.Succeed([
+            "train",
+            "--data",
+            run.Data,
+            "--config",
+            config,
+            "--batch",
+            "2",
+            "--tokens",
+            "64",
+            "--validation-tokens",
+            "64",
+            .. flags,
+            "--out",
+            run[name],
+        ]);
+
+        Assert.Equal(value, (int)Model(run[name])[field]!);
+        Assert.Equal(field == "block_size" ? 32 : 64, (int)Training(run[name])["context_tokens"]!);
+    }
+
     [Fact]
     public void AConfigurationOfOneFieldChangesThatFieldOnlyInBridgesFromARun()
     {

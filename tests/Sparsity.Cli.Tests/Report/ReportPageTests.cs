@@ -80,6 +80,31 @@ public class ReportPageTests
         Assert.Contains(main.Descendants("p"), paragraph => paragraph.Value.EndsWith("too many to draw.", StringComparison.Ordinal));
     }
 
+    /// <summary>The demo's last line: of the tasks that both do, at which losses, and what is not solved.</summary>
+    [Fact]
+    public void TheLastLineSaysAtWhichLossesAndWhatIsNotSolved()
+    {
+        Circuit one = SampleReport.Circuit("one", 2);
+        Circuit two = SampleReport.Circuit("two", 2);
+        ReportCircuit[] circuits =
+        [
+            Sparse(one with { Edges = [.. one.Edges.Take(2)], Smallest = new MeasuredSize(3, 1, 0.1) }),
+            Dense(one with { Edges = [.. one.Edges.Take(8)], Smallest = new MeasuredSize(9, 7, 0.1) }),
+            Sparse(two with { Edges = [.. two.Edges.Take(1)] }),
+            Dense(two with { SurvivesInterchange = false }),
+        ];
+
+        string? line = Headline.EdgeComparison(SampleReport.Summary(circuits, denseLoss: 2.295), circuits);
+
+        Assert.Equal(
+            "Circuits of the sparse model have 4 times fewer edges than those of the dense model (on one task; of the smallest, whether they "
+                + "survive interchange or not, 7). Validation losses 2.250 and 2.295, 2 % apart. Not solved: two (dense, does not survive "
+                + "interchange).",
+            line
+        );
+        Assert.Null(Headline.EdgeComparison(SampleReport.Summary(circuits, denseLoss: null), circuits));
+    }
+
     [Fact]
     public void HeadlineIsOfTheTasksThatBothDoAndOwnsUpToMisses()
     {

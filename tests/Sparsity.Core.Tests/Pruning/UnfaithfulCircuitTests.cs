@@ -52,8 +52,8 @@ public class UnfaithfulCircuitTests
     }
 
     /// <summary>
-    /// A neuron that something outside the circuit holds down on every prompt of the task, and lets go when it is frozen at its mean: a path
-    /// that the model never takes.
+    /// A neuron that something outside the circuit holds down on every prompt of the task, and lets go when it is frozen at its mean: a
+    /// path that the model never takes.
     /// </summary>
     [Fact]
     public void ADormantPathIsDoubtful()
