@@ -239,6 +239,6 @@ internal sealed class TrainVerb : TrainingFlags
         }
 
         model = model.Validated();
-        return (model, Config is null ? training.Resolved(model) : training.Resolved(model, Config));
+        return (model, Config is null ? training.Resolved(model) : training.Resolved(model, $"{Config}, flags and defaults"));
     }
 }

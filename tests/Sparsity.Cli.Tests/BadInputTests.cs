@@ -57,7 +57,7 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     [InlineData("{\"training\": {\"learning_rate\": 1}}", "learning_rate")]
     [InlineData("{\"training\": {\"density\": 0.5, \"pfrac\": 2}}", "pfrac")]
     [InlineData("{\"model\": {\"afrac\": 2}}", "afrac")]
-    [InlineData("{\"training\": {\"log_every\": 0}}", "config.json: log_every")]
+    [InlineData("{\"training\": {\"log_every\": 0}}", "config.json, flags and defaults: log_every is 0")]
     [InlineData("{\"model\": {\"block_size\": 32}, \"training\": {\"context_tokens\": 48}}", "block_size is 32")]
     [InlineData("{", "config")]
     [InlineData("[]", "config")]

@@ -55,7 +55,7 @@ public class TrainingFlagsTests(SmallRun run) : IClassFixture<SmallRun>
             "--batch",
             "2",
             "--tokens",
-            "64",
+            "256",
             "--validation-tokens",
             "64",
             .. flags,
