@@ -5,7 +5,7 @@ using Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Kernels;
 
-/// <summary>Makes the engine that a --device text asks for.</summary>
+/// <summary>Makes the engine that a text such as cpu, auto or cuda:0 asks for.</summary>
 public static class EngineFactory
 {
     /// <param name="device">auto, cpu, cuda[:i] or opencl[:i].</param>

@@ -71,7 +71,7 @@ public sealed class OpenedRun : IDisposable
 
     private string? DataDirectory => _givenData ?? (IsTrainedHere ? RecordedPath.Folder(Folder.ReadRecord().Data, Folder.Directory) : null);
 
-    /// <summary>For what computes without data: --data may only say which tokenizer the model has.</summary>
+    /// <summary>For what computes without data: a data folder may only say which tokenizer the model has.</summary>
     /// <param name="what">What is being done, such as "generate".</param>
     /// <exception cref="BadInputException">Data were given, and would be passed over.</exception>
     internal void RequireDataForTokenizer(string what)

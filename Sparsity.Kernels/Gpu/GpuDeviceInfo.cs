@@ -1,7 +1,7 @@
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>A GPU that ILGPU sees.</summary>
-/// <param name="Id">What --device takes: cuda:0, opencl:1.</param>
+/// <param name="Id">The text that asks for it: cuda:0, opencl:1.</param>
 /// <param name="Name">The device's own.</param>
 /// <param name="MemoryBytes">All of its memory.</param>
 /// <param name="Version">The interface it is driven by, such as "CUDA 12.4, SM_90" or "OpenCL 3.0".</param>
