@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 
 namespace Sparsity.Cli.Tests;
 
@@ -84,17 +85,21 @@ internal static class CommandLine
         var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "sparsity.dll"), .. arguments])
         {
             RedirectStandardOutput = true,
+            RedirectStandardError = true,
         };
         using Process process = Process.Start(start)!;
+        Task<string> errors = process.StandardError.ReadToEndAsync();
+        var said = new StringBuilder();
         bool isFound = false;
         while (!isFound && process.StandardOutput.ReadLine() is { } line)
         {
+            said.AppendLine(line);
             isFound = line.Contains(text, StringComparison.Ordinal);
         }
 
         process.Kill(entireProcessTree: true);
         process.WaitForExit();
-        Assert.True(isFound, $"sparsity {string.Join(' ', arguments)} ended before it said '{text}'.");
+        Assert.True(isFound, $"sparsity {string.Join(' ', arguments)} ended before it said '{text}': {said}{errors.Result}");
     }
 }
 
