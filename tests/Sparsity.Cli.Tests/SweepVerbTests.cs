@@ -7,6 +7,9 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
 {
     private static readonly string Result = Path.Combine("sweep", "result.json");
 
+    /// <summary>Several threads on processors that others use wait for each other most of the time.</summary>
+    private static readonly string[] OneThread = ["--threads", "1"];
+
     private string[] Command =>
         [
             "sweep",
@@ -17,15 +20,14 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
             "--batch",
             "8",
             "--tokens",
-            "10000",
+            "30000",
             "--density",
             "0.25",
             "--minimum-alive",
             "2",
             "--checkpoint-every",
-            "10",
-            "--threads",
-            "1", // several threads on processors that others use wait for each other most of the time
+            "20",
+            .. OneThread,
             "--lr",
             "0.01,0.03",
             "--sink",
@@ -48,15 +50,15 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal(4, result["points"]!.AsArray().Count);
         Assert.Contains(">lr<", File.ReadAllText(Path.Combine(whole, "sweep", "result.html")), StringComparison.Ordinal);
 
-        CommandLine.KillAt("training lr-0.01-sink-false-seed-1", [.. Command, "--out", killed]);
-        CommandLine.KillAt("training lr-0.03-sink-true-seed-2", [.. Command, "--out", killed]);
+        CommandLine.KillAt("training lr-0.01-sink-true-seed-1", [.. Command, "--out", killed]);
+        CommandLine.KillAt("training lr-0.03-sink-false-seed-2", [.. Command, "--out", killed]);
         string rest = CommandLine.Succeed([.. Command, "--out", killed]);
         Assert.DoesNotContain("training lr-0.01-sink-true", rest, StringComparison.Ordinal);
         Assert.Equal(File.ReadAllText(Path.Combine(whole, Result)), File.ReadAllText(Path.Combine(killed, Result)));
 
         string[] first = [.. Command, "--shard", "1/3", "--out", shards],
             merge = ["merge", "--from", shards, "--out", joined];
-        CommandLine.KillAt("training lr-0.01-sink-false-seed-2", first);
+        CommandLine.KillAt("training lr-0.01-sink-true-seed-1", first);
         CommandLine.Succeed([.. Command, "--shard", "2/3", "--out", shards]);
         CommandLine.Refuse("Of 3 shards, 3 is missing", merge);
         CommandLine.Succeed([.. Command, "--shard", "3/3", "--out", shards]);
@@ -75,7 +77,7 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
     [Fact]
     public void AModelIsTheOneThatTrainMakes()
     {
-        string[] rest = ["--d-model", "32", "--batch", "8", "--tokens", "10000", "--density", "0.25", "--minimum-alive", "2"];
+        string[] rest = ["--d-model", "32", "--batch", "8", "--tokens", "10000", "--density", "0.25", "--minimum-alive", "2", .. OneThread];
         File.WriteAllText(run["c.json"], """{"model": {"activation_type": "relu"}}""");
         CommandLine.Succeed([
             "sweep",
@@ -136,6 +138,7 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
             "none",
             "--lr",
             "900000,0.01",
+            .. OneThread,
         ];
         string text = CommandLine.Succeed([.. command, "--out", run["diverging"]]);
         Assert.Contains("lr-900000 diverged: step 3", text, StringComparison.Ordinal);
@@ -176,6 +179,7 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
             "else_elif,for_while",
             "--target-loss",
             "0.6",
+            .. OneThread,
         ];
         string text = CommandLine.Succeed([.. command, "--out", run["pruned"]]);
 
@@ -191,7 +195,7 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
     {
         string text = CommandLine.Succeed([.. Command, "--list", "--out", run["listed"]]);
 
-        Assert.Equal(8, text.Split('\n').Count(line => line.Contains("10,000", StringComparison.Ordinal)));
+        Assert.Equal(8, text.Split('\n').Count(line => line.Contains("30,000", StringComparison.Ordinal)));
         Assert.Contains("8 models, about", text, StringComparison.Ordinal);
         Assert.False(Directory.Exists(run["listed"]));
         Assert.Contains("2 models", CommandLine.Succeed([.. Command, "--list", "--shard", "3/3"]), StringComparison.Ordinal);
