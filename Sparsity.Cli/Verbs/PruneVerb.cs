@@ -248,7 +248,8 @@ internal sealed class PruneVerb : ModelVerb
                     : $", {result.Nodes} nodes, {result.Edges} edges, loss {Terminal.Number(result.Loss!.Value)}";
                 string why = result.Reason is null || result.Status == PruningStatus.Skipped ? "" : $" ({result.Reason})";
                 Terminal.Line(
-                    $"{result.Task}, seed {result.Seed}, target {result.TargetLoss}: {result.Status.ToString().ToLowerInvariant()}{why}{size}"
+                    $"{result.Task}, seed {result.Seed}, target {result.TargetLoss}: "
+                        + $"{result.Status.ToString().ToLowerInvariant()}{why}{size}"
                 );
             }
         }

@@ -97,8 +97,8 @@ public class ReportPageTests
         string? line = Headline.EdgeComparison(SampleReport.Summary(circuits, denseLoss: 2.295), circuits);
 
         Assert.Equal(
-            "Circuits of the sparse model have 4 times fewer edges than those of the dense model (on one task; of the smallest, whether they "
-                + "survive interchange or not, 7). Validation losses 2.250 and 2.295, 2 % apart. Not solved: two (dense, does not survive "
+            "Circuits of the sparse model have 4 times fewer edges than those of the dense model (on one task; of the smallest, whether "
+                + "they survive interchange or not, 7). Validation losses 2.250 and 2.295, 2 % apart. Not solved: two (dense, does not survive "
                 + "interchange).",
             line
         );
