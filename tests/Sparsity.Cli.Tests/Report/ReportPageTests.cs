@@ -98,8 +98,8 @@ public class ReportPageTests
 
         Assert.Equal(
             "Circuits of the sparse model have 4 times fewer edges than those of the dense model (on one task; of the smallest, whether "
-                + "they survive interchange or not, 7). Validation losses 2.250 and 2.295, 2 % apart. Not solved: two (dense, does not survive "
-                + "interchange).",
+                + "they survive interchange or not, 7). Validation losses 2.250 and 2.295, 2 % apart. "
+                + "Not solved: two (dense, does not survive interchange).",
             line
         );
         Assert.Null(Headline.EdgeComparison(SampleReport.Summary(circuits, denseLoss: null), circuits));
