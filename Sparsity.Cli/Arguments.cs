@@ -28,9 +28,9 @@ internal sealed class ListsFlagsOfAttribute(Type verb, params string[] except) :
 /// </summary>
 internal sealed class Arguments
 {
-    private readonly string _verb;
     private const char Comma = ',';
 
+    private readonly string _verb;
     private readonly Dictionary<string, PropertyInfo> _flags;
     private readonly Dictionary<string, PropertyInfo> _listed;
     private readonly List<(string, IReadOnlyList<string>)> _lists = [];

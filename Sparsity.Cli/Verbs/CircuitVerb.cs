@@ -160,9 +160,9 @@ internal sealed class CircuitVerb : ModelVerb
                         ]
             )
         );
-        Terminal.Line($"nodes in all {circuits.Length} circuits: {overlap.Nodes.Count} of {overlap.Circuits.Count} in any");
+        Terminal.Line($"nodes in all {circuits.Length} circuits: {overlap.Nodes.Count} of {overlap.NodeCounts.Count} in any");
         Terminal.Line($"edges in all: {overlap.Edges.Count}");
-        foreach (IGrouping<int, Node> group in overlap.Circuits.GroupBy(entry => entry.Count, entry => entry.Node))
+        foreach (IGrouping<int, Node> group in overlap.NodeCounts.GroupBy(entry => entry.Count, entry => entry.Node))
         {
             Terminal.Line($"in {group.Key}: {string.Join(", ", group)}");
         }

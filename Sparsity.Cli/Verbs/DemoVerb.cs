@@ -113,7 +113,7 @@ internal sealed class DemoVerb : EngineVerb
         var tried = new List<TrainedModel>();
         while (search.Next is { } width && tried.Count < MostDenseModels)
         {
-            var planned = new PlannedModel(ModelConfig.Small(2).NLayer, width, Density: null, Tokens, Seed);
+            var planned = new PlannedModel(ModelConfig.Small(Vocabulary).NLayer, width, Density: null, Tokens, Seed);
             ModelConfig model = planned.Shape(data.Tokenizer.VocabularySize);
             Terminal.Line($"training a dense model of width {width} on as many");
             string directory = Path.Combine(root, FormattableString.Invariant($"dense-{width}"));

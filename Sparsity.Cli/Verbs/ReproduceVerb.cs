@@ -59,7 +59,6 @@ internal sealed class ReproduceVerb : EngineVerb
         }
 
         Shard? shard = Shard is null ? null : Core.Distributed.Shard.Parse(Shard);
-        string root = shard is null ? Out : Path.Combine(Out, shard.FolderName);
         DataFolder? data = Data is null ? null : DataFolder.Open(Path.GetFullPath(Data));
         ReproductionPlan asked = ReproductionPlanner.Plan(Figures.Parse(FigureName), Budget.Value, Seed, data?.Directory, Version) with
         {
@@ -67,52 +66,35 @@ internal sealed class ReproduceVerb : EngineVerb
             DataFingerprint = data?.Fingerprint(),
         };
         shard?.RequireWork(asked.Models.Count);
-        string folder = Path.Combine(root, FigureName);
-        string planPath = Path.Combine(folder, "plan.json");
-        bool isNew = !File.Exists(planPath);
-        ReproductionPlan plan = isNew ? asked : StagePlan.GoOn(planPath, ReproductionPlan.Load(planPath), asked);
-        FigureResult result;
-        try
-        {
-            using var stages = new ReproductionStages(this, root, plan, stop);
-            if (isNew)
-            {
-                // Only now that all that was given is known to be good.
-                AtomicFile.CreateDirectory(folder);
-                AtomicFile.WriteText(planPath, plan.ToJson());
-            }
+        IReadOnlyList<DenseMatch> matches = [];
+        ReproductionStages.CarryOut(
+            this,
+            Out,
+            asked,
+            ReproductionPlan.Load,
+            (plan, stages) => matches = Make(plan, stages),
+            (plan, stages, folder) => Finish(Summarise(plan, stages, matches), folder),
+            stop
+        );
+        return 0;
+    }
 
-            Terminal.Line(
-                $"{FigureName} at scale {plan.Scale}, about {plan.EstimatedMinutes:0.#} minutes on two "
-                    + $"cores{(shard is null ? "" : $" for all {shard.Count} shards")}"
-            );
-            IReadOnlyList<DenseMatch> matches = Make(plan, stages);
-            if (shard is not null)
-            {
-                ReproductionMerge.Finish(root, plan.Name, stages.Finished);
-                Terminal.Line($"shard {shard} is finished; when all are: sparsity merge --from {Out} --out DIR");
-                return 0;
-            }
-
-            result = Summarise(plan, stages, matches);
-        }
-        catch (OperationCanceledException) when (stop.IsCancellationRequested)
-        {
-            Terminal.Line($"stopped; the same command goes on");
-            return 0;
-        }
-
+    private void Finish(FigureResult result, string folder)
+    {
         AtomicFile.WriteText(Path.Combine(folder, "result.json"), JsonText.Write(result));
         AtomicFile.WriteText(Path.Combine(folder, "result.html"), FigurePage.Render(result));
-        ReproductionSummary.Add(Path.Combine(Out, "summary.json"), result);
+        ReproductionSummary.Add(Path.Combine(Out!, "summary.json"), result);
         Terminal.Line($"{result.Headline}");
         Terminal.Line($"written to {Path.Combine(folder, "result.html")}");
-        return 0;
     }
 
     /// <summary>Makes the stages; returns the matches of sparse models with dense ones, where the figure has them.</summary>
     private static IReadOnlyList<DenseMatch> Make(ReproductionPlan plan, ReproductionStages stages)
     {
+        Terminal.Line(
+            $"{plan.Name} at scale {plan.Scale}, about {plan.EstimatedMinutes:0.#} minutes on two "
+                + $"cores{(plan.Shard is null ? "" : $" for all {plan.Shard.Count} shards")}"
+        );
         if (plan.Figure.MatchesDense())
         {
             return [.. plan.OwnModels.Select(sparse => Match(plan, sparse, stages))];

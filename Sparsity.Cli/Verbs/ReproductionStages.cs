@@ -39,6 +39,58 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan
 
     private DataFolder Data => _data ??= OpenData();
 
+    /// <summary>Carries out a plan, or goes on with it; a shard in a folder of its own.</summary>
+    /// <param name="verb">Whose device computes.</param>
+    /// <param name="directory"><c>--out</c>.</param>
+    /// <param name="asked">The plan that was asked for.</param>
+    /// <param name="load">Reads the plan that a folder was begun with.</param>
+    /// <param name="make">Makes the stages.</param>
+    /// <param name="finish">Once all stages are there, not for a shard: writes the result into the plan's folder, its last argument.</param>
+    /// <param name="stop">Stops, so that the same command goes on.</param>
+    /// <exception cref="BadInputException">The folder was begun with another plan.</exception>
+    public static void CarryOut<TPlan>(
+        EngineVerb verb,
+        string directory,
+        TPlan asked,
+        Func<string, TPlan> load,
+        Action<TPlan, ReproductionStages> make,
+        Action<TPlan, ReproductionStages, string> finish,
+        CancellationToken stop
+    )
+        where TPlan : StagePlan
+    {
+        string root = asked.Shard is { } own ? Path.Combine(directory, own.FolderName) : directory;
+        string folder = Path.Combine(root, asked.Name);
+        string planPath = Path.Combine(folder, "plan.json");
+        bool isNew = !File.Exists(planPath);
+        TPlan plan = isNew ? asked : StagePlan.GoOn(planPath, load(planPath), asked);
+        try
+        {
+            using var stages = new ReproductionStages(verb, root, plan, stop);
+            if (isNew)
+            {
+                // Only now that all that was given is known to be good.
+                AtomicFile.CreateDirectory(folder);
+                AtomicFile.WriteText(planPath, plan.ToJson());
+            }
+
+            make(plan, stages);
+            if (plan.Shard is { } shard)
+            {
+                ReproductionMerge.Finish(root, plan.Name, stages.Finished);
+                Terminal.Line($"shard {shard} is finished; when all are: sparsity merge --from {directory} --out DIR");
+            }
+            else
+            {
+                finish(plan, stages, folder);
+            }
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            Terminal.Line($"stopped; the same command goes on");
+        }
+    }
+
     /// <summary>Trains a model of a figure.</summary>
     /// <exception cref="OperationCanceledException">It was stopped, and can go on.</exception>
     public MeasuredModel Train(PlannedModel planned)

@@ -76,43 +76,17 @@ internal sealed class SweepVerb : EngineVerb
             return 0;
         }
 
-        string root = shard is null ? Out : Path.Combine(Out, shard.FolderName);
-        string folder = Path.Combine(root, SweepPlan.FolderName);
-        string planPath = Path.Combine(folder, "plan.json");
-        bool isNew = !File.Exists(planPath);
-        SweepPlan plan = isNew ? asked : StagePlan.GoOn(planPath, SweepPlan.Load(planPath), asked);
-        SweepResult result;
-        try
-        {
-            using var stages = new ReproductionStages(this, root, plan, stop);
-            if (isNew)
-            {
-                // Only now that all that was given is known to be good.
-                AtomicFile.CreateDirectory(folder);
-                AtomicFile.WriteText(planPath, plan.ToJson());
-            }
+        ReproductionStages.CarryOut(this, Out, asked, SweepPlan.Load, (plan, stages) => Make(plan, settings, stages), Finish, stop);
+        return 0;
+    }
 
-            Make(plan, settings, stages);
-            if (shard is not null)
-            {
-                ReproductionMerge.Finish(root, plan.Name, stages.Finished);
-                Terminal.Line($"shard {shard} is finished; when all are: sparsity merge --from {Out} --out DIR");
-                return 0;
-            }
-
-            result = SweepResult.Of(plan, stages.Models, stages.Diverged, stages.Circuits);
-        }
-        catch (OperationCanceledException) when (stop.IsCancellationRequested)
-        {
-            Terminal.Line($"stopped; the same command goes on");
-            return 0;
-        }
-
+    private static void Finish(SweepPlan plan, ReproductionStages stages, string folder)
+    {
+        var result = SweepResult.Of(plan, stages.Models, stages.Diverged, stages.Circuits);
         AtomicFile.WriteText(Path.Combine(folder, "result.json"), JsonText.Write(result));
         AtomicFile.WriteText(Path.Combine(folder, "result.html"), SweepPage.Render(result));
         Terminal.Table(SweepTable.Headings(result), SweepTable.Rows(result));
         Terminal.Line($"written to {Path.Combine(folder, "result.html")}");
-        return 0;
     }
 
     private static void Make(SweepPlan plan, Dictionary<string, Settings> settings, ReproductionStages stages)

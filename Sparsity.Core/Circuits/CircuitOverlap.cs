@@ -3,12 +3,12 @@ namespace Sparsity.Core.Circuits;
 /// <summary>What circuits have in common, such as those of one task found from several seeds.</summary>
 /// <param name="Nodes">In all of them, in the order of computation.</param>
 /// <param name="Edges">In all of them, in the order of computation.</param>
-/// <param name="Circuits">For each node of any of them, how many have it; the most common first, then in the order of
+/// <param name="NodeCounts">For each node of any of them, how many have it; the most common first, then in the order of
 /// computation.</param>
 public sealed record CircuitOverlap(
     IReadOnlyList<Node> Nodes,
     IReadOnlyList<(Node From, Node To)> Edges,
-    IReadOnlyList<(Node Node, int Count)> Circuits
+    IReadOnlyList<(Node Node, int Count)> NodeCounts
 )
 {
     /// <param name="circuits">From 1, of models of one shape.</param>

@@ -34,7 +34,7 @@ public sealed record SamplingConfig
     }
 
     /// <summary>Draws a token.</summary>
-    /// <param name="logits">[V]; of equal ones the lower id counts as the likelier. Minus infinity is never drawn.</param>
+    /// <param name="logits">[V], at least one finite; of equal ones the lower id is the likelier. Minus infinity is never drawn.</param>
     /// <param name="random">Advanced by one number unless the temperature is 0.</param>
     internal int Draw(ReadOnlySpan<float> logits, RandomSource random)
     {
@@ -42,12 +42,6 @@ public sealed record SamplingConfig
         for (int token = 1; token < logits.Length; token++)
         {
             likeliest = logits[token] > logits[likeliest] ? token : likeliest;
-        }
-
-        foreach (float logit in logits)
-        {
-            // Minus infinity is a token that can never come.
-            _ = float.IsNegativeInfinity(logit) ? 0 : NumericalException.RequireFinite(logit, "a logit");
         }
 
         if (Temperature == 0)

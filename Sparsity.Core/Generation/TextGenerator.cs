@@ -43,6 +43,7 @@ public sealed class TextGenerator : IDisposable
     /// The logits [V] after a sequence of at least one token; valid until the next call. With a cache, only what differs from the last
     /// sequence is computed.
     /// </summary>
+    /// <exception cref="NumericalException">A logit is not finite.</exception>
     public ReadOnlySpan<float> NextLogits(ReadOnlySpan<int> tokens)
     {
         int block = _model.Config.BlockSize;
@@ -58,6 +59,11 @@ public sealed class TextGenerator : IDisposable
         _engine.Write(_head.TokenIds, [tokens[^1]]);
         _model.Head.Forward(_picked, _head);
         _engine.Read(_head.Logits, _logits);
+        foreach (float logit in _logits)
+        {
+            NumericalException.RequireFinite(logit, "a logit");
+        }
+
         return _logits;
     }
 

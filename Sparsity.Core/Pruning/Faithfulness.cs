@@ -14,12 +14,6 @@ namespace Sparsity.Core.Pruning;
 /// </summary>
 internal sealed record Faithfulness
 {
-    /// <summary>
-    /// The loss may rise by (this - 1) times the target when activations are interchanged or parts of the rest frozen, above the larger of
-    /// circuit's and model's.
-    /// </summary>
-    private const double RiseFactor = 2;
-
     private const int InterchangeOrders = 8;
     private const int MostPairs = 64;
 
@@ -200,7 +194,7 @@ internal sealed record Faithfulness
     {
         PruningConfig config = circuit.SearchSettings;
         CircuitMeasurements m = circuit.Measurements;
-        double rise = (RiseFactor - 1) * config.TargetLoss;
+        double rise = config.TargetLoss; // above the larger loss of circuit and model
         return
         [
             new(

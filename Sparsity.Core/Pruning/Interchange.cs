@@ -10,8 +10,6 @@ namespace Sparsity.Core.Pruning;
 /// </summary>
 internal sealed class Interchange : IDisposable
 {
-    private const double High = 0.9;
-
     private static readonly double[] Shares = [0.25, 0.5, 0.75];
 
     private readonly CircuitEvaluator _evaluator;
@@ -70,11 +68,13 @@ internal sealed class Interchange : IDisposable
         static List<InterchangePoint> Curve(double start, double[][] losses) =>
             [
                 new(0, start, start),
-                .. Shares.Append(1).Zip(losses, (share, orders) => new InterchangePoint(share, orders.Average(), HighOf(orders))),
+                .. Shares.Append(1).Zip(losses, (share, orders) => new InterchangePoint(share, orders.Average(), NineOfTen(orders))),
             ];
-
-        static double HighOf(double[] losses) => losses.Order().ElementAt((int)Math.Ceiling(High * losses.Length) - 1);
     }
+
+    /// <summary>What 9 of 10 losses stay below, by nearest rank.</summary>
+    public static double NineOfTen(IReadOnlyCollection<double> losses) =>
+        losses.Order().ElementAt((int)Math.Ceiling(0.9 * losses.Count) - 1);
 
     /// <summary>
     /// Whether no exchange, in mean over the orders, raises the loss of circuit or full model by more than so many nats above the larger of

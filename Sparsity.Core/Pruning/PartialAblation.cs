@@ -35,7 +35,6 @@ internal sealed record PartialAblation(
 )
 {
     private const int Parts = 32;
-    private const double High = 0.9;
     private const int NodesFrozen = 32;
     private const int Draws = 8;
     private const int AscentSteps = 20;
@@ -89,7 +88,7 @@ internal sealed record PartialAblation(
         LogitDifferences attacked = Attack(_ => true);
         return new PartialAblation(
             losses.Average(),
-            losses.Order().ElementAt((int)Math.Ceiling(High * Parts) - 1),
+            Interchange.NineOfTen(losses),
             divergences.Average(),
             worst.Loss,
             worst.Node < 0 ? null : layout[worst.Node],

@@ -24,14 +24,7 @@ internal sealed record LogitDifferences(IReadOnlyList<(double First, double Seco
 
     /// <summary>The derivative of <see cref="BinaryLoss"/> with respect to each scale * d + shift; one entry per pair.</summary>
     public IReadOnlyList<(double First, double Second)> BinaryLossGradient(double scale = 1, double shift = 0) =>
-        [
-            .. Pairs.Select(pair =>
-                (
-                    -1 / (1 + Math.Exp((scale * pair.First) + shift)) / Prompts,
-                    1 / (1 + Math.Exp(-((scale * pair.Second) + shift))) / Prompts
-                )
-            ),
-        ];
+        [.. Pairs.Select(pair => (-Sigmoid(-((scale * pair.First) + shift)) / Prompts, Sigmoid((scale * pair.Second) + shift) / Prompts))];
 
     /// <summary>
     /// How far these answers are from others to the same prompts: the Kullback-Leibler divergence of the probabilities of the two answers

@@ -206,23 +206,28 @@ public class ModelLayoutTests(ModelLayouts models) : IClassFixture<ModelLayouts>
     [Fact]
     public void IdsOfAPaddedVocabularyAreNeverDrawn()
     {
-        for (int seed = 1; seed <= 3; seed++)
+        // A text may end early, since the end-of-text token is drawn like any other; so the tokens of all texts count.
+        int characters = 0;
+        for (int seed = 1; seed <= 6; seed++)
         {
-            string text = CommandLine.Succeed(
-                "generate",
-                "--model",
-                models["run"],
-                "--tokens",
-                "300",
-                "--temperature",
-                "50",
-                "--top-p",
-                "1",
-                "--seed",
-                $"{seed}"
-            );
-            Assert.True(text.Length > 300, text);
+            characters += CommandLine
+                .Succeed(
+                    "generate",
+                    "--model",
+                    models["run"],
+                    "--tokens",
+                    "300",
+                    "--temperature",
+                    "50",
+                    "--top-p",
+                    "1",
+                    "--seed",
+                    $"{seed}"
+                )
+                .Length;
         }
+
+        Assert.True(characters > 1_000, $"{characters} characters");
 
         // The dense model has hardly left its random weights, so that such ids too are among those with the largest in some channel.
         CommandLine.Succeed(

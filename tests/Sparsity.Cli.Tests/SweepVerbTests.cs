@@ -13,21 +13,11 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
     private string[] Command =>
         [
             "sweep",
-            "--data",
-            run.Data,
-            "--d-model",
-            "32",
-            "--batch",
-            "8",
-            "--tokens",
-            "30000",
+            .. Small("30000"),
             "--density",
             "0.25",
-            "--minimum-alive",
-            "2",
             "--checkpoint-every",
             "20",
-            .. OneThread,
             "--lr",
             "0.01,0.03",
             "--sink",
@@ -35,6 +25,10 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
             "--seed",
             "1,2",
         ];
+
+    /// <summary>What models have in common that train in a moment.</summary>
+    private string[] Small(string tokens) =>
+        ["--data", run.Data, "--d-model", "32", "--batch", "8", "--tokens", tokens, "--minimum-alive", "2", .. OneThread];
 
     [Fact]
     public void KilledAnywhereOrInShardsItEndsWithTheResultOfOneRunByteForByte()
@@ -77,35 +71,10 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
     [Fact]
     public void AModelIsTheOneThatTrainMakes()
     {
-        string[] rest = ["--d-model", "32", "--batch", "8", "--tokens", "10000", "--density", "0.25", "--minimum-alive", "2", .. OneThread];
+        string[] rest = [.. Small("10000"), "--density", "0.25"];
         File.WriteAllText(run["c.json"], """{"model": {"activation_type": "relu"}}""");
-        CommandLine.Succeed([
-            "sweep",
-            "--data",
-            run.Data,
-            "--config",
-            run["c.json"],
-            .. rest,
-            "--afrac",
-            "0.5,0.25",
-            "--sink",
-            "true",
-            "--out",
-            run["as"],
-        ]);
-        CommandLine.Succeed([
-            "train",
-            "--data",
-            run.Data,
-            "--config",
-            run["c.json"],
-            .. rest,
-            "--afrac",
-            "0.5",
-            "--sink",
-            "--out",
-            run["trained so"],
-        ]);
+        CommandLine.Succeed(["sweep", "--config", run["c.json"], .. rest, "--afrac", "0.5,0.25", "--sink", "true", "--out", run["as"]]);
+        CommandLine.Succeed(["train", "--config", run["c.json"], .. rest, "--afrac", "0.5", "--sink", "--out", run["trained so"]]);
 
         string model = Path.Combine(run["as"], "models", "afrac-0.5");
         foreach (string file in new[] { "config.json", "model.safetensors" })
@@ -119,27 +88,7 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
     [Fact]
     public void AModelThatDivergesIsReportedAndTheOthersAreTrained()
     {
-        string[] command =
-        [
-            "sweep",
-            "--data",
-            run.Data,
-            "--d-model",
-            "32",
-            "--batch",
-            "8",
-            "--tokens",
-            "10000",
-            "--density",
-            "0.25",
-            "--minimum-alive",
-            "2",
-            "--gradient-scaling",
-            "none",
-            "--lr",
-            "900000,0.01",
-            .. OneThread,
-        ];
+        string[] command = ["sweep", .. Small("10000"), "--density", "0.25", "--gradient-scaling", "none", "--lr", "900000,0.01"];
         string text = CommandLine.Succeed([.. command, "--out", run["diverging"]]);
         Assert.Contains("lr-900000 diverged: step 3", text, StringComparison.Ordinal);
         string result = File.ReadAllText(Path.Combine(run["diverging"], Result));
@@ -160,27 +109,7 @@ public class SweepVerbTests(SmallRun run) : IClassFixture<SmallRun>
     [Fact]
     public void ModelsArePrunedToTasks()
     {
-        string[] command =
-        [
-            "sweep",
-            "--data",
-            run.Data,
-            "--d-model",
-            "32",
-            "--batch",
-            "8",
-            "--tokens",
-            "10000",
-            "--minimum-alive",
-            "2",
-            "--density",
-            "0.25,0.5",
-            "--prune",
-            "else_elif,for_while",
-            "--target-loss",
-            "0.6",
-            .. OneThread,
-        ];
+        string[] command = ["sweep", .. Small("10000"), "--density", "0.25,0.5", "--prune", "else_elif,for_while", "--target-loss", "0.6"];
         string text = CommandLine.Succeed([.. command, "--out", run["pruned"]]);
 
         Assert.Contains("circuits, of 2", text, StringComparison.Ordinal);
