@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Reflection;
 using CommandLine;
 using Sparsity.Cli.Report;
 using Sparsity.Cli.Viewer;
@@ -72,7 +73,7 @@ internal sealed class DemoVerb : EngineVerb
         TrainedModel[] models = dense is null ? [sparse] : [sparse, dense];
         foreach (TrainedModel model in models)
         {
-            circuits.AddRange(Prune(engine, model, data, root, stop));
+            circuits.AddRange(Prune(engine, model, root, stop));
         }
 
         TrainingMetrics last = sparse.Metrics[^1];
@@ -147,28 +148,46 @@ internal sealed class DemoVerb : EngineVerb
         return new TrainedModel(name, directory, metrics);
     }
 
-    private List<ReportCircuit> Prune(IComputeEngine engine, TrainedModel model, DataFolder data, string root, CancellationToken stop)
+    /// <summary>The circuits of all tasks, in a folder as <c>prune</c> makes it: several searches at a time.</summary>
+    private List<ReportCircuit> Prune(IComputeEngine engine, TrainedModel model, string root, CancellationToken stop)
     {
-        using OpenedRun run = Run.Open(model.Directory, engine);
+        Terminal.Line($"pruning the {model.Name} model to {string.Join(", ", TaskNames)}");
         var config = new PruningConfig { Seed = Seed, InterchangeFactor = 2 };
-        PruningSubject subject = PruningSubject.Of(run) with { Name = model.Name };
+        using var workers = new PruningWorkers(
+            this,
+            model.Directory,
+            data: null,
+            tokenizer: null,
+            TaskNames.Length,
+            config,
+            withControls: false
+        );
+        var plan = new PruningPlan
+        {
+            Version = Assembly.GetExecutingAssembly().GetName().Version!.ToString(3),
+            Model = Path.GetFullPath(model.Directory),
+            ModelFingerprint = workers.Fingerprint,
+            DataFingerprint = workers.DataFingerprint,
+            Tasks = TaskNames,
+            PruneUnsolved = true,
+            TargetLosses = [config.TargetLoss],
+            Seeds = [Seed],
+            Settings = config,
+        };
+        string directory = OutputFolder.Create(Path.Combine(root, "circuits", model.Name));
+        AtomicFile.WriteText(Path.Combine(directory, "prune.json"), JsonText.Write(plan));
+        using var run = new PruningRun(directory, plan);
+        run.Execute(workers.Subjects, (task, progress) => PruneVerb.Show(task, config, progress), stop: stop);
+
         using ModelShelf models = ModelShelf.At(folder => Run.Open(folder, engine), model.Directory);
         var describer = new CircuitDescriber(models, circuit => TaskCatalogue.Find(circuit.Task));
-        var found = new List<ReportCircuit>();
-        foreach (string task in TaskNames)
-        {
-            Terminal.Line($"pruning the {model.Name} model to {task}");
-            using TaskPruning pruning = TaskPruning.Create(subject, TaskCatalogue.Find(task), config);
-            PrunedTask pruned = pruning.Find([config.TargetLoss], progress: progress => PruneVerb.Show(task, config, progress), stop: stop)[
-                0
-            ];
-            string folder = OutputFolder.Create(Path.Combine(root, "circuits", model.Name, task));
-            pruned.WriteTo(folder);
-            var file = new CircuitFile(task, Path.Combine(folder, "circuit.json"));
-            found.Add(new ReportCircuit(model.Name, describer.Describe(file)));
-        }
-
-        return found;
+        return
+        [
+            .. run.Results.Results.Select(result => new ReportCircuit(
+                model.Name,
+                describer.Describe(new CircuitFile(result.Task, Path.Combine(directory, result.Folder!, "circuit.json")))
+            )),
+        ];
     }
 
     private static void Print(DemoSummary summary, IReadOnlyList<ReportCircuit> circuits, string root)

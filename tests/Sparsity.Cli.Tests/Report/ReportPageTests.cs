@@ -103,6 +103,11 @@ public class ReportPageTests
             line
         );
         Assert.Null(Headline.EdgeComparison(SampleReport.Summary(circuits, denseLoss: null), circuits));
+        Assert.StartsWith(
+            "No task is solved by circuits of both models, so their sizes are not compared. Validation losses 2.250 and 2.295, 2 % apart. ",
+            Headline.EdgeComparison(SampleReport.Summary(circuits, denseLoss: 2.295), circuits[2..]),
+            StringComparison.Ordinal
+        );
     }
 
     [Fact]
