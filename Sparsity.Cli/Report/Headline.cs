@@ -29,7 +29,11 @@ internal static class Headline
     {
         Circuit[] sparse = [.. circuits.Where(entry => entry.Model == DemoCircuit.Sparse).Select(entry => entry.Circuit)];
         (Circuit Sparse, Circuit Dense)[] pairs = Pairs(circuits);
-        yield return E("p", A("class", "headline"), pairs.Length > 0 ? Comparison(pairs) : Alone([.. sparse.Where(circuit => circuit.Solved == true)]));
+        yield return E(
+            "p",
+            A("class", "headline"),
+            pairs.Length > 0 ? Comparison(pairs) : Alone([.. sparse.Where(circuit => circuit.Solved == true)])
+        );
         string[] missed = [.. Missed(circuits)];
         if (missed.Length > 0)
         {

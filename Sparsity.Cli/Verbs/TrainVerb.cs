@@ -162,7 +162,7 @@ internal sealed class TrainVerb : TrainingFlags
     {
         ModelConfig model =
             (initial is null ? null : initial with { OtherFields = null }) ?? ModelConfig.Small(data.Tokenizer.VocabularySize);
-        TrainingConfig training = Dense ? TrainingConfig.SmallDense : TrainingConfig.Small;
+        TrainingConfig training = TrainingConfig.Small;
         JsonObject fileModel = [],
             fileTraining = [];
         if (Config is not null)
@@ -179,7 +179,14 @@ internal sealed class TrainVerb : TrainingFlags
             fileModel = json["model"] is { } given ? JsonText.RequireObject(given, $"{Config}: model") : fileModel;
             fileTraining = json["training"] is { } settings ? JsonText.RequireObject(settings, $"{Config}: training") : fileTraining;
             model = model.With(fileModel, Config);
-            training = training.With(fileTraining, Config);
+            // A file with "pfrac": null, as official scripts write it, asks for weights that stay dense; AbsTopK is another field.
+            bool isSparse = (fileTraining["density"] ?? fileTraining["pfrac"]) is not null || Density is not null || Pfrac is not null;
+            bool saysDense = (fileTraining.ContainsKey("density") || fileTraining.ContainsKey("pfrac")) && !isSparse;
+            training = (Dense || saysDense ? TrainingConfig.SmallDense : training).With(fileTraining, Config);
+        }
+        else if (Dense)
+        {
+            training = TrainingConfig.SmallDense;
         }
 
         if (model.VocabSize < data.Tokenizer.VocabularySize)

@@ -67,6 +67,34 @@ public class TrainingFlagsTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal(field == "block_size" ? 32 : 64, (int)Training(run[name])["context_tokens"]!);
     }
 
+    /// <summary>A file that asks for dense weights gets the rate of dense models; AbsTopK stays.</summary>
+    [Theory]
+    [InlineData("null", "0.01")]
+    [InlineData("0.5", "0.03")]
+    public void WithoutSparsityTheRateIsThatOfDenseModels(string pfrac, string rate)
+    {
+        string config = Written("pfrac" + pfrac, $"{{\"training\": {{\"pfrac\": {pfrac}}}}}");
+        string model = run["pfrac " + pfrac];
+        CommandLine.Succeed([
+            "train",
+            "--data",
+            run.Data,
+            "--config",
+            config,
+            "--batch",
+            "2",
+            "--context",
+            "8",
+            "--tokens",
+            "64",
+            "--out",
+            model,
+        ]);
+
+        Assert.Equal((rate, pfrac), (Training(model)["lr"]!.ToJsonString(), Training(model)["pfrac"]?.ToJsonString() ?? "null"));
+        Assert.Equal("0.25", Model(model)["afrac"]!.ToJsonString());
+    }
+
     [Fact]
     public void AConfigurationOfOneFieldChangesThatFieldOnlyInBridgesFromARun()
     {
