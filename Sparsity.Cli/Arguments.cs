@@ -37,7 +37,6 @@ internal sealed class Arguments
     private readonly List<string> _positional = [];
     private readonly List<string> _flagged = [];
     private readonly HashSet<string> _given = new(StringComparer.Ordinal);
-    private string? _request; // --help or --version
 
     /// <param name="arguments">The verb and what follows it.</param>
     /// <param name="type">The verb's.</param>
@@ -48,7 +47,7 @@ internal sealed class Arguments
         _flags = FlagsOf(type);
         _listed = ListedFlags(type);
         PropertyInfo[] places = [.. type.GetProperties().Where(property => property.GetCustomAttribute<ValueAttribute>() is not null)];
-        for (int i = 1; i < arguments.Count && _request is null; i++)
+        for (int i = 1; i < arguments.Count && Request is null; i++)
         {
             if (arguments[i] == "--")
             {
@@ -72,11 +71,17 @@ internal sealed class Arguments
             }
         }
 
-        if (_request is null)
+        if (Request is null)
         {
             RequirePlaces(places);
         }
     }
+
+    /// <summary>--help or --version, before which all others count for nothing; null where neither is asked for.</summary>
+    public string? Request { get; private set; }
+
+    /// <summary>What belongs to no flag, in order.</summary>
+    public IReadOnlyList<string> Positional => _positional;
 
     /// <summary>Names of the flags that were given, without the dashes.</summary>
     public IReadOnlySet<string> Given => _given;
@@ -109,8 +114,7 @@ internal sealed class Arguments
         });
 
     /// <summary>The same arguments in a form that the command-line library cannot read otherwise.</summary>
-    // The library reads a request for help only where nothing else is given.
-    public string[] Canonical => _request is null ? [_verb, .. _flagged, "--", .. _positional] : [_verb, _request];
+    public string[] Canonical => [_verb, .. _flagged, "--", .. _positional];
 
     private string SeeHelp => $"See 'sparsity {_verb} --help'.";
 
@@ -121,14 +125,16 @@ internal sealed class Arguments
         string name = equals < 0 ? argument[2..] : argument[2..equals];
         if (name is "help" or "version")
         {
-            _request = "--" + name;
+            Request = "--" + name;
             return i;
         }
 
         bool isListed = _listed.TryGetValue(name, out PropertyInfo? flag);
         if (!isListed && !_flags.TryGetValue(name, out flag))
         {
-            throw new BadInputException($"{_verb}: there is no flag --{name}. {SeeHelp}");
+            throw new BadInputException(
+                $"{_verb}: there is no flag --{name}.{Spelling.Suggestion(name, _flags.Keys.Concat(_listed.Keys), "--")} {SeeHelp}"
+            );
         }
 
         if (!_given.Add(name))

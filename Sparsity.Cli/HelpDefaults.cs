@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
@@ -25,16 +24,11 @@ internal static partial class HelpDefaults
         ["pruning"] = new PruningConfig(),
     };
 
-    /// <summary>
-    /// Puts the defaults in, and breaks lines that are wider than <paramref name="width"/> so that they go on under their text.
-    /// </summary>
-    public static string Fill(string help, int width)
-    {
-        IEnumerable<string> lines = help.ReplaceLineEndings("\n")
-            .Split('\n')
-            .Select(line => Broken(Field().Replace(line, match => Value(match.Groups[1].Value, match.Groups[2].Value)), width));
-        return string.Join('\n', lines);
-    }
+    /// <summary>Puts the defaults in.</summary>
+    public static string Fill(string text) => Field().Replace(text, match => Value(match.Groups[1].Value, match.Groups[2].Value));
+
+    /// <summary>A default as it is typed.</summary>
+    public static string Text(object value) => Text(JsonSerializer.SerializeToNode(value, value.GetType(), JsonText.Options));
 
     private static string Value(string settings, string field) =>
         Text(
@@ -51,30 +45,6 @@ internal static partial class HelpDefaults
             _ => value.ToString(),
         };
 
-    private static string Broken(string line, int width)
-    {
-        int indent = Flag().Match(line).Length;
-        var broken = new StringBuilder();
-        int column = 0;
-        foreach (string word in line[indent..].Split(' '))
-        {
-            if (column > 0 && indent + column + 1 + word.Length > width)
-            {
-                broken.Append('\n').Append(' ', indent);
-                column = 0;
-            }
-
-            broken.Append(column > 0 ? " " : "").Append(word);
-            column += (column > 0 ? 1 : 0) + word.Length;
-        }
-
-        return line[..indent] + broken;
-    }
-
     [GeneratedRegex(@"\{(\w+)\.(\w+)\}")]
     private static partial Regex Field();
-
-    /// <summary>A flag, a verb or a place at the beginning of its line, up to its text.</summary>
-    [GeneratedRegex(@"^\s+\S.*?\s{2,}(?=\S)")]
-    private static partial Regex Flag();
 }

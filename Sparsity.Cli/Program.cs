@@ -23,27 +23,6 @@ using PosixSignalRegistration terminate = PosixSignalRegistration.Create(
 );
 Console.CancelKeyPress += (_, pressed) => StopOnce(() => pressed.Cancel = true);
 
-Type[] verbs =
-[
-    typeof(DemoVerb),
-    typeof(DevicesVerb),
-    typeof(CorpusVerb),
-    typeof(TokenizerVerb),
-    typeof(TrainVerb),
-    typeof(EvalVerb),
-    typeof(GenerateVerb),
-    typeof(TasksVerb),
-    typeof(PruneVerb),
-    typeof(MergeVerb),
-    typeof(CircuitVerb),
-    typeof(BridgeVerb),
-    typeof(ViewVerb),
-    typeof(BenchVerb),
-    typeof(ConvertVerb),
-    typeof(TraceVerb),
-    typeof(ReproduceVerb),
-    typeof(SweepVerb),
-];
 bool isDebug = false;
 
 // What other threads throw.
@@ -61,14 +40,41 @@ catch (Exception e)
 
 int Execute()
 {
+    string[] arguments = args is ["help", .. var about] ? [.. about, "--help"] : args;
+    switch (arguments)
+    {
+        case []:
+            throw new BadInputException("no verb is given. 'sparsity help' lists them; 'sparsity demo' shows what this is.");
+        case ["--help", ..]:
+            Terminal.Text(Help.Overview(Version(), Terminal.Width));
+            return 0;
+        case ["--version", ..]:
+            Terminal.Text(Version() + "\n");
+            return 0;
+    }
+
+    Type type =
+        VerbTypes.All.FirstOrDefault(verb => Verb.NameOf(verb) == arguments[0])
+        ?? throw new BadInputException(
+            $"there is no verb '{arguments[0]}'.{Spelling.Suggestion(arguments[0], VerbTypes.All.Select(Verb.NameOf))} See 'sparsity "
+                + $"help'."
+        );
+    var given = new Arguments(arguments, type);
+    if (given.Request is { } request)
+    {
+        Terminal.Text(request == "--version" ? Version() + "\n" : Help.Page(type, given.Positional.FirstOrDefault(), Terminal.Width));
+        return 0;
+    }
+
     using Parser parser = Arguments.CreateParser();
-    string[] arguments = args is ["help", { } about, ..] ? [about, "--help"] : args;
-    Type? type =
-        arguments.Length == 0 ? null : verbs.FirstOrDefault(verb => verb.GetCustomAttribute<VerbAttribute>()!.Name == arguments[0]);
-    Arguments? given = type is null ? null : new Arguments(arguments, type);
-    ParserResult<object> parsed = parser.ParseArguments(given?.Canonical ?? arguments, verbs);
-    return parsed.MapResult(verb => Do((Verb)verb, given!), errors => Refuse(parsed, [.. errors]));
+    return parser
+        .ParseArguments(given.Canonical, [.. VerbTypes.All])
+        .MapResult(verb => Do((Verb)verb, given), errors => Refuse([.. errors]));
 }
+
+// With the commit it was built from.
+static string Version() =>
+    $"sparsity {Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion}";
 
 int Do(Verb verb, Arguments given)
 {
@@ -118,58 +124,15 @@ int Report(Exception thrown)
     return code;
 }
 
-int Refuse(ParserResult<object> parsed, IReadOnlyList<Error> errors)
+int Refuse(IReadOnlyList<Error> errors)
 {
-    if (
-        errors.All(error =>
-            error.Tag is ErrorType.HelpRequestedError or ErrorType.HelpVerbRequestedError or ErrorType.VersionRequestedError
-        )
-    )
-    {
-        bool isVersion = errors.Any(error => error.Tag == ErrorType.VersionRequestedError);
-        bool ofAllVerbs = errors.OfType<HelpVerbRequestedError>().Any(error => error.Type is null);
-        Terminal.Text((isVersion ? HelpText.AutoBuild(parsed).ToString() : Help(parsed, ofAllVerbs)) + "\n");
-        return 0;
-    }
-
     if (Launcher.Present is { Rank: > 0 })
     {
         return 2; // rank 0 says it
     }
 
     string sentence = string.Join(" ", errors.Select(error => SentenceBuilder.Create().FormatError(error))).ReplaceLineEndings(" ");
-    throw new BadInputException($"{sentence} See 'sparsity --help'.");
-}
-
-string Help(ParserResult<object> parsed, bool ofAllVerbs)
-{
-    const int Width = 140;
-    HelpText text = HelpText.AutoBuild(
-        parsed,
-        help =>
-        {
-            help.AdditionalNewLineAfterOption = false;
-            help.MaximumDisplayWidth = int.MaxValue; // lines are broken when the defaults are in them
-            help.Copyright = "";
-            Dictionary<string, System.Reflection.PropertyInfo> listed = ofAllVerbs ? [] : Arguments.ListedFlags(parsed.TypeInfo.Current);
-            if (listed.Count > 0)
-            {
-                string of = parsed
-                    .TypeInfo.Current.GetCustomAttribute<ListsFlagsOfAttribute>()!
-                    .Verb.GetCustomAttribute<VerbAttribute>()!
-                    .Name;
-                help.AddPostOptionsLine(
-                    $"And these flags of '{of}' (sparsity {of} --help), each with one value or several, comma-separated, and switches with "
-                        + $"true or false: {string.Join(", ", listed.Keys.Select(name => "--" + name))}."
-                );
-            }
-
-            return help;
-        },
-        example => example,
-        verbsIndex: ofAllVerbs
-    );
-    return HelpDefaults.Fill(text.ToString(), Width);
+    throw new BadInputException($"{sentence} See 'sparsity help'.");
 }
 
 int Fail(string message, int code)

@@ -14,6 +14,9 @@ internal static class Terminal
 
     private static bool IsInteractive => !Console.IsOutputRedirected && Mpi.Launcher.Present is null;
 
+    /// <summary>Columns for text that is broken into lines: the terminal's, at most 140.</summary>
+    public static int Width => IsInteractive ? Math.Clamp(Console.WindowWidth - 1, 60, 140) : 140;
+
     /// <summary>A line that stays.</summary>
     public static void Line(InvariantText text)
     {
@@ -64,18 +67,21 @@ internal static class Terminal
         _statusShown = true;
     }
 
-    /// <summary>A table with right-aligned columns from the second on; where it is too wide, the last column takes several lines.</summary>
+    /// <summary>
+    /// A table: words stand at the left of their column, numbers at its right. Where it is too wide, the last column takes several lines.
+    /// </summary>
     public static void Table(IReadOnlyList<string> headings, IEnumerable<IReadOnlyList<string>> rows)
     {
         ClearStatus();
+        IReadOnlyList<string>[] cells = [.. rows];
         var table = new Table().Border(TableBorder.Simple);
         for (int i = 0; i < headings.Count; i++)
         {
             var column = new TableColumn(Markup.Escape(headings[i])) { NoWrap = i < headings.Count - 1 };
-            table.AddColumn(i == 0 ? column : column.RightAligned());
+            table.AddColumn(IsOfNumbers(i) ? column.RightAligned() : column);
         }
 
-        foreach (IReadOnlyList<string> row in rows)
+        foreach (IReadOnlyList<string> row in cells)
         {
             table.AddRow([.. row.Select(cell => new Spectre.Console.Text(cell))]);
         }
@@ -85,10 +91,20 @@ internal static class Terminal
             AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 160);
             AnsiConsole.Write(table);
         });
+
+        bool IsOfNumbers(int column) =>
+            cells.Length > 0 && cells.All(row => row[column] is not [var first, ..] || char.IsAsciiDigit(first) || first is '-' or '+');
     }
 
     /// <summary>A number for a table, in the invariant culture.</summary>
     public static string Number(double value, string format = "0.000") => value.ToString(format, CultureInfo.InvariantCulture);
+
+    /// <summary>A time to wait, roughly: "40 s", "12 min", "3 h 5 min".</summary>
+    public static string Duration(double seconds) =>
+        !double.IsFinite(seconds) ? "unknown time"
+        : seconds < 100 ? Number(seconds, "0") + " s"
+        : seconds < 3600 ? Number(seconds / 60, "0") + " min"
+        : Number(Math.Floor(seconds / 3600), "0") + " h " + Number(Math.Floor(seconds % 3600 / 60), "0") + " min";
 
     private static void ClearStatus()
     {

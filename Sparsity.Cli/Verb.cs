@@ -1,3 +1,5 @@
+using System.ComponentModel;
+using System.Reflection;
 using CommandLine;
 using Sparsity.Cli.Mpi;
 using Sparsity.Core;
@@ -11,6 +13,7 @@ namespace Sparsity.Cli;
 /// <summary>One verb of the command line: its options, and what it does.</summary>
 internal abstract class Verb
 {
+    [Category("Everywhere")]
     [Option("debug", HelpText = "After an error, also where in the program it arose.")]
     public bool Debug { get; set; }
 
@@ -22,6 +25,9 @@ internal abstract class Verb
 
     /// <summary>Whether it looks at the token that <see cref="Run"/> gets; what does not is ended at once by Ctrl-C and SIGTERM.</summary>
     public virtual bool EndsWhenAsked => true;
+
+    /// <summary>What is typed for a verb.</summary>
+    public static string NameOf(Type verb) => verb.GetCustomAttribute<VerbAttribute>()!.Name;
 
     /// <returns>The exit code.</returns>
     /// <exception cref="BadInputException">Exit code 2, one line.</exception>
@@ -50,16 +56,19 @@ internal abstract class EngineVerb : Verb
     /// <summary>The flags of every verb that computes.</summary>
     protected static readonly string[] EngineFlags = ["device", "threads", "precision"];
 
-    [Option("device", Default = "auto", HelpText = "auto, cpu, cuda[:i] or opencl[:i].")]
+    [Category("Engine")]
+    [Option("device", MetaValue = "DEVICE", Default = "auto", HelpText = "auto, cpu, cuda[:i] or opencl[:i].")]
     public string Device
     {
         get;
         set => field = value.ToLowerInvariant();
     } = "auto";
 
+    [Category("Engine")]
     [Option("threads", Default = 0, HelpText = "Threads of the CPU engine; 0 for all processors. Results do not depend on it.")]
     public int Threads { get; set; }
 
+    [Category("Engine")]
     [Option(
         "precision",
         Default = "float32",
@@ -128,10 +137,14 @@ internal abstract class EngineVerb : Verb
 /// <summary>A verb that reads a model's folder, of any kind.</summary>
 internal abstract class ModelVerb : EngineVerb
 {
-    [Option("data", HelpText = "Data folder. (Default: the one the model was trained on)")]
+    [Option("data", MetaValue = "DIR", HelpText = "Data folder. (Default: the one the model was trained on)")]
     public string? Data { get; set; }
 
-    [Option("tokenizer", HelpText = "Folder of the model's tokenizer. (Default: the one in the model's folder, else that of --data)")]
+    [Option(
+        "tokenizer",
+        MetaValue = "DIR",
+        HelpText = "Folder of the model's tokenizer. (Default: the one in the model's folder, else that of --data)"
+    )]
     public string? Tokenizer { get; set; }
 
     /// <summary>Opens the model of a folder of any kind, and says what is to be known of it.</summary>

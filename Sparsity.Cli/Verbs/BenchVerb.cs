@@ -9,11 +9,7 @@ using Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb(
-    "bench",
-    HelpText = "train: speed of training steps, with the time of each kernel. prune: mask training. generate: speed of generated "
-        + "tokens. kernels: each operation by itself, against what the machine can do."
-)]
+[Verb("bench")]
 internal sealed class BenchVerb : EngineVerb
 {
     [Value(0, MetaName = "what", Required = true, HelpText = "train, prune, generate or kernels.")]
@@ -25,13 +21,13 @@ internal sealed class BenchVerb : EngineVerb
     [Option("phase", Default = BenchmarkPhase.Sparse, HelpText = "dense (all weights), mid (half of them) or sparse (the size's density).")]
     public BenchmarkPhase Phase { get; set; } = BenchmarkPhase.Sparse;
 
-    [Option("batch-parts", HelpText = "With train: equal parts of a batch, computed one after the other. (Default: the fewest that fit)")]
+    [Option("batch-parts", HelpText = "Equal parts of a batch, computed one after the other. (Default: the fewest that fit)")]
     public int? BatchParts { get; set; }
 
     [Option("steps", Default = 10, HelpText = "Measured steps, repetitions or tokens, after a warm-up.")]
     public int Steps { get; set; } = 10;
 
-    [Option("json", HelpText = "File to write the result to.")]
+    [Option("json", MetaValue = "FILE", HelpText = "File to write the result to.")]
     public string? Json { get; set; }
 
     public override bool EndsWhenAsked => false;
@@ -43,21 +39,7 @@ internal sealed class BenchVerb : EngineVerb
             throw new BadInputException($"--steps is {Steps}, but must be 1 to 1000000.");
         }
 
-        if (What is not ("train" or "prune" or "generate" or "kernels"))
-        {
-            throw new BadInputException($"bench: '{What}' is nothing to measure; use train, prune, generate or kernels.");
-        }
-
-        if (What == "kernels")
-        {
-            TakesOnly("bench kernels", ["size", "steps", "json", .. EngineFlags]);
-        }
-
-        if (BatchParts is not null && What != "train")
-        {
-            throw new BadInputException($"--batch-parts belongs to bench train, not to bench {What}; leave it out.");
-        }
-
+        TakesOnly("bench " + What, Manual.Flags("bench", What));
         BenchmarkSize size =
             BenchmarkSize.All.FirstOrDefault(known => string.Equals(known.Name, Size, StringComparison.OrdinalIgnoreCase))
             ?? throw new BadInputException($"--size is '{Size}', but must be TINY, S, M, L or PAPER.");

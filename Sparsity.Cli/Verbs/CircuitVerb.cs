@@ -11,50 +11,47 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb(
-    "circuit",
-    HelpText = "show FILE: nodes and edges. compare FILE FILE ...: what circuits share. export FILE --format F --out FILE. edit FILE "
-        + "--remove NODES --out DIR. import FILE|DIR --model DIR --out DIR: circuits of the official release."
-)]
+[Verb("circuit")]
 internal sealed class CircuitVerb : ModelVerb
 {
     [Value(0, MetaName = "action", Required = true, HelpText = "show, compare, export, edit or import.")]
     public string Action { get; set; } = "";
 
-    [Value(1, MetaName = "files", HelpText = "circuit.json files; import: a viz_data.pt, or a folder with some in it or below.")]
+    [Value(1, MetaName = "FILE", HelpText = "A circuit.json; of 'import' a viz_data.pt, or a folder with some in it or below.")]
     public IEnumerable<string> Files { get; set; } = [];
 
-    [Option("format", Default = "dot", HelpText = "export: json, dot, graphml or csv.")]
+    [Option("format", MetaValue = "FORMAT", Default = "dot", HelpText = "json, dot, graphml or csv.")]
     public string Format { get; set; } = "dot";
 
-    [Option("remove", Separator = ',', HelpText = "edit: names of nodes to take out, comma-separated.")]
+    [Option("remove", MetaValue = "NODE,...", Separator = ',', HelpText = "Names of nodes to take out, comma-separated.")]
     public IEnumerable<string> Remove { get; set; } = [];
 
     [Option(
         "model",
-        HelpText = "edit: folder of a run or of a released model. (Default: the one that the circuit names, where it was or near the "
-            + "circuit) import: folder of the model that the circuits were found in."
+        MetaValue = "DIR",
+        HelpText = "Folder of the circuits' model. (Default of 'edit': the one that the circuit names, where it was or near the circuit)"
     )]
     public string? Model { get; set; }
 
     [Option(
         "task",
-        HelpText = "edit: JSON file of the task, where it is not one of the program's own and was moved. import: name of the task. "
-            + "(Default: by the file's folder)"
+        MetaValue = "TASK",
+        HelpText = "Of 'edit' the JSON file of the task, where it is not one of the program's own and was moved. Of 'import' the task's "
+            + "name. (Default of 'import': by the file's folder)"
     )]
     public string? Task { get; set; }
 
     [Option(
         "answers",
-        HelpText = "import: the two answers A,B as token ids or texts, A after prompts of the first half. (Default: by the task's "
+        HelpText = "The two answers A,B as token ids or texts, A after prompts of the first half. (Default: by the task's "
             + "name, else found from the logits)"
     )]
     public string? Answers { get; set; }
 
-    [Option("means", HelpText = "import: file of mean activations. (Default: mean_baseline_pretrain.pt above the file)")]
+    [Option("means", MetaValue = "FILE", HelpText = "File of mean activations. (Default: mean_baseline_pretrain.pt above the file)")]
     public string? Means { get; set; }
 
-    [Option("out", HelpText = "export: file to write. (Default: standard output) edit, import: folder to make.")]
+    [Option("out", MetaValue = "DIR", HelpText = "Folder to make; of 'export' the file to write. (Default of 'export': standard output)")]
     public string? Out { get; set; }
 
     public override bool EndsWhenAsked => false;
@@ -62,16 +59,7 @@ internal sealed class CircuitVerb : ModelVerb
     public override int Execute(CancellationToken stop)
     {
         string[] files = [.. Files];
-        TakesOnly(
-            "circuit " + Action,
-            Action switch
-            {
-                "export" => ["format", "out"],
-                "edit" => ["remove", "model", "task", "data", "tokenizer", "out", .. EngineFlags],
-                "import" => ["model", "task", "data", "tokenizer", "answers", "means", "out", .. EngineFlags],
-                _ => [],
-            }
-        );
+        TakesOnly("circuit " + Action, Manual.Flags("circuit", Action));
         switch (Action, files.Length)
         {
             case ("show", 1):

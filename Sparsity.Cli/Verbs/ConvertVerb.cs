@@ -6,14 +6,12 @@ using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb(
-    "convert",
-    HelpText = "A model from one kind of folder into another: official, huggingface, replication, run. Weights are written as float32."
-)]
+[Verb("convert")]
 internal sealed class ConvertVerb : Verb
 {
     [Option(
         "from",
+        MetaValue = "DIR",
         Required = true,
         HelpText = "Folder of a model; its kind is found out: beeg_config.json + final_model.pt, or config.json with "
             + "model.safetensors, pytorch_model.bin or sparse_model.bin."
@@ -28,10 +26,10 @@ internal sealed class ConvertVerb : Verb
     )]
     public ModelFolderKind To { get; set; }
 
-    [Option("tokenizer", HelpText = "Folder of the model's tokenizer. (Default: the one in --from, if there is one)")]
+    [Option("tokenizer", MetaValue = "DIR", HelpText = "Folder of the model's tokenizer. (Default: the one in --from, if there is one)")]
     public string? Tokenizer { get; set; }
 
-    [Option("out", Required = true, HelpText = "Folder to make.")]
+    [Option("out", MetaValue = "DIR", Required = true, HelpText = "Folder to make.")]
     public string Out { get; set; } = "";
 
     public override bool EndsWhenAsked => false;

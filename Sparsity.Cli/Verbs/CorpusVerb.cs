@@ -6,11 +6,12 @@ using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("corpus", HelpText = "Make a data folder: text shards, a tokenizer, and tokens for training and validation.")]
+[Verb("corpus")]
 internal sealed class CorpusVerb : Verb
 {
     [Option(
         "from",
+        MetaValue = "PATH ...",
         SetName = "from",
         HelpText = "Files and folders of .py, .txt, .md, .jsonl and .parquet; folders are read with everything below them."
     )]
@@ -32,7 +33,7 @@ internal sealed class CorpusVerb : Verb
     [Option("megabytes", Default = 12.0, HelpText = "With --synthetic: how much text.")]
     public double Megabytes { get; set; }
 
-    [Option("tokenizer", HelpText = "Folder of the tokenizer to use; without it one is trained on the text.")]
+    [Option("tokenizer", MetaValue = "DIR", HelpText = "Folder of the tokenizer to use; without it one is trained on the text.")]
     public string? Tokenizer { get; set; }
 
     [Option("vocabulary", Default = 2048, HelpText = "Tokens of the tokenizer to train.")]
@@ -47,7 +48,7 @@ internal sealed class CorpusVerb : Verb
     [Option("seed", Default = 1UL, HelpText = "Seed of the generator and of the split.")]
     public ulong Seed { get; set; }
 
-    [Option("out", Required = true, HelpText = "Data folder to make.")]
+    [Option("out", MetaValue = "DIR", Required = true, HelpText = "Data folder to make.")]
     public string Out { get; set; } = "";
 
     public override int Execute(CancellationToken stop)

@@ -17,7 +17,7 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("demo", HelpText = "The whole story in minutes on a CPU: corpus, tokenizer, a sparse and a dense model, their circuits, a report.")]
+[Verb("demo")]
 internal sealed class DemoVerb : EngineVerb
 {
     private const int Vocabulary = 512;
@@ -34,7 +34,7 @@ internal sealed class DemoVerb : EngineVerb
 
     private static readonly string[] TaskNames = ["single_double_quote", "for_while", "indent_for"];
 
-    [Option("out", Default = "runs/demo", HelpText = "Folder to make.")]
+    [Option("out", MetaValue = "DIR", Default = "runs/demo", HelpText = "Folder to make.")]
     public string Out { get; set; } = "";
 
     [Option("seed", Default = 1UL, HelpText = "Seed of everything.")]

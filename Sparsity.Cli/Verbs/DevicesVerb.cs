@@ -8,10 +8,7 @@ using Sparsity.Parity;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb(
-    "devices",
-    HelpText = "Show the engines and devices found, and which one 'auto' takes; --check proves every kernel of a device right."
-)]
+[Verb("devices")]
 internal sealed class DevicesVerb : EngineVerb
 {
     [Option(
@@ -27,11 +24,12 @@ internal sealed class DevicesVerb : EngineVerb
     )]
     public string? Shapes { get; set; }
 
-    [Option("json", HelpText = "With --check: file for the results, kept up to date after every item.")]
+    [Option("json", MetaValue = "FILE", HelpText = "With --check: file for the results, kept up to date after every item.")]
     public string? Json { get; set; }
 
     [Option(
         "emit",
+        MetaValue = "DIR",
         HelpText = "Write every kernel as PTX and OpenCL C into this folder (sm_80/, sm_90/, opencl/), and do nothing else. No device "
             + "is needed."
     )]

@@ -6,10 +6,10 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("eval", HelpText = "Loss and statistics of a model on validation tokens.")]
+[Verb("eval")]
 internal sealed class EvalVerb : ModelVerb
 {
-    [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
+    [Option("model", MetaValue = "DIR", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
     public override bool EndsWhenAsked => false;

@@ -6,10 +6,10 @@ using Sparsity.Core.Runs;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("generate", HelpText = "Text from a model.")]
+[Verb("generate")]
 internal sealed class GenerateVerb : ModelVerb
 {
-    [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
+    [Option("model", MetaValue = "DIR", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
     [Text]

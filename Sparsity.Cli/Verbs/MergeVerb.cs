@@ -5,16 +5,19 @@ using Sparsity.Core.Reproduction;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb(
-    "merge",
-    HelpText = "Join shards ('prune --shard', 'reproduce --shard', 'sweep --shard') into the folder that one run would have made."
-)]
+[Verb("merge")]
 internal sealed class MergeVerb : Verb
 {
-    [Option("from", Separator = ',', Required = true, HelpText = "Folders of shards, or the one that holds them, comma-separated.")]
+    [Option(
+        "from",
+        MetaValue = "DIR,...",
+        Separator = ',',
+        Required = true,
+        HelpText = "Folders of shards, or the one that holds them, comma-separated."
+    )]
     public IEnumerable<string> From { get; set; } = [];
 
-    [Option("out", Required = true, HelpText = "Folder to make; joining the same shards again changes nothing.")]
+    [Option("out", MetaValue = "DIR", Required = true, HelpText = "Folder to make; joining the same shards again changes nothing.")]
     public string Out { get; set; } = "";
 
     public override bool EndsWhenAsked => false;

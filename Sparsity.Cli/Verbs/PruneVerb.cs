@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Reflection;
 using CommandLine;
 using Sparsity.Core;
@@ -9,26 +10,31 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("prune", HelpText = "Find the circuits of tasks in a model.")]
+[Verb("prune")]
 internal sealed class PruneVerb : ModelVerb
 {
-    [Option("model", HelpText = "Folder of a run or of a released model. With --resume: where it is now.")]
+    [Option("model", MetaValue = "DIR", HelpText = "Folder of a run or of a released model. With --resume: where it is now.")]
     public string? Model { get; set; }
 
+    [Category("Circuits")]
     [Option(
         "task",
+        MetaValue = "TASK,...",
         Separator = ',',
         HelpText = "Names of tasks ('sparsity tasks list') or JSON files of prompt pairs, comma-separated. With --resume: where files "
             + "of tasks are now."
     )]
     public IEnumerable<string> Task { get; set; } = [];
 
+    [Category("Circuits")]
     [Option("all-tasks", HelpText = "All tasks; those that the model itself does not do are reported and not pruned.")]
     public bool AllTasks { get; set; }
 
-    [Option("config", HelpText = "JSON file of pruning settings (docs/pruning.md); flags below override it.")]
+    [Category("Folders")]
+    [Option("config", MetaValue = "FILE", HelpText = "JSON file of pruning settings (docs/pruning.md); flags below override it.")]
     public string? Config { get; set; }
 
+    [Category("Circuits")]
     [Option(
         "target-loss",
         Separator = ',',
@@ -37,15 +43,19 @@ internal sealed class PruneVerb : ModelVerb
     )]
     public IEnumerable<double> TargetLoss { get; set; } = [];
 
+    [Category("Search")]
     [Option("steps", HelpText = "Steps of mask training. (Default: {pruning.steps})")]
     public int? Steps { get; set; }
 
+    [Category("Search")]
     [Option("k-coef", Separator = ',', HelpText = "Penalties per kept node to try, comma-separated. (Default: {pruning.k_coef})")]
     public IEnumerable<double> KCoef { get; set; } = [];
 
+    [Category("Circuits")]
     [Option("ablation", HelpText = "What other nodes are frozen at: mean or zero. (Default: {pruning.ablation})")]
     public Ablation? Ablation { get; set; }
 
+    [Category("Circuits")]
     [Option(
         "final-resid",
         HelpText = "Also the channels of final_resid, which the unembedding reads, as nodes: as in the official release's circuits, "
@@ -53,6 +63,7 @@ internal sealed class PruneVerb : ModelVerb
     )]
     public bool FinalResid { get; set; }
 
+    [Category("Circuits")]
     [Option(
         "loss",
         HelpText = "What masks are trained on and circuits chosen and reported by: binary (between the two answers) or full (the "
@@ -60,6 +71,7 @@ internal sealed class PruneVerb : ModelVerb
     )]
     public TaskLoss? Loss { get; set; }
 
+    [Category("Search")]
     [Option(
         "method",
         HelpText = "How nodes are ranked: mask (trained), or one of the baselines: attribution, integrated (gradients). (Default: "
@@ -67,6 +79,7 @@ internal sealed class PruneVerb : ModelVerb
     )]
     public PruningMethod? Method { get; set; }
 
+    [Category("Search")]
     [Option(
         "interchange",
         HelpText = "Circuits must also survive interchange of activations with the full model: the loss may rise by (factor - 1) "
@@ -74,9 +87,11 @@ internal sealed class PruneVerb : ModelVerb
     )]
     public double? Interchange { get; set; }
 
+    [Category("Search")]
     [Option("removal-pass", HelpText = "Take nodes of little effect out of the circuit chosen, as long as it passes.")]
     public bool RemovalPass { get; set; }
 
+    [Category("Circuits")]
     [Option(
         "criterion",
         HelpText = "Which loss is held against the target: uncalibrated, or calibrated (after scale and shift of the logit difference). "
@@ -84,12 +99,20 @@ internal sealed class PruneVerb : ModelVerb
     )]
     public LossCriterion? Criterion { get; set; }
 
-    [Option("exclude", Separator = ',', HelpText = "Names of nodes that no circuit may have, comma-separated: what is found without them.")]
+    [Category("Circuits")]
+    [Option(
+        "exclude",
+        MetaValue = "NODE,...",
+        Separator = ',',
+        HelpText = "Names of nodes that no circuit may have, comma-separated: what is found without them."
+    )]
     public IEnumerable<string> Exclude { get; set; } = [];
 
+    [Category("Search")]
     [Option("search", HelpText = "Prunings of a search for better settings before each circuit; the table is search.jsonl. (Default: 0)")]
     public int Search { get; set; }
 
+    [Category("Checks")]
     [Option(
         "faithfulness",
         HelpText = "Also test each circuit against the model (answers, interchange, partial ablation) and against what the same search "
@@ -97,6 +120,7 @@ internal sealed class PruneVerb : ModelVerb
     )]
     public bool Faithfulness { get; set; }
 
+    [Category("Circuits")]
     [Option(
         "seed",
         Separator = ',',
@@ -104,17 +128,22 @@ internal sealed class PruneVerb : ModelVerb
     )]
     public IEnumerable<ulong> Seed { get; set; } = [];
 
+    [Category("Folders")]
     [Option(
         "shard",
+        MetaValue = "i/n",
         HelpText = "i/n: do only the i-th of n shares of the tasks and seeds, into a folder of its own below --out; 'merge' joins them."
     )]
     public string? Shard { get; set; }
 
-    [Option("out", HelpText = "Folder to make.")]
+    [Category("Folders")]
+    [Option("out", MetaValue = "DIR", HelpText = "Folder to make.")]
     public string? Out { get; set; }
 
+    [Category("Folders")]
     [Option(
         "resume",
+        MetaValue = "DIR",
         HelpText = "Folder of an interrupted run to go on with, with the settings it has; takes only --model, --data, --task, "
             + "--device and --threads beside it."
     )]

@@ -10,23 +10,19 @@ using Sparsity.Core.Reproduction;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb(
-    "reproduce",
-    HelpText = "Make a figure of the paper anew, from training to plot, at the scale of a budget; given again, goes on where it was "
-        + "stopped."
-)]
+[Verb("reproduce")]
 internal sealed class ReproduceVerb : EngineVerb
 {
-    [Option("figure", HelpText = "size-vs-loss, frontier, kurtosis, necessity, pruning-baseline or token-losses.")]
+    [Option("figure", MetaValue = "NAME", HelpText = "size-vs-loss, frontier, kurtosis, necessity, pruning-baseline or token-losses.")]
     public string? FigureName { get; set; }
 
-    [Option("budget", HelpText = "Minutes on two cores; decides the plan, never when to stop. See --list.")]
+    [Option("budget", MetaValue = "MINUTES", HelpText = "Minutes on two cores; decides the plan, never when to stop. See --list.")]
     public double? Budget { get; set; }
 
-    [Option("out", HelpText = "Folder to make or to go on with; several figures may share it, and then share models.")]
+    [Option("out", MetaValue = "DIR", HelpText = "Folder to make or to go on with; several figures may share it, and then share models.")]
     public string? Out { get; set; }
 
-    [Option("data", HelpText = "Data folder made by 'corpus'. (Default: synthetic Python, made in the folder)")]
+    [Option("data", MetaValue = "DIR", HelpText = "Data folder made by 'corpus'. (Default: synthetic Python, made in the folder)")]
     public string? Data { get; set; }
 
     [Option("seed", Default = 1UL, HelpText = "First seed of models and masks.")]
@@ -34,6 +30,7 @@ internal sealed class ReproduceVerb : EngineVerb
 
     [Option(
         "shard",
+        MetaValue = "i/n",
         HelpText = "i/n: make only the i-th of n shares of the figure's models and their circuits, in a folder of its own below "
             + "--out; 'merge' joins them."
     )]

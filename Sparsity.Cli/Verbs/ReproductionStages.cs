@@ -45,7 +45,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan
     /// <param name="asked">The plan that was asked for.</param>
     /// <param name="load">Reads the plan that a folder was begun with.</param>
     /// <param name="make">Makes the stages.</param>
-    /// <param name="finish">Once all stages are there, not for a shard: writes the result into the plan's folder, its last argument.</param>
+    /// <param name="finish">Once all stages are there, not for a shard: writes the result into the folder, its last argument.</param>
     /// <param name="stop">Stops, so that the same command goes on.</param>
     /// <exception cref="BadInputException">The folder was begun with another plan.</exception>
     public static void CarryOut<TPlan>(

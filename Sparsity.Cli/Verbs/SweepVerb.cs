@@ -15,25 +15,22 @@ using Sparsity.Core.Training;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb(
-    "sweep",
-    HelpText = "Train a model for every combination of lists of training settings, and compare them; given again, goes on where it was "
-        + "stopped."
-)]
-[ListsFlagsOf(typeof(TrainVerb), "out", "resume", "init", "dry-run")]
+[Verb("sweep")]
+[ListsFlagsOf(typeof(TrainVerb), "out", "resume", "init", "dry-run", "tensorboard")]
 internal sealed class SweepVerb : EngineVerb
 {
-    [Option("data", HelpText = "Data folder made by 'corpus'.")]
+    [Option("data", MetaValue = "DIR", HelpText = "Data folder made by 'corpus'.")]
     public string? Data { get; set; }
 
-    [Option("out", HelpText = "Folder to make or to go on with.")]
+    [Option("out", MetaValue = "DIR", HelpText = "Folder to make or to go on with.")]
     public string? Out { get; set; }
 
-    [Option("config", HelpText = "JSON file of settings for all models, as 'train' takes it; the lists override it.")]
+    [Option("config", MetaValue = "FILE", HelpText = "JSON file of settings for all models, as 'train' takes it; the lists override it.")]
     public string? Config { get; set; }
 
     [Option(
         "prune",
+        MetaValue = "TASK,...",
         Separator = ',',
         HelpText = "Names of tasks ('sparsity tasks list') to prune every model to, comma-separated. (Default: none)"
     )]
@@ -44,6 +41,7 @@ internal sealed class SweepVerb : EngineVerb
 
     [Option(
         "shard",
+        MetaValue = "i/n",
         HelpText = "i/n: make only the i-th of n shares of the models and their circuits, in a folder of its own below --out; 'merge' "
             + "joins them."
     )]

@@ -7,22 +7,22 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("tasks", HelpText = "list: the tasks. show NAME: sample prompts. eval [NAME...]: a model's loss and accuracy on them.")]
+[Verb("tasks")]
 internal sealed class TasksVerb : ModelVerb
 {
     [Value(0, MetaName = "action", Required = true, HelpText = "list, show or eval.")]
     public string Action { get; set; } = "";
 
-    [Value(1, MetaName = "names", HelpText = "Task names or JSON files of prompt pairs; for eval all when none is given.")]
+    [Value(1, MetaName = "TASK", HelpText = "Task names or JSON files of prompt pairs.")]
     public IEnumerable<string> Names { get; set; } = [];
 
-    [Option("model", HelpText = "eval: folder of a run or of a released model.")]
+    [Option("model", MetaValue = "DIR", HelpText = "Folder of a run or of a released model.")]
     public string? Model { get; set; }
 
-    [Option("pairs", HelpText = "eval: pairs of prompts per task; show: how many to show. (Default: 128; show: 20)")]
+    [Option("pairs", HelpText = "Pairs of prompts of each task. (Default: 128; of 'show' 20)")]
     public int? Pairs { get; set; }
 
-    [Option("max-tokens", Default = 64, HelpText = "eval: longest prompt in tokens.")]
+    [Option("max-tokens", Default = 64, HelpText = "Longest prompt in tokens.")]
     public int MaxTokens { get; set; }
 
     [Option(
@@ -39,11 +39,7 @@ internal sealed class TasksVerb : ModelVerb
     )]
     public int? Dilute { get; set; }
 
-    [Option(
-        "loss",
-        Default = TaskLoss.Binary,
-        HelpText = "eval: binary (between the two answers) or full (the right answer among all tokens)."
-    )]
+    [Option("loss", Default = TaskLoss.Binary, HelpText = "Binary (between the two answers) or full (the right answer among all tokens).")]
     public TaskLoss Loss { get; set; }
 
     [Option("seed", Default = 1UL, HelpText = "Seed of the prompts.")]
@@ -51,27 +47,7 @@ internal sealed class TasksVerb : ModelVerb
 
     public override int Execute(CancellationToken stop)
     {
-        TakesOnly(
-            "tasks " + Action,
-            Action switch
-            {
-                "show" => ["pairs", "distractor-lines", "dilute", "seed"],
-                "eval" =>
-                [
-                    "model",
-                    "data",
-                    "tokenizer",
-                    "loss",
-                    "pairs",
-                    "max-tokens",
-                    "distractor-lines",
-                    "dilute",
-                    "seed",
-                    .. EngineFlags,
-                ],
-                _ => [],
-            }
-        );
+        TakesOnly("tasks " + Action, Manual.Flags("tasks", Action));
         RequireRange("--pairs", Pairs ?? 1, 1, 1_000_000);
         RequireRange("--max-tokens", MaxTokens, 2, 1_000_000);
         RequireRange("--distractor-lines", DistractorLines, 0, 1000);

@@ -6,11 +6,7 @@ using Sparsity.Core.Tokenization;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb(
-    "tokenizer",
-    HelpText = "train: a byte-level BPE on a data folder's text. import: check and copy a tokenizer. export: the same, in a format "
-        + "for other programs. show: text as tokens."
-)]
+[Verb("tokenizer")]
 internal sealed class TokenizerVerb : Verb
 {
     [Value(0, MetaName = "action", Required = true, HelpText = "train, import, export or show.")]
@@ -18,46 +14,37 @@ internal sealed class TokenizerVerb : Verb
 
     [Option(
         "from",
+        MetaValue = "DIR",
         Required = true,
-        HelpText = "train: a data folder. Else a folder with encoder.json and vocab.bpe, or with tokenizer.json."
+        HelpText = "Of 'train' a data folder; else a folder with encoder.json and vocab.bpe, or with tokenizer.json."
     )]
     public string From { get; set; } = "";
 
-    [Option("vocabulary", Default = 2048, HelpText = "train: tokens in all, from 257.")]
+    [Option("vocabulary", Default = 2048, HelpText = "Tokens in all, from 257.")]
     public int Vocabulary { get; set; }
 
-    [Option("separate-brackets", HelpText = "train: opening brackets and quotes are tokens of their own, as tasks about them need.")]
+    [Option("separate-brackets", HelpText = "Opening brackets and quotes are tokens of their own, as tasks about them need.")]
     public bool SeparateBrackets { get; set; }
 
     [Option(
         "format",
         Default = TokenizerFormat.HuggingFace,
-        HelpText = "export: huggingface (tokenizer.json) or gpt2 (encoder.json and vocab.bpe)."
+        HelpText = "huggingface (tokenizer.json) or gpt2 (encoder.json and vocab.bpe)."
     )]
     public TokenizerFormat Format { get; set; }
 
     [Text]
-    [Option("text", HelpText = "show: the text.")]
+    [Option("text", HelpText = "The text.")]
     public string Text { get; set; } = "";
 
-    [Option("out", HelpText = "train, import, export: folder to make.")]
+    [Option("out", MetaValue = "DIR", HelpText = "Folder to make.")]
     public string? Out { get; set; }
 
     public override bool EndsWhenAsked => false;
 
     public override int Execute(CancellationToken stop)
     {
-        TakesOnly(
-            "tokenizer " + Action,
-            Action switch
-            {
-                "train" => ["from", "vocabulary", "separate-brackets", "out"],
-                "import" => ["from", "out"],
-                "export" => ["from", "format", "out"],
-                "show" => ["from", "text"],
-                _ => throw new BadInputException($"tokenizer: '{Action}' is no action; use train, import, export or show."),
-            }
-        );
+        TakesOnly("tokenizer " + Action, Manual.Flags("tokenizer", Action));
         switch (Action)
         {
             case "train":

@@ -11,12 +11,12 @@ using Sparsity.Core.Tracing;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("trace", HelpText = "Activations, logits and gradients of a model on text or token ids, as it is or with single channels changed.")]
+[Verb("trace")]
 internal sealed class TraceVerb : ModelVerb
 {
     private const string FileName = "trace.safetensors";
 
-    [Option("model", Required = true, HelpText = "Folder of a run or of a released model.")]
+    [Option("model", MetaValue = "DIR", Required = true, HelpText = "Folder of a run or of a released model.")]
     public string Model { get; set; } = "";
 
     [Text]
@@ -31,6 +31,7 @@ internal sealed class TraceVerb : ModelVerb
 
     [Option(
         "out",
+        MetaValue = "DIR",
         Required = true,
         HelpText = "Folder to make; receives "
             + FileName

@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Text.Json.Nodes;
 using CommandLine;
 using Sparsity.Cli.Mpi;
@@ -13,65 +14,93 @@ using Sparsity.Kernels.Gpu;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb("train", HelpText = "Train a weight-sparse (or, with --dense, an ordinary) transformer on a data folder.")]
+[Verb("train")]
 internal sealed class TrainVerb : TrainingFlags
 {
-    [Option("data", HelpText = "Data folder made by 'corpus'. With --resume: where it is now.")]
+    [Category("Data and folders")]
+    [Option("data", MetaValue = "DIR", HelpText = "Data folder made by 'corpus'. With --resume: where it is now.")]
     public string? Data { get; set; }
 
-    [Option("out", HelpText = "Run folder to make.")]
+    [Category("Data and folders")]
+    [Option("out", MetaValue = "DIR", HelpText = "Run folder to make.")]
     public string? Out { get; set; }
 
+    [Category("Data and folders")]
     [Option(
         "resume",
-        HelpText = "Run folder to continue, with the settings it has; takes only --data, --init, --device and --threads beside it."
+        MetaValue = "DIR",
+        HelpText = "Run folder to continue, with the settings it has; takes only --data, --init, --tensorboard, --device, --threads and "
+            + "--precision beside it."
     )]
     public string? Resume { get; set; }
 
+    [Category("Model")]
     [Option(
         "init",
+        MetaValue = "DIR",
         HelpText = "Run or released model whose weights to begin with; the model takes its shape. With --resume: where it is now."
     )]
     public string? Init { get; set; }
 
-    [Option("config", HelpText = "JSON file {\"model\": {official names}, \"training\": {...}}; flags below override it.")]
+    [Category("Data and folders")]
+    [Option(
+        "config",
+        MetaValue = "FILE",
+        HelpText = "JSON file {\"model\": {official names}, \"training\": {...}}; flags below override it."
+    )]
     public string? Config { get; set; }
 
+    [Category("Model")]
     [Option("dense", HelpText = "An ordinary model: no weight sparsity, no AbsTopK.")]
     public bool Dense { get; set; }
 
+    [Category("Model")]
     [Option("layers", HelpText = "Layers. (Default: {model.n_layer})")]
     public int? Layers { get; set; }
 
+    [Category("Model")]
     [Option("d-model", HelpText = "Residual channels. (Default: {model.d_model})")]
     public int? DModel { get; set; }
 
+    [Category("Model")]
     [Option("d-mlp", HelpText = "MLP neurons. (Default: 4 * d-model)")]
     public int? DMlp { get; set; }
 
+    [Category("Model")]
     [Option("d-head", HelpText = "Channels of an attention head. (Default: {model.d_head})")]
     public int? DHead { get; set; }
 
+    [Category("Model")]
     [Option("heads", HelpText = "Attention heads. (Default: d-model / d-head)")]
     public int? Heads { get; set; }
 
+    [Category("Model")]
     [Option(
         "afrac",
         HelpText = "Share of channels that AbsTopK keeps, above 0 and at most 1. (Default: {model.afrac}; with --dense there is no AbsTopK)"
     )]
     public double? Afrac { get; set; }
 
+    [Category("Model")]
     [Option("sink", HelpText = "Attention sinks.")]
     public bool Sink { get; set; }
 
+    [Category("Data and folders")]
     [Option("dry-run", HelpText = "Only check the settings and estimate the memory of a GPU that the run takes; --out is not needed.")]
     public bool DryRun { get; set; }
+
+    [Category("Course")]
+    [Option("tensorboard", HelpText = "Also write the metrics as TensorBoard reads them, into the folder tensorboard of the run.")]
+    public bool TensorBoard { get; set; }
 
     public override int Execute(CancellationToken stop)
     {
         if (Resume is not null)
         {
-            TakesOnly("train --resume, which goes on with the settings that the run has,", ["resume", "data", "init", .. EngineFlags]);
+            TakesOnly(
+                "train --resume, which goes on with the settings that the run has,",
+                ["resume", "data", "init", "tensorboard", .. EngineFlags]
+            );
         }
 
         MpiGroup? group = JoinGroup();
@@ -111,7 +140,7 @@ internal sealed class TrainVerb : TrainingFlags
 
         TrainingRun.RequireData(training, data.Training.Length, data.Validation.Length);
         using TrainingRun run = Run.Create(Out, new Trainer(engine, model, training, group), data, initial);
-        return TrainingProgress.Run(run, stop) ? 0 : Stopped(Out);
+        return TrainingProgress.Run(run, stop, Events(run)) ? 0 : Stopped(Out);
     }
 
     /// <summary>What the run needs.</summary>
@@ -145,8 +174,13 @@ internal sealed class TrainVerb : TrainingFlags
         ModelConfig model = folder.ReadConfig();
         RequireRoom(engine, model, training.Resolved(model, folder.RunPath), group);
         using TrainingRun run = Run.Resume(directory, engine, Data, Init, group);
-        return TrainingProgress.Resume(run, stop) ? 0 : Stopped(directory);
+        return TrainingProgress.Resume(run, stop, Events(run)) ? 0 : Stopped(directory);
     }
+
+    private Action<TrainingMetrics>? Events(TrainingRun run) =>
+        TensorBoard && !Terminal.IsSilent
+            ? new TensorBoardEvents(Path.Combine(run.Folder.Directory, "tensorboard"), run.NextStep).Add
+            : null;
 
     private static int Stopped(string directory)
     {

@@ -9,7 +9,7 @@ internal static class TrainingProgress
     /// <summary>Trains to the last step, or until asked to stop; returns whether the last step was reached.</summary>
     public static bool Run(TrainingRun run, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null)
     {
-        bool isFinished = run.Run(metrics => Report(metrics, run.LastStep, onMetrics), stop, reason => Terminal.Line($"{reason}"));
+        bool isFinished = run.Run(metrics => Report(metrics, run, onMetrics), stop, reason => Terminal.Line($"{reason}"));
         if (run.SkippedSteps > 0)
         {
             Terminal.Line(
@@ -21,7 +21,7 @@ internal static class TrainingProgress
     }
 
     /// <summary>The same with a run that is gone on with.</summary>
-    public static bool Resume(TrainingRun run, CancellationToken stop)
+    public static bool Resume(TrainingRun run, CancellationToken stop, Action<TrainingMetrics>? onMetrics = null)
     {
         if (run.ResumeWarning is { } warning)
         {
@@ -29,11 +29,14 @@ internal static class TrainingProgress
         }
 
         Terminal.Line($"continuing {run.Folder.Directory} at step {run.NextStep} of {run.LastStep}");
-        return Run(run, stop);
+        return Run(run, stop, onMetrics);
     }
 
-    private static void Report(TrainingMetrics metrics, int lastStep, Action<TrainingMetrics>? onMetrics)
+    private static void Report(TrainingMetrics metrics, TrainingRun run, Action<TrainingMetrics>? onMetrics)
     {
+        int lastStep = run.LastStep;
+        double tokensLeft = (lastStep - metrics.Step) * ((double)metrics.Tokens / (metrics.Step + 1));
+        string left = Terminal.Duration(tokensLeft / metrics.TokensPerSecond);
         if (metrics.LossSpike is { } deviations)
         {
             Terminal.Line(
@@ -46,12 +49,14 @@ internal static class TrainingProgress
         {
             Terminal.Line(
                 $"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, validation {validation:0.000}, nonzero "
-                    + $"{metrics.Statistics!.NonzeroFraction:0.0000}, {metrics.TokensPerSecond:0} tokens/s"
+                    + $"{metrics.Statistics!.NonzeroFraction:0.0000}, {metrics.TokensPerSecond:0} tokens/s, {left} left"
             );
         }
         else
         {
-            Terminal.Status($"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, {metrics.TokensPerSecond:0} tokens/s");
+            Terminal.Status(
+                $"step {metrics.Step}/{lastStep}: loss {metrics.Loss:0.000}, {metrics.TokensPerSecond:0} tokens/s, {left} left"
+            );
         }
 
         onMetrics?.Invoke(metrics);

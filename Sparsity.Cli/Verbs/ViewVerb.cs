@@ -9,24 +9,21 @@ using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
-[Verb(
-    "view",
-    HelpText = "Circuit viewer. --circuit FILE --html OUT.html: one self-contained page; --run DIR --port N: a local server, with "
-        + "live ablation; --run DIR --html OUT.html: all of a run in one page."
-)]
+[Verb("view")]
 internal sealed class ViewVerb : ModelVerb
 {
-    [Option("circuit", HelpText = "A circuit.json to put into one page.")]
+    [Option("circuit", MetaValue = "FILE", HelpText = "A circuit.json to put into one page.")]
     public string? Circuit { get; set; }
 
-    [Option("run", HelpText = "A run's folder, or one with several runs and circuits below it.")]
+    [Option("run", MetaValue = "DIR", HelpText = "A run's folder, or one with several runs and circuits below it.")]
     public string? Directory { get; set; }
 
-    [Option("html", HelpText = "File to write, instead of serving.")]
+    [Option("html", MetaValue = "FILE", HelpText = "File to write, instead of serving.")]
     public string? Html { get; set; }
 
     [Option(
         "model",
+        MetaValue = "DIR",
         HelpText = "The circuits' model, the folder of a run or of a released one, for heads, tokens and answers. (Default: looked "
             + "for in --run, or where circuit.json says and around it)"
     )]
@@ -34,12 +31,13 @@ internal sealed class ViewVerb : ModelVerb
 
     [Option(
         "task",
+        MetaValue = "FILE,...",
         Separator = ',',
         HelpText = "JSON files of tasks that circuits were found on, where they are not the program's own and were moved, comma-separated."
     )]
     public IEnumerable<string> Task { get; set; } = [];
 
-    [Option("labels", HelpText = "Labels of nodes, a file that the page exported.")]
+    [Option("labels", MetaValue = "FILE", HelpText = "Labels of nodes, a file that the page exported.")]
     public string? Labels { get; set; }
 
     [Option("port", Default = 8321, HelpText = "Port to serve at; 0 for any free one.")]

@@ -1,3 +1,4 @@
+using Sparsity.Cli.Verbs;
 using Sparsity.Core.Tensors;
 
 namespace Sparsity.Cli.Tests;
@@ -185,27 +186,8 @@ public class BadInputTests(SmallRun run) : IClassFixture<SmallRun>
     public void EveryVerbHasHelp()
     {
         string verbs = CommandLine.Succeed("--help");
-        foreach (
-            string verb in new[]
-            {
-                "demo",
-                "devices",
-                "corpus",
-                "tokenizer",
-                "train",
-                "eval",
-                "generate",
-                "tasks",
-                "prune",
-                "merge",
-                "circuit",
-                "bridge",
-                "convert",
-                "trace",
-                "reproduce",
-                "sweep",
-            }
-        )
+        Assert.Equal(verbs, CommandLine.Succeed("help"));
+        foreach (string verb in VerbTypes.All.Select(Verb.NameOf))
         {
             Assert.Contains(verb, verbs, StringComparison.Ordinal);
             string help = CommandLine.Succeed(verb, "--help");

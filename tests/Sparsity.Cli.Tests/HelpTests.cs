@@ -1,0 +1,167 @@
+using System.Diagnostics;
+using System.Text;
+using CommandLine;
+using Sparsity.Cli.Tests.Mpi;
+using Sparsity.Cli.Verbs;
+
+namespace Sparsity.Cli.Tests;
+
+/// <summary>What help says agrees with what verbs take.</summary>
+public class HelpTests
+{
+    public static TheoryData<string> PageNames => [.. Manual.Pages.Select(page => page.Name)];
+
+    [Fact]
+    public void EveryVerbHasAPageAndEveryPageAVerb() =>
+        Assert.Equal(
+            VerbTypes.All.Select(Verb.NameOf),
+            Manual.Pages.Select(page => page.Name).Where(name => !name.Contains(' ')).Order(Comparer<string>.Create(ByVerb))
+        );
+
+    [Fact]
+    public void EveryFlagOfAVerbIsTakenByOneOfItsActions() =>
+        Assert.All(
+            VerbTypes.All.Where(type => Manual.Actions(Verb.NameOf(type)).Length > 0),
+            type =>
+            {
+                string verb = Verb.NameOf(type);
+                Assert.Equal(
+                    Help.Flags(type).Select(flag => flag.Name).Where(name => name is not ("debug" or "help")).Order(),
+                    Manual.Actions(verb).SelectMany(action => Manual.Flags(verb, action)).Distinct().Order()
+                );
+            }
+        );
+
+    /// <summary>Examples are read as the program reads its arguments: each flag is known, each value of its type.</summary>
+    [Theory]
+    [MemberData(nameof(PageNames))]
+    public void ExamplesCanBeTyped(string name)
+    {
+        ManualPage page = Manual.Pages.Single(page => page.Name == name);
+        Assert.True(page.Examples.Length >= 2);
+        Assert.StartsWith(name, page.Usage, StringComparison.Ordinal);
+        foreach (string example in page.Examples)
+        {
+            Assert.StartsWith(name, example, StringComparison.Ordinal);
+            string[] arguments = Split(example.Split(" | ")[0].Split(" >")[0]);
+            Type type = VerbTypes.All.Single(type => Verb.NameOf(type) == arguments[0]);
+            var given = new Arguments(arguments, type);
+            using Parser parser = Arguments.CreateParser();
+            ParserResult<object> parsed = parser.ParseArguments(given.Canonical, [.. VerbTypes.All]);
+            Assert.True(parsed.Tag == ParserResultType.Parsed, $"{example}: {string.Join(' ', parsed.Errors.Select(error => error.Tag))}");
+            if (page.Flags is { } flags)
+            {
+                Assert.Empty(given.Given.Except(flags));
+            }
+        }
+    }
+
+    [Fact]
+    public void PagesBeginWithASentenceAUsageAndExamples()
+    {
+        string help = CommandLine.Succeed("circuit", "edit", "--help");
+
+        Assert.StartsWith(
+            "Take nodes out of a circuit, and measure what is left.\n\n"
+                + "usage: sparsity circuit edit FILE --remove NODE,... --out DIR [flags]\n\nExamples\n  sparsity circuit edit ",
+            help,
+            StringComparison.Ordinal
+        );
+        Assert.Contains("--remove NODE,...", help, StringComparison.Ordinal);
+        Assert.DoesNotContain("--answers", help, StringComparison.Ordinal); // which is import's
+        Assert.Equal(help, CommandLine.Succeed("help", "circuit", "edit"));
+        Assert.All(help.Split('\n'), line => Assert.True(line.Length <= 140, line));
+    }
+
+    [Theory]
+    [InlineData("Did you mean --task?", "prune", "--taks", "x")]
+    [InlineData("Did you mean prune?", "prnue")]
+    [InlineData("Did you mean edit?", "circuit", "eidt", "x")]
+    [InlineData("Did you mean --density?", "sweep", "--densty", "1")]
+    [InlineData("there is no flag --qqqqqqqq. See", "prune", "--qqqqqqqq")]
+    [InlineData("'sparsity help' lists them")]
+    public void TheNearestNameIsProposed(string expected, params string[] arguments) => CommandLine.Refuse(expected, arguments);
+
+    [BashFact]
+    public void BashCompletes()
+    {
+        string script = CommandLine.Succeed("completion", "bash");
+        Assert.Equal("train trace", Completed("sparsity", "tra"));
+        Assert.Equal("edit", Completed("sparsity", "circuit", "ed"));
+        Assert.Equal("--remove", Completed("sparsity", "circuit", "edit", "--rem"));
+        Assert.Equal("--removal-pass", Completed("sparsity", "prune", "--model", "x", "--removal"));
+
+        string Completed(params string[] words)
+        {
+            var start = new ProcessStartInfo("/bin/bash") { RedirectStandardInput = true, RedirectStandardOutput = true };
+            using Process bash = Process.Start(start)!;
+            bash.StandardInput.Write(script);
+            bash.StandardInput.Write($"COMP_WORDS=({string.Join(' ', words)}); COMP_CWORD={words.Length - 1}; _sparsity; ");
+            bash.StandardInput.Write("echo ${COMPREPLY[@]}");
+            bash.StandardInput.Close();
+            string completed = bash.StandardOutput.ReadToEnd().Trim();
+            bash.WaitForExit();
+            Assert.Equal(0, bash.ExitCode);
+            return completed;
+        }
+    }
+
+    [Fact]
+    public void ZshAndPowerShellHaveScripts()
+    {
+        Assert.Contains("bashcompinit", CommandLine.Succeed("completion", "zsh"), StringComparison.Ordinal);
+        Assert.Contains("'circuit edit' = '--remove ", CommandLine.Succeed("completion", "powershell"), StringComparison.Ordinal);
+        CommandLine.Refuse("'fish' is no shell", "completion", "fish");
+    }
+
+    private static int ByVerb(string? a, string? b) => Place(a).CompareTo(Place(b));
+
+    private static int Place(string? name) => VerbTypes.All.Select(Verb.NameOf).ToList().IndexOf(name!);
+
+    /// <summary>Words as a shell splits them, with both kinds of quotes and \".</summary>
+    private static string[] Split(string line)
+    {
+        var words = new List<string>();
+        var word = new StringBuilder();
+        char quote = '\0';
+        bool inWord = false;
+        for (int i = 0; i < line.Length; i++)
+        {
+            char c = line[i];
+            if (quote != '\'' && c == '\\')
+            {
+                word.Append(line[++i]);
+            }
+            else if (quote != '\0')
+            {
+                (quote, bool ends) = (c == quote ? '\0' : quote, c == quote);
+                word.Append(ends ? "" : c);
+            }
+            else if (c is '\'' or '"')
+            {
+                (quote, inWord) = (c, true);
+            }
+            else if (c == ' ')
+            {
+                if (inWord)
+                {
+                    words.Add(word.ToString());
+                    word.Clear();
+                    inWord = false;
+                }
+            }
+            else
+            {
+                word.Append(c);
+                inWord = true;
+            }
+        }
+
+        if (inWord)
+        {
+            words.Add(word.ToString());
+        }
+
+        return [.. words];
+    }
+}
