@@ -70,7 +70,7 @@ internal static class Manual
             "Measure a model's loss and accuracy on tasks; on all of them where none is named.",
             "tasks eval [TASK ...] --model DIR [flags]",
             ["tasks eval --model runs/sparse", "tasks eval bracket_counting --model runs/sparse --pairs 256 --dilute 4"],
-            [.. Model, "loss", "pairs", "max-tokens", "distractor-lines", "dilute", "seed", .. Engine]
+            [.. Model, "loss", "pairs", "max-tokens", "distractor-lines", "dilute", "seed", "json", .. Engine]
         ),
         new(
             "prune",
@@ -98,12 +98,12 @@ internal static class Manual
         new(
             "circuit compare",
             "Count the nodes and edges that circuits share.",
-            "circuit compare FILE FILE ...",
+            "circuit compare FILE FILE ... [--json FILE]",
             [
                 "circuit compare runs/one/circuit.json runs/two/circuit.json",
-                "circuit compare runs/one/circuit.json runs/two/circuit.json runs/three/circuit.json",
+                "circuit compare runs/one/circuit.json runs/two/circuit.json runs/three/circuit.json --json overlap.json",
             ],
-            []
+            ["json"]
         ),
         new(
             "circuit export",

@@ -4,6 +4,7 @@ using CommandLine;
 using Sparsity.Cli.Mpi;
 using Sparsity.Core;
 using Sparsity.Core.Engine;
+using Sparsity.Core.Files;
 using Sparsity.Core.Runs;
 using Sparsity.Kernels;
 using Sparsity.Kernels.Gpu;
@@ -32,6 +33,15 @@ internal abstract class Verb
     /// <returns>The exit code.</returns>
     /// <exception cref="BadInputException">Exit code 2, one line.</exception>
     public abstract int Execute(CancellationToken stop);
+
+    /// <summary>Writes what was printed as JSON too, where a file is given.</summary>
+    protected static void Save<T>(string? path, T result)
+    {
+        if (path is not null)
+        {
+            AtomicFile.WriteText(path, JsonText.Write(result));
+        }
+    }
 
     /// <summary>Refuses flags that would be passed over.</summary>
     /// <param name="what">What is being done, such as "circuit show".</param>

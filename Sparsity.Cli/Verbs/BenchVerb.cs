@@ -79,7 +79,7 @@ internal sealed class BenchVerb : EngineVerb
                 + $"{result.AllocatedBytesPerStep} bytes allocated per step"
         );
         ShowBreakdown(result.Breakdown, result.Breakdown.Values.Sum());
-        Save(result);
+        Save(Json, result);
     }
 
     /// <summary>The parts asked for, or the fewest that fit.</summary>
@@ -122,7 +122,7 @@ internal sealed class BenchVerb : EngineVerb
             ShowBreakdown(result.Breakdown, result.MsPerStep);
         }
 
-        Save(result);
+        Save(Json, result);
     }
 
     private static void ShowBreakdown(IReadOnlyDictionary<string, double> breakdown, double step) =>
@@ -177,7 +177,7 @@ internal sealed class BenchVerb : EngineVerb
             );
         }
 
-        Save(results);
+        Save(Json, results);
     }
 
     private void Generate(IComputeEngine engine, BenchmarkSize size, CancellationToken stop)
@@ -188,7 +188,7 @@ internal sealed class BenchVerb : EngineVerb
             $"size {result.Size}, {result.Phase} phase: {result.TokensPerSecond:0} tokens/s, {result.MsPerToken:0.000} ms per token "
                 + $"(spread {result.MsSpread:0.000}), processor time {result.CpuMsPerToken:0.000} ms"
         );
-        Save(result);
+        Save(Json, result);
     }
 
     private static Roofs MeasureRoofs(IMeasuredEngine engine)
@@ -206,13 +206,5 @@ internal sealed class BenchVerb : EngineVerb
         }
 
         return roofs;
-    }
-
-    private void Save<T>(T result)
-    {
-        if (Json is not null)
-        {
-            AtomicFile.WriteText(Json, JsonText.Write(result));
-        }
     }
 }

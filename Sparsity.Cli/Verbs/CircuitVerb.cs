@@ -54,7 +54,22 @@ internal sealed class CircuitVerb : ModelVerb
     [Option("out", MetaValue = "DIR", HelpText = "Folder to make; of 'export' the file to write. (Default of 'export': standard output)")]
     public string? Out { get; set; }
 
+    [Option("json", MetaValue = "FILE", HelpText = "File to write the results to as well.")]
+    public string? Json { get; set; }
+
     public override bool EndsWhenAsked => false;
+
+    /// <summary>What circuits share: nodes and edges in all of them, and in how many of them each node is.</summary>
+    private sealed record Comparison(
+        IReadOnlyList<ComparedCircuit> Circuits,
+        IReadOnlyList<string> SharedNodes,
+        IReadOnlyList<SharedEdge> SharedEdges,
+        IReadOnlyDictionary<string, int> NodeCounts
+    );
+
+    private sealed record SharedEdge(string From, string To);
+
+    private sealed record ComparedCircuit(string File, string Task, int Nodes, int Edges);
 
     public override int Execute(CancellationToken stop)
     {
@@ -66,10 +81,14 @@ internal sealed class CircuitVerb : ModelVerb
                 CircuitListing.Print(Circuit.Load(files[0]));
                 return 0;
             case ("compare", 2):
-                Compare(Circuit.Load(files[0]), Circuit.Load(files[1]), files);
+                Circuit[] both = [.. files.Select(Circuit.Load)];
+                Compare(both[0], both[1], files);
+                SaveComparison(both, files);
                 return 0;
             case ("compare", > 2):
-                Compare([.. files.Select(Circuit.Load)], files);
+                Circuit[] all = [.. files.Select(Circuit.Load)];
+                Compare(all, files);
+                SaveComparison(all, files);
                 return 0;
             case ("export", 1):
                 Export(Circuit.Load(files[0]));
@@ -83,7 +102,7 @@ internal sealed class CircuitVerb : ModelVerb
                     return CircuitImporting.Run(this, files[0], folder => Open(folder, engine));
                 }
 
-            case ("show" or "compare" or "export" or "edit" or "import", _):
+            default:
                 string needed = Action switch
                 {
                     "compare" => "two or more circuit.json files",
@@ -91,9 +110,26 @@ internal sealed class CircuitVerb : ModelVerb
                     _ => "one circuit.json file",
                 };
                 throw new BadInputException($"circuit {Action} needs {needed}, but {files.Length} were given.");
-            default:
-                throw new BadInputException($"circuit: '{Action}' is no action; use show, compare, export, edit or import.");
         }
+    }
+
+    private void SaveComparison(Circuit[] circuits, string[] files)
+    {
+        var overlap = CircuitOverlap.Of(circuits);
+        Save(
+            Json,
+            new Comparison(
+                [
+                    .. circuits.Zip(
+                        files,
+                        (circuit, file) => new ComparedCircuit(file, circuit.Task, circuit.Nodes.Count, circuit.Edges.Count)
+                    ),
+                ],
+                [.. overlap.Nodes.Select(node => node.ToString())],
+                [.. overlap.Edges.Select(edge => new SharedEdge(edge.From.ToString(), edge.To.ToString()))],
+                overlap.NodeCounts.ToDictionary(entry => entry.Node.ToString(), entry => entry.Count)
+            )
+        );
     }
 
     private static void Compare(Circuit a, Circuit b, string[] files)

@@ -42,8 +42,14 @@ internal sealed class TasksVerb : ModelVerb
     [Option("loss", Default = TaskLoss.Binary, HelpText = "Binary (between the two answers) or full (the right answer among all tokens).")]
     public TaskLoss Loss { get; set; }
 
+    [Option("json", MetaValue = "FILE", HelpText = "File to write the results to as well.")]
+    public string? Json { get; set; }
+
     [Option("seed", Default = 1UL, HelpText = "Seed of the prompts.")]
     public ulong Seed { get; set; }
+
+    /// <summary>A model's loss in nats and accuracy on a task, or why it was skipped.</summary>
+    private sealed record Result(string Task, double? Loss, double? Accuracy, string? Skipped);
 
     public override int Execute(CancellationToken stop)
     {
@@ -91,11 +97,9 @@ internal sealed class TasksVerb : ModelVerb
                 }
 
                 return 0;
-            case "eval":
+            default:
                 Evaluate(tasks, stop);
                 return 0;
-            default:
-                throw new BadInputException($"tasks: '{Action}' is no action; use list, show or eval.");
         }
     }
 
@@ -132,28 +136,34 @@ internal sealed class TasksVerb : ModelVerb
         run.RequireDataForTokenizer("tasks eval");
         int longest = Math.Min(MaxTokens, run.Model.Config.BlockSize);
         using var runner = new TaskRunner(run.Model, PruningMemory.PairsAtOnce(run.Model, longest, 32), longest);
-        var rows = new List<string[]>();
-        var skipped = new List<string>();
+        var results = new List<Result>();
         foreach (PromptTask task in tasks)
         {
             stop.ThrowIfCancellationRequested();
             if (!TokenizedTask.TryCreate(task, run.Tokenizer, longest, out TokenizedTask? tokenized, out string? reason, DistractorLines))
             {
-                rows.Add([task.Name, "skipped", ""]);
-                skipped.Add(reason);
+                results.Add(new Result(task.Name, null, null, reason));
                 continue;
             }
 
             IReadOnlyList<TokenizedPair> pairs = tokenized.Sample(TaskSplit.Test, Seed, Pairs ?? 128).Pairs;
             LogitDifferences differences = runner.AllDifferences(pairs);
             double loss = Loss == TaskLoss.Binary ? differences.BinaryLoss() : runner.MeanLoss(pairs, Loss);
-            rows.Add([task.Name, Terminal.Number(loss), Terminal.Number(100 * differences.Accuracy(), "0.0") + " %"]);
+            results.Add(new Result(task.Name, loss, differences.Accuracy(), null));
         }
 
-        Terminal.Table(["task", "loss (nats)", "accuracy"], rows);
-        foreach (string reason in skipped)
-        {
-            Terminal.Line($"skipped: {reason}");
-        }
+        Terminal.Table(
+            ["task", "loss (nats)", "accuracy"],
+            results.Select(result =>
+                new[]
+                {
+                    result.Task,
+                    result.Loss is { } loss ? Terminal.Number(loss) : "skipped",
+                    result.Accuracy is { } accuracy ? Terminal.Number(100 * accuracy, "0.0") + " %" : "",
+                }
+            )
+        );
+        Terminal.Lines(results.Where(result => result.Skipped is not null).Select(result => $"skipped: {result.Skipped}"));
+        Save(Json, results);
     }
 }

@@ -81,7 +81,11 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
         Assert.Equal("single_double_quote", circuit.Task);
         string dot = CommandLine.Succeed("circuit", "export", file, "--format", "dot");
         Assert.Equal(circuit.Edges.Count, dot.Split('\n').Count(line => line.Contains("->", StringComparison.Ordinal)));
-        string shared = CommandLine.Succeed("circuit", "compare", file, file);
+        string overlap = run["overlap.json"];
+        string shared = CommandLine.Succeed("circuit", "compare", file, file, "--json", overlap);
+        JsonNode compared = JsonNode.Parse(File.ReadAllText(overlap))!;
+        Assert.Equal((int)compared["circuits"]![0]!["nodes"]!, compared["shared_nodes"]!.AsArray().Count);
+        Assert.All(compared["node_counts"]!.AsObject(), count => Assert.Equal(2, (int)count.Value!));
         Assert.All(circuit.Nodes, node => Assert.Contains(node.Name, shared, StringComparison.Ordinal));
         Assert.Contains($"{circuit.Nodes.Count}", CommandLine.Succeed("circuit", "show", file), StringComparison.Ordinal);
     }
@@ -223,6 +227,24 @@ public class WorkflowTests(SmallRun run) : IClassFixture<SmallRun>
 
         Assert.Contains("'def'", shown, StringComparison.Ordinal);
         Assert.Contains("' f'", shown, StringComparison.Ordinal);
+    }
+
+    /// <summary>What is printed is written too, as it is before it is rounded for the table.</summary>
+    [Fact]
+    public void ResultsAreWrittenAsJson()
+    {
+        string evaluation = run["evaluation.json"];
+        string tasks = run["tasks.json"];
+        string printed = CommandLine.Succeed("eval", "--model", run.Model, "--json", evaluation);
+        CommandLine.Succeed("tasks", "eval", "single_double_quote", "--model", run.Model, "--pairs", "4", "--json", tasks);
+
+        JsonObject measured = JsonNode.Parse(File.ReadAllText(evaluation))!.AsObject();
+        double loss = (double)measured["validation_loss"]!;
+        Assert.Contains(loss.ToString("0.0000", CultureInfo.InvariantCulture), printed, StringComparison.Ordinal);
+        Assert.Equal(2, measured["alive_neurons"]!.AsArray().Count);
+        JsonNode task = JsonNode.Parse(File.ReadAllText(tasks))!.AsArray().Single()!;
+        Assert.Equal("single_double_quote", (string)task["task"]!);
+        Assert.InRange((double)task["accuracy"]!, 0, 1);
     }
 
     [Fact]
