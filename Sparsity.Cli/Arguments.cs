@@ -74,6 +74,7 @@ internal sealed class Arguments
         if (Request is null)
         {
             RequirePlaces(places);
+            RequireRequired(places);
         }
     }
 
@@ -275,6 +276,31 @@ internal sealed class Arguments
             throw new BadInputException(
                 $"{_verb}: '{_positional[places.Length]}' belongs to no flag. Put a value with spaces in quotation marks. {SeeHelp}"
             );
+        }
+    }
+
+    private void RequireRequired(PropertyInfo[] places)
+    {
+        if (places.Skip(_positional.Count).FirstOrDefault(place => place.GetCustomAttribute<ValueAttribute>()!.Required) is { } place)
+        {
+            string[] actions = Manual.Actions(_verb);
+            throw new BadInputException(
+                actions.Length > 0
+                    ? $"{_verb} needs an action: {Spelling.OneOf(actions)}. {SeeHelp}"
+                    : $"{_verb} needs a {place.GetCustomAttribute<ValueAttribute>()!.MetaName}: "
+                        + $"{place.GetCustomAttribute<ValueAttribute>()!.HelpText} {SeeHelp}"
+            );
+        }
+
+        string[] missing =
+        [
+            .. _flags
+                .Where(flag => flag.Value.GetCustomAttribute<OptionAttribute>()!.Required && !_given.Contains(flag.Key))
+                .Select(flag => "--" + flag.Key),
+        ];
+        if (missing.Length > 0)
+        {
+            throw new BadInputException($"{_verb} needs {string.Join(" and ", missing)}. {SeeHelp}");
         }
     }
 

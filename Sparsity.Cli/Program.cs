@@ -40,12 +40,12 @@ catch (Exception e)
 
 int Execute()
 {
-    string[] arguments = args is ["help", .. var about] ? [.. about, "--help"] : args;
+    string[] arguments = args is ["help" or "--help", .. var about] ? [.. about, "--help"] : args;
     switch (arguments)
     {
         case []:
             throw new BadInputException("no verb is given. 'sparsity help' lists them; 'sparsity demo' shows what this is.");
-        case ["--help", ..]:
+        case ["--help"]:
             Terminal.Text(Help.Overview(Version(), Terminal.Width));
             return 0;
         case ["--version", ..]:

@@ -9,20 +9,20 @@ internal static class Headline
 {
     /// <summary>
     /// How many times fewer edges the sparse model's circuits have than the dense model's, at which validation losses, and which circuits
-    /// are not solved; null where no task has both.
+    /// are not solved; null where there is nothing to say.
     /// </summary>
     public static string? EdgeComparison(DemoSummary summary, IReadOnlyList<ReportCircuit> circuits)
     {
+        string[] missed = [.. Missed(circuits)];
+        string notSolved = missed.Length == 0 ? "" : $"Not solved: {string.Join("; ", missed)}.";
         if (Pairs(circuits) is not { Length: > 0 } pairs || summary.DenseValidationLoss is not { } dense)
         {
-            return null;
+            return notSolved.Length == 0 ? null : notSolved;
         }
 
         double apart = Math.Abs(dense - summary.ValidationLoss) / summary.ValidationLoss;
-        string[] missed = [.. Missed(circuits)];
         return $"{Comparison(pairs)} Validation losses {Loss(summary.ValidationLoss)} and {Loss(dense)}, "
-            + $"{Number(Math.Round(100 * apart, 1))} % apart."
-            + (missed.Length == 0 ? "" : $" Not solved: {string.Join("; ", missed)}.");
+            + $"{Number(Math.Round(100 * apart, 1))} % apart. {notSolved}".TrimEnd();
     }
 
     public static IEnumerable<XElement> Write(DemoSummary summary, IReadOnlyList<ReportCircuit> circuits)

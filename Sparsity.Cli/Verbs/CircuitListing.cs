@@ -37,7 +37,8 @@ internal static class CircuitListing
         );
         string target = circuit.Settings is { } settings
             ? FormattableString.Invariant(
-                $"target {settings.TargetLoss}: {(circuit.Solved == true ? "solved" : $"NOT SOLVED ({circuit.Shortcoming})")}; "
+                $"target {settings.TargetLoss}{(settings.Criterion == LossCriterion.Calibrated ? " for the calibrated loss" : "")}: "
+                    + $"{(circuit.Solved == true ? "solved" : $"NOT SOLVED ({circuit.Shortcoming})")}; "
             )
             : "";
         Terminal.Line($"{target}accuracy {100 * m.Accuracy:0.0} % (full model {100 * m.AccuracyFullModel:0.0} %)");

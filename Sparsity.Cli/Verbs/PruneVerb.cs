@@ -88,7 +88,10 @@ internal sealed class PruneVerb : ModelVerb
     public double? Interchange { get; set; }
 
     [Category("Search")]
-    [Option("removal-pass", HelpText = "Take nodes of little effect out of the circuit chosen, as long as it passes.")]
+    [Option(
+        "removal-pass",
+        HelpText = "Take nodes of little effect out of the circuit chosen, as long as it passes; of circuits of at most 512 nodes."
+    )]
     public bool RemovalPass { get; set; }
 
     [Category("Circuits")]
@@ -203,6 +206,12 @@ internal sealed class PruneVerb : ModelVerb
             config,
             resumed?.Faithfulness ?? Faithfulness
         );
+        var layout = new NodeLayout(workers.Subjects[0].Model.Config, config.FinalResid);
+        foreach (Node excluded in config.Exclude)
+        {
+            layout.IndexOf(excluded); // refused before the folder is made
+        }
+
         PruningPlan plan =
             resumed
             ?? new PruningPlan
@@ -374,11 +383,12 @@ internal sealed class PruneVerb : ModelVerb
     {
         PruningConfig config = Config is null ? new PruningConfig() : JsonText.ReadFile<PruningConfig>(Config);
         PruningMethod method = Method ?? config.Method;
-        if (method != PruningMethod.Mask && Given.Overlaps(["steps", "k-coef", "search"]))
+        string[] maskFlags = ["steps", "k-coef", "search"];
+        if (method != PruningMethod.Mask && Given.Overlaps(maskFlags))
         {
             throw new BadInputException(
-                $"prune: the method {method.ToString().ToLowerInvariant()}{(Method is null ? $" of {Config}" : "")} trains no "
-                    + $"mask, so it does not use --steps, --k-coef and --search. Leave them out."
+                $"prune: the method {method.ToString().ToLowerInvariant()}{(Method is null ? $" of {Config}" : "")} trains no mask, so it "
+                    + $"does not use {string.Join(", ", maskFlags.Where(Given.Contains).Select(flag => "--" + flag))}. Leave it out."
             );
         }
 

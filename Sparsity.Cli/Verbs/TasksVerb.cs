@@ -73,6 +73,7 @@ internal sealed class TasksVerb : ModelVerb
 
         if (Dilute is { } pieces)
         {
+            tasks = Names.Any() ? tasks : [.. tasks.Where(task => task.CanBeDiluted)];
             tasks = [.. tasks.Select(task => task.Diluted(pieces))];
         }
 

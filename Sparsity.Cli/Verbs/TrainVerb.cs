@@ -123,6 +123,16 @@ internal sealed class TrainVerb : TrainingFlags
         }
 
         (ModelConfig model, TrainingConfig training) = Settings(data, initial?.Config);
+        if (!training.IsSparse() && !Dense)
+        {
+            Terminal.Line($"weights stay dense: {Config} sets pfrac or density to null; AbsTopK keeps {model.Afrac?.ToString() ?? "all"}");
+        }
+
+        if (DryRun && TensorBoard)
+        {
+            throw new BadInputException("train --dry-run trains nothing, so it does not use --tensorboard. Leave it out.");
+        }
+
         UnusedTrainingFlags.Refuse(Given, training, group?.Size ?? 1);
         MemoryEstimate memory = RequireRoom(engine, model, training, group);
         if (Out is null || DryRun)

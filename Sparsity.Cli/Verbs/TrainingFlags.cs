@@ -85,9 +85,11 @@ internal abstract class TrainingFlags : EngineVerb
     [Option("gradient-clip-rms", HelpText = "Largest root mean square for clip. (Default: {training.gradient_clip_rms})")]
     public double? GradientClipRms { get; set; }
 
+    [Category("Sparsity")]
     [Option("density", HelpText = "Share of nonzero weights in attention and MLP matrices. (Default: {training.density})")]
     public double? Density { get; set; }
 
+    [Category("Sparsity")]
     [Option(
         "pfrac",
         HelpText = "The same as the official script has it: nonzero budget relative to the base model of 256 channels. Instead of "

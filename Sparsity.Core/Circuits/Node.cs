@@ -24,10 +24,10 @@ public readonly record struct Node(Site Site, int Channel) : IComparable<Node>
 
     /// <summary>Reads <see cref="Name"/>, which is written in one way only: without signs, spaces, and zeros before a number.</summary>
     /// <returns>Whether some model has a node of this name.</returns>
-    public static bool TryParse(string name, out Node node)
+    public static bool TryParse(string? name, out Node node)
     {
-        int dot = name.LastIndexOf('.');
-        if (dot > 0 && NumberText.TryParse(name.AsSpan(dot + 1), out int channel) && channel >= 0)
+        int dot = name?.LastIndexOf('.') ?? -1;
+        if (name is not null && dot > 0 && NumberText.TryParse(name.AsSpan(dot + 1), out int channel) && channel >= 0)
         {
             _ = NumberText.TryParse(name.AsSpan(0, name.IndexOf('.')), out int layer); // final_resid has none
             foreach (SiteKind location in SiteKinds.NodeLocations)

@@ -122,7 +122,12 @@ internal static class JsonText
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new BadInputException($"{path}: cannot be read ({e.Message}). Check the path.", e);
+            throw new BadInputException(
+                Directory.Exists(path)
+                    ? $"{path}: is a folder. Name a file in it."
+                    : $"{path}: cannot be read ({e.Message}). Check the path.",
+                e
+            );
         }
     }
 

@@ -43,9 +43,16 @@ public sealed class TextGenerator : IDisposable
     /// The logits [V] after a sequence of at least one token; valid until the next call. With a cache, only what differs from the last
     /// sequence is computed.
     /// </summary>
+    /// <exception cref="BadInputException">There is no token, or one is no id of the vocabulary.</exception>
     /// <exception cref="NumericalException">A logit is not finite.</exception>
     public ReadOnlySpan<float> NextLogits(ReadOnlySpan<int> tokens)
     {
+        if (tokens.IsEmpty)
+        {
+            throw new BadInputException("a text to be continued has at least one token. Begin with the end-of-text token.");
+        }
+
+        _model.RequireIds(tokens);
         int block = _model.Config.BlockSize;
         if (_cache is null || tokens.Length > block)
         {
@@ -83,6 +90,7 @@ public sealed class TextGenerator : IDisposable
         Func<int, bool>? isToken = null
     )
     {
+        sampling.Validated();
         int[] excluded = isToken is null ? [] : [.. Enumerable.Range(0, _logits.Length).Where(id => !isToken(id))];
         var random = RandomSource.For(seed, "generation");
         var tokens = new List<int>(prompt);

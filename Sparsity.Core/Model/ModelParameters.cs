@@ -41,7 +41,16 @@ public sealed class ModelParameters : IDisposable
     /// <summary>Those that have a gradient.</summary>
     public IEnumerable<Parameter> Trained => All.Where(parameter => parameter.Gradient is not null);
 
-    public Parameter this[string name] => _byName[name];
+    /// <exception cref="BadInputException">The model has no parameter of that name.</exception>
+    public Parameter this[string name] =>
+        _byName.TryGetValue(name, out Parameter? parameter)
+            ? parameter
+            : throw new BadInputException(
+                $"the model has no parameter '{name}'. Names are those of the official code, such as {All[^1].Spec.Name}."
+            );
+
+    /// <summary>Whether the memory was given back.</summary>
+    internal bool IsDisposed { get; private set; }
 
     public Parameter? Find(string name) => _byName.GetValueOrDefault(name);
 
@@ -89,7 +98,7 @@ public sealed class ModelParameters : IDisposable
     /// <summary>A host copy of a parameter's values.</summary>
     public float[] Read(string name)
     {
-        Parameter parameter = _byName[name];
+        Parameter parameter = this[name];
         var values = new float[parameter.Spec.Length];
         Engine.Read(parameter.Value, values);
         return values;
@@ -110,6 +119,7 @@ public sealed class ModelParameters : IDisposable
 
     public void Dispose()
     {
+        IsDisposed = true;
         foreach (Parameter parameter in All)
         {
             parameter.Value.Dispose();

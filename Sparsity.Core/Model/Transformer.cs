@@ -38,6 +38,21 @@ public sealed class Transformer
     internal ForwardState CreateForwardState(int sequences, int tokens, AttentionCache? cache = null) =>
         new(_engine, Config, sequences, tokens, keepsInputs: Parameters.Trained.Any(), cache);
 
+    /// <summary>Of tokens that come from outside: engines read rows of tables by them, unchecked.</summary>
+    /// <exception cref="BadInputException">One is no id of the vocabulary.</exception>
+    /// <exception cref="ObjectDisposedException">The parameters are gone.</exception>
+    internal void RequireIds(ReadOnlySpan<int> tokens)
+    {
+        ObjectDisposedException.ThrowIf(Parameters.IsDisposed, this);
+        foreach (int token in tokens)
+        {
+            if ((uint)token >= (uint)Config.VocabSize)
+            {
+                throw new BadInputException($"token {token} is outside 0 to {Config.VocabSize - 1}, the model's vocabulary.");
+            }
+        }
+    }
+
     internal BackwardState CreateBackwardState(int sequences, int tokens) => new(_engine, Config, sequences, tokens);
 
     /// <summary>From token ids to final_resid.</summary>

@@ -9,6 +9,7 @@ public sealed record PrunedTask(Circuit Circuit, CircuitActivations? Activations
     /// <summary>Writes circuit.json and activations.json.</summary>
     public void WriteTo(string directory)
     {
+        AtomicFile.CreateDirectory(directory);
         AtomicFile.WriteText(Path.Combine(directory, "circuit.json"), JsonText.Write(Circuit));
         if (Activations is not null)
         {

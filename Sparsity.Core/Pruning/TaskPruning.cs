@@ -22,11 +22,12 @@ public sealed class TaskPruning : IDisposable
     /// <summary>Draws the prompts of a task.</summary>
     /// <param name="subject">The model.</param>
     /// <param name="task">The task.</param>
-    /// <param name="config">Validated.</param>
+    /// <param name="config">The settings.</param>
     /// <param name="reason">If the tokenizer or the context cannot pose the task: why.</param>
+    /// <exception cref="BadInputException">A setting is out of range.</exception>
     public static TaskPruning? TryCreate(PruningSubject subject, PromptTask task, PruningConfig config, out string reason)
     {
-        config = subject.Fitted(config);
+        config = subject.Fitted(config.Validated("pruning settings"));
         bool posed = TokenizedTask.TryCreate(
             task,
             subject.Tokenizer,

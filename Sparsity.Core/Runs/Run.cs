@@ -35,6 +35,14 @@ public static class Run
     )
     {
         TrainingConfig resolved = training.Resolved(model.Validated());
+        if (model.VocabSize < data.Tokenizer.VocabularySize)
+        {
+            throw new BadInputException(
+                $"vocab_size is {model.VocabSize}, but the tokenizer of {data.Directory} has {data.Tokenizer.VocabularySize} tokens. Raise "
+                    + "it, or use other data."
+            );
+        }
+
         TrainingRun.RequireData(resolved, data.Training.Length, data.Validation.Length); // before anything is allocated
         return Create(directory, new Trainer(engine, model, resolved), data, initial);
     }

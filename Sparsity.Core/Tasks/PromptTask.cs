@@ -49,6 +49,9 @@ public sealed record PromptTask(
     public PromptPair Draw(TaskSplit split, RandomSource random, int distractorLines = UsualDistractorLines) =>
         random.Pick(Templates(split))(random, distractorLines);
 
+    /// <summary>Whether the statement that matters can go on before the answer.</summary>
+    internal bool CanBeDiluted => FurtherPiece is not null;
+
     /// <summary>
     /// The same task, every prompt longer by so many elements or words of the statement that decides: what decides becomes a smaller share
     /// of what a head averages over, as in the paper's attack on its circuit for brackets.
@@ -59,7 +62,7 @@ public sealed record PromptTask(
         ArgumentOutOfRangeException.ThrowIfNegative(pieces);
         if (FurtherPiece is not { } piece)
         {
-            IEnumerable<string> others = TaskCatalogue.All.Where(task => task.FurtherPiece is not null).Select(task => task.Name);
+            IEnumerable<string> others = TaskCatalogue.All.Where(task => task.CanBeDiluted).Select(task => task.Name);
             throw new BadInputException(
                 $"{Name} cannot be diluted: its statements cannot go on before the answer. Those of {string.Join(" and ", others)} can."
             );

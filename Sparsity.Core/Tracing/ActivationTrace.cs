@@ -41,8 +41,11 @@ public sealed class ActivationTrace
 
     /// <summary>[C]: the activations of a recorded site at a token.</summary>
     /// <inheritdoc cref="LogitsAt"/>
+    /// <exception cref="BadInputException">The site was not recorded.</exception>
     public ReadOnlySpan<float> ActivationsAt(Site site, int position, int sequence = 0) =>
-        Row(Activations[site], _config.ChannelsAt(site.Kind), position, sequence);
+        Activations.TryGetValue(site, out float[]? values)
+            ? Row(values, _config.ChannelsAt(site.Kind), position, sequence)
+            : throw new BadInputException($"{site} was not recorded. Record it with isWanted, or name a site that the model has.");
 
     /// <summary>[B,T,C] by site, after AbsTopK and interventions.</summary>
     public IReadOnlyDictionary<Site, float[]> Activations { get; }
@@ -51,11 +54,13 @@ public sealed class ActivationTrace
     public IReadOnlyDictionary<Site, float[]> Gradients { get; }
 
     /// <param name="model">The model.</param>
-    /// <param name="tokens">[B,T] in row-major order, checked.</param>
-    /// <param name="sequences">B.</param>
+    /// <param name="tokens">[B,T] in row-major order: ids of the vocabulary, T from 1 to block_size.</param>
+    /// <param name="sequences">B, from 1.</param>
     /// <param name="isWanted">Which sites to record; null for all.</param>
     /// <param name="interventions">What to change, if anything.</param>
     /// <param name="withGradients">Whether to record gradients too; T must be at least 2.</param>
+    /// <exception cref="BadInputException">The tokens make no sequences of one length that the model reads, or one is no id.</exception>
+    /// <exception cref="NumericalException">A logit is not finite.</exception>
     public static ActivationTrace Run(
         Transformer model,
         int[] tokens,
@@ -66,6 +71,15 @@ public sealed class ActivationTrace
     )
     {
         IComputeEngine engine = model.Parameters.Engine;
+        int block = model.Config.BlockSize;
+        if (sequences < 1 || tokens.Length == 0 || tokens.Length % sequences != 0 || tokens.Length / sequences > block)
+        {
+            throw new BadInputException(
+                $"{tokens.Length} tokens do not make {sequences} sequences of one length from 1 to {block}, which is what the model reads."
+            );
+        }
+
+        model.RequireIds(tokens);
         int length = tokens.Length / sequences;
         using ForwardState forward = model.CreateForwardState(sequences, length);
         using var head = new HeadState(engine, model.Config, sequences, length, forward.TokenIds);
@@ -147,6 +161,8 @@ public sealed class ActivationTrace
         int length = _tokens.Length / _sequences;
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(position, length);
+        ArgumentOutOfRangeException.ThrowIfNegative(sequence);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(sequence, _sequences);
         return rows.AsSpan(((sequence * length) + position) * width, width);
     }
 }

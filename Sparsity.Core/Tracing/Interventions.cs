@@ -100,8 +100,28 @@ public sealed class Interventions : ISiteHook, IDisposable
         }
     }
 
+    /// <exception cref="BadInputException">The model has no such site or channel, or a number is not finite.</exception>
     private void Add(Site site, IReadOnlyList<int> channels, float factor, Func<int, float> valueOf)
     {
+        if (!Site.AllOf(_config).Contains(site))
+        {
+            throw new BadInputException($"the model has no site {site}: its layers are 0 to {_config.NLayer - 1}.");
+        }
+
+        int width = _config.ChannelsAt(site.Kind);
+        foreach (int channel in channels)
+        {
+            if (channel < 0 || channel >= width)
+            {
+                throw new BadInputException($"{site} has channels 0 to {width - 1}, not {channel}.");
+            }
+
+            if (!float.IsFinite(factor) || !float.IsFinite(valueOf(channel)))
+            {
+                throw new BadInputException($"{site}: channel {channel} is to be changed by a number that is not finite.");
+            }
+        }
+
         if (!_changes.TryGetValue(site, out Change? change))
         {
             int count = _config.ChannelsAt(site.Kind);

@@ -80,6 +80,9 @@ public class HelpTests
     [InlineData("Did you mean --density?", "sweep", "--densty", "1")]
     [InlineData("there is no flag --qqqqqqqq. See", "prune", "--qqqqqqqq")]
     [InlineData("'sparsity help' lists them")]
+    [InlineData("circuit needs an action: show, compare, export, edit or import. See 'sparsity circuit --help'", "circuit")]
+    [InlineData("convert needs --from and --to and --out. See 'sparsity convert --help'", "convert")]
+    [InlineData("completion needs a shell: bash, zsh or powershell.", "completion")]
     public void TheNearestNameIsProposed(string expected, params string[] arguments) => CommandLine.Refuse(expected, arguments);
 
     [BashFact]
@@ -90,6 +93,10 @@ public class HelpTests
         Assert.Equal("edit", Completed("sparsity", "circuit", "ed"));
         Assert.Equal("--remove", Completed("sparsity", "circuit", "edit", "--rem"));
         Assert.Equal("--removal-pass", Completed("sparsity", "prune", "--model", "x", "--removal"));
+        Assert.Equal("mask", Completed("sparsity", "prune", "--method", "ma"));
+        Assert.Equal("", Completed("sparsity", "prune", "--out", "--"));
+        Assert.Equal("train trace", Completed("sparsity", "help", "tra"));
+        Assert.Equal("bash", Completed("sparsity", "completion", "b"));
 
         string Completed(params string[] words)
         {
