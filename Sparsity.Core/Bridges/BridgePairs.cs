@@ -22,15 +22,7 @@ internal sealed class BridgePairs : IDisposable
         Config = config;
         SparseConfig = sparse;
         Kept = config.EncoderFraction is { } fraction ? Math.Max(1, (int)(fraction * sparse.DModel)) : null;
-        All =
-        [
-            .. ListFor(dense, sparse, config)
-                .Select(spec => new Parameter(
-                    spec,
-                    engine.AllocateWeights(spec.Name, spec.Rows, spec.Columns),
-                    isTrained ? engine.AllocateWeights("gradient of " + spec.Name, spec.Rows, spec.Columns) : null
-                )),
-        ];
+        All = Parameter.AllocateAll(engine, [.. ListFor(dense, sparse, config)], _ => isTrained);
         Encoders = [.. All.Chunk(4).Select(four => new BridgeMap(four[0], four[1]))];
         Decoders = [.. All.Chunk(4).Select(four => new BridgeMap(four[2], four[3]))];
     }

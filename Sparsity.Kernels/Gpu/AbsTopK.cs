@@ -24,21 +24,12 @@ internal static class AbsTopK
         device.Launch(
             values.Rows,
             1,
-            ThreadsFor(device, values.Channels),
+            device.RowThreads(values.Channels, EntriesOfThread, MaximumThreads),
             new ForwardKernel(values.View, values.Stride, selection.View, values.Channels, keep)
         );
         selection.IsFew = 2 * keep <= values.Channels;
         values.IsMostlyZero = selection.IsFew;
     }
-
-    /// <summary>In place on a run of values, as if they were one token's.</summary>
-    public static void KeepLargest(GpuDevice device, ArrayView<float> values, int length, int keep) =>
-        device.Launch(
-            1,
-            1,
-            ThreadsFor(device, length),
-            new ForwardKernel(values, length, device.Workspace<byte>("choice", length), length, keep)
-        );
 
     /// <summary>In place on gradient [B,T,C]: zero where not kept.</summary>
     public static void Backward(GpuDevice device, GpuSelection selection, GpuActivations gradient)
@@ -49,8 +40,6 @@ internal static class AbsTopK
         );
         gradient.IsMostlyZero = selection.IsFew;
     }
-
-    private static int ThreadsFor(GpuDevice device, int width) => device.RowThreads(width, EntriesOfThread, MaximumThreads);
 
     /// <summary>A group is one token.</summary>
     internal readonly struct ForwardKernel(ArrayView<float> values, int stride, ArrayView<byte> selection, int channels, int keep) : IKernel

@@ -85,6 +85,9 @@ internal sealed class GpuDevice : IDisposable
     /// <summary>How dense products are computed on tensor cores; null on a device without them.</summary>
     public GpuPrecision? TensorPrecision { get; set; }
 
+    /// <summary>Threads of a group that works on single entries.</summary>
+    public int ElementThreads => _elementThreads;
+
     /// <summary>A device that works the same way, but only counts.</summary>
     public GpuDevice CreateCounter() =>
         new(null, null, _memorySize, WarpSize, _rowThreads, _elementThreads) { SkipsZeros = SkipsZeros, TensorPrecision = TensorPrecision };
@@ -134,10 +137,10 @@ internal sealed class GpuDevice : IDisposable
     /// <summary>Zeroed memory. Waits if memory was given back, so that its place can be taken.</summary>
     /// <param name="name">What it holds, for the message when there is no room.</param>
     /// <exception cref="BadInputException">It does not fit.</exception>
-    public unsafe DeviceMemory<T> Allocate<T>(string name, int length)
+    public unsafe DeviceMemory<T> Allocate<T>(string name, long length)
         where T : unmanaged
     {
-        long bytes = (long)length * sizeof(T);
+        long bytes = length * sizeof(T);
         if (_givenBack.Count > 0)
         {
             Wait();
@@ -157,7 +160,7 @@ internal sealed class GpuDevice : IDisposable
             );
         }
 
-        long taken = buffer?.LengthInBytes ?? ((long)Math.Max(length, 1) * sizeof(T));
+        long taken = buffer?.LengthInBytes ?? (Math.Max(length, 1) * sizeof(T));
         AllocatedBytes += taken;
         PeakBytes = Math.Max(PeakBytes, AllocatedBytes);
         var memory = new DeviceMemory<T>(this, buffer, length, taken);

@@ -6,16 +6,26 @@ namespace Sparsity.Kernels.Gpu;
 /// <summary>Row-major parameters in device memory, with the lists of their nonzero entries where they are sparse.</summary>
 internal sealed class GpuWeights : WeightTensor
 {
-    private readonly DeviceMemory<float> _memory;
+    private bool _isFree;
 
-    public GpuWeights(GpuDevice device, string name, int rows, int columns)
+    /// <param name="device">Whose memory.</param>
+    /// <param name="arena">Where it lies.</param>
+    /// <param name="member">Its number there.</param>
+    public GpuWeights(GpuDevice device, Arena<float> arena, int member, string name, int rows, int columns)
         : base(name, rows, columns)
     {
-        _memory = device.Allocate<float>(name, Length);
+        Arena = arena;
+        Place = arena.PlaceOf(member);
+        View = arena.ViewOf(member);
         Sparse = new SparseWeights(device, this);
     }
 
-    public ArrayView<float> View => _memory.View;
+    public Arena<float> Arena { get; }
+
+    /// <summary>Where it begins in the arena, in units.</summary>
+    public int Place { get; }
+
+    public ArrayView<float> View { get; }
 
     /// <summary>Whether every row begins at a multiple of 16 bytes.</summary>
     public bool IsAligned => Columns % 4 == 0;
@@ -35,8 +45,12 @@ internal sealed class GpuWeights : WeightTensor
 
     protected override void Dispose(bool disposing)
     {
-        _memory.Dispose();
-        Sparse.Dispose();
+        if (!_isFree)
+        {
+            _isFree = true;
+            Arena.Release();
+            Sparse.Dispose();
+        }
     }
 }
 
