@@ -120,6 +120,9 @@ internal sealed record BridgeMap(Parameter Weight, Parameter Bias)
         engine.LinearForward(input, Weight.Value, Bias.Value, output);
 
     /// <summary>Accumulates into the gradients of weight and bias.</summary>
-    public void BackwardWeight(IComputeEngine engine, ActivationTensor input, ActivationTensor outputGradient) =>
-        engine.LinearBackwardWeight(input, outputGradient, Weight.Gradient!, Bias.Gradient);
+    public void BackwardWeight(IComputeEngine engine, ActivationTensor input, ActivationTensor outputGradient)
+    {
+        engine.LinearBackwardWeight(input, outputGradient, Weight.Gradient!);
+        engine.LinearBackwardBias(outputGradient, Bias.Gradient!);
+    }
 }

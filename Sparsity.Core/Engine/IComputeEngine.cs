@@ -200,16 +200,13 @@ public interface IComputeEngine : IDisposable
     /// <summary>Overwrites <paramref name="inputGradient"/> [B,T,I] with outputGradient [B,T,O] * weight.</summary>
     void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient);
 
+    /// <summary>Accumulates outputGradient^T * input into <paramref name="weightGradient"/> [O,I].</summary>
+    void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient);
+
     /// <summary>
-    /// Accumulates outputGradient^T * input into <paramref name="weightGradient"/> [O,I] and the sum over tokens into
-    /// <paramref name="biasGradient"/> [O].
+    /// Accumulates the sum over tokens of <paramref name="outputGradient"/> [B,T,O] into <paramref name="biasGradient"/> [O].
     /// </summary>
-    void LinearBackwardWeight(
-        ActivationTensor input,
-        ActivationTensor outputGradient,
-        WeightTensor weightGradient,
-        WeightTensor? biasGradient
-    );
+    void LinearBackwardBias(ActivationTensor outputGradient, WeightTensor biasGradient);
 
     // AbsTopK.
 

@@ -233,9 +233,11 @@ internal sealed unsafe class CpuEngine : IMeasuredEngine
     public void LinearBackwardWeight(
         ActivationTensor input,
         ActivationTensor outputGradient,
-        WeightTensor weightGradient,
-        WeightTensor? biasGradient
-    ) => Linear.BackwardWeight(_pool, Of(input), Of(outputGradient), Changed(weightGradient), ChangedOptional(biasGradient));
+        WeightTensor weightGradient
+    ) => LinearWeightGradient.Run(_pool, Of(input), Of(outputGradient), Changed(weightGradient));
+
+    public void LinearBackwardBias(ActivationTensor outputGradient, WeightTensor biasGradient) =>
+        ChannelReduction.AccumulateSums(_pool, Of(outputGradient), Changed(biasGradient).Data);
 
     public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) =>
         AbsTopK.Forward(_pool, RowOrLanes(values), keep, (CpuSelection)selection);

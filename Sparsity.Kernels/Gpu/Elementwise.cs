@@ -10,18 +10,17 @@ internal static class Elementwise
     /// <summary>Overwrites sum with a + b, activations of equal shape.</summary>
     public static void Add(GpuDevice device, GpuActivations a, GpuActivations b, GpuActivations sum)
     {
-        int channels = GpuActivations.EntriesOfRow(a, b, sum);
-        device.LaunchForEach(sum.Length, new AddKernel(a.View, a.Stride, b.View, b.Stride, sum.View, sum.Stride, channels, sum.Length));
+        if (!AbsTopK.TryAdd(device, a, b, sum))
+        {
+            int channels = GpuActivations.EntriesOfRow(a, b, sum);
+            device.LaunchForEach(sum.Length, new AddKernel(a.View, a.Stride, b.View, b.Stride, sum.View, sum.Stride, channels, sum.Length));
+        }
     }
 
-    /// <summary>Overwrites target with source, activations of equal shape.</summary>
+    /// <summary>Overwrites target with source, activations of equal shape; AbsTopK's backward on the target may take it on.</summary>
     public static void Copy(GpuDevice device, GpuActivations source, GpuActivations target)
     {
-        int channels = GpuActivations.EntriesOfRow(source, target);
-        device.LaunchForEach(
-            target.Length,
-            new CopyKernel(source.View, source.Stride, target.View, target.Stride, channels, target.Length)
-        );
+        device.Hold(new HeldCopy(source, target));
         target.IsMostlyZero = source.IsMostlyZero;
     }
 
@@ -186,6 +185,19 @@ internal static class Elementwise
             {
                 counts[Grid.IdxX] = count;
             }
+        }
+    }
+
+    /// <summary>A copy, put off.</summary>
+    internal sealed record HeldCopy(GpuActivations Source, GpuActivations Target) : IHeldLaunch
+    {
+        public void Launch(GpuDevice device)
+        {
+            int channels = GpuActivations.EntriesOfRow(Source, Target);
+            device.LaunchForEach(
+                Target.Length,
+                new CopyKernel(Source.View, Source.Stride, Target.View, Target.Stride, channels, Target.Length)
+            );
         }
     }
 }

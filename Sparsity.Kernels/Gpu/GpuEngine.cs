@@ -279,9 +279,11 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public void LinearBackwardWeight(
         ActivationTensor input,
         ActivationTensor outputGradient,
-        WeightTensor weightGradient,
-        WeightTensor? biasGradient
-    ) => Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Written(weightGradient), WrittenOptional(biasGradient));
+        WeightTensor weightGradient
+    ) => Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Written(weightGradient));
+
+    public void LinearBackwardBias(ActivationTensor outputGradient, WeightTensor biasGradient) =>
+        ChannelReduction.AccumulateSums(_device, Of(outputGradient), Written(biasGradient));
 
     public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) =>
         AbsTopK.Forward(_device, Of(values), keep, (GpuSelection)selection);
@@ -295,8 +297,11 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) =>
         Activation.Backward(_device, kind, Of(input), Of(gradient));
 
-    public void SaveForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, SavedForBackward kept) =>
+    public void SaveForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, SavedForBackward kept)
+    {
+        _device.RunHeld(); // knows its tensors, not their memory
         ((GpuSavedForBackward)kept).Values.ExchangeMemory(Of(input));
+    }
 
     public void ActivationBackward(ActivationKind kind, SavedForBackward input, ActivationTensor gradient) =>
         ActivationBackward(kind, ((GpuSavedForBackward)input).Values, gradient);

@@ -61,6 +61,7 @@ internal sealed class GpuActivations : ActivationTensor
 {
     private readonly GpuActivations? _whole;
     private readonly bool _isBorrowed;
+    private readonly int _first;
     private DeviceMemory<float> _memory;
     private bool _isMostlyZero;
 
@@ -78,6 +79,7 @@ internal sealed class GpuActivations : ActivationTensor
     {
         _memory = whole._memory;
         _whole = whole._whole ?? whole;
+        _first = whole._first + first;
         View = whole.View.SubView(first, (int)whole.View.Length - first);
         Stride = whole.Stride;
         IsAligned = whole.IsAligned && first % 4 == 0;
@@ -107,6 +109,13 @@ internal sealed class GpuActivations : ActivationTensor
 
     /// <summary>B * T.</summary>
     public int Rows => Sequences * Tokens;
+
+    /// <summary>Whether this is another tensor, or a slice that leaves nothing of it out.</summary>
+    public bool IsAllOf(GpuActivations other) => other == this || (_whole == other && Channels == other.Channels);
+
+    /// <summary>Whether nothing that is written to this tensor can be seen in the other; of tensors with the same tokens.</summary>
+    public bool IsApartFrom(GpuActivations other) =>
+        _memory != other._memory || (Stride == other.Stride && (_first + Channels <= other._first || other._first + other.Channels <= _first));
 
     /// <summary>
     /// For operations on each entry by itself: tensors of equal shape without gaps are one long row, others rows of their channels.

@@ -108,14 +108,14 @@ internal sealed class KernelBenchmark : IDisposable
             $"linear weight gradient [{_tokens}, {inner}] to {outer}, 25 % of output gradients",
             0.25 * operations,
             bytes + (8.0 * weight.Length),
-            () => _engine.LinearBackwardWeight(input, outputGradient, weightGradient, null)
+            () => _engine.LinearBackwardWeight(input, outputGradient, weightGradient)
         );
         ActivationTensor dense = Activations(inner, 1);
         Measure(
             $"linear weight gradient [{_tokens}, {inner}] to {outer}, dense",
             operations,
             bytes + (8.0 * weight.Length),
-            () => _engine.LinearBackwardWeight(dense, output, weightGradient, null)
+            () => _engine.LinearBackwardWeight(dense, output, weightGradient)
         );
     }
 

@@ -2,7 +2,7 @@ using Sparsity.Core.Engine;
 
 namespace Sparsity.Parity;
 
-/// <summary>The operations on lists of weights, on a list of one.</summary>
+/// <summary>The operations on lists of weights, on a list of one; those of a linear layer's two gradients as one.</summary>
 internal static class SingleTensors
 {
     public static void RootMeanSquare(this IComputeEngine engine, WeightTensor tensor, ScalarTensor results, int index)
@@ -49,5 +49,20 @@ internal static class SingleTensors
     {
         using WeightList list = engine.ListWeights("weights", [weights]);
         engine.KeepLargest(list, [new WeightBudget(keep, aliveAxis, minimumAlive)]);
+    }
+
+    public static void LinearBackwardWeight(
+        this IComputeEngine engine,
+        ActivationTensor input,
+        ActivationTensor outputGradient,
+        WeightTensor weightGradient,
+        WeightTensor? biasGradient
+    )
+    {
+        engine.LinearBackwardWeight(input, outputGradient, weightGradient);
+        if (biasGradient is not null)
+        {
+            engine.LinearBackwardBias(outputGradient, biasGradient);
+        }
     }
 }
