@@ -17,11 +17,7 @@ public sealed class ModelParameters : IDisposable
     {
         Engine = engine;
         Config = config;
-        All = Parameter.AllocateAll(
-            engine,
-            ParameterSpec.ListFor(config),
-            spec => !spec.IsBuffer && isTrained?.Invoke(spec) == true
-        );
+        All = Parameter.AllocateAll(engine, ParameterSpec.ListFor(config), spec => !spec.IsBuffer && isTrained?.Invoke(spec) == true);
         _byName = All.ToDictionary(parameter => parameter.Spec.Name);
     }
 

@@ -208,14 +208,7 @@ internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnK), gradients.Key);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnQ), gradients.Query);
         BackwardLinear(_attention, own.Input, gradients.QueryKeyValue, gradients.Input);
-        BackwardInput(
-            state,
-            gradients,
-            own,
-            residual,
-            (_projection, gradients.ResidualDelta),
-            (_attention, gradients.QueryKeyValue)
-        );
+        BackwardInput(state, gradients, own, residual, (_projection, gradients.ResidualDelta), (_attention, gradients.QueryKeyValue));
     }
 }
 

@@ -38,7 +38,12 @@ internal sealed class AdamW : IDisposable
         _lists = new AdamLists(engine, _moments);
         _decayed = engine.ListWeights(
             "decayed weights",
-            [.. _moments.Select(moments => moments.Parameter).Where(parameter => parameter.Spec.IsDecayed).Select(parameter => parameter.Value)]
+            [
+                .. _moments
+                    .Select(moments => moments.Parameter)
+                    .Where(parameter => parameter.Spec.IsDecayed)
+                    .Select(parameter => parameter.Value),
+            ]
         );
         GradientRms = engine.AllocateScalars("RMS of the gradient", 1);
     }

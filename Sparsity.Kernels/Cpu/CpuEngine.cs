@@ -230,11 +230,8 @@ internal sealed unsafe class CpuEngine : IMeasuredEngine
     public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
         Linear.BackwardInput(_pool, Of(weight), Of(outputGradient), Of(inputGradient));
 
-    public void LinearBackwardWeight(
-        ActivationTensor input,
-        ActivationTensor outputGradient,
-        WeightTensor weightGradient
-    ) => LinearWeightGradient.Run(_pool, Of(input), Of(outputGradient), Changed(weightGradient));
+    public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient) =>
+        LinearWeightGradient.Run(_pool, Of(input), Of(outputGradient), Changed(weightGradient));
 
     public void LinearBackwardBias(ActivationTensor outputGradient, WeightTensor biasGradient) =>
         ChannelReduction.AccumulateSums(_pool, Of(outputGradient), Changed(biasGradient).Data);

@@ -43,11 +43,7 @@ internal static class AbsTopK
     public static bool TryAdd(GpuDevice device, GpuActivations a, GpuActivations b, GpuActivations sum)
     {
         HeldForward? held = device.TakeHeld<HeldForward>(held =>
-            held.All.Count == 1
-            && held.All[0].Values == b
-            && held.Activation is null
-            && a.IsApartFrom(b)
-            && sum.IsApartFrom(b)
+            held.All.Count == 1 && held.All[0].Values == b && held.Activation is null && a.IsApartFrom(b) && sum.IsApartFrom(b)
         );
         held?.Launch(device, a, sum);
         return held is not null;
@@ -75,10 +71,7 @@ internal static class AbsTopK
     /// </summary>
     /// <param name="isOwn">Whether that is of the operation's own gradient.</param>
     public static GpuSelection? TakeBackward(GpuDevice device, Predicate<GpuActivations> isOwn) =>
-        device
-            .TakeHeld<HeldBackward>(held => held.All.Count == 1 && held.Source is null && isOwn(held.All[0].Gradient))
-            ?.All[0]
-            .Selection;
+        device.TakeHeld<HeldBackward>(held => held.All.Count == 1 && held.Source is null && isOwn(held.All[0].Gradient))?.All[0].Selection;
 
     /// <summary>
     /// A group is one token of one of up to three activations (Grid.IdxY). Of a single one the values may first be made by a nonlinearity,
@@ -343,9 +336,7 @@ internal static class AbsTopK
         public List<(GpuSelection Selection, GpuActivations Gradient)> All { get; } = [];
 
         public bool HasRoomFor(GpuActivations gradient) =>
-            All.Count < Most
-            && source is null
-            && All.TrueForAll(own => CanShareALaunch(own.Gradient, gradient));
+            All.Count < Most && source is null && All.TrueForAll(own => CanShareALaunch(own.Gradient, gradient));
 
         public void Launch(GpuDevice device)
         {

@@ -119,8 +119,7 @@ internal static class AdamW
     /// <summary>
     /// A group sums the squares of a run of entries: of those of ordinary size, the large, and the small; two floats each.
     /// </summary>
-    internal readonly struct SquaresKernel(TensorRuns runs, ArrayView<float> tensors, ArrayView<float> sums, int firstGroup)
-        : IKernel
+    internal readonly struct SquaresKernel(TensorRuns runs, ArrayView<float> tensors, ArrayView<float> sums, int firstGroup) : IKernel
     {
         private const float Large = 1e12f;
         private const float Small = 1e-15f;

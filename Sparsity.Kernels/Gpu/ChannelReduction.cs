@@ -47,12 +47,7 @@ internal static class ChannelReduction
     /// <summary>Accumulates factor * the sum over rows of a term into target [C].</summary>
     public static void Accumulate<TTerm>(GpuDevice device, int rows, TTerm term, GpuWeights target, float factor)
         where TTerm : struct, IChannelTerm =>
-        device.Launch(
-            GroupsOf(target.Length),
-            1,
-            ThreadsFor(rows),
-            new SumKernel<TTerm>(term, target.View, rows, target.Length, factor)
-        );
+        device.Launch(GroupsOf(target.Length), 1, ThreadsFor(rows), new SumKernel<TTerm>(term, target.View, rows, target.Length, factor));
 
     /// <summary>
     /// Adds the sum over tokens of input [B,T,C] to sums [C]: blocks in two floats, their sums in double. Waits for the device.

@@ -276,11 +276,8 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
         Linear.BackwardInput(_device, Of(weight), Of(outputGradient), Written(inputGradient));
 
-    public void LinearBackwardWeight(
-        ActivationTensor input,
-        ActivationTensor outputGradient,
-        WeightTensor weightGradient
-    ) => Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Written(weightGradient));
+    public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient) =>
+        Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Written(weightGradient));
 
     public void LinearBackwardBias(ActivationTensor outputGradient, WeightTensor biasGradient) =>
         ChannelReduction.AccumulateSums(_device, Of(outputGradient), Written(biasGradient));

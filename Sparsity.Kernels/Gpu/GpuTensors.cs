@@ -115,7 +115,8 @@ internal sealed class GpuActivations : ActivationTensor
 
     /// <summary>Whether nothing that is written to this tensor can be seen in the other; of tensors with the same tokens.</summary>
     public bool IsApartFrom(GpuActivations other) =>
-        _memory != other._memory || (Stride == other.Stride && (_first + Channels <= other._first || other._first + other.Channels <= _first));
+        _memory != other._memory
+        || (Stride == other.Stride && (_first + Channels <= other._first || other._first + other.Channels <= _first));
 
     /// <summary>
     /// For operations on each entry by itself: tensors of equal shape without gaps are one long row, others rows of their channels.

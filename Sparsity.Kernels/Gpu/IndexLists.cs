@@ -215,14 +215,7 @@ internal sealed class TokenPlaces(GpuDevice device, int count) : IDisposable
 
         if (!IsCurrent)
         {
-            IndexLists.Build(
-                device,
-                threads,
-                _table!,
-                new ListShapes(_shapes!.View),
-                _starts!.View,
-                new Source(tokens, _entries!.View)
-            );
+            IndexLists.Build(device, threads, _table!, new ListShapes(_shapes!.View), _starts!.View, new Source(tokens, _entries!.View));
             IsCurrent = true;
         }
 

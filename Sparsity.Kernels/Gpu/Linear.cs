@@ -72,12 +72,7 @@ internal static class Linear
     }
 
     /// <summary>Accumulates outputGradient^T * input over tokens into weightGradient [O,I].</summary>
-    public static void BackwardWeight(
-        GpuDevice device,
-        GpuActivations input,
-        GpuActivations outputGradient,
-        GpuWeights weightGradient
-    )
+    public static void BackwardWeight(GpuDevice device, GpuActivations input, GpuActivations outputGradient, GpuWeights weightGradient)
     {
         int rows = weightGradient.Rows;
         int columns = weightGradient.Columns;

@@ -33,9 +33,7 @@ internal readonly struct MinimumAlive(ArrayView<int> last, int axis, int lines)
     /// <param name="axis">1 for rows, 0 for columns.</param>
     /// <param name="entries">Of a line.</param>
     public static int LinesOfGroup(GpuDevice device, int threads, int axis, int entries) =>
-        axis == 1
-            ? threads / Math.Min(threads, device.RowThreads(entries, EntriesOfThread))
-            : Math.Min(threads, MostColumnsOfGroup);
+        axis == 1 ? threads / Math.Min(threads, device.RowThreads(entries, EntriesOfThread)) : Math.Min(threads, MostColumnsOfGroup);
 
     /// <summary>Whether an entry of this magnitude is protected.</summary>
     public bool Has(int row, int column, int magnitude)

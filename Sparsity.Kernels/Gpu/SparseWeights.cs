@@ -51,27 +51,35 @@ internal sealed class SparseWeights(GpuDevice device, GpuWeights weights) : IDis
     }
 
     /// <summary>
-    /// Takes the memory for all matrices of a list, so that none is taken in the middle of a run when they have become sparse.
+    /// Takes the memory for all matrices of a list together, so that none is taken in the middle of a run when they have become sparse.
     /// </summary>
     public static void Reserve(GpuDevice device, GpuWeightList list)
     {
-        IEnumerable<GpuWeights> without = list
-            .Tensors.Cast<GpuWeights>()
-            .Where(weights => weights.Rows > 1 && weights.Sparse._lists is null);
-        foreach (IGrouping<Arena<float>, GpuWeights> together in without.GroupBy(weights => weights.Arena).ToArray())
+        IEnumerable<GpuWeights> matrices = list.Tensors.Cast<GpuWeights>().Where(weights => weights.Rows > 1);
+        foreach (IGrouping<Arena<float>, GpuWeights> together in matrices.GroupBy(weights => weights.Arena))
         {
-            Reserve(device, [.. together]);
+            NonzeroLists? first = together.First().Sparse._lists;
+            if (first is null || together.Any(weights => weights.Sparse._lists != first))
+            {
+                Reserve(device, [.. together]);
+            }
         }
     }
 
     public void Dispose() => _lists?.Release();
 
+    /// <summary>Takes the place of lists that some of them may have had, each by itself.</summary>
     private static void Reserve(GpuDevice device, GpuWeights[] matrices)
     {
+        foreach (GpuWeights matrix in matrices)
+        {
+            matrix.Sparse.Dispose();
+        }
+
         var lists = new NonzeroLists(device, matrices);
         for (int i = 0; i < matrices.Length; i++)
         {
-            (matrices[i].Sparse._lists, matrices[i].Sparse._member) = (lists, i);
+            (matrices[i].Sparse._lists, matrices[i].Sparse._member, matrices[i].Sparse.IsCurrent) = (lists, i, false);
         }
     }
 
@@ -219,7 +227,6 @@ internal sealed class NonzeroLists
         private static ArrayView<T> From<T>(ArrayView<T> view, long place)
             where T : unmanaged => view.SubView(place, view.Length - place);
 
-        private readonly int PlaceOf(int side, int line, int entry) =>
-            side == 0 ? (line * _columns) + entry : (entry * _columns) + line;
+        private readonly int PlaceOf(int side, int line, int entry) => side == 0 ? (line * _columns) + entry : (entry * _columns) + line;
     }
 }

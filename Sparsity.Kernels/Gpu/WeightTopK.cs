@@ -94,15 +94,7 @@ internal static class WeightTopK
         /// <param name="totals">As for counting.</param>
         /// <param name="wanted">Of the entries that begin with the digits found, how many are to be kept.</param>
         /// <returns>The digits found, the bits below them 0.</returns>
-        public int Threshold(
-            int pass,
-            TensorRuns runs,
-            int tensor,
-            int keep,
-            ArrayView<int> shared,
-            ArrayView<int> totals,
-            out int wanted
-        )
+        public int Threshold(int pass, TensorRuns runs, int tensor, int keep, ArrayView<int> shared, ArrayView<int> totals, out int wanted)
         {
             int state = ((tensor * DigitCounts.Passes) + pass) * State.Length;
             int threshold = 0;
@@ -252,28 +244,15 @@ internal static class WeightTopK
     /// <summary>
     /// A group zeroes a run of entries. Of those equal to the threshold the first are kept: in all runs but one, that is all or none.
     /// </summary>
-    internal readonly struct ApplyKernel(
-        TensorRuns runs,
-        BudgetTable budgets,
-        ArrayView<int> last,
-        ArrayView<float> weights,
-        Search search
-    ) : IKernel
+    internal readonly struct ApplyKernel(TensorRuns runs, BudgetTable budgets, ArrayView<int> last, ArrayView<float> weights, Search search)
+        : IKernel
     {
         public void Execute()
         {
             ArrayView<int> counts = SharedMemory.Allocate<int>(DigitCounts.SharedLength);
             ArrayView<int> totals = SharedMemory.Allocate<int>(DigitCounts.Digits);
             int tensor = runs.OfGroup(out int first, out int end);
-            int threshold = search.Threshold(
-                DigitCounts.Passes,
-                runs,
-                tensor,
-                budgets.KeepOf(tensor),
-                counts,
-                totals,
-                out int wanted
-            );
+            int threshold = search.Threshold(DigitCounts.Passes, runs, tensor, budgets.KeepOf(tensor), counts, totals, out int wanted);
             int kept = wanted - search.TiesBefore(runs.FirstGroupOf(tensor), threshold, counts, out int ties);
             threshold = wanted == 0 ? int.MaxValue : threshold;
             ArrayView<float> entries = weights.SubView(runs.PlaceOf(tensor, 0), end);

@@ -488,7 +488,11 @@ internal sealed class OperationRuns
         engine.AbsTopKBackward(selections[3], gradients[3]);
         Add("three at once", whole, wholeGradient);
 
-        (ActivationTensor residual, ActivationTensor delta, ActivationTensor sum) = (Input(bench, random), Input(bench, random), Output(bench));
+        (ActivationTensor residual, ActivationTensor delta, ActivationTensor sum) = (
+            Input(bench, random),
+            Input(bench, random),
+            Output(bench)
+        );
         engine.AbsTopKForward(delta, kept, selections[0]);
         engine.Add(residual, delta, sum);
         Add("AbsTopK, then Add", delta, sum);

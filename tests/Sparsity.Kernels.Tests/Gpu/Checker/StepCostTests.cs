@@ -103,8 +103,8 @@ public sealed class StepCostTests : IDisposable
 
     /// <summary>The sizes of docs/kernels.md at their target density, with the threads that a GPU of 32 in step is given.</summary>
     [Theory]
-    [InlineData("S", 183)]
-    [InlineData("L", 297)]
+    [InlineData("S", 181)]
+    [InlineData("L", 296)]
     public void ATrainingStepLaunchesAsManyKernelsAsIsSaid(string name, int launches)
     {
         BenchmarkSize size = BenchmarkSize.All.Single(size => size.Name == name);
@@ -113,8 +113,9 @@ public sealed class StepCostTests : IDisposable
         using var trainer = new Trainer(engine, size.Model, size.Training(BenchmarkPhase.Sparse));
         var tokens = new int[size.Sequences * BenchmarkSize.Context];
         trainer.Step(0, tokens);
+        trainer.Step(1, tokens); // writes the tables of the lists that the first one asked for
         int before = _accelerator.Launches;
-        trainer.Step(1, tokens);
+        trainer.Step(2, tokens);
         Assert.Equal(launches, _accelerator.Launches - before);
     }
 
