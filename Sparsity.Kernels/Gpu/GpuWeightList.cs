@@ -4,8 +4,8 @@ using Sparsity.Core.Engine;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// Tensors that operations go over in one launch, or in as many as they lie in arenas. Tables of where they lie are made when they are first
-/// asked for.
+/// Tensors that operations go over in one launch, or in one for each arena that they lie in. Tables of where they lie are made when they
+/// are first asked for.
 /// </summary>
 internal sealed class GpuWeightList(GpuDevice device, string name, IReadOnlyList<WeightTensor> tensors) : WeightList(name, tensors)
 {

@@ -5,8 +5,8 @@ namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
 /// Zeroes all but the k entries of largest magnitude of each of many matrices (official apply_topk_), every row or column keeping its
-/// minimum. The thresholds are found on the bits of |w| as in <see cref="AbsTopK"/>, over all groups of a matrix; the host learns nothing of
-/// them. A launch goes over all matrices.
+/// minimum. The thresholds are found on the bits of |w| as in <see cref="AbsTopK"/>, over all groups of a matrix; the host learns nothing
+/// of them. A launch goes over all matrices.
 /// </summary>
 internal static class WeightTopK
 {
