@@ -15,7 +15,9 @@ internal sealed class BridgeOptimizer : IDisposable
     private readonly TrainingConfig _training;
     private readonly BridgeConfig _config;
     private readonly Schedule _schedule;
-    private readonly List<WeightTensor> _gradients;
+    private readonly WeightList _gradients;
+    private readonly WeightList[] _mapWeights;
+    private readonly AdamLists[] _steps;
 
     /// <param name="bridges">With gradients.</param>
     /// <param name="training">Of the sparse model: warm-up, decay and Adam's means are the same.</param>
@@ -26,8 +28,10 @@ internal sealed class BridgeOptimizer : IDisposable
         _training = training;
         _maps = [.. bridges.Encoders.Zip(bridges.Decoders).SelectMany(pair => new[] { pair.First, pair.Second })];
         _schedule = new Schedule(training with { Lr = bridges.Config.Lr, Pfrac = null }, training.LastStep());
-        Moments = [.. bridges.All.Select(parameter => AdamMoments.Allocate(_engine, parameter))];
-        _gradients = [.. Moments.Select(moments => moments.Parameter.Gradient!)];
+        Moments = AdamMoments.Allocate(_engine, bridges.All);
+        _steps = [.. Moments.Select(moments => new AdamLists(_engine, [moments]))];
+        _gradients = _engine.ListWeights("gradients of the bridges", [.. Moments.Select(moments => moments.Parameter.Gradient!)]);
+        _mapWeights = [.. _maps.Select(map => _engine.ListWeights("a bridge's weights", [map.Weight.Value]))];
         GradientRms = _engine.AllocateScalars("RMS of the bridges' gradient", 1);
         MapRms = _engine.AllocateScalars("RMS of each bridge's weights", _maps.Count);
     }
@@ -47,7 +51,7 @@ internal sealed class BridgeOptimizer : IDisposable
         _engine.RootMeanSquare(_gradients, GradientRms, 0);
         for (int map = 0; map < _maps.Count; map++)
         {
-            _engine.RootMeanSquare([_maps[map].Weight.Value], MapRms, map);
+            _engine.RootMeanSquare(_mapWeights[map], MapRms, map);
         }
     }
 
@@ -59,22 +63,8 @@ internal sealed class BridgeOptimizer : IDisposable
         {
             BridgeMap map = _maps[i];
             double rate = _schedule.LearningRate(step) * MapRms[i];
-            foreach (AdamMoments moments in new[] { Moments[2 * i], Moments[(2 * i) + 1] })
-            {
-                double own = moments.Parameter == map.Bias ? rate * Math.Sqrt(map.Weight.Spec.Columns) : rate;
-                _engine.AdamStep(
-                    moments.Parameter.Value,
-                    moments.Parameter.Gradient!,
-                    moments.First,
-                    moments.Second,
-                    1,
-                    (float)own,
-                    (float)_training.AdamBeta1,
-                    (float)_training.AdamBeta2,
-                    (float)_config.Eps,
-                    step + 1
-                );
-            }
+            _steps[2 * i].Step(_training, _config.Eps, scale: 1, rate, step);
+            _steps[(2 * i) + 1].Step(_training, _config.Eps, scale: 1, rate * Math.Sqrt(map.Weight.Spec.Columns), step);
         }
     }
 
@@ -82,6 +72,12 @@ internal sealed class BridgeOptimizer : IDisposable
     {
         GradientRms.Dispose();
         MapRms.Dispose();
+        _gradients.Dispose();
+        foreach (IDisposable list in _mapWeights.Concat<IDisposable>(_steps))
+        {
+            list.Dispose();
+        }
+
         foreach (AdamMoments moments in Moments)
         {
             moments.Dispose();

@@ -22,15 +22,7 @@ internal sealed class BridgePairs : IDisposable
         Config = config;
         SparseConfig = sparse;
         Kept = config.EncoderFraction is { } fraction ? Math.Max(1, (int)(fraction * sparse.DModel)) : null;
-        All =
-        [
-            .. ListFor(dense, sparse, config)
-                .Select(spec => new Parameter(
-                    spec,
-                    engine.AllocateWeights(spec.Name, spec.Rows, spec.Columns),
-                    isTrained ? engine.AllocateWeights("gradient of " + spec.Name, spec.Rows, spec.Columns) : null
-                )),
-        ];
+        All = Parameter.AllocateAll(engine, [.. ListFor(dense, sparse, config)], _ => isTrained);
         Encoders = [.. All.Chunk(4).Select(four => new BridgeMap(four[0], four[1]))];
         Decoders = [.. All.Chunk(4).Select(four => new BridgeMap(four[2], four[3]))];
     }
@@ -128,6 +120,9 @@ internal sealed record BridgeMap(Parameter Weight, Parameter Bias)
         engine.LinearForward(input, Weight.Value, Bias.Value, output);
 
     /// <summary>Accumulates into the gradients of weight and bias.</summary>
-    public void BackwardWeight(IComputeEngine engine, ActivationTensor input, ActivationTensor outputGradient) =>
-        engine.LinearBackwardWeight(input, outputGradient, Weight.Gradient!, Bias.Gradient);
+    public void BackwardWeight(IComputeEngine engine, ActivationTensor input, ActivationTensor outputGradient)
+    {
+        engine.LinearBackwardWeight(input, outputGradient, Weight.Gradient!);
+        engine.LinearBackwardBias(outputGradient, Bias.Gradient!);
+    }
 }

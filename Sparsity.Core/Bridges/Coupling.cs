@@ -85,10 +85,16 @@ internal sealed class Coupling : IDisposable
                 / RootMeanSquare(sparse[location], Sparse.Forward.Residuals[location]);
             if (double.IsFinite(ratio) && ratio > 0)
             {
-                _engine.Scale(Bridges.Decoders[location].Weight.Value, (float)ratio);
-                _engine.Scale(Bridges.Encoders[location].Weight.Value, (float)(1 / ratio));
+                Scale(Bridges.Decoders[location].Weight, ratio);
+                Scale(Bridges.Encoders[location].Weight, 1 / ratio);
             }
         }
+    }
+
+    private void Scale(Parameter weight, double factor)
+    {
+        using WeightList list = _engine.ListWeights(weight.Spec.Name, [weight.Value]);
+        _engine.Scale(list, (float)factor);
     }
 
     /// <summary>The same as the device adds them up for the errors: what those are divided by. Waits for the device.</summary>

@@ -204,7 +204,8 @@ internal static class LeastSquares
         public void Take(int location)
         {
             _engine.Copy(_forward.Residuals[location], Taken);
-            _engine.LinearBackwardWeight(Taken, Taken, _squares[location], _sums[location]);
+            _engine.LinearBackwardWeight(Taken, Taken, _squares[location]);
+            _engine.LinearBackwardBias(Taken, _sums[location]);
         }
 
         public (float[] Square, float[] Sums) Products(int location)

@@ -67,6 +67,17 @@ public interface IComputeEngine : IDisposable
 
     WeightTensor AllocateWeights(string name, int rows, int columns);
 
+    /// <summary>
+    /// Several tensors for operations that go over all of them: on a device they lie one behind the other, and such an operation takes one
+    /// launch.
+    /// </summary>
+    IReadOnlyList<WeightTensor> AllocateWeights(IReadOnlyList<(string Name, int Rows, int Columns)> tensors);
+
+    /// <summary>A list for operations on many tensors; on a device it holds tables of where they lie.</summary>
+    /// <param name="name">What they are, for messages.</param>
+    /// <param name="tensors">Of this engine; they must outlive the list.</param>
+    WeightList ListWeights(string name, IReadOnlyList<WeightTensor> tensors);
+
     ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels);
 
     /// <summary>Bits for the AbsTopK of activations of this shape.</summary>
@@ -189,16 +200,13 @@ public interface IComputeEngine : IDisposable
     /// <summary>Overwrites <paramref name="inputGradient"/> [B,T,I] with outputGradient [B,T,O] * weight.</summary>
     void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient);
 
+    /// <summary>Accumulates outputGradient^T * input into <paramref name="weightGradient"/> [O,I].</summary>
+    void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient);
+
     /// <summary>
-    /// Accumulates outputGradient^T * input into <paramref name="weightGradient"/> [O,I] and the sum over tokens into
-    /// <paramref name="biasGradient"/> [O].
+    /// Accumulates the sum over tokens of <paramref name="outputGradient"/> [B,T,O] into <paramref name="biasGradient"/> [O].
     /// </summary>
-    void LinearBackwardWeight(
-        ActivationTensor input,
-        ActivationTensor outputGradient,
-        WeightTensor weightGradient,
-        WeightTensor? biasGradient
-    );
+    void LinearBackwardBias(ActivationTensor outputGradient, WeightTensor biasGradient);
 
     // AbsTopK.
 
@@ -395,19 +403,20 @@ public interface IComputeEngine : IDisposable
     /// Overwrites entry <paramref name="index"/> of <paramref name="results"/> with the square root of the mean square over all entries of
     /// all <paramref name="tensors"/> together, summed in a fixed order.
     /// </summary>
-    void RootMeanSquare(IReadOnlyList<WeightTensor> tensors, ScalarTensor results, int index);
+    void RootMeanSquare(WeightList tensors, ScalarTensor results, int index);
 
     /// <summary>
-    /// One Adam step (bias-corrected, dense moments) on <paramref name="weights"/> with the gradient times
+    /// One Adam step (bias-corrected, dense moments) on all <paramref name="weights"/> with the gradients times
     /// <paramref name="gradientScale"/>; overwrites weights and moments, m = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, w -= rate * (m /
-    /// (1-b1^t)) / (sqrt(v / (1-b2^t)) + epsilon), and clears the gradient for the next step.
+    /// (1-b1^t)) / (sqrt(v / (1-b2^t)) + epsilon), and clears the gradients for the next step.
     /// </summary>
+    /// <param name="weights">The four lists hold tensors of the same shapes in the same order.</param>
     /// <param name="step">t, from 1.</param>
     void AdamStep(
-        WeightTensor weights,
-        WeightTensor gradient,
-        WeightTensor firstMoment,
-        WeightTensor secondMoment,
+        WeightList weights,
+        WeightList gradients,
+        WeightList firstMoments,
+        WeightList secondMoments,
         float gradientScale,
         float learningRate,
         float beta1,
@@ -416,19 +425,20 @@ public interface IComputeEngine : IDisposable
         int step
     );
 
-    /// <summary>Adds <paramref name="source"/> to <paramref name="target"/>, of the same shape, and clears it.</summary>
-    void MoveInto(WeightTensor source, WeightTensor target);
+    /// <summary>Adds each of <paramref name="sources"/> to that of <paramref name="targets"/>, of the same shape, and clears it.</summary>
+    void MoveInto(WeightList sources, WeightList targets);
 
-    /// <summary>In place: weights *= <paramref name="factor"/>.</summary>
-    void Scale(WeightTensor weights, float factor);
+    /// <summary>In place: all weights *= <paramref name="factor"/>.</summary>
+    void Scale(WeightList weights, float factor);
 
     /// <summary>
-    /// In place: zeroes all but <paramref name="keep"/> entries: first the <paramref name="minimumAlive"/> largest of every row (axis 1) or
-    /// column (axis 0), then the largest of the rest; ties go to the lower index. Protected entries count inside keep even where they are
-    /// zero. NaN is larger than any number: it stays to be seen.
+    /// In place, in each tensor by itself: zeroes all but as many entries as its budget keeps: first the minimum alive, the largest of
+    /// every row or column, then the largest of the rest; ties go to the lower index. Protected entries count inside what is kept even
+    /// where they are zero. NaN is larger than any number: it stays to be seen.
     /// </summary>
-    /// <param name="aliveAxis">1: every row keeps its minimum; 0: every column; null: no minimum.</param>
-    void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive);
+    /// <param name="weights">The tensors.</param>
+    /// <param name="budgets">One for each tensor.</param>
+    void KeepLargest(WeightList weights, ReadOnlySpan<WeightBudget> budgets);
 
     /// <summary>Number of entries that are not zero.</summary>
     int CountNonzero(WeightTensor weights);

@@ -31,6 +31,22 @@ public abstract class WeightTensor(string name, int rows, int columns) : DeviceT
     public int Length { get; } = TensorSize.Of(name, rows, columns);
 }
 
+/// <summary>
+/// Weight tensors that operations go over together. An engine makes a list once (<see cref="IComputeEngine.ListWeights"/>); its owner
+/// disposes it, and the tensors by themselves.
+/// </summary>
+public abstract class WeightList(string name, IReadOnlyList<WeightTensor> tensors) : DeviceTensor(name)
+{
+    /// <summary>In the order in which the list was given them.</summary>
+    public IReadOnlyList<WeightTensor> Tensors { get; } = tensors;
+}
+
+/// <summary>How many entries of a weight tensor <see cref="IComputeEngine.KeepLargest"/> keeps.</summary>
+/// <param name="Keep">0 to the tensor's length.</param>
+/// <param name="AliveAxis">1: every row keeps its minimum; 0: every column; null: no minimum.</param>
+/// <param name="MinimumAlive">Entries that each of these lines keeps, counted inside <paramref name="Keep"/>.</param>
+public readonly record struct WeightBudget(int Keep, int? AliveAxis = null, int MinimumAlive = 0);
+
 /// <summary>One number per token and channel: float32 [Sequences, Tokens, Channels], logical order row-major.</summary>
 public abstract class ActivationTensor(string name, int sequences, int tokens, int channels) : DeviceTensor(name)
 {

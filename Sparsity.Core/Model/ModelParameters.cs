@@ -17,18 +17,7 @@ public sealed class ModelParameters : IDisposable
     {
         Engine = engine;
         Config = config;
-        All =
-        [
-            .. ParameterSpec
-                .ListFor(config)
-                .Select(spec => new Parameter(
-                    spec,
-                    engine.AllocateWeights(spec.Name, spec.Rows, spec.Columns),
-                    !spec.IsBuffer && isTrained?.Invoke(spec) == true
-                        ? engine.AllocateWeights("gradient of " + spec.Name, spec.Rows, spec.Columns)
-                        : null
-                )),
-        ];
+        All = Parameter.AllocateAll(engine, ParameterSpec.ListFor(config), spec => !spec.IsBuffer && isTrained?.Invoke(spec) == true);
         _byName = All.ToDictionary(parameter => parameter.Spec.Name);
     }
 

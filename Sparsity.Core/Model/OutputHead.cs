@@ -41,7 +41,7 @@ internal sealed class OutputHead(ModelParameters parameters)
 
         if (parameters.Unembedding.Gradient is { } weightGradient)
         {
-            _engine.LinearBackwardWeight(state.Normed, state.Logits, weightGradient, null);
+            _engine.LinearBackwardWeight(state.Normed, state.Logits, weightGradient);
         }
 
         _engine.LinearBackwardInput(parameters.Unembedding.Value, state.Logits, state.NormedGradient);

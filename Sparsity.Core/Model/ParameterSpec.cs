@@ -1,3 +1,5 @@
+using Sparsity.Core.Engine;
+
 namespace Sparsity.Core.Model;
 
 /// <summary>Which of the budgets of docs/method.md section 2 limits a parameter's nonzero entries.</summary>
@@ -53,6 +55,13 @@ public sealed record ParameterSpec(
 
     /// <summary>Whether it is an embedding or its unembedding: left out of counts "without embeddings".</summary>
     public bool IsEmbedding => Sparsity == SparsityGroup.Embedding || Name == ParameterNames.Position || Name == ParameterNames.Bigram;
+
+    /// <summary>Tensors of these shapes for operations that go over all of them, in the same order.</summary>
+    /// <param name="engine">Where they live.</param>
+    /// <param name="specs">The parameters.</param>
+    /// <param name="what">Stands before each name: "gradient of ", say.</param>
+    internal static IReadOnlyList<WeightTensor> Allocate(IComputeEngine engine, IEnumerable<ParameterSpec> specs, string what = "") =>
+        engine.AllocateWeights([.. specs.Select(spec => (what + spec.Name, spec.Rows, spec.Columns))]);
 
     /// <summary>Draws the initial normal distribution.</summary>
     public float[] DrawInitial(ulong seed)

@@ -43,8 +43,19 @@ internal abstract class Sublayer(Transformer model, int layer, string norm, stri
         Model.AfterSite(state, new Site(Layer, inputSite), sublayer.Input);
     }
 
-    /// <summary>From gradients.Input; accumulates into gradients.Residual and gradients.Positions.</summary>
-    protected void BackwardInput(ForwardState state, BackwardState gradients, SublayerState sublayer, ActivationTensor residual)
+    /// <summary>
+    /// From gradients.Input; accumulates into gradients.Residual and gradients.Positions, and into the gradients of the sublayer's vectors:
+    /// of its norms, and of the biases of its linear layers, whose outputs' gradients are still there. All are sums over tokens, which a
+    /// device can take at once.
+    /// </summary>
+    protected void BackwardInput(
+        ForwardState state,
+        BackwardState gradients,
+        SublayerState sublayer,
+        ActivationTensor residual,
+        (WeightAndBias Linear, ActivationTensor OutputGradient) first,
+        (WeightAndBias Linear, ActivationTensor OutputGradient) second
+    )
     {
         Model.BeforeSite(state, new Site(Layer, inputSite), gradients.Input);
         Engine.NormBackward(
@@ -58,6 +69,8 @@ internal abstract class Sublayer(Transformer model, int layer, string norm, stri
             _norm.Bias?.Gradient,
             state.AreNormScalesFrozen
         );
+        BackwardBias(first.Linear, first.OutputGradient);
+        BackwardBias(second.Linear, second.OutputGradient);
         if (gradients.InputPositions is not null)
         {
             Engine.NormBackward(
@@ -76,9 +89,7 @@ internal abstract class Sublayer(Transformer model, int layer, string norm, stri
     protected void ForwardLinear(WeightAndBias linear, ActivationTensor input, ActivationTensor output) =>
         Engine.LinearForward(input, linear.Weight.Value, linear.Bias?.Value, output);
 
-    /// <summary>
-    /// Overwrites <paramref name="inputGradient"/>; accumulates into the gradients of weight and bias where they have them.
-    /// </summary>
+    /// <summary>Overwrites <paramref name="inputGradient"/>; accumulates into the gradient of the weight where it has one.</summary>
     protected void BackwardLinear(
         WeightAndBias linear,
         ActivationTensor input,
@@ -88,10 +99,18 @@ internal abstract class Sublayer(Transformer model, int layer, string norm, stri
     {
         if (linear.Weight.Gradient is not null)
         {
-            Engine.LinearBackwardWeight(input, outputGradient, linear.Weight.Gradient, linear.Bias?.Gradient);
+            Engine.LinearBackwardWeight(input, outputGradient, linear.Weight.Gradient);
         }
 
         Engine.LinearBackwardInput(linear.Weight.Value, outputGradient, inputGradient);
+    }
+
+    private void BackwardBias(WeightAndBias linear, ActivationTensor outputGradient)
+    {
+        if (linear.Bias?.Gradient is { } gradient)
+        {
+            Engine.LinearBackwardBias(outputGradient, gradient);
+        }
     }
 }
 
@@ -189,7 +208,7 @@ internal sealed class AttentionSublayer(Transformer model, int layer) : Sublayer
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnK), gradients.Key);
         Model.BeforeSite(state, new Site(Layer, SiteKind.AttnQ), gradients.Query);
         BackwardLinear(_attention, own.Input, gradients.QueryKeyValue, gradients.Input);
-        BackwardInput(state, gradients, own, residual);
+        BackwardInput(state, gradients, own, residual, (_projection, gradients.ResidualDelta), (_attention, gradients.QueryKeyValue));
     }
 }
 
@@ -231,6 +250,6 @@ internal sealed class MlpSublayer(Transformer model, int layer) : Sublayer(model
         Engine.ActivationBackward(Model.Config.ActivationKind, own.PreActivation, gradients.Neurons);
         Model.BeforeSite(state, new Site(Layer, SiteKind.MlpPreAct), gradients.Neurons);
         BackwardLinear(_neurons, own.Input, gradients.Neurons, gradients.Input);
-        BackwardInput(state, gradients, own, residual);
+        BackwardInput(state, gradients, own, residual, (_projection, gradients.ResidualDelta), (_neurons, gradients.Neurons));
     }
 }

@@ -14,7 +14,7 @@ internal class Trainer : IDisposable
     private readonly Action<int>? _finished;
     private readonly double[] _losses;
     private readonly ScalarTensor _weightRms;
-    private IReadOnlyList<WeightTensor>? _weights;
+    private WeightList? _weights;
     private IGradientSum? _exchange;
 
     /// <param name="engine">Where it is trained.</param>
@@ -265,17 +265,20 @@ internal class Trainer : IDisposable
     protected virtual void Dispose(bool disposing)
     {
         _weightRms.Dispose();
+        _weights?.Dispose();
         _exchange?.Dispose();
         Loss.Dispose();
         Gradients.Dispose();
         Optimizer.Dispose();
+        Sparsity.Dispose();
         Parameters.Dispose();
     }
 
     /// <summary>Leaves the root mean square of all that is trained in the tensor it returns.</summary>
     protected ScalarTensor MeasureWeights()
     {
-        Engine.RootMeanSquare(_weights ??= [.. AllMoments.Select(moments => moments.Parameter.Value)], _weightRms, 0);
+        _weights ??= Engine.ListWeights("trained weights", [.. AllMoments.Select(moments => moments.Parameter.Value)]);
+        Engine.RootMeanSquare(_weights, _weightRms, 0);
         return _weightRms;
     }
 

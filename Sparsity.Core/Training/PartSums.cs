@@ -11,26 +11,23 @@ namespace Sparsity.Core.Training;
 internal sealed class PartSums : IGradientSum
 {
     private readonly IComputeEngine _engine;
-    private readonly (WeightTensor Gradient, WeightTensor Sum)[] _pairs;
+    private readonly WeightList _gradients;
+    private readonly WeightList _sums;
     private readonly int _parts;
     private int _part;
 
     /// <param name="engine">Where the gradients are.</param>
     /// <param name="parts">Of a batch.</param>
     /// <param name="trained">All have gradients.</param>
-    public PartSums(IComputeEngine engine, int parts, IEnumerable<Parameter> trained)
+    public PartSums(IComputeEngine engine, int parts, IReadOnlyList<Parameter> trained)
     {
         _engine = engine;
         _parts = parts;
-        _pairs =
-        [
-            .. trained.Select(parameter =>
-                (
-                    parameter.Gradient!,
-                    engine.AllocateWeights("sum of the gradients of " + parameter.Spec.Name, parameter.Spec.Rows, parameter.Spec.Columns)
-                )
-            ),
-        ];
+        _gradients = engine.ListWeights("gradients", [.. trained.Select(parameter => parameter.Gradient!)]);
+        _sums = engine.ListWeights(
+            "sums of gradients",
+            ParameterSpec.Allocate(engine, trained.Select(parameter => parameter.Spec), "sum of the gradients of ")
+        );
     }
 
     public TimeSpan Waited => TimeSpan.Zero;
@@ -46,26 +43,21 @@ internal sealed class PartSums : IGradientSum
         _part++;
         if (_part < _parts)
         {
-            foreach ((WeightTensor gradient, WeightTensor sum) in _pairs)
-            {
-                _engine.MoveInto(gradient, sum);
-            }
+            _engine.MoveInto(_gradients, _sums);
         }
     }
 
     public void Complete()
     {
-        foreach ((WeightTensor gradient, WeightTensor sum) in _pairs)
-        {
-            _engine.MoveInto(sum, gradient);
-        }
-
+        _engine.MoveInto(_sums, _gradients);
         _part = 0;
     }
 
     public void Dispose()
     {
-        foreach ((_, WeightTensor sum) in _pairs)
+        _gradients.Dispose();
+        _sums.Dispose();
+        foreach (WeightTensor sum in _sums.Tensors)
         {
             sum.Dispose();
         }

@@ -7,11 +7,14 @@ namespace Sparsity.Core.Training;
 /// <summary>
 /// Keeps each parameter within its nonzero budget after every step (docs/method.md section 2, step 5; official apply_topk_).
 /// </summary>
-internal sealed class WeightSparsity
+internal sealed class WeightSparsity : IDisposable
 {
     private readonly IComputeEngine _engine;
     private readonly Parameter[] _selected;
+    private readonly ParameterSpec[] _cut;
     private readonly TrainingConfig _config;
+    private readonly WeightList _weights;
+    private readonly WeightBudget[] _budgets;
 
     /// <param name="parameters">Those with a gradient are kept sparse.</param>
     /// <param name="config">Resolved.</param>
@@ -20,8 +23,12 @@ internal sealed class WeightSparsity
     {
         _engine = parameters.Engine;
         _config = config;
-        _selected = [.. parameters.Trained.Where(parameter => IsSelected(parameter.Spec))];
         Schedule = new Schedule(config, lastStep);
+        _selected = [.. parameters.Trained.Where(parameter => IsSelected(parameter.Spec))];
+        Parameter[] cut = [.. _selected.Where(parameter => SmallestKept(parameter.Spec, lastStep) < parameter.Spec.Length)];
+        _cut = [.. cut.Select(parameter => parameter.Spec)];
+        _weights = _engine.ListWeights("weights that are kept sparse", [.. cut.Select(parameter => parameter.Value)]);
+        _budgets = new WeightBudget[cut.Length];
     }
 
     public Schedule Schedule { get; }
@@ -34,8 +41,7 @@ internal sealed class WeightSparsity
         {
             ParameterSpec spec = parameter.Spec;
 
-            // The budget moves one way only: it is smallest at one of its ends.
-            int kept = Math.Min(Kept(spec, 0), Kept(spec, lastStep));
+            int kept = SmallestKept(spec, lastStep);
             if (Protected(spec) > kept)
             {
                 throw new BadInputException(
@@ -63,7 +69,7 @@ internal sealed class WeightSparsity
 
         double inverse = 1 / exact;
         string fraction = Math.Abs(inverse - Math.Round(inverse)) < 1e-9 ? FormattableString.Invariant($"1/{inverse:0}, ") : "";
-        int minimum = lined.Min(spec => Math.Min(Kept(spec, 0), Kept(spec, lastStep)) / Lines(spec));
+        int minimum = lined.Min(spec => SmallestKept(spec, lastStep) / Lines(spec));
         string which = lined.Any(spec => Protected(spec) > Kept(spec, lastStep))
             ? "density"
             : "the budget at the start (pfrac_anneal_initial)";
@@ -99,18 +105,27 @@ internal sealed class WeightSparsity
             _ => spec.Length,
         };
 
-    /// <summary>Zeroes, in every selected parameter, all but the largest entries.</summary>
+    /// <summary>Zeroes, in every parameter whose budget is not its length, all but the largest entries.</summary>
     public void Apply(int step)
     {
-        foreach (Parameter parameter in _selected)
+        bool cuts = false;
+        for (int i = 0; i < _cut.Length; i++)
         {
-            int kept = Kept(parameter.Spec, step);
-            if (kept < parameter.Spec.Length)
-            {
-                _engine.KeepLargest(parameter.Value, kept, parameter.Spec.AliveAxis, _config.MinimumAlivePerNeuron);
-            }
+            ParameterSpec spec = _cut[i];
+            _budgets[i] = new WeightBudget(Kept(spec, step), spec.AliveAxis, _config.MinimumAlivePerNeuron);
+            cuts |= _budgets[i].Keep < spec.Length;
+        }
+
+        if (cuts)
+        {
+            _engine.KeepLargest(_weights, _budgets);
         }
     }
+
+    public void Dispose() => _weights.Dispose();
+
+    /// <summary>The budget moves one way only: it is smallest at one of its ends.</summary>
+    private int SmallestKept(ParameterSpec spec, int lastStep) => Math.Min(Kept(spec, 0), Kept(spec, lastStep));
 
     private bool IsSelected(ParameterSpec spec) =>
         _config.Pfrac is not null && spec.Sparsity != SparsityGroup.Dense && (spec.Sparsity != SparsityGroup.Bias || _config.SparseBiases);

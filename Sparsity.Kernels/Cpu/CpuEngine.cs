@@ -43,6 +43,11 @@ internal sealed unsafe class CpuEngine : IMeasuredEngine
 
     public WeightTensor AllocateWeights(string name, int rows, int columns) => new CpuWeights(name, rows, columns);
 
+    public IReadOnlyList<WeightTensor> AllocateWeights(IReadOnlyList<(string Name, int Rows, int Columns)> tensors) =>
+        [.. tensors.Select(tensor => AllocateWeights(tensor.Name, tensor.Rows, tensor.Columns))];
+
+    public WeightList ListWeights(string name, IReadOnlyList<WeightTensor> tensors) => new CpuWeightList(name, tensors);
+
     public ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels) =>
         new CpuActivations(name, sequences, tokens, channels);
 
@@ -225,12 +230,11 @@ internal sealed unsafe class CpuEngine : IMeasuredEngine
     public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
         Linear.BackwardInput(_pool, Of(weight), Of(outputGradient), Of(inputGradient));
 
-    public void LinearBackwardWeight(
-        ActivationTensor input,
-        ActivationTensor outputGradient,
-        WeightTensor weightGradient,
-        WeightTensor? biasGradient
-    ) => Linear.BackwardWeight(_pool, Of(input), Of(outputGradient), Changed(weightGradient), ChangedOptional(biasGradient));
+    public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient) =>
+        LinearWeightGradient.Run(_pool, Of(input), Of(outputGradient), Changed(weightGradient));
+
+    public void LinearBackwardBias(ActivationTensor outputGradient, WeightTensor biasGradient) =>
+        ChannelReduction.AccumulateSums(_pool, Of(outputGradient), Changed(biasGradient).Data);
 
     public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) =>
         AbsTopK.Forward(_pool, RowOrLanes(values), keep, (CpuSelection)selection);
@@ -386,41 +390,67 @@ internal sealed unsafe class CpuEngine : IMeasuredEngine
         ChannelReduction.AddChannelSums(_pool, Of(input), sums);
     }
 
-    public void RootMeanSquare(IReadOnlyList<WeightTensor> tensors, ScalarTensor results, int index) =>
-        Of(results).Values[index] = AdamW.RootMeanSquare(_pool, tensors);
+    public void RootMeanSquare(WeightList tensors, ScalarTensor results, int index) =>
+        Of(results).Values[index] = AdamW.RootMeanSquare(_pool, tensors.Tensors);
 
     public void AdamStep(
-        WeightTensor weights,
-        WeightTensor gradient,
-        WeightTensor firstMoment,
-        WeightTensor secondMoment,
+        WeightList weights,
+        WeightList gradients,
+        WeightList firstMoments,
+        WeightList secondMoments,
         float gradientScale,
         float learningRate,
         float beta1,
         float beta2,
         float epsilon,
         int step
-    ) =>
-        AdamW.Step(
-            _pool,
-            Changed(weights),
-            Changed(gradient),
-            Changed(firstMoment),
-            Changed(secondMoment),
-            gradientScale,
-            learningRate,
-            beta1,
-            beta2,
-            epsilon,
-            step
-        );
+    )
+    {
+        for (int i = 0; i < weights.Tensors.Count; i++)
+        {
+            AdamW.Step(
+                _pool,
+                Changed(weights.Tensors[i]),
+                Changed(gradients.Tensors[i]),
+                Changed(firstMoments.Tensors[i]),
+                Changed(secondMoments.Tensors[i]),
+                gradientScale,
+                learningRate,
+                beta1,
+                beta2,
+                epsilon,
+                step
+            );
+        }
+    }
 
-    public void MoveInto(WeightTensor source, WeightTensor target) => Elementwise.MoveInto(_pool, Changed(source), Changed(target));
+    public void MoveInto(WeightList sources, WeightList targets)
+    {
+        for (int i = 0; i < sources.Tensors.Count; i++)
+        {
+            Elementwise.MoveInto(_pool, Changed(sources.Tensors[i]), Changed(targets.Tensors[i]));
+        }
+    }
 
-    public void Scale(WeightTensor weights, float factor) => Of(weights).Sparse.Scale(_pool, Of(weights), factor);
+    public void Scale(WeightList weights, float factor)
+    {
+        for (int i = 0; i < weights.Tensors.Count; i++)
+        {
+            CpuWeights own = Of(weights.Tensors[i]);
+            own.Sparse.Scale(_pool, own, factor);
+        }
+    }
 
-    public void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive) =>
-        WeightTopK.KeepLargest(_pool, Changed(weights), keep, aliveAxis, minimumAlive);
+    public void KeepLargest(WeightList weights, ReadOnlySpan<WeightBudget> budgets)
+    {
+        for (int i = 0; i < weights.Tensors.Count; i++)
+        {
+            if (budgets[i].Keep != weights.Tensors[i].Length)
+            {
+                WeightTopK.KeepLargest(_pool, Changed(weights.Tensors[i]), budgets[i]);
+            }
+        }
+    }
 
     public int CountNonzero(WeightTensor weights) => Elementwise.CountNonzero(Of(weights).Values);
 

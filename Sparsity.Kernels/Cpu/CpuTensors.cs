@@ -45,6 +45,12 @@ internal sealed class CpuScalars(string name, int count) : ScalarTensor(name, co
     protected override void Dispose(bool disposing) { }
 }
 
+/// <summary>The tensors, each gone over by itself.</summary>
+internal sealed class CpuWeightList(string name, IReadOnlyList<WeightTensor> tensors) : WeightList(name, tensors)
+{
+    protected override void Dispose(bool disposing) { }
+}
+
 /// <summary>Row-major parameters, with the lists of their nonzero entries where they are sparse.</summary>
 internal sealed unsafe class CpuWeights(string name, int rows, int columns) : WeightTensor(name, rows, columns)
 {

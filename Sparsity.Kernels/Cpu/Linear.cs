@@ -48,24 +48,6 @@ internal static unsafe class Linear
         RunDense(pool, transposed, outputGradient, inputGradient, null);
     }
 
-    /// <summary>
-    /// Accumulates outputGradient * input^T over tokens into weightGradient [O,I], and outputGradient over tokens into biasGradient [O].
-    /// </summary>
-    public static void BackwardWeight(
-        WorkerPool pool,
-        CpuActivations input,
-        CpuActivations outputGradient,
-        CpuWeights weightGradient,
-        CpuWeights? biasGradient
-    )
-    {
-        LinearWeightGradient.Run(pool, input, outputGradient, weightGradient);
-        if (biasGradient is not null)
-        {
-            ChannelReduction.AccumulateSums(pool, outputGradient, biasGradient.Data);
-        }
-    }
-
     private static void RunSparse(WorkerPool pool, NonzeroList rows, CpuActivations input, CpuActivations output, float* bias)
     {
         int blocks = (output.Channels + RowsOfItem - 1) / RowsOfItem;

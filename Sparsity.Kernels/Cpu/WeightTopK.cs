@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Cpu;
 
@@ -20,8 +21,9 @@ internal static unsafe class WeightTopK
     private const int WidestWindow = 1 << 20;
 
     /// <summary>In place.</summary>
-    public static void KeepLargest(WorkerPool pool, CpuWeights weights, int keep, int? aliveAxis, int minimumAlive)
+    public static void KeepLargest(WorkerPool pool, CpuWeights weights, WeightBudget budget)
     {
+        (int keep, int? aliveAxis, int minimumAlive) = budget;
         ArgumentOutOfRangeException.ThrowIfNegative(keep);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(keep, weights.Length);
         int alive = aliveAxis is null ? 0 : Math.Min(minimumAlive, aliveAxis == 1 ? weights.Columns : weights.Rows);

@@ -10,27 +10,40 @@ internal static class Activation
     private const float InverseSqrt2 = 0.70710678118654752f;
     private const float InverseSqrt2Pi = 0.39894228040143268f;
 
-    /// <summary>Overwrites output [B,T,C], which may be the input.</summary>
-    public static void Forward(GpuDevice device, ActivationKind kind, GpuActivations input, GpuActivations output)
-    {
-        int channels = GpuActivations.EntriesOfRow(input, output);
-        int gelu = kind == ActivationKind.Gelu ? 1 : 0;
-        device.LaunchForEach(
-            input.Length,
-            new ForwardKernel(input.View, input.Stride, output.View, output.Stride, channels, input.Length, gelu)
-        );
-    }
+    /// <summary>Overwrites output [B,T,C], which may be the input; AbsTopK of the output may take it on.</summary>
+    public static void Forward(GpuDevice device, ActivationKind kind, GpuActivations input, GpuActivations output) =>
+        device.Hold(new HeldForward(input, output, GeluOf(kind)));
 
     /// <summary>In place: gradient [B,T,C] *= f'(input).</summary>
     public static void Backward(GpuDevice device, ActivationKind kind, GpuActivations input, GpuActivations gradient)
     {
+        ArrayView<byte> all = device.Workspace<byte>("no choice", 1);
+        GpuSelection? chosen = AbsTopK.TakeBackward(device, masked => masked == gradient);
         int channels = GpuActivations.EntriesOfRow(input, gradient);
-        int gelu = kind == ActivationKind.Gelu ? 1 : 0;
         device.LaunchForEach(
             input.Length,
-            new BackwardKernel(input.View, input.Stride, gradient.View, gradient.Stride, channels, input.Length, gelu)
+            new BackwardKernel(
+                input.View,
+                input.Stride,
+                chosen?.View ?? all,
+                chosen is null ? 0 : 1,
+                gradient.View,
+                gradient.Stride,
+                channels,
+                input.Length,
+                GeluOf(kind)
+            )
         );
     }
+
+    /// <summary>In a kernel: GELU or ReLU.</summary>
+    public static float Of(float x, int gelu)
+    {
+        float relu = x <= 0f ? 0f : x; // NaN stays NaN
+        return gelu != 0 ? x * NormalDistribution(x) : relu;
+    }
+
+    private static int GeluOf(ActivationKind kind) => kind == ActivationKind.Gelu ? 1 : 0;
 
     /// <summary>
     /// The error function by the polynomials of the CPU engine: below 1 in magnitude x * P(x^2), above it 1 - exp(Q(|x|)); within 1.2e-7
@@ -87,9 +100,7 @@ internal static class Activation
             {
                 int row = i / channels;
                 int channel = i - (row * channels);
-                float x = input[(row * inputStride) + channel];
-                float relu = x <= 0f ? 0f : x; // NaN stays NaN
-                output[(row * outputStride) + channel] = gelu != 0 ? x * NormalDistribution(x) : relu;
+                output[(row * outputStride) + channel] = Of(input[(row * inputStride) + channel], gelu);
             }
         }
     }
@@ -97,6 +108,8 @@ internal static class Activation
     internal readonly struct BackwardKernel(
         ArrayView<float> input,
         int inputStride,
+        ArrayView<byte> selection,
+        int isSelected,
         ArrayView<float> gradient,
         int gradientStride,
         int channels,
@@ -114,6 +127,11 @@ internal static class Activation
                 int at = (row * gradientStride) + channel;
                 float x = input[(row * inputStride) + channel];
                 float incoming = gradient[at];
+                if (isSelected != 0 && selection[i] == 0)
+                {
+                    incoming = 0f; // AbsTopK's backward, taken on
+                }
+
                 if (gelu != 0)
                 {
                     float density = InverseSqrt2Pi * XMath.Exp(-0.5f * x * x);
@@ -124,6 +142,19 @@ internal static class Activation
                     gradient[at] = x > 0f ? incoming : 0f;
                 }
             }
+        }
+    }
+
+    /// <summary>Forward, put off.</summary>
+    internal sealed record HeldForward(GpuActivations Input, GpuActivations Output, int Gelu) : IHeldLaunch
+    {
+        public void Launch(GpuDevice device)
+        {
+            int channels = GpuActivations.EntriesOfRow(Input, Output);
+            device.LaunchForEach(
+                Input.Length,
+                new ForwardKernel(Input.View, Input.Stride, Output.View, Output.Stride, channels, Input.Length, Gelu)
+            );
         }
     }
 }

@@ -1,6 +1,5 @@
 using ILGPU;
 using ILGPU.Algorithms;
-using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Gpu;
 
@@ -15,13 +14,12 @@ internal static class AdamW
     /// <summary>2^80, by which entries are multiplied whose squares might vanish.</summary>
     public const float ScaleOfSmall = 1.2089258e24f;
 
-    /// <summary>Overwrites weights and both moments; clears the gradient.</summary>
+    /// <summary>Overwrites weights and both moments; clears the gradients.</summary>
     public static void Step(
-        GpuDevice device,
-        GpuWeights weights,
-        GpuWeights gradient,
-        GpuWeights firstMoment,
-        GpuWeights secondMoment,
+        GpuWeightList weights,
+        GpuWeightList gradients,
+        GpuWeightList firstMoments,
+        GpuWeightList secondMoments,
         float gradientScale,
         float learningRate,
         float beta1,
@@ -33,14 +31,13 @@ internal static class AdamW
         // As PyTorch: w -= (rate / c1) * m / (sqrt(v) / sqrt(c2) + epsilon), the corrections in double on the host.
         var rate = (float)(learningRate / (1 - Math.Pow(beta1, step)));
         var rootCorrection = (float)Math.Sqrt(1 - Math.Pow(beta2, step));
-        device.LaunchForEach(
-            weights.Length,
-            new StepKernel(
-                weights.View,
-                gradient.View,
-                firstMoment.View,
-                secondMoment.View,
-                weights.Length,
+        weights.LaunchForEach(
+            launch => new StepKernel(
+                launch.Table.Runs,
+                launch[0],
+                launch[1],
+                launch[2],
+                launch[3],
                 gradientScale,
                 rate,
                 rootCorrection,
@@ -48,55 +45,47 @@ internal static class AdamW
                 beta2,
                 1 - beta2,
                 epsilon
-            )
+            ),
+            gradients,
+            firstMoments,
+            secondMoments
         );
-        gradient.Changed(0);
+        for (int i = 0; i < gradients.Tensors.Count; i++)
+        {
+            gradients[i].Changed(0);
+        }
     }
 
     /// <summary>
     /// Overwrites a number of results with sqrt(sum of squares / number of entries): runs of 2^14 entries, then the runs. Squares of large
     /// and of small entries are summed scaled, so that they neither overflow nor vanish.
     /// </summary>
-    public static void RootMeanSquare(GpuDevice device, IReadOnlyList<WeightTensor> tensors, GpuScalars results, int index)
+    public static void RootMeanSquare(GpuDevice device, GpuWeightList tensors, GpuScalars results, int index)
     {
-        int groups = 0;
-        long entries = 0;
-        for (int i = 0; i < tensors.Count; i++)
-        {
-            groups += ScalarSums.GroupsOf(tensors[i].Length);
-            entries += tensors[i].Length;
-        }
-
+        IReadOnlyList<GpuWeightList.Launch> launches = tensors.Launches(ScalarSums.EntriesOfGroup);
+        int groups = launches.Sum(launch => launch.Table.Groups);
         ArrayView<float> sums = device.Workspace<float>("reduction", groups * GpuScalars.Parts);
         int first = 0;
-        for (int i = 0; i < tensors.Count; i += TensorRuns.Most)
+        foreach (GpuWeightList.Launch launch in launches)
         {
-            int own = 0;
-            int longest = 0;
-            for (int j = i; j < Math.Min(i + TensorRuns.Most, tensors.Count); j++)
-            {
-                own += ScalarSums.GroupsOf(tensors[j].Length);
-                longest = Math.Max(longest, tensors[j].Length);
-            }
-
             device.Launch(
-                own,
+                launch.Table.Groups,
                 1,
-                device.RowThreads(Math.Min(longest, ScalarSums.EntriesOfGroup)),
-                new SquaresKernel(new TensorRuns(tensors, i), sums, first)
+                device.RowThreads(Math.Min(launch.Longest, ScalarSums.EntriesOfGroup)),
+                new SquaresKernel(launch.Table.Runs, launch[0], sums, first)
             );
-            first += own;
+            first += launch.Table.Groups;
         }
 
-        ScalarSums.AddRuns(device, sums, groups, results.Overwritten(index, entries));
+        ScalarSums.AddRuns(device, sums, groups, results.Overwritten(index, tensors.Tensors.Sum(tensor => (long)tensor.Length)));
     }
 
     internal readonly struct StepKernel(
+        TensorRuns runs,
         ArrayView<float> weights,
-        ArrayView<float> gradient,
-        ArrayView<float> firstMoment,
-        ArrayView<float> secondMoment,
-        int length,
+        ArrayView<float> gradients,
+        ArrayView<float> firstMoments,
+        ArrayView<float> secondMoments,
         float gradientScale,
         float rate,
         float rootCorrection,
@@ -108,8 +97,12 @@ internal static class AdamW
     {
         public void Execute()
         {
-            int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
-            if (i < length)
+            int tensor = runs.OfGroup(out int first, out int end);
+            ArrayView<float> weight = weights.SubView(runs.PlaceOf(tensor, 0), end);
+            ArrayView<float> gradient = gradients.SubView(runs.PlaceOf(tensor, 1), end);
+            ArrayView<float> firstMoment = firstMoments.SubView(runs.PlaceOf(tensor, 2), end);
+            ArrayView<float> secondMoment = secondMoments.SubView(runs.PlaceOf(tensor, 3), end);
+            for (int i = first + Group.IdxX; i < end; i += Group.DimX)
             {
                 float g = gradient[i] * gradientScale;
                 float m = firstMoment[i];
@@ -117,7 +110,7 @@ internal static class AdamW
                 float v = (oneMinusBeta2 * (g * g)) + (secondMoment[i] * beta2);
                 firstMoment[i] = m;
                 secondMoment[i] = v;
-                weights[i] -= rate * (m / ((XMath.Sqrt(v) / rootCorrection) + epsilon));
+                weight[i] -= rate * (m / ((XMath.Sqrt(v) / rootCorrection) + epsilon));
                 gradient[i] = 0f;
             }
         }
@@ -126,7 +119,7 @@ internal static class AdamW
     /// <summary>
     /// A group sums the squares of a run of entries: of those of ordinary size, the large, and the small; two floats each.
     /// </summary>
-    internal readonly struct SquaresKernel(TensorRuns tensors, ArrayView<float> sums, int firstGroup) : IKernel
+    internal readonly struct SquaresKernel(TensorRuns runs, ArrayView<float> tensors, ArrayView<float> sums, int firstGroup) : IKernel
     {
         private const float Large = 1e12f;
         private const float Small = 1e-15f;
@@ -134,7 +127,8 @@ internal static class AdamW
         public void Execute()
         {
             ArrayView<float> shared = SharedMemory.Allocate<float>(2 * GroupReduction.MaximumThreads);
-            ArrayView<float> values = tensors.OfGroup(out int first, out int end);
+            int tensor = runs.OfGroup(out int first, out int end);
+            ArrayView<float> values = tensors.SubView(runs.PlaceOf(tensor, 0), end);
             PreciseSum ordinary = default;
             PreciseSum large = default;
             PreciseSum small = default;

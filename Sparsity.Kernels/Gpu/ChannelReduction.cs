@@ -9,27 +9,45 @@ internal interface IChannelTerm
 }
 
 /// <summary>
-/// Sums over all tokens, one per channel, in a fixed order: a thread sums a block of tokens of its channel, then the blocks are added up in
-/// order.
+/// Sums over all tokens, one per channel, in a fixed order: a thread sums blocks of tokens of its channel, then one adds up the blocks in
+/// order. Sums that follow each other share a launch.
 /// </summary>
 internal static class ChannelReduction
 {
     private const int MinimumBlock = 64;
-    private const int MaximumBlocks = 512;
+    private const int MaximumBlocksBits = 9;
+    private const int MaximumBlocks = 1 << MaximumBlocksBits;
+
+    /// <summary>Of a group: so many neighbouring floats are what the memory hands out at a time.</summary>
+    private const int ChannelsOfGroup = 8;
+    private const int ChannelBits = 3;
     private const int ChannelThreads = 64;
 
     /// <summary>Accumulates the sum over tokens of gradient [B,T,C] into target [C].</summary>
     public static void AccumulateSums(GpuDevice device, GpuActivations gradient, GpuWeights target) =>
-        Accumulate(device, gradient.Rows, new EntryTerm(gradient.View, gradient.Stride), target, 1f);
+        Accumulate(device, gradient, null, null, target);
+
+    /// <summary>
+    /// Accumulates the sum over tokens of gradient [B,T,C], times the normed input where one is given, into target [C], in one launch with
+    /// the sums that follow at once.
+    /// </summary>
+    public static void Accumulate(
+        GpuDevice device,
+        GpuActivations gradient,
+        GpuActivations? input,
+        GpuActivations? statistics,
+        GpuWeights target
+    )
+    {
+        HeldSums held = device.TakeHeld<HeldSums>(held => held.HasRoomFor(target)) ?? new HeldSums();
+        held.Add(new TokenSum(gradient, input, statistics, target), target);
+        device.Hold(held);
+    }
 
     /// <summary>Accumulates factor * the sum over rows of a term into target [C].</summary>
     public static void Accumulate<TTerm>(GpuDevice device, int rows, TTerm term, GpuWeights target, float factor)
-        where TTerm : struct, IChannelTerm
-    {
-        int channels = target.Length;
-        ArrayView<float> sums = BlockSums(device, rows, channels, term, out int blocks);
-        device.LaunchForEach(channels, new AddBlocksKernel(sums, blocks, channels, target.View, factor));
-    }
+        where TTerm : struct, IChannelTerm =>
+        device.Launch(GroupsOf(target.Length), 1, ThreadsFor(rows), new SumKernel<TTerm>(term, target.View, rows, target.Length, factor));
 
     /// <summary>
     /// Adds the sum over tokens of input [B,T,C] to sums [C]: blocks in two floats, their sums in double. Waits for the device.
@@ -53,19 +71,13 @@ internal static class ChannelReduction
         }
     }
 
-    /// <summary>[blocks, channels].</summary>
-    private static ArrayView<float> BlockSums<TTerm>(GpuDevice device, int rows, int channels, TTerm term, out int blocks)
-        where TTerm : struct, IChannelTerm
+    private static int GroupsOf(int channels) => (channels + ChannelsOfGroup - 1) / ChannelsOfGroup;
+
+    /// <summary>A thread for each block of each channel, as far as they go.</summary>
+    private static int ThreadsFor(int rows)
     {
-        int block = BlockOf(rows, out blocks);
-        ArrayView<float> sums = device.Workspace<float>("reduction", blocks * channels);
-        device.Launch(
-            (channels + ChannelThreads - 1) / ChannelThreads,
-            blocks,
-            ChannelThreads,
-            new BlockKernel<TTerm>(term, sums, rows, block, channels)
-        );
-        return sums;
+        BlockOf(rows, out int blocks);
+        return ChannelsOfGroup * Math.Min(GroupReduction.MaximumThreads / ChannelsOfGroup, blocks);
     }
 
     /// <summary>Tokens of a block: depends on the shape alone, and so does the order of the sums.</summary>
@@ -76,31 +88,100 @@ internal static class ChannelReduction
         return block;
     }
 
-    internal readonly struct EntryTerm(ArrayView<float> values, int stride) : IChannelTerm
-    {
-        public float Of(int row, int channel) => values[(row * stride) + channel];
-    }
-
-    // The view stands behind the term: see IKernel.
-    internal readonly struct BlockKernel<TTerm>(TTerm term, ArrayView<float> sums, int rows, int block, int channels) : IKernel
+    /// <summary>In a kernel: the sums of the group's channels.</summary>
+    private static void Sum<TTerm>(TTerm term, int rows, int channels, ArrayView<float> target, float factor)
         where TTerm : struct, IChannelTerm
     {
-        public void Execute()
+        ArrayView<float> sums = SharedMemory.Allocate<float>(MaximumBlocks * ChannelsOfGroup);
+        int own = Group.IdxX & (ChannelsOfGroup - 1);
+        int channel = (Grid.IdxX * ChannelsOfGroup) + own;
+        int tokens = (rows + MaximumBlocks - 1) >> MaximumBlocksBits;
+        tokens = tokens < MinimumBlock ? MinimumBlock : tokens;
+        int blocks = (rows + tokens - 1) / tokens;
+        if (channel < channels)
         {
-            int channel = (Grid.IdxX * Group.DimX) + Group.IdxX;
-            if (channel < channels)
+            for (int block = Group.IdxX >> ChannelBits; block < blocks; block += Group.DimX >> ChannelBits)
             {
-                int first = Grid.IdxY * block;
-                int end = first + block < rows ? first + block : rows;
+                int first = block * tokens;
+                int end = first + tokens < rows ? first + tokens : rows;
                 float sum = 0f;
                 for (int row = first; row < end; row++)
                 {
                     sum += term.Of(row, channel);
                 }
 
-                sums[(Grid.IdxY * channels) + channel] = sum;
+                sums[(block * ChannelsOfGroup) + own] = sum;
             }
         }
+
+        Group.Barrier();
+        if (Group.IdxX < ChannelsOfGroup && channel < channels)
+        {
+            float sum = 0f;
+            for (int block = 0; block < blocks; block++)
+            {
+                sum += sums[(block * ChannelsOfGroup) + own];
+            }
+
+            target[channel] += factor * sum;
+        }
+    }
+
+    // The view stands behind the term: see IKernel.
+    internal readonly struct SumKernel<TTerm>(TTerm term, ArrayView<float> target, int rows, int channels, float factor) : IKernel
+        where TTerm : struct, IChannelTerm
+    {
+        public void Execute() => Sum(term, rows, channels, target, factor);
+    }
+
+    /// <summary>Up to four sums, one for each Grid.IdxY.</summary>
+    internal readonly struct SumsKernel(TokenSum first, TokenSum second, TokenSum third, TokenSum fourth) : IKernel
+    {
+        public void Execute()
+        {
+            TokenSum own = first;
+            if (Grid.IdxY == 1)
+            {
+                own = second;
+            }
+            else if (Grid.IdxY == 2)
+            {
+                own = third;
+            }
+            else if (Grid.IdxY == 3)
+            {
+                own = fourth;
+            }
+
+            Sum(own, own.Rows, own.Channels, own.Target, 1f);
+        }
+    }
+
+    /// <summary>Sums that share a launch.</summary>
+    private sealed class HeldSums : IHeldLaunch
+    {
+        private const int Most = 4;
+
+        private readonly List<TokenSum> _sums = [];
+        private readonly List<GpuWeights> _targets = [];
+
+        public bool HasRoomFor(GpuWeights target) => _sums.Count < Most && !_targets.Contains(target);
+
+        public void Add(TokenSum sum, GpuWeights target)
+        {
+            _sums.Add(sum);
+            _targets.Add(target);
+        }
+
+        public void Launch(GpuDevice device) =>
+            device.Launch(
+                _sums.Max(sum => GroupsOf(sum.Channels)),
+                _sums.Count,
+                _sums.Max(sum => ThreadsFor(sum.Rows)),
+                new SumsKernel(_sums[0], At(1), At(2), At(3))
+            );
+
+        private TokenSum At(int place) => _sums[Math.Min(place, _sums.Count - 1)];
     }
 
     internal readonly struct PreciseBlockKernel(
@@ -131,23 +212,38 @@ internal static class ChannelReduction
             }
         }
     }
+}
 
-    internal readonly struct AddBlocksKernel(ArrayView<float> sums, int blocks, int channels, ArrayView<float> target, float factor)
-        : IKernel
+/// <summary>
+/// The sum over tokens of a gradient, or, where an input is given, of the gradient times the input's normed value: what the gradients of
+/// biases and of norm weights are.
+/// </summary>
+internal readonly struct TokenSum(GpuActivations gradient, GpuActivations? input, GpuActivations? statistics, GpuWeights target)
+    : IChannelTerm
+{
+    private readonly ArrayView<float> _gradient = gradient.View;
+    private readonly ArrayView<float> _input = (input ?? gradient).View;
+    private readonly ArrayView<float> _statistics = (statistics ?? gradient).View;
+    private readonly ArrayView<float> _target = target.View;
+    private readonly int _gradientStride = gradient.Stride;
+    private readonly int _inputStride = (input ?? gradient).Stride;
+    private readonly int _statisticsStride = (statistics ?? gradient).Stride;
+    private readonly int _isNormed = input is null ? 0 : 1;
+    public readonly int Rows = gradient.Rows;
+    public readonly int Channels = target.Length;
+
+    /// <summary>[C], accumulated into.</summary>
+    public ArrayView<float> Target => _target;
+
+    public float Of(int row, int channel)
     {
-        public void Execute()
+        float value = _gradient[(row * _gradientStride) + channel];
+        if (_isNormed != 0)
         {
-            int channel = (Grid.IdxX * Group.DimX) + Group.IdxX;
-            if (channel < channels)
-            {
-                float sum = 0f;
-                for (int block = 0; block < blocks; block++)
-                {
-                    sum += sums[(block * channels) + channel];
-                }
-
-                target[channel] += factor * sum;
-            }
+            int at = row * _statisticsStride;
+            value *= (_input[(row * _inputStride) + channel] - _statistics[at]) * _statistics[at + 1];
         }
+
+        return value;
     }
 }

@@ -5,7 +5,7 @@ namespace Sparsity.Kernels.Gpu;
 
 /// <summary>A run of zeroed device memory.</summary>
 /// <param name="buffer">Null on a device that only counts.</param>
-internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer? buffer, int length, long bytes) : IDisposable
+internal sealed class DeviceMemory<T>(GpuDevice device, MemoryBuffer? buffer, long length, long bytes) : IDisposable
     where T : unmanaged
 {
     private bool _isFree;

@@ -10,18 +10,17 @@ internal static class Elementwise
     /// <summary>Overwrites sum with a + b, activations of equal shape.</summary>
     public static void Add(GpuDevice device, GpuActivations a, GpuActivations b, GpuActivations sum)
     {
-        int channels = GpuActivations.EntriesOfRow(a, b, sum);
-        device.LaunchForEach(sum.Length, new AddKernel(a.View, a.Stride, b.View, b.Stride, sum.View, sum.Stride, channels, sum.Length));
+        if (!AbsTopK.TryAdd(device, a, b, sum))
+        {
+            int channels = GpuActivations.EntriesOfRow(a, b, sum);
+            device.LaunchForEach(sum.Length, new AddKernel(a.View, a.Stride, b.View, b.Stride, sum.View, sum.Stride, channels, sum.Length));
+        }
     }
 
-    /// <summary>Overwrites target with source, activations of equal shape.</summary>
+    /// <summary>Overwrites target with source, activations of equal shape; AbsTopK's backward on the target may take it on.</summary>
     public static void Copy(GpuDevice device, GpuActivations source, GpuActivations target)
     {
-        int channels = GpuActivations.EntriesOfRow(source, target);
-        device.LaunchForEach(
-            target.Length,
-            new CopyKernel(source.View, source.Stride, target.View, target.Stride, channels, target.Length)
-        );
+        device.Hold(new HeldCopy(source, target));
         target.IsMostlyZero = source.IsMostlyZero;
     }
 
@@ -46,18 +45,24 @@ internal static class Elementwise
         device.LaunchForEach(target.Length, new ZeroKernel(target.View, target.Stride, GpuActivations.EntriesOfRow(target), target.Length));
     }
 
-    /// <summary>Adds source to target, weights of equal shape, and clears it.</summary>
-    public static void MoveInto(GpuDevice device, GpuWeights source, GpuWeights target)
+    /// <summary>Adds each source to its target, weights of equal shape, and clears it.</summary>
+    public static void MoveInto(GpuWeightList sources, GpuWeightList targets)
     {
-        device.LaunchForEach(target.Length, new MoveKernel(source.View, target.View, target.Length));
-        source.Changed(0);
+        sources.LaunchForEach(launch => new MoveKernel(launch.Table.Runs, launch[0], launch[1]), targets);
+        for (int i = 0; i < sources.Tensors.Count; i++)
+        {
+            sources[i].Changed(0);
+        }
     }
 
     /// <summary>In place: weights *= factor.</summary>
-    public static void Scale(GpuDevice device, GpuWeights weights, float factor)
+    public static void Scale(GpuWeightList weights, float factor)
     {
-        device.LaunchForEach(weights.Length, new ScaleKernel(weights.View, factor, weights.Length));
-        weights.Changed(weights.NonzeroBound);
+        weights.LaunchForEach(launch => new ScaleKernel(launch.Table.Runs, launch[0], factor));
+        for (int i = 0; i < weights.Tensors.Count; i++)
+        {
+            weights[i].Changed(weights[i].NonzeroBound);
+        }
     }
 
     /// <summary>Waits for the device.</summary>
@@ -133,12 +138,14 @@ internal static class Elementwise
         }
     }
 
-    internal readonly struct MoveKernel(ArrayView<float> source, ArrayView<float> target, int length) : IKernel
+    internal readonly struct MoveKernel(TensorRuns runs, ArrayView<float> sources, ArrayView<float> targets) : IKernel
     {
         public void Execute()
         {
-            int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
-            if (i < length)
+            int tensor = runs.OfGroup(out int first, out int end);
+            ArrayView<float> source = sources.SubView(runs.PlaceOf(tensor, 0), end);
+            ArrayView<float> target = targets.SubView(runs.PlaceOf(tensor, 1), end);
+            for (int i = first + Group.IdxX; i < end; i += Group.DimX)
             {
                 target[i] += source[i];
                 source[i] = 0f;
@@ -146,14 +153,15 @@ internal static class Elementwise
         }
     }
 
-    internal readonly struct ScaleKernel(ArrayView<float> weights, float factor, int length) : IKernel
+    internal readonly struct ScaleKernel(TensorRuns runs, ArrayView<float> weights, float factor) : IKernel
     {
         public void Execute()
         {
-            int i = (Grid.IdxX * Group.DimX) + Group.IdxX;
-            if (i < length)
+            int tensor = runs.OfGroup(out int first, out int end);
+            ArrayView<float> own = weights.SubView(runs.PlaceOf(tensor, 0), end);
+            for (int i = first + Group.IdxX; i < end; i += Group.DimX)
             {
-                weights[i] *= factor;
+                own[i] *= factor;
             }
         }
     }
@@ -177,6 +185,19 @@ internal static class Elementwise
             {
                 counts[Grid.IdxX] = count;
             }
+        }
+    }
+
+    /// <summary>A copy, put off.</summary>
+    internal sealed record HeldCopy(GpuActivations Source, GpuActivations Target) : IHeldLaunch
+    {
+        public void Launch(GpuDevice device)
+        {
+            int channels = GpuActivations.EntriesOfRow(Source, Target);
+            device.LaunchForEach(
+                Target.Length,
+                new CopyKernel(Source.View, Source.Stride, Target.View, Target.Stride, channels, Target.Length)
+            );
         }
     }
 }

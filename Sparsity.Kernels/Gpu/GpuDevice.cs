@@ -29,6 +29,7 @@ internal sealed class GpuDevice : IDisposable
     private readonly Func<long>? _freeMemory;
     private PageLockedArray1D<byte>? _staging;
     private int _staged;
+    private IHeldLaunch? _held;
 
     /// <param name="context">Disposed with the device.</param>
     /// <param name="accelerator">Disposed with the device; null for a device that only counts.</param>
@@ -85,6 +86,9 @@ internal sealed class GpuDevice : IDisposable
     /// <summary>How dense products are computed on tensor cores; null on a device without them.</summary>
     public GpuPrecision? TensorPrecision { get; set; }
 
+    /// <summary>Threads of a group that works on single entries.</summary>
+    public int ElementThreads => _elementThreads;
+
     /// <summary>A device that works the same way, but only counts.</summary>
     public GpuDevice CreateCounter() =>
         new(null, null, _memorySize, WarpSize, _rowThreads, _elementThreads) { SkipsZeros = SkipsZeros, TensorPrecision = TensorPrecision };
@@ -131,13 +135,44 @@ internal sealed class GpuDevice : IDisposable
         return threads;
     }
 
+    /// <summary>Puts a launch off until anything else is handed to the device.</summary>
+    public void Hold(IHeldLaunch launch)
+    {
+        RunHeld();
+        _held = launch;
+    }
+
+    /// <summary>Hands over the launch that is held, if it is of this kind and the operation at hand can take it on; else null.</summary>
+    public T? TakeHeld<T>(Predicate<T> fits)
+        where T : class, IHeldLaunch
+    {
+        if (_held is not T held || !fits(held))
+        {
+            return null;
+        }
+
+        _held = null;
+        return held;
+    }
+
+    /// <summary>Starts the launch that is held.</summary>
+    public void RunHeld()
+    {
+        if (_held is { } held)
+        {
+            _held = null;
+            held.Launch(this);
+        }
+    }
+
     /// <summary>Zeroed memory. Waits if memory was given back, so that its place can be taken.</summary>
     /// <param name="name">What it holds, for the message when there is no room.</param>
     /// <exception cref="BadInputException">It does not fit.</exception>
-    public unsafe DeviceMemory<T> Allocate<T>(string name, int length)
+    public unsafe DeviceMemory<T> Allocate<T>(string name, long length)
         where T : unmanaged
     {
-        long bytes = (long)length * sizeof(T);
+        RunHeld();
+        long bytes = length * sizeof(T);
         if (_givenBack.Count > 0)
         {
             Wait();
@@ -157,7 +192,7 @@ internal sealed class GpuDevice : IDisposable
             );
         }
 
-        long taken = buffer?.LengthInBytes ?? ((long)Math.Max(length, 1) * sizeof(T));
+        long taken = buffer?.LengthInBytes ?? (Math.Max(length, 1) * sizeof(T));
         AllocatedBytes += taken;
         PeakBytes = Math.Max(PeakBytes, AllocatedBytes);
         var memory = new DeviceMemory<T>(this, buffer, length, taken);
@@ -187,6 +222,7 @@ internal sealed class GpuDevice : IDisposable
     public void Clear<T>(ArrayView<T> target)
         where T : unmanaged
     {
+        RunHeld();
         if (_accelerator is not null && target.Length > 0)
         {
             target.MemSetToZero();
@@ -197,6 +233,7 @@ internal sealed class GpuDevice : IDisposable
     public void Copy<T>(ArrayView<T> source, ArrayView<T> target)
         where T : unmanaged
     {
+        RunHeld();
         if (_accelerator is not null)
         {
             source.CopyTo(target);
@@ -210,6 +247,7 @@ internal sealed class GpuDevice : IDisposable
         where T : unmanaged
     {
         const int Alignment = 16;
+        RunHeld();
         if (_accelerator is null)
         {
             return;
@@ -239,6 +277,7 @@ internal sealed class GpuDevice : IDisposable
     public void Read<T>(ArrayView<T> source, Span<T> values)
         where T : unmanaged
     {
+        RunHeld();
         if (_accelerator is null)
         {
             values.Clear();
@@ -250,13 +289,17 @@ internal sealed class GpuDevice : IDisposable
     }
 
     /// <summary>One thread for each entry; the kernel must check that it is inside.</summary>
-    public void LaunchForEach<TKernel>(int entries, TKernel kernel)
-        where TKernel : struct, IKernel => Launch((entries + _elementThreads - 1) / _elementThreads, 1, _elementThreads, kernel);
+    /// <param name="entries">Of each part.</param>
+    /// <param name="kernel">The kernel.</param>
+    /// <param name="parts">Which it finds in Grid.IdxY.</param>
+    public void LaunchForEach<TKernel>(int entries, TKernel kernel, int parts = 1)
+        where TKernel : struct, IKernel => Launch((entries + _elementThreads - 1) / _elementThreads, parts, _elementThreads, kernel);
 
     /// <summary>Starts a kernel behind those started before.</summary>
     public void Launch<TKernel>(int gridX, int gridY, int threads, TKernel kernel)
         where TKernel : struct, IKernel
     {
+        RunHeld();
         if (_accelerator is null)
         {
             return;
@@ -286,12 +329,14 @@ internal sealed class GpuDevice : IDisposable
     /// <summary>Waits until all that was started is done.</summary>
     public void Wait()
     {
+        RunHeld();
         _accelerator?.Synchronize();
         HasWaited();
     }
 
     public void Dispose()
     {
+        _held = null;
         foreach ((IDisposable memory, _) in _workspaces.Values)
         {
             memory.Dispose();

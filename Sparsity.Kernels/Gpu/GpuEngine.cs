@@ -60,7 +60,22 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
 
     public void Dispose() => _device.Dispose();
 
-    public WeightTensor AllocateWeights(string name, int rows, int columns) => new GpuWeights(_device, name, rows, columns);
+    public WeightTensor AllocateWeights(string name, int rows, int columns) => AllocateWeights([(name, rows, columns)])[0];
+
+    public IReadOnlyList<WeightTensor> AllocateWeights(IReadOnlyList<(string Name, int Rows, int Columns)> tensors)
+    {
+        if (tensors.Count == 0)
+        {
+            return [];
+        }
+
+        int[] lengths = [.. tensors.Select(tensor => TensorSize.Of(tensor.Name, tensor.Rows, tensor.Columns))];
+        string name = tensors[0].Name + (tensors.Count == 1 ? "" : $" and {tensors.Count - 1} more");
+        var arena = new Arena<float>(_device, name, lengths);
+        return [.. tensors.Select((tensor, i) => new GpuWeights(_device, arena, i, tensor.Name, tensor.Rows, tensor.Columns))];
+    }
+
+    public WeightList ListWeights(string name, IReadOnlyList<WeightTensor> tensors) => new GpuWeightList(_device, name, tensors);
 
     public ActivationTensor AllocateActivations(string name, int sequences, int tokens, int channels) =>
         new GpuActivations(_device, name, sequences, tokens, channels);
@@ -261,12 +276,11 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public void LinearBackwardInput(WeightTensor weight, ActivationTensor outputGradient, ActivationTensor inputGradient) =>
         Linear.BackwardInput(_device, Of(weight), Of(outputGradient), Written(inputGradient));
 
-    public void LinearBackwardWeight(
-        ActivationTensor input,
-        ActivationTensor outputGradient,
-        WeightTensor weightGradient,
-        WeightTensor? biasGradient
-    ) => Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Written(weightGradient), WrittenOptional(biasGradient));
+    public void LinearBackwardWeight(ActivationTensor input, ActivationTensor outputGradient, WeightTensor weightGradient) =>
+        Linear.BackwardWeight(_device, Of(input), Of(outputGradient), Written(weightGradient));
+
+    public void LinearBackwardBias(ActivationTensor outputGradient, WeightTensor biasGradient) =>
+        ChannelReduction.AccumulateSums(_device, Of(outputGradient), Written(biasGradient));
 
     public void AbsTopKForward(ActivationTensor values, int keep, SelectionTensor selection) =>
         AbsTopK.Forward(_device, Of(values), keep, (GpuSelection)selection);
@@ -280,8 +294,11 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public void ActivationBackward(ActivationKind kind, ActivationTensor input, ActivationTensor gradient) =>
         Activation.Backward(_device, kind, Of(input), Of(gradient));
 
-    public void SaveForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, SavedForBackward kept) =>
+    public void SaveForActivationBackward(ActivationKind kind, ActivationTensor input, SelectionTensor? selection, SavedForBackward kept)
+    {
+        _device.RunHeld(); // knows its tensors, not their memory
         ((GpuSavedForBackward)kept).Values.ExchangeMemory(Of(input));
+    }
 
     public void ActivationBackward(ActivationKind kind, SavedForBackward input, ActivationTensor gradient) =>
         ActivationBackward(kind, ((GpuSavedForBackward)input).Values, gradient);
@@ -431,14 +448,14 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         ChannelReduction.AddChannelSums(_device, Of(input), sums);
     }
 
-    public void RootMeanSquare(IReadOnlyList<WeightTensor> tensors, ScalarTensor results, int index) =>
-        AdamW.RootMeanSquare(_device, tensors, Of(results), index);
+    public void RootMeanSquare(WeightList tensors, ScalarTensor results, int index) =>
+        AdamW.RootMeanSquare(_device, Of(tensors), Of(results), index);
 
     public void AdamStep(
-        WeightTensor weights,
-        WeightTensor gradient,
-        WeightTensor firstMoment,
-        WeightTensor secondMoment,
+        WeightList weights,
+        WeightList gradients,
+        WeightList firstMoments,
+        WeightList secondMoments,
         float gradientScale,
         float learningRate,
         float beta1,
@@ -447,11 +464,10 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         int step
     ) =>
         AdamW.Step(
-            _device,
             Written(weights),
-            Written(gradient),
-            Written(firstMoment),
-            Written(secondMoment),
+            Written(gradients),
+            Written(firstMoments),
+            Written(secondMoments),
             gradientScale,
             learningRate,
             beta1,
@@ -460,18 +476,20 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
             step
         );
 
-    public void MoveInto(WeightTensor source, WeightTensor target) => Elementwise.MoveInto(_device, Written(source), Written(target));
+    public void MoveInto(WeightList sources, WeightList targets) => Elementwise.MoveInto(Written(sources), Written(targets));
 
-    public void Scale(WeightTensor weights, float factor) => Elementwise.Scale(_device, Of(weights), factor);
+    public void Scale(WeightList weights, float factor) => Elementwise.Scale(Of(weights), factor);
 
-    public void KeepLargest(WeightTensor weights, int keep, int? aliveAxis, int minimumAlive) =>
-        WeightTopK.KeepLargest(_device, Of(weights), keep, aliveAxis, minimumAlive);
+    public void KeepLargest(WeightList weights, ReadOnlySpan<WeightBudget> budgets) =>
+        WeightTopK.KeepLargest(_device, Of(weights), budgets);
 
     public int CountNonzero(WeightTensor weights) => Elementwise.CountNonzero(_device, Of(weights));
 
     private static GpuWeights Of(WeightTensor tensor) => (GpuWeights)tensor;
 
     private static GpuWeights? OfOptional(WeightTensor? tensor) => (GpuWeights?)tensor;
+
+    private static GpuWeightList Of(WeightList list) => (GpuWeightList)list;
 
     private static GpuActivations Of(ActivationTensor tensor) => (GpuActivations)tensor;
 
@@ -486,6 +504,16 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
         GpuWeights weights = Of(tensor);
         weights.Changed(weights.Length);
         return weights;
+    }
+
+    private static GpuWeightList Written(WeightList list)
+    {
+        for (int i = 0; i < list.Tensors.Count; i++)
+        {
+            Written(list.Tensors[i]);
+        }
+
+        return Of(list);
     }
 
     private static GpuWeights? WrittenOptional(WeightTensor? tensor) => tensor is null ? null : Written(tensor);

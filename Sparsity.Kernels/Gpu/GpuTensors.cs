@@ -6,16 +6,26 @@ namespace Sparsity.Kernels.Gpu;
 /// <summary>Row-major parameters in device memory, with the lists of their nonzero entries where they are sparse.</summary>
 internal sealed class GpuWeights : WeightTensor
 {
-    private readonly DeviceMemory<float> _memory;
+    private bool _isFree;
 
-    public GpuWeights(GpuDevice device, string name, int rows, int columns)
+    /// <param name="device">Whose memory.</param>
+    /// <param name="arena">Where it lies.</param>
+    /// <param name="member">Its number there.</param>
+    public GpuWeights(GpuDevice device, Arena<float> arena, int member, string name, int rows, int columns)
         : base(name, rows, columns)
     {
-        _memory = device.Allocate<float>(name, Length);
+        Arena = arena;
+        Place = arena.PlaceOf(member);
+        View = arena.ViewOf(member);
         Sparse = new SparseWeights(device, this);
     }
 
-    public ArrayView<float> View => _memory.View;
+    public Arena<float> Arena { get; }
+
+    /// <summary>Where it begins in the arena, in units.</summary>
+    public int Place { get; }
+
+    public ArrayView<float> View { get; }
 
     /// <summary>Whether every row begins at a multiple of 16 bytes.</summary>
     public bool IsAligned => Columns % 4 == 0;
@@ -35,8 +45,12 @@ internal sealed class GpuWeights : WeightTensor
 
     protected override void Dispose(bool disposing)
     {
-        _memory.Dispose();
-        Sparse.Dispose();
+        if (!_isFree)
+        {
+            _isFree = true;
+            Arena.Release();
+            Sparse.Dispose();
+        }
     }
 }
 
@@ -47,6 +61,7 @@ internal sealed class GpuActivations : ActivationTensor
 {
     private readonly GpuActivations? _whole;
     private readonly bool _isBorrowed;
+    private readonly int _first;
     private DeviceMemory<float> _memory;
     private bool _isMostlyZero;
 
@@ -64,6 +79,7 @@ internal sealed class GpuActivations : ActivationTensor
     {
         _memory = whole._memory;
         _whole = whole._whole ?? whole;
+        _first = whole._first + first;
         View = whole.View.SubView(first, (int)whole.View.Length - first);
         Stride = whole.Stride;
         IsAligned = whole.IsAligned && first % 4 == 0;
@@ -93,6 +109,14 @@ internal sealed class GpuActivations : ActivationTensor
 
     /// <summary>B * T.</summary>
     public int Rows => Sequences * Tokens;
+
+    /// <summary>Whether this is another tensor, or a slice that leaves nothing of it out.</summary>
+    public bool IsAllOf(GpuActivations other) => other == this || (_whole == other && Channels == other.Channels);
+
+    /// <summary>Whether nothing that is written to this tensor can be seen in the other; of tensors with the same tokens.</summary>
+    public bool IsApartFrom(GpuActivations other) =>
+        _memory != other._memory
+        || (Stride == other.Stride && (_first + Channels <= other._first || other._first + other.Channels <= _first));
 
     /// <summary>
     /// For operations on each entry by itself: tensors of equal shape without gaps are one long row, others rows of their channels.

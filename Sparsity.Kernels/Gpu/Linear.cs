@@ -71,16 +71,8 @@ internal static class Linear
         }
     }
 
-    /// <summary>
-    /// Accumulates outputGradient^T * input over tokens into weightGradient [O,I], and outputGradient over tokens into biasGradient [O].
-    /// </summary>
-    public static void BackwardWeight(
-        GpuDevice device,
-        GpuActivations input,
-        GpuActivations outputGradient,
-        GpuWeights weightGradient,
-        GpuWeights? biasGradient
-    )
+    /// <summary>Accumulates outputGradient^T * input over tokens into weightGradient [O,I].</summary>
+    public static void BackwardWeight(GpuDevice device, GpuActivations input, GpuActivations outputGradient, GpuWeights weightGradient)
     {
         int rows = weightGradient.Rows;
         int columns = weightGradient.Columns;
@@ -114,11 +106,6 @@ internal static class Linear
         if (splits > 1)
         {
             device.LaunchForEach(weightGradient.Length, new AddSplitsKernel(sums, splits, weightGradient.Length, weightGradient.View));
-        }
-
-        if (biasGradient is not null)
-        {
-            ChannelReduction.AccumulateSums(device, outputGradient, biasGradient);
         }
     }
 

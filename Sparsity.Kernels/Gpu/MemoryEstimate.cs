@@ -44,7 +44,7 @@ internal sealed record MemoryEstimate(long Parameters, long Moments, long Activa
         long moments = trainer.Optimizer.Moments.Sum(moments => BytesOf(moments.First) + BytesOf(moments.Second));
         foreach (Parameter parameter in trainer.Parameters.Trained)
         {
-            counter.MoveInto(parameter.Gradient!, parameter.Value); // says that any entry may differ from zero, as when weights are drawn
+            ((GpuWeights)parameter.Value).Changed(parameter.Spec.Length); // any entry may differ from zero, as when weights are drawn
         }
 
         trainer.Sparsity.ApplyAtStart();

@@ -12,44 +12,28 @@ namespace Sparsity.Kernels.Gpu;
 internal readonly struct MinimumAlive(ArrayView<int> last, int axis, int lines)
 {
     /// <summary>Neighbouring columns of one group.</summary>
-    private const int LinesOfGroup = 8;
+    private const int MostColumnsOfGroup = 8;
 
     /// <summary>Of a row: pairing threads costs as much as some dozens of entries.</summary>
     private const int EntriesOfThread = 32;
 
-    public static MinimumAlive Nothing(GpuDevice device) => new(device.Workspace<int>("protection", 2), -1, 1);
-
-    /// <summary>Finds the last protected entry of each line.</summary>
-    /// <param name="device">Where.</param>
-    /// <param name="weights">The matrix.</param>
-    /// <param name="axis">1 for rows, 0 for columns.</param>
-    /// <param name="alive">Entries to protect in each line, from 1.</param>
-    public static MinimumAlive Find(GpuDevice device, GpuWeights weights, int axis, int alive)
+    /// <summary>In a kernel: of a tensor of a launch.</summary>
+    /// <param name="budgets">What is kept of each tensor.</param>
+    /// <param name="tensor">Which.</param>
+    /// <param name="all">What <see cref="LastKernel"/> found for all tensors.</param>
+    public static MinimumAlive Of(BudgetTable budgets, int tensor, ArrayView<int> all)
     {
-        int lines = axis == 1 ? weights.Rows : weights.Columns;
-        int entries = axis == 1 ? weights.Columns : weights.Rows;
-        int threads = axis == 1 ? device.RowThreads(entries, EntriesOfThread) : device.RowThreads(entries);
-
-        // Neighbouring threads read neighbouring entries: of one row, or of neighbouring columns.
-        int linesOfGroup = axis == 1 ? 1 : Math.Min(threads, LinesOfGroup);
-        ArrayView<int> last = device.Workspace<int>("protection", 2 * lines);
-        device.Launch(
-            (lines + linesOfGroup - 1) / linesOfGroup,
-            1,
-            threads,
-            new LastKernel(
-                weights.View,
-                lines,
-                entries,
-                axis == 1 ? weights.Columns : 1,
-                axis == 1 ? 1 : weights.Columns,
-                linesOfGroup,
-                Math.Min(alive, entries),
-                last
-            )
-        );
-        return new MinimumAlive(last, axis, lines);
+        int axis = budgets.AxisOf(tensor);
+        int lines = budgets.LinesOf(tensor);
+        return new MinimumAlive(axis < 0 ? all : all.SubView(budgets.ProtectionOf(tensor), 2 * lines), axis, lines);
     }
+
+    /// <summary>Lines that a group takes: rows as many as leave enough entries for each thread, or some neighbouring columns.</summary>
+    /// <param name="threads">Of a group.</param>
+    /// <param name="axis">1 for rows, 0 for columns.</param>
+    /// <param name="entries">Of a line.</param>
+    public static int LinesOfGroup(GpuDevice device, int threads, int axis, int entries) =>
+        axis == 1 ? threads / Math.Min(threads, device.RowThreads(entries, EntriesOfThread)) : Math.Min(threads, MostColumnsOfGroup);
 
     /// <summary>Whether an entry of this magnitude is protected.</summary>
     public bool Has(int row, int column, int magnitude)
@@ -65,57 +49,61 @@ internal readonly struct MinimumAlive(ArrayView<int> last, int axis, int lines)
     }
 
     /// <summary>
-    /// A group is one row or some neighbouring columns. In each round every line finds its four largest entries behind those of the round
-    /// before: each thread those of the entries it reads, then pairs of threads the four largest of both.
+    /// A group is some rows or some neighbouring columns of a matrix; neighbouring threads read neighbouring entries of one row, or of
+    /// neighbouring columns. In each round every line finds its four largest entries behind those of the round before: each thread those of
+    /// the entries it reads, then pairs of threads the four largest of both. Overwrites <paramref name="last"/>.
     /// </summary>
-    internal readonly struct LastKernel(
-        ArrayView<float> weights,
-        int lines,
-        int entries,
-        int lineStride,
-        int entryStride,
-        int linesOfGroup,
-        int alive,
-        ArrayView<int> last
-    ) : IKernel
+    internal readonly struct LastKernel(TensorRuns runs, BudgetTable budgets, ArrayView<float> weights, ArrayView<int> last) : IKernel
     {
         public void Execute()
         {
             ArrayView<int> magnitudes = SharedMemory.Allocate<int>(Largest.Count * GroupReduction.MaximumThreads);
             ArrayView<int> indices = SharedMemory.Allocate<int>(Largest.Count * GroupReduction.MaximumThreads);
-            int line = (Grid.IdxX * linesOfGroup) + (Group.IdxX % linesOfGroup);
-            int step = Group.DimX / linesOfGroup;
+            int tensor = runs.OfGroup(out int firstLine, out int endLine);
+            int areRows = budgets.AxisOf(tensor);
+            int entries = budgets.EntriesOf(tensor);
+            int alive = budgets.AliveOf(tensor);
+            int linesOfGroup = runs.RunOf(tensor);
+            int lanes = Group.DimX / linesOfGroup;
+            int laneStep = areRows == 1 ? 1 : linesOfGroup;
+            int lane = areRows == 1 ? Group.IdxX % lanes : Group.IdxX / linesOfGroup;
+            int line = firstLine + (areRows == 1 ? Group.IdxX / lanes : Group.IdxX % linesOfGroup);
+            int entryStride = areRows == 1 ? 1 : budgets.ColumnsOf(tensor);
+            int start = areRows == 1 ? line * entries : line;
+            ArrayView<float> own = weights.SubView(runs.PlaceOf(tensor, 0), budgets.LengthOf(tensor));
             int magnitude = int.MaxValue;
             int index = -1;
             for (int before = 0; before < alive; before += Largest.Count)
             {
                 var largest = Largest.None;
-                if (line < lines)
+                if (line < endLine)
                 {
-                    int first = line * lineStride;
-                    for (int entry = Group.IdxX / linesOfGroup; entry < entries; entry += 4 * step)
+                    for (int entry = lane; entry < entries; entry += 4 * lanes)
                     {
                         // Four loads are on their way at once.
-                        float value0 = weights[first + (entry * entryStride)];
-                        float value1 = entry + step < entries ? weights[first + ((entry + step) * entryStride)] : 0f;
-                        float value2 = entry + (2 * step) < entries ? weights[first + ((entry + (2 * step)) * entryStride)] : 0f;
-                        float value3 = entry + (3 * step) < entries ? weights[first + ((entry + (3 * step)) * entryStride)] : 0f;
-                        Offer(ref largest, value0, entry, magnitude, index);
-                        Offer(ref largest, value1, entry + step, magnitude, index);
-                        Offer(ref largest, value2, entry + (2 * step), magnitude, index);
-                        Offer(ref largest, value3, entry + (3 * step), magnitude, index);
+                        int second = entry + lanes;
+                        int third = second + lanes;
+                        int fourth = third + lanes;
+                        float value0 = own[start + (entry * entryStride)];
+                        float value1 = second < entries ? own[start + (second * entryStride)] : 0f;
+                        float value2 = third < entries ? own[start + (third * entryStride)] : 0f;
+                        float value3 = fourth < entries ? own[start + (fourth * entryStride)] : 0f;
+                        Offer(ref largest, value0, entry, entries, magnitude, index);
+                        Offer(ref largest, value1, second, entries, magnitude, index);
+                        Offer(ref largest, value2, third, entries, magnitude, index);
+                        Offer(ref largest, value3, fourth, entries, magnitude, index);
                     }
                 }
 
                 largest.Store(magnitudes, indices, Group.IdxX);
                 Group.Barrier();
-                for (int half = Group.DimX >> 1; half >= linesOfGroup; half >>= 1)
+                for (int half = lanes >> 1; half > 0; half >>= 1)
                 {
-                    if (Group.IdxX < half)
+                    if (lane < half)
                     {
                         for (int rank = 0; rank < Largest.Count; rank++)
                         {
-                            int place = (rank * Group.DimX) + Group.IdxX + half;
+                            int place = (rank * Group.DimX) + Group.IdxX + (half * laneStep);
                             largest.Offer(magnitudes[place], indices[place]);
                         }
 
@@ -127,21 +115,23 @@ internal readonly struct MinimumAlive(ArrayView<int> last, int axis, int lines)
 
                 int left = alive - before;
                 int lastRank = left < Largest.Count ? left - 1 : Largest.Count - 1;
-                int found = (lastRank * Group.DimX) + (Group.IdxX % linesOfGroup);
+                int found = (lastRank * Group.DimX) + Group.IdxX - (lane * laneStep);
                 magnitude = magnitudes[found];
                 index = indices[found];
                 Group.Barrier();
             }
 
-            if (Group.IdxX < linesOfGroup && line < lines)
+            if (lane == 0 && line < endLine)
             {
-                last[line] = magnitude;
-                last[lines + line] = index;
+                int lines = budgets.LinesOf(tensor);
+                int place = budgets.ProtectionOf(tensor) + line;
+                last[place] = magnitude;
+                last[place + lines] = index;
             }
         }
 
         /// <summary>Offers an entry that is there and lies behind those of the round before.</summary>
-        private void Offer(ref Largest largest, float value, int entry, int lastMagnitude, int lastIndex)
+        private static void Offer(ref Largest largest, float value, int entry, int entries, int lastMagnitude, int lastIndex)
         {
             int magnitude = DigitCounts.Magnitude(value);
             if (entry < entries && Largest.IsBefore(lastMagnitude, lastIndex, magnitude, entry))

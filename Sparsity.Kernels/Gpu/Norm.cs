@@ -65,6 +65,8 @@ internal static class Norm
         bool isScaleFrozen
     )
     {
+        ArrayView<byte> all = device.Workspace<byte>("no choice", 1);
+        GpuSelection? chosen = AbsTopK.TakeBackward(device, outputGradient.IsAllOf);
         device.Launch(
             input.Rows,
             1,
@@ -75,6 +77,8 @@ internal static class Norm
                 statistics.View,
                 statistics.Stride,
                 weight.View,
+                chosen?.View ?? all,
+                chosen is null ? 0 : 1,
                 outputGradient.View,
                 outputGradient.Stride,
                 inputGradient.View,
@@ -86,13 +90,7 @@ internal static class Norm
         );
         if (weightGradient is not null)
         {
-            ChannelReduction.Accumulate(
-                device,
-                input.Rows,
-                new WeightTerm(input.View, input.Stride, statistics.View, statistics.Stride, outputGradient.View, outputGradient.Stride),
-                weightGradient,
-                1f
-            );
+            ChannelReduction.Accumulate(device, outputGradient, input, statistics, weightGradient);
         }
 
         if (biasGradient is not null)
@@ -179,6 +177,8 @@ internal static class Norm
         ArrayView<float> statistics,
         int statisticsStride,
         ArrayView<float> weight,
+        ArrayView<byte> selection,
+        int isSelected,
         ArrayView<float> outputGradient,
         int outputStride,
         ArrayView<float> inputGradient,
@@ -200,6 +200,11 @@ internal static class Norm
             float meanOfGz = 0f;
             for (int c = Group.IdxX; c < channels; c += Group.DimX)
             {
+                if (isSelected != 0 && selection[(Grid.IdxX * channels) + c] == 0)
+                {
+                    outputGradient[dy + c] = 0f; // AbsTopK's backward, taken on
+                }
+
                 float g = outputGradient[dy + c] * weight[c];
                 meanOfG += g;
                 meanOfGz += g * ((input[x + c] - mean) * reciprocal);
@@ -213,23 +218,6 @@ internal static class Norm
                 float z = (input[x + c] - mean) * reciprocal;
                 inputGradient[dx + c] += reciprocal * (g - meanOfG - (z * meanOfGz));
             }
-        }
-    }
-
-    internal readonly struct WeightTerm(
-        ArrayView<float> input,
-        int inputStride,
-        ArrayView<float> statistics,
-        int statisticsStride,
-        ArrayView<float> gradient,
-        int gradientStride
-    ) : IChannelTerm
-    {
-        public float Of(int row, int channel)
-        {
-            float z =
-                (input[(row * inputStride) + channel] - statistics[row * statisticsStride]) * statistics[(row * statisticsStride) + 1];
-            return gradient[(row * gradientStride) + channel] * z;
         }
     }
 }

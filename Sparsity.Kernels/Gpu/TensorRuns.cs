@@ -1,81 +1,97 @@
 using ILGPU;
-using Sparsity.Core.Engine;
 
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// Up to eight tensors that one launch goes over, one behind the other: each is cut into runs of <see cref="ScalarSums.EntriesOfGroup"/>
-/// entries, and a group takes a run. A table of views in device memory would do for any number, but OpenCL's buffers cannot stand in one.
+/// In a kernel: the tensors of one launch, each cut into runs of entries (or of lines, or of what else is counted). A group takes a run,
+/// and a table says which.
 /// </summary>
-internal readonly struct TensorRuns
+/// <param name="table">A row for each tensor and one more, then the tensor of each group.</param>
+/// <param name="tensors">How many there are.</param>
+internal readonly struct TensorRuns(ArrayView<int> table, int tensors)
 {
-    /// <summary>Tensors of one launch.</summary>
-    public const int Most = 8;
+    /// <summary>Places are counted in so many numbers: with 32 bits they reach further, and every tensor begins at 256 bytes.</summary>
+    public const int Unit = 64;
 
-    private readonly ArrayView<float> _view0;
-    private readonly ArrayView<float> _view1;
-    private readonly ArrayView<float> _view2;
-    private readonly ArrayView<float> _view3;
-    private readonly ArrayView<float> _view4;
-    private readonly ArrayView<float> _view5;
-    private readonly ArrayView<float> _view6;
-    private readonly ArrayView<float> _view7;
-    private readonly int _length0;
-    private readonly int _length1;
-    private readonly int _length2;
-    private readonly int _length3;
-    private readonly int _length4;
-    private readonly int _length5;
-    private readonly int _length6;
-    private readonly int _length7;
+    /// <summary>Tensors of one row that lie in arenas of their own.</summary>
+    public const int Places = 4;
 
-    /// <param name="tensors">At least one more than <paramref name="first"/>.</param>
-    /// <param name="first">The first of up to eight of them.</param>
-    public TensorRuns(IReadOnlyList<WeightTensor> tensors, int first)
+    // What a row holds: entries, entries of a run, the first group, then the places.
+    public const int Run = 1;
+    public const int First = 2;
+    public const int Place = 3;
+    public const int Fields = Place + Places;
+
+    /// <summary>The group's tensor, and its run of entries.</summary>
+    public int OfGroup(out int first, out int end)
     {
-        (_view0, _length0) = At(0);
-        (_view1, _length1) = At(1);
-        (_view2, _length2) = At(2);
-        (_view3, _length3) = At(3);
-        (_view4, _length4) = At(4);
-        (_view5, _length5) = At(5);
-        (_view6, _length6) = At(6);
-        (_view7, _length7) = At(7);
-
-        // No group comes to those that are not there, but every argument must be a view.
-        (ArrayView<float> View, int Length) At(int place) =>
-            first + place < tensors.Count
-                ? (((GpuWeights)tensors[first + place]).View, tensors[first + place].Length)
-                : (((GpuWeights)tensors[first]).View, 0);
+        int tensor = table[((tensors + 1) * Fields) + Grid.IdxX];
+        int entries = table[tensor * Fields];
+        int run = RunOf(tensor);
+        first = (Grid.IdxX - FirstGroupOf(tensor)) * run;
+        end = entries - first > run ? first + run : entries;
+        return tensor;
     }
 
-    /// <summary>In a kernel: the tensor that the group works on, and its run of entries.</summary>
-    public ArrayView<float> OfGroup(out int first, out int end)
+    public int RunOf(int tensor) => table[(tensor * Fields) + Run];
+
+    /// <summary>Its groups end where those of the next tensor begin.</summary>
+    public int FirstGroupOf(int tensor) => table[(tensor * Fields) + First];
+
+    /// <summary>Where the tensor begins in an arena.</summary>
+    /// <param name="which">0 to 3: of which the row's places speak.</param>
+    public long PlaceOf(int tensor, int which) => (long)table[(tensor * Fields) + Place + which] * Unit;
+}
+
+/// <summary>A tensor of a <see cref="TensorTable"/>.</summary>
+/// <param name="Entries">That are gone over.</param>
+/// <param name="Run">Entries of a run.</param>
+/// <param name="Places">Where it lies, in units: up to four, each in an arena of its own.</param>
+internal readonly record struct TensorRow(int Entries, int Run, params int[] Places)
+{
+    public int Groups => (int)(((long)Entries + Run - 1) / Run);
+}
+
+/// <summary>The table of <see cref="TensorRuns"/> in device memory.</summary>
+internal sealed class TensorTable : IDisposable
+{
+    private readonly GpuDevice _device;
+    private readonly DeviceMemory<int> _table;
+
+    /// <param name="device">Whose memory.</param>
+    /// <param name="name">What it is about, for the message when there is no room.</param>
+    /// <param name="rows">What it holds, and the most that it ever will.</param>
+    public TensorTable(GpuDevice device, string name, IReadOnlyList<TensorRow> rows)
     {
-        ArrayView<float> view = _view0;
-        int length = _length0;
-        int run = Grid.IdxX;
-        PassOn(_view1, _length1, ref view, ref length, ref run);
-        PassOn(_view2, _length2, ref view, ref length, ref run);
-        PassOn(_view3, _length3, ref view, ref length, ref run);
-        PassOn(_view4, _length4, ref view, ref length, ref run);
-        PassOn(_view5, _length5, ref view, ref length, ref run);
-        PassOn(_view6, _length6, ref view, ref length, ref run);
-        PassOn(_view7, _length7, ref view, ref length, ref run);
-        first = run * ScalarSums.EntriesOfGroup;
-        end = first + ScalarSums.EntriesOfGroup < length ? first + ScalarSums.EntriesOfGroup : length;
-        return view;
+        _device = device;
+        _table = device.Allocate<int>("the table of " + name, ((rows.Count + 1) * TensorRuns.Fields) + rows.Sum(row => row.Groups));
+        Write(rows);
     }
 
-    /// <summary>To the next tensor, if the run lies behind the end of this one.</summary>
-    private static void PassOn(ArrayView<float> next, int nextLength, ref ArrayView<float> view, ref int length, ref int run)
+    /// <summary>Groups of a launch.</summary>
+    public int Groups { get; private set; }
+
+    public TensorRuns Runs { get; private set; }
+
+    public void Write(IReadOnlyList<TensorRow> rows)
     {
-        int runs = (length + ScalarSums.EntriesOfGroup - 1) >> ScalarSums.EntriesOfGroupBits;
-        if (run >= runs)
+        var values = new List<int>();
+        Groups = 0;
+        foreach (TensorRow row in rows)
         {
-            view = next;
-            length = nextLength;
-            run -= runs;
+            values.AddRange([row.Entries, row.Run, Groups, .. row.Places, .. new int[TensorRuns.Places - row.Places.Length]]);
+            Groups += row.Groups;
         }
+
+        values.AddRange([0, 1, Groups, .. new int[TensorRuns.Places]]);
+        for (int i = 0; i < rows.Count; i++)
+        {
+            values.AddRange(Enumerable.Repeat(i, rows[i].Groups));
+        }
+
+        _device.Write(_table.View, values.ToArray().AsSpan());
+        Runs = new TensorRuns(_table.View, rows.Count);
     }
+
+    public void Dispose() => _table.Dispose();
 }

@@ -83,16 +83,18 @@ internal sealed record BenchmarkSize(string Name, int Channels, int Layers, int 
     {
         var parameters = new ModelParameters(engine, Model);
         parameters.Initialise(1);
-        var sparsity = new WeightSparsity(parameters, Training(phase), lastStep: 1);
-        foreach (
-            Parameter parameter in parameters.All.Where(parameter =>
+        using var sparsity = new WeightSparsity(parameters, Training(phase), lastStep: 1);
+        Parameter[] cut =
+        [
+            .. parameters.All.Where(parameter =>
                 parameter.Spec.Shape.Count == 2 && sparsity.Kept(parameter.Spec, 0) < parameter.Spec.Length
-            )
-        )
-        {
-            engine.KeepLargest(parameter.Value, sparsity.Kept(parameter.Spec, 0), parameter.Spec.AliveAxis, MinimumAlive);
-        }
-
+            ),
+        ];
+        using WeightList weights = engine.ListWeights("weights", [.. cut.Select(parameter => parameter.Value)]);
+        engine.KeepLargest(
+            weights,
+            [.. cut.Select(parameter => new WeightBudget(sparsity.Kept(parameter.Spec, 0), parameter.Spec.AliveAxis, MinimumAlive))]
+        );
         return parameters;
     }
 }

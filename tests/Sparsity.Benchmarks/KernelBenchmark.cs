@@ -108,14 +108,14 @@ internal sealed class KernelBenchmark : IDisposable
             $"linear weight gradient [{_tokens}, {inner}] to {outer}, 25 % of output gradients",
             0.25 * operations,
             bytes + (8.0 * weight.Length),
-            () => _engine.LinearBackwardWeight(input, outputGradient, weightGradient, null)
+            () => _engine.LinearBackwardWeight(input, outputGradient, weightGradient)
         );
         ActivationTensor dense = Activations(inner, 1);
         Measure(
             $"linear weight gradient [{_tokens}, {inner}] to {outer}, dense",
             operations,
             bytes + (8.0 * weight.Length),
-            () => _engine.LinearBackwardWeight(dense, output, weightGradient, null)
+            () => _engine.LinearBackwardWeight(dense, output, weightGradient)
         );
     }
 
@@ -260,26 +260,32 @@ internal sealed class KernelBenchmark : IDisposable
     private void Optimizer()
     {
         int rows = 4 * _size.Channels;
-        WeightTensor weight = Weights(rows, _size.Channels, 1);
-        WeightTensor gradient = Weights(rows, _size.Channels, 1);
-        WeightTensor first = Weights(rows, _size.Channels, 1);
-        WeightTensor second = Weights(rows, _size.Channels, 0);
+        WeightList weights = List(rows, 1);
+        WeightList gradients = List(rows, 1);
+        WeightList first = List(rows, 1);
+        WeightList second = List(rows, 0);
         using ScalarTensor rms = _engine.AllocateScalars("RMS", 1);
-        int keep = (int)(_size.Density * weight.Length);
+        int length = rows * _size.Channels;
+        int keep = Math.Max((int)(_size.Density * length), rows * _size.MinimumAlive);
+        WeightBudget[] budgets = [new(keep, 1, _size.MinimumAlive)];
         string name = $"[{rows}, {_size.Channels}]";
-        double bytes = 4.0 * weight.Length;
-        Measure("gradient RMS " + name, 0, bytes, () => _engine.RootMeanSquare([gradient], rms, 0));
-        Measure("Adam step " + name, 0, 8 * bytes, () => _engine.AdamStep(weight, gradient, first, second, 1, 1e-3f, 0.9f, 0.95f, 0.1f, 1));
+        double bytes = 4.0 * length;
+        Measure("gradient RMS " + name, 0, bytes, () => _engine.RootMeanSquare(gradients, rms, 0));
+        Measure("Adam step " + name, 0, 8 * bytes, AdamStep);
         Measure(
             $"Adam step, then top-k {keep}, {_size.MinimumAlive} alive in each row {name}",
             0,
             10 * bytes,
             () =>
             {
-                _engine.AdamStep(weight, gradient, first, second, 1, 1e-3f, 0.9f, 0.95f, 0.1f, 1);
-                _engine.KeepLargest(weight, Math.Max(keep, rows * _size.MinimumAlive), 1, _size.MinimumAlive);
+                AdamStep();
+                _engine.KeepLargest(weights, budgets);
             }
         );
+
+        void AdamStep() => _engine.AdamStep(weights, gradients, first, second, 1, 1e-3f, 0.9f, 0.95f, 0.1f, 1);
+
+        WeightList List(int outputs, double density) => Own(_engine.ListWeights("weights", [Weights(outputs, _size.Channels, density)]));
     }
 
     private void Measure(string kernel, double operations, double bytes, Action work)

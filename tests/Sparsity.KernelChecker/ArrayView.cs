@@ -155,8 +155,8 @@ namespace ILGPU
             }
         }
 
-        public ArrayView<T> SubView(int index, int length) =>
-            new(_buffer, _byteOffset + ((long)index * sizeof(T)), length, _byteOffset + (Length * sizeof(T)));
+        public ArrayView<T> SubView(long index, long length) =>
+            new(_buffer, _byteOffset + (index * sizeof(T)), length, _byteOffset + (Length * sizeof(T)));
 
         public ArrayView<TOther> Cast<TOther>()
             where TOther : unmanaged

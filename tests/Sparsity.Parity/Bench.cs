@@ -125,7 +125,8 @@ internal sealed class Bench : IDisposable
     public double RootMeanSquare(params WeightTensor[] tensors)
     {
         ScalarTensor result = Scalars(1);
-        Engine.RootMeanSquare(tensors, result, 0);
+        using WeightList list = Engine.ListWeights("tensors", tensors);
+        Engine.RootMeanSquare(list, result, 0);
         return Read(result)[0];
     }
 

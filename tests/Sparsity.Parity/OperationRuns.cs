@@ -232,6 +232,8 @@ internal sealed class OperationRuns
                 bench.Engine.KeepLargest(rowsAlive, Rows * Columns / 10, 1, 4);
                 return [new("columns alive", bench.Read(columnsAlive)), new("rows alive", bench.Read(rowsAlive))];
             },
+            ["optimiser, many tensors at once"] = ManyTensors,
+            ["operations that follow each other"] = Consecutive,
         };
     }
 
@@ -380,6 +382,168 @@ internal sealed class OperationRuns
             new("value gradient", bench.Read(gradients[2])),
             new("sink gradient", bench.Read(sinkGradient)),
         ];
+    }
+
+    /// <summary>Matrices and vectors that lie together, and one that does not.</summary>
+    private ComputedTensor[] ManyTensors(Bench bench, RandomArrays random)
+    {
+        IComputeEngine engine = bench.Engine;
+        (string Name, int Rows, int Columns)[] shapes =
+        [
+            ("rows", Rows, Columns),
+            ("vector", 1, 7),
+            ("left alone", 1, 9),
+            ("columns", Columns, Rows),
+            ("no minimum", Rows, 3),
+        ];
+        WeightTensor[][] kinds = [.. Enumerable.Range(0, 4).Select(_ => Allocate())];
+        for (int kind = 0; kind < kinds.Length; kind++)
+        {
+            foreach (WeightTensor tensor in kinds[kind])
+            {
+                double[] values = random.Vector(tensor.Length);
+                engine.Write(tensor, [.. values.Select(value => (float)(kind == 3 ? value * value : value))]);
+            }
+        }
+
+        WeightList[] lists = [.. kinds.Select(tensors => engine.ListWeights("tensors", tensors))];
+        ScalarTensor rms = bench.Scalars(2);
+        engine.RootMeanSquare(lists[1], rms, 0);
+        engine.AdamStep(lists[0], lists[1], lists[2], lists[3], 0.7f, 0.5f, 0.9f, 0.95f, 0.1f, 3);
+        engine.RootMeanSquare(lists[0], rms, 1);
+        engine.Scale(lists[2], 0.5f);
+        engine.MoveInto(lists[2], lists[3]);
+        float[] updated = Read(kinds[0]);
+
+        // On numbers of its own, and again with other budgets: what is read next would otherwise depend on Adam's rounding.
+        foreach (WeightTensor tensor in kinds[0])
+        {
+            engine.Write(tensor, [.. random.Vector(tensor.Length).Select(value => (float)value)]);
+        }
+
+        engine.KeepLargest(lists[0], Budgets(2));
+        float[] kept = Read(kinds[0]);
+        engine.KeepLargest(lists[0], Budgets(3));
+        ComputedTensor[] results =
+        [
+            new("weights after Adam", updated),
+            new("gradients", Read(kinds[1])),
+            new("first moments, moved", Read(kinds[2])),
+            new("second moments, and what was moved there", Read(kinds[3])),
+            new("root mean squares", InTwoFloats(bench.Read(rms))),
+            new("weights kept", kept),
+            new("weights kept of those", Read(kinds[0])),
+        ];
+        foreach (IDisposable owned in lists.Concat<IDisposable>(kinds.SelectMany(tensors => tensors)))
+        {
+            owned.Dispose();
+        }
+
+        return results;
+
+        WeightTensor[] Allocate() => [.. engine.AllocateWeights(shapes), engine.AllocateWeights("by itself", 5, 6)];
+
+        WeightBudget[] Budgets(int part) =>
+            [
+                new(Math.Max(4 * Rows, Rows * Columns / (5 * part)), 1, 4),
+                new(6 / part),
+                new(9),
+                new(Math.Max(5 * Rows, Rows * Columns / (6 * part)), 0, 5),
+                new(3 * Rows / part),
+                new(30 / part, 1, 1),
+            ];
+
+        float[] Read(WeightTensor[] tensors) => [.. tensors.SelectMany(bench.Read)];
+    }
+
+    /// <summary>
+    /// In the order of a training step, in which a device may do several of them in one launch: query, key and value; AbsTopK with what
+    /// comes before or after it; sums over tokens. And some that look like these, but must stay apart.
+    /// </summary>
+    private ComputedTensor[] Consecutive(Bench bench, RandomArrays random)
+    {
+        IComputeEngine engine = bench.Engine;
+        int kept = _channels / 4;
+        var results = new List<ComputedTensor>();
+        ActivationTensor whole = bench.Input(random.Activations(_sequences, _tokens, 3 * _channels));
+        ActivationTensor wholeGradient = bench.Gradient(random.Activations(_sequences, _tokens, 3 * _channels));
+        int[] starts = [0, _channels, 2 * _channels, _channels / 2];
+        SelectionTensor[] selections = [.. starts.Select(_ => bench.Selection(Output(bench)))];
+        ActivationTensor[] slices = [.. starts.Select(start => whole.Slice(start, _channels))];
+        ActivationTensor[] gradients = [.. starts.Select(start => wholeGradient.Slice(start, _channels))];
+        for (int i = 0; i < 3; i++)
+        {
+            engine.AbsTopKForward(slices[i], kept, selections[i]);
+        }
+
+        // Of two that overlap, the second sees what the first has done.
+        engine.AbsTopKForward(slices[2], kept, selections[2]);
+        engine.AbsTopKForward(slices[3], kept - 1, selections[3]);
+        engine.AbsTopKForward(slices[0], kept - 1, selections[0]);
+        for (int i = 2; i >= 0; i--)
+        {
+            engine.AbsTopKBackward(selections[i], gradients[i]);
+        }
+
+        engine.AbsTopKBackward(selections[3], gradients[3]);
+        Add("three at once", whole, wholeGradient);
+
+        (ActivationTensor residual, ActivationTensor delta, ActivationTensor sum) = (
+            Input(bench, random),
+            Input(bench, random),
+            Output(bench)
+        );
+        engine.AbsTopKForward(delta, kept, selections[0]);
+        engine.Add(residual, delta, sum);
+        Add("AbsTopK, then Add", delta, sum);
+        ActivationTensor ranked = Input(bench, random);
+        engine.AbsTopKForward(ranked, kept, selections[1]);
+        engine.Add(residual, ranked, ranked);
+        Add("AbsTopK, then Add in place", ranked);
+
+        (ActivationTensor before, ActivationTensor after) = (Input(bench, random), Output(bench));
+        engine.ActivationForward(ActivationKind.Relu, before, after);
+        engine.AbsTopKForward(after, kept, selections[1]);
+        SavedForBackward saved = bench.Kept(before);
+        engine.SaveForActivationBackward(ActivationKind.Relu, before, selections[1], saved);
+        Add("ReLU, then AbsTopK", after);
+
+        (ActivationTensor source, ActivationTensor copy, ActivationTensor neurons) = (
+            Gradient(bench, random),
+            Gradient(bench, random),
+            Gradient(bench, random)
+        );
+        engine.Copy(source, copy);
+        engine.AbsTopKBackward(selections[0], copy);
+        engine.AbsTopKBackward(selections[1], neurons);
+        engine.ActivationBackward(ActivationKind.Relu, saved, neurons);
+        Add("backward of both", source, copy, neurons);
+
+        WeightTensor weight = bench.Weights(random.Vector(_channels));
+        WeightTensor weightGradient = bench.Weights(random.Vector(_channels));
+        WeightTensor[] biases = [bench.Weights(random.Vector(_channels)), bench.Weights(random.Vector(3 * _channels))];
+        ActivationTensor statistics = bench.Output(_sequences, _tokens, 2);
+        ActivationTensor inputGradient = Gradient(bench, random);
+        engine.NormForward(NormKind.RmsNorm, residual, weight, null, sum, statistics);
+        engine.AbsTopKBackward(selections[3], neurons);
+        engine.NormBackward(
+            NormKind.RmsNorm,
+            residual,
+            statistics,
+            weight,
+            neurons.Slice(0, _channels),
+            inputGradient,
+            weightGradient,
+            null
+        );
+        engine.LinearBackwardBias(copy, biases[0]);
+        engine.LinearBackwardBias(wholeGradient, biases[1]);
+        engine.LinearBackwardBias(copy, biases[0]);
+        Add("norm, then biases", inputGradient, neurons);
+        results.Add(new("norm weight and biases", [.. bench.Read(weightGradient), .. bench.Read(biases[0]), .. bench.Read(biases[1])]));
+        return [.. results];
+
+        void Add(string name, params ActivationTensor[] tensors) => results.Add(new(name, [.. tensors.SelectMany(bench.Read)]));
     }
 
     /// <summary>To more digits than one float has: each value, and what rounding it to a float leaves.</summary>

@@ -131,7 +131,7 @@ public sealed class LeastSquaresTests : IDisposable
 
         double Slope(Parameter parameter)
         {
-            _engine.RootMeanSquare([parameter.Gradient!], slope, 0);
+            _engine.RootMeanSquare(parameter.Gradient!, slope, 0);
             _engine.Fetch(slope);
             return slope[0];
         }

@@ -49,7 +49,8 @@ public partial class SparsityFloorTests
             }.Resolved(model);
             using var engine = new CpuEngine(1);
             using var parameters = new ModelParameters(engine, model, _ => true);
-            new WeightSparsity(parameters, training, 100).RequirePossible(100);
+            using var sparsity = new WeightSparsity(parameters, training, 100);
+            sparsity.RequirePossible(100);
         }
     }
 

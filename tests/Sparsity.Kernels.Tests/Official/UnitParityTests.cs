@@ -152,7 +152,7 @@ public class UnitParityTests
                 PositionEmbeddings = PositionEmbeddings.Learned,
             }.Resolved(model);
             using var parameters = new ModelParameters(engine, model, _ => true);
-            var sparsity = new WeightSparsity(parameters, training, lastStep: 100);
+            using var sparsity = new WeightSparsity(parameters, training, lastStep: 100);
             foreach (Parameter parameter in parameters.Trained)
             {
                 engine.Write(parameter.Value, fixture.Floats(prefix + "before/" + parameter.Spec.Name));

@@ -28,9 +28,9 @@ public sealed class DeviceCheckTests : IDisposable
     }
 
     [Theory]
-    [InlineData("AdamW.StepKernel", "AdamStep, Scale [odd]")]
+    [InlineData("AdamW.StepKernel", "AdamStep, Scale [odd]", "optimiser, many tensors at once [odd]")]
     [InlineData("Gate.BackwardKernel", "Gate [odd]")]
-    [InlineData("AbsTopK.BackwardKernel", "AbsTopK [odd]", "Activation [odd]")]
+    [InlineData("AbsTopK.BackwardKernel", "AbsTopK [odd]", "Activation [odd]", "operations that follow each other [odd]")]
     [InlineData("NormalisedError.BackwardKernel", "KullbackLeibler, NormalisedError, Sum [odd]")]
     public void AWrongKernelFailsAndIsNamed(string kernel, params string[] operations)
     {
