@@ -19,9 +19,7 @@ internal static class DenseProduct
     /// <param name="columns">Of the product.</param>
     /// <param name="mostSplits">The parts that its sums can be cut into.</param>
     public static int Groups(GpuDevice device, int rows, int columns, int mostSplits) =>
-        device.TensorPrecision is null
-            ? TilesAlong(rows) * TilesAlong(columns)
-            : TensorProduct.Groups(rows, columns, mostSplits);
+        device.TensorPrecision is null ? TilesAlong(rows) * TilesAlong(columns) : TensorProduct.Groups(rows, columns, mostSplits);
 
     /// <summary>So many groups keep every multiprocessor busy.</summary>
     public static int WantedGroups(GpuDevice device) => device.TensorPrecision is null ? 512 : 256;

@@ -28,7 +28,10 @@ internal static class GpuPrecisionName
 
     /// <returns>Null for a text that is no name.</returns>
     public static GpuPrecision? Find(string name) =>
-        Enum.GetValues<GpuPrecision>().Where(precision => Of(precision) == name).Select(precision => (GpuPrecision?)precision).FirstOrDefault();
+        Enum.GetValues<GpuPrecision>()
+            .Where(precision => Of(precision) == name)
+            .Select(precision => (GpuPrecision?)precision)
+            .FirstOrDefault();
 }
 
 /// <summary>How a float32 factor is given to tensor cores.</summary>

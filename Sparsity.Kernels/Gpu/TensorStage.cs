@@ -142,9 +142,7 @@ internal static class TensorStage<TPrecision, TTile, TUnit>
     private static int LineOf(bool isInner)
     {
         int pair = Group.IdxX >> 2;
-        return isInner
-            ? (pair >> 4 << 5) + ((pair & 7) * 4) + ((pair >> 3 & 1) * 2)
-            : (Group.IdxX & ((1 << (TTile.LineBits - 2)) - 1)) * 4;
+        return isInner ? (pair >> 4 << 5) + ((pair & 7) * 4) + ((pair >> 3 & 1) * 2) : (Group.IdxX & ((1 << (TTile.LineBits - 2)) - 1)) * 4;
     }
 
     /// <summary>The first of the inner indices of a step that this thread fetches.</summary>
