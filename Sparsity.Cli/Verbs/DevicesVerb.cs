@@ -102,7 +102,7 @@ internal sealed class DevicesVerb : EngineVerb
                     string name = $"products on tensor cores, {GpuPrecisionName.Of(precision)}";
                     return new CheckItem(
                         name,
-                        () => new ParityResult(name, gpu.TensorCoreDifference(precision), TensorProduct.Tolerance(precision))
+                        () => new ParityResult(name, gpu.TensorCoreDifference(precision), TensorProductCheck.Tolerance(precision))
                     );
                 })
             : [];

@@ -156,7 +156,7 @@ public static class GpuDevices
     {
         try
         {
-            return TensorProduct.Difference<TensorCores>(device, precision) <= TensorProduct.Tolerance(precision)
+            return TensorProductCheck.Difference<TensorCores>(device, precision) <= TensorProductCheck.Tolerance(precision)
                 ? null
                 : "products on them differ from those without.";
         }

@@ -49,8 +49,8 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     /// <summary>Whether dense products are on tensor cores.</summary>
     internal bool UsesTensorCores => _device.TensorPrecision is not null;
 
-    /// <inheritdoc cref="TensorProduct.Difference{TUnit}"/>
-    internal double TensorCoreDifference(GpuPrecision precision) => TensorProduct.Difference<TensorCores>(_device, precision);
+    /// <inheritdoc cref="TensorProductCheck.Difference{TUnit}"/>
+    internal double TensorCoreDifference(GpuPrecision precision) => TensorProductCheck.Difference<TensorCores>(_device, precision);
 
     /// <summary>For benchmarks of the device itself.</summary>
     internal Accelerator Accelerator => _device.Accelerator;

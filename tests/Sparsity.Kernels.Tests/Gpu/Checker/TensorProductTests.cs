@@ -86,7 +86,7 @@ public sealed class TensorProductTests : IDisposable
 
     private void RequireWithin<TUnit>(GpuPrecision precision, double low, double high)
         where TUnit : struct, IMatrixUnit =>
-        Assert.InRange(TensorProduct.Difference<TUnit>(_device, precision) / TensorProduct.Tolerance(precision), low, high);
+        Assert.InRange(TensorProductCheck.Difference<TUnit>(_device, precision) / TensorProductCheck.Tolerance(precision), low, high);
 
     [Theory]
     [InlineData(float.NaN)]
