@@ -82,7 +82,8 @@ internal abstract class EngineVerb : Verb
     [Option(
         "precision",
         Default = "float32",
-        HelpText = "float32, or tf32: dense products on NVIDIA's tensor cores with factors of 11 significant bits (docs/kernels.md)."
+        HelpText = "Of dense products: float32; or tf32 or bf16, on NVIDIA's tensor cores with factors of 11 or 8 significant bits "
+            + "(docs/kernels.md)."
     )]
     public string Precision { get; set; } = "float32";
 
@@ -101,12 +102,9 @@ internal abstract class EngineVerb : Verb
     /// <param name="place">Of several processes on this machine, which one, from 0.</param>
     internal IComputeEngine CreateEngine(int threads, int place = 0)
     {
-        GpuPrecision precision = Precision switch
-        {
-            "float32" => GpuPrecision.Float32,
-            "tf32" => GpuPrecision.TensorFloat32,
-            _ => throw new BadInputException($"--precision is '{Precision}', but must be float32 or tf32."),
-        };
+        GpuPrecision precision =
+            GpuPrecisionName.Find(Precision)
+            ?? throw new BadInputException($"--precision is '{Precision}', but must be float32, tf32 or bf16.");
         IComputeEngine engine = EngineFactory.Create(Device, threads, place, precision);
         if (engine is GpuEngine { Warning: { } warning })
         {

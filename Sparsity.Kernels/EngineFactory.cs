@@ -63,7 +63,7 @@ public static class EngineFactory
     private static CpuEngine CreateCpu(int threads, GpuPrecision precision) =>
         precision == GpuPrecision.Float32
             ? new CpuEngine(threads)
-            : throw new BadInputException("the CPU engine computes in float32 only; tf32 needs an NVIDIA GPU.");
+            : throw new BadInputException("the CPU engine computes in float32 only; tf32 and bf16 need an NVIDIA GPU.");
 
     private static int CountOf(string kind) =>
         GpuDevices.Find(out _).Count(device => device.Id.StartsWith(kind + ":", StringComparison.Ordinal));

@@ -44,7 +44,7 @@ internal sealed class DevicesVerb : EngineVerb
 
         if (Given.Contains("precision"))
         {
-            // The check's tolerances are those of float32; each start compares tf32 with it.
+            // The check's tolerances are those of float32. Products in tf32 and bf16 are items of their own.
             TakesOnly("devices", "device", "threads", "check", "shapes", "json", "emit");
         }
 
@@ -90,8 +90,22 @@ internal sealed class DevicesVerb : EngineVerb
         using var reference = new CpuEngine(Threads);
         var report = new DeviceCheckReport(device.Description, reference.Description, Json);
         Terminal.Line($"checking {device.Description} against {reference.Description}");
-        return report.Run(new DeviceCheck(device, reference).All(sizeS, sizeL), stop);
+        return report.Run([.. new DeviceCheck(device, reference).All(sizeS, sizeL), .. TensorCoreItems(device)], stop);
     }
+
+    /// <summary>Products of each precision on tensor cores, where the device has them.</summary>
+    private static IEnumerable<CheckItem> TensorCoreItems(IComputeEngine device) =>
+        device is GpuEngine { UsesTensorCores: true } gpu
+            ? Enum.GetValues<GpuPrecision>()
+                .Select(precision =>
+                {
+                    string name = $"products on tensor cores, {GpuPrecisionName.Of(precision)}";
+                    return new CheckItem(
+                        name,
+                        () => new ParityResult(name, gpu.TensorCoreDifference(precision), TensorProductCheck.Tolerance(precision))
+                    );
+                })
+            : [];
 
     private int Show()
     {

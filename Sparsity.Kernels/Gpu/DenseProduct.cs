@@ -14,8 +14,12 @@ internal static class DenseProduct
     private const int Pitch = Tile + 4;
 
     /// <summary>Groups of one product.</summary>
-    public static int Groups(GpuDevice device, int rows, int columns) =>
-        TilesAlong(rows, TileOf(device)) * TilesAlong(columns, TileOf(device));
+    /// <param name="device">Where.</param>
+    /// <param name="rows">Of the product.</param>
+    /// <param name="columns">Of the product.</param>
+    /// <param name="mostSplits">The parts that its sums can be cut into.</param>
+    public static int Groups(GpuDevice device, int rows, int columns, int mostSplits) =>
+        device.TensorPrecision is null ? TilesAlong(rows) * TilesAlong(columns) : TensorProduct.Groups(rows, columns, mostSplits);
 
     /// <summary>So many groups keep every multiprocessor busy.</summary>
     public static int WantedGroups(GpuDevice device) => device.TensorPrecision is null ? 512 : 256;
@@ -68,18 +72,16 @@ internal static class DenseProduct
         where TForm : struct, IProductForm
         where TLoad : struct, IFourLoad
     {
-        int rowTiles = TilesAlong(target.Rows, Tile);
+        int rowTiles = TilesAlong(target.Rows);
         device.Launch(
             rowTiles * splits,
-            TilesAlong(target.Columns, Tile),
+            TilesAlong(target.Columns),
             Threads,
             new Kernel<TForm, TLoad>(left, right, target, inner, innerOfSplit, rowTiles)
         );
     }
 
-    private static int TileOf(GpuDevice device) => device.TensorPrecision is null ? Tile : TensorProduct.Tile;
-
-    private static int TilesAlong(int length, int tile) => (length + tile - 1) / tile;
+    private static int TilesAlong(int length) => (length + Tile - 1) / Tile;
 
     /// <summary>
     /// A group of 64 threads makes a tile of 64 by 64; each thread holds four tiles of 4 by 4 in registers. Steps of 16 inner indices go

@@ -19,7 +19,7 @@ public static class GpuDevices
     /// </summary>
     public const string OpenClOptIn = "SPARSITY_OPENCL_ANY";
 
-    /// <summary>The first compute capability whose tensor cores multiply tf32.</summary>
+    /// <summary>The first compute capability whose tensor cores multiply tf32 and bfloat16.</summary>
     private const int FirstMajorWithTensorCores = 8;
 
     /// <summary>The library that drives GPUs, with its version.</summary>
@@ -156,7 +156,9 @@ public static class GpuDevices
     {
         try
         {
-            return TensorProduct.Agrees<TensorCores>(device, precision) ? null : "products on them differ from those without.";
+            return TensorProductCheck.Difference<TensorCores>(device, precision) <= TensorProductCheck.Tolerance(precision)
+                ? null
+                : "products on them differ from those without.";
         }
         catch (BadInputException exception)
         {
@@ -248,13 +250,12 @@ public static class GpuDevices
         if (precision != GpuPrecision.Float32 && gpu.TensorPrecision is null)
         {
             throw new BadInputException(
-                warning ?? $"{info.Id}: {info.Name} computes in float32 only; tf32 needs an NVIDIA GPU of compute capability 8.0 or later."
+                warning
+                    ?? $"{info.Id}: {info.Name} computes in float32 only; tf32 and bf16 need an NVIDIA GPU of compute capability 8.0 or later."
             );
         }
 
-        return new GpuEngine(gpu, kind, precision == GpuPrecision.Float32 ? description : description + ", tf32 products")
-        {
-            Warning = warning,
-        };
+        string products = precision == GpuPrecision.Float32 ? "" : $", {GpuPrecisionName.Of(precision)} products";
+        return new GpuEngine(gpu, kind, description + products) { Warning = warning };
     }
 }

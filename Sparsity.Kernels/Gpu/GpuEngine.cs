@@ -46,6 +46,12 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
     public static GpuEngine CreateUsualCounter() =>
         new(new GpuDevice(null, null, long.MaxValue, UsualWarpSize, rowThreads: 0) { HasLimits = false }, "gpu", "any GPU, counted only");
 
+    /// <summary>Whether dense products are on tensor cores.</summary>
+    internal bool UsesTensorCores => _device.TensorPrecision is not null;
+
+    /// <inheritdoc cref="TensorProductCheck.Difference{TUnit}"/>
+    internal double TensorCoreDifference(GpuPrecision precision) => TensorProductCheck.Difference<TensorCores>(_device, precision);
+
     /// <summary>For benchmarks of the device itself.</summary>
     internal Accelerator Accelerator => _device.Accelerator;
 

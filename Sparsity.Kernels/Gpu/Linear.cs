@@ -18,14 +18,22 @@ internal static class Linear
     public static void Forward(GpuDevice device, GpuActivations input, GpuWeights weight, GpuWeights? bias, GpuActivations output)
     {
         ArrayView<float> biases = bias?.View ?? weight.View;
-        int hasBias = bias is null ? 0 : 1;
         if (weight.Sparse.IsUseful)
         {
-            SparseProduct.Run(device, weight.Sparse.ByRows, input, output, biases, hasBias);
+            SparseProduct.Run(device, weight.Sparse.ByRows, input, output, biases, bias is null ? 0 : 1);
         }
         else
         {
-            var target = new ProductTarget(output.View, biases, output.Stride, output.Rows, weight.Rows, 0, hasBias, 0);
+            var target = new ProductTarget(
+                output.View,
+                biases,
+                output.Stride,
+                output.Rows,
+                weight.Rows,
+                0,
+                bias is null ? ProductTarget.Nothing : ProductTarget.Bias,
+                output.IsAligned ? 1 : 0
+            );
             DenseProduct.Run<ForwardForm>(
                 device,
                 Operand.Tokens(input),
@@ -55,8 +63,8 @@ internal static class Linear
                 inputGradient.Rows,
                 weight.Columns,
                 0,
-                0,
-                0
+                ProductTarget.Nothing,
+                inputGradient.IsAligned ? 1 : 0
             );
             DenseProduct.Run<InputGradientForm>(
                 device,
@@ -77,14 +85,24 @@ internal static class Linear
         int rows = weightGradient.Rows;
         int columns = weightGradient.Columns;
         bool isMasked = device.SkipsZeros && outputGradient.IsMostlyZero && columns >= MaskedProduct.LeastColumns;
-        int groups = isMasked ? MaskedProduct.Groups(rows, columns) : DenseProduct.Groups(device, rows, columns);
         int tokens = input.Rows;
-        int splits = Math.Clamp(Math.Min(DenseProduct.WantedGroups(device) / groups, tokens / MinimumSplitTokens), 1, tokens);
+        int mostSplits = Math.Max(1, tokens / MinimumSplitTokens);
+        int groups = isMasked ? MaskedProduct.Groups(rows, columns) : DenseProduct.Groups(device, rows, columns, mostSplits);
+        int splits = Math.Clamp(DenseProduct.WantedGroups(device) / groups, 1, mostSplits);
         int tokensOfSplit = RoundUp((tokens + splits - 1) / splits, TokensOfStep);
         splits = (tokens + tokensOfSplit - 1) / tokensOfSplit;
         ArrayView<float> sums =
             splits == 1 ? weightGradient.View : device.Workspace<float>("weight gradient", splits * weightGradient.Length);
-        var target = new ProductTarget(sums, sums, columns, rows, columns, weightGradient.Length, 0, splits == 1 ? 1 : 0);
+        var target = new ProductTarget(
+            sums,
+            sums,
+            columns,
+            rows,
+            columns,
+            weightGradient.Length,
+            splits == 1 ? ProductTarget.Product : ProductTarget.Nothing,
+            weightGradient.IsAligned ? 1 : 0
+        );
         if (isMasked)
         {
             MaskedProduct.Run(device, input, outputGradient, target, tokensOfSplit, splits);

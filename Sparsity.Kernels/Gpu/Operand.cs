@@ -13,6 +13,9 @@ internal readonly struct Operand(ArrayView<float> view, int lineStride, int inne
     public readonly int LineStride = lineStride;
     public readonly int InnerStride = innerStride;
 
+    /// <summary>The numbers, four by four.</summary>
+    public ArrayView<Float4> Fours => view.Cast<Float4>();
+
     /// <summary>Weights [lines, inner].</summary>
     public static Operand Rows(GpuWeights weights) => new(weights.View, weights.Columns, 1);
 

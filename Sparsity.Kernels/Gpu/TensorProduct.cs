@@ -3,24 +3,21 @@ using ILGPU;
 namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
-/// The dense product on tensor cores. A group of eight warps makes a tile of 128 by 128, each warp 64 by 32 of it. Steps of 16 inner
-/// indices go through shared memory, two steps' room of it: while one is multiplied the next is fetched into registers, and then stored to
-/// the other half, so that a step needs one barrier.
+/// The dense product on tensor cores. A group of threads makes a square tile of it, each warp 64 by 32 or 32 by 32 sums. Steps of 16 words
+/// go through shared memory, two steps' room of it: while one is multiplied the next is fetched into registers, and then stored to the
+/// other half, so that a step needs one barrier (<see cref="TensorStage{TPrecision,TTile,TUnit}"/>).
 /// </summary>
 internal static class TensorProduct
 {
-    public const int Tile = 128;
-    private const int Threads = 256;
-    private const int Step = 16;
+    /// <summary>Groups that keep most of the multiprocessors of an A100 (108) or H100 (132) busy.</summary>
+    private const int EnoughGroups = 96;
 
-    // Where the inner index runs through neighbouring numbers, a line of a step is stored as it is: 20 floats from line to line put the
-    // numbers that a warp reads at once (8 lines, 4 inner indices) into 32 different banks. Else 136 floats from one inner index to the
-    // next do.
-    private const int LinePitch = Step + 4;
-    private const int InnerPitch = Tile + 8;
-
-    /// <summary>Room of one step: the larger of 128 * LinePitch and 16 * InnerPitch.</summary>
-    private const int StepLength = Tile * LinePitch;
+    /// <summary>Groups of one product, of the tiles that it is made in.</summary>
+    /// <param name="rows">Of the product.</param>
+    /// <param name="columns">Of the product.</param>
+    /// <param name="mostSplits">The parts that its sums can be cut into.</param>
+    public static int Groups(int rows, int columns, int mostSplits) =>
+        IsLarge(rows, columns, mostSplits) ? Groups<LargeTile>(rows, columns) : Groups<SmallTile>(rows, columns);
 
     /// <summary>As <see cref="DenseProduct.Run{TForm}"/>, of aligned factors.</summary>
     public static void Run<TForm, TUnit>(
@@ -36,71 +33,78 @@ internal static class TensorProduct
         where TForm : struct, IProductForm
         where TUnit : struct, IMatrixUnit
     {
-        int rowTiles = (target.Rows + Tile - 1) / Tile;
-        int gridX = rowTiles * splits;
-        int gridY = (target.Columns + Tile - 1) / Tile;
-        if (precision == GpuPrecision.Float32)
+        if (IsLarge(target.Rows, target.Columns, splits))
         {
-            var kernel = new Kernel<TForm, Float32Split, TUnit>(left, right, target, inner, innerOfSplit, rowTiles);
-            device.Launch(gridX, gridY, Threads, kernel);
+            Run<TForm, LargeTile, TUnit>(device, precision, left, right, target, inner, innerOfSplit, splits);
         }
         else
         {
-            var kernel = new Kernel<TForm, TensorFloat32, TUnit>(left, right, target, inner, innerOfSplit, rowTiles);
-            device.Launch(gridX, gridY, Threads, kernel);
+            Run<TForm, SmallTile, TUnit>(device, precision, left, right, target, inner, innerOfSplit, splits);
         }
     }
 
-    /// <summary>Whether small products of all forms agree, as far as the precision goes, with the kernel without tensor cores.</summary>
-    public static bool Agrees<TUnit>(GpuDevice device, GpuPrecision precision)
-        where TUnit : struct, IMatrixUnit =>
-        Agrees<ForwardForm, TUnit>(device, precision)
-        && Agrees<InputGradientForm, TUnit>(device, precision)
-        && Agrees<WeightGradientForm, TUnit>(device, precision);
+    private static bool IsLarge(int rows, int columns, int splits) => Groups<LargeTile>(rows, columns) * splits >= EnoughGroups;
 
-    private static bool Agrees<TForm, TUnit>(GpuDevice device, GpuPrecision precision)
+    private static int Groups<TTile>(int rows, int columns)
+        where TTile : struct, ITensorTile => Tiles<TTile>(rows) * Tiles<TTile>(columns);
+
+    private static int Tiles<TTile>(int lines)
+        where TTile : struct, ITensorTile => (lines + (1 << TTile.LineBits) - 1) >> TTile.LineBits;
+
+    /// <summary>As <see cref="DenseProduct.Run{TForm}"/>, of aligned factors, in tiles of one size.</summary>
+    public static void Run<TForm, TTile, TUnit>(
+        GpuDevice device,
+        GpuPrecision precision,
+        Operand left,
+        Operand right,
+        ProductTarget target,
+        int inner,
+        int innerOfSplit,
+        int splits
+    )
         where TForm : struct, IProductForm
+        where TTile : struct, ITensorTile
         where TUnit : struct, IMatrixUnit
     {
-        const int Rows = 40;
-        const int Columns = 24;
-        const int Inner = 36;
-        const double Float32Tolerance = 1e-5;
-        const double TensorFloat32Tolerance = 1.0 / 256;
-        const string Use = "comparison of products";
-        using DeviceMemory<float> factors = device.Allocate<float>(Use, (Rows + Columns) * Inner);
-        using DeviceMemory<float> products = device.Allocate<float>(Use, 2 * Rows * Columns);
-        device.Write(factors.View, [.. Enumerable.Range(0, (Rows + Columns) * Inner).Select(i => MathF.Sin(i * i))]);
-        ArrayView<float> rightView = factors.View.SubView(Rows * Inner, Columns * Inner);
-        Operand left = TForm.IsLeftInner ? new Operand(factors.View, Inner, 1) : new Operand(factors.View, 1, Rows);
-        Operand right = TForm.IsRightInner ? new Operand(rightView, Inner, 1) : new Operand(rightView, 1, Columns);
-        Run<TForm, TUnit>(device, precision, left, right, Target(products.View), Inner, Inner, splits: 1);
-        DenseProduct.RunPlain<TForm, LoadAtOnce>(
-            device,
-            left,
-            right,
-            Target(products.View.SubView(Rows * Columns, Rows * Columns)),
-            Inner,
-            Inner,
-            splits: 1
-        );
-        var found = new float[2 * Rows * Columns];
-        device.Read(products.View, found);
-        ReadOnlySpan<float> plain = found.AsSpan(Rows * Columns);
-        double largest = 0;
-        double difference = 0;
-        for (int i = 0; i < plain.Length; i++)
+        switch (precision)
         {
-            largest = Math.Max(largest, Math.Abs(plain[i]));
-            difference = Math.Max(difference, Math.Abs(plain[i] - found[i]));
+            case GpuPrecision.Float32:
+                Run<TForm, Float32Split, TTile, TUnit>(device, left, right, target, inner, innerOfSplit, splits);
+                break;
+            case GpuPrecision.TensorFloat32:
+                Run<TForm, TensorFloat32, TTile, TUnit>(device, left, right, target, inner, innerOfSplit, splits);
+                break;
+            default:
+                Run<TForm, BFloat16, TTile, TUnit>(device, left, right, target, inner, innerOfSplit, splits);
+                break;
         }
-
-        return difference <= largest * (precision == GpuPrecision.Float32 ? Float32Tolerance : TensorFloat32Tolerance);
-
-        static ProductTarget Target(ArrayView<float> view) => new(view, view, Columns, Rows, Columns, 0, 0, 0);
     }
 
-    internal readonly struct Kernel<TForm, TPrecision, TUnit>(
+    /// <summary>As <see cref="DenseProduct.Run{TForm}"/>, of aligned factors, in tiles of one size and in one precision.</summary>
+    public static void Run<TForm, TPrecision, TTile, TUnit>(
+        GpuDevice device,
+        Operand left,
+        Operand right,
+        ProductTarget target,
+        int inner,
+        int innerOfSplit,
+        int splits
+    )
+        where TForm : struct, IProductForm
+        where TPrecision : struct, ITensorPrecision
+        where TTile : struct, ITensorTile
+        where TUnit : struct, IMatrixUnit
+    {
+        int rowTiles = Tiles<TTile>(target.Rows);
+        device.Launch(
+            rowTiles * splits,
+            Tiles<TTile>(target.Columns),
+            2 << TTile.LineBits,
+            new Kernel<TForm, TPrecision, TTile, TUnit>(left, right, target, inner, innerOfSplit, rowTiles)
+        );
+    }
+
+    internal readonly struct Kernel<TForm, TPrecision, TTile, TUnit>(
         Operand left,
         Operand right,
         ProductTarget target,
@@ -110,239 +114,254 @@ internal static class TensorProduct
     ) : ICudaKernel
         where TForm : struct, IProductForm
         where TPrecision : struct, ITensorPrecision
+        where TTile : struct, ITensorTile
         where TUnit : struct, IMatrixUnit
     {
         public void Execute()
         {
-            ArrayView<float> leftTile = SharedMemory.Allocate<float>(2 * StepLength);
-            ArrayView<float> rightTile = SharedMemory.Allocate<float>(2 * StepLength);
+            ArrayView<Float4> leftSteps = Room();
+            ArrayView<Float4> rightSteps = Room();
             int split = Grid.IdxX / rowTiles;
-            int firstRow = (Grid.IdxX - (split * rowTiles)) * Tile;
-            int firstColumn = Grid.IdxY * Tile;
+            int firstRow = (Grid.IdxX - (split * rowTiles)) << TTile.LineBits;
+            int firstColumn = Grid.IdxY << TTile.LineBits;
             int first = split * innerOfSplit;
             int end = first + innerOfSplit < inner ? first + innerOfSplit : inner;
-
-            // What this thread holds of the factors: lines `group` and inner indices `member` onwards (IMatrixUnit).
-            int group = (Group.IdxX & 31) >> 2;
-            int member = Group.IdxX & 3;
-            int rowOfWarp = ((Group.IdxX >> 5) & 1) * 64;
-            int columnOfWarp = (Group.IdxX >> 6) * 32;
-            int leftPlace = Place(TForm.IsLeftInner, rowOfWarp + group, member);
-            int rightPlace = Place(TForm.IsRightInner, columnOfWarp + group, member);
+            int row = ((Group.IdxX >> 5) & 1) << (TTile.LineBits - 1);
+            int column = (Group.IdxX >> 6) * 32;
+            int leftPlace = TensorStage<TPrecision, TTile, TUnit>.Place(row);
+            int rightPlace = TensorStage<TPrecision, TTile, TUnit>.Place(column);
             RowOfTiles sums0 = default;
             RowOfTiles sums1 = default;
             RowOfTiles sums2 = default;
             RowOfTiles sums3 = default;
 
-            Share leftShare = Fetch(left, TForm.IsLeftInner, firstRow, target.Rows, first, end);
-            Share rightShare = Fetch(right, TForm.IsRightInner, firstColumn, target.Columns, first, end);
-            Put(leftShare, TForm.IsLeftInner, leftTile, 0, firstRow, target.Rows, first, end);
-            Put(rightShare, TForm.IsRightInner, rightTile, 0, firstColumn, target.Columns, first, end);
-            Group.Barrier();
+            int leftAt = TensorStage<TPrecision, TTile, TUnit>.First(left, TForm.IsLeftInner, firstRow, first);
+            int rightAt = TensorStage<TPrecision, TTile, TUnit>.First(right, TForm.IsRightInner, firstColumn, first);
+            Share leftShare = TensorStage<TPrecision, TTile, TUnit>.Fetch(left, TForm.IsLeftInner, leftAt);
+            Share rightShare = TensorStage<TPrecision, TTile, TUnit>.Fetch(right, TForm.IsRightInner, rightAt);
+            Put(leftShare, rightShare, leftSteps, rightSteps, 0, end - first);
             int half = 0;
+            first += TensorStage<TPrecision, TTile, TUnit>.Inner;
             while (first < end)
             {
-                // The next step is on its way while this one is multiplied. The loads stand in a block of their own: NVIDIA's compiler
-                // would else move them down to where they are needed.
-                first += Step;
-                if (first < end)
-                {
-                    leftShare = Fetch(left, TForm.IsLeftInner, firstRow, target.Rows, first, end);
-                    rightShare = Fetch(right, TForm.IsRightInner, firstColumn, target.Columns, first, end);
-                }
-
-                ArrayView<float> leftStep = leftTile.SubView(half + leftPlace, StepLength - leftPlace);
-                ArrayView<float> rightStep = rightTile.SubView(half + rightPlace, StepLength - rightPlace);
-                RightFactor right0 = Right(rightStep, 0);
-                RightFactor right1 = Right(rightStep, 8);
-                RightFactor right2 = Right(rightStep, 16);
-                RightFactor right3 = Right(rightStep, 24);
-                AddRow(ref sums0, leftStep, 0, right0, right1, right2, right3);
-                AddRow(ref sums1, leftStep, 16, right0, right1, right2, right3);
-                AddRow(ref sums2, leftStep, 32, right0, right1, right2, right3);
-                AddRow(ref sums3, leftStep, 48, right0, right1, right2, right3);
-
-                half = StepLength - half;
-                Put(leftShare, TForm.IsLeftInner, leftTile, half, firstRow, target.Rows, first, end);
-                Put(rightShare, TForm.IsRightInner, rightTile, half, firstColumn, target.Columns, first, end);
+                // The next step is on its way while this one is multiplied. One barrier does: it stands where all are done with the step
+                // before, whose half the next one is put into, and keeps NVIDIA's compiler from moving the loads down to that.
+                leftAt += TensorStage<TPrecision, TTile, TUnit>.Next(left, TForm.IsLeftInner);
+                rightAt += TensorStage<TPrecision, TTile, TUnit>.Next(right, TForm.IsRightInner);
+                leftShare = TensorStage<TPrecision, TTile, TUnit>.Fetch(left, TForm.IsLeftInner, leftAt);
+                rightShare = TensorStage<TPrecision, TTile, TUnit>.Fetch(right, TForm.IsRightInner, rightAt);
                 Group.Barrier();
+                AddStep(ref sums0, ref sums1, ref sums2, ref sums3, leftSteps, half + leftPlace, rightSteps, half + rightPlace);
+                half = (TensorStage<TPrecision, TTile, TUnit>.Length >> 2) - half;
+                Put(leftShare, rightShare, leftSteps, rightSteps, half, end - first);
+                first += TensorStage<TPrecision, TTile, TUnit>.Inner;
             }
 
-            int row = firstRow + rowOfWarp + group;
-            int column = firstColumn + columnOfWarp + (member * 2);
+            Group.Barrier();
+            AddStep(ref sums0, ref sums1, ref sums2, ref sums3, leftSteps, half + leftPlace, rightSteps, half + rightPlace);
+            row += firstRow + (Group.IdxX & 28);
+            column += firstColumn + ((Group.IdxX & 3) * 8);
             Store(split, row, column, sums0);
-            Store(split, row + 16, column, sums1);
-            Store(split, row + 32, column, sums2);
-            Store(split, row + 48, column, sums3);
+            Store(split, row + 2, column, sums1);
+            if (TTile.LineBits == 7)
+            {
+                Store(split, row + 32, column, sums2);
+                Store(split, row + 34, column, sums3);
+            }
         }
 
-        /// <summary>
-        /// A thread's two times four numbers of 128 lines by 16 inner indices. Four threads take the 16 inner indices of a line, or a warp
-        /// the 128 lines of an inner index.
-        /// </summary>
-        private static Share Fetch(Operand operand, bool isInner, int firstLine, int lines, int firstInner, int endInner)
-        {
-            int line = firstLine + LineOf(isInner);
-            int k = firstInner + InnerOf(isInner);
-            Share share = default;
-            share.First = operand.Fetch<LoadAtOnce>(line, lines, k, endInner);
-            share.Second = operand.Fetch<LoadAtOnce>(line + (isInner ? 64 : 0), lines, k + (isInner ? 0 : 8), endInner);
-            return share;
-        }
+        private static ArrayView<Float4> Room() =>
+            SharedMemory.Allocate<float>(2 * TensorStage<TPrecision, TTile, TUnit>.Length).Cast<Float4>();
 
-        /// <summary>Stores what was fetched to where the products read it, zeros beyond the ends.</summary>
         private static void Put(
-            Share share,
-            bool isInner,
-            ArrayView<float> tile,
+            Share leftShare,
+            Share rightShare,
+            ArrayView<Float4> leftSteps,
+            ArrayView<Float4> rightSteps,
             int half,
-            int firstLine,
-            int lines,
-            int firstInner,
-            int endInner
+            int rest
         )
         {
-            ArrayView<Float4> fours = tile.Cast<Float4>();
-            int line = firstLine + LineOf(isInner);
-            int k = firstInner + InnerOf(isInner);
-            if (isInner)
+            if (rest >= TensorStage<TPrecision, TTile, TUnit>.Inner)
             {
-                int place = (half >> 2) + ((Group.IdxX >> 2) * (LinePitch / 4)) + (Group.IdxX & 3);
-                int count = endInner - k;
-                fours[place] = Rounded(Operand.Cut(share.First, line < lines ? count : 0));
-                fours[place + (64 * (LinePitch / 4))] = Rounded(Operand.Cut(share.Second, line + 64 < lines ? count : 0));
+                TensorStage<TPrecision, TTile, TUnit>.Put(leftShare, true, TForm.IsLeftInner, leftSteps, half);
+                TensorStage<TPrecision, TTile, TUnit>.Put(rightShare, false, TForm.IsRightInner, rightSteps, half);
             }
             else
             {
-                int place = (half >> 2) + ((Group.IdxX >> 5) * (InnerPitch / 4)) + (Group.IdxX & 31);
-                int count = lines - line;
-                fours[place] = Rounded(Operand.Cut(share.First, k < endInner ? count : 0));
-                fours[place + (8 * (InnerPitch / 4))] = Rounded(Operand.Cut(share.Second, k + 8 < endInner ? count : 0));
+                // A branch of its own: where two met, what was fetched would be copied.
+                leftShare = TensorStage<TPrecision, TTile, TUnit>.Cut(leftShare, TForm.IsLeftInner, rest);
+                rightShare = TensorStage<TPrecision, TTile, TUnit>.Cut(rightShare, TForm.IsRightInner, rest);
+                TensorStage<TPrecision, TTile, TUnit>.Put(leftShare, true, TForm.IsLeftInner, leftSteps, half);
+                TensorStage<TPrecision, TTile, TUnit>.Put(rightShare, false, TForm.IsRightInner, rightSteps, half);
             }
         }
 
-        /// <summary>The first of the lines of a tile that this thread fetches.</summary>
-        private static int LineOf(bool isInner) => isInner ? Group.IdxX >> 2 : (Group.IdxX & 31) * 4;
-
-        /// <summary>The first of the inner indices of a step that this thread fetches.</summary>
-        private static int InnerOf(bool isInner) => isInner ? (Group.IdxX & 3) * 4 : Group.IdxX >> 5;
-
-        private static Float4 Rounded(Float4 four)
-        {
-            if (!TPrecision.IsSplit)
-            {
-                four.X = Tf32.RoundFinite(four.X);
-                four.Y = Tf32.RoundFinite(four.Y);
-                four.Z = Tf32.RoundFinite(four.Z);
-                four.W = Tf32.RoundFinite(four.W);
-            }
-
-            return four;
-        }
-
-        /// <summary>Where a number of a step is in shared memory.</summary>
-        private static int Place(bool isInner, int line, int k) => isInner ? (line * LinePitch) + k : (k * InnerPitch) + line;
-
-        /// <summary>This thread's part of eight columns, for all 16 inner indices.</summary>
-        private static RightFactor Right(ArrayView<float> tile, int line)
-        {
-            RightFactor factor = default;
-            factor.High.X = tile[Place(TForm.IsRightInner, line, 0)];
-            factor.High.Y = tile[Place(TForm.IsRightInner, line, 4)];
-            factor.High.Z = tile[Place(TForm.IsRightInner, line, 8)];
-            factor.High.W = tile[Place(TForm.IsRightInner, line, 12)];
-            if (TPrecision.IsSplit)
-            {
-                factor.Low = Tf32.Split(ref factor.High);
-            }
-
-            return factor;
-        }
-
-        /// <summary>Adds the products of 16 rows and 32 columns.</summary>
-        private static void AddRow(
-            ref RowOfTiles sums,
-            ArrayView<float> tile,
-            int line,
-            RightFactor right0,
-            RightFactor right1,
-            RightFactor right2,
-            RightFactor right3
+        private static void AddStep(
+            ref RowOfTiles sums0,
+            ref RowOfTiles sums1,
+            ref RowOfTiles sums2,
+            ref RowOfTiles sums3,
+            ArrayView<Float4> leftSteps,
+            int leftAt,
+            ArrayView<Float4> rightSteps,
+            int rightAt
         )
         {
-            Float4 near = Left(tile, line, 0);
-            Float4 far = Left(tile, line, 8);
-            Float4 nearLow = default;
-            Float4 farLow = default;
             if (TPrecision.IsSplit)
             {
-                nearLow = Tf32.Split(ref near);
-                farLow = Tf32.Split(ref far);
+                AddSplit(ref sums0, ref sums1, ref sums2, ref sums3, leftSteps, leftAt, rightSteps, rightAt);
             }
-
-            AddTile(ref sums.Tile0, near, nearLow, far, farLow, right0);
-            AddTile(ref sums.Tile1, near, nearLow, far, farLow, right1);
-            AddTile(ref sums.Tile2, near, nearLow, far, farLow, right2);
-            AddTile(ref sums.Tile3, near, nearLow, far, farLow, right3);
+            else
+            {
+                Add(ref sums0, ref sums1, ref sums2, ref sums3, leftSteps, leftAt, rightSteps, rightAt);
+                Add(ref sums0, ref sums1, ref sums2, ref sums3, leftSteps, leftAt + 32, rightSteps, rightAt + 32);
+            }
         }
 
-        private static Float4 Left(ArrayView<float> tile, int line, int k)
+        /// <summary>Adds the products of one instruction's words.</summary>
+        private static void Add(
+            ref RowOfTiles sums0,
+            ref RowOfTiles sums1,
+            ref RowOfTiles sums2,
+            ref RowOfTiles sums3,
+            ArrayView<Float4> leftSteps,
+            int leftAt,
+            ArrayView<Float4> rightSteps,
+            int rightAt
+        )
         {
-            Float4 factor = default;
-            factor.X = tile[Place(TForm.IsLeftInner, line, k)];
-            factor.Y = tile[Place(TForm.IsLeftInner, line + 8, k)];
-            factor.Z = tile[Place(TForm.IsLeftInner, line, k + 4)];
-            factor.W = tile[Place(TForm.IsLeftInner, line + 8, k + 4)];
+            Float4 near = rightSteps[rightAt];
+            Float4 far = rightSteps[rightAt + 64];
+            AddRow(ref sums0, leftSteps[leftAt], near, far);
+            AddRow(ref sums1, leftSteps[leftAt + 64], near, far);
+            if (TTile.LineBits == 7)
+            {
+                AddRow(ref sums2, leftSteps[leftAt + 128], near, far);
+                AddRow(ref sums3, leftSteps[leftAt + 192], near, far);
+            }
+        }
+
+        private static void AddRow(ref RowOfTiles sums, Float4 row, Float4 near, Float4 far)
+        {
+            AddTile(ref sums.Tile0, row, near.X, near.Y);
+            AddTile(ref sums.Tile1, row, near.Z, near.W);
+            AddTile(ref sums.Tile2, row, far.X, far.Y);
+            AddTile(ref sums.Tile3, row, far.Z, far.W);
+        }
+
+        private static void AddTile(ref Float4 sums, Float4 row, float column, float columnBelow)
+        {
+            if (TPrecision.IsPaired)
+            {
+                TUnit.MultiplyAddPairs(ref sums, row, column, columnBelow);
+            }
+            else
+            {
+                TUnit.MultiplyAdd(ref sums, row, column, columnBelow);
+            }
+        }
+
+        /// <summary>Adds the products of a step whose words are split.</summary>
+        private static void AddSplit(
+            ref RowOfTiles sums0,
+            ref RowOfTiles sums1,
+            ref RowOfTiles sums2,
+            ref RowOfTiles sums3,
+            ArrayView<Float4> leftSteps,
+            int leftAt,
+            ArrayView<Float4> rightSteps,
+            int rightAt
+        )
+        {
+            SplitFactor near = Split(rightSteps, rightAt);
+            SplitFactor far = Split(rightSteps, rightAt + 64);
+            AddSplitRow(ref sums0, Split(leftSteps, leftAt), near, far);
+            AddSplitRow(ref sums1, Split(leftSteps, leftAt + 64), near, far);
+            if (TTile.LineBits == 7)
+            {
+                AddSplitRow(ref sums2, Split(leftSteps, leftAt + 128), near, far);
+                AddSplitRow(ref sums3, Split(leftSteps, leftAt + 192), near, far);
+            }
+        }
+
+        /// <summary>The words of both instructions.</summary>
+        private static SplitFactor Split(ArrayView<Float4> steps, int at)
+        {
+            SplitFactor factor = default;
+            factor.First = steps[at];
+            factor.Second = steps[at + 32];
+            factor.FirstLow = Tf32.Split(ref factor.First);
+            factor.SecondLow = Tf32.Split(ref factor.Second);
             return factor;
+        }
+
+        private static void AddSplitRow(ref RowOfTiles sums, SplitFactor row, SplitFactor near, SplitFactor far)
+        {
+            AddSplitTile(ref sums.Tile0, row, near);
+            AddSplitTile(ref sums.Tile1, row, OtherColumn(near));
+            AddSplitTile(ref sums.Tile2, row, far);
+            AddSplitTile(ref sums.Tile3, row, OtherColumn(far));
         }
 
         /// <summary>
         /// Tensor cores cut off what does not fit into a sum, which over many steps pulls it towards zero. In float32 the sum over a step
         /// therefore starts at zero, with the small products first, and is then added, rounded to nearest.
         /// </summary>
-        private static void AddTile(ref Float4 sums, Float4 near, Float4 nearLow, Float4 far, Float4 farLow, RightFactor right)
+        private static void AddSplitTile(ref Float4 sums, SplitFactor row, SplitFactor column)
         {
-            if (TPrecision.IsSplit)
-            {
-                Float4 step = default;
-                TUnit.MultiplyAdd(ref step, nearLow, right.High.X, right.High.Y);
-                TUnit.MultiplyAdd(ref step, near, right.Low.X, right.Low.Y);
-                TUnit.MultiplyAdd(ref step, farLow, right.High.Z, right.High.W);
-                TUnit.MultiplyAdd(ref step, far, right.Low.Z, right.Low.W);
-                TUnit.MultiplyAdd(ref step, near, right.High.X, right.High.Y);
-                TUnit.MultiplyAdd(ref step, far, right.High.Z, right.High.W);
-                sums.X += step.X;
-                sums.Y += step.Y;
-                sums.Z += step.Z;
-                sums.W += step.W;
-            }
-            else
-            {
-                TUnit.MultiplyAdd(ref sums, near, right.High.X, right.High.Y);
-                TUnit.MultiplyAdd(ref sums, far, right.High.Z, right.High.W);
-            }
+            Float4 step = default;
+            TUnit.MultiplyAdd(ref step, row.FirstLow, column.First.X, column.First.Y);
+            TUnit.MultiplyAdd(ref step, row.First, column.FirstLow.X, column.FirstLow.Y);
+            TUnit.MultiplyAdd(ref step, row.SecondLow, column.Second.X, column.Second.Y);
+            TUnit.MultiplyAdd(ref step, row.Second, column.SecondLow.X, column.SecondLow.Y);
+            TUnit.MultiplyAdd(ref step, row.First, column.First.X, column.First.Y);
+            TUnit.MultiplyAdd(ref step, row.Second, column.Second.X, column.Second.Y);
+            sums.X += step.X;
+            sums.Y += step.Y;
+            sums.Z += step.Z;
+            sums.W += step.W;
         }
 
+        /// <summary>The second of the two columns that a thread's words hold, where the first is expected.</summary>
+        private static SplitFactor OtherColumn(SplitFactor columns)
+        {
+            columns.First.X = columns.First.Z;
+            columns.First.Y = columns.First.W;
+            columns.FirstLow.X = columns.FirstLow.Z;
+            columns.FirstLow.Y = columns.FirstLow.W;
+            columns.Second.X = columns.Second.Z;
+            columns.Second.Y = columns.Second.W;
+            columns.SecondLow.X = columns.SecondLow.Z;
+            columns.SecondLow.Y = columns.SecondLow.W;
+            return columns;
+        }
+
+        /// <summary>Two rows: the instruction's columns 2 * member and 2 * member + 1 of four tiles are eight neighbours.</summary>
         private void Store(int split, int row, int column, RowOfTiles sums)
         {
-            StoreTile(split, row, column, sums.Tile0);
-            StoreTile(split, row, column + 8, sums.Tile1);
-            StoreTile(split, row, column + 16, sums.Tile2);
-            StoreTile(split, row, column + 24, sums.Tile3);
+            Float4 four = default;
+            four.X = sums.Tile0.X;
+            four.Y = sums.Tile1.X;
+            four.Z = sums.Tile2.X;
+            four.W = sums.Tile3.X;
+            target.Store(split, row, column, four);
+            four.X = sums.Tile0.Y;
+            four.Y = sums.Tile1.Y;
+            four.Z = sums.Tile2.Y;
+            four.W = sums.Tile3.Y;
+            target.Store(split, row, column + 4, four);
+            four.X = sums.Tile0.Z;
+            four.Y = sums.Tile1.Z;
+            four.Z = sums.Tile2.Z;
+            four.W = sums.Tile3.Z;
+            target.Store(split, row + 1, column, four);
+            four.X = sums.Tile0.W;
+            four.Y = sums.Tile1.W;
+            four.Z = sums.Tile2.W;
+            four.W = sums.Tile3.W;
+            target.Store(split, row + 1, column + 4, four);
         }
-
-        private void StoreTile(int split, int row, int column, Float4 sums)
-        {
-            target.Store(split, row, column, sums.X, sums.Y);
-            target.Store(split, row + 8, column, sums.Z, sums.W);
-        }
-    }
-
-    /// <summary>What a thread fetches of one factor for one step.</summary>
-    private struct Share
-    {
-        public Float4 First;
-        public Float4 Second;
     }
 
     /// <summary>A thread's sums of 16 rows by 32 columns.</summary>
@@ -354,45 +373,12 @@ internal static class TensorProduct
         public Float4 Tile3;
     }
 
-    /// <summary>Inner indices member, + 4, + 8 and + 12 of one column: as tf32, and what that leaves over.</summary>
-    private struct RightFactor
+    /// <summary>A thread's words of both instructions of a step: as tf32, and what that leaves over.</summary>
+    private struct SplitFactor
     {
-        public Float4 High;
-        public Float4 Low;
-    }
-
-    private static class Tf32
-    {
-        private const uint HalfOfLastBit = 0x1000;
-        private const uint Mask = 0xFFFFE000;
-        private const uint Exponent = 0x7F800000;
-
-        /// <summary>
-        /// Rounds each number to the nearest tf32 and returns what that leaves over: NaN where the number is NaN or infinite.
-        /// </summary>
-        public static Float4 Split(ref Float4 values)
-        {
-            Float4 low = default;
-            low.X = SplitOne(ref values.X);
-            low.Y = SplitOne(ref values.Y);
-            low.Z = SplitOne(ref values.Z);
-            low.W = SplitOne(ref values.W);
-            return low;
-        }
-
-        /// <summary>The nearest tf32; infinities and NaN as they are.</summary>
-        public static float RoundFinite(float value)
-        {
-            uint bits = Interop.FloatAsInt(value);
-            return (bits & Exponent) == Exponent ? value : Interop.IntAsFloat((bits + HalfOfLastBit) & Mask);
-        }
-
-        private static float SplitOne(ref float value)
-        {
-            float high = Interop.IntAsFloat((Interop.FloatAsInt(value) + HalfOfLastBit) & Mask);
-            float low = value - high;
-            value = high;
-            return low;
-        }
+        public Float4 First;
+        public Float4 FirstLow;
+        public Float4 Second;
+        public Float4 SecondLow;
     }
 }

@@ -199,19 +199,19 @@ peer() { # SIZE
       --precision tf32 fp16 float32 --seconds 2 --json "$out/torch-$1"
 }
 
-# With tf32, where the device has tensor cores for it; and the paper's own size.
+# With tf32 and bf16, where the device has tensor cores for them; and the paper's own size.
 if [ -n "$quick" ]; then peer TINY
 else
-  tensor= paper=PAPER-sparse-float32
+  tensor=
   if [[ $(field train-S-sparse-float32 tensor_gflops) == [0-9]* ]]; then
-    tensor="S-sparse-tf32 L-sparse-tf32 L-dense-tf32" paper="PAPER-sparse-tf32 PAPER-sparse-float32"
+    tensor="S-sparse-tf32 S-sparse-bf16 L-sparse-tf32 L-sparse-bf16 L-dense-tf32 L-dense-bf16 PAPER-sparse-tf32 PAPER-sparse-bf16"
   fi
-  runs="$runs $tensor $paper"
+  runs="$runs $tensor PAPER-sparse-float32"
   peer S
   peer L
-  train $tensor ${paper%% *}
+  train $tensor
   peer PAPER
-  [ "${paper%% *}" = "$paper" ] || train "${paper#* }"
+  train PAPER-sparse-float32
 fi
 
 if [ -z "$quick" ]; then

@@ -67,6 +67,9 @@ internal sealed class GroupRun : IDisposable
 
     public int Threads { get; }
 
+    /// <summary>What its threads do together.</summary>
+    public TensorInstructions Tensor => field ??= new TensorInstructions(Threads);
+
     public int GridX { get; }
 
     public int GridY { get; }

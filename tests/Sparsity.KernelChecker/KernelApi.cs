@@ -54,7 +54,7 @@ namespace ILGPU.Algorithms
 
 namespace ILGPU.Runtime.Cuda
 {
-    /// <summary>Only compiled against: the checker's device is none of NVIDIA's.</summary>
+    /// <summary>NVIDIA's own instructions (<see cref="TensorInstructions"/>).</summary>
     internal static class CudaAsm
     {
         public static void EmitRef(
@@ -69,7 +69,20 @@ namespace ILGPU.Runtime.Cuda
             ref Input<uint> eighth,
             ref Input<uint> ninth,
             ref Input<uint> tenth
-        ) => throw new NotSupportedException("The checker does not run NVIDIA's own instructions: " + instruction);
+        )
+        {
+            Span<float> sums = [first.Value, second.Value, third.Value, fourth.Value];
+            TensorInstructions.Multiply(
+                instruction,
+                sums,
+                [fifth.Value, sixth.Value, seventh.Value, eighth.Value],
+                [ninth.Value, tenth.Value]
+            );
+            (first, second, third, fourth) = (sums[0], sums[1], sums[2], sums[3]);
+        }
+
+        public static void EmitRef(string instruction, ref Ref<uint> word, ref Input<float> first, ref Input<float> second) =>
+            word = TensorInstructions.Convert(instruction, first.Value, second.Value);
     }
 
     internal readonly record struct Input<T>(T Value)

@@ -38,11 +38,12 @@ public class CompilationTests
 
         // ILGPU hands numbers to NVIDIA's own instructions through local memory, which NVIDIA's compiler takes out (DeviceCompilerTests).
         IReadOnlyList<KernelSource> own = KernelSources.Ptx(architecture, kernels[true]);
-        Assert.Equal(6, own.Count); // three forms, two precisions
-        Assert.All(
-            own,
-            source => Assert.Contains("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32", source.Text, StringComparison.Ordinal)
-        );
+        Assert.Equal(18, own.Count); // three forms, three precisions, two tiles
+        ILookup<bool, KernelSource> paired = own.ToLookup(source => source.Name.Contains(nameof(BFloat16), StringComparison.Ordinal));
+        Assert.Equal(6, paired[true].Count());
+        Assert.All(paired[true], source => Assert.Contains(TensorCores.ProductOfPairs, source.Text, StringComparison.Ordinal));
+        Assert.All(paired[true], source => Assert.Contains(TensorCores.Conversion, source.Text, StringComparison.Ordinal));
+        Assert.All(paired[false], source => Assert.Contains(TensorCores.Product, source.Text, StringComparison.Ordinal));
     }
 
     [Fact]

@@ -6,8 +6,8 @@ using checker::Sparsity.Kernels.Gpu;
 namespace Sparsity.Kernels.Tests.Gpu.Checker;
 
 /// <summary>
-/// The product on tensor cores, with the instruction itself replaced: the emulated one sums in float64 what 32 threads hold, and passes
-/// over the lowest bits as the hardware does.
+/// The product on tensor cores, of which the checker emulates the instructions (<see cref="checker::ILGPU.TensorInstructions"/>), against
+/// sums in float64.
 /// </summary>
 public sealed class TensorProductTests : IDisposable
 {
@@ -21,71 +21,115 @@ public sealed class TensorProductTests : IDisposable
 
     public void Dispose() => _device.Dispose();
 
+    /// <summary>Rounding of a factor to 11 and to 8 significant bits.</summary>
+    private const double Tf32Error = 1.0 / 2048;
+    private const double BFloat16Error = 1.0 / 256;
+
     public static TheoryData<int, int, int, int> Shapes =>
         new()
         {
-            { 128, 128, 32, 1 }, // whole tiles, loaded four numbers at once
-            { 132, 8, 36, 1 }, // edges of tiles, still four at once
+            { 132, 68, 36, 1 }, // edges of tiles, and of a step
             { 12, 4, 100, 3 }, // splits of unequal length
-            { 4, 132, 4, 1 },
         };
 
     [Theory]
     [MemberData(nameof(Shapes))]
     public void EveryFormGivesTheSumsOfProducts(int rows, int columns, int inner, int splits)
     {
-        Check<ForwardForm, Float32Split>(rows, columns, inner, splits, 1e-6);
-        Check<InputGradientForm, Float32Split>(rows, columns, inner, splits, 1e-6);
-        Check<WeightGradientForm, Float32Split>(rows, columns, inner, splits, 1e-6);
+        CheckForms<Float32Split, LargeTile>(rows, columns, inner, splits, 1e-6);
+        CheckForms<Float32Split, SmallTile>(rows, columns, inner, splits, 1e-6);
+        CheckForms<TensorFloat32, LargeTile>(rows, columns, inner, splits, 2 * Tf32Error);
+        CheckForms<TensorFloat32, SmallTile>(rows, columns, inner, splits, 2 * Tf32Error);
+        CheckForms<BFloat16, LargeTile>(rows, columns, inner, splits, 2 * BFloat16Error);
+        CheckForms<BFloat16, SmallTile>(rows, columns, inner, splits, 2 * BFloat16Error);
     }
 
-    /// <summary>Rounded factors: worse than float32, and no worse than 2^-11 for each factor.</summary>
+    [Fact]
+    public void RowsOfTheProductMayBeginAnywhere() => Check<ForwardForm, BFloat16, SmallTile>(36, 6, 20, 1, 2 * BFloat16Error);
+
+    /// <summary>An error of two factors in each product, of either sign: some of it is left in the sum, and no more than all.</summary>
     [Fact]
     public void RoundedFactorsCostWhatTheyMay()
     {
-        double error = Check<ForwardForm, TensorFloat32>(40, 24, 64, 1, 1.0 / 1024);
-        Assert.InRange(error, 1e-5, 1.0 / 1024);
-        Assert.InRange(Check<ForwardForm, Float32Split>(40, 24, 64, 1, 1e-6), 0, 1e-6);
+        Assert.InRange(Check<ForwardForm, Float32Split, SmallTile>(40, 24, 64, 1, 1e-6), 0, 1e-6);
+        double tf32 = Check<ForwardForm, TensorFloat32, SmallTile>(40, 24, 64, 1, 2 * Tf32Error);
+        Assert.InRange(tf32, Tf32Error / 20, 2 * Tf32Error);
+        double bfloat16 = Check<ForwardForm, BFloat16, SmallTile>(40, 24, 64, 1, 2 * BFloat16Error);
+        Assert.InRange(bfloat16, BFloat16Error / 20, 2 * BFloat16Error);
+        Assert.InRange(bfloat16 / tf32, 3, 20); // three bits
+    }
+
+    /// <summary>To nearest, ties to even, and beyond the largest number to infinity; factors that bfloat16 holds stay as they are.</summary>
+    [Fact]
+    public void RoundingIsToNearestEven()
+    {
+        const float Tie = 1 + (1f / 256);
+        const float TieAbove = 1 + (3f / 256);
+        const float Held = 1 + (1f / 128);
+        float[] left = [Tie, TieAbove, -Tie, Held, .. new float[12], float.MinValue, .. new float[15]];
+        float[] right = [.. Enumerable.Range(0, 4).SelectMany(k => Enumerable.Range(0, 16).Select(i => i == k ? 1f : 0f))];
+        float[] product = Product<ForwardForm, BFloat16, SmallTile>(left, right, 2, 4, 16, 16, new float[8], null, isAdded: false);
+        Assert.Equal([1, 1 + (1f / 64), -1, Held, float.NegativeInfinity], product[..5]);
     }
 
     /// <summary>The check at the start sees right products as such, and wrong ones.</summary>
     [Fact]
     public void ProductsThatDifferFromThePlainOnesAreFound()
     {
-        Assert.True(TensorProduct.Agrees<EmulatedTensorCores>(_device, GpuPrecision.Float32));
-        Assert.True(TensorProduct.Agrees<EmulatedTensorCores>(_device, GpuPrecision.TensorFloat32));
-        Assert.False(TensorProduct.Agrees<ExchangedSums>(_device, GpuPrecision.Float32));
-        Assert.False(TensorProduct.Agrees<ExchangedSums>(_device, GpuPrecision.TensorFloat32));
+        RequireWithin<TensorCores>(GpuPrecision.Float32, 0, 1);
+        RequireWithin<TensorCores>(GpuPrecision.TensorFloat32, 0, 1);
+        RequireWithin<TensorCores>(GpuPrecision.BFloat16, 0, 1);
+        RequireWithin<ExchangedSums>(GpuPrecision.TensorFloat32, 10, 1000);
+        RequireWithin<ExchangedSums>(GpuPrecision.BFloat16, 10, 1000);
+        RequireWithin<ExchangedWords>(GpuPrecision.BFloat16, 10, 1000);
     }
 
+    private void RequireWithin<TUnit>(GpuPrecision precision, double low, double high)
+        where TUnit : struct, IMatrixUnit =>
+        Assert.InRange(TensorProductCheck.Difference<TUnit>(_device, precision) / TensorProductCheck.Tolerance(precision), low, high);
+
     [Theory]
-    [InlineData(float.NaN, false)]
-    [InlineData(float.PositiveInfinity, false)]
-    [InlineData(float.NaN, true)]
-    [InlineData(float.PositiveInfinity, true)]
-    public void WhatIsNotFiniteIsSeenInTheProduct(float value, bool isRounded)
+    [InlineData(float.NaN)]
+    [InlineData(float.PositiveInfinity)]
+    public void WhatIsNotFiniteIsSeenInTheProduct(float value)
+    {
+        RequireSeen<Float32Split>(value);
+        RequireSeen<TensorFloat32>(value);
+        RequireSeen<BFloat16>(value);
+    }
+
+    private void RequireSeen<TPrecision>(float value)
+        where TPrecision : struct, ITensorPrecision
     {
         float[] left = [.. Numbers(20 * 16, 1)];
         left[(3 * 16) + 5] = BitConverter.UInt32BitsToSingle(float.IsNaN(value) ? 0x7FFFFFFF : BitConverter.SingleToUInt32Bits(value));
         float[] right = [.. Numbers(8 * 16, 2)];
-        float[] product = isRounded
-            ? Product<ForwardForm, TensorFloat32>(left, right, 20, 8, 16, 16, new float[20 * 8], null, isAdded: 0)
-            : Product<ForwardForm, Float32Split>(left, right, 20, 8, 16, 16, new float[20 * 8], null, isAdded: 0);
+        float[] product = Product<ForwardForm, TPrecision, SmallTile>(left, right, 20, 8, 16, 16, new float[20 * 8], null, isAdded: false);
         Assert.All(product.Index(), entry => Assert.Equal(entry.Index / 8 == 3, !float.IsFinite(entry.Item)));
     }
 
+    private void CheckForms<TPrecision, TTile>(int rows, int columns, int inner, int splits, double tolerance)
+        where TPrecision : struct, ITensorPrecision
+        where TTile : struct, ITensorTile
+    {
+        Check<ForwardForm, TPrecision, TTile>(rows, columns, inner, splits, tolerance);
+        Check<InputGradientForm, TPrecision, TTile>(rows, columns, inner, splits, tolerance);
+        Check<WeightGradientForm, TPrecision, TTile>(rows, columns, inner, splits, tolerance);
+    }
+
     /// <returns>The largest difference from sums in float64, as a share of the largest sum.</returns>
-    private double Check<TForm, TPrecision>(int rows, int columns, int inner, int splits, double tolerance)
+    private double Check<TForm, TPrecision, TTile>(int rows, int columns, int inner, int splits, double tolerance)
         where TForm : struct, IProductForm
         where TPrecision : struct, ITensorPrecision
+        where TTile : struct, ITensorTile
     {
         float[] left = Numbers(rows * inner, 1);
         float[] right = Numbers(columns * inner, 2);
         float[] bias = Numbers(columns, 3);
         float[] before = Numbers(splits * rows * columns, 4);
         int innerOfSplit = (((inner + splits - 1) / splits) + 15) / 16 * 16;
-        float[] added = Product<TForm, TPrecision>(left, right, rows, columns, inner, innerOfSplit, before, null, isAdded: 1);
-        float[] biased = Product<TForm, TPrecision>(left, right, rows, columns, inner, innerOfSplit, before, bias, isAdded: 0);
+        bool isAdded = typeof(TForm) == typeof(WeightGradientForm);
+        float[] product = Product<TForm, TPrecision, TTile>(left, right, rows, columns, inner, innerOfSplit, before, bias, isAdded);
         double largest = 1;
         double difference = 0;
         for (int i = 0; i < before.Length; i++)
@@ -102,15 +146,14 @@ public sealed class TensorProductTests : IDisposable
             }
 
             largest = Math.Max(largest, Math.Abs(sum));
-            difference = Math.Max(difference, Math.Abs(sum + before[i] - added[i]));
-            difference = Math.Max(difference, Math.Abs(sum + bias[column] - biased[i]));
+            difference = Math.Max(difference, Math.Abs(sum + (isAdded ? before[i] : bias[column]) - product[i]));
         }
 
         Assert.True(difference <= tolerance * largest, $"{typeof(TForm).Name} {rows} x {columns} x {inner}: {difference} of {largest}");
         return difference / largest;
     }
 
-    private float[] Product<TForm, TPrecision>(
+    private float[] Product<TForm, TPrecision, TTile>(
         float[] left,
         float[] right,
         int rows,
@@ -119,28 +162,35 @@ public sealed class TensorProductTests : IDisposable
         int innerOfSplit,
         float[] before,
         float[]? bias,
-        int isAdded
+        bool isAdded
     )
         where TForm : struct, IProductForm
         where TPrecision : struct, ITensorPrecision
+        where TTile : struct, ITensorTile
     {
         using DeviceMemory<float> leftMemory = Written(left);
         using DeviceMemory<float> rightMemory = Written(right);
         using DeviceMemory<float> product = Written(before);
         using DeviceMemory<float> biasMemory = Written(bias ?? [0]);
-        int rowTiles = (rows + TensorProduct.Tile - 1) / TensorProduct.Tile;
-        _device.Launch(
-            rowTiles * (before.Length / (rows * columns)),
-            (columns + TensorProduct.Tile - 1) / TensorProduct.Tile,
-            256,
-            new TensorProduct.Kernel<TForm, TPrecision, EmulatedTensorCores>(
-                Factor(leftMemory.View, rows, inner, TForm.IsLeftInner),
-                Factor(rightMemory.View, columns, inner, TForm.IsRightInner),
-                new ProductTarget(product.View, biasMemory.View, columns, rows, columns, rows * columns, bias is null ? 0 : 1, isAdded),
-                inner,
-                innerOfSplit,
-                rowTiles
-            )
+        TensorProduct.Run<TForm, TPrecision, TTile, TensorCores>(
+            _device,
+            Factor(leftMemory.View, rows, inner, TForm.IsLeftInner),
+            Factor(rightMemory.View, columns, inner, TForm.IsRightInner),
+            new ProductTarget(
+                product.View,
+                biasMemory.View,
+                columns,
+                rows,
+                columns,
+                rows * columns,
+                isAdded ? ProductTarget.Product
+                    : bias is null ? ProductTarget.Nothing
+                    : ProductTarget.Bias,
+                columns % 4 == 0 ? 1 : 0
+            ),
+            inner,
+            innerOfSplit,
+            before.Length / (rows * columns)
         );
         var result = new float[before.Length];
         _device.Read(product.View, result);
@@ -167,53 +217,27 @@ public sealed class TensorProductTests : IDisposable
     {
         public static void MultiplyAdd(ref Float4 sums, Float4 left, float right, float rightBelow)
         {
-            EmulatedTensorCores.MultiplyAdd(ref sums, left, right, rightBelow);
+            TensorCores.MultiplyAdd(ref sums, left, right, rightBelow);
             (sums.X, sums.Y) = (sums.Y, sums.X);
         }
+
+        public static void MultiplyAddPairs(ref Float4 sums, Float4 left, float right, float rightBelow)
+        {
+            TensorCores.MultiplyAddPairs(ref sums, left, right, rightBelow);
+            (sums.X, sums.Y) = (sums.Y, sums.X);
+        }
+
+        public static float Pair(float low, float high) => TensorCores.Pair(low, high);
     }
 
-    /// <summary>Every thread lays down what it holds, and takes its sums when all have.</summary>
-    private readonly struct EmulatedTensorCores : IMatrixUnit
+    private readonly struct ExchangedWords : IMatrixUnit
     {
-        private const int Threads = 256;
-        private static readonly Float4[] Left = new Float4[Threads];
-        private static readonly (float First, float Second)[] Right = new (float, float)[Threads];
+        public static void MultiplyAdd(ref Float4 sums, Float4 left, float right, float rightBelow) =>
+            TensorCores.MultiplyAdd(ref sums, left, rightBelow, right);
 
-        public static void MultiplyAdd(ref Float4 sums, Float4 left, float right, float rightBelow)
-        {
-            int thread = Group.IdxX;
-            Left[thread] = new Float4
-            {
-                X = Cut(left.X),
-                Y = Cut(left.Y),
-                Z = Cut(left.Z),
-                W = Cut(left.W),
-            };
-            Right[thread] = (Cut(right), Cut(rightBelow));
-            Group.Barrier();
-            int warp = thread & ~31;
-            int row = (thread & 31) / 4;
-            int column = (thread & 3) * 2;
-            sums.X += Sum(warp, row, column, isLower: false);
-            sums.Y += Sum(warp, row, column + 1, isLower: false);
-            sums.Z += Sum(warp, row, column, isLower: true);
-            sums.W += Sum(warp, row, column + 1, isLower: true);
-            Group.Barrier();
-        }
+        public static void MultiplyAddPairs(ref Float4 sums, Float4 left, float right, float rightBelow) =>
+            TensorCores.MultiplyAddPairs(ref sums, left, rightBelow, right);
 
-        private static float Sum(int warp, int row, int column, bool isLower)
-        {
-            double sum = 0;
-            for (int k = 0; k < 4; k++)
-            {
-                Float4 left = Left[warp + (row * 4) + k];
-                (float first, float second) = Right[warp + (column * 4) + k];
-                sum += ((double)(isLower ? left.Y : left.X) * first) + ((double)(isLower ? left.W : left.Z) * second);
-            }
-
-            return (float)sum;
-        }
-
-        private static float Cut(float value) => BitConverter.UInt32BitsToSingle(BitConverter.SingleToUInt32Bits(value) & 0xFFFFE000);
+        public static float Pair(float low, float high) => TensorCores.Pair(low, high);
     }
 }
