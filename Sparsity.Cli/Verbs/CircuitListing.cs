@@ -35,12 +35,14 @@ internal static class CircuitListing
             $"test loss: circuit {m.Loss:0.000}{(m.LossCalibrated is { } calibrated ? $" (calibrated {Number(calibrated)})" : "")}, "
                 + $"full model {m.LossFullModel:0.000}, without the circuit {m.LossWithoutCircuit:0.000}, empty {m.LossEmpty:0.000}"
         );
-        string target = circuit.Settings is { } settings
-            ? FormattableString.Invariant(
-                $"target {settings.TargetLoss}{(settings.Criterion == LossCriterion.Calibrated ? " for the calibrated loss" : "")}: "
-                    + $"{(circuit.Solved == true ? "solved" : $"NOT SOLVED ({circuit.Shortcoming})")}; "
-            )
-            : "";
+        string target = "";
+        if (circuit.Settings is { } settings)
+        {
+            string judged = settings.Criterion == LossCriterion.Calibrated ? " for the calibrated loss" : "";
+            string verdict = circuit.Solved == true ? "solved" : $"NOT SOLVED ({circuit.Shortcoming})";
+            target = FormattableString.Invariant($"target {settings.TargetLoss}{judged}: {verdict}; ");
+        }
+
         Terminal.Line($"{target}accuracy {100 * m.Accuracy:0.0} % (full model {100 * m.AccuracyFullModel:0.0} %)");
         if (circuit.Smallest is { } smallest)
         {
