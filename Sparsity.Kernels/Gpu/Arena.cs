@@ -26,10 +26,23 @@ internal sealed class Arena<T>
         for (int i = 0; i < lengths.Length; i++)
         {
             _places[i] = end;
-            end += (int)(((long)lengths[i] + TensorRuns.Unit - 1) / TensorRuns.Unit);
+            end = checked(end + UnitsOf(lengths[i]));
         }
 
         _memory = device.Allocate<T>(name, lengths.Length == 1 ? lengths[0] : (long)end * TensorRuns.Unit);
+    }
+
+    /// <summary>How many tensors, from the first on, one arena takes: places are counted in 32 bits.</summary>
+    public static int HowManyFit(ReadOnlySpan<int> lengths)
+    {
+        long end = 0;
+        int count = 0;
+        while (count < lengths.Length && (end += UnitsOf(lengths[count])) <= int.MaxValue)
+        {
+            count++;
+        }
+
+        return count;
     }
 
     /// <summary>All tensors, with gaps between them.</summary>
@@ -39,6 +52,8 @@ internal sealed class Arena<T>
     public int PlaceOf(int tensor) => _places[tensor];
 
     public ArrayView<T> ViewOf(int tensor) => View.SubView((long)_places[tensor] * TensorRuns.Unit, _lengths[tensor]);
+
+    private static int UnitsOf(int length) => (int)(((long)length + TensorRuns.Unit - 1) / TensorRuns.Unit);
 
     /// <summary>To be called once for each tensor: the last gives the memory back.</summary>
     public void Release()

@@ -251,7 +251,8 @@ public static class GpuDevices
         {
             throw new BadInputException(
                 warning
-                    ?? $"{info.Id}: {info.Name} computes in float32 only; tf32 and bf16 need an NVIDIA GPU of compute capability 8.0 or later."
+                    ?? $"{info.Id}: {info.Name} computes in float32 only; tf32 and bf16 need an NVIDIA GPU of compute capability 8.0 or "
+                        + "later."
             );
         }
 

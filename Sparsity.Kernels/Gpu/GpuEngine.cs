@@ -70,15 +70,20 @@ internal sealed class GpuEngine : IMeasuredEngine, IDeviceMemory
 
     public IReadOnlyList<WeightTensor> AllocateWeights(IReadOnlyList<(string Name, int Rows, int Columns)> tensors)
     {
-        if (tensors.Count == 0)
+        var allocated = new List<WeightTensor>(tensors.Count);
+        while (allocated.Count < tensors.Count)
         {
-            return [];
+            (string Name, int Rows, int Columns)[] rest = [.. tensors.Skip(allocated.Count)];
+            int[] lengths = [.. rest.Select(tensor => TensorSize.Of(tensor.Name, tensor.Rows, tensor.Columns))];
+            int count = Arena<float>.HowManyFit(lengths);
+            string name = rest[0].Name + (count == 1 ? "" : $" and {count - 1} more");
+            var arena = new Arena<float>(_device, name, lengths[..count]);
+            allocated.AddRange(
+                rest.Take(count).Select((tensor, i) => new GpuWeights(_device, arena, i, tensor.Name, tensor.Rows, tensor.Columns))
+            );
         }
 
-        int[] lengths = [.. tensors.Select(tensor => TensorSize.Of(tensor.Name, tensor.Rows, tensor.Columns))];
-        string name = tensors[0].Name + (tensors.Count == 1 ? "" : $" and {tensors.Count - 1} more");
-        var arena = new Arena<float>(_device, name, lengths);
-        return [.. tensors.Select((tensor, i) => new GpuWeights(_device, arena, i, tensor.Name, tensor.Rows, tensor.Columns))];
+        return allocated;
     }
 
     public WeightList ListWeights(string name, IReadOnlyList<WeightTensor> tensors) => new GpuWeightList(_device, name, tensors);

@@ -28,9 +28,10 @@ internal readonly struct SmallTile : ITensorTile
 /// </summary>
 /// <remarks>
 /// In shared memory 32 lines are two blocks of 16, and a block has 64 times four words: [blocks, 2, 8, 4], of which the second index is
-/// that of one of two instructions, the third is the thread's group and the last its member. Group g has lines 4 * g to 4 * g + 3 of the 32,
-/// two in each block; member m has words 4 * m to 4 * m + 3 of them, two for each instruction. Which line and which inner index stands where
-/// is free, as long as the sums are stored by it and both factors have one order: this one needs no moving of numbers between registers.
+/// that of one of two instructions, the third is the thread's group and the last its member. Group g has lines 4 * g to 4 * g + 3 of the
+/// 32, two in each block; member m has words 4 * m to 4 * m + 3 of them, two for each instruction. Which line and which inner index stands
+/// where is free, as long as the sums are stored by it and both factors have one order: this one needs no moving of numbers between
+/// registers.
 /// The member is stored at m ^ (g / 2), so that the words that eight threads store or load at once are in 32 different banks.
 /// </remarks>
 internal static class TensorStage<TPrecision, TTile, TUnit>
@@ -138,7 +139,7 @@ internal static class TensorStage<TPrecision, TTile, TUnit>
 
     private static Float4 Load(ArrayView<Float4> fours, int at, int last) => fours[at < last ? at : last];
 
-    /// <summary>The first of the lines of a tile that this thread fetches: two neighbours' numbers one behind the other, or four's.</summary>
+    /// <summary>The first of the lines of a tile that this thread fetches: two neighbours' numbers, or four's, follow another.</summary>
     private static int LineOf(bool isInner)
     {
         int pair = Group.IdxX >> 2;

@@ -1,8 +1,8 @@
 namespace ILGPU;
 
 /// <summary>
-/// NVIDIA's instructions that a kernel may hold, done by 32 threads together: every thread lays down its words of the factors, and takes its
-/// sums when all have. Products are summed in double; the hardware passes over the lowest bits of the factors, and so does this. Where
+/// NVIDIA's instructions that a kernel may hold, done by 32 threads together: every thread lays down its words of the factors, and takes
+/// its sums when all have. Products are summed in double; the hardware passes over the lowest bits of the factors, and so does this. Where
 /// which number is held is as the manual of PTX says.
 /// </summary>
 /// <param name="threads">Of the group.</param>

@@ -59,7 +59,7 @@ public sealed class TensorProductTests : IDisposable
         Assert.InRange(bfloat16 / tf32, 3, 20); // three bits
     }
 
-    /// <summary>To nearest, ties to even, and beyond the largest number to infinity; factors that bfloat16 holds stay as they are.</summary>
+    /// <summary>To nearest, ties to even, beyond the largest number to infinity; factors that bfloat16 holds stay as they are.</summary>
     [Fact]
     public void RoundingIsToNearestEven()
     {
