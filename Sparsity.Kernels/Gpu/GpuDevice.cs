@@ -89,6 +89,9 @@ internal sealed class GpuDevice : IDisposable
     /// <summary>Threads of a group that works on single entries.</summary>
     public int ElementThreads => _elementThreads;
 
+    /// <summary>Whether it takes no memory and runs no kernels: what would be written to it need not be made.</summary>
+    public bool OnlyCounts => _accelerator is null;
+
     /// <summary>A device that works the same way, but only counts.</summary>
     public GpuDevice CreateCounter() =>
         new(null, null, _memorySize, WarpSize, _rowThreads, _elementThreads) { SkipsZeros = SkipsZeros, TensorPrecision = TensorPrecision };

@@ -75,6 +75,13 @@ internal sealed class TensorTable : IDisposable
 
     public void Write(IReadOnlyList<TensorRow> rows)
     {
+        if (_device.OnlyCounts)
+        {
+            Groups = rows.Sum(row => row.Groups);
+            Runs = new TensorRuns(_table.View, rows.Count);
+            return;
+        }
+
         var values = new List<int>();
         Groups = 0;
         foreach (TensorRow row in rows)
