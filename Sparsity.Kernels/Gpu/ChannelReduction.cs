@@ -47,7 +47,12 @@ internal static class ChannelReduction
     /// <summary>Accumulates factor * the sum over rows of a term into target [C].</summary>
     public static void Accumulate<TTerm>(GpuDevice device, int rows, TTerm term, GpuWeights target, float factor)
         where TTerm : struct, IChannelTerm =>
-        device.Launch(GroupsOf(target.Length), 1, ThreadsFor(rows), new SumKernel<TTerm>(term, target.View, rows, target.Length, factor));
+        device.Launch(
+            GroupsOf(target.Length),
+            1,
+            ThreadsFor(device, rows),
+            new SumKernel<TTerm>(term, target.View, rows, target.Length, factor)
+        );
 
     /// <summary>
     /// Adds the sum over tokens of input [B,T,C] to sums [C]: blocks in two floats, their sums in double. Waits for the device.
@@ -73,11 +78,11 @@ internal static class ChannelReduction
 
     private static int GroupsOf(int channels) => (channels + ChannelsOfGroup - 1) / ChannelsOfGroup;
 
-    /// <summary>A thread for each block of each channel, as far as they go.</summary>
-    private static int ThreadsFor(int rows)
+    /// <summary>A thread for each block of each channel, as far as they go; no fewer than run in step anyway.</summary>
+    private static int ThreadsFor(GpuDevice device, int rows)
     {
         BlockOf(rows, out int blocks);
-        return ChannelsOfGroup * Math.Min(GroupReduction.MaximumThreads / ChannelsOfGroup, blocks);
+        return Math.Max(device.WarpSize, ChannelsOfGroup * Math.Min(GroupReduction.MaximumThreads / ChannelsOfGroup, blocks));
     }
 
     /// <summary>Tokens of a block: depends on the shape alone, and so does the order of the sums.</summary>
@@ -177,7 +182,7 @@ internal static class ChannelReduction
             device.Launch(
                 _sums.Max(sum => GroupsOf(sum.Channels)),
                 _sums.Count,
-                _sums.Max(sum => ThreadsFor(sum.Rows)),
+                _sums.Max(sum => ThreadsFor(device, sum.Rows)),
                 new SumsKernel(_sums[0], At(1), At(2), At(3))
             );
 
