@@ -48,7 +48,7 @@ public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun 
     }
 
     /// <summary>The most bytes that the comparison of products at the start takes at once.</summary>
-    private const long OfTheFirstCheck = 10_000;
+    private const long OfTheFirstCheck = 12_000;
 
     /// <summary>
     /// What is free counts, not what there is; the number of parts that is named fits, and the next smaller one does not.
