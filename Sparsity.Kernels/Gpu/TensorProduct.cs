@@ -139,13 +139,13 @@ internal static class TensorProduct
             int rightAt = TensorStage<TPrecision, TTile, TUnit>.First(right, TForm.IsRightInner, firstColumn, first);
             Share leftShare = TensorStage<TPrecision, TTile, TUnit>.Fetch(left, TForm.IsLeftInner, leftAt);
             Share rightShare = TensorStage<TPrecision, TTile, TUnit>.Fetch(right, TForm.IsRightInner, rightAt);
-            Put(leftShare, rightShare, leftSteps, rightSteps, 0, end - first);
             int half = 0;
-            first += TensorStage<TPrecision, TTile, TUnit>.Inner;
-            while (first < end)
+            while (true)
             {
-                // The next step is on its way while this one is multiplied. One barrier does: it stands where all are done with the step
-                // before, whose half the next one is put into, and keeps NVIDIA's compiler from moving the loads down to that.
+                // The next step is on its way while this one is multiplied; behind the last one what comes is not used. One barrier does:
+                // it stands where all are done with the step before, whose half the next one is put into, and keeps NVIDIA's compiler from
+                // moving the loads down to that.
+                Put(leftShare, rightShare, leftSteps, rightSteps, half, end - first);
                 leftAt += TensorStage<TPrecision, TTile, TUnit>.Next(left, TForm.IsLeftInner);
                 rightAt += TensorStage<TPrecision, TTile, TUnit>.Next(right, TForm.IsRightInner);
                 leftShare = TensorStage<TPrecision, TTile, TUnit>.Fetch(left, TForm.IsLeftInner, leftAt);
@@ -153,12 +153,13 @@ internal static class TensorProduct
                 Group.Barrier();
                 AddStep(ref sums0, ref sums1, ref sums2, ref sums3, leftSteps, half + leftPlace, rightSteps, half + rightPlace);
                 half = (TensorStage<TPrecision, TTile, TUnit>.Length >> 2) - half;
-                Put(leftShare, rightShare, leftSteps, rightSteps, half, end - first);
                 first += TensorStage<TPrecision, TTile, TUnit>.Inner;
+                if (first >= end)
+                {
+                    break;
+                }
             }
 
-            Group.Barrier();
-            AddStep(ref sums0, ref sums1, ref sums2, ref sums3, leftSteps, half + leftPlace, rightSteps, half + rightPlace);
             row += firstRow + (Group.IdxX & 28);
             column += firstColumn + ((Group.IdxX & 3) * 8);
             Store(split, row, column, sums0);
