@@ -236,11 +236,12 @@ internal static class Manual
         ),
         new(
             "convert",
-            "Write a model in another kind of folder: official, huggingface, replication or run.",
+            "Write a model in another kind of folder: official, huggingface, replication, run or packed.",
             "convert --from DIR --to KIND --out DIR",
             [
                 "convert --from released/csp_yolo1 --to huggingface --out converted",
                 "convert --from runs/sparse --to official --out converted",
+                "convert --from runs/sparse --to packed --data data/code --out small",
             ]
         ),
         new(

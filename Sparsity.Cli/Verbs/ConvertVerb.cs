@@ -1,8 +1,12 @@
 using CommandLine;
 using Sparsity.Core;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Engine;
 using Sparsity.Core.Files;
+using Sparsity.Core.Pruning;
 using Sparsity.Core.Runs;
 using Sparsity.Core.Tokenization;
+using Sparsity.Kernels;
 
 namespace Sparsity.Cli.Verbs;
 
@@ -22,12 +26,28 @@ internal sealed class ConvertVerb : Verb
         "to",
         Required = true,
         HelpText = "official: beeg_config.json + final_model.pt. huggingface: config.json + model.safetensors with prefixed names. "
-            + "replication: config.json of three sections + pytorch_model.bin. run: as 'train' writes it."
+            + "replication: config.json of three sections + pytorch_model.bin. run: as 'train' writes it. packed: the same with only the "
+            + "nonzero weights of matrices, in 16 bits: small, and read like the others."
     )]
     public ModelFolderKind To { get; set; }
 
     [Option("tokenizer", MetaValue = "DIR", HelpText = "Folder of the model's tokenizer. (Default: the one in --from, if there is one)")]
     public string? Tokenizer { get; set; }
+
+    [Option(
+        "data",
+        MetaValue = "DIR",
+        HelpText = "Also write the mean activations over this data folder: with them the model can be pruned where its text is not."
+    )]
+    public string? Data { get; set; }
+
+    [Option(
+        "smallest-bigram",
+        Default = 0.0,
+        HelpText = "Of packed: entries of the bigram table that are nearer to zero are left out. Training begins with entries of up to "
+            + "0.02, and those of pairs that never occur stay there."
+    )]
+    public double SmallestBigram { get; set; }
 
     [Option("out", MetaValue = "DIR", Required = true, HelpText = "Folder to make.")]
     public string Out { get; set; } = "";
@@ -36,6 +56,11 @@ internal sealed class ConvertVerb : Verb
 
     public override int Execute(CancellationToken stop)
     {
+        if (Given.Contains("smallest-bigram") && (To != ModelFolderKind.Packed || !(SmallestBigram >= 0)))
+        {
+            throw new BadInputException("--smallest-bigram must not be negative, and belongs to --to packed alone.");
+        }
+
         using StoredModel model = StoredModel.Open(From);
         string? tokenizerFolder = Tokenizer ?? TokenizerFolder.FolderOf(From);
         TextTokenizer? tokenizer = tokenizerFolder is null ? null : TokenizerFolder.Load(tokenizerFolder);
@@ -49,11 +74,16 @@ internal sealed class ConvertVerb : Verb
 
         Terminal.Lines(model.Remarks);
         var folder = new RunFolder(OutputFolder.Create(Out));
-        model.Save(Out, To);
+        model.Save(Out, To, SmallestBigram);
         tokenizer?.Save(
-            To == ModelFolderKind.Run ? folder.TokenizerPath : Out,
+            To is ModelFolderKind.Run or ModelFolderKind.Packed ? folder.TokenizerPath : Out,
             To is ModelFolderKind.HuggingFace or ModelFolderKind.Replication ? TokenizerFormat.HuggingFace : TokenizerFormat.Gpt2
         );
+        if (Data is not null)
+        {
+            WriteMeans(folder, OpenedRun.TrainingOf(new RunFolder(From), model.Config).ContextTokens);
+        }
+
         if (model.IgnoredFields.Count > 0)
         {
             Terminal.Line($"left out, as no fields of the model: {string.Join(", ", model.IgnoredFields)}");
@@ -64,5 +94,16 @@ internal sealed class ConvertVerb : Verb
                 + $"{(tokenizer is null ? "no tokenizer (none in --from; give --tokenizer)" : "with its tokenizer")}"
         );
         return 0;
+    }
+
+    /// <summary>Of the weights as they were written.</summary>
+    private void WriteMeans(RunFolder folder, int contextTokens)
+    {
+        using IComputeEngine engine = EngineFactory.Create("cpu");
+        using OpenedRun run = Run.Open(folder.Directory, engine, Data);
+        var layout = new NodeLayout(run.Model.Config, finalResid: true);
+        var settings = new PruningConfig();
+        float[] means = MeanActivations.Measure(run.Model, layout, run.Data.Training, contextTokens, settings.MeanBatches, settings.Seed);
+        MeansFile.Write(Path.Combine(folder.Directory, MeansFile.Name), layout, means, run.Model.Parameters.Fingerprint());
     }
 }

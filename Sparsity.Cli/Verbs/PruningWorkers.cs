@@ -50,8 +50,12 @@ internal sealed class PruningWorkers : IDisposable
             OpenedRun run = Run.Open(model, engine, data, tokenizer);
             Terminal.Lines(i == 0 ? run.Remarks : []);
             _opened.Add((engine, run));
-            DataFingerprint ??= run.Data.Fingerprint();
             _subjects.Add(PruningSubject.Of(run));
+            DataFingerprint ??= run.FindData()?.Fingerprint();
+            if (withControls && _subjects[i].Pretraining.IsEmpty)
+            {
+                throw new BadInputException($"{model}: comes without text, which --faithfulness measures random models on. Give --data.");
+            }
         }
 
         Fingerprint = _opened[0].Run.Model.Parameters.Fingerprint();
@@ -60,7 +64,7 @@ internal sealed class PruningWorkers : IDisposable
     /// <summary>SHA-256 of the model's weights.</summary>
     public string Fingerprint { get; }
 
-    /// <summary><see cref="DataFolder.Fingerprint"/> of the data; there is at least one search.</summary>
+    /// <summary><see cref="DataFolder.Fingerprint"/> of the data; null for a model that comes with means instead.</summary>
     public string? DataFingerprint { get; }
 
     public IReadOnlyList<PruningSubject> Subjects => _subjects;

@@ -165,9 +165,8 @@ internal sealed class TraceVerb : ModelVerb
     private float[] Means(OpenedRun run, NodeLayout layout)
     {
         const int WindowTokens = 256;
-        ReadOnlyMemory<ushort> tokens = run.Data.Training;
-        int window = Math.Min(Math.Min(WindowTokens, run.Model.Config.BlockSize), tokens.Length);
-        return MeanActivations.Measure(run.Model, layout, tokens, window, MeanBatches, Seed);
+        int window = Math.Min(WindowTokens, run.Model.Config.BlockSize);
+        return MeanActivations.Of(run, layout, Math.Min(window, run.FindData()?.Training.Length ?? window), MeanBatches, Seed);
     }
 
     private int[][] Read(OpenedRun run)

@@ -186,23 +186,15 @@ internal sealed class LiveAblation(ViewerContent content, ModelShelf models) : I
         float[] means =
             settings.Ablation != Ablation.Mean
                 ? new float[layout.Count]
-                : MeanActivations.Measure(
-                    model.Model,
-                    layout,
-                    model.Run.Data.Training,
-                    model.Run.Training.ContextTokens,
-                    settings.MeanBatches,
-                    settings.Seed
-                );
+                : MeanActivations.Of(model.Run, layout, model.Run.Training.ContextTokens, settings.MeanBatches, settings.Seed);
         return new CircuitInputs(tokenized.Sample(TaskSplit.Test, settings.Seed, settings.TestPairs).Pairs, means);
     }
 
     private static CircuitInputs StoredInputs(Circuit circuit, CircuitFile file, ShelvedModel model) =>
-        file.Sibling(CircuitInputs.PromptsName) is { } prompts && file.Sibling(CircuitInputs.MeansName) is not null
+        file.Sibling(CircuitInputs.PromptsName) is { } prompts && file.Sibling(MeansFile.Name) is not null
             ? CircuitInputs.Load(System.IO.Path.GetDirectoryName(prompts)!, circuit, model.Model.Config)
             : throw new BadInputException(
-                $"{file.FilePath}: {CircuitInputs.PromptsName} or {CircuitInputs.MeansName} is no longer beside it. Import the "
-                    + $"circuit again."
+                $"{file.FilePath}: {CircuitInputs.PromptsName} or {MeansFile.Name} is no longer beside it. Import the " + $"circuit again."
             );
 
     private sealed record Session(

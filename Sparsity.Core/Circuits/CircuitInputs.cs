@@ -1,24 +1,19 @@
 using Sparsity.Core.Files;
 using Sparsity.Core.Model;
 using Sparsity.Core.Tasks;
-using Sparsity.Core.Tensors;
 
 namespace Sparsity.Core.Circuits;
 
 /// <summary>
 /// What an imported circuit is measured on, beside its circuit.json: the task's prompts in prompts.json, and what nodes outside it are
-/// frozen at in means.safetensors (location to
-/// numbers). Circuits that this program finds need neither: their prompts are drawn again, and their means measured again.
+/// frozen at in means.safetensors. Circuits that this program finds need neither: their prompts are drawn again, and their means measured
+/// again.
 /// </summary>
 /// <param name="Pairs">Prompts with their answers.</param>
 /// <param name="Means">One per node of the circuit's layout.</param>
 internal sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[] Means)
 {
     public const string PromptsName = "prompts.json";
-
-    public const string MeansName = "means.safetensors";
-
-    private const string FingerprintKey = "model_fingerprint";
 
     /// <summary>Tokens of the longest prompt.</summary>
     public int LongestPrompt => Pairs.Max(pair => Math.Max(pair.First.Length, pair.Second.Length));
@@ -37,15 +32,7 @@ internal sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[]
                 }
             )
         );
-        Safetensors.Write(
-            Path.Combine(directory, MeansName),
-            [
-                .. layout.Sites.Select(
-                    (site, i) => TensorToWrite.Of(site.Name, [layout.Config.ChannelsAt(site.Kind)], () => Means[layout.RangeOf(i)])
-                ),
-            ],
-            new Dictionary<string, string> { [FingerprintKey] = circuit.ModelFingerprint }
-        );
+        MeansFile.Write(Path.Combine(directory, MeansFile.Name), layout, Means, circuit.ModelFingerprint);
     }
 
     /// <summary>Reads both files.</summary>
@@ -53,7 +40,15 @@ internal sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[]
     public static CircuitInputs Load(string directory, Circuit circuit, ModelConfig model)
     {
         NodeLayout layout = circuit.LayoutIn(model);
-        return new CircuitInputs(LoadPairs(directory, circuit, model), LoadMeans(Path.Combine(directory, MeansName), circuit, layout));
+        return new CircuitInputs(
+            LoadPairs(directory, circuit, model),
+            MeansFile.Read(
+                Path.Combine(directory, MeansFile.Name),
+                layout,
+                circuit.ModelFingerprint,
+                "Import the circuit again, to another folder."
+            )
+        );
     }
 
     /// <summary>Reads prompts.json alone.</summary>
@@ -83,33 +78,6 @@ internal sealed record CircuitInputs(IReadOnlyList<TokenizedPair> Pairs, float[]
         bool IsPrompt(int[] tokens) => tokens.Length >= 1 && tokens.Length <= model.BlockSize && tokens.All(IsToken);
 
         bool IsToken(int token) => token >= 0 && token < model.VocabSize;
-    }
-
-    private static float[] LoadMeans(string path, Circuit circuit, NodeLayout layout)
-    {
-        using TensorFile file = Safetensors.Open(path);
-        if (file.Metadata.GetValueOrDefault(FingerprintKey) != circuit.ModelFingerprint)
-        {
-            throw OfAnother(path);
-        }
-
-        TensorFile.RequireExactly(
-            path,
-            file.ByName,
-            [.. layout.Sites.Select(site => (site.Name, (IReadOnlyList<int>)[layout.Config.ChannelsAt(site.Kind)]))]
-        );
-        var means = new float[layout.Count];
-        for (int i = 0; i < layout.Sites.Count; i++)
-        {
-            file.ByName[layout.Sites[i].Name].Floats().CopyTo(means.AsSpan(layout.RangeOf(i)));
-        }
-
-        int bad = Array.FindIndex(means, mean => !float.IsFinite(mean));
-        return bad < 0
-            ? means
-            : throw new BadInputException(
-                $"{path}: the mean of {layout[bad]} is {means[bad]}, but must be a finite number. Import the circuit again."
-            );
     }
 
     private static BadInputException OfAnother(string path) =>

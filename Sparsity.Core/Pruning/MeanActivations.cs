@@ -1,6 +1,7 @@
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Model;
+using Sparsity.Core.Runs;
 using Sparsity.Core.Training;
 
 namespace Sparsity.Core.Pruning;
@@ -10,6 +11,29 @@ internal static class MeanActivations
 {
     /// <summary>Windows of a batch.</summary>
     internal const int Sequences = 16;
+
+    /// <summary>
+    /// Those of an opened model: measured on its data; where none are known, as they stand in the model's folder, whatever the windows.
+    /// </summary>
+    /// <param name="run">The model.</param>
+    /// <param name="layout">Its nodes.</param>
+    /// <param name="contextTokens">T of the windows.</param>
+    /// <param name="batches">Batches of 16 windows.</param>
+    /// <param name="seed">Chooses the windows.</param>
+    /// <exception cref="BadInputException">It has neither data nor means.</exception>
+    public static float[] Of(OpenedRun run, NodeLayout layout, int contextTokens, int batches, ulong seed) =>
+        run.FindData() is null && StoredOf(run) is { } stored
+            ? stored(layout)
+            : Measure(run.Model, layout, run.Data.Training, contextTokens, batches, seed);
+
+    /// <summary>Reads the means in a model's folder, by its nodes; null where there are none.</summary>
+    public static Func<NodeLayout, float[]>? StoredOf(OpenedRun run)
+    {
+        string path = Path.Combine(run.Folder.Directory, MeansFile.Name);
+        return File.Exists(path)
+            ? layout => MeansFile.Read(path, layout, run.Model.Parameters.Fingerprint(), "Get the model's folder again, or give data.")
+            : null;
+    }
 
     /// <summary>One mean per node, over all positions of <paramref name="batches"/> random windows of the stream.</summary>
     /// <param name="model">The frozen model.</param>

@@ -9,7 +9,7 @@ namespace Sparsity.Core.Pruning;
 /// <param name="Name">For the record: the model's folder, as a full path.</param>
 /// <param name="Model">In one engine's memory.</param>
 /// <param name="Tokenizer">The model's.</param>
-/// <param name="Pretraining">Tokens behind the mean activations.</param>
+/// <param name="Pretraining">Tokens behind the mean activations; empty where the model comes with means.</param>
 /// <param name="ContextTokens">T of the windows of pretraining text.</param>
 public sealed record PruningSubject(
     string Name,
@@ -21,10 +21,20 @@ public sealed record PruningSubject(
 {
     private readonly Dictionary<(ulong, int, bool), float[]> _means = [];
 
-    /// <summary>An opened model with the data it was trained on.</summary>
-    /// <exception cref="BadInputException">Its data are not known or not there.</exception>
-    public static PruningSubject Of(OpenedRun run) =>
-        new(Path.GetFullPath(run.Folder.Directory), run.Model, run.Tokenizer, run.Data.Training, run.Training.ContextTokens);
+    /// <summary>Means that the model came with, used where there is no text; null to measure them on the text.</summary>
+    internal Func<NodeLayout, float[]>? StoredMeans { get; init; }
+
+    /// <summary>An opened model with the data it was trained on; without text where it comes with means instead.</summary>
+    /// <exception cref="BadInputException">Its data are not known or not there, and it has no means.</exception>
+    public static PruningSubject Of(OpenedRun run)
+    {
+        Func<NodeLayout, float[]>? stored = run.FindData() is null ? MeanActivations.StoredOf(run) : null;
+        ReadOnlyMemory<ushort> text = stored is null ? run.Data.Training : default;
+        return new PruningSubject(Path.GetFullPath(run.Folder.Directory), run.Model, run.Tokenizer, text, run.Training.ContextTokens)
+        {
+            StoredMeans = stored,
+        };
+    }
 
     /// <summary>Another model of the same kind, with the same tokenizer and text.</summary>
     public PruningSubject With(string name, Transformer model) => new(name, model, Tokenizer, Pretraining, ContextTokens);
@@ -38,14 +48,10 @@ public sealed record PruningSubject(
         (ulong, int, bool) key = (config.Seed, config.MeanBatches, config.FinalResid);
         if (!_means.TryGetValue(key, out float[]? means))
         {
-            means = MeanActivations.Measure(
-                Model,
-                new NodeLayout(Model.Config, config.FinalResid),
-                Pretraining,
-                ContextTokens,
-                config.MeanBatches,
-                config.Seed
-            );
+            var layout = new NodeLayout(Model.Config, config.FinalResid);
+            means =
+                StoredMeans?.Invoke(layout)
+                ?? MeanActivations.Measure(Model, layout, Pretraining, ContextTokens, config.MeanBatches, config.Seed);
             _means[key] = means;
         }
 

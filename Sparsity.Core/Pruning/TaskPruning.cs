@@ -93,7 +93,7 @@ public sealed class TaskPruning : IDisposable
         circuit = circuit with { TaskFile = _task.Task.File, Settings = _config with { TargetLoss = target } };
         return new PrunedTask(
             circuit,
-            !Evaluator.HasDetails(circuit.Nodes.Count)
+            !Evaluator.HasDetails(circuit.Nodes.Count) || _subject.Pretraining.IsEmpty
                 ? null
                 : ActivationSurvey.Measure(Evaluator, circuit, Prompts, _subject.Tokenizer, _subject.Pretraining, _subject.ContextTokens)
         );

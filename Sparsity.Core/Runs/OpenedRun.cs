@@ -50,6 +50,9 @@ public sealed class OpenedRun : IDisposable
     /// with.</exception>
     public DataFolder Data => _data ??= OpenData();
 
+    /// <summary>The same; null where neither the run nor whoever opened it says which.</summary>
+    public DataFolder? FindData() => _data is null && DataDirectory is null ? null : Data;
+
     /// <summary>
     /// What the run was trained with; of a model from elsewhere the usual batch, and windows as long as it reads, at most 256 tokens.
     /// </summary>

@@ -23,6 +23,9 @@ public enum ModelFolderKind
 
     /// <summary>The public replication's config.json of three sections + pytorch_model.bin.</summary>
     Replication,
+
+    /// <summary>As <see cref="Run"/>, but matrices have only their nonzero weights, in 16 bits each: a few percent of the size.</summary>
+    Packed,
 }
 
 /// <summary>
@@ -193,9 +196,12 @@ public sealed class StoredModel : IDisposable
         return parameters;
     }
 
-    /// <summary>Writes the model's files into a folder of the kind asked for, as float32.</summary>
+    /// <summary>Writes the model's files into a folder of the kind asked for, as float32; a packed one's matrices in 16 bits.</summary>
+    /// <param name="directory">The folder.</param>
+    /// <param name="kind">What is written.</param>
+    /// <param name="smallestBigram">Of a packed folder: entries of the bigram table that are nearer to zero are left out.</param>
     /// <exception cref="BadInputException">A file cannot be written.</exception>
-    public void Save(string directory, ModelFolderKind kind)
+    public void Save(string directory, ModelFolderKind kind, double smallestBigram = 0)
     {
         var run = new RunFolder(directory);
         switch (kind)
@@ -217,11 +223,41 @@ public sealed class StoredModel : IDisposable
             case ModelFolderKind.Replication:
                 ReplicationFolder.Write(this, directory);
                 break;
+            case ModelFolderKind.Packed:
+                WritePacked(run, smallestBigram);
+                break;
             default:
                 AtomicFile.WriteText(run.ConfigPath, Config.ToJson());
                 Safetensors.Write(run.ModelPath, ToWrite(""), new Dictionary<string, string> { ["format"] = "pt" });
                 break;
         }
+    }
+
+    private void WritePacked(RunFolder run, double smallestBigram)
+    {
+        var tensors = new List<TensorToWrite>();
+        var metadata = new Dictionary<string, string> { ["format"] = "pt" };
+        foreach (ParameterSpec spec in ParameterSpec.ListFor(Config))
+        {
+            if (spec.Shape.Count < 2)
+            {
+                tensors.Add(new TensorToWrite(spec.Name, spec.Shape, ElementType.F32, () => MemoryMarshal.AsBytes(Values(spec))));
+                continue;
+            }
+
+            float[] values = Values(spec).ToArray();
+            if (spec.Name == ParameterNames.Bigram)
+            {
+                values = Array.ConvertAll(values, value => Math.Abs(value) < smallestBigram ? 0 : value);
+            }
+
+            (TensorToWrite[] packed, (string key, string shape)) = PackedTensors.Pack(spec.Name, spec.Shape, values, run.ModelPath);
+            tensors.AddRange(packed);
+            metadata[key] = shape;
+        }
+
+        AtomicFile.WriteText(run.ConfigPath, Config.ToJson());
+        Safetensors.Write(run.ModelPath, tensors, metadata);
     }
 
     public void Dispose() => _file.Dispose();

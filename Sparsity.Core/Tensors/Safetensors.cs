@@ -11,7 +11,7 @@ namespace Sparsity.Core.Tensors;
 /// The safetensors format: 8 bytes of header length, a JSON header of names, types, shapes and offsets, then the values, little-endian,
 /// which follow one another without gap or overlap. Entries are written in the given order, the header padded with spaces to 8 bytes. Among
 /// the metadata are checksums: that of each tensor's bytes as crc32c/NAME, and that of the header, with zeros in its own place, as crc32c;
-/// files of other programs have none.
+/// files of other programs have none. Tensors may be packed (<see cref="PackedTensors"/>).
 /// </summary>
 internal static class Safetensors
 {
@@ -176,7 +176,7 @@ internal static class Safetensors
         }
 
         return covered == file.Length
-            ? new TensorFile(file, [.. found.Select(entry => entry.Tensor)], metadata)
+            ? new TensorFile(file, PackedTensors.Unpacked(file, [.. found.Select(entry => entry.Tensor)], metadata), metadata)
             : throw Damaged(file, $"its tensors make {covered - dataStart} bytes of {file.Length - dataStart}");
     }
 

@@ -7,6 +7,7 @@ namespace Sparsity.Core.Tensors;
 /// <summary>A tensor in a mapped file. Its values are read when asked for; it ends with its <see cref="TensorFile"/>.</summary>
 internal sealed class StoredTensor
 {
+    private readonly Func<float[]>? _unpack;
     private readonly MappedFile _file;
     private readonly long _offset;
     private readonly long[]? _strides;
@@ -37,6 +38,11 @@ internal sealed class StoredTensor
         _strides = strides.IsEmpty || IsRowMajor(Shape, strides) ? null : strides.ToArray();
     }
 
+    /// <summary>A float32 tensor whose values are made from others of the file.</summary>
+    /// <param name="unpack">Gives [Length] numbers in row-major order.</param>
+    internal StoredTensor(MappedFile file, string name, ReadOnlySpan<long> shape, Func<float[]> unpack)
+        : this(file, name, ElementType.F32, shape, offset: 0) => _unpack = unpack;
+
     public string Name { get; }
 
     public ElementType Type { get; }
@@ -55,6 +61,11 @@ internal sealed class StoredTensor
     public ReadOnlySpan<float> Floats()
     {
         RequireUndamaged();
+        if (_unpack is not null)
+        {
+            return _unpack();
+        }
+
         switch (Type)
         {
             case ElementType.F32:
@@ -172,6 +183,11 @@ internal sealed class StoredTensor
     private T[] Values<T>()
         where T : unmanaged
     {
+        if (_unpack is not null)
+        {
+            return MemoryMarshal.Cast<float, T>(_unpack()).ToArray();
+        }
+
         if (_strides is null || Length == 0)
         {
             return _file.Span<T>(_offset, Length).ToArray();

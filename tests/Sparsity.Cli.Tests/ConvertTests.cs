@@ -75,6 +75,29 @@ public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
     }
 
     [Fact]
+    public void APackedModelIsPrunedWithoutItsText()
+    {
+        string packed = run["packed"];
+        string[] trace = ["trace", "--text", "x = (", "--mean-ablate", "0.mlp.post_act:3", "--model", packed, "--out"];
+        CommandLine.Succeed("convert", "--from", run.Trained, "--to", "packed", "--data", run["trained data"], "--out", packed);
+        Assert.True(Size(packed) * 3 < Size(run.Trained));
+
+        string[] prune = ["prune", "--model", packed, "--task", "single_double_quote", "--steps", "40", "--k-coef", "0.001"];
+        CommandLine.Succeed([.. prune, "--out", run["packed circuit"]]);
+        string circuit = run["packed circuit/circuit.json"];
+        Assert.True(File.Exists(circuit));
+        Assert.False(File.Exists(run["packed circuit/activations.json"])); // places in text that is not there
+        CommandLine.Succeed([.. trace, run["trace.safetensors"]]);
+        CommandLine.Refuse("comes without text", [.. prune, "--faithfulness", "--out", run["x"]]);
+
+        File.Delete(Path.Combine(packed, "means.safetensors"));
+        CommandLine.Refuse("Give a data folder", [.. prune, "--out", run["x"]]);
+        CommandLine.Refuse("Give a data folder", [.. trace, run["y.safetensors"]]);
+
+        static long Size(string folder) => new FileInfo(Path.Combine(folder, "model.safetensors")).Length;
+    }
+
+    [Fact]
     public void ATokenizerGoesToHuggingFaceAndBack()
     {
         string own = Path.Combine(run.Model, "tokenizer");
