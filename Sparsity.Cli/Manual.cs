@@ -1,3 +1,5 @@
+using Sparsity.Core;
+
 namespace Sparsity.Cli;
 
 /// <summary>What help says of a verb, or of one of a verb's actions.</summary>
@@ -57,13 +59,13 @@ internal static class Manual
             "tasks (list | show | eval) [flags]",
             ["tasks list", "tasks eval --model runs/sparse"]
         ),
-        new("tasks list", "List the program's own tasks.", "tasks list", ["tasks list", "tasks list | less"], []),
+        new("tasks list", "List the program's own tasks.", "tasks list", ["tasks list", "tasks list --json tasks.json"], ["json"]),
         new(
             "tasks show",
             "Show prompts of tasks.",
             "tasks show TASK ... [flags]",
             ["tasks show bracket_counting --pairs 5", "tasks show tasks/stories/gender.json"],
-            ["pairs", "distractor-lines", "dilute", "seed"]
+            ["pairs", "distractor-lines", "dilute", "seed", "json"]
         ),
         new(
             "tasks eval",
@@ -279,7 +281,7 @@ internal static class Manual
             "Show a text as tokens.",
             "tokenizer show --from DIR --text TEXT",
             ["tokenizer show --from tokenizer --text 'def f():'", "tokenizer show --from data/code --text '[[1, 2], [3]]'"],
-            ["from", "text"]
+            ["from", "text", "json"]
         ),
         new(
             "devices",
@@ -343,10 +345,10 @@ internal static class Manual
         Pages.FirstOrDefault(page => page.Name == (action is null ? verb : $"{verb} {action}"));
 
     /// <summary>The flags that an action takes, without the dashes.</summary>
-    /// <exception cref="Core.BadInputException">The verb has no such action.</exception>
+    /// <exception cref="BadInputException">The verb has no such action.</exception>
     public static string[] Flags(string verb, string action) =>
         Find(verb, action)?.Flags
-        ?? throw new Core.BadInputException(
+        ?? throw new BadInputException(
             $"{verb}: '{action}' is no action; use {Spelling.OneOf(Actions(verb))}.{Spelling.Suggestion(action, Actions(verb))}"
         );
 }

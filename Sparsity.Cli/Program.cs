@@ -62,7 +62,7 @@ int Execute()
     var given = new Arguments(arguments, type);
     if (given.Request is { } request)
     {
-        Terminal.Text(request == "--version" ? Version() + "\n" : Help.Page(type, given.Positional.FirstOrDefault(), Terminal.Width));
+        Terminal.Text(request == "--version" ? Version() + "\n" : Help.Page(type, ActionOf(type, given), Terminal.Width));
         return 0;
     }
 
@@ -70,6 +70,19 @@ int Execute()
     return parser
         .ParseArguments(given.Canonical, [.. VerbTypes.All])
         .MapResult(verb => Do((Verb)verb, given), errors => Refuse([.. errors]));
+}
+
+// Whose help is asked for; null for the whole verb's.
+static string? ActionOf(Type type, Arguments given)
+{
+    string verb = Verb.NameOf(type);
+    string? action = given.Positional.FirstOrDefault();
+    if (action is not null && Manual.Actions(verb).Length > 0)
+    {
+        _ = Manual.Flags(verb, action);
+    }
+
+    return action;
 }
 
 // With the commit it was built from.

@@ -9,7 +9,10 @@ internal static class CircuitListing
 {
     private const int MostShown = 4;
 
-    public static void Print(Circuit circuit)
+    /// <summary>Prints it.</summary>
+    /// <param name="circuit">The circuit.</param>
+    /// <param name="mostNodes">Nodes that are listed: those of the largest effect, in the circuit's order.</param>
+    public static void Print(Circuit circuit, int mostNodes = int.MaxValue)
     {
         CircuitMeasurements m = circuit.Measurements;
         Terminal.Line(
@@ -58,21 +61,31 @@ internal static class CircuitListing
             Terminal.Line($"removed by hand: {string.Join(", ", circuit.RemovedByHand)}");
         }
 
+        HashSet<CircuitNode> listed =
+        [
+            .. circuit.Nodes.OrderByDescending(node => node.AblationEffect ?? 0).ThenByDescending(node => node.Tau ?? 0).Take(mostNodes),
+        ];
         ILookup<Node, CircuitEdge> incoming = circuit.Edges.ToLookup(edge => edge.To);
         Terminal.Table(
             ["node", "tau", "mean", "bias", "effect", "edges in; for act_in and final_resid what writes the channel"],
-            circuit.Nodes.Select(node =>
-                new[]
-                {
-                    node.Name,
-                    Number(node.Tau),
-                    Terminal.Number(node.Mean),
-                    node.Bias is { } bias ? Terminal.Number(bias) : "",
-                    Number(node.AblationEffect),
-                    node.Node.Site.Kind.ReadsResidual() ? Writers(circuit, node) : EdgesInto(incoming[node.Node]),
-                }
-            )
+            circuit
+                .Nodes.Where(listed.Contains)
+                .Select(node =>
+                    new[]
+                    {
+                        node.Name,
+                        Number(node.Tau),
+                        Terminal.Number(node.Mean),
+                        node.Bias is { } bias ? Terminal.Number(bias) : "",
+                        Number(node.AblationEffect),
+                        node.Node.Site.Kind.ReadsResidual() ? Writers(circuit, node) : EdgesInto(incoming[node.Node]),
+                    }
+                )
         );
+        if (listed.Count < circuit.Nodes.Count)
+        {
+            Terminal.Line($"and {circuit.Nodes.Count - listed.Count} more nodes, of less effect; 'sparsity circuit show' lists all");
+        }
     }
 
     /// <summary>What had to be decided to measure an imported circuit.</summary>

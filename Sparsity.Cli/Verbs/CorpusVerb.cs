@@ -9,6 +9,8 @@ namespace Sparsity.Cli.Verbs;
 [Verb("corpus")]
 internal sealed class CorpusVerb : Verb
 {
+    private const int DocumentsPerStatus = 50;
+
     [Option(
         "from",
         MetaValue = "PATH ...",
@@ -81,7 +83,7 @@ internal sealed class CorpusVerb : Verb
                 Read(stop);
             }
 
-            DataFolder data = DataFolder.Tokenize(Out, tokenizer, Vocabulary, SeparateBrackets, stop);
+            DataFolder data = DataFolder.Tokenize(Out, tokenizer, Vocabulary, SeparateBrackets, ShareLine(), stop);
             Terminal.Line(
                 $"{Out}: {data.Training.Length} training and {data.Validation.Length} validation tokens, vocabulary "
                     + $"{data.Tokenizer.VocabularySize}{(SeparateBrackets ? ", brackets separate" : "")}"
@@ -112,9 +114,19 @@ internal sealed class CorpusVerb : Verb
                 Glob = Glob,
             }
         );
-        IEnumerable<CorpusDocument> documents = tree.Documents.TakeWhile(_ =>
-            stop.IsCancellationRequested ? throw new OperationCanceledException() : true
-        );
+        long read = 0,
+            characters = 0;
+        IEnumerable<CorpusDocument> documents = tree.Documents.Select(document =>
+        {
+            stop.ThrowIfCancellationRequested();
+            characters += document.Text.Length;
+            if (++read % DocumentsPerStatus == 0)
+            {
+                Terminal.Status($"reading: {read} documents, {characters / 1e6:0.0} million characters");
+            }
+
+            return document;
+        });
         CorpusInfo info = CorpusFolder.Write(
             Out,
             documents,
@@ -127,6 +139,28 @@ internal sealed class CorpusVerb : Verb
         {
             Terminal.Line($"skipped {skipped.Count} {skipped.Reason}, for instance {skipped.Examples[0]}");
         }
+    }
+
+    /// <summary>Shows what is being done, its share that is done, and how long it takes yet.</summary>
+    private static Action<string, double> ShareLine()
+    {
+        string doing = "";
+        TimeLeft timeLeft = new();
+        int shown = -1;
+        return (what, share) =>
+        {
+            if (what != doing)
+            {
+                (doing, timeLeft, shown) = (what, new TimeLeft(), -1);
+            }
+
+            int percent = (int)(100 * share);
+            if (percent != shown)
+            {
+                shown = percent;
+                Terminal.Status($"{what}: {percent} %{timeLeft.After(share)}");
+            }
+        };
     }
 
     internal static void WriteSynthetic(string directory, double megabytes, ulong seed)

@@ -177,7 +177,8 @@ internal sealed class DemoVerb : EngineVerb
         string directory = OutputFolder.Create(Path.Combine(root, "circuits", model.Name));
         AtomicFile.WriteText(Path.Combine(directory, "prune.json"), JsonText.Write(plan));
         using var run = new PruningRun(directory, plan);
-        run.Execute(workers.Subjects, (task, progress) => PruneVerb.Show(task, config, progress), stop: stop);
+        var line = new PruningProgressLine(plan, run.Remaining.Count);
+        run.Execute(workers.Subjects, line.Show, results => line.Finish(results[0].Task), stop);
 
         using ModelShelf models = ModelShelf.At(folder => Run.Open(folder, engine), model.Directory);
         var describer = new CircuitDescriber(models, circuit => TaskCatalogue.Find(circuit.Task));

@@ -24,7 +24,7 @@ internal sealed class DevicesVerb : EngineVerb
     )]
     public string? Shapes { get; set; }
 
-    [Option("json", MetaValue = "FILE", HelpText = "With --check: file for the results, kept up to date after every item.")]
+    [Option("json", MetaValue = "FILE", HelpText = "File to write the devices to as well; with --check the results, after every item.")]
     public string? Json { get; set; }
 
     [Option(
@@ -35,11 +35,16 @@ internal sealed class DevicesVerb : EngineVerb
     )]
     public string? Emit { get; set; }
 
+    /// <summary>What 'auto' takes, the GPU library, and the GPUs there are.</summary>
+    private sealed record Found(string Auto, string GpuLibrary, IReadOnlyList<FoundDevice> Devices);
+
+    private sealed record FoundDevice(string Id, string Name, string Version, long MemoryBytes, bool IsProcessor, string? WhyNotUsable);
+
     public override int Execute(CancellationToken stop)
     {
-        if (!Check && (Shapes ?? Json) is not null)
+        if (!Check && Shapes is not null)
         {
-            throw new BadInputException($"{(Shapes is null ? "--json" : "--shapes")} belongs to --check; add --check or leave it out.");
+            throw new BadInputException("--shapes belongs to --check; add --check or leave it out.");
         }
 
         if (Given.Contains("precision"))
@@ -137,6 +142,24 @@ internal sealed class DevicesVerb : EngineVerb
             using IComputeEngine asked = CreateEngine();
             Terminal.Line($"--device {Device} is {asked.Description}");
         }
+
+        Save(
+            Json,
+            new Found(
+                chosen?.Id ?? "cpu",
+                GpuDevices.Library,
+                [
+                    .. devices.Select(device => new FoundDevice(
+                        device.Id,
+                        device.Name,
+                        device.Version,
+                        device.MemoryBytes,
+                        device.IsProcessor,
+                        device.WhyNot
+                    )),
+                ]
+            )
+        );
 
         return 0;
     }

@@ -152,6 +152,8 @@ internal sealed class PruneVerb : ModelVerb
     )]
     public string? Resume { get; set; }
 
+    private const int NodesOfOnePage = 40;
+
     public override int Execute(CancellationToken stop)
     {
         RequireUsed();
@@ -258,7 +260,17 @@ internal sealed class PruneVerb : ModelVerb
         using var run = new PruningRun(directory, plan);
         try
         {
-            run.Execute(workers.Subjects, (task, progress) => Show(task, plan.Settings, progress), results => Show(results, plan), stop);
+            var line = new PruningProgressLine(plan, run.Remaining.Count);
+            run.Execute(
+                workers.Subjects,
+                line.Show,
+                results =>
+                {
+                    line.Finish(results[0].Task);
+                    Show(results, plan);
+                },
+                stop
+            );
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -269,11 +281,6 @@ internal sealed class PruneVerb : ModelVerb
         Print(run, plan);
         return 0;
     }
-
-    internal static void Show(string task, PruningConfig config, PruningProgress progress) =>
-        Terminal.Status(
-            $"{task}: k_coef {progress.KCoef}, step {progress.Step}/{config.Steps}, loss {progress.Loss:0.000}, {progress.Nodes} nodes"
-        );
 
     private static void Show(IReadOnlyList<PruningResult> results, PruningPlan plan)
     {
@@ -299,7 +306,7 @@ internal sealed class PruneVerb : ModelVerb
         if (results.Results is [{ Folder: { } folder }])
         {
             string path = Path.Combine(run.Directory, folder, "circuit.json");
-            CircuitListing.Print(Circuit.Load(path));
+            CircuitListing.Print(Circuit.Load(path), NodesOfOnePage);
             if (
                 plan.Faithfulness
                 && Core.Pruning.Faithfulness.TryLoad(Path.Combine(run.Directory, folder, "faithfulness.json")) is { } report

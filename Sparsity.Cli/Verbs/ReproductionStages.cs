@@ -22,6 +22,9 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan
     private readonly List<MeasuredModel> _models = [];
     private readonly List<ModelCircuits> _circuits = [];
     private readonly List<DivergedModel> _diverged = [];
+    private readonly TimeLeft _timeLeft = new();
+    private double _minutesDone;
+    private double _minutesRead;
     private DataFolder? _data;
     private string? _dataFingerprint;
 
@@ -142,9 +145,10 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan
             RequireSame(folder, shape, training);
         }
 
-        if (!isBegun || folder.NextStep != training.LastStep() + 1)
+        bool isFinished = isBegun && folder.NextStep == training.LastStep() + 1;
+        if (!isFinished)
         {
-            Terminal.Line($"training {planned.Name}");
+            Terminal.Line($"training {planned.Name}{Left()}");
             using TrainingRun run = isBegun
                 ? Run.Resume(folder.Directory, _engine, Data.Directory)
                 : Run.Create(folder.Directory, _engine, Data, shape, training);
@@ -154,6 +158,7 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan
             }
         }
 
+        Count(isFinished, ReproductionCost.TrainingMinutes(planned));
         using ModelParameters parameters = folder.ReadModel(_engine);
         var measured = MeasuredModel.Of(planned, folder, parameters.Fingerprint());
         _models.Add(measured);
@@ -187,10 +192,12 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan
         }
 
         using var run = new PruningRun(directory, wanted);
-        if (run.Remaining.Count > 0)
+        bool isFinished = run.Remaining.Count == 0;
+        if (!isFinished)
         {
             Terminal.Line(
-                $"pruning {model.Name}, {run.Remaining.Count} of {wanted.Tasks.Count} tasks, by {method.ToString().ToLowerInvariant()}"
+                $"pruning {model.Name}, {run.Remaining.Count} of {wanted.Tasks.Count} tasks, by "
+                    + $"{method.ToString().ToLowerInvariant()}{Left()}"
             );
             using var workers = new PruningWorkers(
                 verb,
@@ -201,9 +208,11 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan
                 wanted.Settings,
                 wanted.Faithfulness
             );
-            run.Execute(workers.Subjects, (task, progress) => PruneVerb.Show(task, wanted.Settings, progress), stop: stop);
+            var line = new PruningProgressLine(wanted, run.Remaining.Count);
+            run.Execute(workers.Subjects, line.Show, results => line.Finish(results[0].Task), stop);
         }
 
+        Count(isFinished, ReproductionCost.PruningMinutes(model.Model, plan));
         _circuits.Add(new ModelCircuits(model.Name, model.Model.Seed, method, [.. run.Results.Results.Select(CircuitSize.Of)]));
     }
 
@@ -234,6 +243,18 @@ internal sealed class ReproductionStages(EngineVerb verb, string root, StagePlan
     }
 
     public void Dispose() => _engine.Dispose();
+
+    /// <summary>How long the stages take yet, by what they were reckoned to take.</summary>
+    private string Left() => _timeLeft.After(_minutesDone / Math.Max(plan.Minutes - _minutesRead, _minutesDone + 1e-9));
+
+    /// <summary>Counts a stage that is there now.</summary>
+    /// <param name="isRead">Whether it was there before.</param>
+    /// <param name="minutes">What it was reckoned to take.</param>
+    private void Count(bool isRead, double minutes)
+    {
+        _minutesDone += isRead ? 0 : minutes;
+        _minutesRead += isRead ? minutes : 0;
+    }
 
     private string ModelFolder(string name) => Path.GetFullPath(Path.Combine(root, "models", name));
 

@@ -48,6 +48,21 @@ internal sealed class TasksVerb : ModelVerb
     [Option("seed", Default = 1UL, HelpText = "Seed of the prompts.")]
     public ulong Seed { get; set; }
 
+    /// <summary>What decides a task's answer, and how many shapes its prompts have.</summary>
+    private sealed record Listed(string Task, string WhatDecides, int TrainTemplates, int TestTemplates);
+
+    /// <summary>A pair of prompts; the own answers of the second where it has others than the first.</summary>
+    private sealed record Shown(
+        string Task,
+        string Template,
+        string First,
+        string Second,
+        string AnswerA,
+        string AnswerB,
+        string? SecondRight,
+        string? SecondWrong
+    );
+
     /// <summary>A model's loss in nats and accuracy on a task, or why it was skipped.</summary>
     private sealed record Result(string Task, double? Loss, double? Accuracy, string? Skipped);
 
@@ -80,23 +95,25 @@ internal sealed class TasksVerb : ModelVerb
         switch (Action)
         {
             case "list":
+                Listed[] listed =
+                [
+                    .. TaskCatalogue.All.Select(task => new Listed(
+                        task.Name,
+                        task.Description,
+                        task.TrainTemplates.Count,
+                        task.TestTemplates.Count
+                    )),
+                ];
                 Terminal.Table(
                     ["task", "what decides", "templates (train + test)"],
-                    TaskCatalogue.All.Select(task =>
-                        new[] { task.Name, task.Description, $"{task.TrainTemplates.Count} + {task.TestTemplates.Count}" }
-                    )
+                    listed.Select(task => new[] { task.Task, task.WhatDecides, $"{task.TrainTemplates} + {task.TestTemplates}" })
                 );
+                Save(Json, listed);
                 return 0;
+            case "show" when !Names.Any():
+                throw new BadInputException("tasks show needs the name of a task; 'sparsity tasks list' shows them.");
             case "show":
-                foreach (
-                    PromptTask task in Names.Any()
-                        ? tasks
-                        : throw new BadInputException("tasks show needs the name of a task; 'sparsity tasks list' shows them.")
-                )
-                {
-                    Show(task);
-                }
-
+                Save(Json, tasks.SelectMany(Show).ToArray());
                 return 0;
             default:
                 Evaluate(tasks, stop);
@@ -112,17 +129,24 @@ internal sealed class TasksVerb : ModelVerb
         }
     }
 
-    private void Show(PromptTask task)
+    private List<Shown> Show(PromptTask task)
     {
+        var shown = new List<Shown>();
         var random = RandomSource.For(Seed, "show " + task.Name);
         for (int i = 0; i < (Pairs ?? 20); i++)
         {
             PromptPair pair = random.Pick(i % 2 == 0 ? task.TrainTemplates : task.TestTemplates)(random, DistractorLines);
+            string template = i % 2 == 0 ? "train" : "test";
             string second = pair.OwnSecond is { } own
                 ? $" not [{pair.AnswerB}]\n- and\n{pair.Second}[{own.A}] not [{own.B}]"
                 : $"\n- against\n{pair.Second}[{pair.AnswerB}]";
-            Terminal.Line($"--- {task.Name}, {(i % 2 == 0 ? "train" : "test")} template\n{pair.First}[{pair.AnswerA}]{second}");
+            Terminal.Line($"--- {task.Name}, {template} template\n{pair.First}[{pair.AnswerA}]{second}");
+            shown.Add(
+                new Shown(task.Name, template, pair.First, pair.Second, pair.AnswerA, pair.AnswerB, pair.OwnSecond?.A, pair.OwnSecond?.B)
+            );
         }
+
+        return shown;
     }
 
     private void Evaluate(IReadOnlyList<PromptTask> tasks, CancellationToken stop)

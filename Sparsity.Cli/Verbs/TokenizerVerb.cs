@@ -37,8 +37,14 @@ internal sealed class TokenizerVerb : Verb
     [Option("text", HelpText = "The text.")]
     public string Text { get; set; } = "";
 
+    [Option("json", MetaValue = "FILE", HelpText = "File to write the tokens to as well.")]
+    public string? Json { get; set; }
+
     [Option("out", MetaValue = "DIR", HelpText = "Folder to make.")]
     public string? Out { get; set; }
+
+    /// <summary>A token's number and its text, as the program shows it.</summary>
+    private sealed record Token(int Id, string Text);
 
     public override bool EndsWhenAsked => false;
 
@@ -61,6 +67,8 @@ internal sealed class TokenizerVerb : Verb
                 {
                     Terminal.Line($"{id, 6}  {tokenizer.Describe(id)}");
                 }
+
+                Save(Json, ids.Select(id => new Token(id, tokenizer.Describe(id))).ToArray());
 
                 return 0;
         }

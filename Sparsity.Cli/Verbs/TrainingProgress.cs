@@ -28,7 +28,11 @@ internal static class TrainingProgress
             Terminal.Line($"{warning}");
         }
 
-        Terminal.Line($"continuing {run.Folder.Directory} at step {run.NextStep} of {run.LastStep}");
+        Terminal.Line(
+            run.NextStep > run.LastStep
+                ? (InvariantText)$"{run.Folder.Directory} has done all of its {run.LastStep} steps already"
+                : $"continuing {run.Folder.Directory} at step {run.NextStep} of {run.LastStep}"
+        );
         return Run(run, stop, onMetrics);
     }
 

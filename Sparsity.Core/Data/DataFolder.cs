@@ -66,20 +66,48 @@ public sealed class DataFolder
         int vocabularySize,
         bool separateBrackets = false,
         CancellationToken stop = default
+    ) => Tokenize(directory, tokenizer, vocabularySize, separateBrackets, progress: null, stop);
+
+    /// <summary>The same, saying how it goes.</summary>
+    /// <param name="progress">Called now and then: what is being done, and the share of it that is done.</param>
+    /// <inheritdoc cref="Tokenize(string, TextTokenizer, int, bool, CancellationToken)"/>
+    internal static DataFolder Tokenize(
+        string directory,
+        TextTokenizer? tokenizer,
+        int vocabularySize,
+        bool separateBrackets,
+        Action<string, double>? progress,
+        CancellationToken stop
     )
     {
-        tokenizer ??= BytePairTrainer.Train(Texts(CorpusFolder.ReadTrain(directory)), vocabularySize, separateBrackets, stop);
+        CorpusInfo info = CorpusFolder.ReadInfo(directory);
+        tokenizer ??= BytePairTrainer.Train(
+            Texts("counting pairs of tokens", CorpusFolder.ReadTrain(directory), info.TrainDocuments),
+            vocabularySize,
+            separateBrackets,
+            stop,
+            share => progress?.Invoke("training the tokenizer", share)
+        );
         tokenizer.Save(Path.Combine(directory, "tokenizer"));
-        TokenFile.Write(Path.Combine(directory, "train.bin"), tokenizer, Texts(CorpusFolder.ReadTrain(directory)));
-        TokenFile.Write(Path.Combine(directory, "validation.bin"), tokenizer, Texts(CorpusFolder.ReadValidation(directory)));
+        Write("train", CorpusFolder.ReadTrain(directory), info.TrainDocuments);
+        Write("validation", CorpusFolder.ReadValidation(directory), info.ValidationDocuments);
         return new DataFolder(directory, tokenizer);
 
-        IEnumerable<string> Texts(IEnumerable<string> all)
+        void Write(string split, IEnumerable<string> texts, long count) =>
+            TokenFile.Write(
+                Path.Combine(directory, split + ".bin"),
+                tokenizer,
+                Texts($"tokenizing the {(split == "train" ? "training" : split)} text", texts, count)
+            );
+
+        IEnumerable<string> Texts(string what, IEnumerable<string> all, long count)
         {
+            long done = 0;
             foreach (string text in all)
             {
                 stop.ThrowIfCancellationRequested();
                 yield return text;
+                progress?.Invoke(what, (double)++done / count);
             }
         }
     }

@@ -18,6 +18,9 @@ internal sealed record ReproductionPlan : StagePlan
     /// <summary>What <see cref="ReproductionCost"/> expects on two cores.</summary>
     public required double EstimatedMinutes { get; init; }
 
+    /// <inheritdoc/>
+    public override double Minutes => EstimatedMinutes * OwnModels.Count / Models.Count;
+
     /// <summary>Seeds of models, masks and prompts count up from it; the text and the bootstrap have it itself.</summary>
     public required ulong Seed { get; init; }
 

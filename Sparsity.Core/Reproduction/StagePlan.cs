@@ -68,6 +68,13 @@ internal abstract record StagePlan
     /// <summary>What is trained on where no data were given; null where they were.</summary>
     public abstract SyntheticText? Synthetic { get; }
 
+    /// <summary>What all of it takes, or its shard, in minutes of the machine of <see cref="ReproductionCost"/>.</summary>
+    [JsonIgnore]
+    public virtual double Minutes =>
+        OwnModels.Sum(model =>
+            ReproductionCost.TrainingMinutes(model) + (Tasks.Count > 0 ? ReproductionCost.PruningMinutes(model, this) : 0)
+        );
+
     /// <summary>As the file holds it.</summary>
     public abstract string ToJson();
 

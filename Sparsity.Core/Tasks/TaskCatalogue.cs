@@ -13,7 +13,7 @@ public static class TaskCatalogue
         All.FirstOrDefault(task => task.Name == name)
         ?? throw new BadInputException(
             $"There is no task '{name}'; expected one of "
-                + $"{string.Join(", ", All.Select(task => task.Name).Order(StringComparer.Ordinal))}. For one of your own give the "
-                + $"path of its JSON file."
+                + $"{string.Join(", ", All.Select(task => task.Name).Order(StringComparer.Ordinal))}."
+                + $"{Spelling.Suggestion(name, All.Select(task => task.Name))} For one of your own give the path of its JSON file."
         );
 }

@@ -32,12 +32,14 @@ internal static class BytePairTrainer
     /// <param name="vocabularySize">Number of ids wanted, the 256 bytes and the end of text included; 257 to 65536.</param>
     /// <param name="separateBrackets">Whether opening brackets and quotes are tokens of their own.</param>
     /// <param name="stop">Gives up with <see cref="OperationCanceledException"/>.</param>
+    /// <param name="progress">Called now and then with the share of the tokens that are known.</param>
     /// <exception cref="BadInputException">The size is out of range, or the texts have too few pairs that occur at least twice.</exception>
     public static BytePairTokenizer Train(
         IEnumerable<string> documents,
         int vocabularySize = 2048,
         bool separateBrackets = false,
-        CancellationToken stop = default
+        CancellationToken stop = default,
+        Action<double>? progress = null
     )
     {
         ArgumentNullException.ThrowIfNull(documents);
@@ -81,6 +83,7 @@ internal static class BytePairTrainer
             {
                 id = tokens.Count;
                 tokens.Add(whole);
+                progress?.Invoke((double)tokens.Count / vocabularySize);
                 merges.Add((left, right));
             }
 

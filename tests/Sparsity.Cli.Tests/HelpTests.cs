@@ -1,13 +1,15 @@
 using System.Diagnostics;
 using System.Text;
+using System.Text.RegularExpressions;
 using CommandLine;
 using Sparsity.Cli.Tests.Mpi;
 using Sparsity.Cli.Verbs;
+using Sparsity.Core;
 
 namespace Sparsity.Cli.Tests;
 
 /// <summary>What help says agrees with what verbs take.</summary>
-public class HelpTests
+public partial class HelpTests
 {
     public static TheoryData<string> PageNames => [.. Manual.Pages.Select(page => page.Name)];
 
@@ -43,18 +45,99 @@ public class HelpTests
         foreach (string example in page.Examples)
         {
             Assert.StartsWith(name, example, StringComparison.Ordinal);
-            string[] arguments = Split(example.Split(" | ")[0].Split(" >")[0]);
-            Type type = VerbTypes.All.Single(type => Verb.NameOf(type) == arguments[0]);
-            var given = new Arguments(arguments, type);
-            using Parser parser = Arguments.CreateParser();
-            ParserResult<object> parsed = parser.ParseArguments(given.Canonical, [.. VerbTypes.All]);
-            Assert.True(parsed.Tag == ParserResultType.Parsed, $"{example}: {string.Join(' ', parsed.Errors.Select(error => error.Tag))}");
+            Arguments given = Parsed(example);
             if (page.Flags is { } flags)
             {
                 Assert.Empty(given.Given.Except(flags));
             }
         }
     }
+
+    /// <summary>
+    /// The same for the commands in documents. Those in blocks of code are whole, words in capitals standing for values; of those in running
+    /// text, which name a verb and some of its flags, the flags are looked at.
+    /// </summary>
+    [Fact]
+    public void CommandsInDocumentsCanBeTyped()
+    {
+        string root = Path.GetFullPath(Path.Combine(OfficialFixture.Root, "..", "..", ".."));
+        string[] documents =
+        [
+            .. Directory.GetFiles(root, "*.md"),
+            .. Directory.GetFiles(Path.Combine(root, "docs"), "*.md"),
+            .. Directory.GetFiles(Path.Combine(root, "recipes"), "*.md"),
+        ];
+        var wrong = new List<string>();
+        int commands = 0;
+        foreach (string document in documents)
+        {
+            string text = File.ReadAllText(document).Replace("\\\n", " ", StringComparison.Ordinal);
+            foreach (Match match in BlockCommand().Matches(text))
+            {
+                string command = match.Groups[1].Value.Split(" #")[0];
+                if (command.Contains('$') || command.Contains("...", StringComparison.Ordinal))
+                {
+                    continue; // filled in by a shell, or by the reader
+                }
+
+                commands++;
+                try
+                {
+                    _ = Parsed(command);
+                }
+                catch (Exception e) when (e is BadInputException or Xunit.Sdk.XunitException)
+                {
+                    wrong.Add($"{Path.GetRelativePath(root, document)}: {command}: {e.Message}");
+                }
+            }
+
+            foreach (Match match in InlineCommand().Matches(text))
+            {
+                commands++;
+                string[] words = match.Groups[1].Value.ReplaceLineEndings(" ").Split(' ', '=', '[', ']');
+                string[] taken =
+                    Manual.Find(words[0], words[1]) is { Flags: { } ofAction } ? ofAction
+                    : VerbTypes.All.Single(type => Verb.NameOf(type) == words[0]) is var verb
+                        ? [.. Help.Flags(verb).Select(flag => flag.Name), .. Arguments.ListedFlags(verb).Keys]
+                    : [];
+                wrong.AddRange(
+                    words
+                        .Where(word =>
+                            word.StartsWith("--", StringComparison.Ordinal) && word is not ("--" or "--help") && !taken.Contains(word[2..])
+                        )
+                        .Select(word => $"{Path.GetRelativePath(root, document)}: {match.Groups[1].Value}: there is no {word}")
+                );
+            }
+        }
+
+        Assert.True(commands > 80, $"only {commands} commands were found");
+        Assert.True(wrong.Count == 0, string.Join('\n', wrong));
+    }
+
+    /// <summary>Reads a command line, without the program's name, as the program does.</summary>
+    private static Arguments Parsed(string line)
+    {
+        string[] arguments = Split(line.Split(" | ")[0].Split(" >")[0]);
+        Type type =
+            VerbTypes.All.SingleOrDefault(type => Verb.NameOf(type) == arguments[0])
+            ?? throw new BadInputException($"there is no verb '{arguments[0]}'");
+        var given = new Arguments([.. arguments.Select(argument => argument == "N" ? "1" : argument)], type);
+        using Parser parser = Arguments.CreateParser();
+        ParserResult<object> parsed = parser.ParseArguments(given.Canonical, [.. VerbTypes.All]);
+        Assert.True(parsed.Tag == ParserResultType.Parsed, $"{line}: {string.Join(' ', parsed.Errors.Select(error => error.Tag))}");
+        return given;
+    }
+
+    [GeneratedRegex(
+        @"^(?: {4})?(?:sparsity|(?:mpirun -np \d+ )?dotnet bin/sparsity\.dll|dotnet run -c Release --project Sparsity\.Cli --) (.+)$",
+        RegexOptions.Multiline
+    )]
+    private static partial Regex BlockCommand();
+
+    [GeneratedRegex(
+        @"`(?:sparsity )?((?:train|prune|tasks|eval|generate|trace|circuit|view|corpus|convert|tokenizer|bridge|sweep|reproduce|merge|demo|devices|bench) (?:[^`]*?)--[^`]+)`"
+    )]
+    private static partial Regex InlineCommand();
 
     [Fact]
     public void PagesBeginWithASentenceAUsageAndExamples()
@@ -77,6 +160,8 @@ public class HelpTests
     [InlineData("Did you mean --task?", "prune", "--taks", "x")]
     [InlineData("Did you mean prune?", "prnue")]
     [InlineData("Did you mean edit?", "circuit", "eidt", "x")]
+    [InlineData("Did you mean edit?", "circuit", "eidt", "--help")]
+    [InlineData("Did you mean for_while?", "tasks", "show", "for_whlie")]
     [InlineData("Did you mean --density?", "sweep", "--densty", "1")]
     [InlineData("there is no flag --qqqqqqqq. See", "prune", "--qqqqqqqq")]
     [InlineData("'sparsity help' lists them")]

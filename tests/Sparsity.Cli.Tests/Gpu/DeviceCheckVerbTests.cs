@@ -74,7 +74,6 @@ public sealed class DeviceCheckVerbTests : IDisposable
     }
 
     [Theory]
-    [InlineData("--json belongs to --check", "--json", "x.json")]
     [InlineData("--shapes belongs to --check", "--shapes", "odd")]
     [InlineData("--shapes is 'M'", "--check", "--shapes", "M")]
     public void FlagsThatCannotBe(string expected, params string[] arguments) => CommandLine.Refuse(expected, ["devices", .. arguments]);

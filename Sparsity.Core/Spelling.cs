@@ -1,4 +1,4 @@
-namespace Sparsity.Cli;
+namespace Sparsity.Core;
 
 /// <summary>Names in messages.</summary>
 internal static class Spelling
