@@ -195,31 +195,37 @@ internal sealed class DemoVerb : EngineVerb
     {
         Terminal.Table(
             ["circuit", "nodes", "edges", "smallest", "loss", "full model", "without it", "empty", "accuracy"],
-            summary.Circuits.Select(circuit =>
-                new[]
-                {
-                    $"{circuit.Model} {circuit.Task}",
-                    $"{circuit.Nodes}/{circuit.TotalNodes}",
-                    $"{circuit.Edges}/{circuit.TotalEdges}",
-                    $"{circuit.SmallestEdges}",
-                    Terminal.Number(circuit.Loss),
-                    Terminal.Number(circuit.LossFullModel),
-                    Terminal.Number(circuit.LossWithoutCircuit),
-                    Terminal.Number(circuit.LossEmpty),
-                    Terminal.Number(100 * circuit.Accuracy, "0.0") + " %",
-                }
-            )
+            summary.Circuits.Select(Cells)
         );
-        string dense = summary.DenseValidationLoss is { } loss ? $", dense {Terminal.Number(loss)}" : "";
-        Terminal.Line(
-            $"validation loss: sparse {summary.ValidationLoss:0.000} with {100 * summary.NonzeroFraction:0.00} % of weights{dense}, "
-                + $"best bigram {summary.BigramLoss:0.000}; {summary.Seconds:0} s"
-        );
+        Terminal.Line($"{Losses(summary)}");
         Terminal.Line($"report: {Path.Combine(root, "report.html")}");
         if (Headline.EdgeComparison(summary, circuits) is { } sentence)
         {
             Terminal.Line($"{sentence}");
         }
+    }
+
+    /// <summary>A circuit's row of the table.</summary>
+    internal static string[] Cells(DemoCircuit circuit) =>
+        [
+            $"{circuit.Model} {circuit.Task}",
+            $"{circuit.Nodes}/{circuit.TotalNodes}",
+            $"{circuit.Edges}/{circuit.TotalEdges}",
+            $"{circuit.SmallestEdges}",
+            Terminal.Number(circuit.Loss),
+            Terminal.Number(circuit.LossFullModel),
+            Terminal.Number(circuit.LossWithoutCircuit),
+            Terminal.Number(circuit.LossEmpty),
+            Terminal.Number(100 * circuit.Accuracy, "0.0") + " %",
+        ];
+
+    /// <summary>What the models came to, and how long it took.</summary>
+    internal static string Losses(DemoSummary summary)
+    {
+        string dense = summary.DenseValidationLoss is { } loss ? $", dense {Terminal.Number(loss)}" : "";
+        return FormattableString.Invariant(
+                $"validation loss: sparse {summary.ValidationLoss:0.000} with {100 * summary.NonzeroFraction:0.00} % of weights{dense}, "
+            ) + FormattableString.Invariant($"best bigram {summary.BigramLoss:0.000}; {summary.Seconds:0} s");
     }
 
     private sealed record TrainedModel(string Name, string Directory, IReadOnlyList<TrainingMetrics> Metrics)

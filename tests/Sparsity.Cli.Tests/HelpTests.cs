@@ -54,8 +54,8 @@ public partial class HelpTests
     }
 
     /// <summary>
-    /// The same for the commands in documents. Those in blocks of code are whole, words in capitals standing for values; of those in running
-    /// text, which name a verb and some of its flags, the flags are looked at.
+    /// The same for the commands in documents. Those in blocks of code are whole, words in capitals standing for values; of those in
+    /// running text, which name a verb and some of its flags, the flags are looked at.
     /// </summary>
     [Fact]
     public void CommandsInDocumentsCanBeTyped()
@@ -128,15 +128,16 @@ public partial class HelpTests
         return given;
     }
 
-    [GeneratedRegex(
-        @"^(?: {4})?(?:sparsity|(?:mpirun -np \d+ )?dotnet bin/sparsity\.dll|dotnet run -c Release --project Sparsity\.Cli --) (.+)$",
-        RegexOptions.Multiline
-    )]
+    private const string Program =
+        @"(?:sparsity|(?:mpirun -np \d+ )?dotnet bin/sparsity\.dll|dotnet run -c Release --project Sparsity\.Cli --)";
+
+    private const string Verbs =
+        "train|prune|tasks|eval|generate|trace|circuit|view|corpus|convert|tokenizer|bridge|sweep|reproduce|merge|demo|devices|bench";
+
+    [GeneratedRegex("^(?: {4})?" + Program + " (.+)$", RegexOptions.Multiline)]
     private static partial Regex BlockCommand();
 
-    [GeneratedRegex(
-        @"`(?:sparsity )?((?:train|prune|tasks|eval|generate|trace|circuit|view|corpus|convert|tokenizer|bridge|sweep|reproduce|merge|demo|devices|bench) (?:[^`]*?)--[^`]+)`"
-    )]
+    [GeneratedRegex("`(?:sparsity )?((?:" + Verbs + ") (?:[^`]*?)--[^`]+)`")]
     private static partial Regex InlineCommand();
 
     [Fact]
