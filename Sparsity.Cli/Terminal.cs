@@ -7,6 +7,9 @@ namespace Sparsity.Cli;
 /// <summary>What the program prints: a status line that rewrites itself on a terminal, plain lines otherwise, and tables.</summary>
 internal static class Terminal
 {
+    /// <summary>Columns below which a table's last column cannot be read.</summary>
+    private const int NarrowestLast = 12;
+
     private static bool _statusShown;
 
     /// <summary>Whether nothing is printed, as by all ranks but one of a run in several processes.</summary>
@@ -68,17 +71,38 @@ internal static class Terminal
     }
 
     /// <summary>
-    /// A table: words stand at the left of their column, numbers at its right. Where it is too wide, the last column takes several lines.
+    /// A table: words stand at the left of their column, numbers at its right. Where it is too wide for the terminal, the last column takes
+    /// several lines; where that does not help, each row is a block of lines, one for each column. In redirected output it is plain text
+    /// without rules.
     /// </summary>
     public static void Table(IReadOnlyList<string> headings, IEnumerable<IReadOnlyList<string>> rows)
     {
+        if (IsSilent)
+        {
+            return;
+        }
+
         ClearStatus();
         IReadOnlyList<string>[] cells = [.. rows];
+        bool[] isOfNumbers = [.. headings.Select((_, column) => IsOfNumbers([.. cells.Select(row => row[column])]))];
+        if (!IsInteractive)
+        {
+            Plain([headings, .. cells], isOfNumbers);
+            return;
+        }
+
+        int width = Console.WindowWidth - 1;
+        if (WidthWithoutLast([headings, .. cells]) + NarrowestLast > width)
+        {
+            Blocks(headings, cells);
+            return;
+        }
+
         var table = new Table().Border(TableBorder.Simple);
         for (int i = 0; i < headings.Count; i++)
         {
             var column = new TableColumn(Markup.Escape(headings[i])) { NoWrap = i < headings.Count - 1 };
-            table.AddColumn(IsOfNumbers(i) ? column.RightAligned() : column);
+            table.AddColumn(isOfNumbers[i] ? column.RightAligned() : column);
         }
 
         foreach (IReadOnlyList<string> row in cells)
@@ -88,12 +112,48 @@ internal static class Terminal
 
         Print(() =>
         {
-            AnsiConsole.Profile.Width = Math.Max(AnsiConsole.Profile.Width, 160);
+            AnsiConsole.Profile.Width = width;
             AnsiConsole.Write(table);
         });
+    }
 
-        bool IsOfNumbers(int column) =>
-            cells.Length > 0 && cells.All(row => row[column] is not [var first, ..] || char.IsAsciiDigit(first) || first is '-' or '+');
+    /// <summary>Whether a column has numbers, and besides them at most words without digits.</summary>
+    private static bool IsOfNumbers(IReadOnlyList<string> cells) =>
+        cells.Any(IsNumber) && cells.All(cell => IsNumber(cell) || !cell.Any(char.IsAsciiDigit));
+
+    /// <summary>A number, a share of one, or one with its unit: 12, 31/2816, 91.8 %, 1.2e-5.</summary>
+    private static bool IsNumber(string cell) =>
+        cell is [var first, ..]
+        && (char.IsAsciiDigit(first) || first is '-' or '+')
+        && !cell.AsSpan().ContainsAnyExcept("0123456789+-.,/ %e");
+
+    /// <summary>Columns two spaces apart, without rules, and each row one line.</summary>
+    private static void Plain(IReadOnlyList<string>[] lines, bool[] isOfNumbers)
+    {
+        int[] widths = [.. isOfNumbers.Select((_, column) => lines.Max(line => line[column].Length))];
+        foreach (IReadOnlyList<string> line in lines)
+        {
+            IEnumerable<string> padded = line.Select((cell, i) => isOfNumbers[i] ? cell.PadLeft(widths[i]) : cell.PadRight(widths[i]));
+            Line($"{("  " + string.Join("  ", padded)).TrimEnd()}");
+        }
+    }
+
+    /// <summary>Columns that a table takes without its last one, which can be broken into lines.</summary>
+    private static int WidthWithoutLast(IReadOnlyList<string>[] lines) =>
+        Enumerable.Range(0, lines[0].Count - 1).Sum(column => 2 + lines.Max(line => line[column].Length));
+
+    /// <summary>Rows as blocks of lines, for narrow terminals.</summary>
+    private static void Blocks(IReadOnlyList<string> headings, IReadOnlyList<string>[] cells)
+    {
+        int longest = headings.Skip(1).Max(heading => heading.Length);
+        foreach (IReadOnlyList<string> row in cells)
+        {
+            Line($"{row[0]}");
+            foreach ((string heading, string cell) in headings.Skip(1).Zip(row.Skip(1)).Where(pair => pair.Second.Length > 0))
+            {
+                Line($"  {heading.PadRight(longest)}  {cell}");
+            }
+        }
     }
 
     /// <summary>A number for a table, in the invariant culture.</summary>

@@ -67,7 +67,7 @@ internal static class CircuitListing
         ];
         ILookup<Node, CircuitEdge> incoming = circuit.Edges.ToLookup(edge => edge.To);
         Terminal.Table(
-            ["node", "tau", "mean", "bias", "effect", "edges in; for act_in and final_resid what writes the channel"],
+            ["node", "tau", "mean", "bias", "effect", "edges in, or what writes the channel"],
             circuit
                 .Nodes.Where(listed.Contains)
                 .Select(node =>
