@@ -67,7 +67,7 @@ internal sealed class Arguments
             }
             else
             {
-                _positional.Add(arguments[i]);
+                _positional.Add(BuiltinModels.Resolve(arguments[i]));
             }
         }
 
@@ -253,7 +253,7 @@ internal sealed class Arguments
             _ when type.IsEnum => RequireOneOf(Enum.GetNames(type), value, shown),
             _ => value,
         };
-        return value;
+        return IsText(flag) ? value : BuiltinModels.Resolve(value);
     }
 
     private static string RequireOneOf(string[] names, string value, string shown)

@@ -22,7 +22,7 @@ internal static class Manual
         new(
             "demo",
             "Train a sparse and a dense model of equal loss, find their circuits and write a report, in minutes on a CPU.",
-            "demo [--out DIR] [--seed N] [--minutes N]",
+            "demo [--minutes N | --model DIR] [--out DIR] [--seed N]",
             ["demo", "demo --minutes 1 --out runs/quick"]
         ),
         new(

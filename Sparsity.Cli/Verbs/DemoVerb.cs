@@ -27,6 +27,9 @@ internal sealed class DemoVerb : EngineVerb
 
     private const int MostDenseModels = 4;
 
+    /// <summary>Of prompts that no circuit was found on, unless someone chose just this seed.</summary>
+    private const ulong PromptsSeed = 1001;
+
     /// <summary>At which dense models have the sparse model's loss with the default budget, for most seeds.</summary>
     private const int FirstDenseWidth = 18;
 
@@ -34,10 +37,20 @@ internal sealed class DemoVerb : EngineVerb
 
     private static readonly string[] TaskNames = ["single_double_quote", "for_while", "indent_for"];
 
-    [Option("out", MetaValue = "DIR", Default = "runs/demo", HelpText = "Folder to make.")]
-    public string Out { get; set; } = "";
+    [Option(
+        "model",
+        MetaValue = "DIR",
+        HelpText = "Train nothing: show the circuits in the folder of this model, and measure one of them again."
+    )]
+    public string? Model { get; set; }
 
-    [Option("seed", Default = 1UL, HelpText = "Seed of everything.")]
+    [Option("task", HelpText = "With --model: whose circuit is measured and shown. (Default: the solved one of fewest edges)")]
+    public string? Task { get; set; }
+
+    [Option("out", MetaValue = "DIR", HelpText = "Folder to make. (Default: runs/demo; with --model runs/NAME-demo)")]
+    public string? Out { get; set; }
+
+    [Option("seed", Default = 1UL, HelpText = "Seed of everything. (Default: 1; with --model 1001, for its prompts)")]
     public ulong Seed { get; set; }
 
     [Option("minutes", Default = 5.0, HelpText = "Rough budget on two cores; sets how many tokens are trained on, never what is done.")]
@@ -50,6 +63,17 @@ internal sealed class DemoVerb : EngineVerb
 
     public override int Execute(CancellationToken stop)
     {
+        if (Model is not null)
+        {
+            ShowModel(Model);
+            return 0;
+        }
+
+        if (Task is not null)
+        {
+            throw new BadInputException("--task belongs to --model: 'demo' by itself prunes to tasks of its own. Leave it out.");
+        }
+
         if (!(Minutes is > 0 and <= 10_000))
         {
             throw new BadInputException(FormattableString.Invariant($"--minutes is {Minutes}, but must be above 0 and at most 10000."));
@@ -57,7 +81,7 @@ internal sealed class DemoVerb : EngineVerb
 
         long started = Stopwatch.GetTimestamp();
         using IComputeEngine engine = CreateEngine();
-        string root = OutputFolder.Create(Out);
+        string root = OutputFolder.Create(Out ?? "runs/demo");
         string dataPath = Path.Combine(root, "data");
         Terminal.Line($"corpus and tokenizer");
         CorpusVerb.WriteSynthetic(dataPath, 12, Seed);
@@ -94,6 +118,20 @@ internal sealed class DemoVerb : EngineVerb
         );
         Print(summary, circuits, root);
         return 0;
+    }
+
+    private void ShowModel(string model)
+    {
+        TakesOnly("demo --model, which trains nothing,", ["model", "task", "seed", "out", .. EngineFlags]);
+        using IComputeEngine engine = CreateEngine();
+        string name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(model)));
+        ModelDemo.Run(
+            model,
+            Task,
+            Given.Contains("seed") ? Seed : PromptsSeed,
+            Out ?? Path.Combine("runs", name + "-demo"),
+            folder => Run.Open(folder, engine)
+        );
     }
 
     private TrainedModel TrainSparse(IComputeEngine engine, string directory, DataFolder data, CancellationToken stop)

@@ -1,3 +1,7 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Sparsity.Core.Circuits;
+
 namespace Sparsity.Cli.Tests;
 
 public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
@@ -90,9 +94,34 @@ public class ConvertTests(SmallRun run) : IClassFixture<SmallRun>
         CommandLine.Succeed([.. trace, run["trace.safetensors"]]);
         CommandLine.Refuse("comes without text", [.. prune, "--faithfulness", "--out", run["x"]]);
 
+        // What came with a model is shown and measured again.
+        Directory.Move(run["packed circuit"], Path.Combine(packed, "circuits"));
+        string[] demo = ["demo", "--model", packed, "--task", "single_double_quote", "--out"];
+        string shown = CommandLine.Succeed([.. demo, run["packed demo"]]);
+        Circuit found = Circuit.Load(Path.Combine(packed, "circuits", "circuit.json"));
+        Assert.Contains($"{found.Edges.Count}/{found.TotalEdges}", shown, StringComparison.Ordinal);
+        Match measured = Regex.Match(shown, @"measured again on \d+ new pairs of prompts: loss ([\d.]+), .* full model ([\d.]+), without");
+        Assert.InRange(Loss(1), found.Measurements.Loss - 0.1, found.Measurements.Loss + 0.1);
+        Assert.InRange(Loss(2), found.Measurements.LossFullModel - 0.1, found.Measurements.LossFullModel + 0.1);
+        Assert.Contains("single_double_quote", File.ReadAllText(run["packed demo/circuit.html"]), StringComparison.Ordinal);
+        CommandLine.Refuse("found on", [.. demo, run["x"], "--seed", "1"]);
+        CommandLine.Refuse(
+            "Did you mean single_double_quote?",
+            "demo",
+            "--model",
+            packed,
+            "--task",
+            "single_doubel_quote",
+            "--out",
+            run["x"]
+        );
+        CommandLine.Refuse("no built-in model 'nothing'", "demo", "--model", "builtin:nothing");
+
         File.Delete(Path.Combine(packed, "means.safetensors"));
         CommandLine.Refuse("Give a data folder", [.. prune, "--out", run["x"]]);
         CommandLine.Refuse("Give a data folder", [.. trace, run["y.safetensors"]]);
+
+        double Loss(int group) => double.Parse(measured.Groups[group].Value, CultureInfo.InvariantCulture);
 
         static long Size(string folder) => new FileInfo(Path.Combine(folder, "model.safetensors")).Length;
     }
