@@ -31,9 +31,12 @@ internal abstract class TrainingFlags : EngineVerb
     [Option(
         "batch-parts",
         HelpText = "Equal parts of a batch, computed one after the other or by several processes at once: more parts need less "
-            + "memory. (Default: one for each process)"
+            + "memory. auto takes the fewest that fit. (Default: one for each process)"
     )]
-    public int? BatchParts { get; set; }
+    public string? BatchParts { get; set; }
+
+    /// <summary>Whether the number of parts follows from the memory there is.</summary>
+    protected bool PartsFollowFromMemory => BatchParts?.Equals("auto", StringComparison.OrdinalIgnoreCase) == true;
 
     [Category("Length")]
     [Option("context", HelpText = "Tokens of a sequence. (Default: {training.context_tokens})")]
@@ -208,6 +211,16 @@ internal abstract class TrainingFlags : EngineVerb
         {
             if (typeof(TrainingFlags).GetProperty(field.Name) is { } flag && flag.GetValue(this) is { } given)
             {
+                if (flag.Name == nameof(BatchParts))
+                {
+                    if (PartsFollowFromMemory)
+                    {
+                        continue; // the engine is asked
+                    }
+
+                    given = NumberText.Parse<int>(BatchParts!, "--batch-parts");
+                }
+
                 if (given is double and not (> double.NegativeInfinity and < double.PositiveInfinity))
                 {
                     throw new BadInputException(

@@ -71,6 +71,14 @@ public sealed partial class CountingDriverTests(CountingDriver driver, SmallRun 
         Assert.InRange(parts, 2, 32);
         Succeed(driver.Run(little, [.. arguments, "--batch-parts", $"{parts}", "--out", driver["in parts"]]).Result);
         Assert.Equal(2, driver.Run(little, [.. arguments, "--batch-parts", $"{parts / 2}", "--dry-run"]).Result.ExitCode);
+
+        // Asked for, they are taken.
+        Succeed(driver.Run(little, [.. arguments, "--batch-parts", "auto", "--out", driver["auto"]]).Result);
+        string record = File.ReadAllText(Path.Combine(driver["auto"], "run.json"));
+        Assert.Contains($"\"batch_parts\": {parts},", record, StringComparison.Ordinal);
+        Succeed(driver.Run([], [.. arguments, "--batch-parts", "auto", "--out", driver["auto whole"]]).Result);
+        record = File.ReadAllText(Path.Combine(driver["auto whole"], "run.json"));
+        Assert.Contains("\"batch_parts\": null,", record, StringComparison.Ordinal);
     }
 
     [CountingDriverFact]
