@@ -82,8 +82,8 @@ internal abstract class EngineVerb : Verb
     [Option(
         "precision",
         Default = "float32",
-        HelpText = "Of dense products: float32; or tf32 or bf16, on NVIDIA's tensor cores with factors of 11 or 8 significant bits "
-            + "(docs/kernels.md)."
+        HelpText = "Precision of the factors of dense products: float32; on NVIDIA's tensor cores also tf32 (11 significant bits) or bf16 "
+            + "(8)."
     )]
     public string Precision { get; set; } = "float32";
 

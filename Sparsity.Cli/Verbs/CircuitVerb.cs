@@ -36,8 +36,8 @@ internal sealed class CircuitVerb : ModelVerb
     [Option(
         "task",
         MetaValue = "TASK",
-        HelpText = "Of 'edit' the JSON file of the task, where it is not one of the program's own and was moved. Of 'import' the task's "
-            + "name. (Default of 'import': by the file's folder)"
+        HelpText = "Of 'edit' the task's JSON file, if it was moved; not for the program's own tasks. Of 'import' the task's name. "
+            + "(Default of 'import': from the file's folder)"
     )]
     public string? Task { get; set; }
 

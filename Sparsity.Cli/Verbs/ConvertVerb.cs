@@ -44,8 +44,8 @@ internal sealed class ConvertVerb : Verb
     [Option(
         "smallest-bigram",
         Default = 0.0,
-        HelpText = "Of packed: entries of the bigram table that are nearer to zero are left out. Training begins with entries of up to "
-            + "0.02, and those of pairs that never occur stay there."
+        HelpText = "With --to packed: leave out entries of the bigram table that are nearer to zero. Entries are up to 0.02 before "
+            + "training, and pairs of tokens that never occur keep theirs."
     )]
     public double SmallestBigram { get; set; }
 

@@ -53,7 +53,11 @@ internal sealed class DemoVerb : EngineVerb
     [Option("seed", Default = 1UL, HelpText = "Seed of everything. (Default: 1; with --model 1001, for its prompts)")]
     public ulong Seed { get; set; }
 
-    [Option("minutes", Default = 5.0, HelpText = "Rough budget on two cores; sets how many tokens are trained on, never what is done.")]
+    [Option(
+        "minutes",
+        Default = 5.0,
+        HelpText = "Rough minutes on two cores: how many tokens are trained on. Everything else is done in any case."
+    )]
     public double Minutes { get; set; }
 
     [Option("no-dense", HelpText = "Leave out the dense model.")]

@@ -36,7 +36,8 @@ internal sealed class MergeVerb : Verb
         if (sweep.Length > 0)
         {
             throw new BadInputException(
-                $"{sweep[0]} is a shard of 'prune', but {figures[0]} one of 'reproduce' or 'sweep'. Join them by themselves."
+                $"{sweep[0]} is a shard of 'prune', but {figures[0]} one of 'reproduce' or 'sweep'. "
+                    + "Join the shards of each verb separately."
             );
         }
 

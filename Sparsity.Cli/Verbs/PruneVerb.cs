@@ -97,7 +97,7 @@ internal sealed class PruneVerb : ModelVerb
     [Category("Circuits")]
     [Option(
         "criterion",
-        HelpText = "Which loss is held against the target: uncalibrated, or calibrated (after scale and shift of the logit difference). "
+        HelpText = "Which loss has to meet the target: uncalibrated, or calibrated (after scale and shift of the logit difference). "
             + "(Default: {pruning.criterion})"
     )]
     public LossCriterion? Criterion { get; set; }
@@ -107,7 +107,7 @@ internal sealed class PruneVerb : ModelVerb
         "exclude",
         MetaValue = "NODE,...",
         Separator = ',',
-        HelpText = "Names of nodes that no circuit may have, comma-separated: what is found without them."
+        HelpText = "Names of nodes that no circuit may have, comma-separated: shows which circuit is found without them."
     )]
     public IEnumerable<string> Exclude { get; set; } = [];
 
@@ -148,7 +148,7 @@ internal sealed class PruneVerb : ModelVerb
         "resume",
         MetaValue = "DIR",
         HelpText = "Folder of an interrupted run to go on with, with the settings it has; takes only --model, --data, --task, "
-            + "--device and --threads beside it."
+            + "--tokenizer, --device, --threads and --precision beside it."
     )]
     public string? Resume { get; set; }
 
@@ -247,8 +247,8 @@ internal sealed class PruneVerb : ModelVerb
         if (plan.DataFingerprint is not null && plan.DataFingerprint != workers.DataFingerprint)
         {
             throw new BadInputException(
-                $"{directory}: was begun with other data than {data ?? "the model's"} now. Give the right folder with --data DIR, or "
-                    + $"begin anew with another --out."
+                $"{directory}: was begun with other data than {data ?? "the model's folder"} holds now. Give the right folder with "
+                    + "--data DIR, or begin anew with another --out."
             );
         }
 

@@ -54,7 +54,9 @@ internal sealed class PruningWorkers : IDisposable
             DataFingerprint ??= run.FindData()?.Fingerprint();
             if (withControls && _subjects[i].Pretraining.IsEmpty)
             {
-                throw new BadInputException($"{model}: comes without text, which --faithfulness measures random models on. Give --data.");
+                throw new BadInputException(
+                    $"{model}: comes without text, but --faithfulness needs some to measure random models on. Give --data."
+                );
             }
         }
 

@@ -16,7 +16,11 @@ internal sealed class ReproduceVerb : EngineVerb
     [Option("figure", MetaValue = "NAME", HelpText = "size-vs-loss, frontier, kurtosis, necessity, pruning-baseline or token-losses.")]
     public string? FigureName { get; set; }
 
-    [Option("budget", MetaValue = "MINUTES", HelpText = "Minutes on two cores; decides the plan, never when to stop. See --list.")]
+    [Option(
+        "budget",
+        MetaValue = "MINUTES",
+        HelpText = "Minutes on two cores. The largest plan that fits is chosen; the run does not stop when they are over. See --list."
+    )]
     public double? Budget { get; set; }
 
     [Option("out", MetaValue = "DIR", HelpText = "Folder to make or to go on with; several figures may share it, and then share models.")]

@@ -144,9 +144,8 @@ internal sealed class TraceVerb : ModelVerb
         foreach ((Site site, _) in ablated.Where(entry => !layout.Sites.Contains(entry.Site)))
         {
             throw new BadInputException(
-                $"--mean-ablate {site}: means are those of nodes, at "
-                    + $"{string.Join(", ", SiteKinds.NodeLocations.Select(kind => kind.Suffix()))}. Use --set "
-                    + $"with a value."
+                $"--mean-ablate {site}: only channels at {string.Join(", ", SiteKinds.NodeLocations.Select(kind => kind.Suffix()))} "
+                    + "have a mean. Use --set with a value."
             );
         }
 

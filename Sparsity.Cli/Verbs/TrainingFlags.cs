@@ -95,17 +95,16 @@ internal abstract class TrainingFlags : EngineVerb
     [Category("Sparsity")]
     [Option(
         "pfrac",
-        HelpText = "The same as the official script has it: nonzero budget relative to the base model of 256 channels. Instead of "
-            + "--density."
+        HelpText = "The budget as the official script states it: relative to the base model of 256 channels. Instead of --density."
     )]
     public double? Pfrac { get; set; }
 
     [Category("Sparsity")]
-    [Option("expansion-factor", HelpText = "E. (Default: d-model / 256)")]
+    [Option("expansion-factor", HelpText = "E: width relative to the base model. (Default: d-model / 256)")]
     public double? ExpansionFactor { get; set; }
 
     [Category("Sparsity")]
-    [Option("expansion-factor-mlp", HelpText = "E of the MLP. (Default: d-mlp / 1024)")]
+    [Option("expansion-factor-mlp", HelpText = "E of the MLP: neurons relative to the base model. (Default: d-mlp / 1024)")]
     public double? ExpansionFactorMlp { get; set; }
 
     [Category("Sparsity")]
@@ -197,8 +196,8 @@ internal abstract class TrainingFlags : EngineVerb
     [Category("Course")]
     [Option(
         "on-nan",
-        HelpText = "stop, or skip: what a loss or gradient that is no finite number does to the run; skip leaves the step's update "
-            + "out and counts it. (Default: {training.on_nan})"
+        HelpText = "What to do if a loss or gradient is not finite. stop ends the run; skip leaves out the update of that step, and counts "
+            + "it. (Default: {training.on_nan})"
     )]
     public string? OnNan { get; set; }
 

@@ -109,7 +109,7 @@ internal sealed record PruningPlan
             files[task.Name] = files.TryGetValue(task.Name, out TaskFile? recorded)
                 ? PromptTask.FindAgain(task.Name, recorded, given).File!
                 : throw new BadInputException(
-                    $"{given}: the run has no task {task.Name} from a file. Give where files of its tasks are now."
+                    $"{given}: no task file of this run is named {task.Name}. Give the files of its tasks where they are now."
                 );
         }
 
