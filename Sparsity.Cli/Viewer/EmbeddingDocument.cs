@@ -41,8 +41,8 @@ internal sealed record EmbeddingDocument(
     private static ChannelEmbedding Describe((int Token, float Weight)[] writers) =>
         new(
             writers.Length,
-            Entries(writers.OrderByDescending(entry => entry.Weight).ThenBy(entry => entry.Token)),
-            Entries(writers.OrderBy(entry => entry.Weight).ThenByDescending(entry => entry.Token)),
+            Entries(writers.Where(entry => entry.Weight > 0).OrderByDescending(entry => entry.Weight).ThenBy(entry => entry.Token)),
+            Entries(writers.Where(entry => entry.Weight < 0).OrderBy(entry => entry.Weight).ThenBy(entry => entry.Token)),
             writers.Length == 0 ? null : ActivationHistogram.Of([.. writers.Select(entry => entry.Weight)], Bins)
         );
 
@@ -52,8 +52,8 @@ internal sealed record EmbeddingDocument(
 
 /// <summary>What tokens write into one residual channel.</summary>
 /// <param name="Writers">Tokens whose entry is not zero.</param>
-/// <param name="Top">Pairs of token and weight: the 20 largest, largest first. Zeros are left out here and below.</param>
-/// <param name="Bottom">The 20 smallest, smallest first.</param>
+/// <param name="Top">Pairs of token and weight: the 20 most positive, largest first.</param>
+/// <param name="Bottom">The 20 most negative, smallest first.</param>
 /// <param name="Histogram">Of the entries that are not zero; null where all are.</param>
 internal sealed record ChannelEmbedding(
     int Writers,

@@ -22,7 +22,11 @@ internal sealed record SearchTrials(IReadOnlyList<SearchTrial> Trials)
                 .FirstOrDefault(search => search.Trials.Any(trial => Tried(trial, settings)));
 
     private static bool Tried(SearchTrial trial, PruningConfig settings) =>
-        trial.Lr == settings.Lr && settings.KCoef.Contains(trial.KCoef) && trial.Beta2 == settings.Beta2;
+        settings.KCoef is [double kCoef]
+        && kCoef == trial.KCoef
+        && settings.Lr == trial.Lr
+        && settings.Beta2 == trial.Beta2
+        && settings.WeightDecay == trial.WeightDecay;
 
     private static SearchTrial[] Read(string path) =>
         [

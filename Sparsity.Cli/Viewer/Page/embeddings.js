@@ -5,7 +5,8 @@ import { histogram } from "viewer/plots";
 import * as state from "viewer/state";
 import { embeddingOf } from "viewer/statistics";
 
-const PIXEL = 2; // of a cell of the map of positions
+const MAP_WIDTH = 1024; // pixels of the map of positions, or somewhat less
+const LARGEST_CELL = 6;
 
 /** The circuit's channels in a table, and one channel of the model, chosen by the state's "channel". */
 export async function embeddings(panel, circuit) {
@@ -70,8 +71,8 @@ function showChannel(element, model, circuit) {
     h(
       "div",
       { class: "channel" },
-      list("largest", top),
-      list("smallest", bottom),
+      list("most positive", top),
+      list("most negative", bottom),
       counts
         ? histogram(counts, [["zero", 0]], `what tokens write into channel ${channel}, zeros left out; heights are square roots of counts`)
         : null,
@@ -140,9 +141,10 @@ function table(circuit) {
 /** A row of pixels per position, a column per channel. */
 function positionMap({ positions, channels, concatenated, largest, levels }) {
   const bytes = Int8Array.from(atob(levels), (letter) => letter.charCodeAt(0));
+  const cell = Math.max(1, Math.min(LARGEST_CELL, Math.floor(MAP_WIDTH / channels)));
   const canvas = h("canvas", {
-    width: channels * PIXEL,
-    height: positions * PIXEL,
+    width: channels * cell,
+    height: positions * cell,
     role: "img",
     "aria-label": `position embeddings, ${positions} positions, ${channels} channels`,
   });
@@ -165,7 +167,7 @@ function positionMap({ positions, channels, concatenated, largest, levels }) {
       if (level !== 0) {
         context.globalAlpha = Math.abs(level) / 127;
         context.fillStyle = level > 0 ? positive : negative;
-        context.fillRect((i % channels) * PIXEL, Math.floor(i / channels) * PIXEL, PIXEL, PIXEL);
+        context.fillRect((i % channels) * cell, Math.floor(i / channels) * cell, cell, cell);
       }
     });
   };

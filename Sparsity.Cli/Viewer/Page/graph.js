@@ -118,6 +118,7 @@ export class Graph {
     for (const [edge, line] of this.lines) {
       if (edge.from === node || edge.to === node) {
         line.classList.add("near");
+        line.parentNode.append(line); // on top of the others
         this.elements.get(edge.from).classList.add("near");
         this.elements.get(edge.to).classList.add("near");
       }

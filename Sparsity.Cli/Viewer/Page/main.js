@@ -228,13 +228,10 @@ function showMeasure() {
 
 /** Whether the panel has the larger part of the window: for prompts beside each other. */
 function showWidth() {
-  const wide = state.get("wide") === "1";
-  find("wide").checked = wide;
-  find("panel").parentElement.classList.toggle("wide", wide);
+  find("panel").parentElement.classList.toggle("wide", state.get("wide") === "1");
 }
 
 function startTools() {
-  find("wide").addEventListener("change", (event) => state.set({ wide: event.target.checked ? "1" : null }));
   find("hide").addEventListener("input", (event) => state.set({ hide: event.target.value === "0" ? null : event.target.value }));
   find("links").addEventListener("change", (event) => state.set({ links: event.target.checked ? null : "0" }));
   find("by-effect").addEventListener("change", (event) => state.set({ by: event.target.checked ? "effect" : null }));

@@ -141,14 +141,20 @@ function trials(all, c) {
       return [trial.trial + 1, best];
     })
     .filter(([, edges]) => Number.isFinite(edges));
-  return lines(
+  const chart = lines(
     [
       {
-        name: "fewest edges so far; a dot per pruning, hollow where it missed the target or is not necessary",
+        name: "fewest edges so far",
         points: soFar,
         dots: all.map((trial) => [trial.trial + 1, trial.edges, told(trial), fails(trial)]),
       },
     ],
     { title: `Course of the search over ${count(all.length)} prunings`, x: "prunings", y: "edges", logY: true },
+  );
+  return h(
+    "div",
+    {},
+    chart,
+    h("p", { class: "soft" }, "A dot per pruning, hollow where its circuit missed the target or the model does without it; the line: the fewest edges so far."),
   );
 }
