@@ -90,8 +90,8 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     }
 
     /// <summary>
-    /// What the nodes do in the shortest of the task's test prompts, and the channels that their queries and keys meet; null where the model or the task's prompts are not known, or the
-    /// circuit is too large.
+    /// What the nodes do in the shortest of the task's test prompts, and the channels that their queries and keys meet; null where the
+    /// model or the task's prompts are not known, or the circuit is too large.
     /// </summary>
     public PromptsDocument? Prompts(CircuitFile file)
     {
@@ -138,11 +138,7 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     {
         var shown = new List<TokenizedPair>();
         long values = 0;
-        foreach (
-            TokenizedPair pair in pairs
-                .OrderBy(pair => pair.First.Length + pair.Second.Length)
-                .Take(PairsShown)
-        )
+        foreach (TokenizedPair pair in pairs.OrderBy(pair => pair.First.Length + pair.Second.Length).Take(PairsShown))
         {
             values += (long)circuit.Nodes.Count * (pair.First.Length + pair.Second.Length);
             if (shown.Count >= FewestPairs && values > MostValues)

@@ -87,10 +87,7 @@ internal sealed record PositionEmbedding(int Positions, int Channels, bool Conca
         float[] all = parameters.Read(ParameterNames.Position);
         int positions = Math.Min(MostPositions, table.Spec.Rows);
         int channels = Math.Min(MostChannels, table.Spec.Columns);
-        float[] shown =
-        [
-            .. Enumerable.Range(0, positions).SelectMany(row => all.AsSpan(row * table.Spec.Columns, channels).ToArray()),
-        ];
+        float[] shown = [.. Enumerable.Range(0, positions).SelectMany(row => all.AsSpan(row * table.Spec.Columns, channels).ToArray())];
         float largest = shown.Max(Math.Abs);
         return largest == 0
             ? null

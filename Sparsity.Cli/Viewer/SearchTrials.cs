@@ -5,7 +5,9 @@ using Sparsity.Core.Pruning;
 
 namespace Sparsity.Cli.Viewer;
 
-/// <summary>The search for settings that a circuit was found in: search.jsonl beside it, or above it where it has several targets.</summary>
+/// <summary>
+/// The search for settings that a circuit was found in: search.jsonl beside it, or above it where there were several targets.
+/// </summary>
 /// <param name="Trials">In their order.</param>
 internal sealed record SearchTrials(IReadOnlyList<SearchTrial> Trials)
 {

@@ -54,7 +54,12 @@ internal sealed record PromptSurvey(IReadOnlyDictionary<Node, IReadOnlyList<doub
                 .. heads.Select(head => new HeadPatterns(
                     head.Layer,
                     head.Head,
-                    [.. prompts.Take(2 * PairsWithin(mostWeights)).Select((prompt, row) => Pattern(head.Layer, head.Head, prompt, row)).Chunk(2)]
+                    [
+                        .. prompts
+                            .Take(2 * PairsWithin(mostWeights))
+                            .Select((prompt, row) => Pattern(head.Layer, head.Head, prompt, row))
+                            .Chunk(2),
+                    ]
                 )),
             ]
         );

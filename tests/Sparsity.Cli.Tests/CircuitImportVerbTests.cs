@@ -184,13 +184,11 @@ public sealed class CircuitImportVerbTests(Browser browser) : IClassFixture<Brow
         ILocator part = page.Panel.Locator("#layers tbody tr").First;
         await Expect(part.Locator("th")).ToHaveTextAsync("0.attn");
         await Expect(part.Locator("td"))
-            .ToHaveTextAsync(
-                [
-                    opened.Imported.LayerLosses["0.attn"].ToString("0.000", CultureInfo.InvariantCulture),
-                    "+" + rise.ToString("G3", CultureInfo.InvariantCulture),
-                    "●",
-                ]
-            );
+            .ToHaveTextAsync([
+                opened.Imported.LayerLosses["0.attn"].ToString("0.000", CultureInfo.InvariantCulture),
+                "+" + rise.ToString("G3", CultureInfo.InvariantCulture),
+                "●",
+            ]);
         await page.Page.Locator("#tab-button-tasks").ClickAsync();
         await Expect(page.Page.Locator("#tab-tasks")).ToContainTextAsync("imported");
         await page.Page.Locator("#tab-button-sizes").ClickAsync();

@@ -39,11 +39,7 @@ export function draw(circuit, layout, prefix, by) {
       layout.boxes.map((box) => s("rect", { class: "box", x: box.x, y: box.y, width: box.width, height: box.height, rx: 5 })),
     ),
     s("g", { class: "links" }, circuit.links.map(line("link", 0))),
-    s(
-      "g",
-      { class: "edges" },
-      weakestFirst.map(line("edge", by === "effect" ? circuit.largestEffect : circuit.largest, by)),
-    ),
+    s("g", { class: "edges" }, weakestFirst.map(line("edge", by === "effect" ? circuit.largestEffect : circuit.largest, by))),
     s("g", { class: "readouts" }, circuit.logits.drawn.map(line("readout", circuit.logits.largest))),
     boxTitles(layout),
     s("g", { class: "nodes" }, [...elements.values()]),

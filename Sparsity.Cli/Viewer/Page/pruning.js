@@ -155,6 +155,10 @@ function trials(all, c) {
     "div",
     {},
     chart,
-    h("p", { class: "soft" }, "A dot per pruning, hollow where its circuit missed the target or the model does without it; the line: the fewest edges so far."),
+    h(
+      "p",
+      { class: "soft" },
+      "A dot per pruning, hollow where it missed the target or the model does without its circuit. The line: the fewest edges so far.",
+    ),
   );
 }

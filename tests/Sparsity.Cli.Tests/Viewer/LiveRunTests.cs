@@ -3,8 +3,6 @@ using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Playwright;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Model;
-using Sparsity.Core.Tensors;
 using static Microsoft.Playwright.Assertions;
 
 namespace Sparsity.Cli.Tests.Viewer;
@@ -104,130 +102,6 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
 
     [BrowserFact]
     [Trait("Category", "Browser")]
-    public async Task ThePanelShowsAnAttentionNodeInTheTasksPrompts()
-    {
-        string name = run.Circuit("small").Nodes.First(node => node.Name.Contains("attn.v", StringComparison.Ordinal)).Name;
-        JsonNode prompts = JsonNode.Parse(await run.Viewer.Client.GetStringAsync("api/prompts/" + Small))!;
-        JsonArray pairs = prompts["pairs"]!.AsArray();
-        Assert.Equal(16, pairs.Count);
-        await using OpenPage page = await browser.OpenAsync($"{run.Viewer.Url}#circuit={Small}&node={name}&wide=1");
-
-        ILocator section = page.Panel.Locator("[data-section=\"In the task's prompts\"]");
-        await Expect(section.Locator(".pair")).ToHaveCountAsync(16);
-        foreach (int i in new[] { 0, 7, 15 })
-        {
-            ILocator cells = section.Locator(".pair").Nth(i).Locator(".cells").First.Locator("> div");
-            await Expect(cells.Locator("h4"))
-                .ToHaveTextAsync(
-                    [
-                        $"{i + 1}, class 1: answer {pairs[i]!["answer_a"]}",
-                        $"{i + 1}, class 2: answer {pairs[i]!["answer_b"]}",
-                        "class 2 minus class 1",
-                    ]
-                );
-            double[] first = Doubles(prompts["activations"]![name]![i]![0]!);
-            double[] second = Doubles(prompts["activations"]![name]![i]![1]!);
-            Assert.Equal(first.Select(Number), await ShownAsync(cells.Nth(0)));
-            Assert.Equal(second.Select(Number), await ShownAsync(cells.Nth(1)));
-            Assert.Equal(
-                second.Select((value, t) => t + first.Length - second.Length is var at && at >= 0 ? Number(value - first[at]) : "none"),
-                await ShownAsync(cells.Nth(2))
-            );
-            Assert.Equal(StandingOut(first), await BoxedAsync(cells.Nth(0)));
-            Assert.Equal(StandingOut(second), await BoxedAsync(cells.Nth(1)));
-            Assert.Empty(await BoxedAsync(cells.Nth(2)));
-        }
-
-        // Beside each other in the wide panel, below each other in the narrow one.
-        ILocator texts = section.Locator(".pair").First.Locator(".cells").First.Locator(".heat");
-        Assert.Equal((await texts.Nth(0).BoundingBoxAsync())!.Y, (await texts.Nth(2).BoundingBoxAsync())!.Y);
-        await page.Panel.Locator("#wide").UncheckAsync();
-        Assert.True((await texts.Nth(0).BoundingBoxAsync())!.Y < (await texts.Nth(2).BoundingBoxAsync())!.Y - 10);
-        await Expect(section.Locator("details svg .cell").First).ToBeVisibleAsync();
-    }
-
-    [BrowserFact]
-    [Trait("Category", "Browser")]
-    public async Task AChannelOfAHeadIsShownAloneAsTheFactorOnAttention()
-    {
-        (string id, string name) = new[] { "small", "large" }
-            .SelectMany(id => run.Circuit(id).Nodes.Select(node => ($"circuits/{id}", node.Name)))
-            .First(entry => entry.Name.Contains("attn.k", StringComparison.Ordinal) || entry.Name.Contains("attn.q", StringComparison.Ordinal));
-        JsonNode prompts = JsonNode.Parse(await run.Viewer.Client.GetStringAsync("api/prompts/" + id))!;
-        int headSize = (int)JsonNode.Parse(await run.Viewer.Client.GetStringAsync("api/circuit/" + id))!["model"]!["d_head"]!;
-        double[] query = Doubles(prompts["activations"]![name.Replace(".k.", ".q.", StringComparison.Ordinal)]![0]![0]!);
-        double[] key = Doubles(prompts["activations"]![name.Replace(".q.", ".k.", StringComparison.Ordinal)]![0]![0]!);
-        double[] factors =
-        [
-            .. query.SelectMany((q, t) => key.Take(t + 1).Select(k => q * k / Math.Sqrt(headSize))).OrderByDescending(Math.Abs),
-        ];
-        Assert.NotEqual(0, factors[0]);
-        await using OpenPage page = await browser.OpenAsync($"{run.Viewer.Url}#circuit={id}&node={name}&wide=1");
-
-        ILocator details = page.Panel.Locator(".pair").First.Locator("details");
-        await Expect(details.Locator("h4").Nth(2)).ToHaveTextAsync($"channel {name.Split('.')[^1]} alone, class 1");
-        string[] told = await details.Locator("svg").Nth(2).Locator(".cell title").EvaluateAllAsync<string[]>("(all) => all.map((title) => title.textContent)");
-        Assert.Equal(factors.Count(factor => Math.Abs(factor) >= 0.005 * Math.Abs(factors[0])), told.Length);
-        Assert.Contains(told, text => text.EndsWith($": times {Number(Math.Exp(factors[0]))}", StringComparison.Ordinal));
-        await Expect(details.Locator("figcaption").Nth(2)).ToContainTextAsync("each row: the factor on where a token looks");
-    }
-
-    [BrowserFact]
-    [Trait("Category", "Browser")]
-    public async Task AnyResidualChannelIsShownWithItsTokensAndPositions()
-    {
-        using TensorFile file = Safetensors.Open(Path.Combine(run.Folder, "model.safetensors"));
-        float[] embedding = file.ByName[ParameterNames.Token].Floats();
-        JsonNode circuit = JsonNode.Parse(await run.Viewer.Client.GetStringAsync("api/circuit/" + Small))!;
-        int width = (int)circuit["model"]!["d_model"]!;
-        int channel = Enumerable.Range(0, width).First(i => !circuit["channels"]!.AsObject().ContainsKey(i.ToString(CultureInfo.InvariantCulture)));
-        float[] column = [.. Enumerable.Range(0, embedding.Length / width).Select(token => embedding[(token * width) + channel])];
-        await using OpenPage page = await browser.OpenAsync(
-            $"{run.Viewer.Url}#circuit={Small}&tab=embeddings",
-            visible: "#any-channel #channel"
-        );
-        ILocator any = page.Page.Locator("#any-channel");
-
-        await any.Locator("#channel").FillAsync(channel.ToString(CultureInfo.InvariantCulture));
-        await any.Locator("#channel").PressAsync("Enter");
-
-        await Expect(any.Locator("#writers"))
-            .ToHaveTextAsync($"{Thousands(column.Count(weight => weight != 0))} of {Thousands(column.Length)} tokens write it.");
-        await Expect(any.Locator(".tokens").First.Locator("li"))
-            .ToHaveCountAsync(Math.Min(20, column.Count(weight => weight > 0)));
-        await Expect(any.Locator(".tokens").First.Locator("li .soft").First).ToHaveTextAsync("+" + Number(column.Max()));
-        await Expect(any.Locator(".tokens").Last.Locator("li .soft").First).ToHaveTextAsync(Number(column.Min()));
-        Assert.Contains($"channel={channel}", page.Page.Url, StringComparison.Ordinal);
-        await Expect(page.Page.Locator("#tab-embeddings tbody tr")).ToHaveCountAsync(circuit["channels"]!.AsObject().Count);
-        await Expect(page.Page.Locator("#positions canvas")).ToBeVisibleAsync();
-        await page.Page.Locator("#positions canvas").HoverAsync(new() { Position = new() { X = 1, Y = 1 } });
-        await Expect(page.Page.Locator("#positions output")).ToContainTextAsync("Position 0, channel 0: about");
-    }
-
-    [BrowserFact]
-    [Trait("Category", "Browser")]
-    public async Task TheTrainingTabListsEveryMetricAsLastMeasured()
-    {
-        JsonArray metrics = JsonNode.Parse(
-            await run.Viewer.Client.GetStringAsync("api/training/" + Uri.EscapeDataString(Path.GetFileName(run.Folder)))
-        )!["metrics"]!.AsArray();
-        JsonNode evaluated = metrics.Last(line => line!["validation_loss"] is not null)!;
-        await using OpenPage page = await browser.OpenAsync($"{run.Viewer.Url}#tab=training", visible: "#last-metrics");
-        ILocator rows = page.Page.Locator("#last-metrics tbody tr");
-
-        await Expect(rows.Locator("th").First).ToHaveTextAsync("validation loss");
-        await Expect(rows.First.Locator("td"))
-            .ToHaveTextAsync([Number((double)evaluated["validation_loss"]!), Thousands((int)evaluated["step"]!)]);
-        await Expect(Row("nonzero").Locator("td").First).ToHaveTextAsync(Thousands((int)evaluated["statistics"]!["nonzero"]!));
-        await Expect(Row("alive neurons, layer 1").Locator("td").First)
-            .ToHaveTextAsync(Thousands((int)evaluated["statistics"]!["alive_neurons"]![1]!));
-        await Expect(Row("step").Locator("td").First).ToHaveTextAsync(Thousands((int)metrics[^1]!["step"]!));
-
-        ILocator Row(string name) => rows.Filter(new() { Has = page.Page.GetByRole(AriaRole.Rowheader, new() { Name = name, Exact = true }) });
-    }
-
-    [BrowserFact]
-    [Trait("Category", "Browser")]
     public async Task ThePickerAndTheTabsShowTheWholeRun()
     {
         Circuit small = run.Circuit("small");
@@ -250,7 +124,9 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         await page.Page.GetByRole(AriaRole.Tab, new() { Name = "Side by side" }).ClickAsync();
         CircuitOverlap shared = CircuitOverlap.Of(small, large);
         await Expect(page.Page.Locator("#shared"))
-            .ToContainTextAsync($"Shared: {Thousands(shared.Nodes.Count)} nodes and {Thousands(shared.Edges.Count)} edges");
+            .ToContainTextAsync(
+                $"Shared: {PageText.Thousands(shared.Nodes.Count)} nodes and {PageText.Thousands(shared.Edges.Count)} edges"
+            );
         await Expect(page.Page.Locator("#tab-compare .side").First.Locator(".shared")).ToHaveCountAsync(shared.Nodes.Count);
 
         await page.Page.ReloadAsync();
@@ -309,7 +185,7 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
             .EvaluateAsync<double[]>(
                 """
                 (curve) => {
-                  const [low, , high] = [...curve.querySelectorAll(".dot")].map((dot) => Number(dot.getAttribute("cy")));
+                  const [low, , high] = [...curve.querySelectorAll(".dot")].map((dot) => PageText.Number(dot.getAttribute("cy")));
                   const range = curve.parentNode.querySelector(".range").getBBox();
                   return [range.y + range.height, range.y].map((y) => 0.1 + 0.1 * (y - low) / (high - low));
                 }
@@ -398,7 +274,7 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
     {
         double[] heights = await curve
             .Locator(".dot")
-            .EvaluateAllAsync<double[]>("(dots) => dots.map((dot) => Number(dot.getAttribute('cy')))");
+            .EvaluateAllAsync<double[]>("(dots) => dots.map((dot) => PageText.Number(dot.getAttribute('cy')))");
         return
         [
             .. heights.Select(height =>
@@ -409,51 +285,6 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
                 )
             ),
         ];
-    }
-
-    /// <summary>With a thin space between thousands, as the page writes numbers.</summary>
-    private static string Thousands(int count) => count.ToString("N0", CultureInfo.InvariantCulture).Replace(',', '\u2009');
-
-    /// <summary>A number with four digits, as the page writes it.</summary>
-    private static string Number(double value) =>
-        (
-            Math.Abs(value) is 0 or >= 1e-3
-                ? value.ToString("G4", CultureInfo.InvariantCulture)
-                : value.ToString("0.00e+0", CultureInfo.InvariantCulture)
-        ).Replace('-', '\u2212');
-
-    private static double[] Doubles(JsonNode values) => [.. values.AsArray().Select(value => (double)value!)];
-
-    /// <summary>The values behind the tokens of a text, as the page tells them.</summary>
-    private static async Task<string[]> ShownAsync(ILocator cell) =>
-        [
-            .. (
-                await cell.Locator(".heat span").EvaluateAllAsync<string[]>("(spans) => spans.map((span) => span.title)")
-            ).Select(title => title[(title.LastIndexOf(": ", StringComparison.Ordinal) + 2)..].Split(", the ")[0]),
-        ];
-
-    private static Task<int[]> BoxedAsync(ILocator cell) =>
-        cell.Locator(".heat span")
-            .EvaluateAllAsync<int[]>("(spans) => spans.flatMap((span, i) => (span.classList.contains('extreme') ? [i] : []))");
-
-    /// <summary>The largest and the smallest value, where they are 0.2 standard deviations beyond the next one.</summary>
-    private static int[] StandingOut(double[] values)
-    {
-        double mean = values.Average();
-        double least = 0.2 * Math.Sqrt(values.Sum(value => (value - mean) * (value - mean)) / (values.Length - 1));
-        double[] sorted = [.. values.Order()];
-        var found = new SortedSet<int>();
-        if (sorted[^1] - sorted[^2] > least)
-        {
-            found.Add(Array.IndexOf(values, sorted[^1]));
-        }
-
-        if (sorted[1] - sorted[0] > least)
-        {
-            found.Add(Array.IndexOf(values, sorted[0]));
-        }
-
-        return [.. found];
     }
 
     private static string Nats(double loss) => loss.ToString("0.000", CultureInfo.InvariantCulture);

@@ -88,7 +88,9 @@ public sealed class RunPageTests(Browser browser) : IClassFixture<Browser>, IDis
                 .EvaluateAllAsync<double[]>("(dots) => dots.map((dot) => Number(dot.getAttribute('cy')))");
             double[] line = await chart
                 .Locator(".line")
-                .EvaluateAsync<double[]>("(line) => [...line.getAttribute('d').matchAll(/[ML][\\d.]+ ([\\d.]+)/g)].map((match) => Number(match[1]))");
+                .EvaluateAsync<double[]>(
+                    "(line) => [...line.getAttribute('d').matchAll(/[ML][\\d.]+ ([\\d.]+)/g)].map((match) => Number(match[1]))"
+                );
             Assert.Equal([heights[1], heights[1], heights[1]], line); // the first one does not count, the later ones are not better
             await chart.Locator(".dot").Nth(1).HoverAsync();
             await Expect(page.Page.Locator("#tooltip")).ToContainTextAsync("pruning 2: 20 edges");
@@ -102,7 +104,8 @@ public sealed class RunPageTests(Browser browser) : IClassFixture<Browser>, IDis
         string document = await inner.Client.GetStringAsync("api/circuit/circuit");
         Assert.DoesNotContain("\"search\"", document, StringComparison.Ordinal);
 
-        Task<OpenPage> OpenAsync(string circuit) => browser.OpenAsync($"{viewer.Url}#circuit={circuit}&tab=pruning", visible: "#tab-pruning svg");
+        Task<OpenPage> OpenAsync(string circuit) =>
+            browser.OpenAsync($"{viewer.Url}#circuit={circuit}&tab=pruning", visible: "#tab-pruning svg");
 
         static SearchTrial Trial(int number, double kCoef, int edges, double without, bool meets) =>
             new(number, kCoef, 0.01, 0.95, 1, 0.1, 0.001, 0, 1, edges / 2, edges, 0.1, meets, without, edges);

@@ -134,7 +134,9 @@ public sealed class CircuitSearchTests : IDisposable
         NodeLayout layout = evaluator.Layout;
         var nodes = new NodeSet(
             layout,
-            Enumerable.Range(0, layout.Count).Where(i => i % 3 != 0 && !(layout[i].Site.Layer == 0 && layout[i].Site.Kind >= SiteKind.MlpActIn))
+            Enumerable
+                .Range(0, layout.Count)
+                .Where(i => i % 3 != 0 && !(layout[i].Site.Layer == 0 && layout[i].Site.Kind >= SiteKind.MlpActIn))
         );
         IReadOnlyDictionary<string, double> effects = evaluator.LayerEffects(nodes, Pairs);
 
