@@ -33,7 +33,7 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
             has.Add("activations");
         }
 
-        if (SearchTrials.Find(file, circuit) is not null)
+        if (SearchTrials.IsThere(file, circuit))
         {
             has.Add("search");
         }

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Sparsity.Core;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
@@ -14,7 +15,7 @@ internal sealed record SearchTrials(IReadOnlyList<SearchTrial> Trials)
     private const string FileName = "search.jsonl";
 
     /// <summary>Null where there is none, or where none of its trials has the circuit's settings: it is then another's.</summary>
-    /// <exception cref="Sparsity.Core.BadInputException">The file is damaged.</exception>
+    /// <exception cref="BadInputException">The file is damaged.</exception>
     public static SearchTrials? Find(CircuitFile file, Circuit circuit) =>
         circuit.Settings is not { } settings
             ? null
@@ -22,6 +23,19 @@ internal sealed record SearchTrials(IReadOnlyList<SearchTrial> Trials)
                 .OfType<string>()
                 .Select(path => new SearchTrials(Read(path)))
                 .FirstOrDefault(search => search.Trials.Any(trial => Tried(trial, settings)));
+
+    /// <summary>Whether there is one, or a damaged file where it would be: the page then says what is wrong with it.</summary>
+    public static bool IsThere(CircuitFile file, Circuit circuit)
+    {
+        try
+        {
+            return Find(file, circuit) is not null;
+        }
+        catch (BadInputException)
+        {
+            return true;
+        }
+    }
 
     private static bool Tried(SearchTrial trial, PruningConfig settings) =>
         settings.KCoef is [double kCoef]

@@ -177,7 +177,7 @@ public sealed class CircuitImportVerbTests(Browser browser) : IClassFixture<Brow
         Assert.True(rise > 0.3);
         await page.Page.Locator("#tab-button-pruning").ClickAsync();
         await Expect(page.Page.Locator("#tab-pruning")).ToContainTextAsync("Loss against nodes, of 608 in the model");
-        await Expect(page.Page.Locator("#tab-pruning svg").Nth(1).Locator(".dot")).ToHaveCountAsync(opened.Imported.Rounds.Count);
+        await Expect(page.Page.Locator("#tab-pruning .chart > svg").Nth(1).Locator(".dot")).ToHaveCountAsync(opened.Imported.Rounds.Count);
         await Expect(page.Page.Locator("#tab-pruning .settings")).ToContainTextAsync("epochs");
         await page.Page.Locator("#tab-button-graph").ClickAsync();
         await page.Page.Locator("#canvas").PressAsync("Escape");

@@ -88,26 +88,25 @@ export const attention = (tokens, rows) =>
  */
 export function channelAttention(tokens, query, key, headSize) {
   const score = (i, j) => (query[i] * key[j]) / Math.sqrt(headSize);
-  let most = 0;
+  let [low, high] = [0, 0];
   tokens.forEach((_, i) => {
     for (let j = 0; j <= i; j++) {
-      most = Math.max(most, Math.abs(score(i, j)));
+      low = Math.min(low, score(i, j));
+      high = Math.max(high, score(i, j));
     }
   });
-  return square(
-    tokens,
-    `each row: the factor on where a token looks, ${number(Number(Math.exp(-most).toPrecision(3)))} (red) to ${number(Number(Math.exp(most).toPrecision(3)))} (blue)`,
-    (i, j) => {
-      const value = score(i, j);
-      return most === 0 || Math.abs(value) / most < 0.005
-        ? null
-        : {
-            kind: value < 0 ? "cell negative" : "cell",
-            opacity: round(Math.abs(value) / most),
-            text: `${tokens[i]} to ${tokens[j]}: times ${number(Math.exp(value))}`,
-          };
-    },
-  );
+  const most = Math.max(-low, high);
+  const [least, largest] = [low, high].map((value) => number(Number(Math.exp(value).toPrecision(3))));
+  return square(tokens, `each row: the factor on where a token looks, ${least} to ${largest}; red below 1, blue above`, (i, j) => {
+    const value = score(i, j);
+    return most === 0 || Math.abs(value) / most < 0.005
+      ? null
+      : {
+          kind: value < 0 ? "cell negative" : "cell",
+          opacity: round(Math.abs(value) / most),
+          text: `${tokens[i]} to ${tokens[j]}: times ${number(Math.exp(value))}`,
+        };
+  });
 }
 
 /** A cell for each token (row) and each token up to it (column). cellOf(i, j): { kind, opacity, text } or null for none. */

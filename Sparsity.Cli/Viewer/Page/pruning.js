@@ -13,7 +13,10 @@ export async function pruning(panel, run, circuit) {
   }
   panel.dataset.shown = circuit.id;
   const { circuit: c } = circuit;
-  const search = await trialsOf(circuit);
+  let problem = null;
+  const search = await Promise.resolve(trialsOf(circuit)).catch((error) => {
+    problem = error.message;
+  });
   if (panel.dataset.shown !== circuit.id) {
     return; // another one was chosen meanwhile
   }
@@ -23,7 +26,9 @@ export async function pruning(panel, run, circuit) {
   fill(
     panel,
     h("div", { class: "charts" }, curve, course),
-    course ? null : h("p", { class: "soft" }, "Course of the search: not recorded. prune records it with --search."),
+    course
+      ? null
+      : h("p", { class: problem ? "bad" : "soft" }, problem ?? "Course of the search: not recorded. prune records it with --search."),
     h("h3", {}, "Settings"),
     settings
       ? h(
