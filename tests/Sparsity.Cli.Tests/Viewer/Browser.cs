@@ -50,7 +50,12 @@ public sealed class Browser : IAsyncLifetime
 
     /// <summary>Writes the page of a circuit into a folder, and opens it from there.</summary>
     /// <param name="fragment">Of its address.</param>
-    internal Task<OpenPage> OpenCircuitAsync(TemporaryFolder folder, Circuit circuit, string fragment = "", string visible = "#canvas .node")
+    internal Task<OpenPage> OpenCircuitAsync(
+        TemporaryFolder folder,
+        Circuit circuit,
+        string fragment = "",
+        string visible = "#canvas .node"
+    )
     {
         string file = folder["circuit.json"];
         string html = folder["page.html"];
