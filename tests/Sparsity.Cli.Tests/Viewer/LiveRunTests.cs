@@ -185,7 +185,7 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
             .EvaluateAsync<double[]>(
                 """
                 (curve) => {
-                  const [low, , high] = [...curve.querySelectorAll(".dot")].map((dot) => PageText.Number(dot.getAttribute("cy")));
+                  const [low, , high] = [...curve.querySelectorAll(".dot")].map((dot) => Number(dot.getAttribute("cy")));
                   const range = curve.parentNode.querySelector(".range").getBBox();
                   return [range.y + range.height, range.y].map((y) => 0.1 + 0.1 * (y - low) / (high - low));
                 }
@@ -274,7 +274,7 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
     {
         double[] heights = await curve
             .Locator(".dot")
-            .EvaluateAllAsync<double[]>("(dots) => dots.map((dot) => PageText.Number(dot.getAttribute('cy')))");
+            .EvaluateAllAsync<double[]>("(dots) => dots.map((dot) => Number(dot.getAttribute('cy')))");
         return
         [
             .. heights.Select(height =>
