@@ -19,9 +19,10 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     private const string ActivationsFile = "activations.json";
     private const int TokensPerEnd = 20;
     private const int PairsForAnswers = 64;
-    private const int PairsShown = 3;
-    private const int StoredPairsShown = 16; // of imported circuits: as many as the release has of most tasks
+    private const int FewestPairs = 3;
+    private const int PairsShown = 16; // as many as the release has of most tasks
     private const int MostValues = 400_000; // activations in a page for one circuit
+    private const int MostWeights = 200_000; // of attention, likewise
 
     public CircuitDocument Describe(CircuitFile file)
     {
@@ -32,10 +33,17 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
             has.Add("activations");
         }
 
+        if (SearchTrials.IsThere(file, circuit))
+        {
+            has.Add("search");
+        }
+
         if (models.Find(circuit, file) is not { } run)
         {
             return new CircuitDocument(circuit, has, null, null, null);
         }
+
+        has.Add("embedding");
 
         IReadOnlyList<TokenizedPair>? pairs = PairsOf(circuit, file, run);
         if (pairs is not null && circuit.Nodes.Count <= CircuitEvaluator.MostNodesInDetail)
@@ -82,8 +90,8 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
     }
 
     /// <summary>
-    /// What the nodes do in the shortest of the task's test prompts; null where the model or the task's prompts are not known, or the
-    /// circuit is too large.
+    /// What the nodes do in the shortest of the task's test prompts, and the channels that their queries and keys meet; null where the
+    /// model or the task's prompts are not known, or the circuit is too large.
     /// </summary>
     public PromptsDocument? Prompts(CircuitFile file)
     {
@@ -98,7 +106,8 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
         }
 
         TokenizedPair[] shown = Shown(circuit, pairs);
-        PromptSurvey survey = PromptSurvey.Measure(run.Model, [.. circuit.NodesIn(circuit.LayoutIn(run.Model.Config)).Nodes], shown);
+        Node[] nodes = [.. circuit.NodesIn(circuit.LayoutIn(run.Model.Config)).Nodes];
+        PromptSurvey survey = PromptSurvey.Measure(run.Model, [.. nodes.Union(nodes.SelectMany(Counterpart))], shown, MostWeights);
         return new PromptsDocument(
             [
                 .. shown.Select(pair => new PromptTokens(
@@ -115,19 +124,24 @@ internal sealed class CircuitDescriber(ModelShelf models, Func<Circuit, PromptTa
         string[] Texts(int[] tokens) => [.. tokens.Select(run.Describe)];
     }
 
-    /// <summary>The shortest prompts; of an imported circuit all, as far as a page has room for them.</summary>
+    /// <summary>The key channel that a query channel is multiplied with, and the other way round.</summary>
+    private static IEnumerable<Node> Counterpart(Node node) =>
+        node.Site.Kind switch
+        {
+            SiteKind.AttnQ => [new Node(new Site(node.Site.Layer, SiteKind.AttnK), node.Channel)],
+            SiteKind.AttnK => [new Node(new Site(node.Site.Layer, SiteKind.AttnQ), node.Channel)],
+            _ => [],
+        };
+
+    /// <summary>The shortest prompts, as many as a page has room for.</summary>
     private static TokenizedPair[] Shown(Circuit circuit, IReadOnlyList<TokenizedPair> pairs)
     {
         var shown = new List<TokenizedPair>();
         long values = 0;
-        foreach (
-            TokenizedPair pair in pairs
-                .OrderBy(pair => pair.First.Length + pair.Second.Length)
-                .Take(circuit.Imported is null ? PairsShown : StoredPairsShown)
-        )
+        foreach (TokenizedPair pair in pairs.OrderBy(pair => pair.First.Length + pair.Second.Length).Take(PairsShown))
         {
             values += (long)circuit.Nodes.Count * (pair.First.Length + pair.Second.Length);
-            if (shown.Count >= PairsShown && values > MostValues)
+            if (shown.Count >= FewestPairs && values > MostValues)
             {
                 break;
             }

@@ -13,7 +13,11 @@ internal sealed record CircuitDocument(
     IReadOnlyDictionary<string, ChannelTokens>? Channels
 );
 
-/// <param name="Activations">By node: for each pair the activations in the first prompt and in the second.</param>
+/// <param name="Activations">
+/// By node: for each pair the activations in the first prompt and in the second. Queries and keys come with the keys and queries of their
+/// channels, also where these are not in the circuit.
+/// </param>
+/// <param name="Heads">Patterns of the first pairs, of as many as a page has room for.</param>
 internal sealed record PromptsDocument(
     IReadOnlyList<PromptTokens> Pairs,
     IReadOnlyDictionary<Node, IReadOnlyList<double[][]>> Activations,

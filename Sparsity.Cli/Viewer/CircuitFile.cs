@@ -6,11 +6,15 @@ namespace Sparsity.Cli.Viewer;
 /// <summary>A circuit.json on disk, read anew each time it is asked for.</summary>
 internal sealed class CircuitFile
 {
+    private readonly string? _root;
+
     /// <param name="id">How the page asks for it.</param>
     /// <param name="path">The file.</param>
+    /// <param name="root">The folder outside which nothing is read; null for none.</param>
     /// <exception cref="BadInputException">It is no circuit.</exception>
-    public CircuitFile(string id, string path)
+    public CircuitFile(string id, string path, string? root = null)
     {
+        _root = root;
         Id = id;
         FilePath = path;
         Circuit circuit = Load();
@@ -49,10 +53,13 @@ internal sealed class CircuitFile
     }
 
     /// <summary>The path of a file beside the circuit; null if it is not there.</summary>
-    public string? Sibling(string name)
+    public string? Sibling(string name) => In(Path.GetDirectoryName(Path.GetFullPath(FilePath)), name);
+
+    /// <summary>The path of a file in the folder above the circuit's; null if it is not there, or may not be read.</summary>
+    public string? InFolderAbove(string name)
     {
-        string path = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(FilePath))!, name);
-        return File.Exists(path) ? RunFiles.NoLink(path) : null;
+        string folder = Path.GetDirectoryName(Path.GetFullPath(FilePath))!;
+        return folder == _root ? null : In(Path.GetDirectoryName(folder), name);
     }
 
     /// <summary>When the circuit and the files beside it last changed.</summary>
@@ -63,6 +70,9 @@ internal sealed class CircuitFile
                 .EnumerateFiles("*.json")
                 .Select(file => $"{file.Name} {file.LastWriteTimeUtc.Ticks} {file.Length}")
         );
+
+    private static string? In(string? folder, string name) =>
+        folder is not null && Path.Combine(folder, name) is var path && File.Exists(path) ? RunFiles.NoLink(path) : null;
 }
 
 /// <summary>A circuit in the list of a run.</summary>

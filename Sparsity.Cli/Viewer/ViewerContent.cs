@@ -45,7 +45,7 @@ internal sealed record ViewerContent(
         var unpruned = new List<UnprunedTask>();
         foreach (string path in run.Circuits)
         {
-            TellOfDamage(() => circuits.Add(new CircuitFile(run.IdOf(path), path)));
+            TellOfDamage(() => circuits.Add(new CircuitFile(run.IdOf(path), path, run.Root)));
         }
 
         foreach (string path in run.Results)

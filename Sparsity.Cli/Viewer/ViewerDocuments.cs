@@ -33,6 +33,11 @@ internal sealed class ViewerDocuments
             _sources["circuit/" + circuit.Id] = new Source(circuit.Version, () => Json(_describer.Describe(circuit)));
             _sources["activations/" + circuit.Id] = new Source(circuit.Version, () => CircuitDescriber.Activations(circuit));
             _sources["prompts/" + circuit.Id] = new Source(circuit.Version, () => Json(_describer.Prompts(circuit)));
+            _sources["search/" + circuit.Id] = new Source(circuit.Version, () => Json(SearchTrials.Find(circuit, circuit.Load())));
+            _sources.TryAdd(
+                "embedding/" + circuit.Summary.ModelFingerprint,
+                new Source(() => "", () => Json(models.Find(circuit.Load(), circuit) is { } model ? EmbeddingDocument.Of(model) : null))
+            );
         }
 
         foreach (TrainingFile training in content.Trainings)

@@ -75,11 +75,23 @@ public sealed record CircuitMeasurements(
 
     /// <summary>The lowest loss among them.</summary>
     public double? LossRandomBest { get; init; }
+
+    /// <summary>
+    /// How much the loss rises when all of the circuit's nodes of one attention or MLP are frozen too, in nats, by its name such as 0.attn;
+    /// those without a node are left out. Null where not measured.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyDictionary<string, double>? LayerEffects { get; init; }
 }
 
 /// <summary>Size of a circuit that was not kept.</summary>
 /// <param name="Loss">On test prompts, of the kind that is held against the target; in nats.</param>
 public sealed record MeasuredSize(int Nodes, int Edges, double Loss);
+
+/// <summary>A size that the search for the smallest circuit tried.</summary>
+/// <param name="Nodes">The first so many of the ranking, without dead ends.</param>
+/// <param name="Loss">On the prompts the circuit was chosen on, of the kind that is held against the target; in nats.</param>
+public sealed record TriedSize(int Nodes, double Loss);
 
 /// <summary>
 /// The part of a model that does one task: circuit.json. Nodes and edges stand in the order of computation, so that files can be compared
@@ -139,6 +151,12 @@ public sealed record Circuit
     /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public MeasuredSize? Smallest { get; init; }
+
+    /// <summary>
+    /// Sizes that were tried for the target among the nodes in the order of their scores, ascending. Null where no search tried any.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<TriedSize>? TriedSizes { get; init; }
 
     internal const string ModelMissesTarget = "the whole model misses the target";
 

@@ -32,7 +32,26 @@ public sealed record ActivationSummary(
 );
 
 /// <summary>Bins of equal width from <paramref name="Minimum"/> to <paramref name="Maximum"/>, the last one closed.</summary>
-public sealed record ActivationHistogram(double Minimum, double Maximum, IReadOnlyList<long> Counts);
+public sealed record ActivationHistogram(double Minimum, double Maximum, IReadOnlyList<long> Counts)
+{
+    private const int Digits = 5;
+
+    /// <summary>Counts values; the ends are rounded to five significant digits.</summary>
+    /// <param name="values">From 1.</param>
+    /// <param name="bins">How many.</param>
+    internal static ActivationHistogram Of(IReadOnlyCollection<float> values, int bins)
+    {
+        double minimum = values.Min();
+        double maximum = values.Max();
+        var counts = new long[bins];
+        foreach (float value in values)
+        {
+            counts[maximum == minimum ? 0 : Math.Min(bins - 1, (int)((value - minimum) / (maximum - minimum) * bins))]++;
+        }
+
+        return new ActivationHistogram(SignificantDigits.Rounded(minimum, Digits), SignificantDigits.Rounded(maximum, Digits), counts);
+    }
+}
 
 /// <summary>The upper or the lower end of a node's activations.</summary>
 public enum ActivationEnd

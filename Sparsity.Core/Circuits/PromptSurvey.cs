@@ -1,4 +1,3 @@
-using System.Globalization;
 using Sparsity.Core.Model;
 using Sparsity.Core.Tasks;
 
@@ -11,11 +10,21 @@ namespace Sparsity.Core.Circuits;
 /// <param name="Heads">Every attention head that has one of the nodes.</param>
 internal sealed record PromptSurvey(IReadOnlyDictionary<Node, IReadOnlyList<double[][]>> Activations, IReadOnlyList<HeadPatterns> Heads)
 {
+    private const int AttentionDecimals = 4; // less is not drawn
+
     /// <summary>Runs the prompts once.</summary>
     /// <param name="model">Frozen.</param>
     /// <param name="nodes">Of this model.</param>
     /// <param name="pairs">A few.</param>
-    public static PromptSurvey Measure(Transformer model, IReadOnlyList<Node> nodes, IReadOnlyList<TokenizedPair> pairs)
+    /// <param name="mostWeights">
+    /// Patterns are given for the first pairs, as many as have no more weights than this together; always for the first one.
+    /// </param>
+    public static PromptSurvey Measure(
+        Transformer model,
+        IReadOnlyList<Node> nodes,
+        IReadOnlyList<TokenizedPair> pairs,
+        long mostWeights = long.MaxValue
+    )
     {
         (int Layer, int Head)[] heads =
         [
@@ -45,10 +54,23 @@ internal sealed record PromptSurvey(IReadOnlyDictionary<Node, IReadOnlyList<doub
                 .. heads.Select(head => new HeadPatterns(
                     head.Layer,
                     head.Head,
-                    [.. prompts.Select((prompt, row) => Pattern(head.Layer, head.Head, prompt, row)).Chunk(2)]
+                    [
+                        .. prompts
+                            .Take(2 * PairsWithin(mostWeights))
+                            .Select((prompt, row) => Pattern(head.Layer, head.Head, prompt, row))
+                            .Chunk(2),
+                    ]
                 )),
             ]
         );
+
+        int PairsWithin(long most)
+        {
+            long weights = 0;
+            return Math.Max(1, pairs.TakeWhile(pair => (weights += heads.Length * (Half(pair.First) + Half(pair.Second))) <= most).Count());
+
+            static long Half(int[] prompt) => (long)prompt.Length * (prompt.Length + 1) / 2;
+        }
 
         double[] Values(Node node, int[] prompt, int row)
         {
@@ -114,7 +136,7 @@ internal sealed record PromptSurvey(IReadOnlyDictionary<Node, IReadOnlyList<doub
 
             double largest = Math.Max(scores.Max(), sink ?? double.NegativeInfinity);
             double sum = scores.Sum(score => Math.Exp(score - largest)) + (sink is { } logit ? Math.Exp(logit - largest) : 0);
-            rows[t] = [.. scores.Select(score => Rounded(Math.Exp(score - largest) / sum))];
+            rows[t] = [.. scores.Select(score => Rounded(Math.Round(Math.Exp(score - largest) / sum, AttentionDecimals)))];
         }
 
         return rows;
@@ -123,10 +145,10 @@ internal sealed record PromptSurvey(IReadOnlyDictionary<Node, IReadOnlyList<doub
     private static float[]? SinkOf(ModelParameters parameters, int layer) =>
         parameters.Find($"{ParameterNames.Layer(layer)}attn.attn_imp.sink_logit") is { } sink ? parameters.Read(sink.Spec.Name) : null;
 
-    private static double Rounded(double value) =>
-        double.Parse(value.ToString("G4", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+    private static double Rounded(double value) => SignificantDigits.Rounded(value, 4);
 }
 
 /// <summary>Where the tokens of each prompt look.</summary>
-/// <param name="Patterns">For each pair, of the first prompt and of the second: row t holds the weights on tokens 0 to t.</param>
+/// <param name="Patterns">For each pair, of the first prompt and of the second: row t holds the weights on tokens 0 to t. There may be
+/// fewer than pairs.</param>
 internal sealed record HeadPatterns(int Layer, int Head, IReadOnlyList<double[][][]> Patterns);

@@ -18,11 +18,30 @@ internal sealed class StrongestTokens(ModelParameters parameters)
     public IReadOnlyList<(int Token, float Weight)> Writers(int channel) =>
         [
             .. Enumerable
-                .Range(0, _embedding.Length / _channels)
+                .Range(0, Vocabulary)
                 .Select(token => (token, _embedding[(token * _channels) + channel]))
                 .OrderByDescending(entry => entry.Item2)
                 .ThenBy(entry => entry.token),
         ];
+
+    /// <summary>Tokens.</summary>
+    public int Vocabulary => _embedding.Length / _channels;
+
+    /// <summary>Residual channels.</summary>
+    public int Channels => _channels;
+
+    /// <summary>The tokens that write a residual channel at all, by token.</summary>
+    public IEnumerable<(int Token, float Weight)> Nonzero(int channel)
+    {
+        for (int token = 0; token < Vocabulary; token++)
+        {
+            float weight = _embedding[(token * _channels) + channel];
+            if (weight != 0)
+            {
+                yield return (token, weight);
+            }
+        }
+    }
 
     /// <summary>
     /// The direct weight of a residual channel in a token's logit: final norm times unembedding. The norm's division by the residual's size

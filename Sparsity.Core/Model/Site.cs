@@ -17,6 +17,9 @@ public readonly record struct Site(int Layer, SiteKind Kind) : IComparable<Site>
     /// <summary>The official hook name, such as "3.mlp.post_act" or "final_resid".</summary>
     public string Name => Kind == SiteKind.FinalResid ? Kind.Suffix() : $"{Layer}.{Kind.Suffix()}";
 
+    /// <summary>The attention or MLP that a node's site belongs to, such as "3.mlp".</summary>
+    internal string LayerPart => $"{Layer}.{Kind.Suffix().Split('.')[0]}";
+
     /// <summary>The names by any of which afrac_loctypes asks for AbsTopK here; empty where it never acts.</summary>
     public IReadOnlyList<string> AbsTopKPlaces =>
         Kind == SiteKind.ResidIn && Layer == 0 ? [SiteKinds.ResidualBefore] : Kind.PlacesOfAbsTopK();

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Sparsity.Core.Circuits;
 using Sparsity.Core.Tokenization;
 
@@ -76,20 +75,9 @@ internal static class ActivationSurvey
             Rounded(minimum),
             Rounded(maximum),
             Rounded(values.Count(value => value == 0) / (double)values.Count),
-            new ActivationHistogram(Rounded(minimum), Rounded(maximum), Histogram(values, minimum, maximum)),
+            ActivationHistogram.Of(values, Bins),
             Examples(text, values, tokenizer)
         );
-    }
-
-    private static long[] Histogram(List<float> values, double minimum, double maximum)
-    {
-        var counts = new long[Bins];
-        foreach (float value in values)
-        {
-            counts[maximum == minimum ? 0 : Math.Min(Bins - 1, (int)((value - minimum) / (maximum - minimum) * Bins))]++;
-        }
-
-        return counts;
     }
 
     /// <summary>Examples of one quantile come from rows of their own where there are such.</summary>
@@ -141,6 +129,5 @@ internal static class ActivationSurvey
         new(Rounded(given.Threshold), Rounded(given.Low), Rounded(given.High), Rounded(given.Loss));
 
     /// <summary>Five significant digits.</summary>
-    private static double Rounded(double value) =>
-        double.Parse(value.ToString("G5", CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
+    private static double Rounded(double value) => SignificantDigits.Rounded(value, 5);
 }

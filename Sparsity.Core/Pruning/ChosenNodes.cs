@@ -18,4 +18,7 @@ internal sealed record ChosenNodes(NodeSet Nodes, double[] Scores, double KCoef,
 
     /// <summary>Whether it survives interchange on the selection prompts; null where not asked.</summary>
     public bool? Survives { get; init; }
+
+    /// <summary>Sizes of the same ranking that were tried for the target; null where no search chose.</summary>
+    public IReadOnlyList<TriedSize>? Tried { get; init; }
 }

@@ -54,24 +54,24 @@ internal sealed class CircuitChooser : IDisposable
         Candidate smallest = Best(candidates, target);
         if (!(smallest.Loss <= target))
         {
-            return Chosen(smallest.Ranking, smallest.Nodes, target);
+            return Chosen(smallest, smallest.Nodes, target);
         }
 
         bool isNecessary = smallest.LossWithout >= _config.NecessityLoss;
         if (_interchange is null)
         {
-            return Chosen(smallest.Ranking, Shrunk(smallest.Nodes, Passes), target);
+            return Chosen(smallest, Shrunk(smallest.Nodes, Passes), target);
         }
 
         double rise = (_config.InterchangeFactor - 1) * target;
         NodeSet least = Shrunk(smallest.Nodes, Passes);
         return Survivor() is { } survivor
-            ? Chosen(survivor.Ranking, Shrunk(survivor.Nodes, Survives), target) with
+            ? Chosen(survivor.Candidate, Shrunk(survivor.Nodes, Survives), target) with
             {
                 Smallest = least,
                 Survives = true,
             }
-            : Chosen(smallest.Ranking, least, target) with
+            : Chosen(smallest, least, target) with
             {
                 Smallest = least,
                 Survives = false,
@@ -84,9 +84,9 @@ internal sealed class CircuitChooser : IDisposable
         bool Survives(NodeSet nodes) => Passes(nodes) && _interchange.Survives(nodes, rise);
 
         // A ranking's nodes are nested, and so are their edges: what begins with more edges than were found is not looked at.
-        (NodeRanking Ranking, NodeSet Nodes)? Survivor()
+        (Candidate Candidate, NodeSet Nodes)? Survivor()
         {
-            (NodeRanking Ranking, NodeSet Nodes, int Edges)? best = null;
+            (Candidate Candidate, NodeSet Nodes, int Edges)? best = null;
             foreach (Candidate candidate in candidates.Where(candidate => candidate.Loss <= target).OrderBy(candidate => candidate.Edges))
             {
                 NodeRanking ranking = candidate.Ranking;
@@ -119,11 +119,11 @@ internal sealed class CircuitChooser : IDisposable
                 if (passing > 0)
                 {
                     NodeSet nodes = ranking.First(passing);
-                    best = (ranking, nodes, Edges(nodes));
+                    best = (candidate, nodes, Edges(nodes));
                 }
             }
 
-            return best is { } survivor ? (survivor.Ranking, survivor.Nodes) : null;
+            return best is { } survivor ? (survivor.Candidate, survivor.Nodes) : null;
         }
     }
 
@@ -143,9 +143,9 @@ internal sealed class CircuitChooser : IDisposable
 
     private Candidate Fewest(NodeRanking ranking, double target)
     {
-        (int count, double loss) = ranking.Fewest(target);
+        (int count, double loss, IReadOnlyList<TriedSize> tried) = ranking.Fewest(target);
         NodeSet nodes = ranking.First(count);
-        return new Candidate(ranking, count, nodes, loss, _evaluator.Loss(nodes.Complement(), _selection), Edges(nodes));
+        return new Candidate(ranking, count, nodes, loss, _evaluator.Loss(nodes.Complement(), _selection), Edges(nodes), tried);
     }
 
     private Candidate Best(List<Candidate> candidates, double target)
@@ -157,10 +157,11 @@ internal sealed class CircuitChooser : IDisposable
             : candidates.MinBy(candidate => candidate.Loss)!;
     }
 
-    private ChosenNodes Chosen(NodeRanking ranking, NodeSet nodes, double target)
+    private ChosenNodes Chosen(Candidate candidate, NodeSet nodes, double target)
     {
         double loss = _evaluator.SelectionLoss(nodes, _selection);
-        return new ChosenNodes(nodes, ranking.Scores, ranking.Mask?.KCoef ?? 0, loss, loss <= target);
+        NodeRanking ranking = candidate.Ranking;
+        return new ChosenNodes(nodes, ranking.Scores, ranking.Mask?.KCoef ?? 0, loss, loss <= target) { Tried = candidate.Tried };
     }
 
     /// <summary>
@@ -206,5 +207,13 @@ internal sealed class CircuitChooser : IDisposable
 
     private int Edges(NodeSet nodes) => _evaluator.Graph.Edges(nodes).Count();
 
-    private sealed record Candidate(NodeRanking Ranking, int Count, NodeSet Nodes, double Loss, double LossWithout, int Edges);
+    private sealed record Candidate(
+        NodeRanking Ranking,
+        int Count,
+        NodeSet Nodes,
+        double Loss,
+        double LossWithout,
+        int Edges,
+        IReadOnlyList<TriedSize> Tried
+    );
 }

@@ -118,6 +118,18 @@ internal sealed class CircuitEvaluator : IDisposable
         ];
     }
 
+    /// <summary>
+    /// How much the loss rises when all nodes of one attention or MLP are frozen too, by its name; those without a node are left out.
+    /// </summary>
+    public IReadOnlyDictionary<string, double> LayerEffects(NodeSet nodes, IReadOnlyList<TokenizedPair> pairs)
+    {
+        double whole = Loss(nodes, pairs);
+        return nodes
+            .Numbers.Where(node => Layout[node].Site != Site.Final)
+            .GroupBy(node => Layout[node].Site.LayerPart)
+            .ToDictionary(part => part.Key, part => Loss(new NodeSet(Layout, nodes.Numbers.Except(part)), pairs) - whole);
+    }
+
     /// <summary>Whether as many nodes or edges are measured one by one.</summary>
     internal bool HasDetails(int count) => Config.NodeDetails && count <= MostNodesInDetail;
 
@@ -188,11 +200,13 @@ internal sealed class CircuitEvaluator : IDisposable
             {
                 LossRandomMean = random.Count == 0 ? null : random.Average(),
                 LossRandomBest = random.Count == 0 ? null : random.Min(),
+                LayerEffects = Config.NodeDetails ? LayerEffects(nodes, prompts.Test) : null,
             },
             Calibration = calibration,
             Settings = Config,
             SurvivesInterchange = chosen?.Survives,
             Smallest = chosen?.Smallest is { } smallest ? SizeOf(smallest, prompts) : null,
+            TriedSizes = chosen?.Tried,
             Nodes =
             [
                 .. nodes.Numbers.Select(

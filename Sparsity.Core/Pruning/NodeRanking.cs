@@ -13,7 +13,7 @@ internal sealed class NodeRanking
     private readonly IReadOnlyList<TokenizedPair> _pairs;
     private readonly int[] _ranked;
     private readonly (int Query, int Key)[] _tied;
-    private readonly Dictionary<int, double> _losses = [];
+    private readonly Dictionary<int, TriedSize> _tried = [];
 
     /// <param name="evaluator">Of the model.</param>
     /// <param name="scores">One per node; excluded nodes are left out, whatever theirs is.</param>
@@ -46,36 +46,35 @@ internal sealed class NodeRanking
     /// what the mask kept, which stays as it is where it misses the target; without a mask from the first number, growing, that meets it.
     /// </summary>
     /// <param name="target">In nats.</param>
-    public (int Count, double Loss) Fewest(double target)
+    /// <returns>What was tried on the way, by size, besides the number and its loss.</returns>
+    public (int Count, double Loss, IReadOnlyList<TriedSize> Tried) Fewest(double target)
     {
+        var asked = new SortedSet<int>();
         int failing = 0;
         int passing = Mask?.Kept ?? 1;
-        while (Mask is null && passing < Count && !(LossOfFirst(passing) <= target))
+        while (Mask is null && passing < Count && !Meets(passing))
         {
             failing = passing;
             passing = Math.Min(Count, Math.Max(passing + 1, (int)(passing * Growth)));
         }
 
-        while (LossOfFirst(passing) <= target && passing - failing > 1)
+        while (Meets(passing) && passing - failing > 1)
         {
             int middle = (passing + failing) / 2;
-            (passing, failing) = LossOfFirst(middle) <= target ? (middle, failing) : (passing, middle);
+            (passing, failing) = Meets(middle) ? (middle, failing) : (passing, middle);
         }
 
-        return (passing, LossOfFirst(passing));
+        return (passing, LossOfFirst(passing), [.. asked.Select(SizeOfFirst).DistinctBy(size => size.Nodes).OrderBy(size => size.Nodes)]);
+
+        bool Meets(int count)
+        {
+            asked.Add(count);
+            return LossOfFirst(count) <= target;
+        }
     }
 
     /// <summary>Measured once: searches for several targets ask for the same.</summary>
-    public double LossOfFirst(int count)
-    {
-        if (!_losses.TryGetValue(count, out double loss))
-        {
-            loss = _evaluator.SelectionLoss(First(count), _pairs);
-            _losses[count] = loss;
-        }
-
-        return loss;
-    }
+    public double LossOfFirst(int count) => SizeOfFirst(count).Loss;
 
     /// <summary>The first so many nodes, less dead ends.</summary>
     public NodeSet First(int count)
@@ -86,5 +85,16 @@ internal sealed class NodeRanking
             .SelectMany(pair => new[] { pair.Query, pair.Key })
             .Intersect(_ranked);
         return _evaluator.Graph.WithoutDeadEnds(new NodeSet(_evaluator.Layout, first.Numbers.Concat(tied)));
+    }
+
+    private TriedSize SizeOfFirst(int count)
+    {
+        if (!_tried.TryGetValue(count, out TriedSize? size))
+        {
+            NodeSet nodes = First(count);
+            _tried[count] = size = new TriedSize(nodes.Count, _evaluator.SelectionLoss(nodes, _pairs));
+        }
+
+        return size;
     }
 }

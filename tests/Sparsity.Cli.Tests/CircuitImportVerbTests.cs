@@ -1,3 +1,5 @@
+using System.Globalization;
+using Microsoft.Playwright;
 using Sparsity.Cli.Tests.Viewer;
 using Sparsity.Core.Circuits;
 using Sparsity.TestSupport;
@@ -155,7 +157,7 @@ public sealed class CircuitImportVerbTests(Browser browser) : IClassFixture<Brow
         await page.Node("final_resid.14").ClickAsync();
         await Expect(page.Panel).ToContainTextAsync("final residual, which the logits read, channel 14");
         await Expect(page.Panel).ToContainTextAsync("1.attn.resid_delta.14");
-        await Expect(page.Panel.GetByRole(Microsoft.Playwright.AriaRole.Button, new() { Name = "pair 16" })).ToHaveCountAsync(1);
+        await Expect(page.Panel.Locator(".pair")).ToHaveCountAsync(16);
         await page.Page.Locator("#switch").ClickAsync();
         await Expect(page.Page.Locator("#live-before")).ToHaveTextAsync("0.136");
         await Expect(page.Page.Locator("#live-now")).ToHaveTextAsync("0.292");
@@ -169,6 +171,24 @@ public sealed class CircuitImportVerbTests(Browser browser) : IClassFixture<Brow
 
         // Most of the circuit's weights hardly matter.
         Assert.True(thinByEffect > thinByWeight + 15, $"{thinByWeight} lines are thin by weight, {thinByEffect} by effect.");
+        await page.Page.Keyboard.PressAsync("Escape");
+        Circuit opened = Circuit.Load(_folder["all/prune_v4/k_optim/circuit.json"]);
+        double rise = opened.Imported!.LayerLosses["0.attn"] - opened.Imported.StoredLoss!.Value;
+        Assert.True(rise > 0.3);
+        await page.Page.Locator("#tab-button-pruning").ClickAsync();
+        await Expect(page.Page.Locator("#tab-pruning")).ToContainTextAsync("Loss against nodes, of 608 in the model");
+        await Expect(page.Page.Locator("#tab-pruning .chart > svg").Nth(1).Locator(".dot")).ToHaveCountAsync(opened.Imported.Rounds.Count);
+        await Expect(page.Page.Locator("#tab-pruning .settings")).ToContainTextAsync("epochs");
+        await page.Page.Locator("#tab-button-graph").ClickAsync();
+        await page.Page.Locator("#canvas").PressAsync("Escape");
+        ILocator part = page.Panel.Locator("#layers tbody tr").First;
+        await Expect(part.Locator("th")).ToHaveTextAsync("0.attn");
+        await Expect(part.Locator("td"))
+            .ToHaveTextAsync([
+                opened.Imported.LayerLosses["0.attn"].ToString("0.000", CultureInfo.InvariantCulture),
+                "+" + rise.ToString("G3", CultureInfo.InvariantCulture),
+                "●",
+            ]);
         await page.Page.Locator("#tab-button-tasks").ClickAsync();
         await Expect(page.Page.Locator("#tab-tasks")).ToContainTextAsync("imported");
         await page.Page.Locator("#tab-button-sizes").ClickAsync();

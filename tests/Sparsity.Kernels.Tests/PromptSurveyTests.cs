@@ -77,4 +77,21 @@ public class PromptSurveyTests
         Assert.All(first[0], (value, t) => Assert.Equal(all[(t * TinyModels.Config.DMlp) + 5], value, 1e-3 * (1 + Math.Abs(value))));
         Assert.Empty(survey.Heads);
     }
+
+    /// <summary>The first pair has 15 + 6 weights, the second 3 + 28.</summary>
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(51, 1)]
+    [InlineData(52, 2)]
+    public void PatternsAreGivenForAsManyPairsAsThereIsRoomFor(long mostWeights, int pairs)
+    {
+        using IComputeEngine engine = new CpuEngine(1);
+        using ModelParameters parameters = TinyModels.Random(engine, TinyModels.Config, 4);
+        var node = new Node(new Site(0, SiteKind.AttnQ), 0);
+
+        PromptSurvey survey = PromptSurvey.Measure(new Transformer(parameters), [node], Pairs, mostWeights);
+
+        Assert.Equal(pairs, Assert.Single(survey.Heads).Patterns.Count);
+        Assert.Equal(2, survey.Activations[node].Count);
+    }
 }

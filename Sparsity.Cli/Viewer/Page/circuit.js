@@ -44,9 +44,23 @@ export function open(source) {
     embeddings,
     links,
     logits,
+    layerEffects: layerEffectsOf(circuit),
     largest: largestOf(edges),
     largestEffect: edges.reduce((most, edge) => Math.max(most, sizeOf(edge, "effect")), 0),
   };
+}
+
+/** A rise of the loss, in nats, from which on an attention or MLP is marked. */
+export const MARKED_RISE = 0.3;
+
+/** Map from an attention or MLP, such as "0.attn", to how much the loss rises with all of its nodes frozen; empty where not recorded. */
+function layerEffectsOf({ measurements, imported }) {
+  const effects =
+    Object.keys(imported?.layer_losses ?? {}).length > 0 && imported.stored_loss !== null
+      ? Object.entries(imported.layer_losses).map(([part, value]) => [part, value - imported.stored_loss])
+      : Object.entries(measurements.layer_effects ?? {});
+  const place = ([part]) => 2 * Number(part.split(".")[0]) + (part.endsWith("mlp") ? 1 : 0);
+  return new Map(effects.sort((a, b) => place(a) - place(b)));
 }
 
 /** How large an edge is by its weight, or by its effect. */

@@ -23,7 +23,7 @@ export function draw(circuit, layout, prefix, by) {
   for (const node of nodes) {
     elements.set(node, nodeOf(node, layout, { effect: most, weight: circuit.largest }, prefix));
   }
-  const weakestFirst = (a, b) => a.dataset.size - b.dataset.size; // what is drawn last lies on top
+  const weakestFirst = [...circuit.edges].sort((a, b) => sizeOf(a, by) - sizeOf(b, by)); // what is drawn last lies on top
   const svg = s(
     "svg",
     { class: layout.named ? "graph" : "graph dense", viewBox: `0 0 ${layout.width} ${layout.height}`, role: "presentation" },
@@ -39,11 +39,7 @@ export function draw(circuit, layout, prefix, by) {
       layout.boxes.map((box) => s("rect", { class: "box", x: box.x, y: box.y, width: box.width, height: box.height, rx: 5 })),
     ),
     s("g", { class: "links" }, circuit.links.map(line("link", 0))),
-    s(
-      "g",
-      { class: "edges" },
-      circuit.edges.map(line("edge", by === "effect" ? circuit.largestEffect : circuit.largest, by)).sort(weakestFirst),
-    ),
+    s("g", { class: "edges" }, weakestFirst.map(line("edge", by === "effect" ? circuit.largestEffect : circuit.largest, by))),
     s("g", { class: "readouts" }, circuit.logits.drawn.map(line("readout", circuit.logits.largest))),
     boxTitles(layout),
     s("g", { class: "nodes" }, [...elements.values()]),
@@ -92,7 +88,6 @@ function lineOf(edge, kind, size, layout) {
     class: kind + sign,
     d: path,
     "stroke-width": kind === "link" ? null : widthOf(size, layout),
-    "data-size": size,
   });
   element.edge = edge;
   return element;

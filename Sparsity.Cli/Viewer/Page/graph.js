@@ -1,7 +1,7 @@
 // Lets people move in the drawing of a circuit: hover, select, follow edges by keyboard, hide weak edges, zoom.
 
-import { sizeOf } from "viewer/circuit";
-import { fill, find, h } from "viewer/dom";
+import { MARKED_RISE, sizeOf } from "viewer/circuit";
+import { fill, find, h, number } from "viewer/dom";
 import { draw } from "viewer/drawing";
 import * as labels from "viewer/labels";
 import { layOut } from "viewer/layout";
@@ -12,14 +12,22 @@ import * as tooltip from "viewer/tooltip";
 
 const GUTTER = 84;
 const CLICK = 4; // pixels the mouse may move within a click
+const SETTLED = 150; // milliseconds without a move before a place is told
 const FULLY_DRAWN = 1500; // edges; more are drawn the fainter
 
 export class Graph {
-  /** select: called with a node or null when the user picks one. smallestFit: how far fitting may shrink text. */
-  constructor(container, select, smallestFit = 0.8) {
+  /**
+   * select: called with a node or null when the user picks one. smallestFit: how far fitting may shrink text. moved: called with the place
+   * when someone zoomed or scrolled.
+   */
+  constructor(container, select, { smallestFit = 0.8, moved = null } = {}) {
     this.container = container;
     this.select = select;
     this.smallestFit = smallestFit;
+    if (moved) {
+      this.moved = moved;
+      container.addEventListener("scroll", () => this.tellPlace(), { passive: true });
+    }
     this.zoom = 1;
     this.selected = null;
     container.addEventListener("keydown", (event) => this.onKey(event));
@@ -29,12 +37,13 @@ export class Graph {
     container.addEventListener("click", (event) => this.onClick(event));
     // Its place changes with the window, with the bar of live ablation, and when its tab comes into view. The outer size: a scrollbar must
     // not start it anew.
-    new ResizeObserver(() => this.isFitted && this.fit()).observe(container, { box: "border-box" });
+    new ResizeObserver(() => this.onResize()).observe(container, { box: "border-box" });
     container.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
   }
 
   /** Draws a circuit from anew. */
   show(circuit) {
+    clearTimeout(this.telling);
     this.circuit = circuit;
     this.layout = layOut(circuit, labels.of);
     this.selected = null;
@@ -109,6 +118,7 @@ export class Graph {
     for (const [edge, line] of this.lines) {
       if (edge.from === node || edge.to === node) {
         line.classList.add("near");
+        line.parentNode.append(line); // on top of the others
         this.elements.get(edge.from).classList.add("near");
         this.elements.get(edge.to).classList.add("near");
       }
@@ -186,6 +196,46 @@ export class Graph {
     this.resize(Math.max(smallest, Math.min(1.4, room / this.layout.width, Math.max(tall / this.layout.height, 0.8))));
   }
 
+  /** Where one is: the zoom, or "fit", and the point of the drawing in the middle; null where all of it is fitted in. */
+  place() {
+    const box = this.container;
+    if (this.isFitted && box.scrollLeft === 0 && box.scrollTop === 0) {
+      return null;
+    }
+    const x = (box.scrollLeft + box.clientWidth / 2 - GUTTER) / this.zoom;
+    const y = (box.scrollTop + box.clientHeight / 2) / this.zoom;
+    return [this.isFitted ? "fit" : round(this.zoom), Math.round(x), Math.round(y)].join(",");
+  }
+
+  onResize() {
+    const place = this.awaited;
+    if (place && this.container.clientWidth > 0) {
+      this.goTo(place);
+    } else if (this.isFitted) {
+      this.fit();
+    }
+  }
+
+  /** Goes to a place, as soon as the drawing is shown; null fits the drawing. */
+  goTo(place) {
+    this.awaited = this.container.clientWidth === 0 ? place : null;
+    if (this.awaited) {
+      return;
+    }
+    const [zoom, x, y] = (place ?? "fit").split(",");
+    zoom === "fit" ? this.fit() : this.setZoom(Number(zoom) || 1);
+    if (Number.isFinite(Number(x)) && Number.isFinite(Number(y))) {
+      const box = this.container;
+      box.scrollLeft = GUTTER + x * this.zoom - box.clientWidth / 2;
+      box.scrollTop = y * this.zoom - box.clientHeight / 2;
+    }
+  }
+
+  tellPlace() {
+    clearTimeout(this.telling);
+    this.telling = setTimeout(() => this.container.clientWidth > 0 && this.moved(this.place()), SETTLED);
+  }
+
   /** Keeps the middle of what is seen where it is. */
   setZoom(zoom, anchor) {
     this.isFitted = false;
@@ -203,15 +253,18 @@ export class Graph {
     this.svg.setAttribute("width", round(this.layout.width * this.zoom));
     this.svg.setAttribute("height", round(this.layout.height * this.zoom));
     this.labelRows();
+    if (this.moved) {
+      this.tellPlace();
+    }
   }
 
   labelRows() {
     const layers = Map.groupBy(this.layout.rows, (row) => row.layer);
     const middle = (row) => ((row.top + row.bottom) / 2) * this.zoom - 8;
-    const label = (kind, top, text) => h("div", { class: kind, style: `top:${round(top)}px` }, text);
+    const label = (kind, top, ...text) => h("div", { class: kind, style: `top:${round(top)}px` }, text);
     fill(
       this.gutter,
-      this.layout.rows.map((row) => label("row-name", middle(row), row.name)),
+      this.layout.rows.map((row) => label("row-name", middle(row), this.markOf(row), row.name)),
       [...layers.entries()]
         .filter(([layer]) => layer >= 0 && layer !== Infinity)
         .map(([layer, [row]]) => {
@@ -221,6 +274,17 @@ export class Graph {
         }),
     );
     this.gutter.style.height = round(this.layout.height * this.zoom) + "px";
+  }
+
+  /** A dot at the lowest row of an attention or MLP without which the loss rises much. */
+  markOf(row) {
+    const partOf = (entry) => entry.nodes[0].name.split(".").slice(0, 2).join(".");
+    const part = partOf(row);
+    const rise = this.circuit.layerEffects.get(part);
+    const isLowest = this.layout.rows.findLast((entry) => partOf(entry) === part) === row;
+    return rise > MARKED_RISE && isLowest
+      ? h("span", { class: "mark", title: `without ${part} the loss rises by ${number(Number(rise.toPrecision(3)))} nats` }, "● ")
+      : null;
   }
 
   onWheel(event) {

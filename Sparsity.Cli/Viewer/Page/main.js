@@ -4,12 +4,14 @@ import * as ablation from "viewer/ablation";
 import * as circuits from "viewer/circuit";
 import { load } from "viewer/data";
 import { count, download, fill, find, h, loss, number, percent } from "viewer/dom";
+import { embeddings } from "viewer/embeddings";
 import { saveJson, savePng, saveSvg } from "viewer/export";
 import { Graph } from "viewer/graph";
 import * as labels from "viewer/labels";
 import { nameModels } from "viewer/names";
 import * as panel from "viewer/panel";
 import * as picker from "viewer/picker";
+import { pruning } from "viewer/pruning";
 import { reports } from "viewer/reports";
 import * as search from "viewer/search";
 import * as state from "viewer/state";
@@ -20,7 +22,7 @@ import * as views from "viewer/views";
 
 const run = await load("run");
 run.circuits = nameModels(run.circuits);
-const graph = new Graph(find("canvas"), pick);
+const graph = new Graph(find("canvas"), pick, { moved: (place) => circuit && state.set({ at: place }) });
 const bar = new ablation.AblationBar(find("ablation"), pick);
 let circuit = null;
 let opening = null;
@@ -58,6 +60,12 @@ function update(changed) {
     showEdits();
     showSelection(false);
   }
+  if (changed.has("wide")) {
+    showWidth();
+  }
+  if (changed.has("at") && state.get("at") !== graph.place()) {
+    graph.goTo(state.get("at")); // someone changed the address
+  }
 }
 
 function addTabs() {
@@ -71,10 +79,11 @@ function addTabs() {
       tabs.add(
         "compare",
         "Side by side",
-        (panel) => circuit && views.compare(panel, run, circuit, (element) => new Graph(element, () => {}, 0.4)),
+        (panel) => circuit && views.compare(panel, run, circuit, (element) => new Graph(element, () => {}, { smallestFit: 0.4 })),
       );
     }
-    tabs.add("embeddings", "Embeddings", (panel) => circuit && views.embeddings(panel, circuit));
+    tabs.add("embeddings", "Embeddings", (panel) => circuit && embeddings(panel, circuit));
+    tabs.add("pruning", "Pruning", (panel) => circuit && pruning(panel, run, circuit));
   }
   if (run.trainings.length > 0) {
     tabs.add("training", "Training", (panel) => views.training(panel, run));
@@ -91,7 +100,7 @@ async function open() {
     return;
   }
   const entry = run.circuits.find((candidate) => candidate.id === state.get("circuit")) ?? smallest(run.circuits);
-  picker.show(find("picker"), run.circuits, entry, (chosen) => state.set({ circuit: chosen.id, node: null, scales: null }));
+  picker.show(find("picker"), run.circuits, entry, (chosen) => state.set({ circuit: chosen.id, node: null, scales: null, at: null }));
   opening = entry.id;
   fill(find("problem"));
   if (circuit?.id === entry.id) {
@@ -110,11 +119,16 @@ async function open() {
   labels.open(circuit.circuit.model_fingerprint, run.labels);
   showFacts();
   showMeasure();
+  const place = state.get("at");
+  showWidth();
   graph.show(circuit);
   showThreshold();
   showLinks();
   showEdits();
   showSelection(true);
+  if (place) {
+    graph.goTo(place);
+  }
 }
 
 /** The easiest one to begin with: fewest edges among those that met their target. */
@@ -134,7 +148,7 @@ function showEdits() {
 }
 
 function openCircuit(entry) {
-  state.set({ circuit: entry.id, node: null, scales: null, tab: null });
+  state.set({ circuit: entry.id, node: null, scales: null, tab: null, at: null });
 }
 
 function pick(node) {
@@ -210,6 +224,11 @@ function showLinks() {
 function showMeasure() {
   find("by-effect").checked = state.get("by") === "effect";
   find("by-effect").parentElement.hidden = circuit.largestEffect === 0;
+}
+
+/** Whether the panel has the larger part of the window: for prompts beside each other. */
+function showWidth() {
+  find("panel").parentElement.classList.toggle("wide", state.get("wide") === "1");
 }
 
 function startTools() {

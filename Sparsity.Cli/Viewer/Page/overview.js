@@ -1,5 +1,6 @@
 // The panel while nothing is selected: what the drawing means, which nodes matter most, what the task looks like.
 
+import { MARKED_RISE } from "viewer/circuit";
 import { count, fill, h, loss, number, signed } from "viewer/dom";
 import { legend } from "viewer/legend";
 import { promptsOf } from "viewer/statistics";
@@ -21,6 +22,7 @@ export function overview(circuit, actions) {
     imported(circuit.circuit),
     h("section", {}, h("h3", {}, "How to read it"), legend()),
     strongest(circuit, actions),
+    layers(circuit, actions),
     task(circuit),
   ];
 }
@@ -39,7 +41,6 @@ function imported({ imported: source, measurements: m }) {
         h("td", {}, value),
       ),
     );
-  const parts = Object.entries(source.layer_losses);
   return h(
     "section",
     { id: "imported" },
@@ -65,54 +66,6 @@ function imported({ imported: source, measurements: m }) {
       [`prompts: ${source.prompts}`, `answers: ${source.answers}`, `other nodes at: ${source.means}`].map((line) => h("li", {}, line)),
     ),
     h("p", { class: "soft" }, "Effects of nodes and edges are the file's."),
-    parts.length === 0 || source.stored_loss === null
-      ? null
-      : h(
-          "details",
-          {},
-          h("summary", {}, "Without one attention or MLP"),
-          h(
-            "table",
-            { class: "grid numeric" },
-            h(
-              "thead",
-              {},
-              h(
-                "tr",
-                {},
-                ["part", "loss", "rises by"].map((name) => h("th", { scope: "col" }, name)),
-              ),
-            ),
-            h(
-              "tbody",
-              {},
-              parts.map(([part, value]) =>
-                h(
-                  "tr",
-                  {},
-                  h("th", { scope: "row" }, part),
-                  h("td", {}, loss(value)),
-                  h("td", {}, signed(Number((value - source.stored_loss).toPrecision(3)))),
-                ),
-              ),
-            ),
-          ),
-        ),
-    source.settings === null
-      ? null
-      : h(
-          "details",
-          {},
-          h("summary", {}, "Settings of its search"),
-          h(
-            "dl",
-            { class: "numbers" },
-            Object.entries(source.settings).map(([name, value]) => [
-              h("dt", {}, name),
-              h("dd", {}, typeof value === "number" ? number(value) : typeof value === "string" ? value : JSON.stringify(value)),
-            ]),
-          ),
-        ),
   );
 }
 
@@ -141,6 +94,57 @@ function strongest(circuit, actions) {
           ),
         ),
       );
+}
+
+/** How much the loss rises without one attention or MLP, with a dot where that is much; a click selects its strongest node. */
+function layers(circuit, actions) {
+  const { circuit: c, layerEffects } = circuit;
+  if (layerEffects.size === 0) {
+    return null;
+  }
+  const whole = c.imported?.stored_loss ?? c.measurements.loss;
+  const strongestOf = (part) =>
+    [...circuit.nodes.values()]
+      .filter((node) => node.name.startsWith(part + "."))
+      .sort((a, b) => (b.data.ablation_effect ?? 0) - (a.data.ablation_effect ?? 0))[0];
+  return h(
+    "section",
+    { id: "layers" },
+    h("h3", {}, "Without one attention or MLP"),
+    h("p", { class: "soft" }, `All of its nodes frozen. A dot: the loss rises by more than ${MARKED_RISE} nats.`),
+    h(
+      "table",
+      { class: "grid numeric" },
+      h(
+        "thead",
+        {},
+        h(
+          "tr",
+          {},
+          ["part", "loss", "rises by", ""].map((name) => h("th", { scope: "col" }, name)),
+        ),
+      ),
+      h(
+        "tbody",
+        {},
+        [...layerEffects].map(([part, rise]) => {
+          const node = strongestOf(part);
+          return h(
+            "tr",
+            {},
+            h(
+              "th",
+              { scope: "row" },
+              node ? h("button", { type: "button", class: "reference", onclick: () => actions.select(node) }, part) : part,
+            ),
+            h("td", {}, loss(whole + rise)),
+            h("td", {}, signed(Number(rise.toPrecision(3)))),
+            h("td", {}, rise > MARKED_RISE ? h("span", { class: "bad", role: "img", "aria-label": "rises much" }, "●") : ""),
+          );
+        }),
+      ),
+    ),
+  );
 }
 
 /** The shortest test prompts, so that one sees what is asked; empty until they are there. */

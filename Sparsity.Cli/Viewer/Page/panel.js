@@ -4,6 +4,7 @@ import { fill, find, h, number, signed } from "viewer/dom";
 import * as labels from "viewer/labels";
 import { describe } from "viewer/names";
 import { overview } from "viewer/overview";
+import * as state from "viewer/state";
 import { effectText, reference, titleOf } from "viewer/summary";
 
 const MOST_ROWS = 12;
@@ -13,11 +14,12 @@ export function show(node, circuit, actions) {
   const panel = find("panel");
   panel.scrollTop = 0;
   if (!node) {
-    fill(panel, overview(circuit, actions));
+    fill(panel, widthSwitch(), overview(circuit, actions));
     return;
   }
   fill(
     panel,
+    widthSwitch(),
     h("h2", {}, titleOf(node)),
     node.kind.logit ? logit(node, circuit, actions) : node.kind.embedding ? null : h("p", { class: "soft" }, describe(node, circuit.model)),
     node.data ? [labelEditor(node, actions), numbers(node)] : null,
@@ -36,6 +38,17 @@ export function show(node, circuit, actions) {
     node.kind.lane ? tokens(circuit.channels?.[node.channel], node.channel) : null,
     node.data ? actions.sections(node, circuit) : null,
   );
+}
+
+/** The panel takes the larger part of the window: for prompts beside each other. */
+function widthSwitch() {
+  const box = h("input", {
+    type: "checkbox",
+    id: "wide",
+    checked: state.get("wide") === "1",
+    onchange: () => state.set({ wide: box.checked ? "1" : null }),
+  });
+  return h("label", { class: "width-switch" }, box, " wide");
 }
 
 function labelEditor(node, actions) {

@@ -1,6 +1,7 @@
 // Small drawings of one node: histograms, text with a colour behind each token, attention patterns.
 
 import { h, number, s } from "viewer/dom";
+import { colourOf, extremes, repainting } from "viewer/scale";
 import { plain } from "viewer/tokens";
 
 /** Counts of equal bins between a minimum and a maximum, with lines at marks: [[name, value]]. */
@@ -52,31 +53,64 @@ export function histogram({ minimum, maximum, counts }, marks, title) {
 }
 
 /**
- * Tokens with colours by value: blue positive, red negative, as strong as the value against the largest. focus: index of a token to frame.
+ * Tokens with colours by value: blue above the middle of the scale, red below. focus: index of a token to frame. boxed: whether the largest
+ * and the smallest value are boxed where they stand out.
  */
-export function heatText(tokens, values, largest, focus) {
-  const most = largest ?? Math.max(...values.map(Math.abs), 0);
-  return h(
-    "p",
-    { class: "heat" },
-    tokens.map((token, i) => {
-      const share = most > 0 && Number.isFinite(values[i]) ? Math.min(1, Math.abs(values[i]) / most) : 0;
-      const kind = share < 0.01 ? "" : values[i] < 0 ? "warm negative" : "warm positive";
-      return h(
-        "span",
-        {
-          class: `${kind}${i === focus ? " focus" : ""}`.trim() || null,
-          style: kind ? `--share:${round(share)}` : null,
-          title: `${token}: ${Number.isFinite(values[i]) ? number(values[i]) : "none"}`,
-        },
-        plain(token),
-      );
+export function heatText(tokens, values, scale, { focus = -1, boxed = false } = {}) {
+  const { largest, smallest } = boxed ? extremes(values) : { largest: -1, smallest: -1 };
+  const told = (i) => (i === largest ? ", the largest here" : i === smallest ? ", the smallest here" : "");
+  const spans = tokens.map((token, i) =>
+    h("span", { title: `${token}: ${Number.isFinite(values[i]) ? number(values[i]) : "none"}${told(i)}` }, plain(token)),
+  );
+  return repainting(h("p", { class: "heat" }, spans), () =>
+    spans.forEach((span, i) => {
+      const { share, sign } = colourOf(values[i], scale);
+      const classes = [
+        sign === 0 ? "" : sign < 0 ? "warm negative" : "warm positive",
+        i === focus ? "focus" : "",
+        i === largest || i === smallest ? "extreme" : "",
+      ].filter(Boolean);
+      classes.length > 0 ? span.setAttribute("class", classes.join(" ")) : span.removeAttribute("class");
+      sign === 0 ? span.removeAttribute("style") : span.style.setProperty("--share", round(share));
     }),
   );
 }
 
 /** Attention of every token (row) to those before it (column). */
-export function attention(tokens, rows) {
+export const attention = (tokens, rows) =>
+  square(tokens, "each row: where a token looks", (i, j) =>
+    rows[i][j] < 0.005 ? null : { kind: "cell", opacity: rows[i][j], text: `${tokens[i]} attends to ${tokens[j]}: ${number(rows[i][j])}` },
+  );
+
+/**
+ * What one channel of a head does to its attention as if it were alone: the factor exp(q k / sqrt(d_head)) between every token (row) and
+ * those before it (column), blue above 1, red below.
+ */
+export function channelAttention(tokens, query, key, headSize) {
+  const score = (i, j) => (query[i] * key[j]) / Math.sqrt(headSize);
+  let [low, high] = [0, 0];
+  tokens.forEach((_, i) => {
+    for (let j = 0; j <= i; j++) {
+      low = Math.min(low, score(i, j));
+      high = Math.max(high, score(i, j));
+    }
+  });
+  const most = Math.max(-low, high);
+  const [least, largest] = [low, high].map((value) => number(Number(Math.exp(value).toPrecision(3))));
+  return square(tokens, `each row: the factor on where a token looks, ${least} to ${largest}; red below 1, blue above`, (i, j) => {
+    const value = score(i, j);
+    return most === 0 || Math.abs(value) / most < 0.005
+      ? null
+      : {
+          kind: value < 0 ? "cell negative" : "cell",
+          opacity: round(Math.abs(value) / most),
+          text: `${tokens[i]} to ${tokens[j]}: times ${number(Math.exp(value))}`,
+        };
+  });
+}
+
+/** A cell for each token (row) and each token up to it (column). cellOf(i, j): { kind, opacity, text } or null for none. */
+function square(tokens, caption, cellOf) {
   const cell = Math.max(4, Math.min(13, Math.floor(250 / tokens.length)));
   const labelled = cell >= 9;
   const left = labelled ? 70 : 4;
@@ -91,7 +125,7 @@ export function attention(tokens, rows) {
         width: left + side + 4,
         height: side + 4,
         role: "img",
-        "aria-label": "attention pattern, a row per token",
+        "aria-label": caption,
       },
       s("rect", { class: "bar-ground", x: left, y: 0, width: side, height: side }),
       labelled
@@ -103,19 +137,20 @@ export function attention(tokens, rows) {
             ),
           )
         : null,
-      rows.map((row, i) =>
-        row.map((weight, j) =>
-          weight < 0.005
-            ? null
-            : s(
+      tokens.map((_, i) =>
+        tokens.slice(0, i + 1).map((_, j) => {
+          const found = cellOf(i, j);
+          return found
+            ? s(
                 "rect",
-                { class: "cell", x: left + j * cell, y: i * cell, width: cell, height: cell, "fill-opacity": weight },
-                s("title", {}, `${tokens[i]} attends to ${tokens[j]}: ${number(weight)}`),
-              ),
-        ),
+                { class: found.kind, x: left + j * cell, y: i * cell, width: cell, height: cell, "fill-opacity": found.opacity },
+                s("title", {}, found.text),
+              )
+            : null;
+        }),
       ),
     ),
-    h("figcaption", { class: "soft" }, "each row: where a token looks"),
+    h("figcaption", { class: "soft" }, caption),
   );
 }
 

@@ -2,8 +2,9 @@
 
 import { load } from "viewer/data";
 import { fill, h, number, percent } from "viewer/dom";
-import { headOf } from "viewer/names";
-import { attention, heatText, histogram } from "viewer/plots";
+import { heatText, histogram } from "viewer/plots";
+import { pairs } from "viewer/prompts";
+import { scaleBar, scaleSwitch } from "viewer/scale";
 
 const documents = new Map();
 
@@ -42,12 +43,18 @@ function section(title, circuit, kind, render) {
 /** The task's shortest test prompts with every node's activations; null where there are none. */
 export const promptsOf = (circuit) => documentOf(circuit, "prompts");
 
+/** How tokens and positions write the residual channels of the circuit's model; null where the model is not known. */
+export const embeddingOf = (circuit) => documentOf(circuit, "embedding", circuit.circuit.model_fingerprint);
+
+/** The trials of the search that found the circuit; null where there are none. */
+export const trialsOf = (circuit) => documentOf(circuit, "search");
+
 /** A promise of a further document of the circuit, asked for once; null where there is none. */
-function documentOf(circuit, kind) {
+function documentOf(circuit, kind, id = circuit.id) {
   if (!circuit.has.includes(kind)) {
     return null;
   }
-  const path = `${kind}/${circuit.id}`;
+  const path = `${kind}/${id}`;
   if (!documents.has(path)) {
     const loading = load(path);
     loading.catch(() => documents.delete(path)); // asked for again next time
@@ -79,20 +86,23 @@ function distribution(summary, node) {
       [["mean", summary.mean]],
       `histogram of ${node.name}; heights are square roots of counts, the line is the mean`,
     ),
-    examples(summary.examples, Math.max(Math.abs(summary.minimum), Math.abs(summary.maximum))),
+    examples(summary.examples, { low: summary.minimum, high: summary.maximum }),
   ];
 }
 
-function examples(list, largest) {
+function examples(list, scale) {
   const groups = Map.groupBy(list, (example) => `${example.end} ${example.percent} %`);
-  return [...groups.entries()].map(([title, members], i) =>
-    h(
-      "details",
-      { open: i === 0, class: "examples" },
-      h("summary", {}, `${title}, activation ${number(members[0].values[members[0].position])}`),
-      members.map((example) => heatText(example.tokens, example.values, largest, example.position)),
+  return [
+    list.length === 0 ? null : h("p", { class: "scales" }, scaleBar(scale, "colours"), scaleSwitch()),
+    [...groups.entries()].map(([title, members], i) =>
+      h(
+        "details",
+        { open: i === 0, class: "examples" },
+        h("summary", {}, `${title}, activation ${number(members[0].values[members[0].position])}`),
+        members.map((example) => heatText(example.tokens, example.values, scale, { focus: example.position })),
+      ),
     ),
-  );
+  ];
 }
 
 function binarisation(entry, all) {
@@ -105,52 +115,4 @@ function binarisation(entry, all) {
         ),
       ]
     : null;
-}
-
-/** Both prompts of a pair with the node's activation at every token, what changes from one to the other, and the attention of its head. */
-function pairs(prompts, node, circuit) {
-  const values = prompts.activations[node.name];
-  if (!values) {
-    return null;
-  }
-  const largest = Math.max(...values.flat(2).map(Math.abs), 0);
-  const head = headOf(node, circuit.model);
-  const pattern = prompts.heads.find((entry) => entry.layer === node.layer && entry.head === head);
-  const body = h("div", {});
-  const show = (i) => {
-    const pair = prompts.pairs[i];
-    const [first, second] = values[i];
-    const shift = second.length - first.length; // the answers are read at the last tokens: prompts are compared from their ends
-    const difference = second.map((value, at) => (first[at - shift] === undefined ? NaN : value - first[at - shift]));
-    fill(
-      body,
-      h("h4", {}, `answer ${pair.answer_a}`),
-      heatText(pair.first, first, largest, first.length - 1),
-      h("h4", {}, `answer ${pair.answer_b}`),
-      heatText(pair.second, second, largest, second.length - 1),
-      h("h4", {}, "second minus first"),
-      heatText(pair.second, difference, largest, second.length - 1),
-      pattern
-        ? [
-            h("h4", {}, `attention of head ${head}, answer ${pair.answer_a}`),
-            heatText(pair.first, pattern.patterns[i][0].at(-1), 1, first.length - 1),
-            attention(pair.first, pattern.patterns[i][0]),
-            h("h4", {}, `answer ${pair.answer_b}`),
-            heatText(pair.second, pattern.patterns[i][1].at(-1), 1, second.length - 1),
-            attention(pair.second, pattern.patterns[i][1]),
-          ]
-        : null,
-    );
-  };
-  const buttons = prompts.pairs.map((_, i) => h("button", { type: "button", onclick: () => choose(i) }, `pair ${i + 1}`));
-  const choose = (i) => {
-    buttons.forEach((button, j) => button.setAttribute("aria-pressed", i === j));
-    show(i);
-  };
-  choose(0);
-  return [
-    h("p", { class: "soft" }, "Test prompts, in the whole model. Blue positive, red negative; the framed token is the last."),
-    h("div", { class: "group", role: "group", "aria-label": "Pairs of prompts" }, buttons),
-    body,
-  ];
 }

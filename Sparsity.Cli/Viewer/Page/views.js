@@ -1,9 +1,9 @@
-// The tabs beside the graph: training, sizes, tasks, embeddings, comparison.
+// The tabs beside the graph: training, sizes, tasks, comparison.
 
 import { lines } from "viewer/charts";
 import * as circuits from "viewer/circuit";
 import { load } from "viewer/data";
-import { choice, count, fill, h, loss, number, percent, signed } from "viewer/dom";
+import { choice, count, fill, h, loss, number, percent } from "viewer/dom";
 import * as state from "viewer/state";
 
 /** Curves of one training run, chosen by the state's "training". */
@@ -79,7 +79,58 @@ export async function training(panel, run) {
       }),
       lines([curve("throughput", (line) => line.tokens_per_second)], { title: "Tokens per second", x: "step", y: "tokens/s", zero: true }),
     ),
+    lastValues(metrics, bigram),
   );
+}
+
+/** What every metric was when it was last measured, the most important ones first. */
+function lastValues(metrics, bigram) {
+  const last = new Map();
+  const note = (name, value, step) => {
+    if (Array.isArray(value)) {
+      value.forEach((entry, i) => note(`${name}, layer ${i}`, entry, step));
+    } else if (value !== null && typeof value === "object") {
+      Object.entries(value).forEach(([key, entry]) => note(name === "statistics" ? key : `${name}: ${key}`, entry, step));
+    } else if (typeof value === "number") {
+      last.set(name, [value, step]);
+    }
+  };
+  metrics.forEach((line) => Object.entries(line).forEach(([name, value]) => note(name, value, line.step)));
+  const important = ["validation_loss", "loss", "step", "tokens", "nonzero", "nonzero_without_embeddings"];
+  const rank = (name) => (name.startsWith("alive_neurons") ? important.length : (important.indexOf(name) + 1 || important.length + 2) - 1);
+  const rows = [...last.entries()].sort((a, b) => rank(a[0]) - rank(b[0]));
+  if (Number.isFinite(bigram)) {
+    rows.push(["bigram_loss", [bigram, null]]);
+  }
+  return rows.length === 0
+    ? null
+    : h(
+        "table",
+        { class: "grid numeric", id: "last-metrics" },
+        h("caption", {}, "Every metric as it was last measured"),
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            ["metric", "value", "at step"].map((title) => h("th", { scope: "col" }, title)),
+          ),
+        ),
+        h(
+          "tbody",
+          {},
+          rows.map(([name, [value, step]]) =>
+            h(
+              "tr",
+              {},
+              h("th", { scope: "row" }, name.replaceAll("_", " ")),
+              h("td", {}, Number.isInteger(value) ? count(value) : number(value)),
+              h("td", {}, step === null ? "–" : count(step)),
+            ),
+          ),
+        ),
+      );
 }
 
 /**
@@ -156,7 +207,7 @@ export function sizes(panel, run) {
 }
 
 /** A circuit of a list in words. */
-const nameOf = (entry) =>
+export const nameOf = (entry) =>
   `${entry.task} in ${entry.model}, ` +
   (typeof entry.target_loss === "number"
     ? `target ${number(entry.target_loss)}, seed ${entry.seed}`
@@ -267,63 +318,6 @@ export function overview(panel, run, open) {
           ),
         ]
       : null,
-  );
-}
-
-/** Which tokens write the residual channels of the circuit on display. */
-export function embeddings(panel, circuit) {
-  const channels = Object.entries(circuit.channels ?? {});
-  const cells = (list) =>
-    h(
-      "td",
-      {},
-      list.map((entry) => [h("code", { title: signed(entry.weight) }, entry.token), " "]),
-    );
-  const uses = (channel) =>
-    [...circuit.nodes.values()]
-      .filter((node) => node.kind.lane && node.channel === Number(channel))
-      .map((node) => node.name)
-      .join(", ");
-  fill(
-    panel,
-    channels.length === 0
-      ? h("p", { class: "soft" }, "not recorded: the circuit's model was not found when this page was made")
-      : h(
-          "div",
-          { class: "scroll" },
-          h(
-            "table",
-            { class: "grid" },
-            h(
-              "caption",
-              {},
-              "The 20 tokens whose embeddings are largest in a residual channel, and the 20 that are smallest; point at one for its number.",
-            ),
-            h(
-              "thead",
-              {},
-              h(
-                "tr",
-                {},
-                ["channel", "nodes", "top 20", "bottom 20"].map((title) => h("th", { scope: "col" }, title)),
-              ),
-            ),
-            h(
-              "tbody",
-              {},
-              channels.map(([channel, entry]) =>
-                h(
-                  "tr",
-                  {},
-                  h("th", { scope: "row" }, channel),
-                  h("td", { class: "names" }, uses(channel)),
-                  cells(entry.top),
-                  cells(entry.bottom),
-                ),
-              ),
-            ),
-          ),
-        ),
   );
 }
 

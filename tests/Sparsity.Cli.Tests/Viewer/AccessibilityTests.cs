@@ -12,7 +12,7 @@ public sealed class AccessibilityTests(LiveRun run, Browser browser) : IClassFix
 {
     private const string Small = "circuits/small";
 
-    private static readonly string[] Tabs = ["graph", "tasks", "sizes", "compare", "embeddings", "training", "reports"];
+    private static readonly string[] Tabs = ["graph", "tasks", "sizes", "compare", "embeddings", "pruning", "training", "reports"];
 
     [BrowserTheory]
     [InlineData(ColorScheme.Light)]

@@ -1,4 +1,7 @@
 using Microsoft.Playwright;
+using Sparsity.Core.Circuits;
+using Sparsity.Core.Files;
+using Sparsity.TestSupport;
 
 namespace Sparsity.Cli.Tests.Viewer;
 
@@ -43,6 +46,22 @@ public sealed class Browser : IAsyncLifetime
         var opened = new OpenPage(context, page, url);
         await opened.StartAsync(visible);
         return opened;
+    }
+
+    /// <summary>Writes the page of a circuit into a folder, and opens it from there.</summary>
+    /// <param name="fragment">Of its address.</param>
+    internal Task<OpenPage> OpenCircuitAsync(
+        TemporaryFolder folder,
+        Circuit circuit,
+        string fragment = "",
+        string visible = "#canvas .node"
+    )
+    {
+        string file = folder["circuit.json"];
+        string html = folder["page.html"];
+        File.WriteAllText(file, JsonText.Write(circuit));
+        CommandLine.Succeed("view", "--circuit", file, "--html", html);
+        return OpenAsync(new Uri(html).AbsoluteUri + fragment, visible: visible);
     }
 
     public async Task DisposeAsync()

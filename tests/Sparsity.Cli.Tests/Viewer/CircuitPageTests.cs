@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Microsoft.Playwright;
 using Sparsity.Cli.Tests.Report;
 using Sparsity.Core.Circuits;
@@ -260,73 +262,99 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
     }
 
     [BrowserFact]
-    public async Task StatisticsBesideTheCircuitAreShownInThePanel()
+    public async Task ZoomAndPlaceStandInTheAddress()
     {
-        Circuit circuit = SampleReport.Circuit("quotes", 1);
-        string[] tokens = ["'def'", "' f'", "'(\\''", "'\\n'"];
-        object summary = new
+        Circuit circuit = SampleReport.Circuit("quotes", 6);
+        await using OpenPage page = await OpenAsync(circuit, "#node=" + circuit.Nodes[0].Name);
+        ILocator canvas = page.Page.Locator("#canvas");
+        await canvas.PressAsync("+");
+        await canvas.PressAsync("+");
+        await canvas.PressAsync("+");
+        await canvas.EvaluateAsync("(box) => box.scrollTo(210, 130)");
+        await page.Page.WaitForURLAsync(new Regex("at="));
+        await page.Page.EvaluateAsync("() => new Promise((done) => setTimeout(done, 400))");
+        string address = page.Page.Url;
+        string height = (await canvas.Locator(".graph").GetAttributeAsync("height"))!;
+
+        await using OpenPage copy = await browser.OpenAsync(address);
+
+        string copied = (await copy.Page.Locator("#canvas .graph").GetAttributeAsync("height"))!;
+        Assert.Equal(double.Parse(height, CultureInfo.InvariantCulture), double.Parse(copied, CultureInfo.InvariantCulture), 10.0);
+        int[] place = await copy.Page.Locator("#canvas").EvaluateAsync<int[]>("(box) => [box.scrollLeft, box.scrollTop].map(Math.round)");
+        Assert.InRange(place[0], 208, 212);
+        Assert.InRange(place[1], 128, 132);
+        await copy.Page.Locator("#zoom-fit").ClickAsync();
+        await copy.Page.Locator("#canvas").EvaluateAsync("(box) => box.scrollTo(0, 0)");
+        await copy.Page.WaitForURLAsync(url => !url.Contains("at=", StringComparison.Ordinal));
+    }
+
+    [BrowserFact]
+    public async Task WithoutWhichAttentionTheLossRisesMuchIsMarked()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 2);
+        circuit = circuit with
         {
-            count = 4096,
-            mean = 0.125,
-            deviation = 0.5,
-            minimum = -1.0,
-            maximum = 3.0,
-            zero_share = 0.75,
-            histogram = new
+            Measurements = circuit.Measurements with
             {
-                minimum = -1.0,
-                maximum = 3.0,
-                counts = new[] { 5, 3000, 90, 1 },
-            },
-            examples = new[]
-            {
-                new
+                LayerEffects = new Dictionary<string, double>
                 {
-                    end = "top",
-                    percent = 0.1,
-                    position = 2,
-                    tokens,
-                    values = new[] { 0, -0.5, 3, 0.25 },
+                    ["0.attn"] = 0.31,
+                    ["0.mlp"] = 0.3,
+                    ["1.attn"] = -0.05,
+                    ["1.mlp"] = 1.5,
                 },
             },
         };
-        object Document(string fingerprint) =>
-            new
-            {
-                format_version = 1,
-                task = "quotes",
-                model_fingerprint = fingerprint,
-                binarised = new { circuit = 0.1, all_nodes = 0.4 },
-                nodes = circuit.Nodes.Select(node => new
-                {
-                    name = node.Name,
-                    pretraining = summary,
-                    task = summary,
-                    binarisation = new
-                    {
-                        threshold = 1.5,
-                        low = 0,
-                        high = 2.5,
-                        loss = 0.2,
-                    },
-                }),
-            };
-        File.WriteAllText(_folder["activations.json"], JsonSerializer.Serialize(Document(circuit.ModelFingerprint)));
-        await using OpenPage page = await OpenAsync(circuit, "#node=" + circuit.Nodes[0].Name);
+        await using OpenPage page = await OpenAsync(circuit);
 
-        ILocator section = page.Panel.Locator("[data-section='Activations over pretraining text']");
-        await Expect(section.Locator("dd")).ToHaveTextAsync(["0.125", "0.5", "\u22121 to 3", "75.0 %", "4096"]);
-        await Expect(section.Locator(".bar")).ToHaveCountAsync(4);
-        await Expect(section.Locator("summary")).ToHaveTextAsync("top 0.1 %, activation 3");
-        await Expect(section.Locator(".heat span")).ToHaveTextAsync(["def", " f", "('", "↵"]);
-        await Expect(section.Locator(".heat .focus")).ToHaveTextAsync("('");
-        await Expect(page.Panel).ToContainTextAsync("From 1.5 on 2.5, below 0: the circuit's loss becomes 0.2");
-        await Expect(page.Panel.Locator("[data-section=\"In the task's prompts\"]")).ToContainTextAsync("not recorded");
+        await Expect(page.Panel.Locator("#layers tbody tr"))
+            .ToHaveTextAsync(["0.attn0.420+0.31●", "0.mlp0.410+0.3", "1.attn0.060\u22120.05", "1.mlp1.610+1.5●"]);
+        await Expect(page.Page.Locator(".gutter .mark")).ToHaveCountAsync(2);
+        await Expect(page.Page.Locator(".gutter .mark").First).ToHaveAttributeAsync("title", "without 1.mlp the loss rises by 1.5 nats");
+        await page.Panel.Locator("#layers .reference").First.ClickAsync();
+        await Expect(page.Panel.Locator("h2")).ToHaveTextAsync(new Regex(@"^0\.attn\."));
+    }
 
-        File.WriteAllText(_folder["activations.json"], JsonSerializer.Serialize(Document("another model")));
-        CommandResult refused = CommandLine.Run("view", "--circuit", _folder["circuit.json"], "--html", _folder["page.html"]);
-        Assert.Equal(2, refused.ExitCode);
-        Assert.Contains("belongs to another circuit", refused.Errors, StringComparison.Ordinal);
+    [BrowserFact]
+    public async Task LossAgainstNodesHasTheSizesTriedTheCircuitTheFullModelAndTheTarget()
+    {
+        Circuit circuit = SampleReport.Circuit("quotes", 2) with { TriedSizes = [new(10, 1), new(40, 0.1), new(160, 0.01)] };
+        await using OpenPage page = await OpenAsync(circuit, "#tab=pruning", "#tab-pruning svg");
+        ILocator chart = page.Page.Locator("#tab-pruning svg").First;
+
+        await Expect(chart.Locator(".dot")).ToHaveCountAsync(4);
+        await Expect(chart.Locator(".tick").Filter(new() { HasText = "full model" })).ToHaveCountAsync(1);
+        await Expect(chart.Locator(".tick").Filter(new() { HasText = "target 0.15" })).ToHaveCountAsync(1);
+        double[][] places = await chart
+            .Locator(".dot")
+            .EvaluateAllAsync<double[][]>("(dots) => dots.map((dot) => [Number(dot.getAttribute('cx')), Number(dot.getAttribute('cy'))])");
+        double[] marks = await chart
+            .Locator(".mark")
+            .EvaluateAllAsync<double[]>("(all) => all.map((mark) => Number(mark.getAttribute('y1')))");
+        double decade = places[1][1] - places[0][1];
+        Assert.Equal(places[0][0] + (2 * (places[1][0] - places[0][0])), places[2][0], 0.1); // both axes are logarithmic
+        Assert.Equal(places[0][1] + (2 * decade), places[2][1], 0.1);
+        Assert.Equal([0.021, 0.15], marks.Select(y => Math.Round(Math.Pow(10, -(y - places[0][1]) / decade), 3)));
+        Assert.Equal(0.11, Math.Pow(10, -(places[3][1] - places[0][1]) / decade), 0.001); // the circuit itself
+        await chart.Locator(".dot").Nth(1).HoverAsync();
+        await Expect(page.Page.Locator("#tooltip")).ToContainTextAsync("40 nodes: loss 0.100");
+        await Expect(page.Page.Locator("#tab-pruning")).ToContainTextAsync("Course of the search: not recorded.");
+        await Expect(page.Page.Locator("#tab-pruning .settings dt").Filter(new() { HasText = "selection margin" })).ToHaveCountAsync(1);
+    }
+
+    [BrowserFact]
+    public async Task InALargeCircuitTheEdgesOfTheSelectedNodeLieOnTop()
+    {
+        Circuit circuit = SampleReport.Circuit("large", 24, layers: 2, channels: 64);
+        Node node = circuit.Edges.GroupBy(edge => edge.To).MaxBy(group => group.Count())!.Key;
+        int edges = circuit.Edges.Count(edge => edge.To == node || edge.From == node);
+        await using OpenPage page = await OpenAsync(circuit, "#node=" + node.Name);
+
+        await Expect(page.Page.Locator("#canvas .edge.near")).ToHaveCountAsync(edges);
+        bool onTop = await page
+            .Page.Locator("#canvas .edge")
+            .EvaluateAllAsync<bool>($"(lines) => lines.slice(-{edges}).every((line) => line.classList.contains('near'))");
+        Assert.True(onTop, "Other edges lie on those of the selected node.");
     }
 
     [BrowserFact]
@@ -348,12 +376,6 @@ public sealed class CircuitPageTests(Browser browser) : IClassFixture<Browser>, 
             .Select(node => node.Name.Split('.')[^1])
             .Distinct();
 
-    private Task<OpenPage> OpenAsync(Circuit circuit, string fragment = "")
-    {
-        string file = _folder["circuit.json"];
-        string html = _folder["page.html"];
-        File.WriteAllText(file, JsonText.Write(circuit));
-        CommandLine.Succeed("view", "--circuit", file, "--html", html);
-        return browser.OpenAsync(new Uri(html).AbsoluteUri + fragment);
-    }
+    private Task<OpenPage> OpenAsync(Circuit circuit, string fragment = "", string visible = "#canvas .node") =>
+        browser.OpenCircuitAsync(_folder, circuit, fragment, visible);
 }

@@ -43,6 +43,9 @@ public sealed class LiveRun : ICollectionFixture<LiveRun>, IDisposable
 
     internal RunningViewer Viewer { get; }
 
+    /// <summary>Of the run, with the model in it.</summary>
+    public string Folder => _run.Trained;
+
     public Circuit Circuit(string name) => Core.Circuits.Circuit.Load(Path.Combine(_run.Trained, "circuits", name, "circuit.json"));
 
     public void Dispose()

@@ -102,29 +102,6 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
 
     [BrowserFact]
     [Trait("Category", "Browser")]
-    public async Task ThePanelShowsAnAttentionNodeInTheTasksPrompts()
-    {
-        string name = run.Circuit("small").Nodes.First(node => node.Name.Contains("attn.v", StringComparison.Ordinal)).Name;
-        JsonNode prompts = JsonNode.Parse(await run.Viewer.Client.GetStringAsync("api/prompts/" + Small))!;
-        JsonNode pair = prompts["pairs"]![0]!;
-        var last = (double)prompts["activations"]![name]![0]![0]!.AsArray()[^1]!;
-        await using OpenPage page = await browser.OpenAsync($"{run.Viewer.Url}#circuit={Small}&node={name}");
-
-        ILocator section = page.Panel.Locator("[data-section=\"In the task's prompts\"]");
-        await Expect(section.Locator("h4").First).ToHaveTextAsync($"answer {pair["answer_a"]}");
-        await Expect(section.Locator(".heat").Nth(0).Locator("span")).ToHaveCountAsync(pair["first"]!.AsArray().Count);
-        await Expect(section.Locator(".heat").Nth(1).Locator("span")).ToHaveCountAsync(pair["second"]!.AsArray().Count);
-        await Expect(section.Locator("h4")).ToHaveCountAsync(5); // both answers, the difference, attention in both
-        await Expect(section.Locator("svg .cell").First).ToBeVisibleAsync();
-        Assert.EndsWith(
-            ": " + Number(last),
-            await section.Locator(".heat").Nth(0).Locator(".focus").GetAttributeAsync("title"),
-            StringComparison.Ordinal
-        );
-    }
-
-    [BrowserFact]
-    [Trait("Category", "Browser")]
     public async Task ThePickerAndTheTabsShowTheWholeRun()
     {
         Circuit small = run.Circuit("small");
@@ -147,7 +124,9 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
         await page.Page.GetByRole(AriaRole.Tab, new() { Name = "Side by side" }).ClickAsync();
         CircuitOverlap shared = CircuitOverlap.Of(small, large);
         await Expect(page.Page.Locator("#shared"))
-            .ToContainTextAsync($"Shared: {Thousands(shared.Nodes.Count)} nodes and {Thousands(shared.Edges.Count)} edges");
+            .ToContainTextAsync(
+                $"Shared: {PageText.Thousands(shared.Nodes.Count)} nodes and {PageText.Thousands(shared.Edges.Count)} edges"
+            );
         await Expect(page.Page.Locator("#tab-compare .side").First.Locator(".shared")).ToHaveCountAsync(shared.Nodes.Count);
 
         await page.Page.ReloadAsync();
@@ -307,17 +286,6 @@ public sealed class LiveRunTests(LiveRun run, Browser browser) : IClassFixture<B
             ),
         ];
     }
-
-    /// <summary>With a thin space between thousands, as the page writes numbers.</summary>
-    private static string Thousands(int count) => count.ToString("N0", CultureInfo.InvariantCulture).Replace(',', '\u2009');
-
-    /// <summary>A number with four digits, as the page writes it.</summary>
-    private static string Number(double value) =>
-        (
-            Math.Abs(value) is 0 or >= 1e-3
-                ? value.ToString("G4", CultureInfo.InvariantCulture)
-                : value.ToString("0.00e+0", CultureInfo.InvariantCulture)
-        ).Replace('-', '\u2212');
 
     private static string Nats(double loss) => loss.ToString("0.000", CultureInfo.InvariantCulture);
 

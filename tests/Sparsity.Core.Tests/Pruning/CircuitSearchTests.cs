@@ -127,6 +127,47 @@ public sealed class CircuitSearchTests : IDisposable
         Assert.Contains(effects, effect => Math.Abs(effect) > 1e-4);
     }
 
+    [Fact]
+    public void TheEffectOfAnAttentionIsWhatFreezingItsNodesCosts()
+    {
+        using var evaluator = new CircuitEvaluator(_model, _means, Config);
+        NodeLayout layout = evaluator.Layout;
+        var nodes = new NodeSet(
+            layout,
+            Enumerable
+                .Range(0, layout.Count)
+                .Where(i => i % 3 != 0 && !(layout[i].Site.Layer == 0 && layout[i].Site.Kind >= SiteKind.MlpActIn))
+        );
+        IReadOnlyDictionary<string, double> effects = evaluator.LayerEffects(nodes, Pairs);
+
+        Assert.Equal(["0.attn", "1.attn", "1.mlp"], effects.Keys);
+        var without = new NodeSet(
+            layout,
+            nodes.Numbers.Where(i => !(layout[i].Site.Layer == 1 && layout[i].Site.Kind <= SiteKind.AttnResidDelta))
+        );
+        Assert.InRange(without.Count, 1, nodes.Count - 1);
+        Assert.Equal(evaluator.Loss(without, Pairs) - evaluator.Loss(nodes, Pairs), effects["1.attn"]);
+        Assert.True(Math.Abs(effects["1.attn"]) > 1e-4);
+    }
+
+    [Fact]
+    public void TheSizesTriedForATargetHaveTheirLossesWhateverElseIsSought()
+    {
+        using var evaluator = new CircuitEvaluator(_model, _means, Config);
+        using var search = new CircuitSearch(evaluator);
+        IReadOnlyList<TrainedMask> masks = search.TrainMasks(Pairs);
+        double kept = search.Choose(masks, Pairs, 100).SelectionLoss;
+
+        ChosenNodes alone = search.Choose(masks, Pairs, 0.9);
+        ChosenNodes beside = search.Choose(masks, Pairs, [0.75, 0.9])[1];
+
+        Assert.True(alone.PassesSelection, $"Loss {alone.SelectionLoss}, of few nodes {kept}.");
+        Assert.Equal(alone.Tried, beside.Tried);
+        Assert.Contains(new TriedSize(alone.Nodes.Count, alone.SelectionLoss), alone.Tried!);
+        Assert.Equal(alone.Tried!.Select(size => size.Nodes).Order().Distinct(), alone.Tried!.Select(size => size.Nodes));
+        Assert.True(alone.Tried!.Count > 1);
+    }
+
     private IReadOnlyList<TrainedMask> Train(
         PruningConfig config,
         MaskCheckpoint? checkpoint,
