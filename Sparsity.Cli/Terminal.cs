@@ -156,6 +156,14 @@ internal static class Terminal
         }
     }
 
+    /// <summary>A path as it is typed here: without the working directory, where it lies below that.</summary>
+    public static string ShortPath(string path) =>
+        Path.GetRelativePath(Environment.CurrentDirectory, path) is var relative
+        && !Path.IsPathRooted(relative)
+        && !relative.StartsWith("..", StringComparison.Ordinal)
+            ? relative
+            : path;
+
     /// <summary>A number for a table, in the invariant culture.</summary>
     public static string Number(double value, string format = "0.000") => value.ToString(format, CultureInfo.InvariantCulture);
 

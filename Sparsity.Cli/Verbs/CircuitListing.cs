@@ -16,7 +16,7 @@ internal static class CircuitListing
     {
         CircuitMeasurements m = circuit.Measurements;
         Terminal.Line(
-            $"{circuit.Task} in {circuit.Model}: {circuit.Nodes.Count} of {circuit.TotalNodes} nodes, {circuit.Edges.Count} of "
+            $"{circuit.Task} in {Terminal.ShortPath(circuit.Model)}: {circuit.Nodes.Count} of {circuit.TotalNodes} nodes, {circuit.Edges.Count} of "
                 + $"{circuit.TotalEdges} edges"
         );
         if (circuit.Imported is { } imported)

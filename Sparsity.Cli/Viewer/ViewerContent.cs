@@ -35,7 +35,8 @@ internal sealed record ViewerContent(
     public static ViewerContent OfCircuit(string path, IReadOnlyDictionary<string, string> labels)
     {
         var file = new CircuitFile("circuit", path);
-        return new ViewerContent($"{file.Summary.Task} in {file.Summary.Model}", [file], [], [], [], labels);
+        string model = Path.GetFileName(file.Summary.Model.TrimEnd('/', '\\'));
+        return new ViewerContent($"{file.Summary.Task} in {model}", [file], [], [], [], labels);
     }
 
     /// <summary>Everything in a run. Circuit files that are damaged are told of, and left out.</summary>
