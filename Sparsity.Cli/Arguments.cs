@@ -49,6 +49,12 @@ internal sealed class Arguments
         PropertyInfo[] places = [.. type.GetProperties().Where(property => property.GetCustomAttribute<ValueAttribute>() is not null)];
         for (int i = 1; i < arguments.Count && Request is null; i++)
         {
+            if (arguments[i] == "-h")
+            {
+                Request = "--help";
+                break;
+            }
+
             if (arguments[i] == "--")
             {
                 _positional.AddRange(arguments.Skip(i + 1));
@@ -159,7 +165,7 @@ internal sealed class Arguments
 
         if (equals < 0 && ++i == arguments.Count)
         {
-            throw new BadInputException($"{_verb}: --{name} needs a value. {SeeHelp}");
+            throw new BadInputException($"{_verb}: --{name} needs a value{Kind(flag)}. {SeeHelp}");
         }
 
         string value = equals < 0 ? arguments[i] : argument[(equals + 1)..];
@@ -171,8 +177,8 @@ internal sealed class Arguments
         )
         {
             throw new BadInputException(
-                $"{_verb}: --{name} is followed by {value}, so it has no value. Give one; if its value is to be '{value}', write "
-                    + $"--{name}={value}."
+                $"{_verb}: --{name} is followed by {value}, so it has no value{Kind(flag)}. Give one; if its value is to be '{value}', "
+                    + $"write --{name}={value}."
             );
         }
 
@@ -241,6 +247,11 @@ internal sealed class Arguments
             return IsText(flag) ? value : throw new BadInputException($"{_verb}: --{name} is empty. Give it a value, or leave it out.");
         }
 
+        if (value == "-" && Kind(flag) is ", a FILE" or ", a DIR")
+        {
+            throw new BadInputException($"{_verb}: --{name} is '-', but must be a file or folder. For one of that name write ./-");
+        }
+
         string shown = $"{_verb}: --{name}";
         Type type = ElementType(flag);
         _ = Type.GetTypeCode(type.IsEnum ? typeof(Enum) : type) switch
@@ -255,6 +266,10 @@ internal sealed class Arguments
         };
         return IsText(flag) ? value : BuiltinModels.Resolve(value);
     }
+
+    /// <summary>", a FILE" of what a flag's value is; empty where the flag does not say.</summary>
+    private static string Kind(PropertyInfo flag) =>
+        flag.GetCustomAttribute<OptionAttribute>()!.MetaValue is { Length: > 0 } kind ? $", a {kind}" : "";
 
     private static string RequireOneOf(string[] names, string value, string shown)
     {
@@ -274,7 +289,8 @@ internal sealed class Arguments
         if (!places.Any(IsMany) && _positional.Count > places.Length)
         {
             throw new BadInputException(
-                $"{_verb}: '{_positional[places.Length]}' belongs to no flag. Put a value with spaces in quotation marks. {SeeHelp}"
+                $"{_verb}: '{_positional[places.Length]}' belongs to no flag."
+                    + $"{(_given.Count > 0 ? " Put a value with spaces in quotation marks." : "")} {SeeHelp}"
             );
         }
     }

@@ -16,6 +16,7 @@ if (Launcher.Present is not null)
 }
 
 bool endsWhenAsked = false;
+string whenAskedToEnd = "";
 using var stop = new CancellationTokenSource();
 using PosixSignalRegistration terminate = PosixSignalRegistration.Create(
     PosixSignal.SIGTERM,
@@ -40,7 +41,7 @@ catch (Exception e)
 
 int Execute()
 {
-    string[] arguments = args is ["help" or "--help", .. var about] ? [.. about, "--help"] : args;
+    string[] arguments = args is ["help" or "--help" or "-h", .. var about] ? [.. about, "--help"] : args;
     switch (arguments)
     {
         case []:
@@ -93,6 +94,7 @@ int Do(Verb verb, Arguments given)
 {
     isDebug = verb.Debug;
     endsWhenAsked = verb.EndsWhenAsked;
+    whenAskedToEnd = verb.WhenAskedToEnd;
     verb.Given = given.Given;
     verb.Lists = given.Lists;
     RequireWorkingDirectory();
@@ -179,9 +181,9 @@ void StopOnce(Action keepRunning)
     if (endsWhenAsked && !stop.IsCancellationRequested)
     {
         keepRunning();
-        if (Launcher.Present is not { Rank: > 0 } && MpiGroup.Present?.IsAborting != true)
+        if (whenAskedToEnd.Length > 0 && Launcher.Present is not { Rank: > 0 } && MpiGroup.Present?.IsAborting != true)
         {
-            Complain("sparsity: stopping after the step in progress; once more to stop at once.");
+            Complain("sparsity: " + whenAskedToEnd);
         }
 
         stop.Cancel();

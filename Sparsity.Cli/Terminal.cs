@@ -8,7 +8,7 @@ namespace Sparsity.Cli;
 internal static class Terminal
 {
     /// <summary>Columns below which a table's last column cannot be read.</summary>
-    private const int NarrowestLast = 12;
+    private const int NarrowestLast = 34;
 
     private static bool _statusShown;
 
@@ -92,7 +92,8 @@ internal static class Terminal
         }
 
         int width = Console.WindowWidth - 1;
-        if (WidthWithoutLast([headings, .. cells]) + NarrowestLast > width)
+        int widestLast = cells.Select(row => row[^1].Length).Append(headings[^1].Length).Max();
+        if (WidthWithoutLast([headings, .. cells]) + Math.Min(NarrowestLast, widestLast) > width)
         {
             Blocks(headings, cells);
             return;

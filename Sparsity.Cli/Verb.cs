@@ -27,6 +27,9 @@ internal abstract class Verb
     /// <summary>Whether it looks at the token that <see cref="Run"/> gets; what does not is ended at once by Ctrl-C and SIGTERM.</summary>
     public virtual bool EndsWhenAsked => true;
 
+    /// <summary>What is said when it is asked to end; empty where it ends at once.</summary>
+    public virtual string WhenAskedToEnd => "stopping after the step in progress; once more to stop at once.";
+
     /// <summary>What is typed for a verb.</summary>
     public static string NameOf(Type verb) => verb.GetCustomAttribute<VerbAttribute>()!.Name;
 

@@ -16,8 +16,8 @@ internal static class CircuitListing
     {
         CircuitMeasurements m = circuit.Measurements;
         Terminal.Line(
-            $"{circuit.Task} in {Terminal.ShortPath(circuit.Model)}: {circuit.Nodes.Count} of {circuit.TotalNodes} nodes, {circuit.Edges.Count} of "
-                + $"{circuit.TotalEdges} edges"
+            $"{circuit.Task} in {Terminal.ShortPath(circuit.Model)}: {circuit.Nodes.Count} of {circuit.TotalNodes} nodes, "
+                + $"{circuit.Edges.Count} of {circuit.TotalEdges} edges"
         );
         if (circuit.Imported is { } imported)
         {
@@ -157,6 +157,11 @@ internal static class CircuitListing
 
     private static string EdgesInto(IEnumerable<CircuitEdge> edges)
     {
+        if (!edges.Any())
+        {
+            return "none: its bias alone";
+        }
+
         CircuitEdge[] all = [.. edges.OrderByDescending(edge => Math.Abs(edge.Weight))];
         string shown = string.Join(
             "  ",

@@ -50,13 +50,14 @@ internal sealed class DemoVerb : EngineVerb
     [Option("out", MetaValue = "DIR", HelpText = "Folder to make. (Default: runs/demo; with --model runs/NAME-demo)")]
     public string? Out { get; set; }
 
-    [Option("seed", Default = 1UL, HelpText = "Seed of everything. (Default: 1; with --model 1001, for its prompts)")]
+    [Option("seed", Default = 1UL, HelpText = "Seed of everything; with --model that of its prompts, 1001 unless given.")]
     public ulong Seed { get; set; }
 
     [Option(
         "minutes",
         Default = 5.0,
-        HelpText = "Rough minutes on two cores: how many tokens are trained on. Everything else is done in any case."
+        HelpText = "Rough minutes on two cores: how many tokens are trained on. Everything else is done in any case; "
+            + "below 5 most dense circuits miss their targets."
     )]
     public double Minutes { get; set; }
 

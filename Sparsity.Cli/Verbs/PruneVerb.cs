@@ -355,10 +355,8 @@ internal sealed class PruneVerb : ModelVerb
 
         foreach (PruningTotal total in plan.Shard is null ? results.Totals : [])
         {
-            Terminal.Line(
-                $"seed {total.Seed}, target {total.TargetLoss}: {total.Solved} of {plan.Tasks.Count} tasks solved; geometric mean of "
-                    + $"their edges {Loss(total.GeometricMeanEdges)}"
-            );
+            string mean = total.Solved > 0 ? $"; geometric mean of their edges {Loss(total.GeometricMeanEdges)}" : "";
+            Terminal.Line($"seed {total.Seed}, target {total.TargetLoss}: {total.Solved} of {plan.Tasks.Count} tasks solved{mean}");
         }
 
         Terminal.Line($"written to {run.ResultsPath}");

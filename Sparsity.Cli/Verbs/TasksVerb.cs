@@ -188,6 +188,11 @@ internal sealed class TasksVerb : ModelVerb
                 }
             )
         );
+        double target = new Core.Circuits.PruningConfig().TargetLoss;
+        Terminal.Line(
+            $"{results.Count(result => result.Loss <= target)} of {results.Count(result => result.Loss is not null)} at or below "
+                + $"{target}, the target of 'prune'"
+        );
         Terminal.Lines(results.Where(result => result.Skipped is not null).Select(result => $"skipped: {result.Skipped}"));
         Save(Json, results);
     }

@@ -151,7 +151,13 @@ internal sealed class TrainVerb : TrainingFlags
 
         TrainingRun.RequireData(training, data.Training.Length, data.Validation.Length);
         using TrainingRun run = Run.Create(Out, new Trainer(engine, model, training, group), data, initial);
-        return TrainingProgress.Run(run, stop, Events(run)) ? 0 : Stopped(Out);
+        double readings = (double)training.TotalTokens / data.Training.Length;
+        if (readings >= 2)
+        {
+            Terminal.Line($"{data.Training.Length} tokens of text, each read about {readings:0} times");
+        }
+
+        return TrainingProgress.Run(run, stop, Events(run)) ? Finished(run) : Stopped(Out);
     }
 
     /// <summary>The settings with the fewest parts of a batch that fit, where that is asked for; as they are where none do.</summary>
@@ -205,13 +211,19 @@ internal sealed class TrainVerb : TrainingFlags
         ModelConfig model = folder.ReadConfig();
         RequireRoom(engine, model, training.Resolved(model, folder.RunPath), group);
         using TrainingRun run = Run.Resume(directory, engine, Data, Init, group);
-        return TrainingProgress.Resume(run, stop, Events(run)) ? 0 : Stopped(directory);
+        return TrainingProgress.Resume(run, stop, Events(run)) ? Finished(run) : Stopped(directory);
     }
 
     private Action<TrainingMetrics>? Events(TrainingRun run) =>
         TensorBoard && !Terminal.IsSilent
             ? new TensorBoardEvents(Path.Combine(run.Folder.Directory, "tensorboard"), run.NextStep).Add
             : null;
+
+    private static int Finished(TrainingRun run)
+    {
+        Terminal.Line($"written to {run.Folder.Directory}; the best bigram has a loss of {run.Folder.ReadRecord().BigramLoss:0.000}");
+        return 0;
+    }
 
     private static int Stopped(string directory)
     {

@@ -50,6 +50,8 @@ internal sealed class ViewVerb : ModelVerb
     )]
     public string Address { get; set; } = "";
 
+    public override string WhenAskedToEnd => "";
+
     public override int Execute(CancellationToken stop)
     {
         if (Circuit is null == Directory is null)

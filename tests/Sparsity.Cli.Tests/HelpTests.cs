@@ -154,6 +154,7 @@ public partial class HelpTests
         Assert.Contains("--remove NODE,...", help, StringComparison.Ordinal);
         Assert.DoesNotContain("--answers", help, StringComparison.Ordinal); // which is import's
         Assert.Equal(help, CommandLine.Succeed("help", "circuit", "edit"));
+        Assert.Equal(help, CommandLine.Succeed("circuit", "edit", "-h"));
         Assert.All(help.Split('\n'), line => Assert.True(line.Length <= 140, line));
     }
 
@@ -165,6 +166,8 @@ public partial class HelpTests
     [InlineData("Did you mean for_while?", "tasks", "show", "for_whlie")]
     [InlineData("Did you mean --density?", "sweep", "--densty", "1")]
     [InlineData("there is no flag --qqqqqqqq. See", "prune", "--qqqqqqqq")]
+    [InlineData("--json needs a value, a FILE. See", "tasks", "list", "--json")]
+    [InlineData("For one of that name write ./-", "tasks", "list", "--json", "-")]
     [InlineData("'sparsity help' lists them")]
     [InlineData("circuit needs an action: show, compare, export, edit or import. See 'sparsity circuit --help'", "circuit")]
     [InlineData("convert needs --from and --to and --out. See 'sparsity convert --help'", "convert")]
