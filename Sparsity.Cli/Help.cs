@@ -13,7 +13,7 @@ internal static class Help
 {
     private const string Everywhere = "Everywhere";
 
-    /// <summary>Of flags without a category.</summary>
+    /// <summary>Heading of flags without a category.</summary>
     private const string Usual = "Flags";
 
     /// <summary>What the program is, and its verbs.</summary>
@@ -127,6 +127,9 @@ internal static class Help
                 .Append(new Flag("help", "--help", "This page.", Everywhere)),
         ];
 
+    /// <summary>Columns below which a long name stands on a line of its own.</summary>
+    private const int NarrowWidth = 100;
+
     private static void Rows(StringBuilder text, string title, IReadOnlyList<(string Name, string Text)> rows, int width)
     {
         if (rows.Count == 0)
@@ -135,10 +138,18 @@ internal static class Help
         }
 
         text.Append(title).Append('\n');
-        int column = Math.Min(rows.Max(row => row.Name.Length), 38);
+        int column = Math.Min(rows.Max(row => row.Name.Length), width < NarrowWidth ? 20 : 38);
         foreach ((string name, string what) in rows)
         {
-            Wrapped(text, $"  {name.PadRight(column)}  ", what, width);
+            if (width < NarrowWidth && name.Length > column)
+            {
+                text.Append($"  {name}\n");
+                Wrapped(text, new string(' ', column + 4), what, width);
+            }
+            else
+            {
+                Wrapped(text, $"  {name.PadRight(column)}  ", what, width);
+            }
         }
 
         text.Append('\n');

@@ -76,7 +76,7 @@ internal static class Headline
             select (sparse.Circuit, dense.Circuit),
         ];
 
-    /// <summary>Of the tasks that both models do with a circuit: other sizes say nothing.</summary>
+    /// <summary>Compares sizes over the tasks that both models do with a circuit. Other sizes say nothing.</summary>
     private static string Comparison((Circuit Sparse, Circuit Dense)[] all)
     {
         (Circuit Sparse, Circuit Dense)[] pairs = [.. all.Where(pair => pair is { Sparse.Solved: true, Dense.Solved: true })];

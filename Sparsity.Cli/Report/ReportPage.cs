@@ -75,7 +75,7 @@ internal static class ReportPage
                             .. curves.SelectMany(curve =>
                                 new[]
                                 {
-                                    Over(curve, "budget (pfrac)", line => line.Pfrac),
+                                    Over(curve, "budget relative to 256 channels (pfrac)", line => line.Pfrac),
                                     Over(curve, "nonzero share", line => line.Statistics?.NonzeroFraction) with
                                     {
                                         Colour = curve.Model == DemoCircuit.Dense ? Curve.Orange : Curve.Green,
@@ -118,7 +118,7 @@ internal static class ReportPage
                         "loss without circuit",
                         "loss, empty",
                         "target loss",
-                        "target",
+                        "result",
                         "accuracy",
                     ],
                     circuits.Select(entry => Row(entry.Model, entry.Circuit))

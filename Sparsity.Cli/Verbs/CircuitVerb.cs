@@ -163,7 +163,7 @@ internal sealed class CircuitVerb : ModelVerb
         Terminal.Line($"only in B: {string.Join(", ", b.Nodes.Select(node => node.Node).Except(overlap.Nodes))}");
     }
 
-    /// <summary>Of more than two: sizes, how much each pair shares, and in how many circuits each node is.</summary>
+    /// <summary>Compares more than two circuits: sizes, how much each pair shares, and in how many circuits each node is.</summary>
     private static void Compare(Circuit[] circuits, string[] files)
     {
         WarnOfModels(circuits);

@@ -1,6 +1,7 @@
 using System.Text;
 using CommandLine;
 using Sparsity.Core;
+using Sparsity.Core.Tasks;
 
 namespace Sparsity.Cli.Verbs;
 
@@ -58,7 +59,11 @@ internal sealed class CompletionVerb : Verb
         from flag in Help.Flags(type)
         let shown = flag.Shown.Split(' ', 2)
         where shown.Length == 2
-        select ($"{NameOf(type)} {shown[0]}", shown[1].Contains('|') ? shown[1].Replace(",...", "").Replace('|', ' ') : "");
+        let words = flag.Name == "task" ? string.Join(' ', TaskCatalogue.All.Select(task => task.Name))
+        : flag.Name == "device" ? "auto cpu cuda opencl"
+        : shown[1].Contains('|') ? shown[1].Replace(",...", "").Replace('|', ' ')
+        : ""
+        select ($"{NameOf(type)} {shown[0]}", words);
 
     private static string Verbs => string.Join(' ', VerbTypes.All.Select(NameOf).Append("help"));
 

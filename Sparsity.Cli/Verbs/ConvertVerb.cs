@@ -96,7 +96,7 @@ internal sealed class ConvertVerb : Verb
         return 0;
     }
 
-    /// <summary>Of the weights as they were written.</summary>
+    /// <summary>Writes the mean activations of the model as it was written.</summary>
     private void WriteMeans(RunFolder folder, int contextTokens)
     {
         using IComputeEngine engine = EngineFactory.Create("cpu");

@@ -27,7 +27,7 @@ internal sealed class DemoVerb : EngineVerb
 
     private const int MostDenseModels = 4;
 
-    /// <summary>Of prompts that no circuit was found on, unless someone chose just this seed.</summary>
+    /// <summary>Seed of prompts that no circuit was found on, unless someone chose just this one.</summary>
     private const ulong PromptsSeed = 1001;
 
     /// <summary>At which dense models have the sparse model's loss with the default budget, for most seeds.</summary>

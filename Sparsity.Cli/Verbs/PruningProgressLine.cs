@@ -33,7 +33,8 @@ internal sealed class PruningProgressLine(PruningPlan plan, int searches)
         string count = searches > 1 ? $"; {_finished} of {searches} circuits done" : "";
         Terminal.Status(
             $"{name}: k_coef {progress.KCoef}, step {progress.Step}/{plan.Settings.Steps}, loss {progress.Loss:0.000}, "
-                + $"{progress.Nodes} nodes{count}{_timeLeft.After(Share)}"
+                + $"{progress.Nodes} nodes{count}{_timeLeft.After(Share)}",
+            always: searches == 1 && progress.Step == plan.Settings.Steps
         );
     }
 

@@ -70,7 +70,7 @@ internal sealed class BridgeLoss : IDisposable
     private readonly ActivationTensor _decoderInputGradient;
     private readonly ActivationTensor _divergences;
 
-    /// <summary>Of the sparse model, then of every encoded residual, then of every decoded one.</summary>
+    /// <summary>Sums of divergences: of the sparse model, then of every encoded residual, then of every decoded one.</summary>
     private readonly ScalarTensor _divergenceSums;
 
     /// <param name="coupling">The two models; stays its owner's.</param>

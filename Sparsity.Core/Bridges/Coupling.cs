@@ -9,7 +9,7 @@ namespace Sparsity.Core.Bridges;
 /// </summary>
 internal sealed class Coupling : IDisposable
 {
-    /// <summary>Of each location in <see cref="ErrorSums"/>: two of the encoder, two of the decoder.</summary>
+    /// <summary>Sums that a location has in <see cref="ErrorSums"/>: two for its encoder, two for its decoder.</summary>
     private const int SumsOfLocation = 4;
 
     private readonly IComputeEngine _engine;

@@ -43,6 +43,6 @@ public sealed record CircuitOverlap(
         );
     }
 
-    /// <summary>Of two numbers of things and how many they share: the share of those in either, from 0 to 1.</summary>
+    /// <summary>The share of things in either of two sets that is in both, from 0 to 1.</summary>
     public static double ShareOfEither(int a, int b, int shared) => a + b == 0 ? 0 : (double)shared / (a + b - shared);
 }

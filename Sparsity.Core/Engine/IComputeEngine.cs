@@ -26,7 +26,7 @@ public interface IDeviceMemory
     /// <summary>Bytes there are.</summary>
     long TotalBytes { get; }
 
-    /// <summary>Of these, the bytes that nobody uses now, as far as the device can tell.</summary>
+    /// <summary>Bytes of memory that nobody uses now, as far as the device can tell.</summary>
     long FreeBytes { get; }
 
     /// <summary>The most bytes that the engine had in use at a time.</summary>

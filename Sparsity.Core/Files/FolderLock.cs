@@ -8,7 +8,7 @@ namespace Sparsity.Core.Files;
 /// </summary>
 internal sealed class FolderLock : IDisposable
 {
-    /// <summary>Of the locked file, in the folder.</summary>
+    /// <summary>Name of the locked file in the folder.</summary>
     public const string FileName = ".lock";
 
     private readonly FileStream _file;

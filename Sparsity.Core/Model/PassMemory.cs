@@ -26,7 +26,7 @@ internal sealed class PassMemory(IComputeEngine engine, int sequences, int token
     public ActivationTensor Activation(string name, int channels) =>
         Take(name, length => engine.AllocateActivations(name, sequences, length, channels), (tensor, length) => tensor.Shortened(length));
 
-    /// <summary>Of activations [B,T,channels].</summary>
+    /// <summary>What the backward pass needs of activations [B,T,channels].</summary>
     public SavedForBackward Kept(string name, int channels) =>
         Take(
             name,
@@ -34,7 +34,7 @@ internal sealed class PassMemory(IComputeEngine engine, int sequences, int token
             (tensor, length) => tensor.Shortened(length)
         );
 
-    /// <summary>Of activations [B,T,channels].</summary>
+    /// <summary>A selection among activations [B,T,channels].</summary>
     public SelectionTensor Selection(string name, int channels) =>
         Take(name, length => engine.AllocateSelection(name, sequences, length, channels), (tensor, length) => tensor.Shortened(length));
 

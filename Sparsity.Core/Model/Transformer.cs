@@ -38,7 +38,7 @@ public sealed class Transformer
     internal ForwardState CreateForwardState(int sequences, int tokens, AttentionCache? cache = null) =>
         new(_engine, Config, sequences, tokens, keepsInputs: Parameters.Trained.Any(), cache);
 
-    /// <summary>Of tokens that come from outside: engines read rows of tables by them, unchecked.</summary>
+    /// <summary>Checks token ids that come from outside: engines use them as row numbers without a check.</summary>
     /// <exception cref="BadInputException">One is no id of the vocabulary.</exception>
     /// <exception cref="ObjectDisposedException">The parameters are gone.</exception>
     internal void RequireIds(ReadOnlySpan<int> tokens)

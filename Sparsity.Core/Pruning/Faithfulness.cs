@@ -35,7 +35,7 @@ internal sealed record Faithfulness
     /// <summary>Where circuits were asked to survive interchange: the smallest without that; null where not asked.</summary>
     public MeasuredSize? Smallest { get; init; }
 
-    /// <summary>Of the circuit's answers from the full model's, on test prompts.</summary>
+    /// <summary>Divergence of the circuit's answers from the full model's, on test prompts.</summary>
     public required double Divergence { get; init; }
 
     public required InterchangeCurves Interchange { get; init; }

@@ -15,7 +15,7 @@ namespace Sparsity.Core.Pruning;
 /// <param name="LossOfPartsHigh">What 9 of 10 parts stay below (nearest rank).</param>
 /// <param name="DivergenceOfParts">Mean over parts.</param>
 /// <param name="LossWithoutOne">
-/// Of the full model with one node of the rest frozen: the largest over the nodes that matter most to first order.
+/// The same for the full model with one node of the rest frozen: the largest over the nodes that matter most to first order.
 /// </param>
 /// <param name="WithoutOne">That node; null where nothing lies outside.</param>
 /// <param name="DivergenceRandom">With gates drawn from [0, 1]; mean over draws.</param>

@@ -11,7 +11,7 @@ namespace Sparsity.Core.Pruning;
 /// </summary>
 internal static class PruningMemory
 {
-    /// <summary>Of a search for circuits from beginning to end, the model's weights included.</summary>
+    /// <summary>Bytes that a search for circuits takes at most, the model's weights included.</summary>
     /// <param name="memory">The device's.</param>
     /// <param name="model">The model to prune.</param>
     /// <param name="config">Validated.</param>
@@ -75,7 +75,7 @@ internal static class PruningMemory
     }
 
     /// <summary>
-    /// Of passes over so many pairs of the longest prompts with a mask over all nodes, forward and backward; without the weights.
+    /// Bytes of a pass over so many pairs of the longest prompts, forward and backward, with a mask over all nodes; without the weights.
     /// </summary>
     private static long BytesOfPass(IDeviceMemory memory, ModelConfig model, int pairs, int tokens)
     {

@@ -89,21 +89,21 @@ internal sealed record FigureResult
     /// <summary>Every pruning, as it came out.</summary>
     public IReadOnlyList<ModelCircuits> Circuits { get; init; } = [];
 
-    /// <summary>Of <see cref="Figure.SizeVsLoss"/> and <see cref="Figure.TokenLosses"/>.</summary>
+    /// <summary>Dense partners of sparse models; in <see cref="Figure.SizeVsLoss"/> and <see cref="Figure.TokenLosses"/>.</summary>
     public IReadOnlyList<DenseMatch>? Matches { get; init; }
 
-    /// <summary>Of <see cref="Figure.SizeVsLoss"/> and <see cref="Figure.PruningBaseline"/>.</summary>
+    /// <summary>Ratios of edges; in <see cref="Figure.SizeVsLoss"/> and <see cref="Figure.PruningBaseline"/>.</summary>
     public EdgeComparison? Comparison { get; init; }
 
-    /// <summary>Of <see cref="Figure.Kurtosis"/>.</summary>
+    /// <summary>Points of <see cref="Figure.Kurtosis"/>.</summary>
     public IReadOnlyList<KurtosisPoint>? Kurtosis { get; init; }
 
-    /// <summary>Of <see cref="Figure.Frontier"/>.</summary>
+    /// <summary>Points of <see cref="Figure.Frontier"/>.</summary>
     public IReadOnlyList<FrontierPoint>? Frontier { get; init; }
 
-    /// <summary>Of <see cref="Figure.Necessity"/>.</summary>
+    /// <summary>Points of <see cref="Figure.Necessity"/>.</summary>
     public IReadOnlyList<NecessityPoint>? Necessity { get; init; }
 
-    /// <summary>Of <see cref="Figure.TokenLosses"/>: every token that occurs.</summary>
+    /// <summary>Every token that occurs; in <see cref="Figure.TokenLosses"/>.</summary>
     public IReadOnlyList<TokenLoss>? TokenLosses { get; init; }
 }

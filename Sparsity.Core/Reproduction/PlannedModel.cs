@@ -22,8 +22,8 @@ internal sealed record PlannedModel(int Layers, int Width, double? Density, long
     private const int HeadChannels = 16;
 
     /// <summary>
-    /// Of a sweep's model: the flags of <c>train</c> that vary, with this model's values; they and the sweep's other flags say the rest.
-    /// Null for a figure's.
+    /// For a model of a sweep, the flags of <c>train</c> that vary, with their values. They and the sweep's other flags say the rest.
+    /// Null for a model of a figure.
     /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public IReadOnlyDictionary<string, string>? Values { get; init; }
@@ -32,7 +32,7 @@ internal sealed record PlannedModel(int Layers, int Width, double? Density, long
     [JsonIgnore]
     public long MatrixEntries => 12L * Layers * Width * Width;
 
-    /// <summary>Of its folder: models that differ have names that differ.</summary>
+    /// <summary>Name of its folder. Models that differ have names that differ.</summary>
     [JsonIgnore]
     public string Name =>
         Values is not null

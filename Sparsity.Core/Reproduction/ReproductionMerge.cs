@@ -12,7 +12,7 @@ internal static class ReproductionMerge
     private const string PlanName = "plan.json";
     private const string FinishedName = "stages.json";
 
-    /// <summary>Of what can be made in shards.</summary>
+    /// <summary>Names of what can be made in shards.</summary>
     private static readonly string[] Names = [.. Figures.All.Select(figure => figure.Name()), SweepPlan.FolderName];
 
     /// <summary>The shards in a folder: itself, or those below it.</summary>

@@ -12,7 +12,7 @@ internal sealed record ReproductionPlan : StagePlan
     /// <summary>What was asked for.</summary>
     public required double BudgetMinutes { get; init; }
 
-    /// <summary>Of <see cref="ReproductionScale.All"/>: the largest that the budget holds.</summary>
+    /// <summary>The largest level of <see cref="ReproductionScale.All"/> that the budget holds.</summary>
     public required int Scale { get; init; }
 
     /// <summary>What <see cref="ReproductionCost"/> expects on two cores.</summary>
@@ -24,7 +24,7 @@ internal sealed record ReproductionPlan : StagePlan
     /// <summary>Seeds of models, masks and prompts count up from it; the text and the bootstrap have it itself.</summary>
     public required ulong Seed { get; init; }
 
-    /// <summary>Of synthetic text.</summary>
+    /// <summary>Megabytes of synthetic text.</summary>
     public required double Megabytes { get; init; }
 
     /// <summary>Tokens of the tokenizer trained on synthetic text.</summary>
@@ -42,7 +42,7 @@ internal sealed record ReproductionPlan : StagePlan
     /// <summary>Share by which the validation loss of a dense model may differ from the sparse one's.</summary>
     public double MatchTolerance { get; init; } = 0.02;
 
-    /// <summary>Of the bootstrap.</summary>
+    /// <summary>Resamples of the bootstrap.</summary>
     public int Resamples { get; init; } = 10_000;
 
     [JsonIgnore]

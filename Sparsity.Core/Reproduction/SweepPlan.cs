@@ -13,7 +13,7 @@ internal sealed record SweepFlag(string Flag, IReadOnlyList<string> Values);
 /// <summary>plan.json of a sweep: every combination of values of flags of <c>train</c>, each a model.</summary>
 internal sealed record SweepPlan : StagePlan
 {
-    /// <summary>Of the folder of plan and result.</summary>
+    /// <summary>Name of the folder of plan and result.</summary>
     public const string FolderName = "sweep";
 
     /// <summary>In the order in which they were given; models of the last one's values are neighbours.</summary>

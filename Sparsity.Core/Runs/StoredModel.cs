@@ -114,7 +114,7 @@ public sealed class StoredModel : IDisposable
         {
             throw new BadInputException(
                 $"{directory}: holds no model; expected config.json or {OfficialConfigName}, and weights beside it. Give the folder "
-                    + $"of a run or of a released model."
+                    + $"of a run or of a released model.{ModelsBelow(directory)}"
             );
         }
 
@@ -152,6 +152,14 @@ public sealed class StoredModel : IDisposable
             file.Dispose();
             throw;
         }
+    }
+
+    /// <summary>" Below it: a, b." of the folders with models in a folder; empty where there are none.</summary>
+    private static string ModelsBelow(string directory)
+    {
+        const int Shown = 4;
+        string[] below = [.. System.IO.Directory.GetDirectories(directory).Where(IsIn).Order(StringComparer.Ordinal).Take(Shown)];
+        return below.Length == 0 ? "" : $" Below it: {string.Join(", ", below)}.";
     }
 
     /// <summary>The values of a parameter, in row-major order; valid until this is disposed.</summary>

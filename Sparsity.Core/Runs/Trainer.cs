@@ -87,7 +87,7 @@ internal class Trainer : IDisposable
     /// <summary>Everything that a checkpoint holds.</summary>
     protected virtual IReadOnlyList<Parameter> AllParameters => Parameters.All;
 
-    /// <summary>Of everything that is trained.</summary>
+    /// <summary>Moments of everything that is trained.</summary>
     protected virtual IReadOnlyList<AdamMoments> AllMoments => Optimizer.Moments;
 
     /// <summary>
@@ -182,7 +182,7 @@ internal class Trainer : IDisposable
         return Share.Sum(losses) / batches / Share.Parts;
     }
 
-    /// <summary>Of the last part that <see cref="MeanLoss"/> saw.</summary>
+    /// <summary>Kurtosis of the final residual, in the last part that <see cref="MeanLoss"/> saw.</summary>
     public double FinalResidualKurtosis() => Group.Gather(Loss.FinalResidualKurtosis())[^1];
 
     /// <summary>Overwrites weights and moments with those of rank 0.</summary>

@@ -68,7 +68,7 @@ internal sealed class TorchArchive
     /// <summary>As <see cref="RestrictedPickle"/> gives it.</summary>
     public object? Content { get; }
 
-    /// <summary>Of the pickle, in bytes.</summary>
+    /// <summary>Length of the pickle in bytes.</summary>
     public long PickleLength { get; }
 
     private static ReadOnlySpan<byte> MagicOfOldFormat => [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9];

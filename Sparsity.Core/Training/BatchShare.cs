@@ -40,7 +40,7 @@ internal sealed class BatchShare
         Sequences = training.BatchSequences / Parts;
     }
 
-    /// <summary>Of one part.</summary>
+    /// <summary>Sequences in one part.</summary>
     public int Sequences { get; }
 
     /// <summary>P.</summary>

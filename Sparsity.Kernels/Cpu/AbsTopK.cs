@@ -10,7 +10,7 @@ namespace Sparsity.Kernels.Cpu;
 /// </summary>
 internal static unsafe class AbsTopK
 {
-    /// <summary>Of a standard normal variable.</summary>
+    /// <summary>Mean magnitude of a standard normal variable.</summary>
     private const float MeanMagnitudeOfNormal = 0.79788456f;
 
     private const int AbsoluteBits = 0x7FFFFFFF;

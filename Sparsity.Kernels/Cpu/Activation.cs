@@ -108,7 +108,7 @@ internal static unsafe class Activation
     }
 
     /// <summary>
-    /// Of what goes back only the derivative is kept, and only where it is asked for: a quarter of the exponentials behind AbsTopK.
+    /// Keeps only the derivative for the way back, and only where it is asked for: a quarter of the exponentials behind AbsTopK.
     /// </summary>
     private readonly struct KeepJob(ActivationKind kind, CpuActivations input, CpuSelection? selection, CpuSavedForBackward kept)
         : IParallelJob

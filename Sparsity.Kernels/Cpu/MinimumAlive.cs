@@ -38,7 +38,7 @@ internal static unsafe class MinimumAlive
     }
 
     /// <summary>
-    /// Of each line, the bits of its <paramref name="alive"/>-th largest magnitude, and the place of the last entry equal to it that is
+    /// For each line, the bits of its <paramref name="alive"/>-th largest magnitude, and the place of the last entry equal to it that is
     /// protected, or the largest number for all.
     /// </summary>
     private readonly struct ThresholdJob(CpuWeights weights, int alive, bool byRows, int rowsOfItem, int* thresholds, int* lastTies)

@@ -18,7 +18,7 @@ internal static class ChannelReduction
     private const int MaximumBlocksBits = 9;
     private const int MaximumBlocks = 1 << MaximumBlocksBits;
 
-    /// <summary>Of a group: so many neighbouring floats are what the memory hands out at a time.</summary>
+    /// <summary>Channels of a group: as many neighbouring floats as the memory hands out at a time.</summary>
     private const int ChannelsOfGroup = 8;
     private const int ChannelBits = 3;
     private const int ChannelThreads = 64;

@@ -68,7 +68,7 @@ internal sealed class GpuDevice : IDisposable
     /// <summary>Bytes of device memory there are.</summary>
     public long MemorySize => _memorySize;
 
-    /// <summary>Of these, the bytes that nobody uses, as far as the device can tell.</summary>
+    /// <summary>Bytes of memory that nobody uses, as far as the device can tell.</summary>
     public long FreeMemory => _freeMemory?.Invoke() ?? (_memorySize - AllocatedBytes);
 
     /// <summary>Bytes of device memory in use, without what was given back.</summary>

@@ -2,9 +2,9 @@ namespace Sparsity.Kernels.Gpu;
 
 /// <summary>
 /// A kernel: its fields are the arguments, <see cref="Execute"/> is what each thread does. The portable subset only: no warp operations,
-/// atomics, throw, try, Half, double, dynamic shared memory, or Math members that ILGPU cannot compile (docs/kernels.md). An argument that
-/// is a struct and ends in an int stands last or before a view: ILGPU 1.5.3 takes kernels whose arguments have the same numbers one behind
-/// the other for one type, and would pad as the first one does.
+/// atomics, throw, try, Half, double, dynamic shared memory, or Math members that ILGPU cannot compile (docs/kernels.md). Put an
+/// argument that is a struct and ends in an int last, or before a view. ILGPU 1.5.3 knows an argument's type only by its numbers in their
+/// order, and pads every such type as the first one it met.
 /// </summary>
 internal interface IKernel
 {

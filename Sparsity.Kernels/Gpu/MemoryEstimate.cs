@@ -15,7 +15,7 @@ namespace Sparsity.Kernels.Gpu;
 /// <param name="Workspace">Lists of nonzeros and of token places, sums over splits and over parts, staging.</param>
 internal sealed record MemoryEstimate(long Parameters, long Moments, long Activations, long Workspace)
 {
-    /// <summary>Of the counted run: enough that the last lies behind the end of annealing.</summary>
+    /// <summary>Last step of the counted run. Annealing has ended before it.</summary>
     private const int LastStep = 4;
 
     public long Total => Parameters + Moments + Activations + Workspace;

@@ -14,7 +14,7 @@ internal readonly struct MinimumAlive(ArrayView<int> last, int axis, int lines)
     /// <summary>Neighbouring columns of one group.</summary>
     private const int MostColumnsOfGroup = 8;
 
-    /// <summary>Of a row: pairing threads costs as much as some dozens of entries.</summary>
+    /// <summary>Entries of a row for one thread: pairing threads costs as much as some dozens of entries.</summary>
     private const int EntriesOfThread = 32;
 
     /// <summary>In a kernel: of a tensor of a launch.</summary>

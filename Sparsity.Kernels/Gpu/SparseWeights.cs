@@ -142,7 +142,7 @@ internal sealed class NonzeroLists
 
     public ArrayView<float> ValuesOf(int member) => _values.ViewOf(member);
 
-    /// <summary>Of all matrices whose values changed since, and whose lists are asked for.</summary>
+    /// <summary>Makes the lists anew of all matrices whose values changed since and whose lists are asked for.</summary>
     public void Update()
     {
         int[] stale =

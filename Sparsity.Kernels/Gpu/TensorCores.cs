@@ -15,10 +15,10 @@ internal interface ICudaKernel : IKernel;
 /// </summary>
 internal interface IMatrixUnit
 {
-    /// <summary>Of words that are tf32 numbers; their 13 lowest bits are passed over.</summary>
+    /// <summary>The product of words that are tf32 numbers. Their 13 lowest bits are ignored.</summary>
     static abstract void MultiplyAdd(ref Float4 sums, Float4 left, float right, float rightBelow);
 
-    /// <summary>Of words that are pairs.</summary>
+    /// <summary>The product of words that are pairs of bfloat16 numbers.</summary>
     static abstract void MultiplyAddPairs(ref Float4 sums, Float4 left, float right, float rightBelow);
 
     /// <summary>A word of the nearest bfloat16 of two numbers, ties to even; NaN stays NaN.</summary>

@@ -156,7 +156,7 @@ internal static class TensorStage<TPrecision, TTile, TUnit>
             : (member * 4) + (instruction * 2);
     }
 
-    /// <summary>Of a line, and the one behind it, and a member: the place of their words for the first instruction.</summary>
+    /// <summary>The place of the words of a line, of the line behind it and of a member, for the first instruction.</summary>
     private static int Slot(int line, int member)
     {
         int group = line >> 2 & 7;

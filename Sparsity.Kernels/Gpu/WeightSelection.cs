@@ -30,7 +30,7 @@ internal readonly struct BudgetTable(ArrayView<int> table)
     /// <summary>Rows or columns.</summary>
     public int LinesOf(int tensor) => table[(tensor * Fields) + Lines];
 
-    /// <summary>Of a line.</summary>
+    /// <summary>Entries of a line.</summary>
     public int EntriesOf(int tensor) => table[(tensor * Fields) + Entries];
 
     /// <summary>Entries to protect in each line.</summary>
@@ -136,10 +136,10 @@ internal sealed class WeightSelection : IDisposable
     /// <summary>Runs of protected lines; null where nothing is protected.</summary>
     public TensorTable? Lines => _protectedLines == 0 ? null : _lines;
 
-    /// <summary>Of a group that goes over entries.</summary>
+    /// <summary>Threads of a group that goes over entries.</summary>
     public int Threads { get; }
 
-    /// <summary>Of a group that goes over lines.</summary>
+    /// <summary>Threads of a group that goes over lines.</summary>
     public int LineThreads { get; }
 
     /// <summary>For each tensor that has any, the last protected entry of each line.</summary>

@@ -183,6 +183,8 @@ public partial class HelpTests
         Assert.Equal("--remove", Completed("sparsity", "circuit", "edit", "--rem"));
         Assert.Equal("--removal-pass", Completed("sparsity", "prune", "--model", "x", "--removal"));
         Assert.Equal("mask", Completed("sparsity", "prune", "--method", "ma"));
+        Assert.Equal("for_while", Completed("sparsity", "prune", "--task", "for"));
+        Assert.Equal("cpu cuda", Completed("sparsity", "train", "--device", "c"));
         Assert.Equal("", Completed("sparsity", "prune", "--out", "--"));
         Assert.Equal("train trace", Completed("sparsity", "help", "tra"));
         Assert.Equal("bash", Completed("sparsity", "completion", "b"));

@@ -5,6 +5,7 @@ import { fill, find, h, number } from "viewer/dom";
 import { draw } from "viewer/drawing";
 import * as labels from "viewer/labels";
 import { layOut } from "viewer/layout";
+import { LOCATIONS } from "viewer/names";
 import { alongEdge, alongRow, first } from "viewer/navigation";
 import * as state from "viewer/state";
 import { edgeSummary, nodeSummary } from "viewer/summary";
@@ -261,16 +262,17 @@ export class Graph {
   labelRows() {
     const layers = Map.groupBy(this.layout.rows, (row) => row.layer);
     const middle = (row) => ((row.top + row.bottom) / 2) * this.zoom - 8;
-    const label = (kind, top, ...text) => h("div", { class: kind, style: `top:${round(top)}px` }, text);
+    const label = (kind, title, top, ...text) => h("div", { class: kind, title, style: `top:${round(top)}px` }, text);
+    const locations = (row) => LOCATIONS.filter((entry) => entry.row === row.name).map((entry) => entry.location);
     fill(
       this.gutter,
-      this.layout.rows.map((row) => label("row-name", middle(row), this.markOf(row), row.name)),
+      this.layout.rows.map((row) => label("row-name", locations(row).join(", ") || null, middle(row), this.markOf(row), row.name)),
       [...layers.entries()]
         .filter(([layer]) => layer >= 0 && layer !== Infinity)
         .map(([layer, [row]]) => {
           const top = (row.top - 16) * this.zoom;
           // in one line with the row's name there is less room
-          return label("layer-name", top, middle(row) - top < 16 ? `L${layer}` : `layer ${layer}`);
+          return label("layer-name", null, top, middle(row) - top < 16 ? `L${layer}` : `layer ${layer}`);
         }),
     );
     this.gutter.style.height = round(this.layout.height * this.zoom) + "px";
