@@ -1,6 +1,7 @@
 using CommandLine;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
+using Sparsity.Core.Data;
 using Sparsity.Core.Engine;
 using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
@@ -72,6 +73,7 @@ internal sealed class ConvertVerb : Verb
             );
         }
 
+        _ = Data is null ? null : DataFolder.Open(Data); // refused before the folder is made
         Terminal.Lines(model.Remarks);
         var folder = new RunFolder(OutputFolder.Create(Out));
         model.Save(Out, To, SmallestBigram);
@@ -102,8 +104,7 @@ internal sealed class ConvertVerb : Verb
         using IComputeEngine engine = EngineFactory.Create("cpu");
         using OpenedRun run = Run.Open(folder.Directory, engine, Data);
         var layout = new NodeLayout(run.Model.Config, finalResid: true);
-        var settings = new PruningConfig();
-        float[] means = MeanActivations.Measure(run.Model, layout, run.Data.Training, contextTokens, settings.MeanBatches, settings.Seed);
+        float[] means = (PruningSubject.Of(run) with { ContextTokens = contextTokens }).Means(new PruningConfig { FinalResid = true });
         MeansFile.Write(Path.Combine(folder.Directory, MeansFile.Name), layout, means, run.Model.Parameters.Fingerprint());
     }
 }

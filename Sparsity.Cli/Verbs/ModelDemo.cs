@@ -57,7 +57,8 @@ internal static class ModelDemo
                     ? $"{folder}: none of its circuits meets its target. Name one with --task."
                     : $"{folder}: has no circuit of '{task}'.{Spelling.Suggestion(task, files.Select(file => file.Summary.Task))}"
             );
-        Measure(shown.Load(), models.Find(shown.Load(), shown)!.Run, seed);
+        Circuit circuit = shown.Load();
+        Measure(circuit, models.Find(circuit, shown)!.Run, seed);
 
         string page = Path.Combine(OutputFolder.Create(directory), "circuit.html");
         string labels = Path.Combine(folder, LabelsName);

@@ -125,8 +125,7 @@ internal sealed class SweepVerb : EngineVerb
                 (ModelConfig model, TrainingConfig training) = train.Settings(data, initial: null);
                 UnusedTrainingFlags.Refuse(train.Given, training, processes: 1);
                 TrainingRun.RequireData(training, data.Training.Length, data.Validation.Length);
-                training = train.InPartsThatFit(engine, model, training, group: null);
-                _ = TrainVerb.RequireRoom(engine, model, training, group: null); // and for the sparsity that is asked for
+                (training, _) = train.RequireRoom(engine, model, training, group: null); // and for the sparsity that is asked for
                 double? density = training.Pfrac / (training.ExpansionFactor * training.ExpansionFactorMlp);
                 models.Add(
                     new PlannedModel(

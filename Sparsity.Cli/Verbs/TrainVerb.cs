@@ -134,8 +134,7 @@ internal sealed class TrainVerb : TrainingFlags
         }
 
         UnusedTrainingFlags.Refuse(Given, training, group?.Size ?? 1);
-        training = InPartsThatFit(engine, model, training, group);
-        MemoryEstimate memory = RequireRoom(engine, model, training, group);
+        (training, MemoryEstimate memory) = RequireRoom(engine, model, training, group);
         if (Out is null || DryRun)
         {
             Terminal.Line(
@@ -160,47 +159,43 @@ internal sealed class TrainVerb : TrainingFlags
         return TrainingProgress.Run(run, stop, Events(run)) ? Finished(run) : Stopped(Out);
     }
 
-    /// <summary>The settings with the fewest parts of a batch that fit, where that is asked for; as they are where none do.</summary>
-    internal TrainingConfig InPartsThatFit(IComputeEngine engine, ModelConfig model, TrainingConfig training, IProcessGroup? group)
-    {
-        if (!PartsFollowFromMemory || Needed(engine, MemoryEstimate.For(engine, model, training, group)) <= Present(engine))
-        {
-            return training;
-        }
-
-        if (MemoryEstimate.InMoreParts(engine, model, training, Present(engine), group) is not var (parts, _))
-        {
-            return training;
-        }
-
-        Terminal.Line($"--batch-parts {parts}: the fewest that fit");
-        return training with { BatchParts = parts };
-    }
-
-    /// <summary>Bytes there are: on the CPU what the machine, or the container, grants a process.</summary>
-    private static long Present(IComputeEngine engine) => engine.Memory?.FreeBytes ?? GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-
-    /// <summary>Bytes that a run needs; on the CPU the workspace is smaller than an estimate's.</summary>
-    private static long Needed(IComputeEngine engine, MemoryEstimate memory) =>
-        engine.Memory is null ? memory.Total - memory.Workspace : memory.Total;
-
-    /// <summary>What the run needs.</summary>
-    /// <exception cref="BadInputException">There is less than that.</exception>
-    internal static MemoryEstimate RequireRoom(IComputeEngine engine, ModelConfig model, TrainingConfig training, IProcessGroup? group)
+    /// <summary>
+    /// What the run needs, and its settings: where 'auto' asks for it, with the fewest parts of a batch that fit.
+    /// </summary>
+    /// <exception cref="BadInputException">There is less memory than that.</exception>
+    internal (TrainingConfig Training, MemoryEstimate Memory) RequireRoom(
+        IComputeEngine engine,
+        ModelConfig model,
+        TrainingConfig training,
+        IProcessGroup? group
+    )
     {
         var memory = MemoryEstimate.For(engine, model, training, group);
-        (long needed, long present) = (Needed(engine, memory), Present(engine));
+
+        // On the CPU the workspace is smaller, and the limit is what the machine, or the container, grants a process.
+        (long needed, long present) = engine.Memory is { } device
+            ? (memory.Total, device.FreeBytes)
+            : (memory.Total - memory.Workspace, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes);
         if (needed <= present)
         {
-            return memory;
+            return (training, memory);
+        }
+
+        string wayOut = "Not even --batch-parts with one sequence each would fit: use a smaller --context or model";
+        if (MemoryEstimate.InMoreParts(engine, model, training, present, group) is var (parts, smaller))
+        {
+            if (PartsFollowFromMemory)
+            {
+                Terminal.Line($"--batch-parts {parts}: the fewest that fit");
+                return (training with { BatchParts = parts }, smaller);
+            }
+
+            wayOut = $"Use --batch-parts {parts}, which needs {NumberText.Megabytes(smaller.Total)}";
         }
 
         string free = engine.Memory is { } own
             ? $"{NumberText.Megabytes(present)} free of {NumberText.Megabytes(own.TotalBytes)}"
             : NumberText.Megabytes(present);
-        string wayOut = MemoryEstimate.InMoreParts(engine, model, training, present, group) is var (parts, smaller)
-            ? $"Use --batch-parts {parts}, which needs {NumberText.Megabytes(smaller.Total)}"
-            : "Not even --batch-parts with one sequence each would fit: use a smaller --context or model";
         throw new BadInputException($"The run needs {NumberText.Megabytes(needed)}, but {engine.Description} has {free}. {wayOut}.");
     }
 

@@ -1,7 +1,5 @@
-using System.Text.Json.Nodes;
 using Sparsity.Core;
 using Sparsity.Core.Circuits;
-using Sparsity.Core.Files;
 using Sparsity.Core.Pruning;
 
 namespace Sparsity.Cli.Viewer;
@@ -12,16 +10,14 @@ namespace Sparsity.Cli.Viewer;
 /// <param name="Trials">In their order.</param>
 internal sealed record SearchTrials(IReadOnlyList<SearchTrial> Trials)
 {
-    private const string FileName = "search.jsonl";
-
     /// <summary>Null where there is none, or where none of its trials has the circuit's settings: it is then another's.</summary>
     /// <exception cref="BadInputException">The file is damaged.</exception>
     public static SearchTrials? Find(CircuitFile file, Circuit circuit) =>
         circuit.Settings is not { } settings
             ? null
-            : new[] { file.Sibling(FileName), file.InFolderAbove(FileName) }
+            : new[] { file.Sibling(SearchTrial.FileName), file.InFolderAbove(SearchTrial.FileName) }
                 .OfType<string>()
-                .Select(path => new SearchTrials(Read(path)))
+                .Select(path => new SearchTrials(SearchTrial.ReadAll(path)))
                 .FirstOrDefault(search => search.Trials.Any(trial => Tried(trial, settings)));
 
     /// <summary>Whether there is one, or a damaged file where it would be: the page then says what is wrong with it.</summary>
@@ -43,17 +39,4 @@ internal sealed record SearchTrials(IReadOnlyList<SearchTrial> Trials)
         && settings.Lr == trial.Lr
         && settings.Beta2 == trial.Beta2
         && settings.WeightDecay == trial.WeightDecay;
-
-    private static SearchTrial[] Read(string path) =>
-        [
-            .. JsonText
-                .ReadAllText(path)
-                .Split('\n', StringSplitOptions.RemoveEmptyEntries)
-                .Select(line =>
-                {
-                    JsonObject json = JsonText.ParseObject(line, path);
-                    FileFormat.RequireKnown(json, path);
-                    return JsonText.Read<SearchTrial>(json, path);
-                }),
-        ];
 }

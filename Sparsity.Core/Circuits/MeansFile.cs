@@ -38,8 +38,9 @@ internal static class MeansFile
             throw new BadInputException($"{path}: belongs to another model. {advice}");
         }
 
-        // What a file has of the last residual, circuits without such nodes do not need.
-        NodeLayout stored = layout.Config is var config && file.ByName.ContainsKey(Site.Final.Name) ? new(config, true) : layout;
+        // A file may also have means of final_resid, which a layout without those nodes does not ask for.
+        ModelConfig config = layout.Config;
+        NodeLayout stored = file.ByName.ContainsKey(Site.Final.Name) ? new NodeLayout(config, finalResid: true) : layout;
         TensorFile.RequireExactly(
             path,
             file.ByName,

@@ -22,15 +22,15 @@ internal static class MeanActivations
     /// <param name="seed">Chooses the windows.</param>
     /// <exception cref="BadInputException">It has neither data nor means.</exception>
     public static float[] Of(OpenedRun run, NodeLayout layout, int contextTokens, int batches, ulong seed) =>
-        run.FindData() is null && StoredOf(run) is { } stored
-            ? stored(layout)
-            : Measure(run.Model, layout, run.Data.Training, contextTokens, batches, seed);
+        StoredOf(run)?.Invoke(layout) ?? Measure(run.Model, layout, run.Data.Training, contextTokens, batches, seed);
 
-    /// <summary>Reads the means in a model's folder, by its nodes; null where there are none.</summary>
+    /// <summary>
+    /// Reads the means in the folder of a model whose data are not known, by its nodes; null where they have to be measured.
+    /// </summary>
     public static Func<NodeLayout, float[]>? StoredOf(OpenedRun run)
     {
         string path = Path.Combine(run.Folder.Directory, MeansFile.Name);
-        return File.Exists(path)
+        return run.FindData() is null && File.Exists(path)
             ? layout => MeansFile.Read(path, layout, run.Model.Parameters.Fingerprint(), "Get the model's folder again, or give data.")
             : null;
     }

@@ -209,7 +209,7 @@ internal sealed class PruningRun : IDisposable
             task,
             centre,
             _plan.Search,
-            Path.Combine(folder, "search.jsonl"),
+            Path.Combine(folder, SearchTrial.FileName),
             trial =>
                 progress?.Invoke(
                     $"{task.Name}, trial {trial.Trial}",

@@ -28,7 +28,7 @@ public sealed record PruningSubject(
     /// <exception cref="BadInputException">Its data are not known or not there, and it has no means.</exception>
     public static PruningSubject Of(OpenedRun run)
     {
-        Func<NodeLayout, float[]>? stored = run.FindData() is null ? MeanActivations.StoredOf(run) : null;
+        Func<NodeLayout, float[]>? stored = MeanActivations.StoredOf(run);
         ReadOnlyMemory<ushort> text = stored is null ? run.Data.Training : default;
         return new PruningSubject(Path.GetFullPath(run.Folder.Directory), run.Model, run.Tokenizer, text, run.Training.ContextTokens)
         {

@@ -29,7 +29,25 @@ internal sealed record SearchTrial(
     double Score
 )
 {
+    /// <summary>Where trials are kept, beside the circuit or above the circuits of several targets.</summary>
+    public const string FileName = "search.jsonl";
+
     public int FormatVersion { get; init; } = FileFormat.Version;
+
+    /// <summary>The trials of a file, in its order.</summary>
+    /// <exception cref="BadInputException">It is damaged, or of a newer version.</exception>
+    public static SearchTrial[] ReadAll(string path) =>
+        [
+            .. JsonText
+                .ReadAllText(path)
+                .Split('\n', StringSplitOptions.RemoveEmptyEntries)
+                .Select(line =>
+                {
+                    JsonObject json = JsonText.ParseObject(line, path);
+                    FileFormat.RequireKnown(json, path);
+                    return JsonText.Read<SearchTrial>(json, path);
+                }),
+        ];
 }
 
 /// <summary>
@@ -72,11 +90,8 @@ internal static class SettingsSearch
         var done = new SortedDictionary<int, SearchTrial>();
         if (File.Exists(tablePath))
         {
-            foreach (string line in JsonText.ReadAllText(tablePath).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+            foreach (SearchTrial trial in SearchTrial.ReadAll(tablePath))
             {
-                JsonObject json = JsonText.ParseObject(line, tablePath);
-                FileFormat.RequireKnown(json, tablePath);
-                SearchTrial trial = JsonText.Read<SearchTrial>(json, tablePath);
                 done[trial.Trial] = trial;
             }
         }
